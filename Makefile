@@ -1,0 +1,73 @@
+# `make gateway`: a mail gateway in a container, and a table of conversations with it.
+# `make test`: everything.  Both begin on a bare Debian machine; see tests/bed.py for what they make.
+
+PYTHON ?= python3
+GATEWAY ?= mailgate-gateway
+MAILGATE_VENV ?=
+export MAILGATE_VENV MAILGATE_GATEWAY := $(GATEWAY)
+
+BED := $(PYTHON) tests/bed.py
+VENV := $(if $(MAILGATE_VENV),$(MAILGATE_VENV),$(CURDIR)/.venv)
+BIN := $(VENV)/bin
+RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" MOLECULE_COMMAND_BORDERS=0 MOLECULE_GLOB="molecule/*/molecule.yml"
+PYTEST := $(RUN) $(BIN)/python -m pytest
+PACKAGE := plugins/module_utils/mailgate
+SCENARIOS ?= default debian13 systemd
+
+.DEFAULT_GOAL := help
+.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+gateway: ## a gateway from nothing, a table of conversations with it, and what it is made of
+	@$(BED) gateway $(GATEWAY)
+
+test: ## lint, unit, module, differential, sanity, archive, molecule (with every e2e row)
+	@$(BED) test
+
+fast: ## what needs no Docker, in about a minute
+	@$(BED) test --fast
+
+venv: ## .venv from requirements-test.txt
+	@$(BED) venv
+
+link:
+	@$(BED) link
+
+prepare: ## venv, packages, Docker engine, base image, choice of sources
+	@$(BED) prepare
+
+lint: lint-python lint-ansible ## ruff, mypy, yamllint, ansible-lint
+
+lint-python: venv link
+	$(RUN) ruff check .
+	$(RUN) mypy $(PACKAGE)
+
+lint-ansible: venv link
+	$(RUN) yamllint --strict .
+	$(RUN) ansible-lint --offline --profile production
+
+unit: venv link ## pure logic, and C files of our own
+	$(PYTEST) tests/unit -n 2
+
+module: venv link ## every module through the contract
+	$(PYTEST) tests/module
+
+differential: venv link ## our readers and writers against the real programs
+	$(PYTEST) tests/differential
+
+sanity: venv ## ansible-test sanity
+	@$(BED) sanity
+
+archive: venv link ## the collection's archive, built, installed and used from there
+	$(PYTEST) tests/e2e/test_archive.py
+
+molecule: venv ## every scenario, or SCENARIOS="default ..."
+	@for scenario in $(SCENARIOS); do $(RUN) molecule test -s $$scenario || exit 1; done
+
+e2e: ## every row against the gateway that `make gateway` left
+	$(PYTEST) tests/e2e/test_rows.py --gateway $(GATEWAY)
+
+clean: ## remove containers, .bed and caches of tools (not .venv)
+	@$(BED) clean

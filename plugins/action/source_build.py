@@ -1,0 +1,325 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's half of source_build: its cache, the downloads, and the order of the module's phases."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.urls import open_url
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import build as hands
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import source
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+
+MODULE = "mailgate.qmail.source_build"
+PACKAGES_MODULE = "mailgate.qmail.deb_packages"
+TIMEOUT_SECONDS = 30
+
+display = Display()
+
+
+class PhaseFailed(Exception):
+    """A module that this action ran has failed; carries its result."""
+
+    def __init__(self, result):
+        super().__init__(result.get("msg"))
+        self.result = result
+
+
+class Cache:
+    """The controller's cache: sources/<sha256>, builds/<recipe hash>.tar.gz and .json; every read is verified."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def source(self, sha256):
+        return os.path.join(self.path, "sources", sha256)
+
+    def has_source(self, sha256):
+        """Whether the archive is there; raises BadInput when something else bears its name."""
+        path = self.source(sha256)
+        if not os.path.isfile(path):
+            return False
+        found = hands.file_sha256(path)
+        if found != sha256:
+            raise BadInput(f"source {path}: sha256 {found!r} is wrong; expected {sha256!r}")
+        return True
+
+    def make(self, kind):
+        directory = os.path.join(self.path, kind)
+        os.makedirs(directory, exist_ok=True)
+        return directory
+
+    def build(self, recipe_hash):
+        """(path, sha256) of what was built by that recipe, or None; raises BadInput when it is damaged."""
+        path = os.path.join(self.path, "builds", f"{recipe_hash}.tar.gz")
+        about = path[: -len(".tar.gz")] + ".json"
+        if not os.path.isfile(path) or not os.path.isfile(about):
+            return None
+        try:
+            with open(about, encoding="utf-8") as stream:
+                expected = json.load(stream)["sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"cached build {about}: {error!r}; expected JSON with a sha256") from error
+        found = hands.file_sha256(path)
+        if found != expected:
+            raise BadInput(f"cached build {path}: sha256 {found!r} is wrong; expected {expected!r}")
+        return path, expected
+
+    def keep_build(self, recipe_hash, temporary, about):
+        """Moves the file into its place, with what is known about it beside it."""
+        path = os.path.join(self.path, "builds", recipe_hash)
+        with open(os.path.join(self.path, "builds", ".lock"), "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.rename(temporary, path + ".tar.gz")
+            with hands.replacing(path + ".json", 0o644, -1, -1) as stream:
+                stream.write((json.dumps(about, sort_keys=True, indent=1) + "\n").encode())
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False  # a host where nothing changes costs one round trip: room is made when it is needed
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        self._vars = task_vars or {}
+        self._warnings = []
+        try:
+            result.update(self._source_build())
+        except PhaseFailed as failure:
+            result.update(failure.result, changed=False)
+            result.pop("invocation", None)
+        except MailgateError as error:
+            raise AnsibleActionFail(str(error)) from error
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        if self._warnings:
+            result["warnings"] = list(result.get("warnings", [])) + self._warnings
+        return result
+
+    # -- the order of things
+
+    def _source_build(self):
+        self._read_arguments()
+        plan = self._phase("plan", self._digests)
+        if plan["unknown_toolchain"] and plan["changed"] and not self._task.check_mode:
+            plan = self._phase("plan", dict(self._digests, refresh=True))
+        result = {"changed": plan["changed"], "recipe_hash": plan["recipe_hash"]}
+        if self._task.diff and plan["changed"]:
+            result["diff"] = plan["difference"]
+        if not plan["changed"]:
+            result.update(method="unchanged", source=plan["source"])
+        if self._task.check_mode:
+            return result
+        if plan["changed"]:
+            result.update(self._restore(plan["recipe_hash"]) or self._build())
+        if self._params["keep_archive"] and (plan["archive"] or result["method"] == "built"):
+            self._keep(result["recipe_hash"], result["source"])
+        return result
+
+    def _restore(self, recipe_hash):
+        """The result when the cache has what the recipe makes, else None."""
+        try:
+            cached = self._cache.build(recipe_hash)
+        except BadInput as error:
+            self._warnings.append(f"{error}: it is not used")
+            return None
+        if cached is None:
+            return None
+        path, sha256 = cached
+        self._say("installing what was built before")
+        remote = self._transfer_file(path, self._remote("built.tar.gz"))
+        answer = self._phase("restore", dict(self._digests, archive=remote, sha256=sha256))
+        if answer.get("refused"):
+            self._warnings.append(f"cached build {path}: {answer['refused']}: it is not used")
+            return None
+        return {"method": "restored", "recipe_hash": answer["recipe_hash"], "source": answer["source"]}
+
+    def _build(self):
+        got = [self._archive(archive) for archive in self._spec.archives]
+        if self._spec.packages:
+            self._say("installing the packages that compiling needs")
+            self._execute(PACKAGES_MODULE, {"name": list(self._spec.packages)})
+        archives = []
+        for index, (local, remote, dummy) in enumerate(got):
+            archives.append(remote or self._transfer_file(local, self._remote(f"archive-{index}")))
+        inputs = self._send(json.dumps(self._inputs), "inputs.json")
+        sources = [dict(label, directory=at.directory) for (dummy, dummy, label), at in zip(got, self._spec.archives)]
+        self._say("compiling")
+        answer = self._phase("build", dict(self._digests, archives=archives, inputs=inputs, source=sources))
+        return {
+            "method": "built",
+            "recipe_hash": answer["recipe_hash"],
+            "source": sources,
+            "log": answer["log"],
+        }
+
+    # -- arguments
+
+    def _read_arguments(self):
+        validated = ArgumentSpecValidator(source.ARGUMENT_SPEC).validate(dict(self._task.args))
+        if validated.error_messages:
+            raise BadInput(f"source_build: {'; '.join(validated.error_messages)}")
+        self._params = validated.validated_parameters
+        self._spec = source.parse(self._params)
+        patches = [self._read(path) for path in self._spec.patches]
+        files = [
+            self._read(file.src) if file.content is None else file.content.encode() for file in self._spec.files
+        ]
+        self._digests = {
+            "patches": [source.sha256(content) for content in patches],
+            "files": [source.sha256(content) for content in files],
+        }
+        self._inputs = {
+            "patches": [base64.b64encode(content).decode() for content in patches],
+            "files": [base64.b64encode(content).decode() for content in files],
+        }
+        path = self._params["cache"] or os.environ.get("MAILGATE_CACHE") or source.DEFAULT_CACHE
+        self._cache = Cache(os.path.abspath(os.path.expanduser(path)))
+
+    def _read(self, path):
+        with open(self._find_needle("files", path), "rb") as stream:
+            return stream.read()
+
+    # -- sources
+
+    def _archive(self, archive):
+        """(path here, path on the host or None, {place, via, sha256}) of the archive; raises BadInput without one."""
+        causes, wrong = [], []
+        for one in archive.sources:
+            try:
+                if self._cache.has_source(one.sha256):
+                    return self._cache.source(one.sha256), None, self._label(one, "cache")
+            except BadInput as error:
+                causes.append(str(error))
+                self._warnings.append(f"{error}: it is not used")
+        self._cache.make("sources")
+        for one in archive.sources:
+            self._say(f"downloading {one.place}")
+            for via, get in (("controller", self._from_here), ("host", self._from_host)):
+                remote, said = get(one)
+                causes += [f"{place} from the {via}: {cause}" for place, cause in said]
+                wrong += [cause for dummy, cause in said if cause.startswith("sha256 ")]
+                if remote is not None:
+                    self._warnings += [cause for cause in causes if ": sha256 " in cause and wrong]
+                    return self._cache.source(one.sha256), remote or None, self._label(one, via)
+        by_hand = list(dict.fromkeys(self._cache.source(one.sha256) for one in archive.sources))
+        lines = [f"source of {self._spec.name} {self._spec.version}: no place has it; expected one of these to"]
+        lines += [f"  {cause}" for cause in causes]
+        lines += [f"put the file at {path}" for path in by_hand]
+        if self._params["package_method"]:
+            lines.append(f"or install the distribution's package with {self._params['package_method']}")
+        raise BadInput("\n".join(lines))
+
+    def _from_here(self, one):
+        """('' when the cache has it now, else None; [[place, cause], …])."""
+        causes = []
+        urls = hands.pool_urls(one.pool) if one.pool else [one.url]
+        for url in urls:
+            try:
+                hands.download(self._open, url, self._cache.source(one.sha256), one.sha256)
+                return "", causes
+            except MailgateError as error:
+                causes.append([url, str(error)])
+        return None, causes or [[one.place, "apt has no mirror with that component"]]
+
+    @staticmethod
+    def _open(url):
+        return open_url(url, timeout=TIMEOUT_SECONDS, decompress=False)
+
+    def _from_host(self, one):
+        """(the path on the host, when the cache has a copy, else None; [[place, cause], …])."""
+        answer = self._phase("fetch", {"url": one.url, "pool": one.pool, "sha256": one.sha256})
+        if answer["path"] is None:
+            return None, answer["causes"]
+        with self._fetched("fetched", one.sha256, "sources") as (temporary, found, dummy):
+            if found != one.sha256:
+                return None, [*answer["causes"], [one.place, f"sha256 {found!r} is wrong; expected {one.sha256!r}"]]
+            os.rename(temporary, self._cache.source(one.sha256))
+        return answer["path"], answer["causes"]
+
+    @staticmethod
+    def _label(one, via):
+        return {"place": one.place, "via": via, "sha256": one.sha256}
+
+    # -- what was built
+
+    def _keep(self, recipe_hash, sources):
+        with self._fetched("built", recipe_hash, "builds") as (temporary, sha256, size):
+            about = {
+                "recipe_hash": recipe_hash,
+                "sha256": sha256,
+                "size": size,
+                "name": self._spec.name,
+                "version": self._spec.version,
+            }
+            self._cache.keep_build(recipe_hash, temporary, about)
+
+    @contextlib.contextmanager
+    def _fetched(self, what, digest, kind):
+        """(path, sha256, bytes) of a copy of a root-only file of the host, in pieces through the module.
+
+        So nothing has to be made readable for the connection's user, whatever become does.
+        """
+        descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=self._cache.make(kind))
+        try:
+            sha256, end, offset, expected = hashlib.sha256(), False, 0, None
+            with os.fdopen(descriptor, "wb") as stream:
+                while not end:
+                    answer = self._phase("read", {what: digest, "offset": offset})
+                    piece = base64.b64decode(answer["data"])
+                    end, expected, offset = answer["end"], answer.get("sha256", expected), offset + len(piece)
+                    sha256.update(piece)
+                    stream.write(piece)
+                stream.flush()
+                os.fchmod(stream.fileno(), 0o644)
+                os.fsync(stream.fileno())
+            if sha256.hexdigest() != expected:
+                raise BadInput(f"file of the host: sha256 {sha256.hexdigest()!r} is wrong; expected {expected!r}")
+            yield temporary, expected, offset
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+    # -- the host
+
+    def _phase(self, phase, transfer):
+        arguments = {key: value for key, value in self._params.items() if value is not None}
+        return self._execute(MODULE, dict(arguments, phase=phase, transfer=transfer))
+
+    def _execute(self, module, arguments):
+        answer = self._execute_module(module_name=module, module_args=arguments, task_vars=self._vars)
+        if answer.get("failed") or "changed" not in answer:
+            raise PhaseFailed(dict(answer, failed=True))
+        return answer
+
+    def _remote(self, name):
+        if self._connection._shell.tmpdir is None:
+            self._make_tmp_path()
+        return self._connection._shell.join_path(self._connection._shell.tmpdir, name)
+
+    def _send(self, text, name):
+        descriptor, temporary = tempfile.mkstemp(prefix="mailgate-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            return self._transfer_file(temporary, self._remote(name))
+        finally:
+            os.unlink(temporary)
+
+    def _say(self, what):
+        host = self._vars.get("inventory_hostname", "")
+        display.display(f"{self._spec.name} {self._spec.version}: {what} [{host}]")

@@ -1,0 +1,388 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a host can become the gateway: findings from texts that somebody else has read.
+
+Nothing here looks at the host; the preflight module gathers, these functions judge.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+SMTP_PORT = 25
+SUPPORTED_DEBIAN = ("12", "13")
+SENDMAIL = "/usr/sbin/sendmail"
+
+_LISTEN = "0A"
+
+# Program → the systemd unit that starts it.
+_MAIL_PROGRAMS = {
+    "exim": "exim4.service",
+    "exim4": "exim4.service",
+    "master": "postfix.service",
+    "nullmailer-send": "nullmailer.service",
+    "opensmtpd": "opensmtpd.service",
+    "sendmail": "sendmail.service",
+    "sendmail-mta": "sendmail.service",
+    "smtpd": "opensmtpd.service",
+}
+_PACKAGE_UNITS = {
+    "courier-mta": "courier-mta.service",
+    "exim4-base": "exim4.service",
+    "exim4-daemon-heavy": "exim4.service",
+    "exim4-daemon-light": "exim4.service",
+    "nullmailer": "nullmailer.service",
+    "opensmtpd": "opensmtpd.service",
+    "postfix": "postfix.service",
+    "sendmail-bin": "sendmail.service",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result: level is 'error', 'warning' or 'ok'."""
+
+    check: str
+    level: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A TCP socket in state LISTEN."""
+
+    address: str
+    port: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class Process:
+    """What /proc tells of a process; sockets are inodes, None when the kernel does not show them."""
+
+    pid: int
+    parent_pid: int
+    argv: tuple[str, ...]
+    executable: str = ""
+    cgroup: str = ""
+    sockets: frozenset[int] | None = None
+
+    @property
+    def program(self) -> str:
+        # A daemon may write its state over its arguments: 'sendmail: MTA: accepting connections'.
+        first = (self.argv[0] if self.argv else "").split(" ", 1)[0].rstrip(":")
+        return os.path.basename(self.executable.replace(" (deleted)", "") or first)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has a port: pid 0 when it could not be found out; ours is the gateway's own tcpserver."""
+
+    address: str
+    pid: int = 0
+    program: str = ""
+    executable: str = ""
+    unit: str = ""
+    package: str = ""
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The answers of a look-up, or why there are none."""
+
+    answers: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Host:
+    """What was gathered. Free space in bytes by directory; reverse is by address."""
+
+    user_id: int
+    os_release: str
+    meminfo: str
+    free_bytes: Mapping[str, int]
+    hostname: str
+    forward: Resolution
+    reverse: Mapping[str, Resolution]
+    holders: Sequence[Holder] = ()
+    dpkg_status: str = ""
+    dpkg_diversions: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    memory_mb_minimum: int
+    disk_mb_minimum: int
+    replace_mta: bool
+    require_hostname_resolution: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings, and the mail server to be replaced: {program, pid, unit, package}, or {}."""
+
+    findings: tuple[Finding, ...]
+    mta: Mapping[str, object] = field(default_factory=dict)
+
+    def messages(self, level: str) -> list[str]:
+        return [finding.message for finding in self.findings if finding.level == level]
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """The variables of os-release(5), without their quotes."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"([A-Z0-9_]+)=(.*)", line.strip()):
+            value = match.group(2)
+            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            values[match.group(1)] = value
+    return values
+
+
+def _proc_address(text: str) -> str:
+    """Each group of eight digits is a 32-bit word, printed as a number of the host's byte order."""
+    words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def listeners(tcp: str, tcp6: str, port: int) -> list[Listener]:
+    """The sockets that listen on a port, from /proc/net/tcp and /proc/net/tcp6 (proc(5))."""
+    found: list[Listener] = []
+    for line in [*tcp.splitlines()[1:], *tcp6.splitlines()[1:]]:
+        fields = line.split()
+        if len(fields) < 10 or fields[3] != _LISTEN:
+            continue
+        address, _, its_port = fields[1].partition(":")
+        if int(its_port, 16) == port:
+            found.append(Listener(_proc_address(address), port, int(fields[9])))
+    return found
+
+
+def own_addresses(fib_trie: str) -> list[str]:
+    """The host's IPv4 addresses, sorted, from /proc/net/fib_trie: the entries '/32 host LOCAL'."""
+    found: set[str] = set()
+    address = ""
+    for line in fib_trie.splitlines():
+        if match := re.fullmatch(r"\s*\|-- ([0-9.]+)", line):
+            address = match.group(1)
+        elif re.fullmatch(r"\s*/32 host LOCAL", line) and address:
+            found.add(address)
+    return sorted(found, key=ipaddress.IPv4Address)
+
+
+def unit_of(cgroup: str) -> str:
+    """The systemd service in /proc/PID/cgroup, or ''."""
+    found = re.findall(r"/([^/\s]+\.service)(?=/|$)", cgroup, re.MULTILINE)
+    return found[-1] if found else ""
+
+
+def package_of(dpkg_search: str) -> str:
+    """The first package in the output of `dpkg-query --search`, without its architecture, or ''."""
+    for line in dpkg_search.splitlines():
+        if match := re.match(r"([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?(?:, |: /)", line):
+            return match.group(1)
+    return ""
+
+
+def _is_ours(process: Process, by_pid: Mapping[int, Process]) -> bool:
+    """tcpserver in front of qmail-smtpd, and started by supervise: what the gateway itself runs."""
+    parent = by_pid.get(process.parent_pid)
+    return (
+        process.program == "tcpserver"
+        and any(os.path.basename(word) == "qmail-smtpd" for word in process.argv)
+        and parent is not None
+        and parent.program == "supervise"
+    )
+
+
+def holders(sockets: Sequence[Listener], processes: Iterable[Process]) -> list[Holder]:
+    """Who has each socket.
+
+    Without CAP_SYS_PTRACE, as in a container, root cannot see the sockets of other users' processes. Then a
+    mail server or the gateway's own tcpserver among those processes is taken for the holder.
+    """
+    by_pid = {process.pid: process for process in processes}
+    hidden = [
+        process
+        for process in by_pid.values()
+        if process.sockets is None and (process.program in _MAIL_PROGRAMS or _is_ours(process, by_pid))
+    ]
+    found: list[Holder] = []
+    for socket in sockets:
+        owners = [one for one in by_pid.values() if one.sockets and socket.inode in one.sockets] or hidden
+        if not owners:
+            found.append(Holder(socket.address))
+            continue
+        owner = min(owners, key=lambda one: one.pid)
+        executable = owner.executable or (owner.argv[0] if owner.argv else "")
+        found.append(
+            Holder(
+                socket.address,
+                owner.pid,
+                owner.program,
+                executable,
+                unit_of(owner.cgroup),
+                ours=_is_ours(owner, by_pid),
+            )
+        )
+    return found
+
+
+def installed_mail_servers(dpkg_status: str) -> list[str]:
+    """The installed packages that provide mail-transport-agent, from /var/lib/dpkg/status."""
+    found = []
+    for stanza in dpkg_status.split("\n\n"):
+        fields = dict(re.findall(r"(?m)^(Package|Status|Provides): (.*)$", stanza))
+        provides = {re.sub(r"\s*\(.*", "", name.strip()) for name in fields.get("Provides", "").split(",")}
+        if fields.get("Status", "").endswith(" installed") and "mail-transport-agent" in provides:
+            found.append(fields.get("Package", ""))
+    return sorted(found)
+
+
+def is_diverted(dpkg_diversions: str, path: str) -> bool:
+    """Whether /var/lib/dpkg/diversions, lines in threes, moves a path out of the way."""
+    return path in dpkg_diversions.splitlines()[::3]
+
+
+def _system(os_release: str) -> Finding:
+    values = parse_os_release(os_release)
+    name = values.get("PRETTY_NAME") or values.get("ID") or "unknown"
+    if values.get("ID") == "debian" and values.get("VERSION_ID") in SUPPORTED_DEBIAN:
+        return Finding("system", "ok", f"system: {name}")
+    expected = f"expected Debian {' or '.join(SUPPORTED_DEBIAN)}"
+    return Finding("system", "error", f"system: {name!r} is not supported; {expected}")
+
+
+def _memory(meminfo: str, minimum_mb: int) -> Finding:
+    match = re.search(r"(?m)^MemTotal:\s+([0-9]+) kB$", meminfo)
+    if match is None:
+        return Finding("memory", "error", "memory: /proc/meminfo has no MemTotal; expected the host's memory")
+    total_mb = int(match.group(1)) // 1024
+    if total_mb < minimum_mb:
+        expected = f"expected at least {minimum_mb} MB (base_memory_mb_minimum)"
+        return Finding("memory", "error", f"memory: {total_mb} MB is too little; {expected}")
+    return Finding("memory", "ok", f"memory: {total_mb} MB")
+
+
+def _disks(free_bytes: Mapping[str, int], minimum_mb: int) -> list[Finding]:
+    found = []
+    for path, free in sorted(free_bytes.items()):
+        free_mb = free // 2**20
+        if free_mb < minimum_mb:
+            expected = f"expected at least {minimum_mb} MB (base_disk_mb_minimum)"
+            found.append(
+                Finding("disk", "error", f"disk {path}: {free_mb} MB free is too little; {expected}")
+            )
+        else:
+            found.append(Finding("disk", "ok", f"disk {path}: {free_mb} MB free"))
+    return found
+
+
+def _names(host: Host, required: bool) -> list[Finding]:
+    if not host.hostname:
+        return []
+    if not host.forward.answers:
+        cause = host.forward.error or "no address"
+        text = f"host name {host.hostname}: does not resolve ({cause}); expected an address of this host"
+        if required:
+            hint = "base_require_hostname_resolution: false turns this into a warning"
+            return [Finding("hostname", "error", f"{text} ({hint})")]
+        return [Finding("hostname", "warning", text)]
+    found = [Finding("hostname", "ok", f"host name {host.hostname}: {', '.join(host.forward.answers)}")]
+    for address in host.forward.answers:
+        if ipaddress.ip_address(address).is_loopback:
+            text = f"host name {host.hostname}: resolves to {address} here, so its name in DNS was not tested"
+            found.append(Finding("reverse", "warning", f"{text}; expected its public address"))
+            continue
+        reverse = host.reverse.get(address, Resolution())
+        if host.hostname.lower() in (name.lower().rstrip(".") for name in reverse.answers):
+            found.append(Finding("reverse", "ok", f"reverse DNS {address}: {host.hostname}"))
+        else:
+            shown = ", ".join(reverse.answers) or reverse.error or "no name"
+            expected = f"expected {host.hostname}, as other mail servers compare the two"
+            found.append(Finding("reverse", "warning", f"reverse DNS {address}: {shown}; {expected}"))
+    return found
+
+
+def _describe(holder: Holder) -> str:
+    if not holder.pid:
+        return "a program that could not be found out"
+    parts = [f"pid {holder.pid}"]
+    if holder.unit:
+        parts.append(f"unit {holder.unit}")
+    if holder.package:
+        parts.append(f"package {holder.package}")
+    return f"{holder.program} ({', '.join(parts)})"
+
+
+def _mail_server(program: str, pid: int, unit: str, package: str) -> dict[str, object]:
+    # The unit that is enabled, not the instance that it starts: postfix.service, not postfix@-.service.
+    enabled = _PACKAGE_UNITS.get(package) or _MAIL_PROGRAMS.get(program) or unit
+    return {"program": program, "pid": pid, "unit": enabled, "package": package}
+
+
+def _is_mail_server(holder: Holder, installed: Sequence[str]) -> bool:
+    return holder.program in _MAIL_PROGRAMS or holder.package in _PACKAGE_UNITS or holder.package in installed
+
+
+def _port(host: Host, replace: bool) -> tuple[list[Finding], dict[str, object]]:
+    installed = installed_mail_servers(host.dpkg_status)
+    found: dict[str, Finding] = {}
+    mta: dict[str, object] = {}
+    for holder in host.holders:
+        who = _describe(holder)
+        text = f"port {SMTP_PORT}: held by {who}"
+        if holder.ours:
+            found[who] = Finding("port", "ok", f"{text}, the gateway's own")
+        elif not _is_mail_server(holder, installed):
+            found[who] = Finding("port", "error", f"{text}; expected it to be free: stop that program")
+        else:
+            mta = mta or _mail_server(holder.program, holder.pid, holder.unit, holder.package)
+            found[who] = (
+                Finding("port", "warning", f"{text}, which base_replace_mta stops")
+                if replace
+                else Finding("port", "error", f"{text}; expected it to be free, or base_replace_mta: true")
+            )
+    return list(found.values()) or [Finding("port", "ok", f"port {SMTP_PORT}: free")], mta
+
+
+def _installed(host: Host, replace: bool, mta: dict[str, object]) -> tuple[list[Finding], dict[str, object]]:
+    """A mail server that is installed owns /usr/sbin/sendmail, which the gateway needs, even if it rests."""
+    packages = installed_mail_servers(host.dpkg_status)
+    if not packages:
+        return [], mta
+    text = f"mail server: package {', '.join(packages)} is installed"
+    if is_diverted(host.dpkg_diversions, SENDMAIL):
+        return [Finding("mta", "ok", f"{text}, its {SENDMAIL} is diverted")], mta
+    mta = mta or _mail_server(SENDMAIL, 0, "", packages[0])
+    if replace:
+        return [Finding("mta", "warning", f"{text}; base_replace_mta diverts its {SENDMAIL}")], mta
+    return [Finding("mta", "error", f"{text}; expected none, or base_replace_mta: true")], mta
+
+
+def judge(host: Host, limits: Limits, site_faults: Iterable[str] = ()) -> Report:
+    """All findings: the site's faults, then the host's checks in a fixed order."""
+    found = [Finding("site", "error", fault) for fault in site_faults]
+    if host.user_id == 0:
+        found.append(Finding("root", "ok", "user: root"))
+    else:
+        found.append(Finding("root", "error", f"user: uid {host.user_id} is not root; expected become: true"))
+    found.append(_system(host.os_release))
+    port, mta = _port(host, limits.replace_mta)
+    found += port
+    installed, mta = _installed(host, limits.replace_mta, mta)
+    found += installed
+    found.append(_memory(host.meminfo, limits.memory_mb_minimum))
+    found += _disks(host.free_bytes, limits.disk_mb_minimum)
+    found += _names(host, limits.require_hostname_resolution)
+    return Report(tuple(found), mta)

@@ -1,0 +1,377 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one finish of every module that owns files: compare, check mode, diff, validate, write, exit."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Desired:
+    """A regular file as it should be; owner and group are names or numbers, mode is an int such as 0o644."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory as it should be; its parent exists or is made before it."""
+
+    path: str
+    mode: int = 0o755
+    owner: str = "root"
+    group: str = "root"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link as it should be; the target need not exist."""
+
+    path: str
+    target: str
+
+
+@dataclass
+class _Step:
+    """What differs at one path: its diff, and what is to be done with the disk there."""
+
+    path: str
+    diff: dict[str, str]
+    wanted: Desired | Directory | Link | None  # None: to be removed
+    whole: bool = True  # False: only mode, owner or group
+    temporary: str = ""
+
+
+def read_bytes(path: str) -> bytes | None:
+    """The file's content, or None when there is no such file; raises OSError for anything else."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def _number(name: str, look_up: Callable[[str], int]) -> int | None:
+    if name.isascii() and name.isdigit():
+        return int(name)
+    try:
+        return look_up(name)
+    except KeyError:
+        return None
+
+
+def _uid(name: str) -> int | None:
+    return _number(name, lambda known: pwd.getpwnam(known).pw_uid)
+
+
+def _gid(name: str) -> int | None:
+    return _number(name, lambda known: grp.getgrnam(known).gr_gid)
+
+
+def _attributes(wanted: Desired | Directory) -> str:
+    return f"{wanted.mode:04o} {wanted.owner} {wanted.group}"
+
+
+def _attributes_now(wanted: Desired | Directory, now: os.stat_result) -> str:
+    """Mode, owner and group of what is there, in the words of what is wanted where they mean the same."""
+    owner, group = wanted.owner, wanted.group
+    if now.st_uid != _uid(owner):
+        try:
+            owner = pwd.getpwuid(now.st_uid).pw_name
+        except KeyError:
+            owner = str(now.st_uid)
+    if now.st_gid != _gid(group):
+        try:
+            group = grp.getgrgid(now.st_gid).gr_name
+        except KeyError:
+            group = str(now.st_gid)
+    return f"{stat.S_IMODE(now.st_mode):04o} {owner} {group}"
+
+
+def _owners(wanted: Desired | Directory) -> tuple[int, int]:
+    uid, gid = _uid(wanted.owner), _gid(wanted.group)
+    if uid is None:
+        raise BadInput(f"path {wanted.path}: owner {wanted.owner!r} does not exist; expected a known user")
+    if gid is None:
+        raise BadInput(f"path {wanted.path}: group {wanted.group!r} does not exist; expected a known group")
+    return uid, gid
+
+
+def _open_nofollow(path: str, flags: int = 0) -> int | None:
+    """A descriptor of what is at the path, never of what a link there points to; None when it is absent."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ENOTDIR and not os.path.lexists(path):
+            return None
+        # A link, a socket, or with O_DIRECTORY a file.
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR):
+            expected = "a directory" if flags & os.O_DIRECTORY else "a regular file"
+            raise _something_else(path, expected) from error
+        raise
+
+
+def _something_else(path: str, expected: str) -> BadInput:
+    return BadInput(f"path {path}: there is something else; expected {expected} or nothing")
+
+
+def _content(descriptor: int) -> bytes:
+    with os.fdopen(os.dup(descriptor), "rb") as stream:
+        return stream.read()
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "backslashreplace")
+
+
+def _attribute_note(path: str, now: str, wanted: str) -> str:
+    return f"{path}: mode, owner, group {now} -> {wanted}\n"
+
+
+def _text_diff(wanted: Desired, before: bytes) -> dict[str, str]:
+    return {
+        "before_header": wanted.path,
+        "after_header": wanted.path,
+        "before": _text(before),
+        "after": _text(wanted.content),
+    }
+
+
+def _compare_file(wanted: Desired) -> _Step | None:
+    descriptor = _open_nofollow(wanted.path)
+    if descriptor is None:
+        diff = {"prepared": f"{wanted.path}: file made, {_attributes(wanted)}\n", **_text_diff(wanted, b"")}
+        return _Step(wanted.path, diff, wanted)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _something_else(wanted.path, "a regular file")
+        before = _content(descriptor)
+    finally:
+        os.close(descriptor)
+    diff = {} if before == wanted.content else _text_diff(wanted, before)
+    now = _attributes_now(wanted, status)
+    if now != _attributes(wanted):
+        diff["prepared"] = _attribute_note(wanted.path, now, _attributes(wanted))
+    return _Step(wanted.path, diff, wanted, whole=before != wanted.content) if diff else None
+
+
+def _compare_directory(wanted: Directory) -> _Step | None:
+    descriptor = _open_nofollow(wanted.path, os.O_DIRECTORY)
+    if descriptor is None:
+        diff = {"prepared": f"{wanted.path}: directory made, {_attributes(wanted)}\n"}
+        return _Step(wanted.path, diff, wanted)
+    try:
+        now = _attributes_now(wanted, os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+    if now == _attributes(wanted):
+        return None
+    diff = {"prepared": _attribute_note(wanted.path, now, _attributes(wanted))}
+    return _Step(wanted.path, diff, wanted, whole=False)
+
+
+def _compare_link(wanted: Link) -> _Step | None:
+    try:
+        now = os.readlink(wanted.path)
+    except (FileNotFoundError, NotADirectoryError):
+        now = ""
+    except OSError as error:
+        raise _something_else(wanted.path, "a link") from error
+    if now == wanted.target:
+        return None
+    diff = {"prepared": f"{wanted.path}: link to {now or 'nothing'} -> {wanted.target}\n"}
+    return _Step(wanted.path, diff, wanted)
+
+
+def _compare_removed(path: str) -> _Step | None:
+    descriptor = _open_nofollow(path)
+    if descriptor is None:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _something_else(path, "a regular file")
+        before = _text(_content(descriptor))
+    finally:
+        os.close(descriptor)
+    diff = {
+        "prepared": f"{path}: file removed\n",
+        "before_header": path,
+        "after_header": f"{path} (absent)",
+        "before": before,
+        "after": "",
+    }
+    return _Step(path, diff, None)
+
+
+def _parent(path: str) -> str:
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        raise BadInput(f"path {path}: its directory {directory!r} does not exist; expected it before")
+    return directory
+
+
+def _fsync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_copy(wanted: Desired) -> str:
+    """The path of a complete copy beside the target, on the disk for good, with its mode and owners."""
+    uid, gid = _owners(wanted)
+    descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=_parent(wanted.path))
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(wanted.content)
+            stream.flush()
+            os.fchown(stream.fileno(), uid, gid)
+            os.fchmod(stream.fileno(), wanted.mode)
+            os.fsync(stream.fileno())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _set_attributes(wanted: Desired | Directory) -> None:
+    uid, gid = _owners(wanted)
+    descriptor = _open_nofollow(wanted.path, os.O_DIRECTORY if isinstance(wanted, Directory) else 0)
+    if descriptor is None:
+        raise BadInput(f"path {wanted.path}: it went away; expected nobody else to change it now")
+    try:
+        os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, wanted.mode)
+    finally:
+        os.close(descriptor)
+
+
+def _make_directory(wanted: Directory) -> None:
+    _owners(wanted)
+    _parent(wanted.path)
+    os.mkdir(wanted.path, 0o700)
+    _set_attributes(wanted)
+
+
+def _make_link(wanted: Link) -> None:
+    parent = _parent(wanted.path)
+    temporary = os.path.join(parent, f".mailgate-{os.getpid()}-link")
+    os.symlink(wanted.target, temporary)
+    try:
+        os.rename(temporary, wanted.path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _apply(steps: Sequence[_Step], check: Callable[[Desired, str], None] | None, changed: list[str]) -> None:
+    """Directories first, then every file's copy and its check, and only then the renames: all or nothing."""
+    copies: list[_Step] = []
+    touched: set[str] = set()
+    try:
+        for step in steps:
+            if isinstance(step.wanted, Directory) and step.whole:
+                _make_directory(step.wanted)
+                touched.add(os.path.dirname(step.path))
+                changed.append(step.path)
+            elif isinstance(step.wanted, Desired) and step.whole:
+                step.temporary = _write_copy(step.wanted)
+                copies.append(step)
+                if check is not None:
+                    check(step.wanted, step.temporary)
+            elif isinstance(step.wanted, (Desired, Directory)):
+                _owners(step.wanted)
+        for step in steps:
+            if step.temporary:
+                os.rename(step.temporary, step.path)
+                copies.remove(step)
+                touched.add(os.path.dirname(step.path))
+            elif isinstance(step.wanted, Link):
+                _make_link(step.wanted)
+                touched.add(os.path.dirname(step.path))
+            elif step.wanted is None:
+                os.unlink(step.path)
+                touched.add(os.path.dirname(step.path))
+            elif not step.whole:
+                _set_attributes(step.wanted)
+            if step.path not in changed:
+                changed.append(step.path)
+    finally:
+        for step in copies:
+            os.unlink(step.temporary)
+        for directory in sorted(touched):
+            _fsync_directory(directory)
+
+
+def _refuse_bad_paths(paths: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for path in paths:
+        if not os.path.isabs(path) or os.path.normpath(path) != path:
+            raise BadInput(f"path {path!r}: not absolute and plain; expected one such as '/etc/name'")
+        if path in seen:
+            raise BadInput(f"path {path!r}: named twice; expected once")
+        seen.add(path)
+
+
+def finish(
+    module: AnsibleModule,
+    desired: Sequence[Desired],
+    *,
+    removed: Sequence[str] = (),
+    diff: list[dict[str, str]] | None = None,
+    check: Callable[[Desired, str], None] | None = None,
+    directories: Sequence[Directory] = (),
+    links: Sequence[Link] = (),
+    **result: object,
+) -> NoReturn:
+    """Brings files, directories and links to the desired state, in check mode only says so; ends the module.
+
+    check is called with each file that gets new content and the path of its complete copy, before anything
+    but new directories has changed; it raises BadInput to refuse. diff None makes a text diff of each change.
+    The module returns changed, changed_paths, diff and result, and fails with changed_paths and msg.
+    """
+    changed: list[str] = []
+    try:
+        paths = [*(wanted.path for wanted in (*directories, *desired, *links)), *removed]
+        _refuse_bad_paths(paths)
+        found = [
+            *(_compare_directory(directory) for directory in directories),
+            *(_compare_file(file) for file in desired),
+            *(_compare_link(link) for link in links),
+            *(_compare_removed(path) for path in removed),
+        ]
+        steps = [step for step in found if step is not None]
+        if module.check_mode:
+            changed = [step.path for step in steps]
+        else:
+            _apply(steps, check, changed)
+    except (BadInput, OSError) as error:
+        module.fail_json(msg=str(error), changed_paths=changed)
+    module.exit_json(
+        changed=bool(steps),
+        changed_paths=changed,
+        diff=[step.diff for step in steps] if diff is None else diff,
+        **result,
+    )

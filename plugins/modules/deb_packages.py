@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deb_packages
+short_description: Debian packages that must be there
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Installs what is missing of a list of Debian packages, without what they recommend.
+  - Stands beside M(ansible.builtin.apt) because that module cannot predict anything on a host without python3-apt,
+    and check mode must work on a fresh host.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  name:
+    description: The packages.
+    type: list
+    elements: str
+    required: true
+  update_after_seconds:
+    description: Read the package lists anew before an installation when they are older than this.
+    type: int
+    default: 3600
+"""
+
+EXAMPLES = r"""
+- name: Install cdb's tools
+  mailgate.qmail.deb_packages:
+    name: [freecdb]
+"""
+
+RETURN = r"""
+installed:
+  description: The packages that were, or in check mode would be, installed.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import os
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+LISTS = "/var/lib/apt/lists"
+
+
+def missing(module, names):
+    """The names of which dpkg does not say that they are installed, in the order given."""
+    query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names]
+    dummy, out, dummy = module.run_command(query)
+    present = {line.split()[0] for line in out.splitlines() if line.split()[-1:] == ["installed"]}
+    return [name for name in names if name not in present]
+
+
+def lists_age_seconds(now):
+    """Seconds since the package lists changed; infinite when there are none."""
+    try:
+        lists = [entry for entry in os.scandir(LISTS) if entry.is_file() and entry.name != "lock"]
+        return now - os.stat(LISTS).st_mtime if lists else float("inf")
+    except FileNotFoundError:
+        return float("inf")
+
+
+def run(module, argv):
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    status, out, err = module.run_command(argv, environ_update=environment)
+    if status != 0:
+        module.fail_json(
+            msg=f"packages: {' '.join(argv)!r} ended with status {status}; expected 0: {(err or out).strip()[-2000:]}",
+            rc=status,
+        )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "list", "elements": "str", "required": True},
+            "update_after_seconds": {"type": "int", "default": 3600},
+        },
+        supports_check_mode=True,
+    )
+    names = missing(module, module.params["name"])
+    if names and not module.check_mode:
+        if lists_age_seconds(time.time()) > module.params["update_after_seconds"]:
+            run(module, ["apt-get", "update", "-q"])
+        run(
+            module,
+            ["apt-get", "install", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", *names],
+        )
+        absent = missing(module, names)
+        if absent:
+            module.fail_json(msg=f"packages: {', '.join(absent)} not installed; expected apt-get to install them")
+    after = "".join(f"{name} installed\n" for name in names)
+    before = "".join(f"{name} absent\n" for name in names)
+    module.exit_json(changed=bool(names), installed=names, diff={"before": before, "after": after})
+
+
+if __name__ == "__main__":
+    main()

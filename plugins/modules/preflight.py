@@ -1,0 +1,246 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Whether a host can become the gateway, and whether the site file makes sense
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Looks at the host and at the site, changes nothing, and fails with all that is wrong, one line each.
+  - An error is a user other than root, a system that is not supported, a port 25 that another program holds,
+    another mail server that is installed, a host name that does not resolve, too little memory or disk, or a
+    fault of the site.
+  - Wrong reverse DNS is a warning.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+attributes:
+  diff_mode:
+    description: There is never a difference.
+    support: full
+options:
+  site:
+    description:
+      - The site, as C(hostname), C(postmaster), C(domains), C(relay_networks), C(bad_senders) and
+        C(extra_routes).
+      - A message calls each as the site file does, C(gateway_) and its name, and the last one C(gateway_routes).
+    type: dict
+    required: true
+  memory_mb_minimum:
+    description: The memory that the host must have, in MB.
+    type: int
+    default: 512
+  disk_mb_minimum:
+    description: The space that must be free below / and below /var, in MB.
+    type: int
+    default: 1024
+  replace_mta:
+    description:
+      - Another mail server is a warning and not an error, and RV(mta) tells which.
+      - A program on port 25 that is no known mail server stays an error.
+    type: bool
+    default: false
+  require_hostname_resolution:
+    description: A host name that does not resolve is an error and not a warning.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: See whether this host can become the gateway
+  mailgate.qmail.preflight:
+    site:
+      hostname: mx1.example.com
+      postmaster: postmaster@example.com
+      domains:
+        - name: example.com
+          route: 10.0.0.5
+          recipients: any
+      relay_networks: [10.0.0.0/24]
+"""
+
+RETURN = r"""
+findings:
+  description: Every result, each with C(check), C(level) (error, warning or ok) and C(message).
+  type: list
+  elements: dict
+  returned: always
+  sample: [{"check": "port", "level": "ok", "message": "port 25: free"}]
+mta:
+  description:
+    - The mail server that is in the way, as C(program), C(pid), C(unit) and C(package); empty for none.
+    - C(pid) is 0 when it is installed and does not hold port 25; C(unit) and C(package) may be empty.
+  type: dict
+  returned: always
+own_addresses:
+  description: The host's IPv4 addresses.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import dataclasses
+import os
+import socket
+import threading
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import preflight
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import check_site
+
+LOOKUP_SECONDS = 5
+REVERSE_LOOKUPS = 4
+DISKS = ("/", "/var")
+
+
+def read_text(path):
+    """The file's text, or '' when it cannot be read: the check that needs it then says so."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read().decode("utf-8", "backslashreplace")
+    except OSError:
+        return ""
+
+
+def look_up(question):
+    """The answers of a resolver call, or its error, after LOOKUP_SECONDS at the latest.
+
+    The resolver cannot be told a deadline, so a thread waits for it, and is left behind when it is late.
+    """
+    results = []
+
+    def ask():
+        try:
+            results.append(preflight.Resolution(tuple(question())))
+        except (OSError, UnicodeError) as error:
+            results.append(preflight.Resolution(error=getattr(error, "strerror", None) or str(error)))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(LOOKUP_SECONDS)
+    return results[0] if results else preflight.Resolution(error=f"no answer in {LOOKUP_SECONDS} s")
+
+
+def forward(name):
+    answers = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
+    return sorted({answer[4][0] for answer in answers})
+
+
+def reverse(address):
+    name, aliases = socket.gethostbyaddr(address)[:2]
+    return [name, *aliases]
+
+
+def process(pid):
+    """What /proc tells of one process, or None when it has ended."""
+    argv = read_text(f"/proc/{pid}/cmdline")
+    status = read_text(f"/proc/{pid}/status")
+    parents = [line.split()[1] for line in status.splitlines() if line.startswith("PPid:")]
+    if not argv or not parents:
+        return None
+    try:
+        executable = os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        executable = ""
+    sockets = set()
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        descriptors, sockets = [], None
+    for descriptor in descriptors:
+        try:
+            target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            sockets.add(int(target[8:-1]))
+    return preflight.Process(
+        int(pid),
+        int(parents[0]),
+        tuple(argv.rstrip("\0").split("\0")),
+        executable,
+        read_text(f"/proc/{pid}/cgroup"),
+        None if sockets is None else frozenset(sockets),
+    )
+
+
+def port_holders(module):
+    """Who holds port 25, each with its Debian package."""
+    tables = [read_text(f"/proc/net/{name}") for name in ("tcp", "tcp6")]
+    sockets = preflight.listeners(*tables, preflight.SMTP_PORT)
+    if not sockets:
+        return []
+    found = [process(pid) for pid in os.listdir("/proc") if pid.isdigit()]
+    holders = preflight.holders(sockets, [one for one in found if one is not None])
+    query = module.get_bin_path("dpkg-query")
+    packaged = []
+    for holder in holders:
+        package = ""
+        if query and holder.executable.startswith("/"):
+            package = preflight.package_of(module.run_command([query, "--search", holder.executable])[1])
+        packaged.append(dataclasses.replace(holder, package=package))
+    return packaged
+
+
+def free_bytes(path):
+    numbers = os.statvfs(path)
+    return numbers.f_bavail * numbers.f_frsize
+
+
+def gather(module, hostname):
+    names = look_up(lambda: forward(hostname)) if hostname else preflight.Resolution()
+    return preflight.Host(
+        user_id=os.geteuid(),
+        os_release=read_text("/etc/os-release"),
+        meminfo=read_text("/proc/meminfo"),
+        free_bytes={path: free_bytes(path) for path in DISKS},
+        hostname=hostname,
+        forward=names,
+        reverse={
+            address: look_up(lambda address=address: reverse(address))
+            for address in names.answers[:REVERSE_LOOKUPS]
+        },
+        holders=port_holders(module),
+        dpkg_status=read_text("/var/lib/dpkg/status"),
+        dpkg_diversions=read_text("/var/lib/dpkg/diversions"),
+    )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "site": {"type": "dict", "required": True},
+            "memory_mb_minimum": {"type": "int", "default": 512},
+            "disk_mb_minimum": {"type": "int", "default": 1024},
+            "replace_mta": {"type": "bool", "default": False},
+            "require_hostname_resolution": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    site = module.params["site"]
+    limits = preflight.Limits(**{name: value for name, value in module.params.items() if name != "site"})
+    own_addresses = preflight.own_addresses(read_text("/proc/net/fib_trie"))
+    hostname = site.get("hostname")
+    report = preflight.judge(
+        gather(module, hostname if isinstance(hostname, str) else ""), limits, check_site(site, own_addresses)
+    )
+    for message in report.messages("warning"):
+        module.warn(message)
+    result = {
+        "changed": False,
+        "findings": [dataclasses.asdict(finding) for finding in report.findings],
+        "mta": dict(report.mta),
+        "own_addresses": own_addresses,
+    }
+    errors = report.messages("error")
+    if errors:
+        head = "this host cannot become the gateway yet; nothing was changed"
+        module.fail_json(msg="\n".join([head, *errors]), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

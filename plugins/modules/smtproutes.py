@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: smtproutes
+short_description: Routes of qmail-remote in control/smtproutes
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Sets single routes, or all of them, in the file that tells qmail-remote which relay takes a domain's mail.
+  - Comments, blank lines and the order of the lines stay as they are; new routes are added at the end.
+  - Refuses what qmail-remote would answer with a permanent bounce, misread or pass over in silence: a
+    blank after the colon, an IPv6 address, an empty port, a carriage return, a domain given twice, or a line
+    without a colon. The message names the line and what was expected.
+  - qmail-remote reads the file for each message, so nothing needs to be restarted.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  path:
+    description: The file.
+    type: path
+    default: /var/qmail/control/smtproutes
+  routes:
+    description: The routes to set or to remove.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      domain:
+        description:
+          - The recipient's domain; C(.example.com) for everything below a domain, but not itself.
+          - The empty text is the default route, for every domain that has no other.
+        type: str
+        required: true
+      route:
+        description:
+          - C(host) or C(host:port), where the host is an IPv4 address or a name with its domain.
+          - The empty text sends the domain's mail to its MX.
+          - Required for O(state=present), and not looked at for O(state=absent).
+        type: str
+  state:
+    description: Whether the routes are to be there.
+    type: str
+    choices: [present, absent]
+    default: present
+  exclusive:
+    description:
+      - O(routes) is all that the file may route. Any other route goes, and so does a line that is wrong.
+      - Without it, a wrong line anywhere in the file is an error and nothing is changed.
+    type: bool
+    default: false
+  owner:
+    description: The file's owner.
+    type: str
+    default: root
+  group:
+    description: The file's group.
+    type: str
+    default: root
+  mode:
+    description: The file's mode, in octal. qmail-remote, as user qmailr, must be able to read it.
+    type: raw
+    default: "0644"
+"""
+
+EXAMPLES = r"""
+- name: Route the site's domains, and nothing else
+  mailgate.qmail.smtproutes:
+    exclusive: true
+    routes:
+      - domain: example.com
+        route: 10.0.0.5
+      - domain: example.net
+        route: mail.example.net:2525
+
+- name: Let one domain take its MX
+  mailgate.qmail.smtproutes:
+    routes:
+      - domain: example.org
+        route: ""
+
+- name: Remove the default route
+  mailgate.qmail.smtproutes:
+    state: absent
+    routes:
+      - domain: ""
+"""
+
+RETURN = r"""
+routes:
+  description: Every route of the file as it is, or in check mode would be, in the file's order.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{"domain": "example.com", "route": "10.0.0.5"}]
+changed_paths:
+  description: The file, when it changes.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+
+def octal(mode):
+    """The mode as a number; YAML may have read an unquoted 0644 as one already."""
+    if isinstance(mode, int):
+        return mode
+    try:
+        return int(str(mode), 8)
+    except ValueError as error:
+        raise BadInput(f"mode: {mode!r} is not octal; expected one such as '0644'") from error
+
+
+def wanted_routes(items):
+    """The module's routes, checked."""
+    routes = []
+    for number, item in enumerate(items, 1):
+        where = f"routes item {number}"
+        if item["route"] is None:
+            raise BadInput(f"{where}: {item['domain']!r} has no route; expected 'host', 'host:port' or ''")
+        routes.append(smtproutes.make_route(item["domain"], item["route"], where))
+    return routes
+
+
+def changed_table(table, path, params):
+    """The table as the parameters want it."""
+    if params["state"] == "present" and params["exclusive"]:
+        return smtproutes.replace_routes(table, wanted_routes(params["routes"]))
+    faults = smtproutes.faults(table, path)
+    if faults:
+        raise BadInput("\n".join(faults))
+    if params["state"] == "absent":
+        return smtproutes.remove_routes(table, [item["domain"] for item in params["routes"]])
+    return smtproutes.set_routes(table, wanted_routes(params["routes"]))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "default": "/var/qmail/control/smtproutes"},
+            "routes": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {"domain": {"type": "str", "required": True}, "route": {"type": "str"}},
+            },
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "exclusive": {"type": "bool", "default": False},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str", "default": "root"},
+            "mode": {"type": "raw", "default": "0644"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    path = params["path"]
+    try:
+        if params["exclusive"] and params["state"] == "absent":
+            raise BadInput("exclusive: true with state 'absent' has no meaning; expected state 'present'")
+        mode = octal(params["mode"])
+        before = managed_file.read_bytes(path)
+        table = smtproutes.parse((before or b"").decode("utf-8", "surrogateescape"))
+        table = changed_table(table, path, params)
+    except (BadInput, OSError) as error:
+        module.fail_json(msg=str(error))
+    content = smtproutes.render(table).encode("utf-8", "surrogateescape")
+    desired = []
+    if before is not None or params["state"] == "present":
+        desired.append(managed_file.Desired(path, content, mode, params["owner"], params["group"]))
+    managed_file.finish(
+        module, desired, routes=[{"domain": route.domain, "route": route.text} for route in table.routes]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include "refusal.h"
+
+size_t refusal_field(char *out, const char *text)
+{
+  static const char hex[] = "0123456789abcdef";
+  const unsigned char *s = (const unsigned char *) text;
+  size_t len = 0;
+  int plain;
+
+  if (!*s) {
+    memcpy(out, "<>", sizeof "<>");
+    return strlen(out);
+  }
+  for (; *s; ++s) {
+    plain = *s > ' ' && *s <= '~' && *s != '\\' && *s != '<' && *s != '>';
+    if (len + (plain ? 1 : 4) > REFUSAL_FIELD_MAX) {
+      memcpy(out + len, "\\...", 4);
+      len += 4;
+      break;
+    }
+    if (plain) {
+      out[len++] = (char) *s;
+      continue;
+    }
+    out[len++] = '\\';
+    out[len++] = 'x';
+    out[len++] = hex[*s >> 4];
+    out[len++] = hex[*s & 15];
+  }
+  out[len] = 0;
+  return len;
+}
+
+/* Appends a text of ours (words only, cut at the end of the line) to a line that keeps room for its newline. */
+static size_t words(char *line, size_t len, const char *text)
+{
+  size_t n = strlen(text);
+
+  if (n > REFUSAL_LINE_MAX - 1 - len)
+    n = REFUSAL_LINE_MAX - 1 - len;
+  memcpy(line + len, text, n);
+  return len + n;
+}
+
+/* One line: "qmail-smtpd: " and then, in turn, words of ours and a field of the client's; a null ends it. */
+static void say(const char *w1, const char *f1, const char *w2, const char *f2, const char *w3, const char *f3)
+{
+  const char *part[6];
+  char field[REFUSAL_FIELD_MAX + 5];
+  char line[REFUSAL_LINE_MAX];
+  size_t len;
+  int saved = errno;
+  int i;
+
+  part[0] = w1;
+  part[1] = f1;
+  part[2] = w2;
+  part[3] = f2;
+  part[4] = w3;
+  part[5] = f3;
+  len = words(line, 0, "qmail-smtpd: ");
+  for (i = 0; i < 6 && part[i]; ++i) {
+    if (i % 2)
+      refusal_field(field, part[i]);
+    len = words(line, len, i % 2 ? field : part[i]);
+  }
+  line[len++] = '\n';
+  while (write(2, line, len) == -1 && errno == EINTR)
+    ;
+  errno = saved;
+}
+
+void refusal_validrcptto(const char *recipient, const char *ip)
+{
+  say("not in validrcptto: ", recipient, " at ", ip, 0, 0);
+}
+
+void refusal_excess(const char *ip)
+{
+  say("excessive validrcptto violations, hanging up on ", ip, 0, 0, 0, 0);
+}
+
+void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip)
+{
+  say("badmailfrom: ", sender, " to ", recipient, " at ", ip);
+}
+
+void refusal_rcpthosts(const char *recipient, const char *sender, const char *ip)
+{
+  say("rcpthosts: ", recipient, " from ", sender, " at ", ip);
+}
+
+void refusal_trouble(const char *thing, const char *reason)
+{
+  char text[200];
+
+  text[0] = 0;
+  strncat(text, thing, 50);
+  strncat(text, " trouble: ", 20);
+  strncat(text, reason, 100);
+  say(text, 0, 0, 0, 0, 0);
+}
+
+void refusal_rcpt(const char *recipient)
+{
+  say("validrcptto RCPT TO: ", recipient, 0, 0, 0, 0);
+}
+
+void refusal_found(const char *key)
+{
+  say("validrcptto found: ", key, 0, 0, 0, 0);
+}

@@ -1,0 +1,44 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What qmail-smtpd says in its log (descriptor 2) when it refuses. The lines:
+ *
+ *   qmail-smtpd: not in validrcptto: RECIPIENT at IP
+ *   qmail-smtpd: excessive validrcptto violations, hanging up on IP
+ *   qmail-smtpd: badmailfrom: SENDER to RECIPIENT at IP
+ *   qmail-smtpd: rcpthosts: RECIPIENT from SENDER at IP
+ *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb or rcpthosts, REASON a text of ours
+ *   qmail-smtpd: validrcptto RCPT TO: RECIPIENT     with VALIDRCPTTO_LOG
+ *   qmail-smtpd: validrcptto found: KEY             with VALIDRCPTTO_LOG
+ *
+ * RECIPIENT, SENDER, KEY and IP are fields: each is one word of the characters ! to ~. A space, a control
+ * character, a byte above ~, and each of \ < > is written as \xHH with two lower-case hexadecimal digits. An empty
+ * field is <>, which nothing else is written as. A field of more than REFUSAL_FIELD_MAX characters is cut between
+ * two characters and ends with \... which nothing else does. So a line can be split at its spaces, and nothing
+ * that a client sends can end a line, forge one or move the words in it.
+ *
+ * A line goes out in a single write(2) and is shorter than PIPE_BUF, so lines of concurrent processes do not mix.
+ * errno is kept; that a line cannot be written is no reason to answer a client otherwise.
+ * Valid as gnu89 and as C99.
+ */
+#ifndef REFUSAL_H
+#define REFUSAL_H
+
+#include <stddef.h>
+
+#define REFUSAL_FIELD_MAX 1000   /* characters of one field, without the mark of a cut */
+#define REFUSAL_LINE_MAX 3300    /* bytes of a line, its newline included */
+
+/* Writes text as a field, NUL-ended, into out[REFUSAL_FIELD_MAX + 5]; returns its length. */
+extern size_t refusal_field(char *out, const char *text);
+
+extern void refusal_validrcptto(const char *recipient, const char *ip);
+extern void refusal_excess(const char *ip);
+extern void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip);
+extern void refusal_rcpthosts(const char *recipient, const char *sender, const char *ip);
+extern void refusal_trouble(const char *thing, const char *reason);
+extern void refusal_rcpt(const char *recipient);
+extern void refusal_found(const char *key);
+
+#endif

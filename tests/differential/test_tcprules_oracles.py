@@ -1,0 +1,316 @@
+"""The rules against the real tcprules and tcprulescheck of Debian's package ucspi-tcp."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import random
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tcprules
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import build
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import parse_networks
+
+SECONDS_EACH = 6.0
+SCANNER = "/var/qmail/bin/simscan"
+
+
+def oracle(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.fail(f"{name} is missing; install the Debian package ucspi-tcp")
+    return path
+
+
+def real_compile(text: str, directory: Path) -> bytes | None:
+    """The cdb that tcprules makes of a text, or None when it refuses."""
+    target = directory / "rules.cdb"
+    with contextlib.suppress(FileNotFoundError):
+        target.unlink()
+    done = subprocess.run(
+        [oracle("tcprules"), str(target), str(directory / "rules.tmp")],
+        input=text.encode("utf-8", "surrogateescape"), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 100), done.stderr
+    return target.read_bytes() if done.returncode == 0 else None
+
+
+def real_lookup(directory: Path, ip: str, host: str | None, info: str | None) -> str:
+    known = {"TCPREMOTEIP": ip, "TCPREMOTEHOST": host, "TCPREMOTEINFO": info}
+    return subprocess.run(
+        [oracle("tcprulescheck"), str(directory / "rules.cdb")],
+        env={name: value for name, value in known.items() if value is not None},
+        capture_output=True, check=True, text=True,
+    ).stdout  # fmt: skip
+
+
+def our_lookup(rules: tcprules.Rules, ip: str, host: str | None, info: str | None) -> str:
+    """Our answer in tcprulescheck's words."""
+    rule = tcprules.lookup(rules, ip, host, info)
+    if rule is None:
+        return "default:\nallow connection\n"
+    candidates = [key for key in tcprules._lookup_keys(ip, host, info) if key in rules.index]
+    words = f"rule {candidates[0]}:\n"
+    if rule.action == "deny":
+        return words + "deny connection\n"
+    words += "".join(f"set environment variable {name}={value}\n" for name, value in rule.environment)
+    return words + "allow connection\n"
+
+
+TAKEN = [
+    ":allow",
+    "1.2.3.4:deny",
+    "1.2.3.4:deny \t ",
+    '127.:allow,RELAYCLIENT=""',
+    "10.:allow,A='x\"y',B=/a,b:c=d/",
+    "1.2.3.37-53:deny",
+    "10.2-3.:deny",
+    "0-127.:deny",
+    "10.0-1.7.9:deny",
+    "=a-b.example:deny",
+    "=.example:deny",
+    "=:deny",
+    "joe@10.0.0.7:deny",
+    "a-1@=a.example:allow,A=|x|",
+    "# comment",
+    " \t",
+    "",
+    "10.0.0-3.:deny",
+    '=host.example:allow,NOTE="\udcff"',
+    "10.0-1.:deny\n10.1.:allow",
+]
+
+# Both refuse these.
+REFUSED = [
+    "1.2.3.4:Allow",
+    "1.2.3.4: allow",
+    "1.2.3.4:",
+    "1.2.3.4:denyx",
+    "1.2.3.4:deny # x",
+    '10.:allow ,A=""',
+    "10.:allow,A",
+    "10.:allow,",
+    "10.:allow,A=1",
+    "10.:allow,A=",
+    '10.:allow,A="x',
+    '10.:allow,A=""x',
+    "1.2.3.4:deny\r",
+    "a-b:deny",
+    "2001:db8::1:deny",
+    "::1:allow",
+    "::1:deny",
+]
+
+# tcprules takes these without a word, and they do nothing, or not what they seem to.
+IGNORED = [
+    "1.2.3.4",
+    "1.2.3.4 deny",
+    " 1.2.3.4:deny",
+    "10.0.0.0/24:deny",
+    "10.0.0:deny",
+    "10.0.0.7.:deny",
+    "256.:deny",
+    "10.01.:deny",
+    "1.2.3.53-37:deny",
+    "1-:deny",
+    "1.2.3.250-256:deny",
+    "10.0-3.0-3.:deny",
+    "joe@10.0.0.:deny",
+    "=Host.example:deny",
+    "=host.example.:deny",
+    "deny",
+    '10.:allow,A="",A="1"',
+    '10.:deny,A=""',
+    '10.:allow,=""',
+    "*:deny",
+    "a=b:deny",
+]
+
+
+@pytest.mark.parametrize("text", TAKEN)
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_the_file_is_that_of_tcprules(text: str, end: str, tmp_path: Path) -> None:
+    assert build(tcprules.compile_records(tcprules.parse(text + end, "x"))) == real_compile(
+        text + end, tmp_path
+    )
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_both_refuse(text: str, tmp_path: Path) -> None:
+    assert real_compile(text + "\n", tmp_path) is None
+    with pytest.raises(BadInput):
+        tcprules.parse(text + "\n", "x")
+
+
+@pytest.mark.parametrize("text", IGNORED)
+def test_we_refuse_what_tcprules_takes_in_silence(text: str, tmp_path: Path) -> None:
+    assert real_compile(text + "\n", tmp_path) is not None
+    with pytest.raises(BadInput):
+        tcprules.parse(text + "\n", "x")
+
+
+@dataclass(frozen=True)
+class Sample:
+    text: str
+    relay: list[str]
+
+
+def sample(chance: random.Random) -> Sample:
+    """A random set of fragments, small enough to collide with itself often."""
+    relay = [str(_network(chance, 8)) for _ in range(chance.randrange(3))]
+    lines = []
+    for _ in range(chance.randrange(1, 8)):
+        address = chance.choice([_rule_address, _rule_address, _relay_address, _host])(chance, relay)
+        lines.append(f"{address}:{_effect(chance)}")
+    return Sample("".join(f"{line}\n" for line in lines), relay)
+
+
+def _network(chance: random.Random, shortest: int) -> ipaddress.IPv4Network:
+    base = chance.choice([0x0A000000, 0x7F000001, 0xC6336440, 0xFFFFFFFF, 0, chance.getrandbits(32)])
+    return ipaddress.IPv4Network((base, chance.randrange(shortest, 33)), strict=False)
+
+
+def _rule_address(chance: random.Random, relay: list[str]) -> str:
+    return tcprules.rule_address(_network(chance, chance.choice([0, 7, 20])))
+
+
+def _relay_address(chance: random.Random, relay: list[str]) -> str:
+    network = ipaddress.IPv4Network(chance.choice([*relay, "127.0.0.1/32"]))
+    if network.prefixlen > 1 and chance.random() < 0.3:
+        network = network.supernet()
+    return tcprules.rule_address(network)
+
+
+def _host(chance: random.Random, relay: list[str]) -> str:
+    return chance.choice(["=a.example", "=.example", "=", "joe@10.0.0.1", "joe@127.0.0.1", "joe@=a.example"])
+
+
+def _effect(chance: random.Random) -> str:
+    return chance.choice([
+        "allow", "deny", 'allow,RELAYCLIENT=""', 'allow,RELAYCLIENT=""', 'allow,WHITELISTED="",A=\'"\'',
+        f'allow,QMAILQUEUE="{SCANNER}"', 'allow,QMAILQUEUE="/bin/other"', 'allow,RELAYCLIENT="x"',
+    ])  # fmt: skip
+
+
+def boundaries(rules: tcprules.Rules, relay: list[str]) -> list[str]:
+    """First and last address of every key and network, with neighbours; not by the code under test."""
+    points = {0, 2**32 - 1, 0x7F000000, 0x7F000001, 0x7F000002}
+    networks = [*parse_networks(relay)]
+    for rule in rules.rules:
+        for key in (rule.keys[0], rule.keys[-1]):
+            octets = [octet for octet in key.rpartition("@")[2].split(".") if octet.isdigit()]
+            if "=" not in key:
+                padded = ".".join([*octets, "0", "0", "0", "0"][:4])
+                networks.append(ipaddress.IPv4Network(f"{padded}/{8 * len(octets)}"))
+    for network in networks:
+        first, last = int(network.network_address), int(network.broadcast_address)
+        points.update((first - 1, first, last, last + 1))
+    return [str(ipaddress.IPv4Address(point)) for point in sorted(points) if 0 <= point < 2**32]
+
+
+def dangers(answer: str, ip: str, relay: list[str]) -> bool:
+    """Whether a client outside of the relay networks got what only those inside may have."""
+    if "deny connection" in answer:
+        return False
+    lines = answer.splitlines()
+    if any(
+        line.startswith("set environment variable RELAYCLIENT=") and not line.endswith("=") for line in lines
+    ):
+        return True
+    inside = any(ipaddress.IPv4Address(ip) in ipaddress.IPv4Network(one) for one in [*relay, "127.0.0.1/32"])
+    if inside:
+        return False
+    return any(
+        line.startswith(("set environment variable RELAYCLIENT=", "set environment variable QMAILQUEUE="))
+        and line != f"set environment variable QMAILQUEUE={SCANNER}"
+        for line in lines
+    )
+
+
+CLIENTS = [(None, None), ("a.example", None), ("b.a.example", "joe"), (None, "joe"), ("a.example", "joe")]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_lookups_and_safety_at_every_boundary(seed: int, tmp_path: Path) -> None:
+    """What the real programs do to a client decides whether assert_safe() was right, in both directions."""
+    chance = random.Random(seed)
+    end = time.monotonic() + SECONDS_EACH
+    safe = unsafe = 0
+    while time.monotonic() < end or min(safe, unsafe) < 5:
+        one = sample(chance)
+        rules = tcprules.parse(one.text, "x")
+        assert build(tcprules.compile_records(rules)) == real_compile(one.text, tmp_path), one
+        danger = False
+        for ip in boundaries(rules, one.relay):
+            for host, info in CLIENTS if ip in ("10.0.0.1", "127.0.0.1", "0.0.0.0") else CLIENTS[:2]:
+                answer = real_lookup(tmp_path, ip, host, info)
+                assert answer == our_lookup(rules, ip, host, info), (one, ip, host, info)
+                danger = danger or (dangers(answer, ip, one.relay))
+        try:
+            tcprules.assert_safe(rules, one.relay, scanner=SCANNER)
+            safe += 1
+            assert not danger, one
+        except BadInput as error:
+            unsafe += 1
+            # A rule that never applies, or only to some host's name, may be refused without doing harm yet.
+            harmless = (
+                "host name" in str(error) or "gives RELAYCLIENT a value" in str(error) or "@" in one.text
+            )
+            assert danger or harmless, (one, error)
+
+
+def test_random_lines_are_taken_only_if_tcprules_takes_them(tmp_path: Path) -> None:
+    """Mutated lines: what we take compiles to the same bytes, so what tcprules refuses we refuse."""
+    chance = random.Random(3)
+    end = time.monotonic() + SECONDS_EACH
+    taken = 0
+    pieces = ["10", "0", "255", "256", "07", ".", ".", "-", ":", ",", "=", '"', "'", "@", "/24", " ", "\t",
+              "\r", "allow", "deny", "A", "example", "#", "é", "\udcff", "1-3", "::"]  # fmt: skip
+    while time.monotonic() < end or taken < 100:
+        line = list(chance.choice(TAKEN + REFUSED))
+        for _ in range(chance.randrange(3)):
+            at = chance.randrange(len(line) + 1)
+            line[at : at + chance.randrange(3)] = [chance.choice(pieces)]
+        text = "".join(line) + chance.choice(["", "\n"])
+        try:
+            rules = tcprules.parse(text, "x")
+        except BadInput:
+            continue
+        taken += 1
+        assert build(tcprules.compile_records(rules)) == real_compile(text, tmp_path), repr(text)
+        assert tcprules.render(rules) == text
+
+
+def test_tcprules_makes_the_published_cdb_of_the_readable_copy(tmp_path: Path) -> None:
+    made = tcprules.compile_fragments(
+        {
+            "10-site": tcprules.site_rules(
+                ["10.0.0.0/22", "198.51.100.64/26", "172.16.0.0/12"], scanner=SCANNER,
+                extra=[tcprules.SiteRule("198.51.100.70/32", "deny", {})],
+            ),
+            "20-operator": "# é\n10.0.0.9:deny",
+            "30-adaptive": "10.0.0.10:deny\n192.0.2.1:deny\n",
+            "90-default": tcprules.default_rules(),
+        },
+        "/etc/tcp.d",
+    )  # fmt: skip
+    assert real_compile(made.copy, tmp_path) == made.cdb
+    assert os.listdir(tmp_path) == ["rules.cdb"]
+    for ip, words in (
+        ("198.51.100.70", "rule 198.51.100.70:\ndeny connection\n"),
+        ("192.0.2.1", "rule 192.0.2.1:\ndeny connection\n"),
+        ("192.0.2.2", "rule :\nallow connection\n"),
+        (
+            "10.0.0.10",
+            "rule 10.0.0.:\nset environment variable RELAYCLIENT=\n"
+            f"set environment variable QMAILQUEUE={SCANNER}\nallow connection\n",
+        ),
+    ):
+        assert real_lookup(tmp_path, ip, None, None) == words

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mail servers behind the gateway: they keep what arrives, byte for byte, and can be told to refuse."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+SIZE_LIMIT_BYTES = 40_000_000
+LINE_LIMIT_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one recipient got: a message for two recipients is two deliveries, however it was sent."""
+
+    backend: str
+    sender: str
+    recipient: str
+    content: bytes = field(repr=False)
+
+
+class Mailroom:
+    """Everything that arrived at any back end, until somebody claims it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._unclaimed: list[Delivery] = []
+
+    def put(self, delivery: Delivery) -> None:
+        with self._changed:
+            self._unclaimed.append(delivery)
+            self._changed.notify_all()
+
+    def claim(self, wanted: Callable[[Delivery], bool], within_seconds: float) -> Delivery | None:
+        """Take out the first delivery that is wanted, waiting for it."""
+        deadline = time.monotonic() + within_seconds
+        with self._changed:
+            while True:
+                for delivery in self._unclaimed:
+                    if wanted(delivery):
+                        self._unclaimed.remove(delivery)
+                        return delivery
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return None
+                self._changed.wait(left)
+
+    def unclaimed(self) -> list[Delivery]:
+        with self._changed:
+            return list(self._unclaimed)
+
+
+class _PatientSMTP(SMTP):
+    line_length_limit = LINE_LIMIT_BYTES
+
+
+class _QuietController(Controller):
+    def factory(self) -> SMTP:
+        return _PatientSMTP(self.handler, **self.SMTP_kwargs)
+
+
+class Backend:
+    """An SMTP server at address:port that keeps what it gets in `mailroom` under its `name`."""
+
+    def __init__(self, name: str, address: str, port: int, mailroom: Mailroom) -> None:
+        self.name = name
+        self.address = address
+        self.port = port
+        self.mailroom = mailroom
+        self.refuse = ""  # a reply such as "451 not now" given to every message instead of taking it
+        self.refused = 0
+        self._controller: _QuietController | None = None
+
+    def start(self) -> None:
+        self._controller = _QuietController(
+            self,
+            hostname=self.address,
+            port=self.port,
+            server_hostname=f"{self.name}.example",
+            ident="back end",
+            data_size_limit=SIZE_LIMIT_BYTES,
+            decode_data=False,
+            enable_SMTPUTF8=False,
+        )
+        self._controller.start()
+
+    def stop(self) -> None:
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.refuse:
+            self.refused += 1
+            return self.refuse
+        content = bytes(envelope.original_content or b"")
+        sender = envelope.mail_from or ""
+        for recipient in envelope.rcpt_tos:
+            self.mailroom.put(Delivery(self.name, "" if sender == "<>" else sender, recipient, content))
+        return "250 kept"

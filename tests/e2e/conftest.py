@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gateway that the rows are played against."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from play import Bed
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    default = os.environ.get("MAILGATE_GATEWAY", "mailgate-gateway")
+    parser.addoption("--gateway", default=default, help=f"the gateway's container (default: {default})")
+    parser.addoption("--rows", default="", help="only rows with this tag (debian13, short)")
+
+
+@pytest.fixture(scope="session")
+def gateway(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--gateway"))
+
+
+@pytest.fixture(scope="session")
+def bed(gateway: str) -> Iterator[Bed]:
+    with Bed(gateway) as one:
+        one.wait_until_greeted(30)
+        yield one

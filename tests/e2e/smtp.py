@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A raw SMTP client: it sends the bytes it is told, from the address it is told, and judges nothing."""
+
+from __future__ import annotations
+
+import socket
+
+CLOSED = "closed"
+SILENT = "no answer"
+
+
+class Session:
+    """One connection; every wait in it is bounded by `timeout_seconds`."""
+
+    def __init__(self, source: str, address: str, port: int = 25, timeout_seconds: float = 60) -> None:
+        self._buffer = b""
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout_seconds)
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.bind((source, 0))
+            self._socket.connect((address, port))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send; a peer that has hung up is noticed by the next reply()."""
+        try:
+            self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        except TimeoutError:
+            pass
+
+    def reply(self) -> str:
+        """One whole reply, its lines joined by newlines; CLOSED at the end, SILENT after the timeout."""
+        lines = []
+        while True:
+            line, found, rest = self._buffer.partition(b"\n")
+            if found:
+                self._buffer = rest
+                lines.append(line.rstrip(b"\r").decode("latin-1"))
+                if lines[-1][3:4] != "-":
+                    return "\n".join(lines)
+                continue
+            try:
+                block = self._socket.recv(65536)
+            except ConnectionResetError:
+                block = b""
+            except TimeoutError:
+                return SILENT
+            if not block:
+                return CLOSED
+            self._buffer += block
+
+
+def stuffed(content: bytes) -> bytes:
+    """`content` (CRLF lines, or nothing) as DATA sends it: dots doubled, final dot (RFC 5321, 4.5.2)."""
+    if content and not content.endswith(b"\r\n"):
+        raise ValueError(f"content: {content[-10:]!r} is no whole line; expected CRLF at the end")
+    if content.startswith(b"."):
+        content = b"." + content
+    return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"

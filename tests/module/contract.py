@@ -1,0 +1,219 @@
+"""What the contract test needs to know of each module: cases to run, or the test that holds it to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daemontools_world import World
+
+Undo = Callable[[], None]
+
+
+def nothing(_root: Path) -> None:
+    return None
+
+
+def only_root(root: Path) -> list[Path]:
+    return [root]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of a module in an empty directory, root, of its own."""
+
+    name: str
+    arguments: Callable[[Path], dict[str, Any]]
+    prepare: Callable[[Path], Undo | None] = nothing
+    changes: bool = True  # whether the first run changes something
+    repeatable: bool = True  # whether the second run changes nothing
+    runs: bool = True  # False: the run would change this machine, only check mode is tried
+    watched: Callable[[Path], list[Path]] = only_root
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A test that holds the module to the contract where it can run: it must exist."""
+
+    file: str  # from the root of the collection
+    function: str
+
+
+# files
+
+
+def _files(root: Path) -> dict[str, Any]:
+    return {
+        "directories": [{"path": f"{root}/etc"}, {"path": f"{root}/etc/deep", "mode": "0750"}],
+        "files": [
+            {"path": f"{root}/etc/one", "content": "one\n"},
+            {"path": f"{root}/etc/empty", "content": "", "mode": "0600"},
+            {
+                "path": f"{root}/etc/deep/program",
+                "content": "#!/bin/sh\n",
+                "mode": "0755",
+                "validate": ["/bin/sh", "-n", "%s"],
+            },
+        ],
+        "links": [{"path": f"{root}/link", "target": "etc/one"}],
+        "prune": [{"directory": f"{root}/etc", "pattern": "*"}],
+    }
+
+
+def _drifted_files(root: Path) -> None:
+    (root / "etc" / "deep").mkdir(parents=True, mode=0o700)
+    (root / "etc" / "one").write_text("two\n")
+    (root / "etc" / "empty").touch(mode=0o644)
+    (root / "etc" / "stale").write_text("stale\n")
+    (root / "etc" / "deep" / "program").write_text("#!/bin/sh\n")
+    (root / "link").symlink_to("elsewhere")
+
+
+# daemontools_service
+
+
+def _service(state: str) -> Callable[[Path], dict[str, Any]]:
+    return lambda root: {
+        "name": "send",
+        "directory": f"{root}/send",
+        "service_directory": f"{root}/service",
+        "state": state,
+        "stable_seconds": 0.3,
+        "timeout_seconds": 9,
+    }
+
+
+def _new_service(root: Path) -> Undo:
+    world = World(root)
+    world.define("send", log=True)
+    world.log_directory.mkdir(mode=0o777)
+    world.svscan(after_seconds=0.5)
+    return world.end
+
+
+def _running_service(root: Path) -> Undo:
+    world = World(root)
+    world.supervised("send")
+    return world.end
+
+
+# smtproutes
+
+ROUTES = "# ours\nexample.com:10.0.0.5\n\nold.example:10.0.0.6:2525\n"
+
+
+def _routes(**more: Any) -> Callable[[Path], dict[str, Any]]:
+    routes = [
+        {"domain": "example.com", "route": "10.0.0.9"},
+        {"domain": "example.net", "route": "10.0.0.8:26"},
+    ]
+    return lambda root: {"path": f"{root}/smtproutes", "routes": routes, **more}
+
+
+def _old_routes(root: Path) -> None:
+    (root / "smtproutes").write_text(ROUTES)
+
+
+# tcp_rules
+
+
+def _rules(root: Path) -> dict[str, Any]:
+    return {
+        "relay_networks": ["10.0.0.0/24"],
+        "scanner": "/var/qmail/bin/simscan",
+        "rules": [{"network": "192.0.2.9/32", "action": "deny"}],
+        "directory": f"{root}/tcp.d",
+        "compiled": f"{root}/tcp.smtp.cdb",
+        "copy": f"{root}/tcp.smtp",
+    }
+
+
+def _damaged_rules(root: Path) -> None:
+    (root / "tcp.d").mkdir(mode=0o755)
+    (root / "tcp.d" / "10-site").write_text("10.:allow\n")
+    (root / "tcp.smtp.cdb").write_bytes(b"\0" * 100)
+
+
+# valid_recipients
+
+
+def _recipients(root: Path) -> dict[str, Any]:
+    return {
+        "path": f"{root}/validrcptto.cdb",
+        "hostname": "mx1.example.com",
+        "domains": [
+            {"name": "example.com", "recipients": "list", "addresses": ["anna", "bert-default"]},
+            {"name": "example.net", "recipients": "any"},
+        ],
+    }
+
+
+def _damaged_recipients(root: Path) -> None:
+    (root / "validrcptto.cdb").write_bytes(b"\0" * 2048)
+
+
+# preflight
+
+
+def _site(_root: Path) -> dict[str, Any]:
+    site = {
+        "hostname": "mx1.example.com",
+        "postmaster": "postmaster@example.com",
+        "domains": [{"name": "example.com", "route": "10.0.0.5", "recipients": "any"}],
+        "relay_networks": ["10.0.0.0/24"],
+    }
+    return {
+        "site": site,
+        "memory_mb_minimum": 1,
+        "disk_mb_minimum": 1,
+        "replace_mta": True,
+        "require_hostname_resolution": False,
+    }
+
+
+# deb_packages
+
+
+def _packages(root: Path) -> list[Path]:
+    return [root, Path("/var/lib/dpkg/status")]
+
+
+TABLE: dict[str, list[Case] | Elsewhere] = {
+    "daemontools_service": [
+        Case("a new service is started", _service("started"), _new_service),
+        Case("a running service is stopped", _service("stopped"), _running_service),
+        Case("a running service stays", _service("started"), _running_service, changes=False),
+        Case("a running service goes", _service("absent"), _running_service),
+        Case("a running service is restarted", _service("restarted"), _running_service, repeatable=False),
+        Case("there is nothing to take away", _service("absent"), changes=False),
+    ],
+    "deb_packages": [
+        Case("it is there", lambda _root: {"name": ["dpkg"]}, changes=False, watched=_packages),
+        Case("it is not", lambda _root: {"name": ["hello-traditional"]}, runs=False, watched=_packages),
+    ],
+    "files": [
+        Case("a fresh host", _files),
+        Case("a host that drifted", _files, _drifted_files),
+        Case("nothing to do", lambda _root: {}, changes=False),
+    ],
+    "preflight": [Case("a host", _site, changes=False)],
+    "smtproutes": [
+        Case("no file yet", _routes()),
+        Case("some routes", _routes(), _old_routes),
+        Case("all routes", _routes(exclusive=True), _old_routes),
+        Case("another mode", _routes(mode="0640"), _old_routes),
+        Case("routes to remove", _routes(state="absent"), _old_routes),
+        Case("no file and nothing to remove", _routes(state="absent"), changes=False),
+    ],
+    "source_build": Elsewhere("tests/module/test_source_build.py", "test_contract"),
+    "tcp_rules": [
+        Case("no rules yet", _rules),
+        Case("damaged rules", _rules, _damaged_rules),
+    ],
+    "valid_recipients": [
+        Case("no file yet", _recipients),
+        Case("a damaged file", _recipients, _damaged_recipients),
+    ],
+}

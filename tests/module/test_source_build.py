@@ -1,0 +1,361 @@
+"""source_build through ansible-playbook, on real hosts: what it does, again and again, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runner import run_module
+from source_build_bed import Bed, bed, tarball
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0,
+    reason="docker is not there: source_build is tested on containers",
+)
+MISSING = "file:///nowhere/hello.tar.gz"
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with bed(tmp_path_factory.mktemp("source_build")) as made:
+        yield made
+
+
+def sources(*places: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"sources": list(places)}]
+
+
+def test_built_once_predicted_and_repaired(hosts: Bed) -> None:
+    task = hosts.project("hello")
+    before = hosts.listing(hosts.first)
+    (check,) = hosts.play(hosts.first, task, check=True)
+    assert hosts.listing(hosts.first) == before
+    assert not hosts.cache.exists()
+
+    run, again, check_again = hosts.play(hosts.first, task, task, {**task, "_check": True})
+    assert (check["changed"], run["changed"], run["method"]) == (True, True, "built")
+    assert check["diff"] == run["diff"]
+    assert check["diff"]["before"] == ""
+    assert json.loads(check["diff"]["after"])["name"] == "hello"
+    assert run["recipe_hash"] == check["recipe_hash"]
+    place = {"directory": ".", "place": task["archives"][0]["sources"][0]["url"], "sha256": hosts.sha256}
+    assert run["source"] == [{**place, "via": "controller"}]
+    assert run["log"] == "/var/lib/mailgate/log/hello.log"
+    for result in (again, check_again):
+        assert (result["changed"], result["method"], result.get("diff")) == (False, "unchanged", None)
+        assert result["source"] == run["source"]
+    assert hosts.shell(hosts.first, "cat /usr/local/bin/hello") == "hello from mailgate-build\n"
+    left = hosts.shell(hosts.first, "cd /var/lib/mailgate; ls build built; stat -c '%n %a %U' . stamps/* log/*")
+    assert left == "build:\n\nbuilt:\n. 755 root\nstamps/hello.json 644 root\nlog/hello.log 644 root\n"
+
+    hosts.shell(hosts.first, "echo evil > /usr/local/bin/hello; chmod 4755 /usr/local/bin/hello")
+    check, run, again = hosts.play(hosts.first, {**task, "_check": True}, task, task)
+    evil, good = (hashlib.sha256(text).hexdigest() for text in (b"evil\n", b"hello from mailgate-build\n"))
+    assert check["diff"] == run["diff"] == {
+        "before": f"/usr/local/bin/hello: file 4755 0:0 sha256 {evil}\n",
+        "after": f"/usr/local/bin/hello: file 0755 0:0 sha256 {good}\n",
+    }  # fmt: skip
+    assert (run["method"], again["method"]) == ("restored", "unchanged")
+    assert hosts.shell(hosts.first, "cat /usr/local/bin/hello; stat -c %a /usr/local/bin/hello").endswith("build\n755\n")
+
+
+def test_a_failing_step_is_named_and_the_next_run_goes_on(hosts: Bed) -> None:
+    say = "seq -f 'line %.0f' 40; exit 3"
+    (result,) = hosts.play(hosts.first, hosts.project("sick", build=[["sh", "-c", say]]))
+    lines = "\n".join(f"line {number}" for number in range(11, 41))
+    assert result["msg"] == (
+        f"build of sick: ['sh', '-c', \"{say}\"] ended with exit status 3; expected exit status 0;"
+        f" log /var/lib/mailgate/log/sick.log, last lines:\n{lines}"
+    )
+    assert result["log"] == "/var/lib/mailgate/log/sick.log"
+    missing, absent = hosts.play(
+        hosts.first,
+        hosts.project("sick", build=[["nosuch"]]),
+        hosts.project("sick", install=[["true"]]),
+    )
+    assert missing["msg"] == (
+        "build of sick: ['nosuch'] cannot be started: [Errno 2] No such file or directory: 'nosuch';"
+        " expected a command"
+    )
+    assert absent["msg"] == (
+        "install of sick: ['/usr/local/bin/sick'] not there afterwards; expected every artifact"
+    )
+
+
+def test_an_install_killed_halfway_is_repaired(hosts: Bed) -> None:
+    """The first time the step kills the module itself, the second time it is let through."""
+    step = "echo half > /usr/local/bin/killed; test -e /srv/go || kill -9 $PPID; cp out /usr/local/bin/killed"
+    task = hosts.project("killed", install=[["sh", "-c", step]])
+    (run,) = hosts.play(hosts.first, {**task, "version": "0.9", "install": [["cp", "out", "/usr/local/bin/killed"]]})
+    assert run["method"] == "built"
+    (run,) = hosts.play(hosts.first, task)
+    assert run["failed"]
+    assert hosts.shell(hosts.first, "cat /usr/local/bin/killed; ls /var/lib/mailgate/stamps") == "half\nhello.json\n"
+    hosts.shell(hosts.first, "touch /srv/go")
+    run, again = hosts.play(hosts.first, task, task)
+    assert (run["method"], again["method"]) == ("built", "unchanged")
+    assert hosts.shell(hosts.first, "cat /usr/local/bin/killed") == "hello from mailgate-build\n"
+    assert hosts.shell(hosts.first, "ls /var/lib/mailgate/build") == ""
+
+
+def test_the_next_host_restores_owners_modes_links_and_skeleton(hosts: Bed) -> None:
+    look = (
+        "cd / && stat -c '%n %F %a %u:%g %N' usr/local/bin/guarded opt/guarded opt/guarded/link opt/guarded/pipe"
+        " srv/spool srv/spool/sub srv/spool/trigger srv/spool/counter opt usr/local/bin"
+    )
+    steps = [
+        "mkdir -p /opt/guarded /srv/spool/sub; cp out /usr/local/bin/guarded",
+        "chown 4321:4322 /usr/local/bin/guarded; chmod 6711 /usr/local/bin/guarded",
+        "ln -sfn /usr/local/bin/guarded /opt/guarded/link; test -p /opt/guarded/pipe || mkfifo /opt/guarded/pipe",
+        "chown 4321 /srv/spool /srv/spool/sub; chmod 700 /srv/spool/sub",
+        "test -p /srv/spool/trigger || mkfifo -m 622 /srv/spool/trigger",
+        "test -e /srv/spool/counter || echo 0 > /srv/spool/counter; echo junk > /srv/spool/sub/unrecorded",
+        "chmod 2755 /usr/local/bin",
+    ]
+    task = hosts.project(
+        "guarded",
+        install=[["sh", "-ec", step] for step in steps],
+        artifacts=["/usr/local/bin/guarded", "/opt/guarded"],
+        skeleton=["/srv/spool", "/srv/spool/counter"],
+        ids={"users": ["keeper"], "groups": ["keepers"]},
+        directory_modes={"/usr/local/bin": "0755"},
+    )
+    check, run = hosts.play(hosts.first, {**task, "_check": True}, task)
+    assert json.loads(check["diff"]["after"])["ids"] == {"groups": {"keepers": None}, "users": {"keeper": None}}
+    assert run["msg"] == "ids.users: ['keeper'] missing on this host; expected them to be made before"
+    for host in (hosts.first, hosts.second):
+        hosts.shell(host, "groupadd -g 4322 keepers; useradd -u 4321 -g keepers keeper")
+    hosts.shell(hosts.second, "mkdir -p /srv/spool/sub; echo 7 > /srv/spool/counter; echo mail > /srv/spool/sub/mail")
+
+    (built,) = hosts.play(hosts.first, task)
+    hosts.shell(hosts.first, "echo 5 > /srv/spool/counter; echo letter > /srv/spool/sub/mail")
+    assert "usr/local/bin directory 755 0:0" in hosts.shell(hosts.first, look)
+    restored, again = hosts.play(hosts.second, task, task)
+    assert (built["method"], restored["method"], again["method"]) == ("built", "restored", "unchanged")
+    assert restored["source"] == built["source"]
+    assert hosts.shell(hosts.second, look) == hosts.shell(hosts.first, look)
+    assert "usr/local/bin/guarded regular file 6711 4321:4322" in hosts.shell(hosts.second, look)
+    assert hosts.shell(hosts.second, "cd /srv/spool; cat counter sub/mail; ls sub") == "7\nmail\nmail\n"
+    left = hosts.shell(hosts.second, "ls /var/lib/mailgate; id mailgate-build 2>&1 || true")
+    assert left == "build.lock\nstamps\nid: ‘mailgate-build’: no such user\n"
+
+    hosts.shell(hosts.second, "chmod 755 /srv/spool/sub; rm /srv/spool/trigger /srv/spool/counter")
+    restored, again = hosts.play(hosts.second, task, task)
+    assert (restored["method"], again["method"]) == ("restored", "unchanged")
+    assert restored["diff"]["before"].splitlines() == [
+        "/srv/spool/counter: absent", "/srv/spool/sub: directory 0755 4321:0", "/srv/spool/trigger: absent",
+    ]  # fmt: skip
+    assert hosts.shell(hosts.second, "cat /srv/spool/counter /srv/spool/sub/mail") == "0\nmail\n"
+    (rebuilt,) = hosts.play(hosts.first, {**task, "version": "1.1"})
+    assert rebuilt["method"] == "built"
+    assert hosts.shell(hosts.first, "cat /srv/spool/counter /srv/spool/sub/mail") == "5\nletter\n"
+
+
+def test_a_corrupt_cached_build_is_not_used(hosts: Bed) -> None:
+    task = hosts.project("corrupt")
+    (built,) = hosts.play(hosts.first, task)
+    kept = hosts.cache / "builds" / f"{built['recipe_hash']}.tar.gz"
+    about = json.loads(kept.with_name(f"{built['recipe_hash']}.json").read_text())
+    good = kept.read_bytes()
+    assert about == {
+        "name": "corrupt", "version": "1.0", "recipe_hash": built["recipe_hash"],
+        "sha256": hashlib.sha256(good).hexdigest(), "size": len(good),
+    }  # fmt: skip
+    kept.write_bytes(good + b"x")
+    (run,) = hosts.play(hosts.second, task)
+    assert run["method"] == "built"
+    assert run["warnings"] == [
+        f"cached build {kept}: sha256 '{hashlib.sha256(good + b'x').hexdigest()}' is wrong;"
+        f" expected '{about['sha256']}': it is not used"
+    ]
+    assert kept.read_bytes() == good  # the same recipe gives the same bytes, wherever it is built
+
+
+def test_a_build_of_another_recipe_is_not_installed(hosts: Bed) -> None:
+    """An archive that claims to be what it is not passes the controller's check and fails the host's."""
+    first, other = hosts.project("claim"), hosts.project("claim", version="6.6.6")
+    built, expected = hosts.play(hosts.first, first, {**other, "_check": True})
+    for end in (".tar.gz", ".json"):
+        shutil.copy(
+            hosts.cache / "builds" / f"{built['recipe_hash']}{end}",
+            hosts.cache / "builds" / f"{expected['recipe_hash']}{end}",
+        )
+    (run,) = hosts.play(hosts.second, other)
+    assert run["method"] == "built"
+    assert run["warnings"] == [
+        f"cached build {hosts.cache}/builds/{expected['recipe_hash']}.tar.gz: archive of what was built:"
+        f" recipe '{built['recipe_hash']}' is another; expected '{expected['recipe_hash']}': it is not used"
+    ]
+
+
+def test_sources_that_cannot_be_had_are_named(hosts: Bed) -> None:
+    wrong = f"file://{hosts.served}/hello.tar.gz"
+    first, second = "1" * 64, "2" * 64
+    task = hosts.project(
+        "nowhere",
+        archives=sources({"url": MISSING, "sha256": first}, {"url": wrong, "sha256": second}),
+        package_method="nowhere_install_method: package",
+    )
+    (run,) = hosts.play(hosts.first, task)
+    missing = "[Errno 2] No such file or directory: "
+    assert run["msg"] == (
+        "source of nowhere 1.0: no place has it; expected one of these to\n"
+        f"  {MISSING} from the controller: <urlopen error {missing}'/nowhere/hello.tar.gz'>\n"
+        f"  {MISSING} from the host: <urlopen error {missing}'/nowhere/hello.tar.gz'>\n"
+        f"  {wrong} from the controller: sha256 '{hosts.sha256}' is wrong; expected '{second}'\n"
+        f"  {wrong} from the host: <urlopen error {missing}'{hosts.served}/hello.tar.gz'>\n"
+        f"put the file at {hosts.cache}/sources/{first}\n"
+        f"put the file at {hosts.cache}/sources/{second}\n"
+        "or install the distribution's package with nowhere_install_method: package"
+    )
+    assert not (hosts.cache / "sources" / second).exists()
+
+
+def test_sources_by_hand_from_the_host_and_from_a_mirror(hosts: Bed) -> None:
+    sums = {name: tarball(hosts.served / name, {"hello.in": f"{name} @WHO@\n"}) for name in ("hand", "host", "pool")}
+    (hosts.cache / "sources").mkdir(parents=True, exist_ok=True)
+    shutil.move(hosts.served / "hand", hosts.cache / "sources" / sums["hand"])
+    subprocess.run(["docker", "cp", hosts.served / "host", f"{hosts.first}:/srv/only.tar.gz"], check=True)
+    pool = hosts.served / "debian/pool/main/h/hello/hello_1.0.orig.tar.gz"
+    pool.parent.mkdir(parents=True)
+    shutil.move(hosts.served / "pool", pool)
+    apt = hosts.directory / "apt"
+    (apt / "sources.list.d").mkdir(parents=True)
+    with hosts.web() as url:
+        (apt / "sources.list").write_text(f"deb [trusted=yes] {url}/empty bookworm main\n")
+        (apt / "sources.list.d/x.sources").write_text(f"Types: deb\nURIs: {url}/debian\nSuites: x\nComponents: main\n")
+        (apt / "apt.conf").write_text(f'Dir::Etc "{apt}/";\n')
+        runs = hosts.play(
+            hosts.first,
+            hosts.project("hand", archives=sources({"url": MISSING, "sha256": sums["hand"]})),
+            hosts.project("host", archives=sources({"url": "file:///srv/only.tar.gz", "sha256": sums["host"]})),
+            hosts.project(
+                "pool", archives=sources({"pool": "main/h/hello/hello_1.0.orig.tar.gz", "sha256": sums["pool"]})
+            ),
+            hosts.project("web", archives=sources({"url": f"{url}/hello.tar.gz", "sha256": hosts.sha256})),
+            APT_CONFIG=str(apt / "apt.conf"),
+        )
+    assert [run.get("msg") for run in runs] == [None] * 4
+    assert [run["source"][0]["via"] for run in runs] == ["cache", "host", "controller", "cache"]
+    assert runs[2]["source"][0]["place"] == "pool main/h/hello/hello_1.0.orig.tar.gz"
+    for name in ("hand", "host", "pool"):
+        assert hosts.shell(hosts.first, f"cat /usr/local/bin/{name}") == f"{name} mailgate-build\n"
+        kept = (hosts.cache / "sources" / sums[name]).read_bytes()
+        assert hashlib.sha256(kept).hexdigest() == sums[name]
+    assert hosts.shell(hosts.first, "ls /var/lib/mailgate") == "build\nbuild.lock\nbuilt\nlog\nstamps\n"
+
+
+def test_evil_archives_are_refused(hosts: Bed) -> None:
+    def member(name: str, link: str = "") -> tarfile.TarInfo:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = (tarfile.SYMTYPE, link) if link else (tarfile.REGTYPE, "")
+        return info
+
+    evil = {
+        "absolute": member("/srv/evil"),
+        "upwards": member("hello-1.0/../../evil"),
+        "link": member("hello-1.0/out", "/srv"),
+    }
+    places = []
+    for name, info in evil.items():
+        digest = tarball(hosts.served / f"{name}.tar.gz", {"a": ""}, info)
+        places.append({"url": f"file://{hosts.served}/{name}.tar.gz", "sha256": digest})
+    plain = tarball(hosts.served / "plain.tar", {"a": ""}, kind="")
+    places.append({"url": f"file://{hosts.served}/plain.tar", "sha256": plain})
+    runs = hosts.play(hosts.first, *(hosts.project("evil", archives=sources(place)) for place in places))
+    at = f"archive file://{hosts.served}"
+    assert [run["msg"] for run in runs] == [
+        f"{at}/absolute.tar.gz: member '/srv/evil' is absolute; expected a relative path",
+        f"{at}/upwards.tar.gz: member 'hello-1.0/../../evil' leads upwards; expected a path without '..'",
+        f"{at}/link.tar.gz: symbolic link 'hello-1.0/out' to '/srv' leaves the tree;"
+        " expected a relative link that stays inside",
+        f"{at}/plain.tar: first bytes b'hello-' are of no known compression; expected gzip, bzip2 or xz",
+    ]
+    assert hosts.shell(hosts.first, "ls -d /srv/evil /var/lib/mailgate/evil 2>/dev/null || true") == ""
+
+
+def test_nothing_of_the_build_user_reaches_the_install_steps(hosts: Bed) -> None:
+    """What the build leaves behind, a loop that rewrites the result and bits that let others in, is gone."""
+    loop = "setsid sh -c 'while :; do echo evil > out; done' & chmod 4777 hello.in; env > seen; id -G >> seen"
+    guard = (
+        "set -e; test -z \"$(find . ! -user root -o ! -type l -perm /6022)\"; test \"$(stat -c %a .)\" = 700;"
+        "! stat -c %U /proc/[0-9]* 2>/dev/null | grep mailgate; cp out seen /usr/local/share/"
+    )
+    task = hosts.project(
+        "guard",
+        build=[["sh", "-c", "echo good > out"], ["sh", "-c", loop]],
+        install=[["sh", "-c", guard]],
+        artifacts=["/usr/local/share/out", "/usr/local/share/seen"],
+    )
+    (run,) = hosts.play(hosts.first, task)
+    assert run.get("msg") is None
+    assert hosts.shell(hosts.first, "cat /usr/local/share/out") in ("good\n", "evil\n", "")
+    home = f"/var/lib/mailgate/build/guard-{run['recipe_hash'][:12]}"
+    gid = hosts.shell(hosts.first, "id -g mailgate-build").strip()
+    assert set(hosts.shell(hosts.first, "cat /usr/local/share/seen").splitlines()) == {
+        f"HOME={home}", f"PWD={home}", "LC_ALL=C", "TZ=UTC", "USER=mailgate-build", gid,
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    }  # fmt: skip
+    (escape,) = hosts.play(hosts.first, hosts.project("guard", build=[["sh", "-c", "touch /usr/local/bin/x"]]))
+    assert escape["msg"].endswith("last lines:\ntouch: cannot touch '/usr/local/bin/x': Permission denied")
+
+
+def test_a_running_program_is_replaced(hosts: Bed) -> None:
+    """The install step writes into the file in place, which the kernel refuses for a running program."""
+    task = hosts.project("runner", install=[["sh", "-c", "cat /bin/sleep > /usr/local/bin/runner; chmod 755 $_"]])
+    task["install"] = [["sh", "-ec", "cat /bin/sleep > /usr/local/bin/runner; chmod 755 /usr/local/bin/runner"]]
+    (run,) = hosts.play(hosts.first, task)
+    pid = hosts.shell(hosts.first, "/usr/local/bin/runner 300 >/dev/null 2>&1 & echo $!").strip()
+    (run,) = hosts.play(hosts.first, {**task, "version": "1.1"})
+    assert (run.get("msg"), run["method"]) == (None, "built")
+    assert hosts.shell(hosts.first, f"readlink /proc/{pid}/exe; kill {pid}") == "/usr/local/bin/runner (deleted)\n"
+
+
+def test_patches_files_and_packages(hosts: Bed, tmp_path: Path) -> None:
+    patch, fuzzy, extra = tmp_path / "10-who.patch", tmp_path / "20-fuzzy.patch", tmp_path / "extra.c"
+    head = "--- a/hello.in\n+++ b/hello.in\n"
+    patch.write_text(f"{head}@@ -1 +1,2 @@\n hello from @WHO@\n+patched\n")
+    fuzzy.write_text(f"{head}@@ -1,2 +1,3 @@\n hello from somebody\n patched\n+twice\n")
+    extra.write_text("int extra;\n")
+    task = hosts.project(
+        "patched",
+        patches=[str(patch)],
+        files=[{"path": "sub/conf-cc", "content": "cc\n"}, {"path": "extra.c", "src": str(extra)}],
+        build=[{"argv": ["sh", "-c", "cat ../hello.in conf-cc ../extra.c - > ../out; echo $MORE >> ../out"],
+                "chdir": "sub", "environment": {"MORE": "more"}}],
+        packages=["patch"],
+    )  # fmt: skip
+    bad, run = hosts.play(hosts.first, {**task, "patches": [str(patch), str(fuzzy)]}, task)
+    assert bad["msg"].startswith(
+        "patch 20-fuzzy.patch of patched: ['patch', '-p1', '-F0', '-N', '--no-backup-if-mismatch'] ended with exit"
+        " status 1; expected exit status 0; log /var/lib/mailgate/log/patched.log, last lines:\npatching file hello.in\n"
+    )
+    assert run["method"] == "built"
+    text = hosts.shell(hosts.first, "cat /usr/local/bin/patched")
+    assert text == "hello from @WHO@\npatched\ncc\nint extra;\nmore\n"
+    extra.write_text("int other;\n")
+    (check,) = hosts.play(hosts.first, task, check=True)
+    assert check["changed"]
+
+
+def test_arguments_are_refused_before_the_host_is_asked(hosts: Bed) -> None:
+    unpinned = hosts.project("x", archives=sources({"url": "https://example.com/x.tar.gz"}))
+    unknown = hosts.project("x", phase="build")
+    first, second = hosts.play("mt-sb-nowhere", unpinned, unknown, check=True)
+    assert first["msg"].endswith(
+        "archives[0].sources[0]: 'https://example.com/x.tar.gz' has no sha256; expected 64 hexadecimal digits"
+    )
+    assert "phase" in second["msg"]
+    assert "nsupported parameters" in second["msg"]
+
+
+def test_the_module_alone_does_nothing(hosts: Bed) -> None:
+    result = run_module("source_build", hosts.project("x"))
+    assert result["msg"] == "source_build: called without its action plugin; expected a task of a playbook"

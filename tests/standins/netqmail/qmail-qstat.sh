@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "messages in queue: 0"
+echo "messages in queue but not yet preprocessed: 0"

@@ -1,0 +1,399 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ * qmail-smtpd and qmail-queue of the stand-in for netqmail, told apart by the name they are called with. */
+#include <fcntl.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "refusal.h"
+#include "validrcptto.h"
+
+/* The lines that are neither blank nor comments: their number, or -1 when the file is missing or unreadable. */
+static int control_lines(const char *name, char ***lines)
+{
+  char line[1100];
+  FILE *f;
+  int n = 0;
+
+  if (!(f = fopen(name, "r")))
+    return -1;
+  while (fgets(line, sizeof line, f)) {
+    line[strcspn(line, "\t\r\n")] = 0;
+    if (*line && *line != '#' && (*lines = realloc(n ? *lines : 0, (size_t) (n + 1) * sizeof **lines)))
+      (*lines)[n++] = strdup(line);
+  }
+  n = ferror(f) ? -1 : n;
+  fclose(f);
+  return n;
+}
+
+static const char *control(const char *name, const char *otherwise)
+{
+  char **lines;
+
+  return control_lines(name, &lines) > 0 ? lines[0] : otherwise;
+}
+
+static const char *ip, *relayclient;
+static char **rcpthosts, **badmailfrom, address[1000], sender[1000], recipients[1000000];
+static int hosts, bad, seenmail, barred, text, timeout, queue;
+static size_t databytes, taken, recipients_len;
+static FILE *message, *envelope;   /* pipes to descriptors 0 and 1 of $QMAILQUEUE or qmail-queue; text is from its 4 */
+
+static void reply(const char *s)
+{
+  printf("%s\r\n", s);
+  fflush(stdout);
+}
+
+static void die(const char *s)
+{
+  reply(s);
+  exit(1);
+}
+
+static int get(void)
+{
+  int ch = getchar_unlocked();
+
+  if (ch == EOF)
+    exit(1);
+  if (ch == '\n')
+    alarm((unsigned int) timeout);
+  return ch;
+}
+
+/* Puts the address of an argument, source route and quotes stripped, into address; 0 when it is too long. */
+static int parse(const char *s)
+{
+  const char *open = strchr(s, '<'), *colon = strchr(s, ':');
+  size_t n = 0;
+  int quoted = 0;
+
+  s = open ? open + 1 : colon ? colon + 1 + strspn(colon + 1, " ") : "";
+  if (*s == '@')
+    s = strchr(s, ':') ? strchr(s, ':') + 1 : "";
+  for (; *s && (quoted || *s != (open ? '>' : ' ')) && n < 900; ++s)
+    if (*s == '\\' && s[1])
+      address[n++] = *++s;
+    else if (*s == '"')
+      quoted = !quoted;
+    else if (*s != '\\')
+      address[n++] = *s;
+  address[n] = 0;
+  return n < 900;
+}
+
+static int listed(char **list, int n, const char *what)
+{
+  while (what && n-- > 0)
+    if (!strcasecmp(list[n], what))
+      return 1;
+  return 0;
+}
+
+/* 1 for a domain of rcpthosts or no domain at all, 0, or -1 when rcpthosts cannot be used. */
+static int ours(const char *s)
+{
+  const char *at = strrchr(s, '@');
+
+  if (hosts <= 0)
+    return refusal_trouble("rcpthosts", "missing, empty or unreadable"), -1;
+  for (s = at ? at + 1 : 0; s && !listed(rcpthosts, hosts, s);)
+    s = strchr(s + 1, '.');
+  return !at || s;
+}
+
+static const char *mail(const char *arg)
+{
+  if (!parse(arg))
+    return "555 syntax error (#5.5.4)";
+  barred = listed(badmailfrom, bad, address) || listed(badmailfrom, bad, strrchr(address, '@'));
+  strcpy(sender, address);
+  recipients_len = 0;
+  seenmail = 1;
+  return "250 ok";
+}
+
+static const char *rcpt(const char *arg)
+{
+  int r;
+
+  if (!seenmail || !parse(arg))
+    return seenmail ? "555 syntax error (#5.5.4)" : "503 MAIL first (#5.5.1)";
+  if (barred)
+    return refusal_badmailfrom(sender, address, ip),
+      "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)";
+  r = relayclient ? VALIDRCPTTO_FOUND : ours(address);
+  if (r == 0)
+    return refusal_rcpthosts(address, sender, ip),
+      "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)";
+  if (r == 1 && !relayclient)
+    r = validrcptto_check(address, ip);
+  if (r == VALIDRCPTTO_EXCESS)
+    die("421 too many invalid addresses, goodbye (#4.3.0)");
+  if (r != VALIDRCPTTO_FOUND)
+    return r == VALIDRCPTTO_MISSING ? "553 sorry, this recipient is not in my validrcptto list (#5.7.1)" :
+      "451 unable to check recipient (#4.3.0)";
+  if (recipients_len > sizeof recipients - 2000)
+    die("421 out of memory (#4.3.0)");
+  recipients_len += (size_t) sprintf(recipients + recipients_len, "T%s%.900s%c", address,
+    relayclient ? relayclient : "", 0);
+  return "250 ok";
+}
+
+static void put(int ch)
+{
+  if (++taken <= databytes || !databytes)
+    putc_unlocked(ch, message);
+}
+
+/* The message up to its final dot, with LF for CRLF; a bare LF ends the session. */
+static void blast(void)
+{
+  int ch;
+
+  for (;; put('\n')) {
+    ch = get();
+    if (ch == '.' && (ch = get()) == '\r') {
+      if ((ch = get()) == '\n')
+        return;
+      put('.');
+      put('\r');
+    }
+    for (;; put(ch), ch = get()) {
+      if (ch == '\n')
+        die("451 See http://pobox.com/~djb/docs/smtplf.html.");
+      if (ch != '\r')
+        continue;
+      while ((ch = get()) == '\r')
+        put('\r');
+      if (ch == '\n')
+        break;
+      put('\r');
+    }
+  }
+}
+
+static void queue_open(void)
+{
+  const char *program = getenv("QMAILQUEUE") ? getenv("QMAILQUEUE") : "bin/qmail-queue";
+  int m[2], e[2], t[2];
+
+  if (pipe2(m, O_CLOEXEC) == -1 || pipe2(e, O_CLOEXEC) == -1 || pipe2(t, O_CLOEXEC) == -1 || (queue = fork()) == -1)
+    die("451 qqt failure (#4.3.0)");
+  if (queue == 0) {
+    t[1] = fcntl(t[1], F_DUPFD_CLOEXEC, 10);
+    if (dup2(m[0], 0) == 0 && dup2(e[0], 1) == 1 && dup2(t[1], 4) == 4)
+      execl(program, program, (char *) 0);
+    _exit(120);
+  }
+  message = fdopen(m[1], "w");
+  envelope = fdopen(e[1], "w");
+  text = t[0];
+  (void) (close(m[0]), close(e[0]), close(t[1]));
+}
+
+static const char *data(const char *helo)
+{
+  static const char *const known[128] = {
+    [31] = "554 mail server permanently rejected message (#5.3.0)", [54] = "451 qq read error (#4.3.0)",
+    [71] = "451 mail server temporarily rejected message (#4.3.0)",
+    [73] = "451 connection to mail server rejected (#4.4.1)", [120] = "451 unable to exec qq (#4.3.0)" };
+  static char line[400];
+  const char *host = getenv("TCPREMOTEHOST");
+  char said[300], *end = said;
+  time_t t = time(0);
+  int status, code, failed;
+
+  if (!seenmail || !recipients_len)
+    return seenmail ? "503 RCPT first (#5.5.1)" : "503 MAIL first (#5.5.1)";
+  seenmail = 0;
+  taken = 0;
+  queue_open();
+  reply("354 go ahead");
+  strftime(line, sizeof line, "%-d %b %Y %H:%M:%S -0000", gmtime(&t));
+  fprintf(message, "Received: from %s (HELO %s) (%s)\n  by %s with SMTP; %s\n", host ? host : "unknown", helo, ip,
+    control("control/me", "unknown"), line);
+  blast();
+  failed = fclose(message) == EOF || (databytes && taken > databytes);
+  if (!failed) {
+    fprintf(envelope, "F%s%c", sender, 0);
+    fwrite(recipients, 1, recipients_len + 1, envelope);
+  }
+  failed |= fclose(envelope) == EOF;
+  while (read(text, end, 1) == 1)
+    end += end < said + sizeof said - 1 && *end >= ' ' && *end <= '~';
+  *end = 0;
+  close(text);
+  if (waitpid(queue, &status, 0) != queue || !WIFEXITED(status))
+    return "451 qq crashed (#4.3.0)";
+  code = WEXITSTATUS(status) == 0 && failed ? 54 : WEXITSTATUS(status);
+  if (databytes && taken > databytes)
+    return "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
+  snprintf(line, sizeof line, "250 ok %ld qp %d", (long) time(0), queue);
+  if (code == 82)
+    snprintf(line, sizeof line, "%s %s", *said == 'Z' ? "451" : "554", *said ? said + 1 : "message refused (#5.7.1)");
+  return code == 0 || code == 82 ? line : code < 128 && known[code] ? known[code] :
+    code >= 11 && code <= 40 ? "554 qq permanent problem (#5.3.0)" : "451 qq temporary problem (#4.3.0)";
+}
+
+static int smtpd(void)
+{
+  const char *greeting = control("control/smtpgreeting", control("control/me", 0));
+  char line[10000], helo[1000] = "", *arg;
+  int ch, n;
+
+  hosts = control_lines("control/rcpthosts", &rcpthosts);
+  bad = control_lines("control/badmailfrom", &badmailfrom);
+  if (!greeting || (bad == -1 && access("control/badmailfrom", F_OK) == 0))
+    die("421 unable to read controls (#4.3.0)");
+  timeout = atoi(control("control/timeoutsmtpd", "1200"));
+  databytes = strtoul(getenv("DATABYTES") ? getenv("DATABYTES") : control("control/databytes", "0"), 0, 10);
+  ip = getenv("TCPREMOTEIP") ? getenv("TCPREMOTEIP") : "unknown";
+  relayclient = getenv("RELAYCLIENT");
+  printf("220 %s ESMTP\r\n", greeting);
+  for (alarm((unsigned int) timeout);;) {
+    fflush(stdout);
+    for (n = 0; (ch = get()) != '\n'; line[n++] = (char) ch)
+      if (n == (int) sizeof line - 1)
+        die("421 out of memory (#4.3.0)");
+    line[n > 0 && line[n - 1] == '\r' ? n - 1 : n] = 0;
+    arg = line + strcspn(line, " ") + strspn(line + strcspn(line, " "), " ");
+    line[strcspn(line, " ")] = 0;
+    seenmail &= strcasecmp(line, "helo") && strcasecmp(line, "ehlo") && strcasecmp(line, "rset");
+    if (!strcasecmp(line, "helo") || !strcasecmp(line, "ehlo")) {
+      snprintf(helo, sizeof helo, "%.900s", arg);
+      printf(*line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s\r\n250-PIPELINING\r\n250 8BITMIME\r\n", greeting);
+    } else if (!strcasecmp(line, "quit"))
+      return printf("221 %s\r\n", greeting) < 0;
+    else
+      reply(!strcasecmp(line, "mail") ? mail(arg) : !strcasecmp(line, "rcpt") ? rcpt(arg) :
+        !strcasecmp(line, "data") ? data(helo) : !strcasecmp(line, "noop") ? "250 ok" :
+        !strcasecmp(line, "help") ? "214 netqmail home page: http://qmail.org/netqmail" :
+        !strcasecmp(line, "vrfy") ? "252 send some mail, i'll try my best" :
+        !strcasecmp(line, "rset") ? "250 flushed" : "502 unimplemented (#5.5.1)");
+  }
+}
+
+/* Where an address goes, by smtproutes; without a route to the domain itself. */
+static void route(const char *to, char *host, size_t size, const char **port)
+{
+  const char *domain = strrchr(to, '@') ? strrchr(to, '@') + 1 : to, *key, *found = 0;
+  char **lines, *colon;
+  int n = control_lines("control/smtproutes", &lines), i;
+
+  for (key = domain; !found; key = strchr(key + 1, '.') ? strchr(key + 1, '.') : "") {
+    for (i = n - 1; i >= 0 && !found; --i)
+      if (!strncasecmp(lines[i], key, strlen(key)) && lines[i][strlen(key)] == ':')
+        found = lines[i] + strlen(key) + 1;
+    if (!*key)
+      break;
+  }
+  found = found && *found ? found : domain;
+  snprintf(host, size, "%s", found + (*found == '['));
+  *port = (colon = strchr(host, ':')) ? colon + 1 : "25";
+  host[strcspn(host, ":]")] = 0;
+}
+
+/* What an address of this host stands for: the first line of its alias without '&', or null; else the address. */
+static const char *forward(const char *to)
+{
+  const char *at = strrchr(to, '@'), *line;
+  char path[1100];
+
+  if (at && strcasecmp(at + 1, control("control/me", "")))
+    return to;
+  snprintf(path, sizeof path, "alias/.qmail-%.*s", at ? (int) (at - to) : 999, to);
+  line = strchr(to, '/') ? 0 : control(path, 0);
+  return line && *line == '&' ? line + 1 : 0;
+}
+
+/* Says a line and reads the reply: 0, or an exit code. */
+static int say(FILE *in, FILE *out, const char *verb, const char *arg, const char *end, int expected)
+{
+  char line[2000] = "";
+
+  fprintf(out, "%s%s%s", verb, arg, end);
+  if (fflush(out) == EOF)
+    return 74;
+  do
+    if (!fgets(line, sizeof line, in))
+      return 74;
+  while (line[3] == '-');
+  return atoi(line) / 100 == expected ? 0 : atoi(line) >= 500 ? 31 : 71;
+}
+
+static int deliver(FILE *file, const char *from, const char *to)
+{
+  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_INET }, *a;
+  char host[1100];
+  const char *port, *me = control("control/me", "localhost");
+  FILE *in, *out;
+  int fd, code, ch, last = '\n';
+
+  if (!(to = forward(to)))
+    return 31;
+  route(to, host, sizeof host, &port);
+  if (getaddrinfo(host, port, &hints, &a) != 0 || (fd = socket(AF_INET, SOCK_STREAM, 0)) == -1 ||
+      connect(fd, a->ai_addr, a->ai_addrlen) == -1 || !(in = fdopen(fd, "r")) || !(out = fdopen(dup(fd), "w")))
+    return 73;
+  if ((code = say(in, out, "", "", "", 2)) || (code = say(in, out, "HELO ", me, "\r\n", 2)) ||
+      (code = say(in, out, "MAIL FROM:<", from, ">\r\n", 2)) ||
+      (code = say(in, out, "RCPT TO:<", to, ">\r\n", 2)) || (code = say(in, out, "DATA", "", "\r\n", 3)))
+    return code;
+  for (rewind(file); (ch = getc_unlocked(file)) != EOF; last = ch) {
+    if (last == '\n' && ch == '.')
+      putc_unlocked('.', out);
+    if (ch == '\n')
+      putc_unlocked('\r', out);
+    putc_unlocked(ch, out);
+  }
+  if (ferror(file) || (code = say(in, out, last == '\n' ? "" : "\r\n", ".", "\r\n", 2)))
+    return code ? code : 54;
+  say(in, out, "QUIT", "", "\r\n", 2);
+  return fclose(in), fclose(out), 0;
+}
+
+static int enqueue(void)
+{
+  static char buf[2000000];
+  char name[64], *e;
+  size_t len = 0;
+  ssize_t r;
+  FILE *file;
+  int code = 0;
+
+  alarm(300);   /* a back end that hangs is a crash of qmail-queue, 451 */
+  snprintf(name, sizeof name, "queue/mess/%ld", (long) getpid());
+  if (!(file = fopen(name, "w+")) || unlink(name) == -1)
+    return 62;
+  while ((r = read(0, buf, sizeof buf)) > 0 && fwrite(buf, 1, (size_t) r, file) == (size_t) r)
+    ;
+  if (r != 0 || fflush(file) == EOF)
+    return 54;
+  while (len < sizeof buf && (r = read(1, buf + len, sizeof buf - len)) > 0)
+    len += (size_t) r;
+  if (r == -1 || len < 4 || len == sizeof buf || buf[len - 1] || buf[len - 2])
+    return 54;
+  for (e = buf; *e; e += strlen(e) + 1)
+    if (*e != (e == buf ? 'F' : 'T') || strlen(e) > 1000)
+      return *e == 'F' || *e == 'T' ? 11 : 91;
+  for (e = buf + strlen(buf) + 1; *e && code == 0; e += strlen(e) + 1)
+    code = deliver(file, buf + 1, e + 1);
+  return code;
+}
+
+int main(int argc, char **argv)
+{
+  if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || chdir(QMAIL) == -1)
+    return 61;
+  return argc && strstr(argv[0], "qmail-queue") ? enqueue() : smtpd();
+}

@@ -1,0 +1,35 @@
+"""The filters of the roles: shapes only, decisions are the package's."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.filter.as_files import as_files
+from ansible_collections.mailgate.qmail.plugins.filter.as_sources import as_sources
+from ansible_collections.mailgate.qmail.plugins.filter.smtproutes import smtproutes
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        ("mx1.example.com", "mx1.example.com\n"),
+        (120, "120\n"),
+        (["a.example", "b.example"], "a.example\nb.example\n"),
+        ([], ""),
+        ("", "\n"),
+    ],
+)
+def test_a_value_is_lines(value, content):
+    assert as_files({"name": value}, "/c") == [{"path": "/c/name", "content": content}]
+
+
+def test_files_come_in_the_order_of_their_names():
+    assert [entry["path"] for entry in as_files({"me": 1, "databytes": 2}, "/c")] == ["/c/databytes", "/c/me"]
+
+
+def test_a_source_keeps_its_name():
+    assert as_sources(["/r/files/src/x.c"]) == [{"path": "x.c", "src": "/r/files/src/x.c"}]
+
+
+def test_a_domain_that_goes_to_its_mx_needs_no_route():
+    domains = [{"name": "a.example", "route": "10.0.0.5:2525"}, {"name": "b.example", "route": ""}]
+    assert smtproutes(domains) == [{"domain": "a.example", "route": "10.0.0.5:2525"}]

@@ -1,0 +1,126 @@
+"""CIDR text, what is refused, and the tcprules addresses that mean the same hosts."""
+
+# ruff: noqa: E501 - whole messages stand in one line, as they are printed
+
+from __future__ import annotations
+
+import ipaddress
+import random
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import (
+    contains,
+    parse_network,
+    parse_networks,
+    relay_prefixes,
+    rule_address,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.tcprules import lookup, parse
+
+
+@pytest.mark.parametrize(
+    ("cidr", "address"),
+    [
+        ("0.0.0.0/0", ""),
+        ("0.0.0.0/1", "0-127."),
+        ("128.0.0.0/1", "128-255."),
+        ("10.0.0.0/7", "10-11."),
+        ("10.0.0.0/8", "10."),
+        ("172.16.0.0/12", "172.16-31."),
+        ("10.2.0.0/16", "10.2."),
+        ("10.0.0.0/22", "10.0.0-3."),
+        ("10.0.0.0/24", "10.0.0."),
+        ("198.51.100.64/26", "198.51.100.64-127"),
+        ("192.0.2.6/31", "192.0.2.6-7"),
+        ("192.0.2.7/32", "192.0.2.7"),
+    ],
+)
+def test_rule_address(cidr: str, address: str) -> None:
+    assert rule_address(parse_network(cidr)) == address
+
+
+def test_rule_address_matches_the_network_and_nothing_else() -> None:
+    chance = random.Random(7)
+    for _ in range(400):
+        network = ipaddress.IPv4Network((chance.getrandbits(32), length := chance.randrange(1, 33)), strict=False)
+        rules = parse(f"{rule_address(network)}:deny\n", "x")
+        first, last = int(network.network_address), int(network.broadcast_address)
+        inside = [first, last, chance.randint(first, last)]
+        outside = [at for at in (first - 1, last + 1, chance.getrandbits(32)) if 0 <= at < 2**32]
+        for at in inside + outside:
+            address = ipaddress.IPv4Address(at)
+            assert (lookup(rules, address) is not None) == (address in network), (network, length, address)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "network: '' is no network; expected one such as '10.0.0.0/24'"),
+        ("office", "network: 'office' is no network; expected one such as '10.0.0.0/24'"),
+        ("10.0.0.0/33", "network: '10.0.0.0/33' is no network; expected one such as '10.0.0.0/24'"),
+        ("10.0.0/24", "network: '10.0.0/24' is no network; expected one such as '10.0.0.0/24'"),
+        ("10.0.0.", "network: '10.0.0.' is no network; expected one such as '10.0.0.0/24'"),
+        (" 10.0.0.0/24", "network: ' 10.0.0.0/24' is no network; expected one such as '10.0.0.0/24'"),
+        ("010.0.0.0/8", "network: '010.0.0.0/8' is no network; expected one such as '10.0.0.0/24'"),
+        (
+            "10.0.0.5",
+            "network: '10.0.0.5' has no prefix length; expected '10.0.0.5/32' for a host, "
+            "or a network such as '10.0.0.0/24'",
+        ),
+        (
+            "10.0.0.5/24",
+            "network: '10.0.0.5/24' has host bits set; expected '10.0.0.0/24', or '10.0.0.5/32' for this one host",
+        ),
+        (
+            "2001:db8::1/64",
+            "network: '2001:db8::1/64' has host bits set; expected '2001:db8::/64', "
+            "or '2001:db8::1/128' for this one host",
+        ),
+        ("10.0.0.0/255.255.255.0", "network: '10.0.0.0/255.255.255.0' is not in the usual form; expected '10.0.0.0/24'"),
+        ("10.0.0.0/0.0.0.255", "network: '10.0.0.0/0.0.0.255' is not in the usual form; expected '10.0.0.0/24'"),
+        (5, "network: 5 is no text; expected a network such as '10.0.0.0/24'"),
+    ],
+)  # fmt: skip
+def test_parse_network_refuses(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_network(text)
+    assert str(caught.value) == message
+
+
+def test_ipv6_is_a_network_like_any_other() -> None:
+    network = parse_network("2001:db8::/32")
+    assert network == ipaddress.IPv6Network("2001:db8::/32")
+    assert contains(network, parse_network("2001:db8:1::/48"))
+    assert not contains(network, parse_network("10.0.0.0/24"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "minimum", "message"),
+    [
+        (["10.0.0.0/7"], 8, "relay network 1: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32"),
+        (["10.0.0.0/24", "0.0.0.0/0"], 8, "relay network 2: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32"),
+        (["10.0.0.0/15"], 16, "relay network 1: '10.0.0.0/15' is wider than /16; expected a prefix length from 16 to 32"),
+        (["2001:db8::/32"], 8, "relay network 1: '2001:db8::/32' is IPv6, which is not supported yet; expected an IPv4 network"),
+        ("10.0.0.0/24", 8, "relay networks: '10.0.0.0/24' is no list; expected a list of networks such as ['10.0.0.0/24']"),
+        (["10.0.0.0/24", "x"], 8, "relay network 2: 'x' is no network; expected one such as '10.0.0.0/24'"),
+    ],
+)  # fmt: skip
+def test_relay_prefixes_refuse(texts: list[str], minimum: int, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        relay_prefixes(texts, minimum)
+    assert str(caught.value) == message
+
+
+def test_networks_inside_others_are_left_out_and_neighbours_keep_their_names() -> None:
+    texts = ["10.0.1.0/24", "192.0.2.7/32", "10.0.0.0/24", "10.0.0.128/25", "10.0.0.0/24", "10.0.0.9/32"]
+    assert [str(network) for network in parse_networks(texts)] == ["10.0.0.0/24", "10.0.1.0/24", "192.0.2.7/32"]
+    assert relay_prefixes(texts) == ["10.0.0.", "10.0.1.", "192.0.2.7"]
+
+
+def test_two_halves_of_the_internet_are_too_wide_to_relay() -> None:
+    with pytest.raises(BadInput) as caught:
+        relay_prefixes(["0.0.0.0/1", "128.0.0.0/1"])
+    assert str(caught.value) == (
+        "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
+    )

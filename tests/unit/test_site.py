@@ -1,0 +1,242 @@
+"""The site file as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import parse_network
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import check_site
+
+OWN = ("10.0.0.2", "192.0.2.25")
+NAME = "expected a name such as 'mail.example.com'"
+LABELS = f"{NAME}: letters, digits and '-' between dots"
+WIDE = "is wider than /8; expected a prefix length from 8 to 32"
+ROUTE = "expected 'host', 'host:port', or '' for the domain's MX"
+SELF = "leads to the gateway itself; expected the back end, or another port of this host"
+EXTRA_1 = "gateway_routes item 1"
+
+
+def _site(**more: object) -> dict[str, Any]:
+    return {
+        "hostname": "mx1.example.com",
+        "postmaster": "postmaster@example.com",
+        "domains": [
+            {"name": "example.com", "route": "10.0.0.5", "recipients": "list", "addresses": ["joe"]},
+            {"name": "example.net", "route": "", "recipients": "any"},
+        ],
+        "relay_networks": ["10.0.0.0/24"],
+        "bad_senders": ["spam@bad.test", "@bad.test", "@localhost"],
+        "extra_routes": [
+            {"domain": "", "route": "smart.example.org:587"},
+            {"domain": ".lan.test", "route": ""},
+        ],
+        **more,
+    }
+
+
+def _domain(**more: object) -> dict[str, Any]:
+    return _site(domains=[{"name": "example.com", "route": "10.0.0.5", "recipients": "any", **more}])
+
+
+def _route(route: object) -> dict[str, Any]:
+    return _domain(route=route)
+
+
+def test_good_sites() -> None:
+    assert check_site(_site(), OWN) == []
+    bare = {key: value for key, value in _site().items() if key in ("hostname", "postmaster", "domains")}
+    assert check_site(bare, OWN) == []
+
+
+BAD = [
+    (_site(hostname=None), ["gateway_hostname: None is no text; expected a name such as 'mx1.example.com'"]),
+    (_site(hostname="mx1"), [f"gateway_hostname: 'mx1' has no dot; {NAME}"]),
+    (_site(hostname="192.0.2.25"), [f"gateway_hostname: '192.0.2.25' is an IP address; {NAME}"]),
+    (
+        _site(hostname="mx_1.example.com"),
+        [f"gateway_hostname: 'mx_1.example.com' is no domain name; {LABELS}"],
+    ),
+    (
+        _site(hostname="-mx.example.com"),
+        [f"gateway_hostname: '-mx.example.com' is no domain name; {LABELS}"],
+    ),
+    (
+        _site(hostname="mx.example.com."),
+        [f"gateway_hostname: 'mx.example.com.' is no domain name; {LABELS}"],
+    ),
+    (_site(hostname="mx.10"), [f"gateway_hostname: 'mx.10' ends in a number; {NAME}"]),
+    (_site(postmaster=None), ["gateway_postmaster: None is no text; expected an address"]),
+    (_site(postmaster="postmaster"), ["gateway_postmaster: 'postmaster' has no '@'; expected 'user@domain'"]),
+    (
+        _site(postmaster="x@MX1.example.com"),
+        ["gateway_postmaster: 'x@MX1.example.com' is at the gateway itself; expected an address elsewhere"],
+    ),
+    (_site(domains=[]), ["gateway_domains: [] is no list of domains; expected at least one"]),
+    (_site(domains=None), ["gateway_domains: None is no list of domains; expected at least one"]),
+    (
+        _site(domains="example.com"),
+        ["gateway_domains: 'example.com' is no list of domains; expected at least one"],
+    ),
+    (
+        _site(domains=["example.com"]),
+        ["gateway_domains item 1: 'example.com' is no mapping; expected 'name' and 'recipients'"],
+    ),
+    (
+        _domain(name="mx1.example.com"),
+        [
+            "gateway_domains item 1: 'mx1.example.com' is the gateway's own name, whose mail stays here; "
+            "expected another"
+        ],
+    ),
+    (
+        _domain(recipient="any"),
+        [
+            "gateway_domains item 1: 'recipient' is not known; "
+            "expected one of name, route, recipients, addresses"
+        ],
+    ),
+    (
+        _domain(recipients="directory"),
+        [
+            "gateway_domains item 1: recipients 'directory' of 'example.com' is not available in "
+            "this version; expected 'list' or 'any'"
+        ],
+    ),
+    (
+        _domain(recipients="list", addresses=["joe@example.net"]),
+        [
+            "gateway_domains item 1 address 1: 'joe@example.net' is an address of another domain; "
+            "expected one of 'example.com'"
+        ],
+    ),
+    (
+        _site(
+            domains=[*_site()["domains"], {"name": "EXAMPLE.com", "route": "10.0.0.6", "recipients": "any"}]
+        ),
+        ["gateway_domains item 3: 'EXAMPLE.com' is given twice; expected it once, and item 1 has it"],
+    ),
+    (_route(None), [f"gateway_domains item 1: 'example.com' has no route; {ROUTE}"]),
+    (_route(25), [f"gateway_domains item 1: route 25 of 'example.com' is no text; {ROUTE}"]),
+    (
+        _route("10.0.0.5:"),
+        [
+            "gateway_domains item 1: route of 'example.com': '10.0.0.5:' has an empty port; "
+            "expected a port from 1 to 65535 after the ':', or no ':'"
+        ],
+    ),
+    (
+        _site(relay_networks="10.0.0.0/24"),
+        ["gateway_relay_networks: '10.0.0.0/24' is no list; expected a list"],
+    ),
+    (
+        _site(relay_networks=["10.0.0.0/8", "10.0.0.0/7", "0.0.0.0/0"]),
+        [
+            f"gateway_relay_networks item 2: '10.0.0.0/7' {WIDE}",
+            f"gateway_relay_networks item 3: '0.0.0.0/0' {WIDE}",
+        ],
+    ),
+    (
+        _site(relay_networks=["2001:db8::/32"]),
+        [
+            "gateway_relay_networks item 1: '2001:db8::/32' is IPv6, which is not supported yet; "
+            "expected an IPv4 network"
+        ],
+    ),
+    (
+        _site(relay_networks=[10]),
+        ["gateway_relay_networks item 1: 10 is no text; expected a network such as '10.0.0.0/24'"],
+    ),
+    (
+        _site(bad_senders=["*@bad.test", "bad.test", "", "@", "a b@bad.test", 7]),
+        [
+            "gateway_bad_senders item 1: '*@bad.test' has a '*', which stands for itself only; "
+            "expected 'user@host' or '@host'",
+            "gateway_bad_senders item 2: 'bad.test' has no '@'; expected 'user@domain'",
+            "gateway_bad_senders item 3: '' has no '@'; expected 'user@domain'",
+            "gateway_bad_senders item 4: '@' has an empty domain; expected 'user@domain'",
+            "gateway_bad_senders item 5: 'a b@bad.test' has a blank or a control character; expected none",
+            "gateway_bad_senders item 6: 7 is no text; expected 'user@host' or '@host'",
+        ],
+    ),
+    (_site(extra_routes=["x"]), [f"{EXTRA_1}: 'x' is no mapping; expected 'domain' and 'route'"]),
+    (
+        _site(extra_routes=[{"route": "10.0.0.5"}]),
+        [f"{EXTRA_1}: None is no domain; expected a text, '' for the default route"],
+    ),
+    (_site(extra_routes=[{"domain": "other.test"}]), [f"{EXTRA_1}: 'other.test' has no route; {ROUTE}"]),
+    (
+        _site(extra_routes=[{"domain": "other.test", "route": "127.0.0.1"}]),
+        [f"{EXTRA_1}: route '127.0.0.1' of 'other.test' {SELF}"],
+    ),
+    (
+        _site(extra_routes=[{"domain": "Example.com", "route": "10.0.0.5"}]),
+        [f"{EXTRA_1}: 'Example.com' has two routes; expected one, and gateway_domains item 1 has it"],
+    ),
+    (
+        _site(relay_network=[]),
+        [
+            "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
+            "relay_networks, bad_senders, extra_routes"
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("site", "faults"), BAD)
+def test_bad_site(site: dict[str, Any], faults: list[str]) -> None:
+    assert check_site(site, OWN) == faults
+
+
+@pytest.mark.parametrize(
+    "text", ["10.0.0.7/24", "10.0.0.1", "our lan", "10.0.0.0/33", "10.0.0.0/255.255.255.0"]
+)
+def test_network_that_is_none_is_told_as_networks_tells_it(text: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        parse_network(text, "gateway_relay_networks item 2")
+    assert check_site(_site(relay_networks=["10.0.0.0/24", text]), OWN) == [str(refusal.value)]
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "mx1.example.com",
+        "MX1.example.com.",
+        "localhost",
+        "127.0.0.1",
+        "127.9.9.9:25",
+        "[127.0.0.1]",
+        "0.0.0.0",
+        "10.0.0.2",
+        "[192.0.2.25]:25",
+    ],
+)
+def test_route_to_the_gateway_itself(route: str) -> None:
+    assert check_site(_route(route), OWN) == [
+        f"gateway_domains item 1: route {route!r} of 'example.com' {SELF}"
+    ]
+
+
+@pytest.mark.parametrize("route", ["127.0.0.1:2525", "localhost:26", "mx1.example.com:2525", "10.0.0.3", ""])
+def test_route_elsewhere(route: str) -> None:
+    assert check_site(_route(route), OWN) == []
+
+
+def test_extra_routes_that_are_no_list() -> None:
+    assert check_site(_site(extra_routes="x"), OWN) == ["gateway_routes: 'x' is no list; expected a list"]
+
+
+def test_all_faults_at_once() -> None:
+    site = {
+        "hostname": "mx1",
+        "postmaster": "nobody",
+        "domains": [{"name": "example.com", "recipients": "any"}],
+        "relay_networks": ["0.0.0.0/0"],
+    }
+    assert check_site(site, OWN) == [
+        f"gateway_hostname: 'mx1' has no dot; {NAME}",
+        "gateway_postmaster: 'nobody' has no '@'; expected 'user@domain'",
+        f"gateway_domains item 1: 'example.com' has no route; {ROUTE}",
+        f"gateway_relay_networks item 1: '0.0.0.0/0' {WIDE}",
+    ]

@@ -1,0 +1,248 @@
+"""The routes of qmail-remote: what the program does with a line, and what the module makes of a file."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.smtproutes import Route
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+_RELAY = "expected an IPv4 address, a host name with its domain, or nothing for the domain's MX"
+_PORT = "expected a port from 1 to 65535 after the ':', or no ':'"
+_DOMAIN = "expected a domain, '.domain' for all below it, '[IPv4 address]', or nothing for all the rest"
+_IPV6 = f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
+_BESIDE = f"has a blank or a carriage return beside its relay, so that it never resolves; {_RELAY}"
+_NEVER = f"has a relay that can never resolve; {_RELAY}"
+_NUMBERS = f"has a relay that looks like an address and is none; {_RELAY}"
+
+# Seen with qmail-remote of netqmail 1.06 in a network of its own, with a name server and mail servers on the
+# loopback: the file, the recipient's host, and where it connected. None: it asked for the host's MX.
+OBSERVED = [
+    ("example.com:127.0.0.5\n", "example.com", "127.0.0.5:25"),
+    ("example.com:127.0.0.5", "example.com", "127.0.0.5:25"),
+    ("EXAMPLE.com:127.0.0.5\n", "example.COM", "127.0.0.5:25"),
+    ("example.com:127.0.0.5:2525\n", "example.com", "127.0.0.5:2525"),
+    ("example.com:127.0.0.5:02525\n", "example.com", "127.0.0.5:2525"),
+    ("example.com:127.0.0.5:65535\n", "example.com", "127.0.0.5:65535"),
+    ("example.com:[127.0.0.5]:2525\n", "example.com", "127.0.0.5:2525"),
+    ("example.com:back.test:26\n", "example.com", "back.test:26"),
+    ("example.com:BACK.test.:26\n", "example.com", "back.test.:26"),
+    ("example.com:under_score.test\n", "example.com", "under_score.test:25"),
+    ("example.com:localhost:26\n", "example.com", "localhost:26"),
+    ("example.com:127.0.0.5\nexample.com:127.0.0.6\n", "example.com", "127.0.0.6:25"),
+    ("example.com:127.0.0.5\nExample.Com:127.0.0.6\n", "example.com", "127.0.0.6:25"),
+    (".example.com:127.0.0.5\n", "example.com", None),
+    (".example.com:127.0.0.5\n", "a.example.com", "127.0.0.5:25"),
+    (".com:127.0.0.4\n.example.com:127.0.0.5\n:127.0.0.3\n", "a.example.com", "127.0.0.5:25"),
+    (".com:127.0.0.4\n:127.0.0.3\n", "a.example.com", "127.0.0.4:25"),
+    (".example.com:\n:127.0.0.3\n", "a.example.com", None),
+    (":127.0.0.3\n", "a.example.com", "127.0.0.3:25"),
+    (":127.0.0.3\nexample.com:\n", "example.com", None),
+    ("# c\n\n  \t\nexample.com:127.0.0.5 \t \n", "example.com", "127.0.0.5:25"),
+    ("under_score.test:127.0.0.5\n", "under_score.test", "127.0.0.5:25"),
+    ("[127.0.0.1]:127.0.0.6\n", "[127.0.0.1]", "127.0.0.6:25"),
+    ("", "example.com", None),
+]
+
+# The same program, with what it did: bounced for good, connected to nothing or elsewhere, or took no notice.
+REFUSED = [
+    ("example.com: 127.0.0.5", "bounce", _BESIDE),
+    ("example.com:127.0.0.5\r", "bounce", _BESIDE),
+    ("example.com:\r", "bounce", _BESIDE),
+    ("example.com:::1", "bounce", _IPV6),
+    ("example.com:[::1]", "bounce", _IPV6),
+    ("example.com:2001:db8::1", "bounce", _IPV6),
+    ("example.com:127.0.0.5::25", "port 0", _IPV6),
+    (
+        "example.com:[127.0.0.5",
+        "bounce",
+        f"has brackets around something that is no IPv4 address; {_RELAY}",
+    ),
+    (
+        "example.com:[back.test]",
+        "bounce",
+        f"has brackets around something that is no IPv4 address; {_RELAY}",
+    ),
+    ("example.com::26", "bounce", f"has a port and no relay; {_RELAY}"),
+    ("example.com:127.0.0.5#c", "bounce", _NEVER),
+    ("example.com:127.0.0.5 # c", "bounce", _NEVER),
+    ("example.com:127.0.0.5/32", "bounce", _NEVER),
+    ("example.com:127.0.0.5,127.0.0.6", "bounce", _NEVER),
+    ("example.com:a@back.test", "bounce", _NEVER),
+    ("example.com:back..test", "bounce", _NEVER),
+    ("example.com:back.test.5", "bounce", _NEVER),
+    ("example.com:" + "a" * 64 + ".test", "bounce", _NEVER),
+    ("example.com:b\u00fccher.test", "bounce", _NEVER),
+    ("example.com:127.5", "bounce", _NUMBERS),
+    ("example.com:2130706437", "bounce", _NUMBERS),
+    ("example.com:383.0.0.5", "127.0.0.5", _NUMBERS),
+    ("example.com:127.0.0.05", "127.0.0.5", _NUMBERS),
+    (
+        "example.com:exchange",
+        "bounce",
+        f"has a relay without a domain, and qmail-remote uses no search list; {_RELAY}",
+    ),
+    ("example.com:127.0.0.5:", "port 0", f"has an empty port; {_PORT}"),
+    ("example.com:127.0.0.5:0", "port 0", f"has the port '0'; {_PORT}"),
+    ("example.com:127.0.0.5:65561", "port 25", f"has the port '65561'; {_PORT}"),
+    ("example.com:127.0.0.5:smtp", "port 0", f"has the port 'smtp'; {_PORT}"),
+    ("example.com:127.0.0.5:+25", "port 0", f"has the port '+25'; {_PORT}"),
+    ("example.com:127.0.0.5:2525 x", "passed over", f"has ' x' after the port; {_PORT}"),
+    ("example.com:127.0.0.5:2525:x", "passed over", f"has ':x' after the port; {_PORT}"),
+    ("example.com:127.0.0.5:2525\r", "passed over", f"has '\\r' after the port; {_PORT}"),
+    ("example.com 127.0.0.5", "passed over", "has no ':'; expected 'domain:relay[:port]'"),
+    ("example.com", "passed over", "has no ':'; expected 'domain:relay[:port]'"),
+    (
+        " example.com:127.0.0.5",
+        "passed over",
+        f"has a blank beside its domain, which never matches then; {_DOMAIN}",
+    ),
+    (
+        "example.com :127.0.0.5",
+        "passed over",
+        f"has a blank beside its domain, which never matches then; {_DOMAIN}",
+    ),
+    (
+        "example.com.:127.0.0.5",
+        "passed over",
+        f"has a domain with a dot at its end, which never matches; {_DOMAIN}",
+    ),
+    (
+        "*.example.com:127.0.0.5",
+        "passed over",
+        f"has a '*' in its domain, which stands for itself only; {_DOMAIN}",
+    ),
+    ("joe@example.com:127.0.0.5", "passed over", f"has a domain that is none; {_DOMAIN}"),
+    ("..example.com:127.0.0.5", "passed over", f"has a domain that is none; {_DOMAIN}"),
+    ("[127.0.0]:127.0.0.5", "passed over", f"has a domain that is none; {_DOMAIN}"),
+    (
+        " # a comment",
+        "passed over",
+        "has a '#' that is not its first character; expected '#' in the first column",
+    ),
+    (
+        "x:127.0.0.1\0example.com:127.0.0.6",
+        "127.0.0.6",
+        "has a NUL byte, where qmail-remote begins a new line; expected 'domain:relay[:port]'",
+    ),
+]
+
+SITE = """\
+# back ends
+example.com:10.0.0.5
+
+Example.NET:10.0.0.6:2525  \t
+# all the rest
+:smart.example.org
+"""
+
+
+@pytest.mark.parametrize(("text", "host", "place"), OBSERVED)
+def test_lookup_is_qmail_remotes(text: str, host: str, place: str | None) -> None:
+    route = smtproutes.lookup(smtproutes.parse(text).routes, host)
+    shown = f"{route.host}:{route.effective_port}" if route is not None and route.relay else None
+    assert shown == place
+
+
+@pytest.mark.parametrize(("line", "why", "fault"), REFUSED)
+def test_refused_line(line: str, why: str, fault: str) -> None:
+    table = smtproutes.parse(f"# first\n{line}\n")
+    assert smtproutes.faults(table) == [f"smtproutes line 2: {line!r} {fault}"], why
+    assert table.routes == ()
+
+
+def test_duplicate_names_both_lines() -> None:
+    table = smtproutes.parse("example.com:10.0.0.5\n\nEXAMPLE.com:10.0.0.6\n")
+    assert smtproutes.faults(table, "control/smtproutes") == [
+        "control/smtproutes line 3: 'EXAMPLE.com:10.0.0.6' gives 'example.com' a second route; "
+        "expected one, and line 1 has it"
+    ]
+
+
+def test_all_faults_at_once_and_long_lines_cut() -> None:
+    table = smtproutes.parse("a.test\nb.test:10.0.0.1:\n" + "c" * 500 + "\n")
+    assert smtproutes.faults(table) == [
+        "smtproutes line 1: 'a.test' has no ':'; expected 'domain:relay[:port]'",
+        f"smtproutes line 2: 'b.test:10.0.0.1:' has an empty port; {_PORT}",
+        f"smtproutes line 3: '{'c' * 200}...' has no ':'; expected 'domain:relay[:port]'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("domain", "route", "message"),
+    [
+        ("example.com", "10.0.0.5:", f"routes item 1: '10.0.0.5:' has an empty port; {_PORT}"),
+        ("exa mple", "10.0.0.5", f"routes item 1: 'exa mple' has a domain that is none; {_DOMAIN}"),
+        ("a:b", "10.0.0.5", f"routes item 1: 'a:b' has a domain that is none; {_DOMAIN}"),
+        ("#a.test", "10.0.0.5", f"routes item 1: '#a.test' has a domain that is none; {_DOMAIN}"),
+        ("a.test", "10.0.0.5\nb.test:10.0.0.6", f"routes item 1: '10.0.0.5\\nb.test:10.0.0.6' {_NEVER}"),
+    ],
+)
+def test_make_route_refuses(domain: str, route: str, message: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        smtproutes.make_route(domain, route, "routes item 1")
+    assert str(refusal.value) == message
+
+
+def test_a_port_of_thousands_of_digits() -> None:
+    (fault,) = smtproutes.faults(smtproutes.parse("example.com:127.0.0.5:" + "9" * 5000))
+    assert fault.endswith(f"; {_PORT}")
+
+
+def test_make_route_result() -> None:
+    assert smtproutes.make_route("Example.COM", "Back.Test:26", "x") == Route("example.com", "back.test", 26)
+    assert smtproutes.make_route("", "", "x") == Route("", "", None)
+
+
+_PIECES = [*"ab.:#[]* \t\r\n\0_-\u00e4\udc80", "10.0.0.5", "a.test:"]
+
+
+@settings(database=None)
+@given(st.lists(st.sampled_from(_PIECES)).map("".join))
+def test_parse_and_render_are_inverses(text: str) -> None:
+    assert smtproutes.render(smtproutes.parse(text)) == text
+
+
+def test_set_changes_in_place_and_adds_at_the_end() -> None:
+    table = smtproutes.parse(SITE)
+    wanted = [Route("example.com", "10.0.0.7"), Route("example.net", "10.0.0.6", 2525), Route("new.test")]
+    assert smtproutes.render(smtproutes.set_routes(table, wanted)) == (
+        "# back ends\nexample.com:10.0.0.7\n\nExample.NET:10.0.0.6:2525  \t\n# all the rest\n"
+        ":smart.example.org\nnew.test:\n"
+    )
+
+
+def test_replace_keeps_comments_and_drops_the_rest() -> None:
+    table = smtproutes.parse(SITE + "broken line\nexample.com:10.0.0.9\n")
+    wanted = [Route("new.test", "10.0.0.1"), Route("example.com", "10.0.0.5")]
+    replaced = smtproutes.replace_routes(table, wanted)
+    assert smtproutes.render(replaced) == (
+        "# back ends\nexample.com:10.0.0.5\n\n# all the rest\nnew.test:10.0.0.1\n"
+    )
+    assert smtproutes.faults(replaced) == []
+    assert smtproutes.replace_routes(replaced, wanted) == replaced
+
+
+def test_remove() -> None:
+    table = smtproutes.remove_routes(smtproutes.parse(SITE), ["EXAMPLE.net", "", "not.there"])
+    assert smtproutes.render(table) == "# back ends\nexample.com:10.0.0.5\n\n# all the rest\n"
+
+
+def test_a_last_line_without_newline_is_ended_before_another() -> None:
+    table = smtproutes.parse("example.com:10.0.0.5")
+    assert smtproutes.render(smtproutes.set_routes(table, [Route("example.com", "10.0.0.5")])) == (
+        "example.com:10.0.0.5"
+    )
+    assert smtproutes.render(smtproutes.set_routes(table, [Route("example.net", "10.0.0.6")])) == (
+        "example.com:10.0.0.5\nexample.net:10.0.0.6\n"
+    )
+
+
+def test_two_wanted_routes_for_one_domain() -> None:
+    wanted = [Route("a.test", "10.0.0.1"), Route("a.test", "10.0.0.2")]
+    for change in (smtproutes.set_routes, smtproutes.replace_routes):
+        with pytest.raises(BadInput) as refusal:
+            change(smtproutes.parse(""), wanted)
+        assert str(refusal.value) == "smtproutes: 'a.test' is given two routes; expected one for each domain"
