@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -391,8 +390,9 @@ def machine_apt_sources() -> list[AptSource]:
 def os_release() -> dict[str, str]:
     values = {}
     for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
-        key, _, value = line.partition("=")
-        values[key] = value.strip('"')
+        key, equals, value = line.partition("=")
+        if equals:
+            values[key] = value.strip('"')
     return values
 
 
@@ -883,35 +883,17 @@ def in_container(name: str, *argv: str) -> tuple[int, str]:
 
 
 def stamp_lines(texts: Iterable[str]) -> list[tuple[str, str]]:
-    """(component and version, how it came here) for each stamp of source_build."""
+    """(component and version, how it came here) for each stamp that source_build left."""
     lines = []
     for text in texts:
-        try:
-            stamp = json.loads(text)
-        except ValueError:
-            lines.append(("?", "a stamp that is not JSON"))
-            continue
-        recipe = stamp.get("recipe", stamp)
-        name = f"{recipe.get('name', '?')} {recipe.get('version', '')}".strip()
-        sources = [source for source in recipe.get("sources", []) if isinstance(source, dict)]
-        urls = [
-            str(place)
-            for source in sources
-            for place in (source.get("url") or source.get("pool") or "",)
-            if place
-        ]
-        standin = any("/.bed/standins/" in url for url in urls)
-        kind = "a STAND-IN from tests/standins" if standin else "from source"
-        lines.append((name, kind))
+        stamp = json.loads(text)
+        name = f"{stamp['recipe']['name']} {stamp['recipe'].get('version', '')}".strip()
+        places = [source["place"] for source in stamp["sources"]]
+        if any("/standins/" in place for place in places):
+            lines.append((name, "built from a STAND-IN, tests/standins"))
+        else:
+            lines.append((name, f"built from source, {', '.join(places)}"))
     return lines
-
-
-def choice_value(key: str) -> str:
-    with contextlib.suppress(OSError):
-        found = re.search(rf"^{key}: *(\S+)", CHOICE.read_text(encoding="utf-8"), re.MULTILINE)
-        if found:
-            return found.group(1)
-    return ""
 
 
 def command_report(name: str) -> None:
@@ -922,11 +904,6 @@ def command_report(name: str) -> None:
         if entry.endswith(".json"):
             texts.append(in_container(name, "cat", f"{STAMPS}/{entry}")[1])
     lines = stamp_lines(texts)
-    if choice_value("netqmail_kind") == "stand-in":
-        lines = [
-            (what, "a STAND-IN from tests/standins" if what.startswith("netqmail") else how)
-            for what, how in lines
-        ]
     for package in (
         "freecdb",
         "tinycdb",
@@ -948,8 +925,8 @@ Look around inside:
   docker exec -it {name} bash                      a shell on the gateway
   docker exec {name} qmailctl stat                 its services
   docker exec {name} sh -c 'tail /var/log/qmail/smtpd/current'
-  .venv/bin/python tests/e2e/run.py                      the table once more
-  tests/bed.py down {name}                 remove it
+  {venv_path()}/bin/python tests/e2e/run.py --gateway {name}   the table once more
+  python3 tests/bed.py down {name}                 remove it
 
 On a real host (Debian 12 or 13, root by ssh), with an inventory and a site file of your own:
   ansible-playbook -i INVENTORY mailgate.qmail.gateway

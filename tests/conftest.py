@@ -11,7 +11,7 @@ COLLECTIONS = ROOT / ".ansible" / "collections"
 
 
 def _link() -> None:
-    """A collection is importable only below ansible_collections/NAMESPACE/NAME: the link gives the checkout that path."""
+    """Gives the checkout the path ansible_collections/NAMESPACE/NAME, below which alone it is importable."""
     link = COLLECTIONS / "ansible_collections" / "mailgate" / "qmail"
     if not link.exists():
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -20,4 +20,5 @@ def _link() -> None:
 
 _link()
 sys.path.insert(0, str(COLLECTIONS))
+sys.path_importer_cache.pop(str(COLLECTIONS), None)  # it may have been asked for before the link was there
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)

@@ -39,7 +39,7 @@ class PhaseFailed(Exception):
 
 
 class Cache:
-    """The controller's cache: sources/<sha256>, builds/<recipe hash>.tar.gz and .json; every read is verified."""
+    """The controller's cache: sources/<sha256>, builds/<recipe hash>.tar.gz and .json; all reads verify."""
 
     def __init__(self, path):
         self.path = path
@@ -89,7 +89,9 @@ class Cache:
 
 
 class ActionModule(ActionBase):
-    TRANSFERS_FILES = False  # a host where nothing changes costs one round trip: room is made when it is needed
+    TRANSFERS_FILES = (
+        False  # a host where nothing changes costs one round trip: room is made when it is needed
+    )
     _supports_check_mode = True
     _supports_async = False
 
@@ -126,8 +128,8 @@ class ActionModule(ActionBase):
             return result
         if plan["changed"]:
             result.update(self._restore(plan["recipe_hash"]) or self._build())
-        if self._params["keep_archive"] and (plan["archive"] or result["method"] == "built"):
-            self._keep(result["recipe_hash"], result["source"])
+        elif plan["archive"] and self._params["keep_archive"]:  # left behind by a run that was cut off
+            self._keep(plan["recipe_hash"], None)
         return result
 
     def _restore(self, recipe_hash):
@@ -154,12 +156,17 @@ class ActionModule(ActionBase):
             self._say("installing the packages that compiling needs")
             self._execute(PACKAGES_MODULE, {"name": list(self._spec.packages)})
         archives = []
-        for index, (local, remote, dummy) in enumerate(got):
+        for index, (local, remote, _label) in enumerate(got):
             archives.append(remote or self._transfer_file(local, self._remote(f"archive-{index}")))
         inputs = self._send(json.dumps(self._inputs), "inputs.json")
-        sources = [dict(label, directory=at.directory) for (dummy, dummy, label), at in zip(got, self._spec.archives)]
+        sources = [
+            dict(label, directory=at.directory)
+            for (_local, _remote, label), at in zip(got, self._spec.archives)
+        ]
         self._say("compiling")
         answer = self._phase("build", dict(self._digests, archives=archives, inputs=inputs, source=sources))
+        if self._params["keep_archive"]:
+            self._keep(answer["recipe_hash"], answer["first"])
         return {
             "method": "built",
             "recipe_hash": answer["recipe_hash"],
@@ -171,13 +178,18 @@ class ActionModule(ActionBase):
 
     def _read_arguments(self):
         validated = ArgumentSpecValidator(source.ARGUMENT_SPEC).validate(dict(self._task.args))
+        if validated.unsupported_parameters:
+            names = validated.unsupported_parameters  # a nested one is a tuple
+            unknown = sorted(name if isinstance(name, str) else ".".join(name) for name in names)
+            raise BadInput(f"source_build: {unknown!r} unknown; expected {', '.join(source.ARGUMENT_SPEC)}")
         if validated.error_messages:
             raise BadInput(f"source_build: {'; '.join(validated.error_messages)}")
         self._params = validated.validated_parameters
         self._spec = source.parse(self._params)
         patches = [self._read(path) for path in self._spec.patches]
         files = [
-            self._read(file.src) if file.content is None else file.content.encode() for file in self._spec.files
+            self._read(file.src) if file.content is None else file.content.encode()
+            for file in self._spec.files
         ]
         self._digests = {
             "patches": [source.sha256(content) for content in patches],
@@ -197,8 +209,8 @@ class ActionModule(ActionBase):
     # -- sources
 
     def _archive(self, archive):
-        """(path here, path on the host or None, {place, via, sha256}) of the archive; raises BadInput without one."""
-        causes, wrong = [], []
+        """(path here, path on the host or None, {place, via, sha256}) of the archive."""
+        causes, refused = [], []
         for one in archive.sources:
             try:
                 if self._cache.has_source(one.sha256):
@@ -212,12 +224,14 @@ class ActionModule(ActionBase):
             for via, get in (("controller", self._from_here), ("host", self._from_host)):
                 remote, said = get(one)
                 causes += [f"{place} from the {via}: {cause}" for place, cause in said]
-                wrong += [cause for dummy, cause in said if cause.startswith("sha256 ")]
+                refused += [f"{place} from the {via}: {cause}" for place, cause in said if "sha256 " in cause]
                 if remote is not None:
-                    self._warnings += [cause for cause in causes if ": sha256 " in cause and wrong]
+                    self._warnings += refused
                     return self._cache.source(one.sha256), remote or None, self._label(one, via)
         by_hand = list(dict.fromkeys(self._cache.source(one.sha256) for one in archive.sources))
-        lines = [f"source of {self._spec.name} {self._spec.version}: no place has it; expected one of these to"]
+        lines = [
+            f"source of {self._spec.name} {self._spec.version}: no place has it; expected one of these to"
+        ]
         lines += [f"  {cause}" for cause in causes]
         lines += [f"put the file at {path}" for path in by_hand]
         if self._params["package_method"]:
@@ -245,9 +259,12 @@ class ActionModule(ActionBase):
         answer = self._phase("fetch", {"url": one.url, "pool": one.pool, "sha256": one.sha256})
         if answer["path"] is None:
             return None, answer["causes"]
-        with self._fetched("fetched", one.sha256, "sources") as (temporary, found, dummy):
+        with self._fetched("fetched", one.sha256, "sources") as (temporary, found, _size):
             if found != one.sha256:
-                return None, [*answer["causes"], [one.place, f"sha256 {found!r} is wrong; expected {one.sha256!r}"]]
+                return None, [
+                    *answer["causes"],
+                    [one.place, f"sha256 {found!r} is wrong; expected {one.sha256!r}"],
+                ]
             os.rename(temporary, self._cache.source(one.sha256))
         return answer["path"], answer["causes"]
 
@@ -257,8 +274,8 @@ class ActionModule(ActionBase):
 
     # -- what was built
 
-    def _keep(self, recipe_hash, sources):
-        with self._fetched("built", recipe_hash, "builds") as (temporary, sha256, size):
+    def _keep(self, recipe_hash, first):
+        with self._fetched("built", recipe_hash, "builds", first) as (temporary, sha256, size):
             about = {
                 "recipe_hash": recipe_hash,
                 "sha256": sha256,
@@ -269,17 +286,19 @@ class ActionModule(ActionBase):
             self._cache.keep_build(recipe_hash, temporary, about)
 
     @contextlib.contextmanager
-    def _fetched(self, what, digest, kind):
+    def _fetched(self, what, digest, kind, first=None):
         """(path, sha256, bytes) of a copy of a root-only file of the host, in pieces through the module.
 
-        So nothing has to be made readable for the connection's user, whatever become does.
+        So nothing has to be made readable for the connection's user, whatever become does. first is the first
+        piece where it is here already.
         """
         descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=self._cache.make(kind))
         try:
             sha256, end, offset, expected = hashlib.sha256(), False, 0, None
             with os.fdopen(descriptor, "wb") as stream:
                 while not end:
-                    answer = self._phase("read", {what: digest, "offset": offset})
+                    answer = first or self._phase("read", {what: digest, "offset": offset})
+                    first = None
                     piece = base64.b64decode(answer["data"])
                     end, expected, offset = answer["end"], answer.get("sha256", expected), offset + len(piece)
                     sha256.update(piece)
@@ -288,7 +307,9 @@ class ActionModule(ActionBase):
                 os.fchmod(stream.fileno(), 0o644)
                 os.fsync(stream.fileno())
             if sha256.hexdigest() != expected:
-                raise BadInput(f"file of the host: sha256 {sha256.hexdigest()!r} is wrong; expected {expected!r}")
+                raise BadInput(
+                    f"file of the host: sha256 {sha256.hexdigest()!r} is wrong; expected {expected!r}"
+                )
             yield temporary, expected, offset
         finally:
             with contextlib.suppress(FileNotFoundError):

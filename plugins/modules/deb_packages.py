@@ -69,9 +69,9 @@ def run(module, argv):
     environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     status, out, err = module.run_command(argv, environ_update=environment)
     if status != 0:
+        said = (err or out).strip()[-2000:]
         module.fail_json(
-            msg=f"packages: {' '.join(argv)!r} ended with status {status}; expected 0: {(err or out).strip()[-2000:]}",
-            rc=status,
+            msg=f"packages: {' '.join(argv)!r} ended with status {status}; expected 0: {said}", rc=status
         )
 
 
@@ -87,13 +87,12 @@ def main():
     if names and not module.check_mode:
         if lists_age_seconds(time.time()) > module.params["update_after_seconds"]:
             run(module, ["apt-get", "update", "-q"])
-        run(
-            module,
-            ["apt-get", "install", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", *names],
-        )
+        options = ["-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
+        run(module, ["apt-get", "install", *options, *names])
         absent = missing(module, names)
         if absent:
-            module.fail_json(msg=f"packages: {', '.join(absent)} not installed; expected apt-get to install them")
+            msg = f"packages: {', '.join(absent)} not installed; expected apt-get to install them"
+            module.fail_json(msg=msg)
     after = "".join(f"{name} installed\n" for name in names)
     before = "".join(f"{name} absent\n" for name in names)
     module.exit_json(changed=bool(names), installed=names, diff={"before": before, "after": after})

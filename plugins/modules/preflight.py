@@ -25,7 +25,8 @@ options:
     description:
       - The site, as C(hostname), C(postmaster), C(domains), C(relay_networks), C(bad_senders) and
         C(extra_routes).
-      - A message calls each as the site file does, C(gateway_) and its name, and the last one C(gateway_routes).
+      - A message calls each as the site file does, C(gateway_) and its name, and the last one
+        C(gateway_routes).
     type: dict
     required: true
   memory_mb_minimum:
@@ -81,6 +82,7 @@ own_addresses:
   returned: always
 """
 
+import contextlib
 import dataclasses
 import os
 import socket
@@ -134,6 +136,21 @@ def reverse(address):
     return [name, *aliases]
 
 
+def sockets(pid):
+    """The inodes of the process's sockets, or None when the kernel does not show them."""
+    found = set()
+    try:
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
+            # Without CAP_SYS_PTRACE another user's descriptors can be listed, and not where they lead.
+            with contextlib.suppress(FileNotFoundError):
+                target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+                if target.startswith("socket:["):
+                    found.add(int(target[8:-1]))
+    except OSError:
+        return None
+    return frozenset(found)
+
+
 def process(pid):
     """What /proc tells of one process, or None when it has ended."""
     argv = read_text(f"/proc/{pid}/cmdline")
@@ -145,36 +162,24 @@ def process(pid):
         executable = os.readlink(f"/proc/{pid}/exe")
     except OSError:
         executable = ""
-    sockets = set()
-    try:
-        descriptors = os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        descriptors, sockets = [], None
-    for descriptor in descriptors:
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            sockets.add(int(target[8:-1]))
     return preflight.Process(
         int(pid),
         int(parents[0]),
         tuple(argv.rstrip("\0").split("\0")),
         executable,
         read_text(f"/proc/{pid}/cgroup"),
-        None if sockets is None else frozenset(sockets),
+        sockets(pid),
     )
 
 
 def port_holders(module):
     """Who holds port 25, each with its Debian package."""
     tables = [read_text(f"/proc/net/{name}") for name in ("tcp", "tcp6")]
-    sockets = preflight.listeners(*tables, preflight.SMTP_PORT)
-    if not sockets:
+    listeners = preflight.listeners(*tables, preflight.SMTP_PORT)
+    if not listeners:
         return []
     found = [process(pid) for pid in os.listdir("/proc") if pid.isdigit()]
-    holders = preflight.holders(sockets, [one for one in found if one is not None])
+    holders = preflight.holders(listeners, [one for one in found if one is not None])
     query = module.get_bin_path("dpkg-query")
     packaged = []
     for holder in holders:

@@ -12,7 +12,7 @@ author: The mailgate.qmail authors (@mailgate)
 description:
   - Sets single routes, or all of them, in the file that tells qmail-remote which relay takes a domain's mail.
   - Comments, blank lines and the order of the lines stay as they are; new routes are added at the end.
-  - Refuses what qmail-remote would answer with a permanent bounce, misread or pass over in silence: a
+  - Refuses what qmail-remote would answer with a permanent bounce, misread or pass over in silence, such as a
     blank after the colon, an IPv6 address, an empty port, a carriage return, a domain given twice, or a line
     without a colon. The message names the line and what was expected.
   - qmail-remote reads the file for each message, so nothing needs to be restarted.

@@ -10,19 +10,21 @@ short_description: A program compiled from pinned source and installed
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Compiles a program as an unprivileged user and installs it as root, and does so again only when what decides the
-    result, its recipe, or one of the installed files has changed.
-  - The recipe is made of the archives' checksums, the patches, the files, the steps, the platform, the compiler's
-    upstream version, the C library and the numeric ids that the build reads.
-  - What was built is kept in the controller's cache by the hash of its recipe. The next host of the same platform gets
-    it from there and needs no compiler.
+  - Compiles a program as an unprivileged user and installs it as root, and does so again only when what
+    decides the result, its recipe, or one of the installed files has changed.
+  - The recipe is made of the archives' checksums, the patches, the files, the steps, the platform, the
+    compiler's upstream version, the C library and the numeric ids that the build reads.
+  - What was built is kept in the controller's cache by the hash of its recipe. The next host of the same
+    platform gets it from there and needs no compiler.
   - Archives of source come through the controller's cache, so that the host needs no way out.
-  - A directory given as an artifact must belong to this build alone. Files in it that were not recorded are not noticed.
+  - A directory given as an artifact must belong to this build alone. Files in it that were not recorded
+    are not noticed.
   - Only one build or restoration runs on a host at a time; the next one waits.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   name:
-    description: Names the stamp, the log and the build directory; lower-case letters, digits and C(-).
+    description:
+      - Names the stamp, the log and the build directory; lower-case letters, digits and C(-).
     type: str
     required: true
   version:
@@ -44,27 +46,32 @@ options:
         type: int
         default: 1
       sources:
-        description: Where the archive can be had. The first one that answers with the right checksum is used.
+        description:
+          - Where the archive can be had. The first one that answers with the right checksum is used.
         type: list
         elements: dict
         required: true
         suboptions:
           url:
-            description: An http, https or file URL, asked by the controller first and then by the host.
+            description:
+              - An http, https or file URL, asked by the controller first and then by the host.
             type: str
           pool:
             description: A path below C(pool/) of the Debian mirror that apt is configured with.
             type: str
           sha256:
-            description: The archive's checksum, 64 hexadecimal digits. A source without one is refused.
+            description:
+              - The archive's checksum, 64 hexadecimal digits. A source without one is refused.
             type: str
   patches:
-    description: Patches on the controller, applied in this order with C(-p1) and no fuzz in O(chdir).
+    description:
+      - Patches on the controller, applied in this order with C(-p1) and no fuzz in O(chdir).
     type: list
     elements: str
     default: []
   files:
-    description: Files written into the tree after the patches; each has either C(content) or C(src).
+    description:
+      - Files written into the tree after the patches; each has either C(content) or C(src).
     type: list
     elements: dict
     default: []
@@ -101,12 +108,14 @@ options:
     elements: str
     default: []
   packages:
-    description: Debian packages that compiling needs. They are installed only when something is really compiled.
+    description:
+      - Debian packages that compiling needs. They are installed only when something is really compiled.
     type: list
     elements: str
     default: []
   ids:
-    description: The users and groups whose numeric ids the build reads. Artifacts belong to root or to one of these.
+    description:
+      - The users and groups whose numeric ids the build reads. Artifacts belong to root or to one of these.
     type: dict
     default: {}
     suboptions:
@@ -121,29 +130,37 @@ options:
         elements: str
         default: []
   artifacts:
-    description: What is installed, files, symbolic links or whole directories; content, type, owner and mode are kept.
+    description:
+      - What is installed, files, symbolic links or whole directories; content, type, owner and mode are
+        kept.
     type: list
     elements: str
     required: true
   skeleton:
     description:
-      - Directories that are filled when the program runs. Of what is in them at build time the directories and fifos
+      - Directories that are filled when the program runs. Of what is in them at build time the
+        directories and fifos
         are recorded; their existence, type, owner and mode are kept.
-      - A regular file is recorded only when it is named here itself. Contents are neither read again nor overwritten.
+      - A regular file is recorded only when it is named here itself. Contents are neither read again nor
+        overwritten.
     type: list
     elements: str
     default: []
   directory_modes:
-    description: Directories that are root's, with this octal mode in quotes, after the install steps.
+    description:
+      - Directories that are root's, with this octal mode in quotes, after the install steps.
     type: dict
     default: {}
   cache:
     description:
-      - The controller's cache. The default is the environment variable E(MAILGATE_CACHE), else C(~/.cache/mailgate).
+      - The controller's cache. The default is the environment variable E(MAILGATE_CACHE), else
+        C(~/.cache/mailgate).
       - An archive that cannot be downloaded can be put there by hand as C(sources/) and its sha256.
     type: str
   build_user:
-    description: The user that compiles, made when missing. Every process of that user is killed before the install steps.
+    description:
+      - The user that compiles, made when missing. Every process of that user is killed before the install
+        steps.
     type: str
     default: mailgate-build
   keep_archive:
@@ -151,7 +168,8 @@ options:
     type: bool
     default: true
   package_method:
-    description: What to set to install a package instead; named in the message when no source can be had.
+    description:
+      - What to set to install a package instead; named in the message when no source can be had.
     type: str
   phase:
     description: Set by the action plugin of this module, never by a playbook.
@@ -192,12 +210,14 @@ recipe_hash:
   type: str
   returned: always
 method:
-  description: What was done, or in check mode what kind of state was found; V(unchanged), V(restored) or V(built).
+  description:
+    - What was done, or in check mode what kind of state was found; V(unchanged), V(restored) or V(built).
   type: str
   returned: when not in check mode, or nothing would change
 source:
   description:
-    - For each archive where it came from when this was built, with C(directory), C(place), C(via) and C(sha256).
+    - For each archive where it came from when this was built, with C(directory), C(place), C(via) and
+      C(sha256).
     - C(via) is C(cache), C(controller) or C(host).
   type: list
   elements: dict
@@ -214,7 +234,6 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import build as hands
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import source
@@ -241,8 +260,8 @@ def plan(module, spec, transfer):
     same = stamp is not None and stamp.recipe_hash == digest
     differing = hands.differences(stamp) if same else []
     if same:
-        before = "".join(f"{path}: {found}\n" for path, found, dummy in differing)
-        after = "".join(f"{path}: {wanted}\n" for path, dummy, wanted in differing)
+        before = "".join(f"{path}: {found}\n" for path, found, _wanted in differing)
+        after = "".join(f"{path}: {wanted}\n" for path, _found, wanted in differing)
     else:
         before, after = source.readable(stamp and stamp.recipe), source.readable(recipe)
     return {
@@ -257,13 +276,17 @@ def plan(module, spec, transfer):
 
 def fetch(module, spec, transfer):
     """One place of an archive asked by this host."""
+    from ansible.module_utils.urls import open_url  # a tenth of a second that no other phase needs
+
     path = f"{hands.STATE}/fetched/{transfer['sha256']}"
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     pool = transfer.get("pool")
     causes = []
     for url in hands.pool_urls(pool) if pool else [transfer["url"]]:
         try:
-            hands.download(lambda url: open_url(url, timeout=30, decompress=False), url, path, transfer["sha256"])
+            hands.download(
+                lambda url: open_url(url, timeout=30, decompress=False), url, path, transfer["sha256"]
+            )
             return {"path": path, "causes": causes}
         except MailgateError as error:
             causes.append([url, str(error)])
@@ -272,13 +295,15 @@ def fetch(module, spec, transfer):
 
 def restore(module, spec, transfer):
     """What was built on another host put in place; refused says why it was not, with nothing changed."""
-    recipe, dummy = recipe_here(module, spec)
+    recipe, _unknown = recipe_here(module, spec)
     digest = source.recipe_hash(recipe)
     with hands.locked():
         try:
             found = hands.file_sha256(transfer["archive"])
             if found != transfer["sha256"]:
-                raise BadInput(f"transferred archive: sha256 {found!r} is wrong; expected {transfer['sha256']!r}")
+                raise BadInput(
+                    f"transferred archive: sha256 {found!r} is wrong; expected {transfer['sha256']!r}"
+                )
             manifest = hands.restore(transfer["archive"], spec.name, digest, spec.directory_modes)
         except BadInput as error:
             return {"changed": False, "refused": str(error)}
@@ -290,17 +315,22 @@ def build(module, spec, transfer):
     """The program compiled and installed, and packed for the controller's cache."""
     recipe, unknown = recipe_here(module, spec)
     if unknown:
-        raise BadInput(f"toolchain: {unknown!r} known neither to dpkg nor to apt; expected names of Debian packages")
+        raise BadInput(
+            f"toolchain: {unknown!r} known neither to dpkg nor to apt; expected names of Debian packages"
+        )
     with open(transfer["inputs"], encoding="utf-8") as stream:
         inputs = {key: [base64.b64decode(one) for one in values] for key, values in json.load(stream).items()}
     archives = [(path, one["sha256"]) for path, one in zip(transfer["archives"], transfer["source"])]
+    answer = {"changed": True, "log": hands.log_path(spec.name)}
     with hands.locked():
         manifest = hands.build(spec, recipe, archives, inputs["patches"], inputs["files"], transfer["source"])
         if module.params["keep_archive"]:
             hands.pack(manifest)
         hands.write_stamp(spec.name, manifest)
         shutil.rmtree(f"{hands.STATE}/fetched", ignore_errors=True)
-    return {"changed": True, "recipe_hash": manifest.recipe_hash, "log": hands.log_path(spec.name)}
+        if module.params["keep_archive"]:
+            answer["first"] = read(module, spec, {"built": manifest.recipe_hash, "offset": 0})
+    return dict(answer, recipe_hash=manifest.recipe_hash)
 
 
 def read(module, spec, transfer):
@@ -342,7 +372,9 @@ def main():
         answer = PHASES[chosen](module, source.parse(module.params), transfer)
     except (MailgateError, OSError) as error:
         log = hands.log_path(module.params["name"])
-        module.fail_json(msg=str(error), **({"log": log} if chosen == "build" and os.path.exists(log) else {}))
+        module.fail_json(
+            msg=str(error), **({"log": log} if chosen == "build" and os.path.exists(log) else {})
+        )
     module.exit_json(**{"changed": False, **answer})
 
 

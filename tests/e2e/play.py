@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import selectors
 import socket
@@ -13,15 +13,13 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import netns
 from backend import Backend, Delivery, Mailroom
 from rows import BACKENDS, HOSTNAME, LOOPBACK, Arrival, Crowd, Row
 from smtp import CLOSED, Session
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-CHOICE = ROOT / "tests" / "inventory" / "group_vars" / "gateways" / "choice.yml"
+STAMP = "/var/lib/mailgate/stamps/netqmail.json"
 GATEWAY_ADDRESS = "198.18.0.1"
 ARRIVAL_SECONDS = 30.0
 SETTLE_SECONDS = 2.0
@@ -84,13 +82,14 @@ def gateway_pid(name: str) -> int:
     return int(done.stdout)
 
 
-def netqmail_kind() -> str:
-    """What tests/bed.py chose, or the environment says: "source" for the real netqmail, else "stand-in"."""
-    try:
-        chosen = re.search(r"^netqmail_kind: *(\S+)", CHOICE.read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        chosen = None
-    return os.environ.get("MAILGATE_NETQMAIL_KIND") or (chosen.group(1) if chosen else "stand-in")
+def netqmail_kind(name: str) -> str:
+    """What the gateway's own stamp says that its netqmail was built from: "source" or "stand-in"."""
+    argv = ["docker", "exec", name, "cat", STAMP]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode != 0:
+        raise NoGateway(f"{name!r} has no {STAMP}: playbooks/gateway.yml has not built netqmail there")
+    places = [source["place"] for source in json.loads(done.stdout)["sources"]]
+    return "stand-in" if any("/standins/" in place for place in places) else "source"
 
 
 class Bed:
@@ -101,7 +100,7 @@ class Bed:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.kind = netqmail_kind()
+        self.kind = netqmail_kind(name)
         try:
             netns.enter(gateway_pid(name))
             netns.add_addresses()
@@ -213,7 +212,7 @@ class Bed:
         def pump(until: Callable[[], bool], deadline: float) -> None:
             nonlocal served, lost
             while not until() and time.monotonic() < deadline:
-                for key, _ in selector.select(0.1):
+                for key, _events in selector.select(0.1):
                     peer = key.fileobj
                     assert isinstance(peer, socket.socket)
                     try:

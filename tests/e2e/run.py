@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -16,7 +15,7 @@ from collections.abc import Sequence
 from play import Bed, NoGateway, Outcome
 from rows import PEOPLE, selected
 
-WIDTHS = (29, 58, 52)
+WIDTHS = (21, 54, 69)
 
 
 def cell(text: str, width: int) -> str:

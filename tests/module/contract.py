@@ -207,7 +207,7 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("routes to remove", _routes(state="absent"), _old_routes),
         Case("no file and nothing to remove", _routes(state="absent"), changes=False),
     ],
-    "source_build": Elsewhere("tests/module/test_source_build.py", "test_contract"),
+    "source_build": Elsewhere("tests/module/test_source_build.py", "test_built_once_predicted_and_repaired"),
     "tcp_rules": [
         Case("no rules yet", _rules),
         Case("damaged rules", _rules, _damaged_rules),

@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 IMAGE = os.environ.get("MAILGATE_TEST_IMAGE", "mailgate-base:bookworm")
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +35,16 @@ def tarball(path: Path, files: dict[str, str], *others: tarfile.TarInfo, kind: s
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+Task = Union[dict[str, Any], str]
+
+
+def _task(one: Task) -> dict[str, Any]:
+    if isinstance(one, str):
+        return {"raw": one, "check_mode": False}
+    arguments = {key: value for key, value in one.items() if key != "_check"}
+    return {"mailgate.qmail.source_build": arguments, **({"check_mode": True} if "_check" in one else {})}
+
+
 class Bed:
     """The controller's side: a directory for archives, a cache, and two hosts named by their containers."""
 
@@ -42,7 +52,6 @@ class Bed:
         self.directory = directory
         self.cache = directory / "cache"
         self.first, self.second = hosts
-        self.environment = dict(os.environ)
         self.served = directory / "served"
         self.served.mkdir()
         (directory / "ansible.cfg").write_text("[defaults]\n")
@@ -60,34 +69,34 @@ class Bed:
         }
         return {**task, **changed}
 
-    def play(
-        self, host: str, *tasks: dict[str, Any], check: bool = False, **environment: str
-    ) -> list[dict[str, Any]]:
-        """The results of the tasks, in order; a failing one does not stop the next. _check: check mode for one."""
+    def play(self, host: str, *tasks: Task, check: bool = False, **environment: str) -> list[Any]:
+        """What the tasks returned on one host; see plays."""
+        return self.plays((host, tasks), check=check, **environment)
+
+    def plays(self, *plays: tuple[str, Sequence[Task]], check: bool = False, **environment: str) -> list[Any]:
+        """What all tasks of the plays returned, in order, from one run of ansible-playbook.
+
+        A dict is a task of source_build, with _check in check mode; a failing one does not stop the next. A
+        string is a shell script; it returns its output.
+        """
         book = [
             {
                 "hosts": host,
                 "gather_facts": False,
-                "tasks": [
-                    {
-                        "name": f"Task {index}",
-                        "mailgate.qmail.source_build": {k: v for k, v in task.items() if k != "_check"},
-                        "ignore_errors": True,
-                        **({"check_mode": True} if task.get("_check") else {}),
-                    }
-                    for index, task in enumerate(tasks)
-                ],
+                "ignore_errors": True,
+                "tasks": [_task(one) for one in tasks],
             }
+            for host, tasks in plays
         ]
         playbook = self.directory / "play.json"
         playbook.write_text(json.dumps(book))
+        names = dict.fromkeys(host for host, _tasks in plays)
+        program = shutil.which("ansible-playbook") or str(Path(sys.executable).parent / "ansible-playbook")
         done = subprocess.run(
-            [
-                shutil.which("ansible-playbook") or str(Path(sys.executable).parent / "ansible-playbook"),
-                "-i", f"{host},", "--diff", *(["--check"] if check else []), str(playbook),
-            ],
+            [program, "-i", "".join(f"{name}," for name in names), "--diff",
+             *(["--check"] if check else []), str(playbook)],
             env={
-                **self.environment,
+                **os.environ,
                 "ANSIBLE_CONFIG": str(self.directory / "ansible.cfg"),
                 "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
                 "ANSIBLE_TRANSPORT": "community.docker.docker",
@@ -97,25 +106,32 @@ class Bed:
                 "MAILGATE_CACHE": str(self.cache),
                 **environment,
             },
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         if "\n{" not in "\n" + done.stdout:
             raise RuntimeError(done.stdout + done.stderr)
         report = json.loads(done.stdout[("\n" + done.stdout).index("\n{") :])
-        return [task["hosts"][host] for task in report["plays"][0]["tasks"]]
+        results = [next(iter(task["hosts"].values())) for play in report["plays"] for task in play["tasks"]]
+        for result in results:
+            if result.get("action") == "raw" and result["rc"] != 0:
+                raise RuntimeError(result)
+        return [result["stdout"] if result.get("action") == "raw" else result for result in results]
 
     def shell(self, host: str, script: str) -> str:
-        done = subprocess.run(["docker", "exec", host, "sh", "-c", script], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["docker", "exec", host, "sh", "-c", script], capture_output=True, text=True, check=True
+        )
         return done.stdout
 
     def listing(self, host: str) -> str:
         """Everything below what source_build may touch, with times of change."""
-        find = "find /usr/local /var/lib/mailgate /var/cache/apt /srv /etc -printf '%p %s %m %u %C@\\n' 2>/dev/null"
-        return self.shell(host, f"{find} | sort")
+        places = "/usr/local /var/lib/mailgate /var/lib/apt /var/cache/apt /srv /etc"
+        return self.shell(host, f"find {places} -printf '%p %s %m %u %C@\\n' 2>/dev/null | sort")
 
     @contextlib.contextmanager
     def web(self) -> Iterator[str]:
         """The URL at which `served` is served."""
+
         class Quiet(http.server.SimpleHTTPRequestHandler):
             def log_message(self, *args: Any) -> None:
                 pass

@@ -97,6 +97,18 @@ def test_the_program_on_the_port_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert result["mta"] == {} or result["mta"]["pid"] == 0
 
 
+def test_sockets_that_the_kernel_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _listening():
+        assert preflight.sockets("self")
+
+    def readlink(path: str) -> str:
+        raise PermissionError(13, "Permission denied", path)
+
+    # As in a container without CAP_SYS_PTRACE, for a process of another user: it can be listed, and not read.
+    monkeypatch.setattr(preflight.os, "readlink", readlink)
+    assert preflight.sockets("self") is None
+
+
 def test_a_resolver_that_does_not_answer_costs_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "LOOKUP_SECONDS", 0.2)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: time.sleep(30))

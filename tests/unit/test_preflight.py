@@ -221,6 +221,7 @@ FINDINGS: list[tuple[Host, Limits, list[tuple[str, str, str]]]] = [
         ],
     ),
     (_host(dpkg_status=STATUS, dpkg_diversions=DIVERSIONS), LIMITS, []),
+    (_host(hostname="MX1.Example.com"), LIMITS, []),
     (
         _host(forward=NOT_FOUND),
         LIMITS,

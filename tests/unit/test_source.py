@@ -9,7 +9,6 @@ import tarfile
 from typing import Any
 
 import pytest
-
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import source
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import unpack
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
@@ -31,7 +30,11 @@ def arguments(**changed: Any) -> dict[str, Any]:
         "name": "hello",
         "version": "1.0",
         "archives": [
-            {"directory": ".", "strip": 1, "sources": [{"url": "https://example.com/hello.tar.gz", "sha256": A}]}
+            {
+                "directory": ".",
+                "strip": 1,
+                "sources": [{"url": "https://example.com/hello.tar.gz", "sha256": A}],
+            }
         ],
         "patches": ["one.patch"],
         "files": [{"path": "conf-cc", "content": "cc\n", "src": None}],
@@ -91,7 +94,11 @@ def test_recipe_is_what_the_task_and_the_host_say() -> None:
         {"name": "hallo"},
         {"version": "1.1"},
         {"archives": sources({"url": "https://example.com/hello.tar.gz", "sha256": B})},
-        {"archives": sources({"pool": "main/h/h.tar.gz", "sha256": A}, {"pool": "main/h/g.tar.gz", "sha256": B})},
+        {
+            "archives": sources(
+                {"pool": "main/h/h.tar.gz", "sha256": A}, {"pool": "main/h/g.tar.gz", "sha256": B}
+            )
+        },
         {"archives": sources({"pool": "main/h/h.tar.gz", "sha256": A}, strip=2)},
         {"archives": sources({"pool": "main/h/h.tar.gz", "sha256": A}, directory="sub")},
         {"patches": B},
@@ -155,13 +162,15 @@ def test_upstream_version(debian: str, upstream: str) -> None:
 
 
 def test_os_release() -> None:
-    text = '# made\nID=debian\nVERSION_ID="12"\nNAME=\'x y\'\n\n'
+    text = "# made\nID=debian\nVERSION_ID=\"12\"\nNAME='x y'\n\n"
     assert source.os_release(text) == {"ID": "debian", "VERSION_ID": "12", "NAME": "x y"}
 
 
 def test_apt_candidates() -> None:
-    text = "gcc:\n  Installed: (none)\n  Candidate: 4:12.2.0-3\n  Version table:\n     4:12.2.0-3 500\n        500 x\n"
-    assert source.apt_candidates(text + "ghost:\n  Installed: (none)\n  Candidate: (none)\n") == {"gcc": "4:12.2.0-3"}
+    text = "gcc:\n  Installed: (none)\n  Candidate: 4:12.2.0-3\n  Version table:\n     4:12.2.0-3 500\n"
+    assert source.apt_candidates(text + "ghost:\n  Installed: (none)\n  Candidate: (none)\n") == {
+        "gcc": "4:12.2.0-3"
+    }
 
 
 def test_pool_urls_are_those_of_mirrors_with_the_component() -> None:
@@ -194,7 +203,8 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ({"archives": sources()}, "archives[0].sources: [] names no source; expected one or more"),
         (
             {"archives": sources({"url": URL})},
-            "archives[0].sources[0]: 'https://example.com/h.tar.gz' has no sha256; expected 64 hexadecimal digits",
+            "archives[0].sources[0]: 'https://example.com/h.tar.gz' has no sha256;"
+            " expected 64 hexadecimal digits",
         ),
         (
             {"archives": sources({"url": URL, "sha256": A}, {"url": URL, "sha256": "abc"})},
@@ -202,7 +212,8 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ),
         (
             {"archives": sources({"url": URL, "pool": "main/h.gz", "sha256": "x"})},
-            "archives[0].sources[0]: {'url': 'https://example.com/h.tar.gz', 'pool': 'main/h.gz', 'sha256': 'x'}"
+            "archives[0].sources[0]:"
+            " {'url': 'https://example.com/h.tar.gz', 'pool': 'main/h.gz', 'sha256': 'x'}"
             " has both url and pool; expected exactly one of them",
         ),
         (
@@ -220,7 +231,8 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ),
         (
             {"archives": sources({"pool": "/main/h.gz", "sha256": A})},
-            "archives[0].sources[0].pool: '/main/h.gz' is refused; expected 'main/d/name/name_1.0.orig.tar.gz'",
+            "archives[0].sources[0].pool: '/main/h.gz' is refused;"
+            " expected 'main/d/name/name_1.0.orig.tar.gz'",
         ),
         (
             {"archives": sources({"url": URL, "sha256": A}, directory="/tmp")},
@@ -239,7 +251,10 @@ RELATIVE = "a path relative to the build tree, without '..'"
             {"files": [{"path": "x", "content": "1", "src": "y"}]},
             "files[0]: 'x' has both content and src; expected exactly one of them",
         ),
-        ({"files": [{"path": "x"}]}, "files[0]: 'x' has neither content nor src; expected exactly one of them"),
+        (
+            {"files": [{"path": "x"}]},
+            "files[0]: 'x' has neither content nor src; expected exactly one of them",
+        ),
         (
             {"files": [{"path": "../x", "content": ""}]},
             f"files[0].path: '../x' leads upwards; expected {RELATIVE}",
@@ -252,7 +267,10 @@ RELATIVE = "a path relative to the build tree, without '..'"
             {"files": [{"path": "x", "content": ""}, {"path": "./x", "content": ""}]},
             "files: 'x' is there twice; expected it once",
         ),
-        ({"build": ["make it"]}, "build[0]: 'make it' is not a command; expected a list such as ['make', 'it']"),
+        (
+            {"build": ["make it"]},
+            "build[0]: 'make it' is not a command; expected a list such as ['make', 'it']",
+        ),
         ({"build": [[]]}, "build[0]: [] is not a command; expected a list such as ['make', 'it']"),
         ({"build": [["make", None]]}, "build[0]: None is not a word of a command; expected a string"),
         (
@@ -274,7 +292,10 @@ RELATIVE = "a path relative to the build tree, without '..'"
             {"artifacts": ["bin/hello"]},
             "artifacts: 'bin/hello' is refused; expected an absolute path without '.', '..' and '//'",
         ),
-        ({"artifacts": ["/"]}, "artifacts: '/' is refused; expected an absolute path without '.', '..' and '//'"),
+        (
+            {"artifacts": ["/"]},
+            "artifacts: '/' is refused; expected an absolute path without '.', '..' and '//'",
+        ),
         (
             {"artifacts": ["/usr/../etc/x"]},
             "artifacts: '/usr/../etc/x' is refused; expected an absolute path without '.', '..' and '//'",
@@ -285,7 +306,8 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ),
         (
             {"directory_modes": {"/usr/local/bin": 493}},
-            "directory_modes[/usr/local/bin]: 493 is refused; expected an octal mode in quotes such as '0755'",
+            "directory_modes[/usr/local/bin]: 493 is refused;"
+            " expected an octal mode in quotes such as '0755'",
         ),
         (
             {"build_user": "root"},
@@ -338,8 +360,14 @@ FILE, LINK, HARD, FOLDER = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, ta
             [("x", FILE, "")],
             "member 'x' lies above the directory that is stripped; expected 1 leading directories",
         ),
-        ([("top/x", tarfile.FIFOTYPE, "")], "member 'top/x' is a device or fifo; expected files, directories and links"),
-        ([("top/x", tarfile.CHRTYPE, "")], "member 'top/x' is a device or fifo; expected files, directories and links"),
+        (
+            [("top/x", tarfile.FIFOTYPE, "")],
+            "member 'top/x' is a device or fifo; expected files, directories and links",
+        ),
+        (
+            [("top/x", tarfile.CHRTYPE, "")],
+            "member 'top/x' is a device or fifo; expected files, directories and links",
+        ),
         (
             [("top/x", LINK, "/etc")],
             "symbolic link 'top/x' to '/etc' leaves the tree; expected a relative link that stays inside",
@@ -350,7 +378,8 @@ FILE, LINK, HARD, FOLDER = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, ta
         ),
         (
             [("top/a/x", LINK, "../../b")],
-            "symbolic link 'top/a/x' to '../../b' leaves the tree; expected a relative link that stays inside",
+            "symbolic link 'top/a/x' to '../../b' leaves the tree;"
+            " expected a relative link that stays inside",
         ),
         (
             [("top/a/x", LINK, ".."), ("top/y", LINK, "a/x/..")],
@@ -360,7 +389,10 @@ FILE, LINK, HARD, FOLDER = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, ta
             [("top/x", LINK, "a"), ("top/x/y", FILE, "")],
             "member 'top/x/y' passes through a symbolic link; expected none",
         ),
-        ([("top/x", LINK, "a"), ("top/x", FILE, "")], "member 'top/x' passes through a symbolic link; expected none"),
+        (
+            [("top/x", LINK, "a"), ("top/x", FILE, "")],
+            "member 'top/x' passes through a symbolic link; expected none",
+        ),
         ([("top/x", FILE, ""), ("top/x", FILE, "")], "member 'top/x' is there twice; expected it once"),
         (
             [("top/x", HARD, "top/y")],
@@ -466,7 +498,8 @@ def test_a_damaged_manifest(text: str, why: str | None) -> None:
         ),
         (
             {"artifacts": (dataclasses.replace(PROGRAM, uid=1000),)},
-            "artifact /usr/local/bin/hello: owner '1000:980' is foreign to the recipe; expected root or one of ids",
+            "artifact /usr/local/bin/hello: owner '1000:980' is foreign to the recipe;"
+            " expected root or one of ids",
         ),
         (
             {"skeleton": (dataclasses.replace(SPOOL, gid=5),)},

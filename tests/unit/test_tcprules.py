@@ -486,6 +486,7 @@ def test_verify_cdb_sees_a_record_too_many_or_too_few_or_wrong() -> None:
         (made.cdb, other, "192.0.2.1"),
         (compiled("192.0.2.1:deny\n").cdb, made.rules, "192.0.2.1"),
         (compiled(site=site_rules(["10.0.0.0/24"])).cdb, made.rules, "198.51.100.64"),
+        (compiled("192.0.2.1:allow\n").cdb, compiled("192.0.2.1:deny\n").rules, "192.0.2.1"),
     ):
         with pytest.raises(BadInput) as caught:
             verify_cdb(data, rules, "x")

@@ -200,14 +200,21 @@ def _output(argv: Sequence[str], user: int | None = None) -> str:
 
 def pool_urls(pool: str) -> list[str]:
     """Where this machine's apt would look for the pool file; empty where there is no apt."""
-    targets = ["apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages"]
+    targets = [
+        "apt-get",
+        "indextargets",
+        "--no-release-info",
+        "--format",
+        "$(REPO_URI) $(COMPONENT)",
+        "Created-By: Packages",
+    ]
     return source.pool_urls(_output(targets), pool)
 
 
 def download(opener: Callable[[str], Any], url: str, path: str, expected: str) -> None:
-    """Brings the URL's content to the path if its sha256 is the expected one; raises BuildFailed with the cause.
+    """Brings the URL's content to the path when its sha256 is right; raises BuildFailed with the cause.
 
-    opener gives a readable response for a URL. It is streamed, bounded, and never at the path before it is right.
+    opener gives a readable response for a URL. It is bounded, and not at the path before it is right.
     """
     digest, size = hashlib.sha256(), 0
     try:
@@ -234,7 +241,10 @@ def builder(name: str) -> Builder:
         argv = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
         made = subprocess.run(
             [*argv, "--shell", "/usr/sbin/nologin", name],
-            env={"PATH": PATH, "LC_ALL": "C"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            env={"PATH": PATH, "LC_ALL": "C"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
         if made.returncode != 0:
             text = made.stdout.decode("utf-8", "replace").strip()
@@ -249,7 +259,7 @@ def builder(name: str) -> Builder:
 
 
 def as_user(user: Builder, work: Callable[[], None]) -> None:
-    """Does the work in a child that is nobody but the build user; raises BuildFailed with the child's error."""
+    """Does the work in a child that is only the build user; raises BuildFailed with the child's error."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -271,7 +281,9 @@ def as_user(user: Builder, work: Callable[[], None]) -> None:
     with os.fdopen(reading, "rb") as stream:
         text = stream.read().decode("utf-8", "replace")
     if os.waitpid(child, 0)[1] != 0:
-        raise BuildFailed(text or f"build user {user.name}: a child ended without a word; expected it to finish")
+        raise BuildFailed(
+            text or f"build user {user.name}: a child ended without a word; expected it to finish"
+        )
 
 
 def processes_of(uid: int) -> dict[int, str]:
@@ -290,7 +302,7 @@ def processes_of(uid: int) -> dict[int, str]:
 
 
 def sweep(user: Builder) -> None:
-    """Kills every process of the build user and waits until none is left; raises BuildFailed when one stays."""
+    """Kills every process of the build user until none is left; raises BuildFailed when one stays."""
     deadline = time.monotonic() + SWEEP_SECONDS
     while True:
         alive = processes_of(user.uid)
@@ -336,9 +348,7 @@ def _member(info: tarfile.TarInfo) -> source.Member:
     return source.Member(info.name, kind, info.linkname)
 
 
-def _unpack_member(
-    tar: tarfile.TarFile, info: tarfile.TarInfo, place: source.Placed, directory: str
-) -> None:
+def _unpack_member(tar: tarfile.TarFile, info: tarfile.TarInfo, place: source.Placed, directory: str) -> None:
     path = os.path.join(directory, place.path)
     if info.isdir():
         os.makedirs(path, 0o755, exist_ok=True)
@@ -436,15 +446,27 @@ class Workshop:
         # ucspi-tcp and daemontools refuses to compile for a user with none
         uid, gid, groups = (0, 0, []) if root else (self.user.uid, self.user.gid, [self.user.gid])
         clean = {
-            "PATH": PATH, "HOME": self.tree, "LC_ALL": "C", "TZ": "UTC",
+            "PATH": PATH,
+            "HOME": self.tree,
+            "LC_ALL": "C",
+            "TZ": "UTC",
             "USER": "root" if root else self.user.name,
         }
         clean.update(environment or {})
         try:
             done = subprocess.run(
-                argv, cwd=where, env=clean, input=stdin or b"", stdout=self.log.stream,
-                stderr=subprocess.STDOUT, start_new_session=True, umask=0o022, check=False,
-                user=uid, group=gid, extra_groups=groups,
+                argv,
+                cwd=where,
+                env=clean,
+                input=stdin or b"",
+                stdout=self.log.stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                umask=0o022,
+                check=False,
+                user=uid,
+                group=gid,
+                extra_groups=groups,
             )
         except OSError as error:
             raise BuildFailed(
@@ -461,7 +483,7 @@ class Workshop:
 
 @contextlib.contextmanager
 def workshop(spec: source.Spec, digest: str) -> Iterator[Workshop]:
-    """A fresh tree of the build user; it, its processes and every older tree of this name are gone afterwards."""
+    """A fresh tree of the build user; it, its processes and older trees of the name are gone afterwards."""
     user = builder(spec.build_user)
     sweep(user)
     top = f"{STATE}/build"
@@ -489,7 +511,7 @@ def build(
     files: Sequence[bytes],
     sources: Sequence[Mapping[str, str]],
 ) -> Manifest:
-    """Compiles and installs; returns what was installed. archives: (local path, sha256), in the spec's order."""
+    """Compiles and installs; returns what was installed. archives: (path, sha256) in the spec's order."""
     digest = source.recipe_hash(recipe)
     with workshop(spec, digest) as shop:
         for wanted, (path, expected) in zip(spec.archives, archives):
@@ -518,7 +540,9 @@ def build(
     put_directory_modes(spec.directory_modes)
     missing = [path for path in (*spec.artifacts, *spec.skeleton) if not os.path.lexists(path)]
     if missing:
-        raise BuildFailed(f"install of {spec.name}: {missing!r} not there afterwards; expected every artifact")
+        raise BuildFailed(
+            f"install of {spec.name}: {missing!r} not there afterwards; expected every artifact"
+        )
     manifest = Manifest(
         recipe=recipe,
         recipe_hash=digest,
@@ -532,9 +556,12 @@ def build(
 
 
 def fresh_inode(path: str) -> None:
-    """Replaces the file by a copy of itself, so that whoever overwrites it does not meet a running program."""
+    """Replaces the file by a copy of itself, so that who writes into it does not meet a running program."""
     info = os.lstat(path)
-    with open(path, "rb") as old, replacing(path, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) as new:
+    with (
+        open(path, "rb") as old,
+        replacing(path, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid) as new,
+    ):
         shutil.copyfileobj(old, new)
     os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
 
@@ -577,7 +604,8 @@ def observe_all(tops: Iterable[str], hashed: bool) -> list[Entry]:
 def observe_skeleton(tops: Sequence[str]) -> list[Entry]:
     """The directories and fifos at and below the tops, and the tops themselves whatever they are."""
     return [
-        entry for entry in observe_all(tops, hashed=False)
+        entry
+        for entry in observe_all(tops, hashed=False)
         if entry.kind in ("directory", "fifo") or entry.path in tops
     ]
 
@@ -628,7 +656,13 @@ TAR_TYPES = {
 def _info(entry: Entry, size: int = 0) -> tarfile.TarInfo:
     info = tarfile.TarInfo(entry.path[1:])
     info.type = TAR_TYPES[entry.kind]
-    info.mode, info.uid, info.gid, info.linkname, info.size = entry.mode, entry.uid, entry.gid, entry.target, size
+    info.mode, info.uid, info.gid, info.linkname, info.size = (
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.target,
+        size,
+    )
     return info
 
 
@@ -700,7 +734,9 @@ def restore(path: str, name: str, digest: str, directory_modes: Mapping[str, int
     put_directory_modes(directory_modes)
     left = differences(manifest)
     if left:
-        raise BuildFailed(f"restore of {name}: {left[0][0]} is {left[0][1]!r} afterwards; expected {left[0][2]!r}")
+        raise BuildFailed(
+            f"restore of {name}: {left[0][0]} is {left[0][1]!r} afterwards; expected {left[0][2]!r}"
+        )
     return manifest
 
 

@@ -178,7 +178,12 @@ def _source(raw: Mapping[str, Any], where: str) -> Source:
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise BadInput(f"{where}.sha256: {sha256!r} is not a sha256; expected 64 hexadecimal digits")
     if url is not None:
-        _match(r"(https?://[^\s/]+/\S+|file:///\S+)", url, f"{where}.url", "'http://…', 'https://…' or 'file:///…'")
+        _match(
+            r"(https?://[^\s/]+/\S+|file:///\S+)",
+            url,
+            f"{where}.url",
+            "'http://…', 'https://…' or 'file:///…'",
+        )
     else:
         _match(r"[A-Za-z0-9][A-Za-z0-9+._~:/-]*", pool, f"{where}.pool", "'main/d/name/name_1.0.orig.tar.gz'")
         _below(pool, f"{where}.pool")
@@ -531,8 +536,12 @@ def parse_manifest(text: str, where: str) -> Manifest:
             return tuple(_entry(one) for one in raw[key])
 
         manifest = Manifest(
-            raw["recipe"], raw["recipe_hash"], raw["sources"],
-            entries("artifacts"), entries("skeleton"), entries("parents"),
+            raw["recipe"],
+            raw["recipe_hash"],
+            raw["sources"],
+            entries("artifacts"),
+            entries("skeleton"),
+            entries("parents"),
         )
         if recipe_hash(manifest.recipe) != manifest.recipe_hash:
             raise BadInput("recipe_hash is not that of the recipe")

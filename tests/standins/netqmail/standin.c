@@ -143,7 +143,7 @@ static const char *rcpt(const char *arg)
     return r == VALIDRCPTTO_MISSING ? "553 sorry, this recipient is not in my validrcptto list (#5.7.1)" :
       "451 unable to check recipient (#4.3.0)";
   if (recipients_len > sizeof recipients - 2000)
-    die("421 out of memory (#4.3.0)");
+    return "452 too many recipients (#4.5.3)";
   recipients_len += (size_t) sprintf(recipients + recipients_len, "T%s%.900s%c", address,
     relayclient ? relayclient : "", 0);
   return "250 ok";

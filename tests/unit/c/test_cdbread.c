@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "check.h"
 #include "cdbread.h"
+#include "image.h"
 
 #define FILE_NAME "t.cdb"
 
@@ -34,21 +35,25 @@ static int answer(const char *key)
 /* What holds for every damage: no stored key is missing and no other is found. Returns the number of troubles. */
 static int promise(const struct image *f)
 {
+  struct cdbread c;
   size_t i;
   int r;
   int troubles = 0;
 
   image_write(FILE_NAME, f->s, f->len);
+  if (cdbread_open(&c, FILE_NAME) == CDBREAD_TROUBLE)
+    return COUNT(KEYS) + COUNT(ABSENT);
   for (i = 0; i < COUNT(KEYS); ++i) {
-    r = answer(KEYS[i]);
+    r = cdbread_find(&c, KEYS[i], strlen(KEYS[i]));
     CHECK(r != CDBREAD_MISSING);
     troubles += r == CDBREAD_TROUBLE;
   }
   for (i = 0; i < COUNT(ABSENT); ++i) {
-    r = answer(ABSENT[i]);
+    r = cdbread_find(&c, ABSENT[i], strlen(ABSENT[i]));
     CHECK(r != CDBREAD_FOUND);
     troubles += r == CDBREAD_TROUBLE;
   }
+  cdbread_close(&c);
   return troubles;
 }
 
@@ -85,17 +90,18 @@ TEST(finds_keys_of_any_length)
   const char *list[4];
   struct image f;
   size_t i;
+  size_t k;
 
   for (i = 0; i < 4; ++i) {
-    memset(keys[i], 'k', 2047 + i);
+    for (k = 0; k < (i < 3 ? 2047 + i : 6000); ++k)
+      keys[i][k] = (char) ('a' + k * k % 23);
     list[i] = keys[i];
   }
-  memset(keys[3], 'z', 6000);
   f = image_make(list, 4);
   image_write(FILE_NAME, f.s, f.len);
   for (i = 0; i < 4; ++i)
     CHECK(answer(keys[i]) == CDBREAD_FOUND);
-  keys[3][5999] = 'y';
+  keys[3][5999] = 'z';
   CHECK(answer(keys[3]) == CDBREAD_MISSING);
   keys[3][5999] = 0;
   CHECK(answer(keys[3]) == CDBREAD_MISSING);
@@ -116,18 +122,126 @@ TEST(finds_keys_in_crowded_tables)
     if ((image_hash(keys[n], strlen(keys[n])) & 255) < 8)
       list[n] = keys[n], ++n;
   }
-  strcpy(keys[n], "aa");
+  strcpy(keys[n], "ag");
   list[n] = keys[n], ++n;
-  strcpy(keys[n], "b@");
+  strcpy(keys[n], "g!");
   list[n] = keys[n], ++n;
-  CHECK(image_hash("aa", 2) == image_hash("b@", 2));
+  CHECK(image_hash("ag", 2) == image_hash("g!", 2));
   f = image_make(list, n);
   image_write(FILE_NAME, f.s, f.len);
   for (i = 0; i < n; ++i)
     CHECK(answer(list[i]) == CDBREAD_FOUND);
   f = (free(f.s), image_make(list, n - 1));
   image_write(FILE_NAME, f.s, f.len);
-  CHECK(answer("aa") == CDBREAD_FOUND && answer("b@") == CDBREAD_MISSING);
+  CHECK(answer("ag") == CDBREAD_FOUND && answer("g!") == CDBREAD_MISSING);
+  free(f.s);
+}
+
+/* Names a key kN, from N on, that belongs to a table and, unless slots is 0, begins its search at a slot. */
+static size_t next_key(char *key, size_t size, size_t n, uint32_t table, uint32_t slot, uint32_t slots)
+{
+  uint32_t h;
+
+  for (;; ++n) {
+    snprintf(key, size, "k%lu", (unsigned long) n);
+    h = image_hash(key, strlen(key));
+    if ((h & 255) == table && (slots == 0 || (h >> 8) % slots == slot))
+      return n + 1;
+  }
+}
+
+static uint32_t number_at(const struct image *f, size_t at)
+{
+  return (uint32_t) f->s[at] | (uint32_t) f->s[at + 1] << 8;
+}
+
+TEST(a_search_goes_on_at_the_first_slot)
+{
+  char keys[3][24];
+  const char *const list[] = { keys[0], keys[1], keys[2] };
+  struct image f;
+  size_t n = 0;
+  size_t i;
+
+  for (i = 0; i < 3; ++i)
+    n = next_key(keys[i], sizeof keys[i], n, 255, 5, 6);
+  f = image_make(list, 3);
+  image_write(FILE_NAME, f.s, f.len);
+  for (i = 0; i < 3; ++i)
+    CHECK(answer(keys[i]) == CDBREAD_FOUND);
+  next_key(keys[0], sizeof keys[0], n, 255, 5, 6);
+  CHECK(answer(keys[0]) == CDBREAD_MISSING);
+  free(f.s);
+}
+
+/* Whatever is wrong in the table that would hold a key makes a miss of that key a trouble. */
+TEST(a_miss_needs_a_whole_table)
+{
+  static char keys[40][24];
+  static const char *list[40];
+  char absent[24];
+  struct image f;
+  size_t n = 0;
+  size_t i;
+  size_t table;
+  size_t spot;
+  unsigned char was;
+
+  for (i = 0; i < 40; ++i) {
+    n = next_key(keys[i], sizeof keys[i], n, 7, 0, 0);
+    list[i] = keys[i];
+  }
+  next_key(absent, sizeof absent, n, 7, 0, 0);
+  f = image_make(list, 40);
+  image_write(FILE_NAME, f.s, f.len);
+  CHECK(answer(absent) == CDBREAD_MISSING);
+  table = number_at(&f, 7 * 8);
+  for (spot = table; spot < f.len; spot += 8) {
+    if (number_at(&f, spot + 4) == 0)
+      continue;
+    where(spot, 0);
+    was = f.s[spot];
+    f.s[spot] ^= 1;
+    image_write(FILE_NAME, f.s, f.len);
+    CHECK(answer(absent) == CDBREAD_TROUBLE);
+    f.s[spot] = was;
+    was = f.s[spot + 7];
+    f.s[spot + 7] = 0xff;
+    image_write(FILE_NAME, f.s, f.len);
+    CHECK(answer(absent) == CDBREAD_TROUBLE);
+    f.s[spot + 7] = was;
+  }
+  free(f.s);
+}
+
+TEST(the_reason_is_said)
+{
+  const char *const one[] = { "joe@example.test" };
+  struct image f = image_make(one, 1);
+  struct cdbread c;
+  size_t spot = f.len - 16;
+
+  f.s[2048 + 4 + 3] = 0x7f;
+  image_write(FILE_NAME, f.s, f.len);
+  CHECK(open_says("a record ends outside the records"));
+  f.s[2048 + 4 + 3] = 0;
+  if (number_at(&f, spot + 4) == 0)
+    spot += 8;
+  f.s[spot + 7] = 0x7f;
+  image_write(FILE_NAME, f.s, f.len);
+  CHECK(open_says("a slot points outside the records"));
+  f.s[spot + 7] = 0;
+  f.s[spot] ^= 1;
+  image_write(FILE_NAME, f.s, f.len);
+  CHECK(open_says("a record does not fit its slot"));
+  f.s[spot] ^= 1;
+  f.s[0] ^= 1;
+  image_write(FILE_NAME, f.s, f.len);
+  CHECK(open_says("hash tables do not follow each other"));
+  f.s[0] ^= 1;
+  image_write(FILE_NAME, f.s, f.len);
+  CHECK(cdbread_open(&c, FILE_NAME) == 0 && c.trouble == 0);
+  cdbread_close(&c);
   free(f.s);
 }
 
@@ -139,13 +253,14 @@ TEST(every_cut_is_trouble)
     where(--f.len, 0);
     image_write(FILE_NAME, f.s, f.len);
     CHECK(answer("joe@example.test") == CDBREAD_TROUBLE);
+    CHECK(f.len < 2048 || open_says("the file ends before its hash tables do"));
   }
   free(f.s);
 }
 
 TEST(every_byte_changed_keeps_the_promise)
 {
-  static const unsigned char change[] = { 0x01, 0x08, 0x80, 0xff };
+  static const unsigned char change[] = { 0x01, 0x08, 0x80 };
   struct image f = image_make(KEYS, COUNT(KEYS));
   size_t i;
   size_t k;
@@ -184,7 +299,7 @@ TEST(every_zeroed_stretch_keeps_the_promise)
   size_t n;
 
   memcpy(was, f.s, f.len);
-  for (n = 4; n <= f.len; n += n / 2)
+  for (n = 4; n <= f.len; n += n)
     for (i = 0; i + n <= f.len; i += n < 64 ? 4 : n / 8) {
       where(i, n);
       memset(f.s + i, 0, n);
@@ -330,6 +445,9 @@ static const struct test tests[] = {
   { "finds_what_is_stored_and_nothing_else", finds_what_is_stored_and_nothing_else },
   { "finds_keys_of_any_length", finds_keys_of_any_length },
   { "finds_keys_in_crowded_tables", finds_keys_in_crowded_tables },
+  { "a_search_goes_on_at_the_first_slot", a_search_goes_on_at_the_first_slot },
+  { "a_miss_needs_a_whole_table", a_miss_needs_a_whole_table },
+  { "the_reason_is_said", the_reason_is_said },
   { "every_cut_is_trouble", every_cut_is_trouble },
   { "every_byte_changed_keeps_the_promise", every_byte_changed_keeps_the_promise },
   { "every_byte_zeroed_keeps_the_promise", every_byte_zeroed_keeps_the_promise },

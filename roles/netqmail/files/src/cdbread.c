@@ -81,14 +81,14 @@ static int header(struct cdbread *c)
     if (c->pos[i] != end)
       return trouble(c, "hash tables do not follow each other");
     end += (uint64_t) c->slots[i] * 8;
-    if (end > size)
-      return trouble(c, "hash tables end beyond the file");
   }
   if (c->tables < HEADER)
     return trouble(c, "hash tables begin inside the header");
   if (end == c->tables || c->tables == HEADER)
     return trouble(c, "no records");
-  if (end != size)
+  if (end > size)
+    return trouble(c, "the file ends before its hash tables do");
+  if (end < size)
     return trouble(c, "bytes after the last hash table");
   return 0;
 }

@@ -1,0 +1,32 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The text that a scanner in qmail-queue's place says on descriptor 4 before it exits with status 82.
+ */
+#ifndef SCANNERTEXT_H
+#define SCANNERTEXT_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define SCANNERTEXT_EXIT 82
+#define SCANNERTEXT_MAX 400 /* an SMTP reply line has 512 bytes at most (RFC 5321, 4.5.3.1.5) */
+
+/*
+ * Reads what the process says on fd until it has ended, then what is left there, and keeps the first size - 1
+ * bytes; the rest is read and forgotten, so that nobody blocks on a full pipe. A grandchild that holds the pipe
+ * open is not waited for. Closes fd, stores the wait status, ends text with NUL.
+ * Returns the number of bytes kept, or -1 when the process cannot be waited for.
+ */
+int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size);
+
+/*
+ * Makes a qmail result of the text, in place: "D..." or "Z...", one line, printable ASCII only, at most
+ * SCANNERTEXT_MAX bytes. Text that begins with neither letter, or says nothing, becomes the plain refusal.
+ * text holds size bytes, at least 64.
+ */
+void scannertext_reply(char *text, size_t size);
+
+#endif

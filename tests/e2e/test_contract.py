@@ -1,0 +1,264 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of the files that qmail-smtpd and tcpserver judge by: each is broken below running sessions."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from play import GATEWAY_ADDRESS, Bed, gateway_pid, matches
+from rows import HELO, NOBODY, NOT_OURS, OFFICE, OK, SENDER, STRANGER
+from smtp import CLOSED, Session
+
+UNCERTAIN = "451 unable to check recipient (#4.3.0)"
+GOOD, UNKNOWN, FOREIGN = "alice@example.test", "nobody@example.test", "victim@else.where"
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def zeros(path: Path) -> None:
+    path.write_bytes(bytes(2048))
+
+
+def without_records(path: Path) -> None:
+    """A cdb that is well formed and holds nothing: 256 tables of no slots behind the header."""
+    path.write_bytes(256 * ((2048).to_bytes(4, "little") + bytes(4)))
+
+
+def first_half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def header_only(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:2048])
+
+
+def cut_by_one(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(random.Random(path.name).randbytes(max(path.stat().st_size, 3000)))
+
+
+def unreadable(path: Path) -> None:
+    path.chmod(0)
+
+
+def comments_only(path: Path) -> None:
+    path.write_bytes(b"# nothing here\n\n")
+
+
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@contextmanager
+def damaged(path: Path, harm: Callable[[Path], None]) -> Iterator[None]:
+    """Breaks the file in place and puts it back as it was, in one rename."""
+    kept = path.with_name(path.name + ".kept")
+    shutil.copy2(path, kept)
+    owner = path.stat()
+    os.chown(kept, owner.st_uid, owner.st_gid)
+    harm(path)
+    try:
+        yield
+    finally:
+        if path.is_dir():
+            path.rmdir()
+        kept.rename(path)
+
+
+@pytest.fixture
+def control(bed: Bed) -> Path:
+    return Path(f"/proc/{gateway_pid(bed.name)}/root/var/qmail/control")
+
+
+@pytest.fixture
+def etc(bed: Bed) -> Path:
+    return Path(f"/proc/{gateway_pid(bed.name)}/root/etc")
+
+
+def begun(who: str) -> Session:
+    """A session that has said MAIL; closed early if the gateway does not take it."""
+    session = Session(who, GATEWAY_ADDRESS, timeout_seconds=20)
+    if session.reply().startswith("220 "):
+        session.send(HELO.send + f"MAIL FROM:<{SENDER}>\r\n".encode())
+        session.reply()
+        session.reply()
+    return session
+
+
+def asked(session: Session, address: str) -> str:
+    session.send(f"RCPT TO:<{address}>\r\n".encode())
+    return session.reply()
+
+
+def verdict(who: str, address: str) -> str:
+    with begun(who) as session:
+        return asked(session, address)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What may be said while a file is broken: a client, a recipient, and every permitted reply."""
+
+    who: str
+    address: str
+    replies: tuple[str, ...]
+
+
+class Watch(threading.Thread):
+    """Sessions without a pause; keeps every reply that is not permitted."""
+
+    def __init__(self, allowed: tuple[Allowed, ...]) -> None:
+        super().__init__(daemon=True)
+        self.allowed = allowed
+        self.ended = threading.Event()
+        self.wrong: list[str] = []
+        self.asked = 0
+
+    def run(self) -> None:
+        while not self.ended.is_set():
+            for one in self.allowed:
+                try:
+                    got = verdict(one.who, one.address)
+                except OSError as error:
+                    got = f"no session: {error}"
+                self.asked += 1
+                if not any(matches(reply, got) for reply in one.replies):
+                    self.wrong.append(f"{one.who} asked for {one.address} and heard {got!r}")
+
+    def __enter__(self) -> Watch:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.join(60)
+
+
+def hold(
+    path: Path, harm: Callable[[Path], None], allowed: tuple[Allowed, ...], broken: dict[tuple[str, str], str]
+) -> None:
+    """Breaks the file below running sessions, asks by name what `broken` says, and mends it again."""
+    with Watch(allowed) as watch:
+        time.sleep(0.2)
+        with damaged(path, harm):
+            for (who, address), reply in broken.items():
+                got = verdict(who, address)
+                assert matches(reply, got), (
+                    f"{path.name} {harm.__name__}: {who} for {address} heard {got!r}; expected {reply!r}"
+                )
+            time.sleep(0.2)
+        deadline = time.monotonic() + 10
+        while verdict(STRANGER, GOOD) != OK:
+            assert time.monotonic() < deadline, f"{path.name} was mended and {GOOD} is still not accepted"
+    assert watch.asked > 0
+    assert watch.wrong == []
+
+
+STRANGERS = (
+    Allowed(STRANGER, GOOD, (OK, UNCERTAIN)),
+    Allowed(STRANGER, UNKNOWN, (NOBODY, UNCERTAIN)),
+    Allowed(STRANGER, FOREIGN, (NOT_OURS, UNCERTAIN)),
+    Allowed(OFFICE, FOREIGN, (OK,)),
+)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        remove,
+        empty,
+        zeros,
+        without_records,
+        first_half,
+        header_only,
+        cut_by_one,
+        garbage,
+        unreadable,
+        directory,
+    ],
+)
+def test_a_damaged_validrcptto_is_451_for_everybody_it_judges(
+    bed: Bed, control: Path, harm: Callable[[Path], None]
+) -> None:
+    hold(
+        control / "validrcptto.cdb",
+        harm,
+        STRANGERS,
+        {
+            (STRANGER, GOOD): UNCERTAIN,
+            (STRANGER, UNKNOWN): UNCERTAIN,
+            (STRANGER, "postmaster"): UNCERTAIN,
+            (STRANGER, FOREIGN): NOT_OURS,
+            (OFFICE, UNKNOWN): OK,
+        },
+    )
+
+
+@pytest.mark.patch("10-validrcptto")
+def test_a_session_outlives_a_damaged_validrcptto(bed: Bed, control: Path) -> None:
+    with begun(STRANGER) as session:
+        assert asked(session, GOOD) == OK
+        with damaged(control / "validrcptto.cdb", first_half):
+            assert asked(session, GOOD) == UNCERTAIN
+        assert asked(session, GOOD) == OK
+
+
+@pytest.mark.patch("20-rcpthosts")
+@pytest.mark.parametrize("harm", [remove, empty, comments_only, unreadable, directory])
+def test_rcpthosts_never_means_everybody(bed: Bed, control: Path, harm: Callable[[Path], None]) -> None:
+    hold(
+        control / "rcpthosts",
+        harm,
+        STRANGERS,
+        {(STRANGER, GOOD): UNCERTAIN, (STRANGER, FOREIGN): UNCERTAIN, (OFFICE, FOREIGN): OK},
+    )
+
+
+@pytest.mark.parametrize(
+    "harm", [remove, empty, zeros, without_records, first_half, header_only, garbage, unreadable]
+)
+def test_broken_rules_never_relay(bed: Bed, etc: Path, harm: Callable[[Path], None]) -> None:
+    dropped = (CLOSED, "no session: *")
+    hold(
+        etc / "tcp.smtp.cdb",
+        harm,
+        (
+            Allowed(STRANGER, GOOD, (OK, *dropped)),
+            Allowed(STRANGER, FOREIGN, (NOT_OURS, *dropped)),
+        ),
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    "harm", [remove, empty, zeros, without_records, first_half, header_only, garbage, unreadable]
+)
+def test_broken_rules_make_nobody_a_relay_client(bed: Bed, etc: Path, harm: Callable[[Path], None]) -> None:
+    with damaged(etc / "tcp.smtp.cdb", harm):
+        for who in (STRANGER, OFFICE):
+            got = verdict(who, FOREIGN)
+            assert got in (NOT_OURS, CLOSED), (
+                f"{who} heard {got!r}; expected a refusal or a closed connection"
+            )

@@ -1,0 +1,162 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE
+#include <limits.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include "check.h"
+#include "refusal.h"
+
+static char line[8192];
+static int from = -1;
+
+/* Puts a socket in the place of descriptor 2 that keeps each write apart. */
+static void listen_to_log(void)
+{
+  int pair[2];
+
+  CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0 && dup2(pair[1], 2) == 2);
+  from = pair[0];
+}
+
+/* The next write to descriptor 2, which must be one whole line, or "" when there was none. */
+static const char *said(void)
+{
+  ssize_t n = recv(from, line, sizeof line - 1, MSG_DONTWAIT);
+
+  line[n > 0 ? n : 0] = 0;
+  if (n > 0) {
+    CHECK(strlen(line) == (size_t) n);
+    CHECK(strchr(line, '\n') == line + n - 1);
+    CHECK(n <= REFUSAL_LINE_MAX && n <= PIPE_BUF);
+  }
+  return line;
+}
+
+TEST(every_byte_has_its_escape)
+{
+  char field[REFUSAL_FIELD_MAX + 5];
+  char text[2] = "";
+  char want[8];
+  int b;
+
+  for (b = 1; b < 256; ++b) {
+    text[0] = (char) b;
+    if (b > ' ' && b <= '~' && !strchr("\\<>", b))
+      snprintf(want, sizeof want, "%c", b);
+    else
+      snprintf(want, sizeof want, "\\x%02x", (unsigned) b);
+    CHECK(refusal_field(field, text) == strlen(want) && strcmp(field, want) == 0);
+  }
+  CHECK(refusal_field(field, "") == 2 && strcmp(field, "<>") == 0);
+  CHECK(refusal_field(field, "<>") == 8 && strcmp(field, "\\x3c\\x3e") == 0);
+}
+
+TEST(a_long_field_is_cut_between_characters_and_marked)
+{
+  char field[REFUSAL_FIELD_MAX + 5];
+  static char text[5000];
+  size_t n;
+  size_t len;
+
+  for (n = REFUSAL_FIELD_MAX - 10; n < REFUSAL_FIELD_MAX + 10; ++n) {
+    memset(text, 'a', n);
+    text[n] = 0;
+    len = refusal_field(field, text);
+    CHECK(len == strlen(field));
+    CHECK(n <= REFUSAL_FIELD_MAX ? strcmp(field, text) == 0 : len == REFUSAL_FIELD_MAX + 4);
+    CHECK((strcmp(field + len - 4, "\\...") == 0) == (n > REFUSAL_FIELD_MAX));
+    memset(text, '\n', n);
+    len = refusal_field(field, text);
+    CHECK(len == REFUSAL_FIELD_MAX / 4 * 4 + 4 && strcmp(field + len - 8, "\\x0a\\...") == 0);
+    text[0] = 'a';
+    len = refusal_field(field, text);
+    CHECK(len == 1 + (REFUSAL_FIELD_MAX - 1) / 4 * 4 + 4 && strcmp(field + len - 8, "\\x0a\\...") == 0);
+  }
+}
+
+TEST(the_lines_are_those_of_the_header)
+{
+  listen_to_log();
+  refusal_validrcptto("nobody@example.test", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: not in validrcptto: nobody@example.test at 192.0.2.7\n"));
+  refusal_excess("192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: excessive validrcptto violations, hanging up on 192.0.2.7\n"));
+  refusal_badmailfrom("bad@spam.test", "joe@example.test", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: badmailfrom: bad@spam.test to joe@example.test at 192.0.2.7\n"));
+  refusal_rcpthosts("joe@else.test", "", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: rcpthosts: joe@else.test from <> at 192.0.2.7\n"));
+  refusal_trouble("validrcptto.cdb", "no such file");
+  CHECK(!strcmp(said(), "qmail-smtpd: validrcptto.cdb trouble: no such file\n"));
+  refusal_rcpt("JOE@example.test");
+  CHECK(!strcmp(said(), "qmail-smtpd: validrcptto RCPT TO: JOE@example.test\n"));
+  refusal_found("joe@example.test");
+  CHECK(!strcmp(said(), "qmail-smtpd: validrcptto found: joe@example.test\n"));
+  CHECK(!strcmp(said(), ""));
+}
+
+TEST(no_text_breaks_or_forges_a_line)
+{
+  static const char *const evil[] = {
+    "x at 203.0.113.9\nqmail-smtpd: not in validrcptto: y", "x at 203.0.113.9@example.test", "\r\n", "\x1b[2J\x07",
+    "a\\x20at\\x20b", "\xc3\xa9\xff", " ", "a to b from c at d",
+  };
+  size_t i;
+  size_t words;
+  const char *s;
+
+  listen_to_log();
+  for (i = 0; i < sizeof evil / sizeof *evil; ++i) {
+    check_where = evil[i];
+    refusal_badmailfrom(evil[i], evil[i], evil[i]);
+    for (words = 1, s = said(); *s; ++s) {
+      words += *s == ' ';
+      CHECK((*s >= ' ' && *s <= '~') || (*s == '\n' && !s[1]));
+    }
+    CHECK(words == 7);
+    CHECK(strstr(line, "203.0.113.9 ") == 0 && *said() == 0);
+  }
+}
+
+TEST(the_longest_line_fits)
+{
+  static char text[4000];
+
+  listen_to_log();
+  memset(text, 'x', sizeof text - 1);
+  refusal_badmailfrom(text, text, text);
+  CHECK(strlen(said()) > 3 * REFUSAL_FIELD_MAX && strstr(line, "x\\...\n"));
+  memset(text, '\xff', sizeof text - 1);
+  refusal_rcpthosts(text, text, text);
+  CHECK(strstr(said(), "\\xff\\...\n"));
+  memset(text, 'y', sizeof text - 1);
+  refusal_trouble(text, text);
+  CHECK(strlen(said()) < 200);
+}
+
+TEST(errno_is_kept_and_a_closed_log_is_harmless)
+{
+  signal(SIGPIPE, SIG_IGN);
+  listen_to_log();
+  errno = 77;
+  refusal_found("x");
+  CHECK(errno == 77);
+  close(from);
+  refusal_found("x");
+  CHECK(errno == 77);
+  close(2);
+  refusal_found("x");
+  CHECK(errno == 77);
+}
+
+static const struct test tests[] = {
+  { "every_byte_has_its_escape", every_byte_has_its_escape },
+  { "a_long_field_is_cut_between_characters_and_marked", a_long_field_is_cut_between_characters_and_marked },
+  { "the_lines_are_those_of_the_header", the_lines_are_those_of_the_header },
+  { "no_text_breaks_or_forges_a_line", no_text_breaks_or_forges_a_line },
+  { "the_longest_line_fits", the_longest_line_fits },
+  { "errno_is_kept_and_a_closed_log_is_harmless", errno_is_kept_and_a_closed_log_is_harmless },
+};
+MAIN(tests)
