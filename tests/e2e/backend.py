@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -53,6 +54,13 @@ class Mailroom:
                     return None
                 self._changed.wait(left)
 
+    def take(self, wanted: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take out every delivery that is wanted and here already, in the order in which they came."""
+        with self._changed:
+            taken = [delivery for delivery in self._unclaimed if wanted(delivery)]
+            self._unclaimed = [delivery for delivery in self._unclaimed if not wanted(delivery)]
+            return taken
+
     def unclaimed(self) -> list[Delivery]:
         with self._changed:
             return list(self._unclaimed)
@@ -76,8 +84,14 @@ class Backend:
         self.port = port
         self.mailroom = mailroom
         self.refuse = ""  # a reply such as "451 not now" given to every message instead of taking it
+        self.refuse_recipients: dict[str, str] = {}  # the same for single recipients, at RCPT
         self.refused = 0
+        self.delay_seconds = 0.0  # how long it thinks before it answers a message
         self._controller: _QuietController | None = None
+
+    @property
+    def up(self) -> bool:
+        return self._controller is not None
 
     def start(self) -> None:
         self._controller = _QuietController(
@@ -97,7 +111,18 @@ class Backend:
             self._controller.stop()
             self._controller = None
 
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refuse_recipients:
+            self.refused += 1
+            return self.refuse_recipients[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
         if self.refuse:
             self.refused += 1
             return self.refuse

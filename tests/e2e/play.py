@@ -13,11 +13,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import netns
 from backend import Backend, Delivery, Mailroom
-from rows import BACKENDS, HOSTNAME, LOOPBACK, Arrival, Crowd, Row
-from smtp import CLOSED, Session
+from rows import BACKENDS, HOSTNAME, LOOPBACK, SENDER, Arrival, Crowd, Row
+from smtp import CLOSED, Session, stuffed
 
 STAMP = "/var/lib/mailgate/stamps/netqmail.json"
 GATEWAY_ADDRESS = "198.18.0.1"
@@ -95,7 +96,7 @@ def netqmail_kind(name: str) -> str:
 class Bed:
     """This process inside the gateway's network, with the back ends listening there.
 
-    From here on the whole process lives in that network; container restarts need a new Bed.
+    From here on the whole process lives in that network; after a restart of the container call rejoin().
     """
 
     def __init__(self, name: str) -> None:
@@ -110,6 +111,40 @@ class Bed:
         self.backends = {title: Backend(title, *place, self.mailroom) for title, place in BACKENDS.items()}
         for backend in self.backends.values():
             backend.start()
+
+    def rejoin(self) -> None:
+        """Into the container's new network after a restart; what arrived and how back ends behave stays.
+
+        Threads that run already stay behind in the old network.
+        """
+        down = {title for title, backend in self.backends.items() if not backend.up}
+        self.close()
+        netns.enter(gateway_pid(self.name))
+        netns.add_addresses()
+        for title, backend in self.backends.items():
+            if title not in down:
+                backend.start()
+
+    def only_real(self, why: str) -> str:
+        """The reason to skip a test here that only the real netqmail can pass, or ""."""
+        return "" if self.kind == "source" else f"only with the real netqmail: {why}"
+
+    @property
+    def root(self) -> Path:
+        """The container's own file tree, seen from here."""
+        return Path(f"/proc/{gateway_pid(self.name)}/root")
+
+    def inside(self, *argv: str, text: str = "", within_seconds: float = 60) -> tuple[int, str, str]:
+        """Exit status, output and error text of a command in the container that reads `text`."""
+        done = subprocess.run(
+            ["docker", "exec", "-i", self.name, *argv],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=within_seconds,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
 
     def close(self) -> None:
         for backend in self.backends.values():
@@ -268,6 +303,26 @@ class Bed:
             f"at {stray.backend} arrived what no row sent there: {stray} of row {row_of(stray)!r}"
             for stray in self.mailroom.unclaimed()
         ]
+
+
+def submit(
+    content: bytes, *recipients: str, sender: str = SENDER, who: str = LOOPBACK, timeout_seconds: float = 30
+) -> str:
+    """The gateway's last word on one message in a session of its own: a refusal, or the reply to the final dot."""
+    target = LOOPBACK if who == LOOPBACK else GATEWAY_ADDRESS
+    commands = [f"HELO client.example\r\nMAIL FROM:<{sender}>\r\n"]
+    commands += [f"RCPT TO:<{recipient}>\r\n" for recipient in recipients]
+    with Session(who, target, timeout_seconds=timeout_seconds) as session:
+        for part in (b"", *"".join(commands).encode("ascii").splitlines(keepends=True), b"DATA\r\n"):
+            session.send(part)
+            got = session.reply()
+            if not got.startswith(("2", "354")):
+                return got
+        session.send(stuffed(content))
+        got = session.reply()
+        session.send(b"QUIT\r\n")
+        session.reply()
+    return got
 
 
 def deciding(replies: list[str]) -> str:

@@ -136,7 +136,7 @@ static const char *rcpt(const char *arg)
     return refusal_rcpthosts(address, sender, ip),
       "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)";
   if (r == 1 && !relayclient)
-    r = validrcptto_check(address, ip);
+    r = validrcptto_check(address, sender, ip);
   if (r == VALIDRCPTTO_EXCESS)
     die("421 too many invalid addresses, goodbye (#4.3.0)");
   if (r != VALIDRCPTTO_FOUND)
@@ -240,7 +240,8 @@ static const char *data(const char *helo)
     return "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
   snprintf(line, sizeof line, "250 ok %ld qp %d", (long) time(0), queue);
   if (code == 82)
-    snprintf(line, sizeof line, "%s %s", *said == 'Z' ? "451" : "554", *said ? said + 1 : "message refused (#5.7.1)");
+    snprintf(line, sizeof line, "%s %s", said[0] == 'Z' && said[1] ? "451" : "554",
+      (said[0] == 'D' || said[0] == 'Z') && said[1] ? said + 1 : known[31] + 4);
   return code == 0 || code == 82 ? line : code < 128 && known[code] ? known[code] :
     code >= 11 && code <= 40 ? "554 qq permanent problem (#5.3.0)" : "451 qq temporary problem (#4.3.0)";
 }

@@ -80,8 +80,8 @@ TEST(a_long_field_is_cut_between_characters_and_marked)
 TEST(the_lines_are_those_of_the_header)
 {
   listen_to_log();
-  refusal_validrcptto("nobody@example.test", "192.0.2.7");
-  CHECK(!strcmp(said(), "qmail-smtpd: not in validrcptto: nobody@example.test at 192.0.2.7\n"));
+  refusal_validrcptto("nobody@example.test", "", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: not in validrcptto: nobody@example.test from <> at 192.0.2.7\n"));
   refusal_excess("192.0.2.7");
   CHECK(!strcmp(said(), "qmail-smtpd: excessive validrcptto violations, hanging up on 192.0.2.7\n"));
   refusal_badmailfrom("bad@spam.test", "joe@example.test", "192.0.2.7");

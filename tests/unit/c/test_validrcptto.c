@@ -148,18 +148,18 @@ TEST(misses_are_counted_up_to_the_limit)
   log_begin();
   unsetenv("VALIDRCPTTO_LOG");
   setenv("VALIDRCPTTO_LIMIT", "3", 1);
-  CHECK(validrcptto_check("a@x.test", "192.0.2.7") == VALIDRCPTTO_MISSING);
-  CHECK(validrcptto_check("joe@x.test", "192.0.2.7") == VALIDRCPTTO_FOUND);
+  CHECK(validrcptto_check("a@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_MISSING);
+  CHECK(validrcptto_check("joe@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_FOUND);
   CHECK(rename(VALIDRCPTTO_FILE, "away") == 0);
   for (i = 0; i < 20; ++i)
-    CHECK(validrcptto_check("a@x.test", "192.0.2.7") == VALIDRCPTTO_TROUBLE);
+    CHECK(validrcptto_check("a@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_TROUBLE);
   CHECK(rename("away", VALIDRCPTTO_FILE) == 0);
   log_begin();
-  CHECK(validrcptto_check("b@x.test", "192.0.2.7") == VALIDRCPTTO_MISSING);
-  CHECK(validrcptto_check("c d@x.test", "192.0.2.7") == VALIDRCPTTO_EXCESS);
+  CHECK(validrcptto_check("b@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_MISSING);
+  CHECK(validrcptto_check("c d@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_EXCESS);
   CHECK(!strcmp(log_text(),
-    "qmail-smtpd: not in validrcptto: b@x.test at 192.0.2.7\n"
-    "qmail-smtpd: not in validrcptto: c\\x20d@x.test at 192.0.2.7\n"
+    "qmail-smtpd: not in validrcptto: b@x.test from s@x.test at 192.0.2.7\n"
+    "qmail-smtpd: not in validrcptto: c\\x20d@x.test from s@x.test at 192.0.2.7\n"
     "qmail-smtpd: excessive validrcptto violations, hanging up on 192.0.2.7\n"));
 }
 
@@ -172,9 +172,9 @@ TEST(without_a_limit_nobody_is_hung_up_on)
   log_begin();
   setenv("VALIDRCPTTO_LIMIT", "0", 1);
   for (i = 0; i < 100; ++i)
-    CHECK(validrcptto_check("a@x.test", "192.0.2.7") == VALIDRCPTTO_MISSING);
+    CHECK(validrcptto_check("a@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_MISSING);
   unsetenv("VALIDRCPTTO_LIMIT");
-  CHECK(validrcptto_check("a@x.test", "192.0.2.7") == VALIDRCPTTO_EXCESS);
+  CHECK(validrcptto_check("a@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_EXCESS);
 }
 
 TEST(the_verbose_log_says_what_was_asked_and_found)
@@ -184,16 +184,16 @@ TEST(the_verbose_log_says_what_was_asked_and_found)
   store(keys, 1);
   log_begin();
   setenv("VALIDRCPTTO_LOG", "1", 1);
-  CHECK(validrcptto_check("Joe-A@x.test", "192.0.2.7") == VALIDRCPTTO_FOUND);
+  CHECK(validrcptto_check("Joe-A@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_FOUND);
   setenv("VALIDRCPTTO_LOG", "00", 1);
-  CHECK(validrcptto_check("Joe-B@x.test", "192.0.2.7") == VALIDRCPTTO_FOUND);
+  CHECK(validrcptto_check("Joe-B@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_FOUND);
   CHECK(!strcmp(log_text(),
     "qmail-smtpd: validrcptto RCPT TO: Joe-A@x.test\n"
     "qmail-smtpd: validrcptto found: joe-default@x.test\n"));
   log_begin();
   unsetenv("VALIDRCPTTO_LOG");
   CHECK(unlink(VALIDRCPTTO_FILE) == 0);
-  CHECK(validrcptto_check("Joe-A@x.test", "192.0.2.7") == VALIDRCPTTO_TROUBLE);
+  CHECK(validrcptto_check("Joe-A@x.test", "s@x.test", "192.0.2.7") == VALIDRCPTTO_TROUBLE);
   CHECK(!strcmp(log_text(), "qmail-smtpd: validrcptto.cdb trouble: no such file\n"));
 }
 

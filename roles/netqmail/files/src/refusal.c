@@ -78,9 +78,9 @@ static void say(const char *w1, const char *f1, const char *w2, const char *f2, 
   errno = saved;
 }
 
-void refusal_validrcptto(const char *recipient, const char *ip)
+void refusal_validrcptto(const char *recipient, const char *sender, const char *ip)
 {
-  say("not in validrcptto: ", recipient, " at ", ip, 0, 0);
+  say("not in validrcptto: ", recipient, " from ", sender, " at ", ip);
 }
 
 void refusal_excess(const char *ip)

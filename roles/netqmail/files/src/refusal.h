@@ -4,7 +4,7 @@
  *
  * What qmail-smtpd says in its log (descriptor 2) when it refuses. The lines:
  *
- *   qmail-smtpd: not in validrcptto: RECIPIENT at IP
+ *   qmail-smtpd: not in validrcptto: RECIPIENT from SENDER at IP
  *   qmail-smtpd: excessive validrcptto violations, hanging up on IP
  *   qmail-smtpd: badmailfrom: SENDER to RECIPIENT at IP
  *   qmail-smtpd: rcpthosts: RECIPIENT from SENDER at IP
@@ -33,7 +33,7 @@
 /* Writes text as a field, NUL-ended, into out[REFUSAL_FIELD_MAX + 5]; returns its length. */
 extern size_t refusal_field(char *out, const char *text);
 
-extern void refusal_validrcptto(const char *recipient, const char *ip);
+extern void refusal_validrcptto(const char *recipient, const char *sender, const char *ip);
 extern void refusal_excess(const char *ip);
 extern void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip);
 extern void refusal_rcpthosts(const char *recipient, const char *sender, const char *ip);

@@ -99,7 +99,7 @@ static int verbose(void)
   return text && *text && text[strspn(text, "0")];
 }
 
-int validrcptto_check(const char *recipient, const char *ip)
+int validrcptto_check(const char *recipient, const char *sender, const char *ip)
 {
   static unsigned long misses = 0;
   struct validrcptto v;
@@ -116,7 +116,7 @@ int validrcptto_check(const char *recipient, const char *ip)
   if (r != VALIDRCPTTO_MISSING)
     return r;
 
-  refusal_validrcptto(recipient, ip);
+  refusal_validrcptto(recipient, sender, ip);
   limit = validrcptto_limit(getenv("VALIDRCPTTO_LIMIT"));
   ++misses;
   if (limit && misses >= limit) {

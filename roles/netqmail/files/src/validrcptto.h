@@ -36,6 +36,6 @@ extern unsigned long validrcptto_limit(const char *text);
 
 /* What qmail-smtpd does at RCPT: looks the recipient up, counts the misses of this process, and writes the log
  * lines of refusal.h. Reads VALIDRCPTTO_LIMIT and VALIDRCPTTO_LOG from the environment. */
-extern int validrcptto_check(const char *recipient, const char *ip);
+extern int validrcptto_check(const char *recipient, const char *sender, const char *ip);
 
 #endif

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docs/VERIFIED.md speaks of the patches and C files that lie here now."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+import verify_real  # noqa: E402
+
+
+def test_nothing_has_changed_since_the_real_programs_ran() -> None:
+    text = verify_real.REPORT.read_text(encoding="utf-8")
+    found = re.search(r"^- patches and C files: `([0-9a-f]{64})`$", text, re.MULTILINE)
+    assert found, f"{verify_real.REPORT.name} names no digest; run: make verify-real"
+    assert found.group(1) == verify_real.digest(verify_real.sources()), (
+        "a patch or a C file of roles/netqmail/files is not the one that ran with the real netqmail; "
+        "run: make verify-real"
+    )
+
+
+def test_each_patch_has_a_test_that_was_red_without_it() -> None:
+    """Names the patches that no test is marked with."""
+    marked = set()
+    for path in (ROOT / "tests" / "e2e").glob("test_*.py"):
+        marked |= set(re.findall(r"pytest\.mark\.patch\(([^)]*)\)", path.read_text(encoding="utf-8")))
+    named = {name for names in marked for name in re.findall(r'"([^"]+)"', names)}
+    patches = {path.stem for path in verify_real.sources() if path.suffix == ".patch"}
+    assert named == patches
+
+
+def test_a_changed_byte_changes_the_digest(tmp_path: Path) -> None:
+    one, two = tmp_path / "a.c", tmp_path / "b.c"
+    one.write_bytes(b"x")
+    two.write_bytes(b"y")
+    before = verify_real.digest([one, two])
+    two.write_bytes(b"z")
+    assert verify_real.digest([one, two]) != before
+
+
+def test_a_report_of_pytest_is_read(tmp_path: Path) -> None:
+    report = tmp_path / "r.xml"
+    report.write_text(
+        '<testsuites><testsuite><testcase classname="tests.e2e.test_x" name="a"/>'
+        '<testcase classname="tests.e2e.test_x" name="b"><failure message="m"/></testcase>'
+        '<testcase classname="tests.e2e.test_x" name="c"><skipped/></testcase></testsuite></testsuites>',
+        encoding="utf-8",
+    )
+    assert verify_real.results(report) == [
+        verify_real.Result("test_x::a", "passed"),
+        verify_real.Result("test_x::b", "failed"),
+        verify_real.Result("test_x::c", "skipped"),
+    ]

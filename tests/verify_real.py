@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make verify-real`: all end-to-end tests with the real netqmail, those of patches without the patches too.
+
+The second time each of them must fail: a test that stays green without the patch that it is there for proves
+nothing.  What ran is written to docs/VERIFIED.md, with a digest of what it ran with, and
+tests/unit/test_verified.py fails as soon as a patch, or a C file of ours, is another one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import bed  # noqa: E402
+
+REPORT = ROOT / "docs" / "VERIFIED.md"
+PATCHED, UNPATCHED = "mailgate-verify-real", "mailgate-verify-unpatched"
+
+
+def sources() -> list[Path]:
+    """What makes the real program ours: the patches and the C files that they call."""
+    home = ROOT / "roles" / "netqmail" / "files"
+    return sorted([*home.glob("patches/*.patch"), *home.glob("src/*.[ch]")])
+
+
+def digest(paths: Sequence[Path]) -> str:
+    """One sha256 over names and contents."""
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test of a run; verdict is passed, failed or skipped."""
+
+    name: str
+    verdict: str
+
+
+def results(report: Path) -> list[Result]:
+    """What a JUnit report says of each test."""
+    found = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        kinds = {child.tag for child in case}
+        verdict = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        found.append(Result(f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}", verdict))
+    return found
+
+
+def gateway(name: str, *extra: str) -> None:
+    bed.command_up(name, "bookworm", systemd=False)
+    bed.command_converge(name, extra)
+
+
+def tests(name: str, *options: str) -> list[Result]:
+    report = bed.BED / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    argv = [bed.venv_program("python"), "-m", "pytest", "tests/e2e", "--ignore=tests/e2e/test_archive.py"]
+    subprocess.run(
+        [*argv, f"--gateway={name}", f"--junitxml={report}", *options],
+        cwd=ROOT,
+        env=dict(os.environ, MAILGATE_NETQMAIL_KIND="source"),
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return results(report)
+
+
+def stamps(name: str) -> list[tuple[str, str, str]]:
+    """(component, recipe hash, sha256 of the archive) of everything built in the container."""
+    listing = bed.run(["docker", "exec", name, "sh", "-c", f"cat {bed.STAMPS}/*.json"], why="reading stamps")
+    decoder, at, found = json.JSONDecoder(), 0, []
+    while at < len(listing.rstrip()):
+        stamp, at = decoder.raw_decode(listing, at + len(listing[at:]) - len(listing[at:].lstrip()))
+        recipe = stamp["recipe"]
+        origin = ", ".join(source["sha256"][:16] for source in stamp["sources"])
+        found.append((f"{recipe['name']} {recipe['version']}", stamp["recipe_hash"], origin))
+    return found
+
+
+def report(green: Sequence[Result], red: Sequence[Result], built: Sequence[tuple[str, str, str]]) -> str:
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    lines = [
+        "# What ran with the real programs",
+        "",
+        "Written by `make verify-real`; `make test` fails when a patch or a C file has changed since.",
+        "",
+        f"- date: {today}",
+        f"- patches and C files: `{digest(sources())}`",
+        f"- with our patches: {len(green)} tests passed, none failed, none skipped",
+        f"- without them: {len(red)} tests of patches failed, as each of them must",
+        "",
+        "| built | recipe | archive (sha256, first 16 digits) |",
+        "|---|---|---|",
+        *(f"| {what} | `{recipe}` | `{origin}` |" for what, recipe, origin in built),
+        "",
+        "## Red without the patches",
+        "",
+        *(f"- {one.name}" for one in red),
+        "",
+        "## Green with them",
+        "",
+        *(f"- {one.name}" for one in green),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    os.environ["MAILGATE_STANDINS"] = "never"
+    try:
+        bed.command_prepare(("bookworm",))
+        gateway(PATCHED)
+        green = tests(PATCHED)
+        built = stamps(PATCHED)
+        gateway(UNPATCHED, "-e", json.dumps({"netqmail_patches": []}))
+        red = tests(UNPATCHED, "-m", "patch")
+    except bed.Trouble as trouble:
+        print(f"verify-real: {trouble}", file=sys.stderr)
+        return 1
+    wrong = [f"with our patches {one.verdict}: {one.name}" for one in green if one.verdict != "passed"]
+    wrong += [f"without the patches {one.verdict}: {one.name}" for one in red if one.verdict != "failed"]
+    if not green or not red:
+        wrong.append(f"{len(green)} tests ran with the patches and {len(red)} without; expected some of both")
+    if wrong:
+        print("\n".join(["verify-real: not verified", *wrong]), file=sys.stderr)
+        return 1
+    bed.write_atomically(REPORT, report(green, red, built))
+    for name in (PATCHED, UNPATCHED):
+        bed.command_down(name)
+    print(f"{len(green) + len(red)} passed, 0 failed: {REPORT.relative_to(ROOT)} is written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
