@@ -12,10 +12,10 @@ BIN := $(VENV)/bin
 RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" MOLECULE_COMMAND_BORDERS=0 MOLECULE_GLOB="molecule/*/molecule.yml"
 PYTEST := $(RUN) $(BIN)/python -m pytest
 PACKAGE := plugins/module_utils/mailgate
-SCENARIOS ?= default debian13 systemd
+SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e clean
+.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,8 +66,11 @@ archive: venv link ## the collection's archive, built, installed and used from t
 molecule: venv ## every scenario, or SCENARIOS="default ..."
 	@for scenario in $(SCENARIOS); do $(RUN) molecule test -s $$scenario || exit 1; done
 
-e2e: ## every row against the gateway that `make gateway` left
-	$(PYTEST) tests/e2e/test_rows.py --gateway $(GATEWAY)
+e2e: ## every end-to-end test against the gateway that `make gateway` left
+	$(PYTEST) tests/e2e --ignore=tests/e2e/test_archive.py --gateway $(GATEWAY)
+
+verify-real: ## all of tests/e2e with the real netqmail, and those of patches without the patches
+	@$(PYTHON) tests/verify_real.py
 
 clean: ## remove containers, .bed and caches of tools (not .venv)
 	@$(BED) clean

@@ -55,7 +55,7 @@ CAPABILITIES = ("SYS_PTRACE",)
 CAPABILITIES_SYSTEMD = ("SYS_PTRACE", "SYS_ADMIN")
 
 # A container restarted later brings its services back, as a host does.
-INIT = "[ -x /command/svscanboot ] && exec /command/svscanboot; exec sleep infinity"
+INIT = "[ -x /usr/local/sbin/mailgate-svscan ] && exec /usr/local/sbin/mailgate-svscan; exec sleep infinity"
 
 EPILOG = """\
 environment:
@@ -241,11 +241,13 @@ def command_venv() -> None:
             "name another: make PYTHON=python3.11"
         )
     python = str(Path(getattr(sys, "_base_executable", sys.executable)))
-    recipe = f"{REQUIREMENTS.read_text(encoding='utf-8')}\n{python} {version}\n{venv}\n"
+    # Not the path of Python: with the venv active it is another one.
+    recipe = f"{REQUIREMENTS.read_text(encoding='utf-8')}\n{version}\n{venv}\n"
     wanted = hashlib.sha256(recipe.encode()).hexdigest()
     stamp = venv / "mailgate-stamp"
     with contextlib.suppress(OSError):
-        if stamp.read_text(encoding="utf-8").strip() == wanted:
+        works = answer([str(venv / "bin" / "python"), "-c", "import ansible, molecule"])[0] == 0
+        if works and stamp.read_text(encoding="utf-8").strip() == wanted:
             say("venv", f"{venv} is current (Python {version})")
             return
     if answer([python, "-c", "import ensurepip, venv"])[0] != 0:
@@ -888,8 +890,11 @@ def stamp_lines(texts: Iterable[str]) -> list[tuple[str, str]]:
     for text in texts:
         stamp = json.loads(text)
         name = f"{stamp['recipe']['name']} {stamp['recipe'].get('version', '')}".strip()
-        places = [source["place"] for source in stamp["sources"]]
-        if any("/standins/" in place for place in places):
+        places = [
+            source["place"] if source["via"] != "cache" else f"archive {source['sha256'][:12]} of the cache"
+            for source in stamp["sources"]
+        ]
+        if any("/standins/" in source["place"] for source in stamp["sources"]):
             lines.append((name, "built from a STAND-IN, tests/standins"))
         else:
             lines.append((name, f"built from source, {', '.join(places)}"))
@@ -959,9 +964,9 @@ def project_files() -> list[str]:
     return [name for name in listing.split("\0") if name and (ROOT / name).is_file()]
 
 
-def copy_project(target: Path) -> None:
-    """Make `target` hold the project's files and nothing else; unchanged files keep their times."""
-    wanted = set(project_files())
+def copy_project(target: Path, without: tuple[str, ...] = ()) -> None:
+    """Make `target` hold the project's files but those below `without`; unchanged files keep their times."""
+    wanted = {name for name in project_files() if not name.startswith(without)}
     for path in sorted(target.rglob("*"), reverse=True) if target.exists() else []:
         if path.is_dir() and not path.is_symlink():
             with contextlib.suppress(OSError):
@@ -979,7 +984,8 @@ def copy_project(target: Path) -> None:
 def command_sanity(arguments: Sequence[str]) -> None:
     begin = time.monotonic()
     target = BED / "sanity" / "ansible_collections" / "mailgate" / "qmail"
-    copy_project(target)
+    # What a user installs is judged; ruff and pytest hold the tests.
+    copy_project(target, without=("tests/", "molecule/"))
     # A repository of its own: below an ignored directory ansible-test would see no files at all.
     run(["git", "init", "-q", str(target)], why="making the copy for ansible-test")
     # A home of its own, so that nothing is put into the user's; pip's settings come along.
@@ -1047,6 +1053,7 @@ PARTS = (
     Part("molecule default", ("molecule", "test", "-s", "default"), fast=False),
     Part("molecule debian13", ("molecule", "test", "-s", "debian13"), fast=False),
     Part("molecule systemd", ("molecule", "test", "-s", "systemd"), fast=False),
+    Part("molecule mta", ("molecule", "test", "-s", "mta"), fast=False),
 )
 COUNTS = re.compile(
     r"((?:\d+ (?:passed|failed|skipped|errors?|xfailed|xpassed|deselected|warnings?),? ?)+)in \d+[.\d]*s"

@@ -10,7 +10,8 @@ short_description: Files of a role, as files for the top of a source tree
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Turns paths on the controller into the O(ignore:files) of M(mailgate.qmail.source_build), each under its own name.
+  - Turns paths on the controller into the O(ignore:files) of M(mailgate.qmail.source_build), each under its
+    own name.
 positional: _input
 options:
   _input:

@@ -11,7 +11,7 @@ version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
   - Installs what is missing of a list of Debian packages, without what they recommend.
-  - Stands beside M(ansible.builtin.apt) because that module cannot predict anything on a host without python3-apt,
+  - Stands beside M(ansible.builtin.apt) because that module predicts nothing on a host without python3-apt,
     and check mode must work on a fresh host.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:

@@ -308,7 +308,7 @@ class Bed:
 def submit(
     content: bytes, *recipients: str, sender: str = SENDER, who: str = LOOPBACK, timeout_seconds: float = 30
 ) -> str:
-    """The gateway's last word on one message in a session of its own: a refusal, or the reply to the final dot."""
+    """The last word on one message in a session of its own: a refusal, or the reply to the final dot."""
     target = LOOPBACK if who == LOOPBACK else GATEWAY_ADDRESS
     commands = [f"HELO client.example\r\nMAIL FROM:<{sender}>\r\n"]
     commands += [f"RCPT TO:<{recipient}>\r\n" for recipient in recipients]

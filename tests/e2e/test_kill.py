@@ -22,7 +22,7 @@ ROUNDS = 20
 SENDERS = 6
 ACCEPTED_AT_LEAST = 500
 INSIDE_DATA_AT_LEAST = 5
-ACCEPTED_A_ROUND = (26, 40)  # the kill waits for so many, and then for a moment that nothing decides but chance
+ACCEPTED_A_ROUND = (26, 40)  # then a moment more that only chance decides
 MOMENT_SECONDS = 0.15
 MESSAGES_A_SESSION = 3
 ROUND_SECONDS = 30.0
@@ -35,7 +35,7 @@ RECIPIENTS = {"alice@example.test": A, "bob@example.test": A, "carol@example.org
 
 @pytest.fixture(autouse=True)
 def alone(bed: Bed) -> Iterator[None]:
-    """Cut off from the machine's network, where qmail-remote would look for back ends before they are back."""
+    """Cuts the gateway off from outside, where qmail-remote would look for a back end that is not back."""
     reason = bed.only_real("the stand-in hands each message to the back end itself and has no queue")
     if reason:
         pytest.skip(reason)
@@ -65,7 +65,7 @@ def docker(*argv: str) -> str:
 
 @dataclass
 class Posted:
-    """One message, and how far it has come: "begun", "half" (of DATA sent), "ended" (final dot), "accepted"."""
+    """One message, and how far it has come: "begun", "half" (of it sent), "ended" (final dot), "accepted"."""
 
     recipients: tuple[str, ...]
     content: bytes = field(repr=False)
@@ -173,12 +173,14 @@ def missing(posted: list[Posted], arrived: dict[tuple[str, str], list[Delivery]]
     ]
 
 
-def test_no_accepted_message_is_lost_by_kill_9(bed: Bed, record_property: Callable[[str, object], None]) -> None:
-    """Kills every process of the gateway 20 times at random instants and compares what was accepted and what came.
+def test_no_accepted_message_is_lost_by_kill_9(
+    bed: Bed, record_property: Callable[[str, object], None]
+) -> None:
+    """Kills every process of the gateway 20 times at random; compares what was accepted and what came.
 
-    It proves that at no instant the queue is in a state from which an accepted message does not come back, that
-    none comes damaged, and that what was cut off within DATA never comes.  It does not prove that the queue is on
-    the disk, for the kernel outlives the processes and remembers what they wrote: that is test_sync's part.
+    It proves that whenever the programs die, the next ones find every accepted message in the queue and
+    deliver it whole, and that what was cut off within DATA never comes.  It does not prove that the queue is
+    on the disk, for the kernel outlives the programs and remembers what they wrote: that is test_sync's part.
     """
     bed.wait_until_greeted(UP_SECONDS)
     chance = random.Random(20)
@@ -202,7 +204,7 @@ def test_no_accepted_message_is_lost_by_kill_9(bed: Bed, record_property: Callab
 
     arrived: dict[tuple[str, str], list[Delivery]] = {}
     deadline = time.monotonic() + DELIVERED_SECONDS
-    # A message that comes now pulls qmail-send's trigger, and doqueue tries what back ends were not there for.
+    # The one more pulls qmail-send's trigger; doqueue tries again what met no back end.
     assert submit(message(f"{NAME}last"), "alice@example.test").startswith("250 ")
     while True:
         assert bed.inside("qmailctl", "doqueue")[0] == 0

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of an accepted message when it cannot be delivered at once, and what qmailctl does about it."""
+"""What becomes of an accepted message that cannot be delivered at once, and what qmailctl does about it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ GOOD, OTHER, FOREIGN = "alice@example.test", "bob@example.test", "carol@example.
 DOUBLE_BOUNCE = "#@[]"
 SOON_SECONDS = 20.0
 QUIET_SECONDS = 1.5  # a delivery that is due takes some hundredths
-SERVICES = ("/service/qmail-send", "/service/qmail-send/log", "/service/qmail-smtpd", "/service/qmail-smtpd/log")
+SERVICES = ("qmail-send", "qmail-send/log", "qmail-smtpd", "qmail-smtpd/log")
 SUBCOMMANDS = (
     "start",
     "stop",
@@ -319,9 +320,7 @@ def test_a_message_that_is_too_old_bounces(bed: Bed) -> None:
 @pytest.mark.parametrize("to", ["root", f"root@{HOSTNAME}", "postmaster", "mailer-daemon", "abuse"])
 def test_the_hosts_own_mail_goes_to_the_postmaster(bed: Bed, to: str) -> None:
     body = f"disk full, says cron to {to}"
-    status, _, error = bed.inside(
-        "env", "LOGNAME=root", "sendmail", to, text=f"Subject: cron\n\n{body}\n"
-    )
+    status, _, error = bed.inside("env", "LOGNAME=root", "sendmail", to, text=f"Subject: cron\n\n{body}\n")
     assert (status, error) == (0, "")
     delivery = bed.mailroom.claim(lambda one: one.backend == A and one.recipient == POSTMASTER, SOON_SECONDS)
     assert delivery is not None
@@ -345,7 +344,7 @@ def test_the_hosts_own_mail_to_nobody_bounces_to_the_postmaster(bed: Bed) -> Non
 def test_stat_shows_services_and_queue(bed: Bed) -> None:
     lines = qmailctl(bed, "stat").splitlines()
     for service, line in zip(SERVICES, lines):
-        assert re.fullmatch(rf"{service}: up \(pid \d+\) \d+ seconds", line), line
+        assert re.fullmatch(rf"/service/{service}: up \(pid \d+\) \d+ seconds", line), line
     assert lines[4:] == ["messages in queue: 0", "messages in queue but not yet preprocessed: 0"]
     assert bed.inside("mailq")[1].splitlines()[:2] == lines[4:]
 
@@ -411,7 +410,8 @@ def test_restart_makes_new_processes_and_keeps_the_queue(bed: Bed) -> None:
     eventually(lambda: queued(bed, GOOD), "the message waits")
     qmailctl(bed, "restart")
     for name, pid in before.items():
-        eventually(lambda name=name, pid=pid: service_pid(bed, name) not in (0, pid), f"{name} is a new process")
+        again = partial(lambda name, pid: service_pid(bed, name) not in (0, pid), name, pid)
+        eventually(again, f"{name} is a new process")
     eventually(greets, "port 25 greets again")
     assert queued(bed, GOOD)
     bed.backends[A].start()

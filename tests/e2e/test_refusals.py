@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every refusal leaves one line in the log that names client, sender and recipient, and nobody can forge one."""
+"""Every refusal leaves one line in the log, with client, sender and recipient, and nobody can forge one."""
 
 from __future__ import annotations
 

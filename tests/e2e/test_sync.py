@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is on the disk, by name, before anybody is told that a message is safe: seen by strace from outside.
 
-strace shows the order of the calls, and makes single calls fail.  Whether the file system keeps what fsync has
-promised is not for this test to say.
+strace shows the order of the calls, and makes single calls fail.  Whether the file system keeps what fsync
+promises is not for these tests to say.
 """
 
 from __future__ import annotations

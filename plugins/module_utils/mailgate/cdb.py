@@ -35,7 +35,7 @@ def build(records: Iterable[tuple[bytes, bytes]], *, limit_bytes: int = LIMIT_BY
     limit_bytes, which is all that 32-bit positions can reach.
     """
     parts: list[bytes] = []
-    tables: list[list[tuple[int, int]]] = [[] for _ in range(256)]
+    tables: list[list[tuple[int, int]]] = [[] for dummy in range(256)]
     position = _HEAD_BYTES
     for count, (key, data) in enumerate(records, 1):
         end = position + _PAIR.size + len(key) + len(data)

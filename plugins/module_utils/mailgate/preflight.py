@@ -162,7 +162,7 @@ def listeners(tcp: str, tcp6: str, port: int) -> list[Listener]:
         fields = line.split()
         if len(fields) < 10 or fields[3] != _LISTEN:
             continue
-        address, _, its_port = fields[1].partition(":")
+        address, dummy, its_port = fields[1].partition(":")
         if int(its_port, 16) == port:
             found.append(Listener(_proc_address(address), port, int(fields[9])))
     return found

@@ -136,7 +136,7 @@ def parse_address(text: str, where: str) -> tuple[str, str]:
     """(local part, domain) as qmail-smtpd compares them; raises BadInput, beginning with where."""
     if fault := address_fault(text):
         raise BadInput(f"{where}: {_shown(text)} {fault}")
-    local_part, _, domain = text.rpartition("@")
+    local_part, dummy, domain = text.rpartition("@")
     return _wire(local_part), domain.lower()
 
 
@@ -148,7 +148,7 @@ def _listed(address: object, domain: str, where: str) -> tuple[str, str]:
     whole = address if "@" in address and not quoted_local_part else f"{address}@{domain}"
     if fault := address_fault(whole):
         return "", f"{where}: {_shown(address)} {fault}"
-    local_part, _, its_domain = whole.rpartition("@")
+    local_part, dummy, its_domain = whole.rpartition("@")
     if its_domain.lower() != domain:
         return "", f"{where}: {_shown(address)} is an address of another domain; expected one of {domain!r}"
     return f"{_wire(local_part)}@{domain}", ""

@@ -232,12 +232,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _complain(error, TEMPORARY)
     for line in said:
-        print(_printable(line))
+        sys.stdout.write(f"{_printable(line)}\n")
     return 0
 
 
 def _complain(error: Exception, status: int) -> int:
-    print(f"mailgate rules: {_printable(str(error))}", file=sys.stderr)
+    sys.stderr.write(f"mailgate rules: {_printable(str(error))}\n")
     return status
 
 

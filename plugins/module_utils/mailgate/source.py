@@ -557,7 +557,8 @@ def _entry(raw: Mapping[str, Any]) -> Entry:
     _absolute(entry.path, "path")
     if entry.kind not in ENTRY_KINDS:
         raise BadInput(f"kind {entry.kind!r} is unknown")
-    if not all(type(number) is int and number >= 0 for number in (entry.mode, entry.uid, entry.gid)):
+    numbers = (entry.mode, entry.uid, entry.gid)
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
         raise BadInput("mode, uid or gid is no number")
     if entry.mode & ~0o7777 or not re.fullmatch(r"([0-9a-f]{64})?", entry.sha256):
         raise BadInput("mode or sha256 is out of range")
