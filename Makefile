@@ -1,12 +1,12 @@
 # `make gateway`: a mail gateway in a container, and a table of conversations with it.
-# `make test`: everything.  Both begin on a bare Debian machine; see tests/bed.py for what they make.
+# `make test`: everything.  Both begin on a bare Debian machine; see tests/bed for what they make.
 
 PYTHON ?= python3
 GATEWAY ?= mailgate-gateway
 MAILGATE_VENV ?=
 export MAILGATE_VENV MAILGATE_GATEWAY := $(GATEWAY)
 
-BED := $(PYTHON) tests/bed.py
+BED := $(PYTHON) tests/bed
 VENV := $(if $(MAILGATE_VENV),$(MAILGATE_VENV),$(CURDIR)/.venv)
 BIN := $(VENV)/bin
 RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" MOLECULE_COMMAND_BORDERS=0 MOLECULE_GLOB="molecule/*/molecule.yml"

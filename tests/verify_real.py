@@ -22,10 +22,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import bed  # noqa: E402
+from bed.common import BED, ROOT, Trouble, run, write_atomically
+from bed.containers import STAMPS, command_converge, command_down, command_up
+from bed.python_venv import venv_program
+from bed.targets import command_prepare
 
 REPORT = ROOT / "docs" / "VERIFIED.md"
 PATCHED, UNPATCHED = "mailgate-verify-real", "mailgate-verify-unpatched"
@@ -64,14 +66,14 @@ def results(report: Path) -> list[Result]:
 
 
 def gateway(name: str, *extra: str) -> None:
-    bed.command_up(name, "bookworm", systemd=False)
-    bed.command_converge(name, extra)
+    command_up(name, "bookworm", systemd=False)
+    command_converge(name, extra)
 
 
 def tests(name: str, *options: str) -> list[Result]:
-    report = bed.BED / f"{name}.xml"
+    report = BED / f"{name}.xml"
     report.unlink(missing_ok=True)
-    argv = [bed.venv_program("python"), "-m", "pytest", "tests/e2e", "--ignore=tests/e2e/test_archive.py"]
+    argv = [venv_program("python"), "-m", "pytest", "tests/e2e", "--ignore=tests/e2e/test_archive.py"]
     subprocess.run(
         [*argv, f"--gateway={name}", f"--junitxml={report}", *options],
         cwd=ROOT,
@@ -84,7 +86,7 @@ def tests(name: str, *options: str) -> list[Result]:
 
 def stamps(name: str) -> list[tuple[str, str, str]]:
     """(component, recipe hash, sha256 of the archive) of everything built in the container."""
-    listing = bed.run(["docker", "exec", name, "sh", "-c", f"cat {bed.STAMPS}/*.json"], why="reading stamps")
+    listing = run(["docker", "exec", name, "sh", "-c", f"cat {STAMPS}/*.json"], why="reading stamps")
     decoder, at, found = json.JSONDecoder(), 0, []
     while at < len(listing.rstrip()):
         stamp, at = decoder.raw_decode(listing, at + len(listing[at:]) - len(listing[at:].lstrip()))
@@ -124,13 +126,13 @@ def report(green: Sequence[Result], red: Sequence[Result], built: Sequence[tuple
 def main() -> int:
     os.environ["MAILGATE_STANDINS"] = "never"
     try:
-        bed.command_prepare(("bookworm",))
+        command_prepare(("bookworm",))
         gateway(PATCHED)
         green = tests(PATCHED)
         built = stamps(PATCHED)
         gateway(UNPATCHED, "-e", json.dumps({"netqmail_patches": []}))
         red = tests(UNPATCHED, "-m", "patch")
-    except bed.Trouble as trouble:
+    except Trouble as trouble:
         print(f"verify-real: {trouble}", file=sys.stderr)
         return 1
     wrong = [f"with our patches {one.verdict}: {one.name}" for one in green if one.verdict != "passed"]
@@ -140,9 +142,9 @@ def main() -> int:
     if wrong:
         print("\n".join(["verify-real: not verified", *wrong]), file=sys.stderr)
         return 1
-    bed.write_atomically(REPORT, report(green, red, built))
+    write_atomically(REPORT, report(green, red, built))
     for name in (PATCHED, UNPATCHED):
-        bed.command_down(name)
+        command_down(name)
     print(f"{len(green) + len(red)} passed, 0 failed: {REPORT.relative_to(ROOT)} is written")
     return 0
 

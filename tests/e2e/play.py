@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import selectors
 import socket
@@ -133,6 +134,18 @@ class Bed:
     def root(self) -> Path:
         """The container's own file tree, seen from here."""
         return Path(f"/proc/{gateway_pid(self.name)}/root")
+
+    def processes(self) -> dict[int, str]:
+        """The program of each process in the container, by its number on this machine."""
+        space = os.readlink(f"/proc/{gateway_pid(self.name)}/ns/pid")
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(place / "ns/pid") == space:
+                    found[int(place.name)] = (place / "comm").read_text().strip()
+            except OSError:
+                continue  # it has ended meanwhile
+        return found
 
     def inside(self, *argv: str, text: str = "", within_seconds: float = 60) -> tuple[int, str, str]:
         """Exit status, output and error text of a command in the container that reads `text`."""

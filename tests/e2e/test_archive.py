@@ -12,10 +12,10 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import bed as testbed
 import pytest
+from bed import collection, containers, images, sources
+from bed.common import ROOT
 
-ROOT = testbed.ROOT
 CONTAINER = "mailgate-archive"
 
 
@@ -47,7 +47,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
     place = tmp_path_factory.mktemp("build")
-    testbed.copy_project(place / "source")
+    collection.copy_project(place / "source")
     run(
         "ansible-galaxy",
         "collection",
@@ -71,14 +71,14 @@ def installed(archive: Path, environment: dict[str, str]) -> Path:
 
 @pytest.fixture(scope="module")
 def bare_host() -> Iterator[str]:
-    testbed.make_base("bookworm")
-    testbed.command_choose()
-    testbed.command_up(CONTAINER, "bookworm", systemd=False)
+    images.make_base("bookworm")
+    sources.command_choose()
+    containers.command_up(CONTAINER, "bookworm", systemd=False)
     subprocess.run(
         ["docker", "exec", CONTAINER, "apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL
     )
     yield CONTAINER
-    testbed.command_down(CONTAINER)
+    containers.command_down(CONTAINER)
 
 
 def test_archive_holds_the_collection_and_nothing_of_the_workplace(archive: Path) -> None:

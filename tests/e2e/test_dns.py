@@ -5,8 +5,8 @@
 
 djbdns's tinydns (with axfrdns for TCP) is the world, dnscache the gateway's resolver, and a small server of
 the test takes dnscache's place where djbdns would not misbehave.  The mail server that every MX leads to
-stands in a network namespace of its own, at the other end of a pair of virtual interfaces, because port 25 of the
-gateway is taken.
+stands in a network namespace of its own, at the other end of a pair of virtual interfaces, because port 25 of
+the gateway is taken.
 """
 
 from __future__ import annotations
@@ -294,19 +294,20 @@ def _world(place: Path) -> Iterator[Path]:
         (["dnscache"], cache_env),
     )
     running = []
+    seed = place / "seed"  # for dnscache
+    seed.write_bytes(os.urandom(128))
     try:
-        with log.open("wb") as output:
+        with log.open("wb") as output, seed.open("rb") as noise:
             for argv, environment in programs:
-                one = subprocess.Popen(
-                    argv, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, cwd=place
+                running.append(
+                    subprocess.Popen(
+                        argv, stdin=noise, stdout=output, stderr=output, env=environment, cwd=place
+                    )
                 )
-                running.append(one)
-                assert one.stdin is not None
-                one.stdin.write(os.urandom(128))  # dnscache's seed
-                one.stdin.close()
         deadline = time.monotonic() + 10
         while not _answers(RESOLVER) or not _answers(WORLD):
-            assert time.monotonic() < deadline, log.read_text(errors="replace")
+            alive = all(one.poll() is None for one in running)
+            assert alive and time.monotonic() < deadline, log.read_text(errors="replace")
         yield log
     finally:
         for one in running:
@@ -381,6 +382,14 @@ def test_is_delivered(world: World, domain: str) -> None:
         report = world.gateway.deliver(domain)
     assert report.letter == "K", report
     assert world.gateway.mail.recipients == [DELIVERED[domain]]
+
+
+@pytest.mark.parametrize("domain", ["mx40.test", "longtxt.test"])
+def test_is_delivered_by_the_answers_of_tinydns_itself(world: World, domain: str) -> None:
+    """Without dnscache, which answers a second query for ANY from its cache."""
+    with world.gateway.asking(WORLD):
+        report = world.gateway.deliver(domain)
+    assert report.letter == "K", report
 
 
 NEVER = ["no-such-domain.test", "text-only.test", "null-mx.test", "all-dead.test", 64 * "x" + ".test"]

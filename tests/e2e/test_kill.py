@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -29,6 +31,7 @@ ROUND_SECONDS = 30.0
 DOCKER_SECONDS = 60.0
 UP_SECONDS = 60.0
 DELIVERED_SECONDS = 60.0
+SWEPT_SECONDS = 5.0
 NAME = "kill-"
 RECIPIENTS = {"alice@example.test": A, "bob@example.test": A, "carol@example.org": B}
 
@@ -241,3 +244,40 @@ def test_no_accepted_message_is_lost_by_kill_9(
     record_property("copies that came more than once", sum(len(copies) > 1 for copies in arrived.values()))
     record_property("kills with half of a message sent", cut["half"])
     record_property("kills between final dot and reply", cut["ended"])
+
+
+def test_a_message_whose_qmail_queue_is_killed_is_not_accepted_and_swept_out(bed: Bed) -> None:
+    """Its client hears 451; its file stays for 36 hours, as qmail-send cannot know that nobody writes it."""
+    mess = bed.root / "var/qmail/queue/mess"
+    before = {path for path in mess.rglob("*") if path.is_file()}
+    sender = Sender("qmail-queue", "qmail-queue")
+    one = sender.compose()
+    with Session(STRANGER, GATEWAY_ADDRESS, timeout_seconds=ROUND_SECONDS) as session:
+        assert session.reply().startswith("220 ")
+        assert said(session, "HELO client.example")
+        assert envelope(session, one)
+        raw = stuffed(one.content)
+        session.send(raw[: len(raw) // 2])
+        queues = [pid for pid, program in bed.processes().items() if program == "qmail-queue"]
+        assert len(queues) == 1
+        os.kill(queues[0], signal.SIGKILL)
+        session.send(raw[len(raw) // 2 :])
+        assert session.reply().startswith("451 ")
+    left = {path for path in mess.rglob("*") if path.is_file()} - before
+    assert len(left) == 1
+
+    def swept(hours: int) -> bool:
+        """Whether qmail-send's first look at the queue takes away what was last read so many hours ago."""
+        for path in left:
+            os.utime(path, (time.time() - hours * 3600, path.stat().st_mtime))
+        assert bed.inside("svc", "-t", "/service/qmail-send")[0] == 0
+        deadline = time.monotonic() + SWEPT_SECONDS
+        while any(path.exists() for path in left):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    assert not swept(35)
+    assert swept(37)
+    assert bed.mailroom.take(lambda delivery: row_of(delivery).startswith(NAME)) == []

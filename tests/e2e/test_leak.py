@@ -162,20 +162,15 @@ class Process:
 
 def processes(bed: Bed) -> dict[int, Process]:
     """What runs in the container, by its number on this machine."""
-    space = os.readlink(bed.root.parent / "ns/pid")
     found = {}
-    for place in Path("/proc").glob("[0-9]*"):
+    for pid, program in bed.processes().items():
         try:
-            if os.readlink(place / "ns/pid") != space:
-                continue
-            status = (place / "status").read_text()
-            kib = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
-            program = (place / "comm").read_text().strip()
-            found[int(place.name)] = Process(
-                program, int(kib.group(1)) if kib else 0, len(os.listdir(place / "fd"))
-            )
+            status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+            descriptors = len(os.listdir(f"/proc/{pid}/fd"))
         except OSError:
-            continue  # it ended meanwhile
+            continue  # it has ended meanwhile
+        kib = re.search(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE)
+        found[pid] = Process(program, int(kib.group(1)) if kib else 0, descriptors)
     return found
 
 

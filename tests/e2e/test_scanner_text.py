@@ -154,6 +154,13 @@ def test_a_text_before_the_message_is_read(scanner: Scanner) -> None:
     assert scanner.say(message("early")).replies == ["554 not from you"]
 
 
+def test_a_scanner_may_talk_before_it_listens(scanner: Scanner) -> None:
+    """More than a pipe holds, while more than a pipe holds is on its way to it."""
+    scanner.install("printf D >&4; head -c 500000 /dev/zero | tr '\\0' x >&4\n" + READ_ALL + "exit 82\n")
+    content = message("talks-first", 5000 * (b"y" * 98 + b"\r\n"))
+    assert scanner.say(content).replies == ["554 " + 399 * "x"]
+
+
 def test_a_scanner_need_not_read_the_message(scanner: Scanner) -> None:
     scanner.install("echo 'Dnot from you' >&4\nexit 82\n")
     content = message("unread", 3000 * (b"x" * 98 + b"\r\n"))

@@ -59,14 +59,7 @@ def pull(bed: Bed) -> None:
 
 def process(bed: Bed, program: str) -> int:
     """The one process of that name in the container, by its number on this machine."""
-    space = os.readlink(bed.root.parent / "ns/pid")
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.readlink(place / "ns/pid") == space and (place / "comm").read_text().strip() == program:
-                found.append(int(place.name))
-        except OSError:
-            continue  # it ended meanwhile
+    found = [pid for pid, name in bed.processes().items() if name == program]
     assert len(found) == 1, f"{len(found)} processes {program} run in {bed.name}"
     return found[0]
 

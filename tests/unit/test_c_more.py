@@ -25,7 +25,8 @@ SECONDS = 3
 UNSIGNED = [
     (name, test)
     for name, test in c_tests()
-    if name == "test_envelopesender" or (name == "test_scannertext" and not test.startswith(("a_", "no_", "wh")))
+    if name == "test_envelopesender"
+    or (name == "test_scannertext" and not test.startswith(("a_", "no_", "wh")))
 ]
 
 

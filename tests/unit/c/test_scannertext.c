@@ -19,6 +19,8 @@
 static char *text;        /* SIZE bytes on the heap: ASan sees one byte more */
 static int wstat;
 static int reading = -1;  /* this side of the last scanner's pipe */
+static int message = -1;  /* this side of the pipe that is the last scanner's descriptor 0 */
+static size_t heard;      /* what scannertext_write() has read */
 static double started;
 
 static long endless = -1;  /* from 0 on: reads of the scanner's pipe, each of which finds it full */
@@ -71,18 +73,26 @@ static void say(const char *s, size_t len)
 static pid_t scanner(void (*act)(void))
 {
   int pipes[2];
+  int messages[2];
   pid_t pid;
 
   text = text ? text : malloc(SIZE);
   CHECK(text != NULL);
   memset(text, 'X', SIZE);
   wstat = -1;
-  CHECK(pipe(pipes) == 0);
+  heard = 0;
+  close(message);
+  CHECK(pipe(pipes) == 0 && pipe(messages) == 0);
+  signal(SIGPIPE, SIG_IGN);
   pid = fork();
   CHECK(pid != -1);
   if (pid == 0) {
     signal(SIGPIPE, SIG_DFL);
     close(pipes[0]);
+    close(messages[1]);
+    dup2(messages[0], 0);
+    if (messages[0] != 4)
+      close(messages[0]);
     if (pipes[1] != 4) {
       dup2(pipes[1], 4);
       close(pipes[1]);
@@ -91,7 +101,9 @@ static pid_t scanner(void (*act)(void))
     _exit(SCANNERTEXT_EXIT);
   }
   close(pipes[1]);
+  close(messages[0]);
   reading = pipes[0];
+  message = messages[1];
   started = now();
   return pid;
 }
@@ -99,7 +111,7 @@ static pid_t scanner(void (*act)(void))
 /* What scannertext_collect() gives; whatever happened, the descriptor is closed and the text ends inside. */
 static int collected(pid_t pid)
 {
-  int r = scannertext_collect(reading, pid, &wstat, text, SIZE);
+  int r = scannertext_collect(reading, pid, &wstat, text, SIZE, heard);
 
   CHECK(fcntl(reading, F_GETFD) == -1 && errno == EBADF);
   CHECK(r >= -1 && r < SIZE && (r == -1 || text[r] == 0));
@@ -241,6 +253,108 @@ TEST(more_than_a_pipe_holds_blocks_nobody)
   CHECK(now() - started < 3);
 }
 
+/* Exits with 82 when the message is that of sent(), whole and in order. */
+static void reads_the_message(void)
+{
+  static char piece[5000];
+  long at = 0;
+  ssize_t n;
+  ssize_t i;
+
+  while ((n = read(0, piece, sizeof piece)) > 0)
+    for (i = 0; i < n; ++i, ++at)
+      if (piece[i] != (char) (at % 251))
+        _exit(97);
+  _exit(n == 0 && at == 1 << 20 ? SCANNERTEXT_EXIT : 98);
+}
+
+static void talks_before_it_listens(void)
+{
+  says_a_megabyte();
+  reads_the_message();
+}
+
+static void hangs_up_before_it_listens(void)
+{
+  say("Dx", 2);
+  close(4);
+  rest(300);
+  reads_the_message();
+}
+
+static void never_listens(void)
+{
+  say("Dno", 3);
+  close(0);
+  rest(300);
+}
+
+/* Whether a message of so many bytes can be sent whole, as substdio sends it. */
+static int sent(int len)
+{
+  static char content[1 << 20];
+  int at;
+  int w;
+
+  for (at = 0; at < len; ++at)
+    content[at] = (char) (at % 251);
+  at = 0;
+  while (at < len) {
+    w = scannertext_write(message, content + at, len - at, reading, text, SIZE, &heard);
+    CHECK(w == -1 || (w > 0 && w <= len - at));
+    if (w == -1)
+      break;
+    at += w;
+  }
+  w = errno;
+  close(message);
+  message = -1;
+  errno = w;
+  return at == len;
+}
+
+TEST(a_scanner_may_talk_before_it_listens)
+{
+  pid_t pid = scanner(talks_before_it_listens);
+
+  alarm(20);
+  CHECK(sent(1 << 20));
+  CHECK(collected(pid) == SCANNERTEXT_MAX && refused_with(82));
+  CHECK(text[0] == 'D' && strspn(text + 1, "m") == SCANNERTEXT_MAX - 1);
+}
+
+TEST(a_scanner_may_hang_up_before_it_listens)
+{
+  double before;
+  pid_t pid = scanner(hangs_up_before_it_listens);
+
+  alarm(20);
+  before = busy();
+  CHECK(sent(1 << 20));
+  CHECK(busy() - before < 0.2);   /* a hung-up pipe is ready for ever */
+  CHECK(collected(pid) == 2 && strcmp(text, "Dx") == 0 && refused_with(82));
+}
+
+TEST(a_scanner_that_listens_first_is_heard_as_well)
+{
+  pid_t pid = scanner(reads_the_message);
+
+  alarm(20);
+  CHECK(sent(1 << 20));
+  CHECK(collected(pid) == 0 && refused_with(82));
+}
+
+TEST(a_scanner_that_does_not_listen_is_an_error)
+{
+  pid_t pid = scanner(never_listens);
+
+  alarm(20);
+  rest(100);
+  errno = 0;
+  CHECK(!sent(1 << 20) && errno == EPIPE);
+  CHECK(collected(pid) == 3 && strcmp(text, "Dno") == 0 && refused_with(82));
+}
+
 TEST(a_signal_is_told)
 {
   pid_t pid = scanner(kills_itself);
@@ -347,6 +461,9 @@ TEST(signals_lose_nothing)
   CHECK(collected(pid) == 6 && refused_with(82));
   pid = scanner(says_a_megabyte);
   CHECK(collected(pid) == SCANNERTEXT_MAX && refused_with(82));
+  pid = scanner(talks_before_it_listens);
+  CHECK(sent(1 << 20));   /* nor do they make a write wait */
+  CHECK(collected(pid) == SCANNERTEXT_MAX && refused_with(82));
 }
 
 TEST(no_buffer_is_overrun)
@@ -360,7 +477,7 @@ TEST(no_buffer_is_overrun)
     free(text);
     text = malloc(size);
     CHECK(text != NULL);
-    r = scannertext_collect(reading, pid, &wstat, text, size);
+    r = scannertext_collect(reading, pid, &wstat, text, size, 0);
     CHECK(r == (int) (size - 1 < 13 ? size - 1 : 13));
     CHECK(strncmp(text, "Dvirus found\n", (size_t) r) == 0 && text[r] == 0);
     free(text);
@@ -490,6 +607,10 @@ static const struct test tests[] = {
   { "a_nul_is_collected_like_any_byte", a_nul_is_collected_like_any_byte },
   { "a_message_without_a_text_waits_for_nothing", a_message_without_a_text_waits_for_nothing },
   { "more_than_a_pipe_holds_blocks_nobody", more_than_a_pipe_holds_blocks_nobody },
+  { "a_scanner_may_talk_before_it_listens", a_scanner_may_talk_before_it_listens },
+  { "a_scanner_may_hang_up_before_it_listens", a_scanner_may_hang_up_before_it_listens },
+  { "a_scanner_that_listens_first_is_heard_as_well", a_scanner_that_listens_first_is_heard_as_well },
+  { "a_scanner_that_does_not_listen_is_an_error", a_scanner_that_does_not_listen_is_an_error },
   { "a_signal_is_told", a_signal_is_told },
   { "a_grandchild_with_the_pipe_is_not_waited_for", a_grandchild_with_the_pipe_is_not_waited_for },
   { "a_grandchild_that_talks_for_ever_is_not_listened_to", a_grandchild_that_talks_for_ever_is_not_listened_to },

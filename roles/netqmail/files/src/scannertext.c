@@ -3,8 +3,11 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -30,15 +33,34 @@ static int scannertext_take(int fd, char *text, size_t size, size_t *length)
   return 1;
 }
 
-int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size)
+int scannertext_write(int to, const char *s, int len, int fd, char *text, size_t size, size_t *length)
+{
+  struct pollfd ready[2];
+
+  ready[0].fd = to;
+  ready[0].events = POLLOUT;
+  ready[1].fd = fd;
+  ready[1].events = POLLIN;
+  for (;;) {
+    ready[0].revents = ready[1].revents = 0;
+    if (poll(ready, 2, -1) == -1) {
+      if (errno == EINTR) continue;
+      break;
+    }
+    if (ready[0].revents != 0) break;
+    if (!scannertext_take(fd, text, size, length)) break; /* it hung up: there is nothing but to wait */
+  }
+  /* a pipe that is ready takes so much without waiting for its reader */
+  return (int) write(to, s, (size_t) (len < PIPE_BUF ? len : PIPE_BUF));
+}
+
+int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size, size_t length)
 {
   struct pollfd ready;
-  size_t length;
   pid_t ended;
   int listening;
   int drained;
 
-  length = 0;
   listening = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != -1;
   ended = 0;
   while (listening && ended == 0) {

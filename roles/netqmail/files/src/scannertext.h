@@ -15,12 +15,19 @@
 #define SCANNERTEXT_MAX 400 /* an SMTP reply line has 512 bytes at most (RFC 5321, 4.5.3.1.5) */
 
 /*
+ * write(2) to the pipe from which the process reads, of PIPE_BUF bytes at most. While that pipe is full, what the
+ * process says on fd is read: it may talk before it listens. The first size - 1 bytes of that are kept in text,
+ * which has *length bytes already; the rest is forgotten.
+ */
+int scannertext_write(int to, const char *s, int len, int fd, char *text, size_t size, size_t *length);
+
+/*
  * Reads what the process says on fd until it has ended, then what is left there, and keeps the first size - 1
- * bytes; the rest is read and forgotten, so that nobody blocks on a full pipe. A grandchild that holds the pipe
+ * bytes, of which length are in text already; the rest is read and forgotten, so that nobody blocks on a full pipe. A grandchild that holds the pipe
  * open is not waited for. Closes fd, stores the wait status, ends text with NUL.
  * Returns the number of bytes kept, or -1 when the process cannot be waited for.
  */
-int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size);
+int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size, size_t length);
 
 /*
  * Makes a qmail result of the text, in place: "D..." or "Z...", one line, printable ASCII only, at most

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The venv that the tests run in.  (Not venv.py: the standard library has a module of that name.)"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from .common import BED, ROOT, Trouble, answer, run, say, timed
+from .packages import install_packages
+
+REQUIREMENTS = ROOT / "requirements-test.txt"
+
+
+def venv_path() -> Path:
+    return Path(os.environ.get("MAILGATE_VENV") or ROOT / ".venv").absolute()
+
+
+def venv_program(name: str) -> str:
+    """A program of the venv, or of the environment that runs this file when no venv was made here."""
+    for directory in (venv_path() / "bin", Path(sys.executable).parent):
+        if (directory / name).exists():
+            return str(directory / name)
+    raise Trouble(f"{name} is not in {venv_path()}; run: make venv")
+
+
+def command_venv() -> None:
+    venv = venv_path()
+    if os.environ.get("MAILGATE_VENV"):
+        if not (venv / "bin" / "ansible-playbook").exists():
+            raise Trouble(
+                f"MAILGATE_VENV={venv} has no bin/ansible-playbook; "
+                "put requirements-test.txt into it or unset it"
+            )
+        say("venv", f"{venv} is used as it is (MAILGATE_VENV)")
+        return
+    version = "{}.{}.{}".format(*sys.version_info[:3])
+    if sys.version_info < (3, 11):
+        raise Trouble(
+            f"the tests need Python 3.11 or newer and {sys.executable} is {version}; "
+            "name another: make PYTHON=python3.11"
+        )
+    python = str(Path(getattr(sys, "_base_executable", sys.executable)))
+    # Not the path of Python: with the venv active it is another one.
+    recipe = f"{REQUIREMENTS.read_text(encoding='utf-8')}\n{version}\n{venv}\n"
+    wanted = hashlib.sha256(recipe.encode()).hexdigest()
+    stamp = venv / "mailgate-stamp"
+    with contextlib.suppress(OSError):
+        works = answer([str(venv / "bin" / "python"), "-c", "import ansible, molecule"])[0] == 0
+        if works and stamp.read_text(encoding="utf-8").strip() == wanted:
+            say("venv", f"{venv} is current (Python {version})")
+            return
+    if answer([python, "-c", "import ensurepip, venv"])[0] != 0:
+        install_packages("venv", ("python3-venv", "python3-pip"))
+        if answer([python, "-c", "import ensurepip, venv"])[0] != 0:
+            raise Trouble(
+                f"{python} cannot make a venv: it has no ensurepip; "
+                "name another Python: make PYTHON=/usr/bin/python3"
+            )
+    log = BED / "venv.log"
+    with timed("venv", f"making {venv} with Python {version} (one to two minutes)", "made"):
+        run([python, "-m", "venv", "--clear", str(venv)], log=log, why="making the venv")
+        pip = [
+            str(venv / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "-r",
+            str(REQUIREMENTS),
+        ]
+        run(pip, log=log, why="filling the venv")
+        stamp.write_text(wanted + "\n", encoding="utf-8")

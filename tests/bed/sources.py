@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The choice between real sources and stand-ins, from what this machine can have."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import re
+import tarfile
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .common import BED, ROOT, Trouble, say, write_atomically
+
+CHOICE = ROOT / "tests" / "inventory" / "group_vars" / "gateways" / "choice.yml"
+
+
+@dataclass(frozen=True)
+class Pinned:
+    url: str
+    sha256: str
+
+
+def releases(text: str) -> list[Pinned]:
+    """Every url with the sha256 that stands beside it in a role's vars, in order.
+
+    Not a YAML parser (the standard library has none): it knows the one structure of these files, whose test
+    compares it with a real parser.
+    """
+    found, url, sha256 = [], "", ""
+    for line in text.splitlines():
+        line = line.split(" #")[0]
+        if line.lstrip().startswith("#"):
+            continue
+        for key, value in re.findall(r"\b(url|sha256):\s*[\"']?([^\s\"',}]+)", line):
+            if key == "url":
+                url = value
+            else:
+                sha256 = value
+            if url and sha256:
+                found.append(Pinned(url, sha256))
+                url = sha256 = ""
+    return found
+
+
+def cache_directory() -> Path:
+    return Path(os.environ.get("MAILGATE_CACHE") or Path.home() / ".cache" / "mailgate") / "sources"
+
+
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def download(pinned: Pinned, connect_seconds: float = 5, whole_seconds: float = 120) -> str:
+    """Bring one archive into the cache; the reason why not, or "".
+
+    The name look-up knows no timeout of its own, so the work is done in a thread that is left alone when it
+    takes too long.
+    """
+    connected, outcome = threading.Event(), ["no answer"]
+
+    def fetch() -> None:
+        try:
+            with urllib.request.urlopen(pinned.url, timeout=connect_seconds) as reply:
+                connected.set()
+                content = reply.read()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            outcome[0] = str(getattr(reason, "strerror", None) or reason)
+            return
+        found = hashlib.sha256(content).hexdigest()
+        if found != pinned.sha256:
+            outcome[0] = f"sha256 {found} instead of {pinned.sha256}"
+            return
+        directory = cache_directory()
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=directory)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, directory / pinned.sha256)
+        outcome[0] = ""
+
+    worker = threading.Thread(target=fetch, daemon=True)
+    worker.start()
+    worker.join(connect_seconds + 1)
+    if connected.is_set():
+        worker.join(whole_seconds)
+    return outcome[0]
+
+
+def obtainable(alternatives: Sequence[Pinned]) -> tuple[str, str]:
+    """(where a real source is, "") or ("", why none can be had)."""
+    for pinned in alternatives:
+        kept = cache_directory() / pinned.sha256
+        if kept.is_file():
+            if file_sha256(kept) == pinned.sha256:
+                return str(kept), ""
+            say("choose", f"{kept} does not have the sha256 that it is named after; it is left out")
+    causes = []
+    for pinned in alternatives:
+        cause = download(pinned)
+        if not cause:
+            return pinned.url, ""
+        causes.append(f"{pinned.url.split('//')[-1].split('/')[0]}: {cause}")
+    return "", "; ".join(causes) or "no source is named"
+
+
+def pack_standin(name: str, version: str) -> Path:
+    """tests/standins/NAME as an archive whose bytes depend on its contents alone."""
+    source = ROOT / "tests" / "standins" / name
+    if not source.is_dir():
+        raise Trouble(f"no source of {name} can be had and there is no stand-in at {source}")
+    top = f"{name}-{version}"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path in sorted(source.rglob("*")):
+            if path.is_dir() or "__pycache__" in path.parts:
+                continue
+            member = tarfile.TarInfo(f"{top}/{path.relative_to(source).as_posix()}")
+            content = path.read_bytes()
+            member.size = len(content)
+            member.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+            archive.addfile(member, io.BytesIO(content))
+    compressed = io.BytesIO()
+    with gzip.GzipFile(fileobj=compressed, mode="wb", filename="", mtime=0) as stream:
+        stream.write(packed.getvalue())
+    target = BED / "standins" / f"{top}.tar.gz"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_file() or target.read_bytes() != compressed.getvalue():
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.write_bytes(compressed.getvalue())
+        os.replace(temporary, target)
+    return target
+
+
+def role_releases(role: str) -> list[Pinned]:
+    """The alternatives that the role itself would try."""
+    path = ROOT / "roles" / role / "vars" / "main.yml"
+    try:
+        found = releases(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Trouble(f"cannot read the releases of {role}: {path}: {error.strerror}") from error
+    if not found:
+        raise Trouble(f"{path} names no url with a sha256 beside it")
+    return found
+
+
+def choose_netqmail(mode: str) -> str:
+    place, why = (
+        ("", "MAILGATE_STANDINS=always") if mode == "always" else obtainable(role_releases("netqmail"))
+    )
+    if place:
+        say("choose", f"netqmail: the real source, {place}")
+        return "netqmail_kind: source\n"
+    if mode == "never":
+        raise Trouble(
+            f"MAILGATE_STANDINS=never and the source of netqmail cannot be had ({why}); "
+            f"put it at {cache_directory()}/SHA256"
+        )
+    archive = pack_standin("netqmail", "1.06")
+    say("choose", f"netqmail: the stand-in from tests/standins/netqmail ({why})")
+    return (
+        "netqmail_kind: stand-in\n"
+        f'netqmail_sources:\n  - {{url: "file://{archive}", sha256: {file_sha256(archive)}}}\n'
+        "netqmail_patches: []\n"
+    )
+
+
+def choose_cdb(mode: str) -> str:
+    place, why = ("", "MAILGATE_STANDINS=always") if mode == "always" else obtainable(role_releases("cdb"))
+    if place:
+        say("choose", f"cdb: the real source, {place}")
+        return "cdb_install_method: source\n"
+    # A package is no stand-in: it is the real cdb, and only people use its tools.
+    say("choose", f"cdb: the distribution's package ({why})")
+    return "cdb_install_method: package\n"
+
+
+def command_choose() -> None:
+    mode = os.environ.get("MAILGATE_STANDINS", "auto")
+    if mode not in ("auto", "always", "never"):
+        raise Trouble(f"MAILGATE_STANDINS: {mode!r} is not a choice; expected auto, always or never")
+    head = "---\n# Written by tests/bed choose: what this machine can have. Not for a real host.\n"
+    write_atomically(CHOICE, head + choose_netqmail(mode) + choose_cdb(mode))

@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole suite: the parts of `make test`, and the table that adds them up."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .collection import command_link
+from .common import BED, ROOT
+from .images import make_systemd
+from .python_venv import command_venv, venv_path
+from .targets import command_prepare
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of the suite.  `fast` parts need no Docker."""
+
+    name: str
+    argv: tuple[str, ...]
+    fast: bool = True
+    fast_argv: tuple[str, ...] = ()
+
+
+PYTEST = ("python", "-m", "pytest")
+PARTS = (
+    Part("ruff", ("ruff", "check", ".")),
+    Part("mypy", ("mypy", "plugins/module_utils/mailgate")),
+    Part("yamllint", ("yamllint", "--strict", ".")),
+    Part("changelog", ("antsibull-changelog", "lint")),
+    Part("unit", (*PYTEST, "tests/unit", "-n", "2")),
+    Part(
+        "module",
+        (*PYTEST, "tests/module"),
+        fast_argv=(*PYTEST, "tests/module", "--ignore=tests/module/test_source_build.py"),
+    ),
+    Part("differential", (*PYTEST, "tests/differential")),
+    Part("ansible-lint", ("ansible-lint", "--offline", "--profile", "production"), fast=False),
+    Part("sanity", ("python", "tests/bed", "sanity"), fast=False),
+    Part("archive", (*PYTEST, "tests/e2e/test_archive.py"), fast=False),
+    Part("molecule default", ("molecule", "test", "-s", "default"), fast=False),
+    Part("molecule debian13", ("molecule", "test", "-s", "debian13"), fast=False),
+    Part("molecule systemd", ("molecule", "test", "-s", "systemd"), fast=False),
+    Part("molecule mta", ("molecule", "test", "-s", "mta"), fast=False),
+)
+COUNTS = re.compile(
+    r"((?:\d+ (?:passed|failed|skipped|errors?|xfailed|xpassed|deselected|warnings?),? ?)+)in \d+[.\d]*s"
+)
+
+
+def counts(text: str) -> dict[str, int]:
+    """What the last lines of all pytest runs in `text` say, added up: passed, failed, skipped."""
+    total = {"passed": 0, "failed": 0, "skipped": 0}
+    for found in COUNTS.finditer(text):
+        for number, word in re.findall(r"(\d+) (\w+)", found.group(1)):
+            word = "failed" if word.startswith("error") else word
+            if word in total:
+                total[word] += int(number)
+    return total
+
+
+def run_part(argv: Sequence[str], env: dict[str, str], log: Path) -> tuple[int, str]:
+    """Exit status and output of one part, which is shown while it runs and kept in `log`."""
+    with (
+        open(log, "w", encoding="utf-8") as handle,
+        subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        lines = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            handle.write(line)
+            lines.append(line)
+    return process.returncode, "".join(lines)
+
+
+def command_test(fast: bool) -> None:
+    """Every part, also after one has failed; the last line adds up."""
+    begin = time.monotonic()
+    if fast:
+        command_venv()
+        command_link()
+    else:
+        command_prepare(("bookworm", "trixie"))
+        make_systemd("bookworm")
+    env = dict(
+        os.environ,
+        PATH=f"{venv_path() / 'bin'}:{os.environ.get('PATH', '')}",
+        VIRTUAL_ENV=str(venv_path()),
+        MOLECULE_COMMAND_BORDERS="0",
+        MOLECULE_GLOB="molecule/*/molecule.yml",
+    )
+    env.pop("MAILGATE_GATEWAY", None)
+    logs = BED / "test"
+    logs.mkdir(exist_ok=True)
+    total = {"passed": 0, "failed": 0, "skipped": 0}
+    table = []
+    for part in PARTS:
+        if fast and not part.fast:
+            continue
+        start = time.monotonic()
+        print(f"\n=== {part.name}", flush=True)
+        argv = part.fast_argv if fast and part.fast_argv else part.argv
+        status, output = run_part(argv, env, logs / f"{part.name.replace(' ', '-')}.log")
+        found = counts(output)
+        if not any(found.values()):
+            found["failed" if status else "passed"] += 1
+        elif status and not found["failed"]:
+            found["failed"] += 1
+        for word, number in found.items():
+            total[word] += number
+        verdict = "ok" if status == 0 else f"FAILED ({status})"
+        table.append(
+            f"  {part.name:<20} {verdict:<12} {found['passed']:>5} passed {found['failed']:>4} failed "
+            f"{found['skipped']:>4} skipped {time.monotonic() - start:>7.1f} s"
+        )
+    print("\n" + "\n".join(table))
+    summary = ", ".join(f"{number} {word}" for word, number in total.items())
+    print(f"{summary} in {time.monotonic() - begin:.0f}s", flush=True)
+    if total["failed"]:
+        raise SystemExit(1)

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands made of the others: prepare, gateway, clean."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+
+from .collection import command_link
+from .common import LABEL, ROOT, Trouble, answer, say
+from .containers import command_converge, command_up
+from .engine import command_docker, engine_answers
+from .images import make_base
+from .packages import command_system
+from .python_venv import command_venv, venv_program
+from .report import command_report
+from .sources import CHOICE, command_choose
+
+
+def command_prepare(suites: Sequence[str]) -> None:
+    command_venv()
+    command_system()
+    command_docker()
+    for suite in suites:
+        make_base(suite)
+    command_link()
+    command_choose()
+
+
+def command_gateway(name: str) -> None:
+    """`make gateway`: from nothing to the printed table."""
+    begin = time.monotonic()
+    command_prepare(("bookworm",))
+    command_up(name, "bookworm", systemd=False)
+    command_converge(name)
+    python = venv_program("python")
+    table = subprocess.run(
+        [python, "tests/e2e/run.py", "--gateway", name], cwd=ROOT, stdin=subprocess.DEVNULL, check=False
+    )
+    command_report(name)
+    say("gateway", f"{time.monotonic() - begin:.0f} s in all")
+    if table.returncode != 0:
+        raise Trouble("a row of the table differs from what it should be")
+
+
+def command_clean() -> None:
+    """Containers of the test bed, .bed and the caches of tools; images, .venv and archives stay."""
+    if shutil.which("docker") and engine_answers()[0]:
+        listing = answer(["docker", "ps", "-aq", "--filter", f"label={LABEL}.container=yes"])[1].split()
+        if listing:
+            answer(["docker", "rm", "-f", "-v", *listing], timeout_seconds=120)
+    for name in (".bed", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"):
+        shutil.rmtree(ROOT / name, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        CHOICE.unlink()
+    say("clean", "done")
