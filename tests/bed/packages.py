@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .common import BED, Trouble, answer, is_root, run, say, timed
 
-TOOLS = ("gcc", "libc6-dev", "patch")
-ORACLES = ("daemontools", "ucspi-tcp", "freecdb")
+TOOLS = ("gcc", "libc6-dev", "patch", "strace", "iproute2")
+ORACLES = ("daemontools", "ucspi-tcp", "freecdb", "tinydns", "dnscache", "axfrdns")
 
 
 def missing_packages(names: Iterable[str]) -> list[str]:

@@ -54,6 +54,7 @@ def normal(bed: Bed) -> Iterator[None]:
     qmailctl(bed, "cont")
     qmailctl(bed, "start")
     bed.wait_until_greeted(SOON_SECONDS)
+    assert bed.inside("/var/qmail/bin/qmail-tcpok")[0] == 0
     qmailctl(bed, "doqueue")
     eventually(lambda: waiting(bed) == [], "the queue is empty again")
     bed.mailroom.take(lambda delivery: True)

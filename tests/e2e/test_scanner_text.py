@@ -131,6 +131,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.patch("80-scanner-text")
 @pytest.mark.parametrize("case", TEXTS)
 def test_the_answer_is_the_scanners(scanner: Scanner, case: str) -> None:
     script, reply = TEXTS[case]
@@ -138,22 +139,26 @@ def test_the_answer_is_the_scanners(scanner: Scanner, case: str) -> None:
     assert scanner.say(message(case)).replies == [reply]
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_binary_rubbish_is_one_line(scanner: Scanner) -> None:
-    scanner.install(READ_ALL + "printf Z >&4; head -c 5000 /dev/urandom >&4; exit 82\n")
+    scanner.install(READ_ALL + "printf D >&4; head -c 5000 /dev/urandom >&4; exit 82\n")
     for reply in scanner.say(*8 * [message("rubbish")]).replies:
-        assert re.fullmatch(r"451 [ -~]{1,399}", reply) or reply == PLAIN  # a NUL may stand first
+        assert re.fullmatch(r"554 [ -~]{1,399}", reply)
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_a_megabyte_and_status_0_is_an_accepted_message(scanner: Scanner) -> None:
     scanner.install(READ_ALL + "head -c 1000000 /dev/zero >&4 || exit 1; exit 0\n")
     assert re.fullmatch(r"250 ok \d+ qp \d+", scanner.say(message("talkative")).replies[0])
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_a_text_before_the_message_is_read(scanner: Scanner) -> None:
     scanner.install("echo 'Dnot from you' >&4\n" + READ_ALL + "exit 82\n")
     assert scanner.say(message("early")).replies == ["554 not from you"]
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_a_scanner_may_talk_before_it_listens(scanner: Scanner) -> None:
     """More than a pipe holds, while more than a pipe holds is on its way to it."""
     scanner.install("printf D >&4; head -c 500000 /dev/zero | tr '\\0' x >&4\n" + READ_ALL + "exit 82\n")
@@ -161,6 +166,7 @@ def test_a_scanner_may_talk_before_it_listens(scanner: Scanner) -> None:
     assert scanner.say(content).replies == ["554 " + 399 * "x"]
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_a_scanner_need_not_read_the_message(scanner: Scanner) -> None:
     scanner.install("echo 'Dnot from you' >&4\nexit 82\n")
     content = message("unread", 3000 * (b"x" * 98 + b"\r\n"))
@@ -173,6 +179,7 @@ HOLDERS = {
 }
 
 
+@pytest.mark.patch("80-scanner-text")
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_a_child_left_behind_delays_nothing(scanner: Scanner, holder: str) -> None:
     scanner.install(READ_ALL + "printf 'Dvirus here' >&4\n" + HOLDERS[holder] + "\nexit 82\n")
@@ -187,12 +194,14 @@ def test_a_child_left_behind_by_an_accepting_scanner(scanner: Scanner) -> None:
     assert answer.replies[0].startswith("250 ok ") and answer.seconds < AT_ONCE_SECONDS
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_a_scanner_that_hangs_up_and_goes_on_is_waited_for(scanner: Scanner) -> None:
     scanner.install(READ_ALL + "echo 'Dvirus' >&4; exec 4>&-; sleep 1; exit 82\n")
     answer = scanner.say(message("slow"))
     assert answer.replies == ["554 virus"] and answer.seconds > 1
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_the_next_message_of_a_session_has_its_own_text(scanner: Scanner) -> None:
     scanner.install(
         "grep -q FIRST && echo 'Dthe first was bad, and it says so at length' >&4\n"
@@ -203,6 +212,7 @@ def test_the_next_message_of_a_session_has_its_own_text(scanner: Scanner) -> Non
     assert answer.replies == [first, PLAIN, first]
 
 
+@pytest.mark.patch("80-scanner-text")
 def test_no_descriptor_stays_open_in_the_session(scanner: Scanner) -> None:
     scanner.install(READ_ALL + 'echo "D$(ls /proc/$PPID/fd | wc -l)" >&4\nexit 82\n')
     counts = set(scanner.say(*10 * [message("count")]).replies)
@@ -261,6 +271,7 @@ SENDERS: dict[bytes, str] = {
 }
 
 
+@pytest.mark.patch("70-envelope-sender")
 @pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: repr(sender)[2:-1][:30])
 def test_the_received_line_names_the_sender(scanner: Scanner, sender: bytes) -> None:
     line = received(scanner, sender)
@@ -275,6 +286,7 @@ def test_the_received_line_names_no_null_sender(scanner: Scanner, sender: bytes)
     assert "envelope" not in line and SENDER_IN_LINE.search(line) is None
 
 
+@pytest.mark.patch("70-envelope-sender")
 def test_the_longest_sender_is_named(scanner: Scanner) -> None:
     sender = "a" * 305 + "@sender.example"
     assert len(sender) == 320
@@ -290,6 +302,7 @@ GREETINGS = [
 ]
 
 
+@pytest.mark.patch("70-envelope-sender")
 @pytest.mark.parametrize("sender", [b"", b"ann@sender.example"], ids=["null", "ann"])
 @pytest.mark.parametrize("helo", GREETINGS, ids=lambda helo: helo.decode())
 def test_no_greeting_forges_the_sender(scanner: Scanner, helo: bytes, sender: bytes) -> None:
@@ -297,6 +310,7 @@ def test_no_greeting_forges_the_sender(scanner: Scanner, helo: bytes, sender: by
     assert (found[1].encode() if found else b"") == sender
 
 
+@pytest.mark.patch("70-envelope-sender")
 def test_a_session_without_a_greeting_has_the_same_line(scanner: Scanner) -> None:
     assert " (HELO " not in (line := received(scanner, b"ann@sender.example", b""))
     assert f"from unknown ({STRANGER}) (envelope-sender <ann@sender.example>) by " in line

@@ -44,6 +44,11 @@ def test_a_changed_byte_changes_the_digest(tmp_path: Path) -> None:
     assert verify_real.digest([one, two]) != before
 
 
+def test_a_test_that_stays_green_without_the_patch_is_found() -> None:
+    cases = [("x::a[1]", "passed"), ("x::a[2]", "failed"), ("x::b", "failed"), ("x::c[1]", "passed")]
+    assert verify_real.green_throughout([verify_real.Result(*case) for case in cases]) == ["x::c"]
+
+
 def test_a_report_of_pytest_is_read(tmp_path: Path) -> None:
     report = tmp_path / "r.xml"
     report.write_text(
