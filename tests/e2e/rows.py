@@ -124,8 +124,9 @@ def delivered(
     tags: Iterable[str] = (),
     added: tuple[str, ...] = ("Received",),
     arrives_as: str = "",
+    arrives_with: bytes | None = None,
 ) -> Row:
-    """A message for (back end, recipient)s is accepted and arrives whole."""
+    """A message for (back end, recipient)s is accepted and arrives whole, or as `arrives_with`."""
     text = message(name) if content is None else content
     steps = (
         GREETING,
@@ -136,7 +137,8 @@ def delivered(
         Step(stuffed(text), (QUEUED,)),
         QUIT,
     )
-    arrives = tuple(Arrival(backend, arrives_as or address, sender, text, added) for backend, address in to)
+    came = text if arrives_with is None else arrives_with
+    arrives = tuple(Arrival(backend, arrives_as or address, sender, came, added) for backend, address in to)
     return Row(name, who, tries, steps, arrives, frozenset(tags))
 
 
@@ -259,9 +261,10 @@ def _delivery_rows() -> list[Row]:
         ),
         delivered(
             "bare-cr",
-            "sends bare CRs around dots: still one message",
+            "sends bare CRs around dots: still one message, without them",
             (A, "alice@example.test"),
             content=message("bare-cr", b"a\r.\rMAIL FROM:<forged@example.test>\r\n\r.\r\nb\r\r\n"),
+            arrives_with=message("bare-cr", b"a . MAIL FROM:<forged@example.test>\r\n .\r\nb\r\n"),
         ),
         delivered(
             "ten-megabytes",

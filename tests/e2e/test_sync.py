@@ -147,6 +147,7 @@ def todo(bed: Bed) -> set[str]:
     return set(os.listdir(bed.root / "var/qmail/queue/todo"))
 
 
+@pytest.mark.patch("50-sync-directories")
 def test_a_message_is_on_the_disk_by_name_before_it_is_accepted(bed: Bed) -> None:
     with traced(process(bed, "tcpserver")) as trace:
         got = submit(message("sync-queue"), GOOD)
@@ -175,6 +176,7 @@ def test_a_message_is_on_the_disk_by_name_before_it_is_accepted(bed: Bed) -> Non
         assert max(writes) < min(syncs), f"{file} is written after it was synced:\n" + "\n".join(calls)
 
 
+@pytest.mark.patch("50-sync-directories")
 @pytest.mark.parametrize("number", range(1, QUEUE_FSYNCS + 1))
 def test_a_message_that_cannot_be_synced_is_not_accepted(bed: Bed, number: int) -> None:
     name = f"unsynced-{number}"
@@ -199,6 +201,7 @@ def test_qmail_queue_syncs_no_more_than_that(bed: Bed) -> None:
     assert sum(call.startswith("fsync(") for call in trace.of_program("qmail-queue")) == QUEUE_FSYNCS
 
 
+@pytest.mark.patch("50-sync-directories")
 @pytest.mark.parametrize("channel", ["remote", "local"])
 def test_the_recipients_are_on_the_disk_before_todo_forgets_them(bed: Bed, channel: str) -> None:
     name = f"sync-send-{channel}"
@@ -229,6 +232,7 @@ def test_the_recipients_are_on_the_disk_before_todo_forgets_them(bed: Bed, chann
     assert syncs[0] < gone, f"todo/{number} goes before {channel} is synced:\n" + "\n".join(calls)
 
 
+@pytest.mark.patch("50-sync-directories")
 @pytest.mark.parametrize("number", range(1, SEND_FSYNCS + 1))
 def test_a_message_whose_recipients_cannot_be_synced_stays_in_todo(bed: Bed, number: int) -> None:
     """From that one on they all fail, for qmail-send may look into todo twice for one message."""
@@ -245,6 +249,7 @@ def test_a_message_whose_recipients_cannot_be_synced_stays_in_todo(bed: Bed, num
     assert todo(bed) <= before
 
 
+@pytest.mark.patch("50-sync-directories")
 def test_the_text_of_a_bounce_is_on_the_disk_before_the_recipient_is_done(bed: Bed) -> None:
     bed.backends[A].refuse = "554 5.6.0 no such content here"
     sender = process(bed, "qmail-send")

@@ -353,9 +353,9 @@ static int deliver(FILE *file, const char *from, const char *to)
   for (rewind(file); (ch = getc_unlocked(file)) != EOF; last = ch) {
     if (last == '\n' && ch == '.')
       putc_unlocked('.', out);
-    if (ch == '\n')
-      putc_unlocked('\r', out);
-    putc_unlocked(ch, out);
+    if (ch == '\r' && (ch = getc_unlocked(file)) != '\n')
+      ungetc(ch, file), ch = ' ';
+    fputs(ch == '\n' ? "\r" : "", out), putc_unlocked(ch, out);
   }
   if (ferror(file) || (code = say(in, out, last == '\n' ? "" : "\r\n", ".", "\r\n", 2)))
     return code ? code : 54;
