@@ -5,8 +5,8 @@
 """`make verify-real`: all end-to-end tests with the real netqmail, those of patches without the patches too.
 
 The second time each of them must fail, in one of its cases at least: a test that stays green without the
-patch that it is there for proves nothing.  What ran is written to docs/VERIFIED.md, with a digest of what it ran
-with, and tests/unit/test_verified.py fails as soon as a patch, or a C file of ours, is another one.
+patch that it is there for proves nothing.  What ran is written to docs/VERIFIED.md, with a digest of what
+ran, and tests/unit/test_verified.py fails as soon as a patch, or a C file of ours, is another one.
 """
 
 from __future__ import annotations
