@@ -11,12 +11,12 @@ import grp
 import os
 import pwd
 import stat
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.atomic import beside, fsync_directory
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
 
 
@@ -231,28 +231,12 @@ def _parent(path: str) -> str:
     return directory
 
 
-def _fsync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _write_copy(wanted: Desired) -> str:
     """The path of a complete copy beside the target, on the disk for good, with its mode and owners."""
     uid, gid = _owners(wanted)
-    descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=_parent(wanted.path))
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(wanted.content)
-            stream.flush()
-            os.fchown(stream.fileno(), uid, gid)
-            os.fchmod(stream.fileno(), wanted.mode)
-            os.fsync(stream.fileno())
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    _parent(wanted.path)
+    with beside(wanted.path, wanted.mode, uid, gid) as (stream, temporary):
+        stream.write(wanted.content)
     return temporary
 
 
@@ -322,7 +306,7 @@ def _apply(steps: Sequence[_Step], check: Callable[[Desired, str], None] | None,
         for step in copies:
             os.unlink(step.temporary)
         for directory in sorted(touched):
-            _fsync_directory(directory)
+            fsync_directory(directory)
 
 
 def _refuse_bad_paths(paths: Sequence[str]) -> None:

@@ -25,7 +25,6 @@ import signal
 import stat
 import subprocess
 import tarfile
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from . import source
+from .atomic import fsync_directory, replacing
 from .errors import BadInput, MailgateError
 from .source import Entry, Manifest
 
@@ -89,34 +89,6 @@ def write_stamp(name: str, manifest: Manifest) -> None:
     os.makedirs(os.path.dirname(stamp_path(name)), 0o755, exist_ok=True)
     with replacing(stamp_path(name), 0o644) as stream:
         stream.write(manifest.text().encode())
-
-
-def fsync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def replacing(path: str, mode: int, uid: int = 0, gid: int = 0) -> Iterator[IO[bytes]]:
-    """A stream whose content becomes the file when the block ends well: beside it, fsync, rename."""
-    directory = os.path.dirname(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fchown(stream.fileno(), uid, gid)
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    fsync_directory(directory)
 
 
 def file_sha256(path: str) -> str:

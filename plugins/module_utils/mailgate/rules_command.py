@@ -16,11 +16,11 @@ import ipaddress
 import os
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from . import cdb, tcprules
+from .atomic import replacing
 from .cli import PERMANENT, TEMPORARY, Parser
 from .errors import BadInput, MailgateError
 
@@ -113,27 +113,21 @@ def publish(path: str, content: bytes, check: Callable[[bytes], None] | None = N
                 return False
     except FileNotFoundError:
         pass
-    directory = os.path.dirname(path) or "."
-    descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as new:
-            new.write(content)
-            new.flush()
-            os.fchmod(new.fileno(), _MODE)
-            os.fsync(new.fileno())
-        if check is not None:
-            with open(temporary, "rb") as written:
-                check(written.read())
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    above = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(above)
-    finally:
-        os.close(above)
+    with replacing(path, _MODE, check=_of_content(check)) as new:
+        new.write(content)
     return True
+
+
+def _of_content(check: Callable[[bytes], None] | None) -> Callable[[str], None] | None:
+    """The check of a path that holds its file's content to `check`."""
+    if check is None:
+        return None
+
+    def of_path(path: str) -> None:
+        with open(path, "rb") as written:
+            check(written.read())
+
+    return of_path
 
 
 def compile_rules(directory: str, compiled: str, copy: str) -> list[str]:
