@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files that a reader, or a crash, finds old or new, always whole: written beside, synced, renamed, synced."""
+"""Files that a reader, or a crash, finds old or new, always whole: written beside, synced and renamed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def fsync_directory(path: str) -> None:
 def beside(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iterator[tuple[IO[bytes], str]]:
     """A stream and the path of its file, in the same directory as path.
 
-    It is complete, on the disk and has its mode and owners (-1: the caller's) when the block ends well, and is
-    gone otherwise.  Raises OSError.
+    It is complete, on the disk and has its mode and owners (-1: the caller's) when the block ends well, and
+    is gone otherwise.  Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=os.path.dirname(path) or ".")
     try:
