@@ -30,6 +30,7 @@ def beside(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iterator[tuple
     is gone otherwise.  Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=os.path.dirname(path) or ".")
+    complete = False
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream, temporary
@@ -37,9 +38,10 @@ def beside(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iterator[tuple
             os.fchown(stream.fileno(), uid, gid)
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        complete = True
+    finally:
+        if not complete:
+            os.unlink(temporary)
 
 
 @contextlib.contextmanager
