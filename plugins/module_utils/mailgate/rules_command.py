@@ -113,21 +113,15 @@ def publish(path: str, content: bytes, check: Callable[[bytes], None] | None = N
                 return False
     except FileNotFoundError:
         pass
-    with replacing(path, _MODE, check=_of_content(check)) as new:
+
+    def check_written(temporary: str) -> None:
+        if check is not None:
+            with open(temporary, "rb") as written:
+                check(written.read())
+
+    with replacing(path, _MODE, check=check_written) as new:
         new.write(content)
     return True
-
-
-def _of_content(check: Callable[[bytes], None] | None) -> Callable[[str], None] | None:
-    """The check of a path that holds its file's content to `check`."""
-    if check is None:
-        return None
-
-    def of_path(path: str) -> None:
-        with open(path, "rb") as written:
-            check(written.read())
-
-    return of_path
 
 
 def compile_rules(directory: str, compiled: str, copy: str) -> list[str]:
