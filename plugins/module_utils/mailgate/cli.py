@@ -28,9 +28,44 @@ def _rules(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _recipients(arguments: Sequence[str]) -> int:
+    from .recipients_command import main as run
+
+    return run(arguments)
+
+
+def _blacklist(arguments: Sequence[str]) -> int:
+    from .blacklist_command import main as run
+
+    return run(arguments)
+
+
+def _every(arguments: Sequence[str]) -> int:
+    from .every import main as run
+
+    return run(arguments)
+
+
+def _workdir(arguments: Sequence[str]) -> int:
+    from .workdir import main as run
+
+    return run(arguments)
+
+
+def _sa_update(arguments: Sequence[str]) -> int:
+    from .sa_update import main as run
+
+    return run(arguments)
+
+
 # Name: what it does, and its main(); each is imported only when it is called.
 COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
     "rules": ("compile, check and explain the rules of who may connect and relay", _rules),
+    "recipients": ("export, prove, publish and look up the valid recipients", _recipients),
+    "blacklist": ("list, explain, release and add what the adaptive blacklist refuses", _blacklist),
+    "every": ("run a command on a schedule, under supervise", _every),
+    "workdir": ("remove what scanners that are gone left in the work directory", _workdir),
+    "sa-update": ("bring SpamAssassin's rules up to date, and reload when something changed", _sa_update),
 }
 
 

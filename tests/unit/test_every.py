@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a command is due, and that the program under supervise obeys signals, limits and locks."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import every
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.every import Schedule, State
+
+NOW = datetime(2026, 3, 4, 12, 0).timestamp()
+HOUR = 3600.0
+PACKAGE = Path(every.__file__).resolve().parents[1]
+STARTER = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from mailgate.cli import main; "
+    "sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "state", "spread", "due"),
+    [
+        pytest.param(Schedule(4 * HOUR), State(), 0.9, 0, id="never tried: at once"),
+        pytest.param(Schedule(4 * HOUR), State(last_success=NOW - HOUR), 0, 3 * HOUR, id="interval"),
+        pytest.param(
+            Schedule(4 * HOUR, jitter_seconds=600),
+            State(last_success=NOW - HOUR),
+            0.5,
+            3 * HOUR + 300,
+            id="jitter",
+        ),
+        pytest.param(Schedule(4 * HOUR), State(last_success=NOW - 9 * HOUR), 0, -5 * HOUR, id="overdue"),
+        pytest.param(
+            Schedule(4 * HOUR),
+            State(finished=NOW - 60, status=111),
+            0,
+            840,
+            id="never a success: after the retry time",
+        ),
+        pytest.param(
+            Schedule(4 * HOUR),
+            State(finished=NOW - 60, status=111, last_success=NOW - 5 * HOUR),
+            0,
+            840,
+            id="a failure after a success",
+        ),
+        pytest.param(
+            Schedule(60),
+            State(finished=NOW, status=1, last_success=NOW - 90),
+            0,
+            60,
+            id="retry is never above the interval",
+        ),
+        pytest.param(
+            Schedule(4 * HOUR),
+            State(finished=NOW - 60, status=1, last_success=NOW - HOUR),
+            0,
+            3 * HOUR,
+            id="a failed extra run does not bring the next one forward",
+        ),
+        pytest.param(
+            Schedule(4 * HOUR), State(last_success=NOW + 9 * HOUR), 0, 0, id="a clock that was set back"
+        ),
+        pytest.param(
+            Schedule(24 * HOUR, (1, 0)),
+            State(last_success=NOW - 10 * HOUR),
+            0,
+            13 * HOUR,
+            id="daily: done today",
+        ),
+        pytest.param(
+            Schedule(24 * HOUR, (1, 0), 600),
+            State(last_success=NOW - 10 * HOUR),
+            1,
+            13 * HOUR + 600,
+            id="daily with jitter",
+        ),
+        pytest.param(
+            Schedule(24 * HOUR, (1, 0)),
+            State(last_success=NOW - 12 * HOUR),
+            0,
+            0,
+            id="daily: today's was missed",
+        ),
+        pytest.param(
+            Schedule(24 * HOUR, (13, 0)),
+            State(last_success=NOW - 22 * HOUR),
+            0,
+            HOUR,
+            id="daily: later today",
+        ),
+    ],
+)
+def test_next_start(schedule: Schedule, state: State, spread: float, due: float) -> None:
+    assert every.next_start(schedule, state, NOW, spread) - NOW == pytest.approx(due)
+
+
+@pytest.mark.parametrize("text", ["", "1", "24:00", "01:60", "1:5", "01:00\n", "-1:00"])
+def test_a_time_of_day_that_is_none(text: str) -> None:
+    with pytest.raises(BadInput, match="is none; expected HH:MM"):
+        every.parse_time_of_day(text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"started": "yesterday"}', '{"command": 7}'])
+def test_a_damaged_state_counts_as_none(text: str) -> None:
+    assert every.parse_state(text) == State()
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-I", "-B", "-c", STARTER, str(PACKAGE), "every", *arguments]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def until(what: str, true: object, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+
+
+def runs(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def test_it_runs_at_once_then_on_alarm_and_ends_on_term(tmp_path: Path) -> None:
+    said, state = tmp_path / "said", tmp_path / "state.json"
+    process = start("3600", "--state", str(state), "--", "sh", "-c", f"echo ran >> {said}")
+    try:
+        until("the first run", lambda: state.exists())
+        process.send_signal(signal.SIGALRM)
+        until("the run that was asked for", lambda: runs(said) == 2)
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+    kept = json.loads(state.read_text())
+    assert kept["status"] == 0
+    assert kept["last_success"] == kept["finished"] >= kept["started"]
+    # Another start remembers the success and waits.
+    process = start("3600", "--state", str(state), "--", "sh", "-c", f"echo ran >> {said}")
+    try:
+        time.sleep(0.7)
+        assert runs(said) == 2
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+
+
+def test_a_failure_keeps_the_last_success_and_is_tried_again(tmp_path: Path) -> None:
+    said, state = tmp_path / "said", tmp_path / "state.json"
+    state.write_text(json.dumps({"last_success": 1.0}))
+    process = start(
+        "3600", "--retry", "0.2", "--state", str(state), "--", "sh", "-c", f"echo ran >> {said}; exit 111"
+    )
+    try:
+        until("two tries", lambda: runs(said) >= 2)
+    finally:
+        process.terminate()
+        process.wait(20)
+    kept = json.loads(state.read_text())
+    assert (kept["status"], kept["last_success"]) == (111, 1.0)
+
+
+def test_a_command_beyond_its_limit_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    state, number = tmp_path / "state.json", tmp_path / "pid"
+    process = start(
+        "3600",
+        "--limit",
+        "0.5",
+        "--state",
+        str(state),
+        "--",
+        "sh",
+        "-c",
+        f"sleep 600 & echo $! > {number}; wait",
+    )
+    try:
+        until("its end", lambda: state.exists())
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert json.loads(state.read_text())["status"] == 124
+    pid = number.read_text().strip()
+    until("the end of what it started", lambda: not running(pid))
+
+
+def running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
+
+
+def test_term_ends_the_command_too(tmp_path: Path) -> None:
+    number = tmp_path / "pid"
+    process = start("3600", "--", "sh", "-c", f"echo $$ > {number}; exec sleep 600")
+    try:
+        until("the command's start", lambda: number.exists() and number.read_text().strip())
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+    assert not running(number.read_text().strip())
+
+
+def test_a_lock_that_another_holds_is_a_temporary_failure(tmp_path: Path) -> None:
+    lock, said, state = tmp_path / "lock", tmp_path / "said", tmp_path / "state.json"
+    with open(lock, "ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = start(
+            "3600", "--lock", str(lock), "--state", str(state), "--", "sh", "-c", f"echo ran >> {said}"
+        )
+        try:
+            until("the refusal", lambda: state.exists())
+        finally:
+            process.terminate()
+            process.wait(20)
+    assert json.loads(state.read_text())["status"] == 111
+    assert not said.exists()
+
+
+def test_the_command_gets_no_blocked_signals(tmp_path: Path) -> None:
+    out = tmp_path / "mask"
+    process = start(
+        "3600", "--", "sh", "-c", f"grep SigBlk /proc/self/status > {out}.part; mv {out}.part {out}"
+    )
+    try:
+        until("the mask", lambda: out.exists())
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert int(out.read_text().split()[1], 16) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("0", "--", "true"), "expected seconds above 0"),
+        (("60", "--jitter", "-1", "--", "true"), "expected seconds, 0 or more"),
+        (("60", "--at", "25:00", "--", "true"), "expected HH:MM"),
+        (("60",), "COMMAND"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...], words: str) -> None:
+    process = start(*arguments)
+    output, dummy = process.communicate(timeout=20)
+    assert process.returncode == 100
+    assert words in output
+
+
+def test_a_state_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
+    process = start("3600", "--state", str(tmp_path / "missing" / "state.json"), "--", "true")
+    output, dummy = process.communicate(timeout=20)
+    assert process.returncode == 111
+    assert "missing" in output
+    assert os.listdir(tmp_path) == []
