@@ -127,7 +127,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return result
         if plan["changed"]:
-            result.update(self._restore(plan["recipe_hash"]) or self._build())
+            result.update(self._restore(plan["recipe_hash"]) or self._build(plan["old_toolchain"]))
         elif plan["archive"] and self._params["keep_archive"]:  # left behind by a run that was cut off
             self._keep(plan["recipe_hash"], None)
         return result
@@ -150,7 +150,9 @@ class ActionModule(ActionBase):
             return None
         return {"method": "restored", "recipe_hash": answer["recipe_hash"], "source": answer["source"]}
 
-    def _build(self):
+    def _build(self, too_old):
+        if too_old:
+            raise BadInput("\n".join(too_old))
         got = [self._archive(archive) for archive in self._spec.archives]
         if self._spec.packages:
             self._say("installing the packages that compiling needs")

@@ -32,7 +32,9 @@ options:
     type: str
     required: true
   archives:
-    description: The archives that make up the tree, unpacked in this order.
+    description:
+      - The archives that make up the tree, unpacked in this order.
+      - None where O(files) are all of it.
     type: list
     elements: dict
     required: true
@@ -69,6 +71,12 @@ options:
     type: list
     elements: str
     default: []
+  series:
+    description:
+      - A series file of the tree, such as C(debian/patches/series) of Debian's patch set. The patches that it
+        names, relative to its directory, are applied in its order before those of O(patches), likewise with
+        C(-p1) and no fuzz in O(chdir).
+    type: str
   files:
     description:
       - Files written into the tree after the patches; each has either C(content) or C(src).
@@ -107,6 +115,12 @@ options:
     type: list
     elements: str
     default: []
+  toolchain_minimum:
+    description:
+      - The lowest upstream version, in digits and dots, that each of these packages of O(toolchain) may have.
+      - Looked at only when something is really compiled, and before anything is installed for it.
+    type: dict
+    default: {}
   packages:
     description:
       - Debian packages that compiling needs. They are installed only when something is really compiled.
@@ -163,6 +177,10 @@ options:
         steps.
     type: str
     default: mailgate-build
+  step_timeout_seconds:
+    description: How long one step may run before it is killed and the build fails. Not part of the recipe.
+    type: int
+    default: 3600
   keep_archive:
     description: Whether what was built is kept in the controller's cache.
     type: bool
@@ -268,6 +286,7 @@ def plan(module, spec, transfer):
         "changed": not same or bool(differing),
         "recipe_hash": digest,
         "unknown_toolchain": unknown,
+        "old_toolchain": source.too_old(spec, recipe["toolchain"]),
         "source": stamp.sources if same else [],
         "archive": os.path.exists(hands.built_path(digest)),
         "difference": {"before": before, "after": after},

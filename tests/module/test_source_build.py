@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -392,6 +393,56 @@ def test_patches_files_and_packages(hosts: Bed, tmp_path: Path) -> None:
     extra.write_text("int other;\n")
     (check,) = hosts.play(hosts.first, task, check=True)
     assert check["changed"]
+
+
+def test_the_series_of_an_archive_comes_before_the_patches(hosts: Bed, tmp_path: Path) -> None:
+    def patch(old: str, new: str) -> str:
+        return f"--- a/hello.in\n+++ b/hello.in\n@@ -1 +1 @@\n-{old}\n+{new}\n"
+
+    served = hosts.served / "series.tar.xz"
+    files = {
+        "patches/series": "b.diff\na.diff\n",
+        "patches/b.diff": patch("hello from @WHO@", "first"),
+        "patches/a.diff": patch("first", "second"),
+    }
+    sha256 = tarball(served, files, kind="xz")
+    mine = tmp_path / "mine.patch"
+    mine.write_text(patch("second", "third"))
+    task = hosts.project("serial", patches=[str(mine)], series="debian/patches/series", packages=["patch"])
+    more = {"directory": "debian", "sources": [{"url": f"file://{served}", "sha256": sha256}]}
+    task["archives"] = [*task["archives"], more]
+    missing, run = hosts.play(hosts.first, {**task, "series": "debian/nothing"}, task)
+    assert "series debian/nothing: " in missing["msg"]
+    assert missing["msg"].endswith("expected a file of the archives")
+    assert (run.get("msg"), run["method"]) == (None, "built")
+    assert hosts.shell(hosts.first, "cat /usr/local/bin/serial") == "third\n"
+
+
+def test_a_step_that_never_ends_is_killed(hosts: Bed) -> None:
+    steps = {
+        "build": [["sh", "-c", "sleep 300 & sleep 300"]],
+        "install": [["sh", "-c", "sleep 300 & sleep 300"]],
+    }
+    slow = hosts.project("slow", step_timeout_seconds=1)
+    found = []
+    for which, argv in steps.items():
+        (run,) = hosts.play(hosts.first, {**slow, which: argv})
+        found.append((run["failed"], run["msg"].partition(";")[0]))
+    argv = ["sh", "-c", "sleep 300 & sleep 300"]
+    assert found == [
+        (True, f"{which} of slow: {argv!r} runs longer than 1 seconds") for which in ("build", "install")
+    ]
+    assert (
+        hosts.shell(hosts.first, "cat /proc/[0-9]*/comm").split().count("sleep") <= 1
+    )  # the container's own
+
+
+def test_a_toolchain_that_is_too_old_is_named_before_anything_is_installed(hosts: Bed) -> None:
+    task = hosts.project(
+        "modern", toolchain=["libc6"], toolchain_minimum={"libc6": "99"}, packages=["nothing"]
+    )
+    (run,) = hosts.play(hosts.first, task)
+    assert re.fullmatch(r"toolchain: libc6 '[0-9.]+' is too old; expected 99 or newer", run["msg"])
 
 
 def test_arguments_are_refused_before_the_host_is_asked(hosts: Bed) -> None:

@@ -9,11 +9,12 @@ import tarfile
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import source
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import build, source
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import unpack
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
 
 A, B = "a" * 64, "b" * 64
+PATH = "a path relative to the build tree, without '..'"
 HOST = source.Host(
     system="debian",
     release="12",
@@ -37,11 +38,13 @@ def arguments(**changed: Any) -> dict[str, Any]:
             }
         ],
         "patches": ["one.patch"],
+        "series": None,
         "files": [{"path": "conf-cc", "content": "cc\n", "src": None}],
         "chdir": ".",
         "build": [["make"]],
         "install": [["make", "install"]],
         "toolchain": ["gcc"],
+        "toolchain_minimum": {},
         "packages": ["gcc"],
         "ids": {"users": ["alias"], "groups": ["qmail"]},
         "artifacts": ["/usr/local/bin/hello"],
@@ -49,6 +52,7 @@ def arguments(**changed: Any) -> dict[str, Any]:
         "directory_modes": {"/usr/local/bin": "0755"},
         "cache": None,
         "build_user": "mailgate-build",
+        "step_timeout_seconds": 3600,
         "keep_archive": True,
         "package_method": None,
     }
@@ -104,6 +108,7 @@ def test_recipe_is_what_the_task_and_the_host_say() -> None:
         {"patches": B},
         {"files": B},
         {"chdir": "src"},
+        {"series": "debian/patches/series"},
         {"build": [["make", "it"]]},
         {"build": [{"argv": ["make"], "chdir": "src"}]},
         {"build": [{"argv": ["make"], "environment": {"V": "1"}}]},
@@ -140,6 +145,8 @@ def test_every_input_changes_the_hash(changed: dict[str, Any]) -> None:
         {"keep_archive": False},
         {"package_method": "hello_install_method: package"},
         {"build": [{"argv": ["make"]}]},
+        {"step_timeout_seconds": 60},
+        {"toolchain_minimum": {"gcc": "12"}},
         {"directory_modes": {"/usr/local/bin": "755"}},
     ],
     ids=repr,
@@ -184,10 +191,53 @@ def test_pool_urls_are_those_of_mirrors_with_the_component() -> None:
     ]
 
 
+def test_a_tree_can_be_made_of_files_alone() -> None:
+    assert recipe(archives=[])["archives"] == []
+    assert recipe(archives=[], files=B) != recipe(archives=[])
+
+
+@pytest.mark.parametrize(
+    ("found", "minimum", "old"),
+    [
+        ("1.85.0+dfsg3", "1.87", True),
+        ("1.96.0+dfsg1", "1.87", False),
+        ("1.87", "1.87", False),
+        ("1.9", "1.87", True),
+        ("2", "1.87", False),
+        (None, "1.87", False),
+    ],
+)
+def test_a_toolchain_that_is_too_old(found: str | None, minimum: str, old: bool) -> None:
+    spec = source.parse(arguments(toolchain=["rustc"], toolchain_minimum={"rustc": minimum}))
+    sentence = f"toolchain: rustc {found!r} is too old; expected {minimum} or newer"
+    assert source.too_old(spec, {"rustc": found}) == ([sentence] if old else [])
+
+
+def test_a_series_is_names_in_order() -> None:
+    assert source.series("b.patch\n\n# why\nsub/a.patch -p1 # first\n", "s") == ["b.patch", "sub/a.patch"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a.patch\nb.patch -p0\n",
+            "series s line 2: 'b.patch -p0' has options; expected the name of a patch",
+        ),
+        ("../a\n", f"series s line 1: '../a' leads upwards; expected {PATH}"),
+        ("/etc/passwd\n", f"series s line 1: '/etc/passwd' is absolute; expected {PATH}"),
+        ("# none\n", "series s: '# none\\n' names no patch; expected one or more"),
+    ],
+)
+def test_a_refused_series(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        source.series(text, "s")
+    assert str(caught.value) == message
+
+
 # -- what is refused ------------------------------------------------------------------------------
 
 URL = "https://example.com/h.tar.gz"
-RELATIVE = "a path relative to the build tree, without '..'"
 
 
 @pytest.mark.parametrize(
@@ -197,7 +247,7 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ({"name": "../x"}, "name: '../x' is refused; expected lower-case letters, digits and '-'"),
         ({"name": "x\n"}, "name: 'x\\n' is refused; expected lower-case letters, digits and '-'"),
         ({"version": "1/2"}, "version: '1/2' is refused; expected one such as '1.06'"),
-        ({"archives": []}, "archives: [] is empty; expected one or more"),
+        ({"archives": [], "files": []}, "archives: [] is empty; expected one or more"),
         ({"install": []}, "install: [] is empty; expected one or more"),
         ({"artifacts": []}, "artifacts: [] is empty; expected one or more"),
         ({"archives": sources()}, "archives[0].sources: [] names no source; expected one or more"),
@@ -227,7 +277,7 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ),
         (
             {"archives": sources({"pool": "main/../h.gz", "sha256": A})},
-            f"archives[0].sources[0].pool: 'main/../h.gz' leads upwards; expected {RELATIVE}",
+            f"archives[0].sources[0].pool: 'main/../h.gz' leads upwards; expected {PATH}",
         ),
         (
             {"archives": sources({"pool": "/main/h.gz", "sha256": A})},
@@ -236,17 +286,17 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ),
         (
             {"archives": sources({"url": URL, "sha256": A}, directory="/tmp")},
-            f"archives[0].directory: '/tmp' is absolute; expected {RELATIVE}",
+            f"archives[0].directory: '/tmp' is absolute; expected {PATH}",
         ),
         (
             {"archives": sources({"url": URL, "sha256": A}, directory="a/../..")},
-            f"archives[0].directory: 'a/../..' leads upwards; expected {RELATIVE}",
+            f"archives[0].directory: 'a/../..' leads upwards; expected {PATH}",
         ),
         (
             {"archives": sources({"url": URL, "sha256": A}, strip=-1)},
             "archives[0].strip: -1 is refused; expected a number of directories, 0 or more",
         ),
-        ({"chdir": "/"}, f"chdir: '/' is absolute; expected {RELATIVE}"),
+        ({"chdir": "/"}, f"chdir: '/' is absolute; expected {PATH}"),
         (
             {"files": [{"path": "x", "content": "1", "src": "y"}]},
             "files[0]: 'x' has both content and src; expected exactly one of them",
@@ -257,7 +307,7 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ),
         (
             {"files": [{"path": "../x", "content": ""}]},
-            f"files[0].path: '../x' leads upwards; expected {RELATIVE}",
+            f"files[0].path: '../x' leads upwards; expected {PATH}",
         ),
         (
             {"files": [{"path": "./", "content": ""}]},
@@ -283,7 +333,7 @@ RELATIVE = "a path relative to the build tree, without '..'"
         ),
         (
             {"build": [{"argv": ["make"], "chdir": "../x"}]},
-            f"build[0].chdir: '../x' leads upwards; expected {RELATIVE}",
+            f"build[0].chdir: '../x' leads upwards; expected {PATH}",
         ),
         ({"toolchain": ["-gcc"]}, "toolchain: '-gcc' is refused; expected the name of a Debian package"),
         ({"packages": ["gcc", "gcc"]}, "packages: 'gcc' is there twice; expected it once"),
@@ -317,6 +367,16 @@ RELATIVE = "a path relative to the build tree, without '..'"
             {"build_user": "alias"},
             "build_user: 'alias' runs more than builds; expected a user whose every process may be killed",
         ),
+        ({"series": "/etc/series"}, f"series: '/etc/series' is absolute; expected {PATH}"),
+        (
+            {"toolchain_minimum": {"rustc": "1.87"}},
+            "toolchain_minimum: 'rustc' is not of the toolchain; expected one that is",
+        ),
+        (
+            {"toolchain_minimum": {"gcc": "12-1"}},
+            "toolchain_minimum[gcc]: '12-1' is refused; expected a version such as '1.87'",
+        ),
+        ({"step_timeout_seconds": 0}, "step_timeout_seconds: 0 is refused; expected 1 or more"),
     ],
     ids=repr,
 )
@@ -425,19 +485,65 @@ def test_a_good_archive_is_unpacked(tmp_path: Any) -> None:
     assert (tree / "bin/x").stat().st_mode == 0o100755
 
 
+def compressed(content: bytes) -> bytes:
+    """As compress(1) writes it, with codes of up to 10 bits, each byte a code of its own (gzip's unlzw.c)."""
+    narrow, wide = content[:257], content[257:]
+    bits = "".join(f"{byte:09b}"[::-1] for byte in narrow)
+    bits += "0" * (-len(bits) % 72 if wide else 0)
+    bits += "".join(f"{byte:010b}"[::-1] for byte in wide)
+    bits += "0" * (-len(bits) % 8)
+    packed = bytes(int(bits[at : at + 8][::-1], 2) for at in range(0, len(bits), 8))
+    return b"\x1f\x9d\x0a" + packed
+
+
+def test_an_archive_of_compress_is_unpacked(tmp_path: Any) -> None:
+    place, tree = tmp_path / "hello.tar.Z", tmp_path / "tree"
+    with tarfile.open(fileobj=archive(TOP, ("top/x", FILE, "content")), mode="r:*") as tar:
+        members = [(info, tar.extractfile(info)) for info in tar.getmembers()]
+        plain = io.BytesIO()
+        with tarfile.open(fileobj=plain, mode="w") as out:
+            for info, content in members:
+                out.addfile(info, content)
+    place.write_bytes(compressed(plain.getvalue()))
+    with open(place, "rb") as stream:
+        unpack(stream, str(tree), 1, "here")
+    assert (tree / "x").read_text() == "content"
+
+
 @pytest.mark.parametrize(
-    ("head", "kind"), [(b"\x1f\x8b\x08\x00", "gz"), (b"BZh91", "bz2"), (b"\xfd7zXZ\x00", "xz")]
+    ("content", "bound", "message"),
+    [
+        (compressed(bytes(20000)), 10000, "unpacks to more than 10000 bytes; expected a whole tar archive"),
+        (b"\x1f\x9d\xff\xff\xff\xff", 10000, "gzip ended with status 1; expected a whole tar archive"),
+    ],
+    ids=["endless", "garbage"],
+)
+def test_a_bad_archive_of_compress(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, content: bytes, bound: int, message: str
+) -> None:
+    place = tmp_path / "hello.tar.Z"
+    place.write_bytes(content)
+    monkeypatch.setattr(build, "UNPACKED_BYTES", bound)
+    with pytest.raises(MailgateError) as caught, open(place, "rb") as stream:
+        unpack(stream, str(tmp_path / "tree"), 1, "here")
+    assert str(caught.value) == f"archive here: {message}"
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [(b"\x1f\x8b\x08\x00", "gz"), (b"BZh91", "bz2"), (b"\xfd7zXZ\x00", "xz"), (b"\x1f\x9d\x90", "Z")],
 )
 def test_compression(head: bytes, kind: str) -> None:
     assert source.compression(head, "here") == kind
 
 
-@pytest.mark.parametrize("head", [b"", b"\x1f\x9d\x90", b"hello-1.0/", b"PK\x03\x04"])
+@pytest.mark.parametrize("head", [b"", b"hello-1.0/", b"PK\x03\x04"])
 def test_unknown_compression(head: bytes) -> None:
     with pytest.raises(BadInput) as caught:
         source.compression(head, "here")
     assert str(caught.value) == (
-        f"archive here: first bytes {head[:6]!r} are of no known compression; expected gzip, bzip2 or xz"
+        f"archive here: first bytes {head[:6]!r} are of no known compression;"
+        " expected gzip, bzip2, xz or compress"
     )
 
 

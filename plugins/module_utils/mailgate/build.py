@@ -25,6 +25,7 @@ import signal
 import stat
 import subprocess
 import tarfile
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ STATE = "/var/lib/mailgate"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SWEEP_SECONDS = 10
 SOURCE_BYTES = 200_000_000
+UNPACKED_BYTES = 2_000_000_000
 LAST_LINES = 30
 NOBODY = 65534
 
@@ -294,11 +296,13 @@ def sweep(user: Builder) -> None:
 
 def unpack(stream: IO[bytes], directory: str, strip: int, where: str) -> None:
     """Unpacks a compressed tar archive below the directory; runs as the build user."""
-    source.compression(stream.read(6), where)
+    kind = source.compression(stream.read(6), where)
     stream.seek(0)
     os.makedirs(directory, 0o755, exist_ok=True)
     try:
-        with tarfile.open(fileobj=stream, mode="r:*") as tar:
+        with tarfile.open(
+            fileobj=uncompressed(stream, directory) if kind == "Z" else stream, mode="r:*"
+        ) as tar:
             infos = tar.getmembers()
             placed = source.place_members([_member(info) for info in infos], strip, where)
             for info, place in zip(infos, placed):
@@ -306,6 +310,25 @@ def unpack(stream: IO[bytes], directory: str, strip: int, where: str) -> None:
                     _unpack_member(tar, info, place, directory)
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise BuildFailed(f"archive {where}: {error!s}; expected a whole tar archive") from error
+
+
+def uncompressed(stream: IO[bytes], directory: str) -> IO[bytes]:
+    """What compress(1) packed, in a file without a name; Python knows no .Z, gzip does."""
+    os.lseek(stream.fileno(), 0, os.SEEK_SET)  # seek() moves only what Python has read ahead
+    out = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
+    child = subprocess.Popen(["gzip", "-dc"], env={"PATH": PATH}, stdin=stream, stdout=subprocess.PIPE)
+    with child:
+        if child.stdout is None:
+            raise OSError("gzip has no output")
+        for block in iter(functools.partial(child.stdout.read, 1 << 20), b""):
+            out.write(block)
+            if out.tell() > UNPACKED_BYTES:
+                child.kill()
+                raise OSError(f"unpacks to more than {UNPACKED_BYTES} bytes")
+    if child.returncode != 0:
+        raise OSError(f"gzip ended with status {child.returncode}")
+    out.seek(0)
+    return out
 
 
 def _member(info: tarfile.TarInfo) -> source.Member:
@@ -399,6 +422,7 @@ class Workshop:
     tree: str
     user: Builder
     log: Log
+    timeout_seconds: int
 
     def run(
         self,
@@ -426,26 +450,36 @@ class Workshop:
         }
         clean.update(environment or {})
         try:
-            done = subprocess.run(
+            with subprocess.Popen(
                 argv,
                 cwd=where,
                 env=clean,
-                input=stdin or b"",
+                stdin=subprocess.PIPE,
                 stdout=self.log.stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 umask=0o022,
-                check=False,
                 user=uid,
                 group=gid,
                 extra_groups=groups,
-            )
+            ) as child:
+                try:
+                    child.communicate(stdin or b"", self.timeout_seconds)
+                except subprocess.TimeoutExpired as error:
+                    raise BuildFailed(
+                        f"{phase} of {self.name}: {list(argv)!r} runs longer than {self.timeout_seconds}"
+                        f" seconds; expected it to end; log {self.log.path}, last lines:\n"
+                        f"{self.log.last_lines()}"
+                    ) from error
+                finally:
+                    if child.poll() is None:
+                        os.killpg(child.pid, signal.SIGKILL)
         except OSError as error:
             raise BuildFailed(
                 f"{phase} of {self.name}: {list(argv)!r} cannot be started: {error}; expected a command"
             ) from error
-        if done.returncode != 0:
-            code = done.returncode
+        if child.returncode != 0:
+            code = child.returncode
             how = f"exit status {code}" if code > 0 else f"signal {-code} ({signal.Signals(-code).name})"
             raise BuildFailed(
                 f"{phase} of {self.name}: {list(argv)!r} ended with {how}; expected exit status 0;"
@@ -468,7 +502,7 @@ def workshop(spec: source.Spec, digest: str) -> Iterator[Workshop]:
     os.chown(tree, user.uid, user.gid)
     log = Log(spec.name)
     try:
-        yield Workshop(spec.name, tree, user, log)
+        yield Workshop(spec.name, tree, user, log, spec.step_timeout_seconds)
     finally:
         log.stream.close()
         sweep(user)
@@ -494,7 +528,7 @@ def build(
             into = os.path.normpath(os.path.join(shop.tree, wanted.directory))
             with open(path, "rb") as stream:
                 as_user(shop.user, functools.partial(unpack, stream, into, wanted.strip, place))
-        for label, content in zip(spec.patches, patches):
+        for label, content in [*series(shop, spec), *zip(spec.patches, patches)]:
             argv = ["patch", "-p1", "-F0", "-N", "--no-backup-if-mismatch"]
             shop.run(f"patch {os.path.basename(label)}", argv, spec.chdir, stdin=content)
         written = [(file.path, content) for file, content in zip(spec.files, files)]
@@ -525,6 +559,27 @@ def build(
     )
     source.check_manifest(manifest)
     return manifest
+
+
+def series(shop: Workshop, spec: source.Spec) -> list[tuple[str, bytes]]:
+    """(name, content) of the patches that the tree's own series file names; none without one."""
+    if spec.series is None:
+        return []
+    top = os.path.join(shop.tree, spec.series)
+    try:
+        names = source.series(_text(top), spec.series)
+        found = [os.path.join(os.path.dirname(top), name) for name in names]
+        return [(name, _text(path).encode("utf-8", "surrogateescape")) for name, path in zip(names, found)]
+    except OSError as error:
+        raise BuildFailed(f"series {spec.series}: {error!s}; expected a file of the archives") from error
+
+
+def _text(path: str) -> str:
+    """The file's text; root reads in the build user's tree, so neither through a link nor without end."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(f"{path} is no regular file")
+        return stream.read(SOURCE_BYTES).decode("utf-8", "surrogateescape")
 
 
 def fresh_inode(path: str) -> None:

@@ -41,6 +41,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         },
     },
     "patches": {"type": "list", "elements": "str", "default": []},
+    "series": {"type": "str"},
     "files": {
         "type": "list",
         "elements": "dict",
@@ -55,6 +56,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "build": {"type": "list", "elements": "raw", "default": []},
     "install": {"type": "list", "elements": "raw", "required": True},
     "toolchain": {"type": "list", "elements": "str", "default": []},
+    "toolchain_minimum": {"type": "dict", "default": {}},
     "packages": {"type": "list", "elements": "str", "default": []},
     "ids": {
         "type": "dict",
@@ -69,6 +71,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "directory_modes": {"type": "dict", "default": {}},
     "cache": {"type": "str"},
     "build_user": {"type": "str", "default": "mailgate-build"},
+    "step_timeout_seconds": {"type": "int", "default": 3600},
     "keep_archive": {"type": "bool", "default": True},
     "package_method": {"type": "str"},
 }
@@ -119,11 +122,13 @@ class Spec:
     version: str
     archives: tuple[Archive, ...]
     patches: tuple[str, ...]
+    series: str | None
     files: tuple[File, ...]
     chdir: str
     build: tuple[Step, ...]
     install: tuple[Step, ...]
     toolchain: tuple[str, ...]
+    toolchain_minimum: Mapping[str, str]
     packages: tuple[str, ...]
     users: tuple[str, ...]
     groups: tuple[str, ...]
@@ -131,6 +136,7 @@ class Spec:
     skeleton: tuple[str, ...]
     directory_modes: Mapping[str, int]
     build_user: str
+    step_timeout_seconds: int
 
 
 def _match(pattern: str, value: object, where: str, expected: str) -> str:
@@ -250,7 +256,7 @@ def parse(params: Mapping[str, Any]) -> Spec:
     name = _match(r"[a-z0-9][a-z0-9-]*", params["name"], "name", "lower-case letters, digits and '-'")
     version = _match(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*", params["version"], "version", "one such as '1.06'")
     for required in ("archives", "install", "artifacts"):
-        if not params[required]:
+        if not params[required] and not (required == "archives" and params["files"]):
             raise BadInput(f"{required}: {params[required]!r} is empty; expected one or more")
     chdir = _below(params["chdir"], "chdir")
     ids = params["ids"] or {}
@@ -264,11 +270,18 @@ def parse(params: Mapping[str, Any]) -> Spec:
         version=version,
         archives=tuple(_archive(raw, f"archives[{index}]") for index, raw in enumerate(params["archives"])),
         patches=tuple(params["patches"]),
+        series=None if params["series"] is None else _below(params["series"], "series"),
         files=tuple(_file(raw, f"files[{index}]") for index, raw in enumerate(params["files"])),
         chdir=chdir,
         build=tuple(_step(raw, f"build[{index}]", chdir) for index, raw in enumerate(params["build"])),
         install=tuple(_step(raw, f"install[{index}]", chdir) for index, raw in enumerate(params["install"])),
         toolchain=names("toolchain", params["toolchain"], package, "the name of a Debian package"),
+        toolchain_minimum={
+            name: _match(
+                r"[0-9]+(\.[0-9]+)*", version, f"toolchain_minimum[{name}]", "a version such as '1.87'"
+            )
+            for name, version in params["toolchain_minimum"].items()
+        },
         packages=names("packages", params["packages"], package, "the name of a Debian package"),
         users=names("ids.users", ids.get("users") or [], account, "the name of a user"),
         groups=names("ids.groups", ids.get("groups") or [], account, "the name of a group"),
@@ -279,7 +292,13 @@ def parse(params: Mapping[str, Any]) -> Spec:
             for path, mode in params["directory_modes"].items()
         },
         build_user=_match(account, params["build_user"], "build_user", "the name of a user"),
+        step_timeout_seconds=params["step_timeout_seconds"],
     )
+    strange = sorted(set(spec.toolchain_minimum) - set(spec.toolchain))
+    if strange:
+        raise BadInput(f"toolchain_minimum: {strange[0]!r} is not of the toolchain; expected one that is")
+    if spec.step_timeout_seconds < 1:
+        raise BadInput(f"step_timeout_seconds: {spec.step_timeout_seconds!r} is refused; expected 1 or more")
     _unique([file.path for file in spec.files], "files")
     for path in spec.skeleton:
         for artifact in spec.artifacts:
@@ -319,7 +338,7 @@ def recipe(spec: Spec, patches: Sequence[str], files: Sequence[str], host: Host)
     patches and files are the sha256 of their contents, in the order of the spec. Where an archive comes
     from is not part of it, nor is Python, nor the name of the cache.
     """
-    return {
+    made = {
         "format": FORMAT,
         "name": spec.name,
         "version": spec.version,
@@ -341,6 +360,7 @@ def recipe(spec: Spec, patches: Sequence[str], files: Sequence[str], host: Host)
         "toolchain": dict(host.toolchain),
         "ids": {"users": dict(host.users), "groups": dict(host.groups)},
     }
+    return made if spec.series is None else {**made, "series": spec.series}
 
 
 def _step_data(step: Step) -> dict[str, Any]:
@@ -360,6 +380,42 @@ def upstream_version(version: str) -> str:
     """A Debian version without epoch and revision: '4:12.2.0-3' gives '12.2.0' (deb-version(7))."""
     rest = version.split(":", 1)[-1]
     return rest.rsplit("-", 1)[0] if "-" in rest else rest
+
+
+def too_old(spec: Spec, toolchain: Mapping[str, str | None]) -> list[str]:
+    """A sentence for each package of the toolchain whose known version is below what the build needs."""
+    return [
+        f"toolchain: {name} {found!r} is too old; expected {minimum} or newer"
+        for name, minimum in spec.toolchain_minimum.items()
+        for found in [toolchain.get(name)]
+        if found is not None and _numbers(found) < _numbers(minimum)
+    ]
+
+
+def _numbers(version: str) -> list[int]:
+    """The leading numbers of an upstream version: '1.96.0+dfsg1' gives [1, 96, 0]."""
+    leading = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    return [int(number) for number in leading.group().split(".")] if leading else []
+
+
+def series(text: str, where: str) -> list[str]:
+    """The names in a series file of quilt, in order (quilt(1), "series files").
+
+    Raises BadInput for a name that leaves the directory of the series, and for options: only -p1 is done.
+    """
+    names = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if words[1:] not in ([], ["-p1"]):
+            raise BadInput(
+                f"series {where} line {number}: {line!r} has options; expected the name of a patch"
+            )
+        names.append(_below(words[0], f"series {where} line {number}"))
+    if not names:
+        raise BadInput(f"series {where}: {text[:60]!r} names no patch; expected one or more")
+    return names
 
 
 def os_release(text: str) -> dict[str, str]:
@@ -391,16 +447,17 @@ def pool_urls(targets: str, pool: str) -> list[str]:
 
 # -- what an archive of a source may hold ----------------------------------------------------------
 
-COMPRESSIONS = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
+COMPRESSIONS = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x1f\x9d": "Z"}
 
 
 def compression(head: bytes, where: str) -> str:
-    """'gz', 'bz2' or 'xz' by the first bytes of the archive."""
+    """'gz', 'bz2', 'xz' or 'Z' by the first bytes of the archive."""
     for magic, name in COMPRESSIONS.items():
         if head.startswith(magic):
             return name
     raise BadInput(
-        f"archive {where}: first bytes {head[:6]!r} are of no known compression; expected gzip, bzip2 or xz"
+        f"archive {where}: first bytes {head[:6]!r} are of no known compression;"
+        " expected gzip, bzip2, xz or compress"
     )
 
 
