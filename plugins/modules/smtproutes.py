@@ -16,6 +16,7 @@ description:
     blank after the colon, an IPv6 address, an empty port, a carriage return, a domain given twice, or a line
     without a colon. The message names the line and what was expected.
   - qmail-remote reads the file for each message, so nothing needs to be restarted.
+  - The difference is given in words, domain by domain, and as text.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   path:
@@ -95,6 +96,12 @@ routes:
   elements: dict
   returned: success
   sample: [{"domain": "example.com", "route": "10.0.0.5"}]
+changes:
+  description: Whose mail goes where from now on, in words.
+  type: list
+  elements: str
+  returned: success
+  sample: [mail for example.com goes to 10.0.0.5 instead of 10.0.0.4]
 changed_paths:
   description: The file, when it changes.
   type: list
@@ -167,16 +174,28 @@ def main():
             raise BadInput("exclusive: true with state 'absent' has no meaning; expected state 'present'")
         mode = octal(params["mode"])
         before = managed_file.read_bytes(path)
-        table = smtproutes.parse((before or b"").decode("utf-8", "surrogateescape"))
-        table = changed_table(table, path, params)
+        now = smtproutes.parse((before or b"").decode("utf-8", "surrogateescape"))
+        table = changed_table(now, path, params)
     except (BadInput, OSError) as error:
         module.fail_json(msg=str(error))
     content = smtproutes.render(table).encode("utf-8", "surrogateescape")
     desired = []
     if before is not None or params["state"] == "present":
         desired.append(managed_file.Desired(path, content, mode, params["owner"], params["group"]))
+    words = smtproutes.describe_changes(now, table)
+    diff = {
+        "prepared": "".join(f"{line}\n" for line in words),
+        "before_header": path,
+        "after_header": path,
+        "before": (before or b"").decode("utf-8", "backslashreplace"),
+        "after": content.decode("utf-8", "backslashreplace"),
+    }
     managed_file.finish(
-        module, desired, routes=[{"domain": route.domain, "route": route.text} for route in table.routes]
+        module,
+        desired,
+        diff=[diff] if words and desired else None,
+        routes=[{"domain": route.domain, "route": route.text} for route in table.routes],
+        changes=words,
     )
 
 

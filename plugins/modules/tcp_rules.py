@@ -11,9 +11,13 @@ version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
   - Owns the fragments C(10-site) and C(90-default) of tcpserver's access rules, and compiles all fragments.
-  - C(20-operator) and C(30-adaptive) belong to others. They are read, never written, and must be valid.
-  - Only the relay networks and 127.0.0.1 can relay, whatever any fragment says. Otherwise nothing is changed.
-  - The difference is given in words, network by network.
+  - C(20-operator) and C(30-adaptive) belong to others. They are read, never written. When one is bad, its
+    last good version is compiled, or nothing of it, and a warning says so.
+  - The site counts before the operator, and the operator before the adaptive blacklist, whatever is more
+    specific. Nobody can deny a protected network, and the blacklist no relay or whitelisted network.
+  - Only the relay networks, those of the operator's own list and 127.0.0.1 can relay, whatever any fragment
+    says.
+  - The difference is given in words, network by network. What the adaptive blacklist lists meanwhile is none.
 extends_documentation_fragment:
   - mailgate.qmail.attributes
 options:
@@ -29,6 +33,25 @@ options:
       - Empty leaves it to the environment of the SMTP service.
     type: str
     default: ""
+  scan_relay_clients:
+    description:
+      - Whether mail of relay clients is scanned. If not, it goes straight into the queue.
+    type: bool
+    default: true
+  protected_networks:
+    description:
+      - Networks in CIDR form that nobody may deny, such as the back ends and the administrators' hosts, each
+        C(/8) or narrower. A protected address below somebody's wider denial gets a rule of its own.
+    type: list
+    elements: str
+    default: []
+  whitelisted_networks:
+    description:
+      - Networks in CIDR form whose rules carry E(WHITELISTED), which takes them past greylisting and the
+        adaptive blacklist. They are scanned like everybody.
+    type: list
+    elements: str
+    default: []
   relay_environment:
     description: Further environment variables for relay clients.
     type: dict
@@ -64,6 +87,14 @@ options:
     description: The readable copy of all fragments.
     type: path
     default: /etc/tcp.smtp
+  state:
+    description: Where the compiler keeps the last good version of each fragment. It is read only.
+    type: path
+    default: /var/lib/mailgate/rules
+  adaptive_user:
+    description: The user who writes what C(30-adaptive) links to.
+    type: str
+    default: blacklist
   force:
     description:
       - Replace O(copy) also when it was edited by hand, or never came from here.
@@ -96,7 +127,7 @@ changes:
   elements: str
   sample: [10.0.0.0/24 gains relay]
 notices:
-  description: Rules that have no effect, and why.
+  description: Rules that have no effect and fragments that are not in force as they stand, and why.
   returned: success
   type: list
   elements: str
@@ -105,26 +136,24 @@ notices:
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import rules_command, tcprules
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
+    rules_command,
+    rules_compiler,
+    rules_files,
+    tcprules,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import MailgateError
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
 
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _rules_in_force(copy: str) -> tcprules.Rules:
-    """The rules of the readable copy, as they were compiled; none when it is missing or unreadable."""
-    try:
-        return tcprules.parse(rules_command.read_text(copy) or "", copy)
-    except BadInput:
-        return tcprules.Rules(copy, (), ())
 
 
 @contextlib.contextmanager
@@ -136,42 +165,56 @@ def _directory(path: str, check_mode: bool) -> Iterator[None]:
     if not os.path.isdir(path):
         os.mkdir(path)
         os.chmod(path, 0o755)
-    with rules_command.locked(path):
+    with rules_files.locked(path):
         yield
 
 
 def _site(params: dict) -> str:
-    return tcprules.site_rules(
+    return rules_compiler.site_rules(
         params["relay_networks"],
         scanner=params["scanner"],
+        scan_relay_clients=params["scan_relay_clients"],
         relay_environment=params["relay_environment"],
+        protected_networks=params["protected_networks"],
+        whitelisted_networks=params["whitelisted_networks"],
         extra=[
-            tcprules.SiteRule(one["network"], one["action"], one["environment"]) for one in params["rules"]
+            rules_compiler.SiteRule(one["network"], one["action"], one["environment"])
+            for one in params["rules"]
         ],
     )
 
 
-def _compile(params: dict, own: dict[str, str]) -> tcprules.Compiled:
+def _compile(params: dict, paths: rules_command.Paths, own: dict[str, str]) -> rules_compiler.Compiled:
     """All fragments as they will be, compiled; raises MailgateError when something is to be refused."""
-    directory, copy = params["directory"], params["copy"]
-    wanted = tcprules.compile_fragments({**rules_command.read_fragments(directory), **own}, directory)
+    wanted = rules_command.load(paths, time.time(), own)
     if not params["force"]:
-        rules_command.refuse_edited(rules_command.read_text(copy), wanted.copy, copy, directory)
+        copy = rules_files.read_text(paths.copy)
+        rules_command.refuse_edited(copy, wanted.copy, paths.copy, paths.directory)
     return wanted
 
 
-def _run(module: AnsibleModule, own: dict[str, str]) -> NoReturn:
-    directory, compiled, copy = (module.params[name] for name in ("directory", "compiled", "copy"))
-    wanted = _compile(module.params, own)
-    desired = [Desired(os.path.join(directory, name), _encode(text)) for name, text in own.items()]
-    desired += [Desired(compiled, wanted.cdb), Desired(copy, _encode(wanted.copy))]
-    changes = tcprules.describe_changes(_rules_in_force(copy), wanted.rules)
+def _run(module: AnsibleModule, paths: rules_command.Paths, own: dict[str, str]) -> NoReturn:
+    wanted = _compile(module.params, paths, own)
+    cdb, copy = wanted.cdb, _encode(wanted.copy)
+    now = read_bytes(paths.compiled), read_bytes(paths.copy)
+    if (
+        now[0]
+        and now[1]
+        and rules_compiler.is_made_of(now[1].decode("utf-8", "surrogateescape"), now[0], wanted)
+    ):
+        cdb, copy = now
+    desired = [Desired(os.path.join(paths.directory, name), _encode(text)) for name, text in own.items()]
+    desired += [Desired(paths.compiled, cdb), Desired(paths.copy, copy)]
+    before, _listed = rules_command.rules_in_force(paths.copy)
+    changes = tcprules.describe_changes(before, wanted.rules)
     rewritten = [one.path for one in desired if read_bytes(one.path) != one.content]
     words = changes or [f"{path} is written anew, no connection is treated otherwise" for path in rewritten]
+    for fault in wanted.faults():
+        module.warn(fault)
 
     def check(written: Desired, temporary: str) -> None:
-        if written.path == compiled:
-            tcprules.verify_cdb(read_bytes(temporary) or b"", wanted.rules, compiled)
+        if written.path == paths.compiled:
+            rules_compiler.verify_cdb(read_bytes(temporary) or b"", wanted, paths.compiled)
 
     finish(
         module,
@@ -179,7 +222,7 @@ def _run(module: AnsibleModule, own: dict[str, str]) -> NoReturn:
         diff=[{"prepared": "".join(f"{line}\n" for line in words)}] if rewritten else None,
         check=check,
         changes=changes,
-        notices=[*rules_command.stray_files(directory), *wanted.notices],
+        notices=[*wanted.faults(), *rules_command.stray_files(paths.directory), *wanted.notices],
     )
 
 
@@ -188,6 +231,9 @@ def main() -> None:
         argument_spec={
             "relay_networks": {"type": "list", "elements": "str", "default": []},
             "scanner": {"type": "str", "default": ""},
+            "scan_relay_clients": {"type": "bool", "default": True},
+            "protected_networks": {"type": "list", "elements": "str", "default": []},
+            "whitelisted_networks": {"type": "list", "elements": "str", "default": []},
             "relay_environment": {"type": "dict", "default": {}},
             "rules": {
                 "type": "list",
@@ -202,15 +248,19 @@ def main() -> None:
             "directory": {"type": "path", "default": rules_command.DIRECTORY},
             "compiled": {"type": "path", "default": rules_command.COMPILED},
             "copy": {"type": "path", "default": rules_command.COPY},
+            "state": {"type": "path", "default": rules_command.STATE},
+            "adaptive_user": {"type": "str", "default": rules_command.ADAPTIVE_USER},
             "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    names = ("directory", "compiled", "copy", "state", "adaptive_user")
+    paths = rules_command.Paths(**{name: module.params[name] for name in names})
     try:
-        own = {tcprules.SITE: _site(module.params), tcprules.DEFAULT: tcprules.default_rules()}
-        _compile(module.params, own)  # refuses before even the directory is made
-        with _directory(module.params["directory"], module.check_mode):
-            _run(module, own)
+        own = {tcprules.SITE: _site(module.params), tcprules.DEFAULT: rules_compiler.default_rules()}
+        _compile(module.params, paths, own)  # refuses before even the directory is made
+        with _directory(paths.directory, module.check_mode):
+            _run(module, paths, own)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error), changed_paths=[])
 

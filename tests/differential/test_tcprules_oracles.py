@@ -1,9 +1,12 @@
 """The rules against the real tcprules and tcprulescheck of Debian's package ucspi-tcp."""
 
+# ruff: noqa: E501 - rules stand in one line, as they are written
+
 from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
 import random
 import shutil
@@ -11,12 +14,18 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tcprules
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import rules_compiler, tcprules
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import build
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import parse_networks
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import (
+    parse_networks,
+    rule_address,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 SECONDS_EACH = 6.0
 SCANNER = "/var/qmail/bin/simscan"
@@ -178,14 +187,14 @@ def _network(chance: random.Random, shortest: int) -> ipaddress.IPv4Network:
 
 
 def _rule_address(chance: random.Random, relay: list[str]) -> str:
-    return tcprules.rule_address(_network(chance, chance.choice([0, 7, 20])))
+    return rule_address(_network(chance, chance.choice([0, 7, 20])))
 
 
 def _relay_address(chance: random.Random, relay: list[str]) -> str:
     network = ipaddress.IPv4Network(chance.choice([*relay, "127.0.0.1/32"]))
     if network.prefixlen > 1 and chance.random() < 0.3:
         network = network.supernet()
-    return tcprules.rule_address(network)
+    return rule_address(network)
 
 
 def _host(chance: random.Random, relay: list[str]) -> str:
@@ -216,7 +225,7 @@ def boundaries(rules: tcprules.Rules, relay: list[str]) -> list[str]:
 
 
 def dangers(answer: str, ip: str, relay: list[str]) -> bool:
-    """Whether a client outside of the relay networks got what only those inside may have."""
+    """Whether a client got what only those inside of the relay networks may have, or a queue that nobody may."""
     if "deny connection" in answer:
         return False
     lines = answer.splitlines()
@@ -224,14 +233,11 @@ def dangers(answer: str, ip: str, relay: list[str]) -> bool:
         line.startswith("set environment variable RELAYCLIENT=") and not line.endswith("=") for line in lines
     ):
         return True
+    queues = [line.partition("QMAILQUEUE=")[2] for line in lines if " QMAILQUEUE=" in line]
+    if any(queue != SCANNER for queue in queues):
+        return True
     inside = any(ipaddress.IPv4Address(ip) in ipaddress.IPv4Network(one) for one in [*relay, "127.0.0.1/32"])
-    if inside:
-        return False
-    return any(
-        line.startswith(("set environment variable RELAYCLIENT=", "set environment variable QMAILQUEUE="))
-        and line != f"set environment variable QMAILQUEUE={SCANNER}"
-        for line in lines
-    )
+    return not inside and "set environment variable RELAYCLIENT=" in lines
 
 
 CLIENTS = [(None, None), ("a.example", None), ("b.a.example", "joe"), (None, "joe"), ("a.example", "joe")]
@@ -261,7 +267,10 @@ def test_lookups_and_safety_at_every_boundary(seed: int, tmp_path: Path) -> None
             unsafe += 1
             # A rule that never applies, or only to some host's name, may be refused without doing harm yet.
             harmless = (
-                "host name" in str(error) or "gives RELAYCLIENT a value" in str(error) or "@" in one.text
+                "host name" in str(error)
+                or "gives RELAYCLIENT a value" in str(error)
+                or "past the scanner; expected" in str(error)
+                or "@" in one.text
             )
             assert danger or harmless, (one, error)
 
@@ -289,28 +298,155 @@ def test_random_lines_are_taken_only_if_tcprules_takes_them(tmp_path: Path) -> N
 
 
 def test_tcprules_makes_the_published_cdb_of_the_readable_copy(tmp_path: Path) -> None:
-    made = tcprules.compile_fragments(
+    made = rules_compiler.compile_fragments(
         {
-            "10-site": tcprules.site_rules(
+            "10-site": rules_compiler.site_rules(
                 ["10.0.0.0/22", "198.51.100.64/26", "172.16.0.0/12"], scanner=SCANNER,
-                extra=[tcprules.SiteRule("198.51.100.70/32", "deny", {})],
+                protected_networks=["10.0.1.0/30", "203.0.113.128/25"],
+                extra=[rules_compiler.SiteRule("198.51.100.70/32", "deny", {})],
             ),
-            "20-operator": "# é\n10.0.0.9:deny",
-            "30-adaptive": "10.0.0.10:deny\n192.0.2.1:deny\n",
-            "90-default": tcprules.default_rules(),
+            "20-operator": "# é\n10.0.0.9:deny\n198.51.100.80-81:deny\n203.0.113.:deny\n=a.example:deny",
+            "30-adaptive": tcprules.render_adaptive(
+                tcprules.AdaptiveEntry(ip, 2000, "x") for ip in ("10.0.0.10", "192.0.2.1")
+            ),
+            "90-default": rules_compiler.default_rules(),
         },
         "/etc/tcp.d",
+        1000,
     )  # fmt: skip
     assert real_compile(made.copy, tmp_path) == made.cdb
     assert os.listdir(tmp_path) == ["rules.cdb"]
-    for ip, words in (
-        ("198.51.100.70", "rule 198.51.100.70:\ndeny connection\n"),
-        ("192.0.2.1", "rule 192.0.2.1:\ndeny connection\n"),
-        ("192.0.2.2", "rule :\nallow connection\n"),
-        (
-            "10.0.0.10",
-            "rule 10.0.0.:\nset environment variable RELAYCLIENT=\n"
-            f"set environment variable QMAILQUEUE={SCANNER}\nallow connection\n",
-        ),
+    relay = f"set environment variable RELAYCLIENT=\nset environment variable QMAILQUEUE={SCANNER}\nallow connection\n"
+    for ip, host, words in (
+        ("198.51.100.70", None, "rule 198.51.100.70:\ndeny connection\n"),
+        ("198.51.100.80", None, "rule 198.51.100.80:\ndeny connection\n"),
+        ("198.51.100.82", None, f"rule 198.51.100.82:\n{relay}"),
+        ("192.0.2.1", None, "rule 192.0.2.1:\ndeny connection\n"),
+        ("192.0.2.2", None, "rule :\nallow connection\n"),
+        ("10.0.0.10", None, f"rule 10.0.0.:\n{relay}"),
+        ("203.0.113.127", None, "rule 203.0.113.:\ndeny connection\n"),
+        ("203.0.113.128", None, "rule 203.0.113.128:\nallow connection\n"),
+        ("203.0.113.128", "a.example", "rule 203.0.113.128:\nallow connection\n"),
+        ("192.0.2.2", "a.example", "rule =a.example:\ndeny connection\n"),
     ):
-        assert real_lookup(tmp_path, ip, None, None) == words
+        assert real_lookup(tmp_path, ip, host, None) == words
+
+
+# The whole compiler: whatever the operator and the blacklist write, what may never happen does not happen.
+
+BASES = [0x0A000000, 0x0A000005, 0x7F000001, 0xC6336440, 0xFFFFFFFF, 0]
+
+
+def networks(shortest: int) -> st.SearchStrategy[str]:
+    return st.builds(
+        lambda base, length: str(ipaddress.IPv4Network((base, length), strict=False)),
+        st.sampled_from(BASES) | st.integers(0, 2**32 - 1),
+        st.integers(shortest, 32),
+    )
+
+
+HOSTS = ["=a.example", "=.example", "=", "joe@10.0.0.1", "joe@127.0.0.1", "joe@=a.example"]
+EFFECTS = [
+    "allow", "deny", "deny", 'allow,RELAYCLIENT=""', 'allow,WHITELISTED=""', 'allow,RBLSMTPD="-no"',
+    f'allow,QMAILQUEUE="{SCANNER}"', 'allow,QMAILQUEUE="/bin/other"', 'allow,RELAYCLIENT="x"',
+    f'allow,RELAYCLIENT="",QMAILQUEUE="{tcprules.UNSCANNED}"',
+]  # fmt: skip
+
+
+@st.composite
+def operators(draw: st.DrawFn, relay: list[str], protected: list[str]) -> str:
+    """A fragment that a person wrote, that somebody damaged, or both."""
+    lines = []
+    if draw(st.booleans()):
+        lines.append(f'# mailgate: {{"relay_networks": {draw(st.lists(networks(8), max_size=1))!r}}}'.replace("'", '"'))
+    near = st.sampled_from([*relay, *protected, "127.0.0.1/32"]).map(ipaddress.IPv4Network)
+    places = (
+        networks(0).map(lambda one: rule_address(ipaddress.IPv4Network(one)))
+        | near.map(rule_address)
+        | near.map(lambda one: rule_address(one.supernet()) if one.prefixlen else "")
+        | near.map(lambda one: str(one.network_address))
+        | st.sampled_from(HOSTS)
+    )
+    for place in draw(st.lists(places, max_size=6)):
+        if draw(st.integers(0, 4)) == 0:
+            lines.append(f'# {{"until": {draw(st.sampled_from([999, 1001]))}}}')
+        lines.append(f"{place}:{draw(st.sampled_from(EFFECTS))}")
+    text = "".join(f"{line}\n" for line in lines)
+    if draw(st.integers(0, 3)) == 0:
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(st.sampled_from(["", ":", ".", '"', "\n", "-", "0", "x", "#", "deny"])) + text[at + 1 :]
+    return text
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> dict[str, object]:
+    relay = draw(st.lists(networks(8), max_size=2))
+    protected = draw(st.lists(networks(22), max_size=2))
+    scan = draw(st.booleans())
+    site = rules_compiler.site_rules(
+        relay, scanner=SCANNER, scan_relay_clients=scan, protected_networks=protected,
+        whitelisted_networks=draw(st.lists(networks(8), max_size=1)),
+    )  # fmt: skip
+    near = st.sampled_from([*relay, *protected, "127.0.0.1/32"]).map(lambda one: one.partition("/")[0])
+    others = networks(32).map(lambda one: one.partition("/")[0])
+    adaptive = [
+        tcprules.AdaptiveEntry(ip, draw(st.sampled_from([999, 1001])), "x")
+        for ip in draw(st.lists(near | others, max_size=3))
+    ]
+    return {
+        "relay": relay, "protected": protected, "scan": scan,
+        "operator": draw(operators(relay, protected)), "good": draw(operators(relay, protected)),
+        "texts": {"10-site": site, "30-adaptive": tcprules.render_adaptive(adaptive), "90-default": ":allow\n"},
+        "adaptive": adaptive,
+    }  # fmt: skip
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(world=worlds())
+def test_whatever_stands_in_the_fragments_nobody_gains_what_he_may_not_have(
+    world: dict[str, Any], tmp_path: Path
+) -> None:
+    made = rules_compiler.compile_fragments(
+        {**world["texts"], "20-operator": world["operator"]}, "/d", 1000, good={"20-operator": world["good"]}
+    )
+    assert real_compile(made.copy, tmp_path) == made.cdb, "the copy says something else"
+    relay = list(world["relay"])
+    for line in made.copy.splitlines():
+        if line.startswith('# mailgate: {"relay_networks"') and "scanner" not in line:
+            relay += json.loads(line[len("# mailgate: ") :])["relay_networks"]
+    protected = [ipaddress.IPv4Network(one) for one in world["protected"]]
+    points = boundaries(tcprules.parse(made.copy, "x"), [*relay, *world["protected"]])
+    for ip in random.Random(0).sample(points, min(len(points), 150)):
+        address = ipaddress.IPv4Address(ip)
+        shielded = any(address in one for one in protected)
+        inside = any(address in ipaddress.IPv4Network(one) for one in [*relay, "127.0.0.1/32"])
+        for host, info in CLIENTS if shielded else CLIENTS[:2]:
+            answer = real_lookup(tmp_path, ip, host, info)
+            where = (world, ip, host, info, answer)
+            lines = answer.splitlines()
+            allowed = "allow connection" in lines
+            if shielded:
+                assert allowed, where
+                assert not any(line.startswith("set environment variable RBLSMTPD=-") for line in lines), where
+            if allowed and not (inside and not world["scan"]):
+                assert not dangers(answer, ip, relay), where
+            if allowed and not world["scan"]:
+                straight = f"set environment variable QMAILQUEUE={tcprules.UNSCANNED}"
+                assert not dangers("\n".join(line for line in lines if not (inside and line == straight)), ip, relay), where
+    for entry in made.adaptive.values():
+        assert entry.until > 1000
+        ip = ipaddress.IPv4Address(entry.address)
+        exempt = [*relay, *world["protected"], *tcprules.read_facts(world["texts"]["10-site"]).whitelisted_networks]
+        assert not any(ip in ipaddress.IPv4Network(one) for one in exempt), (world, entry)
+
+
+def test_two_halves_of_the_world_are_no_relay_list() -> None:
+    text = '# mailgate: {"relay_networks": ["0.0.0.0/1", "128.0.0.0/1"]}\n0-127.:allow,RELAYCLIENT=""\n128-255.:allow,RELAYCLIENT=""\n'
+    made = rules_compiler.compile_fragments(
+        {"10-site": rules_compiler.site_rules([]), "20-operator": text, "90-default": ":allow\n"}, "/d", 0
+    )
+    assert made.states["20-operator"].version == "left out"
+    assert made.states["20-operator"].fault.startswith("/d/20-operator relay network 1: '0.0.0.0/1' is wider than /8")

@@ -10,6 +10,7 @@ import random
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import (
+    address_set,
     contains,
     parse_network,
     parse_networks,
@@ -124,3 +125,16 @@ def test_two_halves_of_the_internet_are_too_wide_to_relay() -> None:
     assert str(caught.value) == (
         "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
     )
+
+
+def test_an_address_set_joins_neighbours_and_knows_its_edges() -> None:
+    one = address_set(parse_networks(["10.0.0.0/25", "10.0.0.128/25", "192.0.2.7/32"]))
+    assert one.intervals() == [(0x0A000000, 0x0A0000FF), (0xC0000207, 0xC0000207)]
+    for address, inside in (
+        ("9.255.255.255", False), ("10.0.0.0", True), ("10.0.0.255", True), ("10.0.1.0", False),
+        ("192.0.2.6", False), ("192.0.2.7", True), ("192.0.2.8", False), ("0.0.0.0", False),
+    ):  # fmt: skip
+        assert (address in one) is inside
+    assert one.covers(0x0A000001, 0x0A0000FE)
+    assert not one.covers(0x0A0000FE, 0x0A000100)
+    assert "0.0.0.0" not in address_set([])

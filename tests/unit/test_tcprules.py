@@ -1,34 +1,28 @@
-"""Rules: the lossless text, the errors, tcpserver's lookup, the safety of the whole, and the command."""
+"""Rules: the lossless text, the errors, tcpserver's lookup, what is safe, and what changes."""
 
 # ruff: noqa: E501 - whole messages stand in one line, as they are printed
 
 from __future__ import annotations
 
-import fcntl
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cli, rules_command
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import Reader
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.tcprules import (
-    Compiled,
-    SiteRule,
+    AdaptiveEntry,
+    Facts,
+    assert_open,
     assert_safe,
-    compile_fragments,
     compile_records,
     decode,
-    default_rules,
     describe_changes,
-    edited_by_hand,
     lookup,
     parse,
+    parse_adaptive,
+    read_facts,
     render,
+    render_adaptive,
     site_facts,
-    site_rules,
-    verify_cdb,
 )
 
 SIMSCAN = "/var/qmail/bin/simscan"
@@ -236,7 +230,7 @@ RELAY = ["10.0.0.0/22", "198.51.100.64/26"]
         ":allow\n",
         "127.0.0.1:allow,RELAYCLIENT=\"\"\n10.0.0-3.:allow,RELAYCLIENT=\"\"\n198.51.100.64-127:allow,RELAYCLIENT=\"\"\n",
         "10.0.0.9:allow,RELAYCLIENT=\"\"\njoe@10.0.3.255:allow,RELAYCLIENT=\"\"\n",
-        f":allow,QMAILQUEUE=\"{SIMSCAN}\"\n10.0.0.:allow,QMAILQUEUE=\"/var/qmail/bin/qmail-queue\"\n",
+        f":allow,QMAILQUEUE=\"{SIMSCAN}\"\n10.0.0.:allow,RELAYCLIENT=\"\"\n",
         # The wide rule is never reached outside of the relay network.
         "10.0-255.:deny\n10.0.0.:allow,RELAYCLIENT=\"\"\n10.:allow,RELAYCLIENT=\"\"\n",
     ],
@@ -283,13 +277,18 @@ ALLOWED = "expected RELAYCLIENT only for 10.0.0.0/22, 198.51.100.64/26, 127.0.0.
         ),
         (
             ":allow,QMAILQUEUE=\"/bin/qmail-queue\"\n",
-            "x line 1: ':allow,QMAILQUEUE=\"/bin/qmail-queue\"' takes mail from 0.0.0.0 past the scanner; "
-            "expected QMAILQUEUE=\"/var/qmail/bin/simscan\" or none outside of the relay networks",
+            "x line 1: ':allow,QMAILQUEUE=\"/bin/qmail-queue\"' takes mail past the scanner; "
+            "expected QMAILQUEUE=\"/var/qmail/bin/simscan\" or none, relay clients too",
+        ),
+        (
+            "10.0.0.:allow,RELAYCLIENT=\"\",QMAILQUEUE=\"/var/qmail/bin/qmail-queue\"\n",
+            "x line 1: '10.0.0.:allow,RELAYCLIENT=\"\",QMAILQUEUE=\"/var/qmail/bin/qmail-queue\"' takes mail past the "
+            "scanner; expected QMAILQUEUE=\"/var/qmail/bin/simscan\" or none, relay clients too",
         ),
         (
             "=a.example:allow,QMAILQUEUE=\"\"\n",
-            "x line 1: '=a.example:allow,QMAILQUEUE=\"\"' takes mail from whoever has the host name of '=a.example' past "
-            "the scanner; expected QMAILQUEUE=\"/var/qmail/bin/simscan\" or none outside of the relay networks",
+            "x line 1: '=a.example:allow,QMAILQUEUE=\"\"' takes mail past the scanner; "
+            "expected QMAILQUEUE=\"/var/qmail/bin/simscan\" or none, relay clients too",
         ),
     ],
 )  # fmt: skip
@@ -300,197 +299,76 @@ def test_unsafe(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("queue", ["", SIMSCAN])
-def test_without_a_scanner_no_stranger_gets_a_queue(queue: str) -> None:
+def test_without_a_scanner_nobody_gets_a_queue(queue: str) -> None:
     with pytest.raises(BadInput) as caught:
         assert_safe(parse(f'192.0.2.7:allow,QMAILQUEUE="{queue}"\n', "x"), RELAY)
     assert str(caught.value) == (
-        f"x line 1: '192.0.2.7:allow,QMAILQUEUE=\"{queue}\"' takes mail from 192.0.2.7 past the scanner; "
-        "expected no QMAILQUEUE outside of the relay networks"
+        f"x line 1: '192.0.2.7:allow,QMAILQUEUE=\"{queue}\"' takes mail past the scanner; "
+        "expected no QMAILQUEUE, relay clients too"
     )
+
+
+UNSCANNED = 'allow,RELAYCLIENT="",QMAILQUEUE="/var/qmail/bin/qmail-queue"'
+
+
+def test_the_site_may_leave_relay_clients_unscanned_and_nobody_else() -> None:
+    assert_safe(parse(f"10.0.0.:{UNSCANNED}\n", "x"), RELAY, scanner=SIMSCAN, scan_relay_clients=False)
+    for text, message in (
+        (
+            '192.0.2.7:allow,QMAILQUEUE="/var/qmail/bin/qmail-queue"\n',
+            "x line 1: '192.0.2.7:allow,QMAILQUEUE=\"/var/qmail/bin/qmail-queue\"' takes mail from 192.0.2.7 past the "
+            f'scanner; expected QMAILQUEUE="{SIMSCAN}" or none outside of the relay networks',
+        ),
+        (
+            '10.0.0.:allow,QMAILQUEUE="/bin/true"\n',
+            "x line 1: '10.0.0.:allow,QMAILQUEUE=\"/bin/true\"' takes mail past the scanner; "
+            f"expected QMAILQUEUE=\"{SIMSCAN}\" or none, or '/var/qmail/bin/qmail-queue' for relay clients",
+        ),
+    ):
+        with pytest.raises(BadInput) as caught:
+            assert_safe(parse(text, "x"), RELAY, scanner=SIMSCAN, scan_relay_clients=False)
+        assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("10.0.0.5:deny\n", "10.0.0.5"),
+        ("10.:deny\n", "10.0.0.4"),
+        (":deny\n", "10.0.0.4"),
+        ('10.0.0.:allow,RBLSMTPD="-no"\n', "10.0.0.4"),
+        ("joe@10.0.0.6:deny\n", "10.0.0.6"),
+        ("=a.example:deny\n", "a protected address whose host has the name '=a.example'"),
+        ("10.0.0.4-6:allow\n=:deny\n", "a protected address whose host has the name '='"),
+        ("10.0.0.4-7:allow\njoe@=a.example:deny\n", "a protected address whose host has the name 'joe@=a.example'"),
+    ],
+)
+def test_a_protected_network_is_never_shut_out(text: str, who: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        assert_open(parse(text, "x"), ["10.0.0.4/30"])
+    line = text.splitlines()[-1]
+    assert str(caught.value) == (
+        f"x line {text.count(chr(10))}: {line!r} shuts out {who}; expected no rule against a protected network"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ":allow\n",
+        "10.0.0.3:deny\n10.0.0.8:deny\njoe@10.0.0.3:deny\n",
+        ":deny\n10.0.0.4-7:allow\n=a.example:deny\n",
+        ':deny\n10.0.0.:allow,RBLSMTPD=""\n',
+    ],
+)
+def test_a_protected_network_is_open(text: str) -> None:
+    assert_open(parse(text, "x"), ["10.0.0.4/30"])
 
 
 def test_relay_networks_that_are_too_wide_make_nothing_safe() -> None:
     with pytest.raises(BadInput) as caught:
         assert_safe(parse(":allow\n", "x"), ["0.0.0.0/1", "128.0.0.0/1"])
     assert str(caught.value) == "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
-
-
-# The fragments.
-
-HEAD = (
-    "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n"
-    "# Rules of your own belong into 20-operator beside this file.\n"
-)
-
-
-def test_site_rules() -> None:
-    text = site_rules(
-        ["198.51.100.64/26", "10.0.0.0/22"],
-        scanner=SIMSCAN,
-        relay_environment={"WHITELISTED": ""},
-        extra=[
-            SiteRule("198.51.100.70/32", "deny", {}),
-            SiteRule("203.0.113.0/24", "allow", {"RBLSMTPD": '-not "you"'}),
-        ],
-    )
-    relay = f':allow,RELAYCLIENT="",QMAILQUEUE="{SIMSCAN}",WHITELISTED=""\n'
-    assert text == (
-        f"{HEAD}"
-        f'# mailgate: {{"relay_networks": ["10.0.0.0/22", "198.51.100.64/26"], "scanner": "{SIMSCAN}"}}\n'
-        f"127.0.0.1{relay}"
-        "198.51.100.70:deny\n"
-        f"198.51.100.64-127{relay}"
-        "203.0.113.:allow,RBLSMTPD='-not \"you\"'\n"
-        f"10.0.0-3.{relay}"
-    )
-
-
-def test_site_rules_without_anything() -> None:
-    assert site_rules([]) == (
-        f"{HEAD}# mailgate: {{\"relay_networks\": [], \"scanner\": \"\"}}\n127.0.0.1:allow,RELAYCLIENT=\"\"\n"
-    )
-    assert default_rules() == (
-        "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n:allow\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("networks", "scanner", "environment", "extra", "message"),
-    [
-        (["10.0.0.0/7"], "", {}, [], "relay network 1: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32"),
-        ([], "simscan", {}, [], "scanner: 'simscan' is no absolute path; expected one or nothing"),
-        ([], "", {"RELAYCLIENT": "x"}, [], "relay environment: RELAYCLIENT='x' is set already; expected '' or none"),
-        ([], "", {"A": "x\ny"}, [], "relay environment: A='x\\ny' cannot stand in a rule; expected text of one line"),
-        ([], "", {"A": 5}, [], "relay environment: A=5 cannot stand in a rule; expected text of one line"),
-        (
-            ["10.0.0.0/24"], "", {}, [SiteRule("10.0.0.0/24", "deny", {})],
-            "rule 1: '10.0.0.0/24' has a rule already; expected one rule for each network",
-        ),
-        ([], "", {}, [SiteRule("0.0.0.0/0", "deny", {})], "rule 1 network 1: '0.0.0.0/0' is wider than /1; expected a prefix length from 1 to 32"),
-        ([], "", {}, [SiteRule("10.0.0.0/24", "drop", {})], "rule 1: 'drop' is no action; expected 'allow' or 'deny'"),
-        (
-            [], "", {}, [SiteRule("10.0.0.0/24", "allow", {"RELAYCLIENT": ""})],
-            "10-site line 5: '10.0.0.:allow,RELAYCLIENT=\"\"' lets 10.0.0.0 relay; expected RELAYCLIENT only for 127.0.0.1/32",
-        ),
-    ],
-)  # fmt: skip
-def test_site_rules_refuse(
-    networks: list[str], scanner: str, environment: dict[str, str], extra: list[SiteRule], message: str
-) -> None:
-    with pytest.raises(BadInput) as caught:
-        site_rules(networks, scanner=scanner, relay_environment=environment, extra=extra)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ("", "s: 0 lines begin with '# mailgate: '; expected one, the file as mailgate.qmail.tcp_rules writes it"),
-        ("# mailgate: x\n", "s: 'x\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it"),
-        ("# mailgate: {}\n", "s: '{}\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it"),
-        (
-            '# mailgate: {"relay_networks": ["0.0.0.0/0"], "scanner": ""}\n',
-            "s relay network 1: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32",
-        ),
-    ],
-)
-def test_damaged_facts_are_refused(lines: str, message: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        site_facts(parse(lines, "s"))
-    assert str(caught.value) == message
-
-
-def compiled(operator: str = "", adaptive: str = "", site: str | None = None) -> Compiled:
-    return compile_fragments(
-        {
-            "10-site": site_rules(["10.0.0.0/24", "198.51.100.64/26"]) if site is None else site,
-            "20-operator": operator,
-            "30-adaptive": adaptive,
-            "90-default": default_rules(),
-        },
-        "/d",
-    )
-
-
-def test_compiled_file_copy_and_rules_agree() -> None:
-    made = compiled("# mine\n10.0.0.9:deny\n", "192.0.2.1:deny")
-    assert list(Reader(made.cdb).items()) == compile_records(parse(made.copy, "copy"))
-    assert not edited_by_hand(made.copy)
-    assert made.notices == ()
-    assert "# mine\n" in made.copy
-    verify_cdb(made.cdb, made.rules, "x")
-
-
-def test_adaptive_rules_against_relay_clients_are_left_out() -> None:
-    made = compiled(adaptive="10.0.0.9:deny\n127.0.0.1:deny\n192.0.2.1:deny\n")
-    assert {key for key, data in Reader(made.cdb).items() if data == b"D\0"} == {b"192.0.2.1"}
-    assert made.notices == (
-        "/d/30-adaptive line 1: '10.0.0.9:deny' is left out, 10.0.0.9 may relay",
-        "/d/30-adaptive line 2: '127.0.0.1:deny' is left out, 127.0.0.1 may relay",
-    )
-    assert "# left out: 10.0.0.9:deny\n" in made.copy
-    assert not edited_by_hand(made.copy)
-
-
-@pytest.mark.parametrize("line", ["10.:deny", "192.0.2.1:allow", "=a.example:deny", "192.0.2.1-2:deny", ":deny"])
-def test_adaptive_fragment_may_only_deny_addresses(line: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        compiled(adaptive=f"192.0.2.9:deny\n{line}\n")
-    assert str(caught.value) == (
-        f"/d/30-adaptive line 2: '{line}' is not for this fragment; expected 'ADDRESS:deny'"
-    )
-
-
-def test_a_rule_without_effect_is_a_notice() -> None:
-    made = compiled("198.51.100.70:deny\n192.0.2.1-2:deny\n192.0.2.2:allow\n")
-    assert made.notices == (
-        "/d/20-operator line 1: '198.51.100.70:deny' has no effect, /d/10-site line 5 comes first",
-        "/d/20-operator line 3: '192.0.2.2:allow' has no effect, /d/20-operator line 2 comes first",
-    )
-
-
-@pytest.mark.parametrize(
-    ("fragments", "message"),
-    [
-        ({"operator": "8.8.8.8:allow,RELAYCLIENT=\"\"\n"}, "/d/20-operator line 1: '8.8.8.8:allow,RELAYCLIENT=\"\"' lets 8.8.8.8 relay; expected RELAYCLIENT only for 10.0.0.0/24, 198.51.100.64/26, 127.0.0.1/32"),
-        ({"operator": "8.8.8.8 deny\n"}, "/d/20-operator line 1: '8.8.8.8 deny' has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'"),
-        ({"site": ":allow\n"}, "/d/10-site: 0 lines begin with '# mailgate: '; expected one, the file as mailgate.qmail.tcp_rules writes it"),
-    ],
-)  # fmt: skip
-def test_bad_fragments_compile_to_nothing(fragments: dict[str, str], message: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        compiled(**fragments)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("missing", ["10-site", "90-default"])
-def test_a_missing_fragment_compiles_to_nothing(missing: str) -> None:
-    fragments = {"10-site": site_rules([]), "90-default": default_rules()}
-    del fragments[missing]
-    with pytest.raises(BadInput) as caught:
-        compile_fragments(fragments, "/d")
-    assert str(caught.value) == f"file /d/{missing}: missing; expected the one that mailgate.qmail.tcp_rules writes"
-
-
-def test_every_change_of_the_copy_is_seen() -> None:
-    copy = compiled().copy
-    at = copy.index("127.0.0.1")
-    for edited in ("", copy + "\n", copy[:-1], copy[:at] + "# " + copy[at:], "# x\n" + copy, copy.split("\n", 3)[3]):
-        assert edited_by_hand(edited)
-
-
-def test_verify_cdb_sees_a_record_too_many_or_too_few_or_wrong() -> None:
-    made = compiled()
-    other = parse("192.0.2.1:deny\n" + render(made.rules), "x")
-    for data, rules, key in (
-        (made.cdb, other, "192.0.2.1"),
-        (compiled("192.0.2.1:deny\n").cdb, made.rules, "192.0.2.1"),
-        (compiled(site=site_rules(["10.0.0.0/24"])).cdb, made.rules, "198.51.100.64"),
-        (compiled("192.0.2.1:allow\n").cdb, compiled("192.0.2.1:deny\n").rules, "192.0.2.1"),
-    ):
-        with pytest.raises(BadInput) as caught:
-            verify_cdb(data, rules, "x")
-        assert str(caught.value) == f"cdb x: the key {key!r} does not hold its rule; expected the rules of {rules.name}"
 
 
 # The difference in words.
@@ -524,192 +402,96 @@ def test_changes_in_words(before: str, after: str, words: list[str]) -> None:
     assert describe_changes(parse(before, "before"), parse(after, "after")) == words
 
 
-# The command.
+
+# What other programs read and write.
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Path:
-    (tmp_path / "tcp.d").mkdir()
-    (tmp_path / "tcp.d/10-site").write_text(site_rules(["10.0.0.0/24"], scanner=SIMSCAN))
-    (tmp_path / "tcp.d/90-default").write_text(default_rules())
-    return tmp_path
-
-
-def run(host: Path, name: str, *arguments: str) -> int:
-    paths = ["--directory", f"{host}/tcp.d", "--compiled", f"{host}/cdb"]
-    return cli.main(["rules", name, *paths, *([] if name == "explain" else ["--copy", f"{host}/copy"]), *arguments])
-
-
-def files(host: Path) -> dict[str, tuple[bytes, int, int]]:
-    return {
-        str(path.relative_to(host)): (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime_ns)
-        for path in sorted(host.rglob("*"))
-        if path.is_file()
-    }
-
-
-def test_compile_publishes_and_then_has_nothing_to_do(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    umask = os.umask(0o077)
-    try:
-        assert run(host, "compile") == 0
-    finally:
-        os.umask(umask)
-    first = files(host)
-    assert capsys.readouterr() == (f"{host}/cdb: 3 rules, in force now\n", "")
-    assert (oct(first["cdb"][1]), oct(first["copy"][1])) == ("0o100644", "0o100644")
-    assert sorted(first) == ["cdb", "copy", "tcp.d/.lock", "tcp.d/10-site", "tcp.d/90-default"]
-    assert run(host, "compile") == 0
-    assert capsys.readouterr() == (f"{host}/cdb: 3 rules, in force already\n", "")
-    assert files(host) == first
-
-
-def test_check_says_what_is_not_in_force_and_writes_nothing(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = files(host)
-    assert run(host, "check") == 0
-    assert capsys.readouterr() == (f"{host}/cdb: missing; run 'mailgate rules compile'\n", "")
-    assert files(host) == before
-    run(host, "compile")
-    (host / "tcp.d/20-operator").write_text("192.0.2.7:deny\n")
-    (host / "tcp.d/50-mine").write_text("192.0.2.8:deny\n")
-    capsys.readouterr()
-    assert run(host, "check") == 0
-    assert capsys.readouterr() == (
-        f"file {host}/tcp.d/50-mine: has no effect; expected only 10-site, 20-operator, 30-adaptive, 90-default\n"
-        f"{host}/cdb: older than the fragments; run 'mailgate rules compile'\n",
-        "",
-    )
-    (host / "cdb").write_bytes(bytes(2048))
-    assert run(host, "check") == 0
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        f"cdb {host}/cdb: table 0 begins at byte 0; expected a position from 2048 to 2048; run 'mailgate rules compile'"
-    ]
-
-
-def test_a_copy_edited_by_hand_stops_everything(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(host, "compile")
-    with (host / "copy").open("a") as copy:
-        copy.write("192.0.2.7:deny\n")
-    (host / "tcp.d/20-operator").write_text("192.0.2.8:deny\n")
-    before = files(host)
-    capsys.readouterr()
-    for name in ("compile", "check"):
-        assert run(host, name) == 1
-        assert capsys.readouterr() == (
-            "",
-            f"mailgate rules: file {host}/copy: was edited by hand since it was generated, nothing is changed; expected "
-            f"changes in {host}/tcp.d/20-operator: move them there, remove {host}/copy, and run 'qmailctl cdb' again\n"
-            "  - 192.0.2.8:deny\n"
-            "  + 192.0.2.7:deny\n",
-        )
-    assert files(host) == before
-    (host / "copy").unlink()
-    assert run(host, "compile") == 0
-
-
-def test_a_bad_fragment_changes_nothing(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(host, "compile")
-    (host / "tcp.d/20-operator").write_text("192.0.2.7 deny\n")
-    before = files(host)
-    capsys.readouterr()
-    assert run(host, "compile") == 100
-    assert capsys.readouterr() == (
-        "",
-        f"mailgate rules: {host}/tcp.d/20-operator line 1: '192.0.2.7 deny' has no ':'; "
-        "expected 'ADDRESS:allow' or 'ADDRESS:deny'\n",
-    )
-    assert files(host) == before
-
-
-def test_a_missing_directory_is_permanent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(tmp_path, "compile") == 100
-    assert capsys.readouterr().err == (
-        f"mailgate rules: directory {tmp_path}/tcp.d: missing; expected what mailgate.qmail.tcp_rules makes\n"
-    )
-
-
-def test_trouble_with_the_disk_is_temporary(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (host / "cdb").mkdir()
-    assert run(host, "compile") == 111
-    assert capsys.readouterr().err == f"mailgate rules: [Errno 21] Is a directory: '{host}/cdb'\n"
-    assert not (host / "copy").exists()
-
-
-def test_two_runs_do_not_collide(
-    host: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rules_command.locked.__wrapped__, "__defaults__", (0.1,))
-    with (host / "tcp.d/.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert run(host, "compile") == 111
-    assert capsys.readouterr().err == (
-        f"mailgate rules: file {host}/tcp.d/.lock: locked by another run for 0.1 s; try later\n"
-    )
-    assert run(host, "compile") == 0
-
-
-def test_a_file_that_the_reader_refuses_never_gets_its_name(host: Path) -> None:
-    def refuse(data: bytes) -> None:
-        raise BadInput(f"no {data!r}")
-
-    target = host / "cdb"
-    target.write_bytes(b"old")
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("", "s: 0 lines begin with '# mailgate: '; expected one, the file as mailgate.qmail.tcp_rules writes it"),
+        ("# mailgate: x\n", "s: 'x\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it"),
+        ("# mailgate: {}\n", "s: '{}\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it"),
+        (
+            '# mailgate: {"relay_networks": ["0.0.0.0/0"], "scanner": ""}\n',
+            "s relay network 1: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32",
+        ),
+    ],
+)
+def test_damaged_facts_are_refused(lines: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
-        rules_command.publish(str(target), b"new", refuse)
-    assert str(caught.value) == "no b'new'"
-    assert target.read_bytes() == b"old"
-    assert sorted(path.name for path in host.iterdir()) == ["cdb", "tcp.d"]
+        site_facts(parse(lines, "s"))
+    assert str(caught.value) == message
+
+
+def test_facts_of_an_older_version_have_the_safe_values() -> None:
+    assert read_facts('# mailgate: {"relay_networks": ["10.0.0.0/24"], "scanner": ""}\n10.0.0.:deny\n') == Facts(
+        ("10.0.0.0/24",), "", (), (), True
+    )
+
+
+ENTRIES = [AdaptiveEntry("203.0.113.9", 2000, "12 of 14 attempts bad in 60 minutes"), AdaptiveEntry("9.9.9.9", 1500, "x")]
+
+
+def test_adaptive_entries_come_back_until_they_end() -> None:
+    text = render_adaptive(ENTRIES)
+    assert text == (
+        "# until 2000 why 12 of 14 attempts bad in 60 minutes\n203.0.113.9:deny\n# until 1500 why x\n9.9.9.9:deny\n"
+    )
+    assert parse_adaptive(text, 1499.9) == tuple(ENTRIES)
+    assert parse_adaptive(text, 1500) == (ENTRIES[0],)
+    assert parse_adaptive("", 0) == ()
+
+
+def test_of_two_entries_the_longer_one_holds() -> None:
+    both = [AdaptiveEntry("9.9.9.9", 10, "a"), AdaptiveEntry("9.9.9.9", 30, "b"), AdaptiveEntry("9.9.9.9", 20, "c")]
+    assert parse_adaptive(render_adaptive(both), 0) == (both[1],)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    "lines",
     [
-        (
-            ["10.0.0.7"],
-            f'10.0.0.7 may connect and relay, with QMAILQUEUE="{SIMSCAN}"\n'
-            f'  HOST/tcp.d/10-site line 5: 10.0.0.:allow,RELAYCLIENT="",QMAILQUEUE="{SIMSCAN}"\n',
-        ),
-        (["10.0.0.9"], "10.0.0.9 is refused\n  HOST/tcp.d/20-operator line 2: 10.0.0.9:deny\n"),
-        (["192.0.2.1"], "192.0.2.1 may connect\n  HOST/tcp.d/90-default line 2: :allow\n"),
-        (
-            ["192.0.2.1", "--host", "a.example"],
-            "192.0.2.1 is refused\n  HOST/tcp.d/20-operator line 3: =a.example:deny\n",
-        ),
+        "9.9.9.9:deny\n",
+        "# until 2000 why x\n",
+        "# until 2000 why x\n9.9.9.9:allow\n",
+        "# until 2000 why x\n9.9.9.:deny\n",
+        "# until 2000 why x\n=a.example:deny\n",
+        "# until 2000 why x\n9.9.9.9:deny",
+        "\n# until 2000 why x\n9.9.9.9:deny\n",
+        "# until  why x\n9.9.9.9:deny\n",
+        "# until 2000 why \n9.9.9.9:deny\n",
+        "# until 2000 why \x1b[2J\n9.9.9.9:deny\n",
+        "# until 2000 why \u00fc\n9.9.9.9:deny\n",
+        f"# until 2000 why {'x' * 201}\n9.9.9.9:deny\n",
+        "# until 2000 why x\r\n9.9.9.9:deny\n",
+        "# until -2000 why x\n9.9.9.9:deny\n",
+        "# until 2e3 why x\n9.9.9.9:deny\n",
+        "9.9.9.9:deny\n# until 2000 why x\n",
     ],
 )
-def test_explain(host: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
-    (host / "tcp.d/20-operator").write_text("# an infected host\n10.0.0.9:deny\n=a.example:deny\n")
-    run(host, "compile")
-    capsys.readouterr()
-    assert run(host, "explain", *arguments) == 0
-    assert capsys.readouterr() == (words.replace("HOST", str(host)), "")
-
-
-def test_explain_says_when_the_rule_is_not_in_force(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(host, "compile")
-    (host / "tcp.d/20-operator").write_text("192.0.2.7:deny\n")
-    capsys.readouterr()
-    assert run(host, "explain", "192.0.2.7") == 0
-    assert capsys.readouterr().out == (
-        f"192.0.2.7 is refused\n  {host}/tcp.d/20-operator line 1: 192.0.2.7:deny\n"
-        f"  {host}/cdb: older than the fragments; run 'mailgate rules compile'\n"
+def test_the_adaptive_fragment_may_hold_nothing_else_and_is_not_quoted(lines: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_adaptive(render_adaptive(ENTRIES) + lines, 0, "/d/30-adaptive")
+    assert str(caught.value) == (
+        "/d/30-adaptive line 5: this and the next line are no entry; "
+        "expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
     )
 
 
 @pytest.mark.parametrize(
-    ("address", "message"),
+    "entry",
     [
-        ("office", "address: 'office' is no address; expected one such as 192.0.2.1"),
-        ("::1", "address: '::1' is IPv6, which is not supported yet; expected an IPv4 address"),
+        AdaptiveEntry("9.9.9.", 2000, "x"),
+        AdaptiveEntry("::1", 2000, "x"),
+        AdaptiveEntry("9.9.9.9", 0, "x"),
+        AdaptiveEntry("9.9.9.9", 2000, "x\n127.0.0.1:deny"),
+        AdaptiveEntry("9.9.9.9", 2000, ""),
     ],
 )
-def test_explain_refuses(host: Path, capsys: pytest.CaptureFixture[str], address: str, message: str) -> None:
-    assert run(host, "explain", address) == 100
-    assert capsys.readouterr() == ("", f"mailgate rules: {message}\n")
-
-
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["rules"], ["rules", "nothing"], ["rules", "explain"]])
-def test_wrong_usage_has_status_100(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    assert caught.value.code == 100
-    assert capsys.readouterr().err.startswith("usage: mailgate ")
+def test_an_entry_that_nobody_would_take_is_not_written(entry: AdaptiveEntry) -> None:
+    with pytest.raises(BadInput) as caught:
+        render_adaptive([entry])
+    assert str(caught.value) == (
+        f"30-adaptive entry: {entry!r} cannot stand there; expected an IPv4 address, unix seconds, and 1 to 200 "
+        "characters of printable ASCII"
+    )

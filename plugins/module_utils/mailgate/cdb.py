@@ -28,6 +28,11 @@ def hash_key(key: bytes) -> int:
     return value
 
 
+def _pairs(data: bytes, start: int, count: int) -> list[tuple[int, int]]:
+    """So many pairs of numbers from a position on; raises struct.error when they are not all there."""
+    return list(_PAIR.iter_unpack(memoryview(data)[start : start + count * _PAIR.size]))
+
+
 def build(records: Iterable[tuple[bytes, bytes]], *, limit_bytes: int = LIMIT_BYTES) -> bytes:
     """The file that cdbmake makes of the same records in the same order, byte for byte.
 
@@ -37,6 +42,7 @@ def build(records: Iterable[tuple[bytes, bytes]], *, limit_bytes: int = LIMIT_BY
     parts: list[bytes] = []
     tables: list[list[tuple[int, int]]] = [[] for dummy in range(256)]
     position = _HEAD_BYTES
+    pack = _PAIR.pack
     for count, (key, data) in enumerate(records, 1):
         end = position + _PAIR.size + len(key) + len(data)
         if end + count * 2 * _PAIR.size > limit_bytes:
@@ -45,19 +51,19 @@ def build(records: Iterable[tuple[bytes, bytes]], *, limit_bytes: int = LIMIT_BY
             )
         value = hash_key(key)
         tables[value & 255].append((value, position))
-        parts += (_PAIR.pack(len(key), len(data)), key, data)
+        parts += (pack(len(key), len(data)), key, data)
         position = end
     head: list[bytes] = []
     for entries in tables:
         size = 2 * len(entries)
-        slots = [(0, 0)] * size
+        slots = [0] * (2 * size)
         for value, record in entries:
-            slot = (value >> 8) % size
-            while slots[slot][1]:
-                slot = (slot + 1) % size
-            slots[slot] = (value, record)
-        head.append(_PAIR.pack(position, size))
-        parts += (_PAIR.pack(*slot_pair) for slot_pair in slots)
+            slot = (value >> 8) % size * 2
+            while slots[slot + 1]:
+                slot = (slot + 2) % (2 * size)
+            slots[slot], slots[slot + 1] = value, record
+        head.append(pack(position, size))
+        parts.append(struct.pack(f"<{2 * size}L", *slots))
         position += size * _PAIR.size
     return b"".join(head + parts)
 
@@ -82,11 +88,9 @@ class Reader:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """Each record as (key, data), in the file's order."""
-        for position in self._records():
-            key_bytes, data_bytes = self._pair(position)
-            start = position + 8
-            middle = start + key_bytes
-            yield self._data[start:middle], self._data[middle : middle + data_bytes]
+        data = self._data
+        for position, middle, end in self._records():
+            yield data[position + 8 : middle], data[middle:end]
 
     def verify(self) -> None:
         """Raises BadInput unless each pointer, record and slot is right and each record can be found."""
@@ -96,20 +100,23 @@ class Reader:
         if size > LIMIT_BYTES:
             raise self._bad(f"{size} bytes are too many", f"at most {LIMIT_BYTES}")
         self._verify_tables(size)
-        positions = list(self._records())
-        waiting = set(positions)
+        data = self._data
+        waiting = {position: data[position + 8 : middle] for position, middle, _end in self._records()}
+        first: dict[bytes, int] = {}
+        again: set[bytes] = set()
+        for position, key in waiting.items():
+            if first.setdefault(key, position) != position:
+                again.add(key)
         for table in range(256):
             self._verify_slots(table, waiting)
         if waiting:
             raise self._bad(f"no slot leads to the record at byte {min(waiting)}", "one slot for each record")
-        seen: set[bytes] = set()
-        for position in positions:
-            key = self._key(position)
-            if key not in seen and self._find(key) != position:
+        # Each record has a slot with its hash that lookups reach, so only an equal key can stand before it.
+        for key in again:
+            if self._find(key) != first[key]:
                 raise self._bad(
-                    f"a lookup of {key[:64]!r} misses its first record at byte {position}", "to find it"
+                    f"a lookup of {key[:64]!r} misses its first record at byte {first[key]}", "to find it"
                 )
-            seen.add(key)
 
     def _verify_tables(self, size: int) -> None:
         """The tables follow each other up to the end of the file, and the first one ends the records."""
@@ -129,25 +136,28 @@ class Reader:
         if end != size:
             raise self._bad(f"the last table ends at byte {end}", f"{size}, the size of the file")
 
-    def _records(self) -> Iterator[int]:
+    def _records(self) -> Iterator[tuple[int, int, int]]:
+        """Where each record begins, where its data begin, and where it ends."""
         position = 2048
+        unpack, data = _PAIR.unpack_from, self._data
         while position < self._end_of_records:
             if self._end_of_records - position < 8:
                 raise self._bad(f"the record at byte {position} has no lengths", "two numbers of 4 bytes")
-            following = position + 8 + sum(self._pair(position))
+            key_bytes, data_bytes = unpack(data, position)
+            following = position + 8 + key_bytes + data_bytes
             if following > self._end_of_records:
                 raise self._bad(
                     f"the record at byte {position} ends at byte {following}",
                     f"at most {self._end_of_records}",
                 )
-            yield position
+            yield position, position + 8 + key_bytes, following
             position = following
 
-    def _verify_slots(self, table: int, waiting: set[int]) -> None:
+    def _verify_slots(self, table: int, waiting: dict[int, bytes]) -> None:
         start, slots = self._pair(table * 8)
         used = 0
-        for number in range(slots):
-            value, position = self._pair(start + number * 8)
+        pairs = _pairs(self._data, start, slots)
+        for number, (value, position) in enumerate(pairs):
             if not position:
                 if value:
                     raise self._bad(
@@ -159,15 +169,14 @@ class Reader:
                     f"slot {number} of table {table} leads to byte {position}",
                     "a record that no other slot leads to",
                 )
-            waiting.remove(position)
             used += 1
-            if hash_key(self._key(position)) != value or value & 255 != table:
+            if hash_key(waiting.pop(position)) != value or value & 255 != table:
                 raise self._bad(
                     f"slot {number} of table {table} has hash {value}", "the hash of its record's key"
                 )
             probe = (value >> 8) % slots
             while probe != number:
-                if not self._pair(start + probe * 8)[1]:
+                if not pairs[probe][1]:
                     raise self._bad(
                         f"slot {number} of table {table} is beyond a free one", "that lookups reach it"
                     )

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Union
 
@@ -81,6 +83,45 @@ def contains(outer: Network, inner: Network) -> bool:
         and outer.prefixlen <= inner.prefixlen
         and int(outer.network_address) <= int(inner.network_address)
         and int(inner.broadcast_address) <= int(outer.broadcast_address)
+    )
+
+
+def address_number(text: str) -> int:
+    """An IPv4 address as a number; the text must be one already (this looks at hundreds of thousands)."""
+    return int.from_bytes(socket.inet_aton(text), "big")
+
+
+class AddressSet:
+    """IPv4 addresses as disjoint intervals: whether one of them is in the set takes a bisection."""
+
+    def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+        for first, last in sorted(intervals):
+            if self._lasts and first <= self._lasts[-1] + 1:
+                self._lasts[-1] = max(self._lasts[-1], last)
+            else:
+                self._firsts.append(first)
+                self._lasts.append(last)
+
+    def covers(self, first: int, last: int) -> bool:
+        """Whether all addresses from first to last are in the set."""
+        at = bisect_right(self._firsts, first) - 1
+        return at >= 0 and last <= self._lasts[at]
+
+    def __contains__(self, address: str) -> bool:
+        number = address_number(address)
+        return self.covers(number, number)
+
+    def intervals(self) -> list[tuple[int, int]]:
+        """The first and last number of each interval, ascending."""
+        return list(zip(self._firsts, self._lasts))
+
+
+def address_set(networks: Iterable[Network]) -> AddressSet:
+    """The IPv4 addresses of networks."""
+    return AddressSet(
+        (int(one.network_address), int(one.broadcast_address)) for one in networks if one.version == 4
     )
 
 

@@ -2,32 +2,41 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate rules: makes /etc/tcp.smtp.cdb and its readable copy from the fragments in /etc/tcp.d.
+"""mailgate rules: makes /etc/tcp.smtp.cdb from /etc/tcp.d, and control/badmailfrom from /etc/badmailfrom.d.
 
-Exit status: 0 done; 1 the copy was edited by hand; 100 a fragment or an argument is bad; 111 try again.
+Exit status: 0 done; 1 the readable copy was edited by hand; 100 a fragment or an argument is bad (what could
+be done is done); 111 try again.
 """
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import difflib
-import fcntl
 import ipaddress
 import os
-import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from . import cdb, tcprules
-from .atomic import replacing
+from . import bad_senders, cdb, notes, rules_compiler, tcprules
 from .cli import PERMANENT, TEMPORARY, Parser
 from .errors import BadInput, MailgateError
+from .rules_files import (
+    keep_good,
+    locked,
+    publish,
+    read_fragments,
+    read_good,
+    read_text,
+    write_status,
+)
 
 DIRECTORY, COMPILED, COPY = "/etc/tcp.d", "/etc/tcp.smtp.cdb", "/etc/tcp.smtp"
+SENDERS_DIRECTORY, SENDERS = "/etc/badmailfrom.d", "/var/qmail/control/badmailfrom"
+STATE = "/var/lib/mailgate/rules"
+ADAPTIVE_USER = "blacklist"
 EDITED = 1
-LOCK_SECONDS = 10.0
-_MODE = 0o644
 _SHOWN_LINES = 10
 
 
@@ -35,38 +44,51 @@ class EditedByHand(MailgateError):
     """The readable copy holds changes that a new one would lose."""
 
 
-class Busy(OSError):
-    """Another run holds the lock."""
+@dataclass(frozen=True)
+class Paths:
+    """Where everything is."""
+
+    directory: str = DIRECTORY
+    compiled: str = COMPILED
+    copy: str = COPY
+    senders_directory: str = SENDERS_DIRECTORY
+    senders: str = SENDERS
+    state: str = STATE
+    adaptive_user: str = ADAPTIVE_USER
+
+    @property
+    def good(self) -> str:
+        return os.path.join(self.state, "good")
+
+    @property
+    def good_senders(self) -> str:
+        return os.path.join(self.good, "badmailfrom.d")
 
 
-def read_text(path: str) -> str | None:
-    """The file's text, bytes that are no UTF-8 as surrogates; None when there is no such file."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return None
+@dataclass(frozen=True)
+class Done:
+    """What a compilation found and did, in lines to tell."""
+
+    changes: tuple[str, ...] = ()  # who is treated otherwise from now on
+    notices: tuple[str, ...] = ()  # what has no effect
+    faults: tuple[str, ...] = ()  # what a person must mend
+    summary: tuple[str, ...] = ()
+    next_expiry: int | None = None
 
 
-def read_fragments(directory: str) -> dict[str, str]:
-    """The texts of the fragments that are there, by name."""
-    texts = {name: read_text(os.path.join(directory, name)) for name in tcprules.FRAGMENTS}
-    return {name: text for name, text in texts.items() if text is not None}
-
-
-def stray_files(directory: str) -> list[str]:
+def stray_files(directory: str, names: Sequence[str] = tcprules.FRAGMENTS) -> list[str]:
     """A notice for each file in the directory that is no fragment, and so has no effect."""
-    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    found = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     return [
-        f"file {directory}/{name}: has no effect; expected only {', '.join(tcprules.FRAGMENTS)}"
-        for name in names
-        if name not in tcprules.FRAGMENTS and not name.startswith(".")
+        f"file {directory}/{name}: has no effect; expected only {', '.join(names)}"
+        for name in found
+        if name not in names and not name.startswith(".")
     ]
 
 
 def refuse_edited(copy: str | None, wanted: str, path: str, directory: str) -> None:
     """Raises EditedByHand, showing the rules that would be lost, unless the copy is a generated one."""
-    if copy is None or not tcprules.edited_by_hand(copy):
+    if copy is None or not rules_compiler.edited_by_hand(copy):
         return
     now = [line for line in copy.splitlines() if line and not line.startswith("#")]
     then = [line for line in wanted.splitlines() if line and not line.startswith("#")]
@@ -74,90 +96,173 @@ def refuse_edited(copy: str | None, wanted: str, path: str, directory: str) -> N
     shown = [f"\n  {line}" for line in changes[:_SHOWN_LINES]]
     if len(changes) > len(shown):
         shown.append(f"\n  and {len(changes) - len(shown)} more")
+    raise EditedByHand(_edited(path, directory, "nothing is changed") + "".join(shown))
+
+
+def _edited(path: str, directory: str, done: str) -> str:
     operator = os.path.join(directory, tcprules.OPERATOR)
-    raise EditedByHand(
-        f"file {path}: was edited by hand since it was generated, nothing is changed; expected changes in "
-        f"{operator}: move them there, remove {path}, and run 'qmailctl cdb' again" + "".join(shown)
+    return (
+        f"file {path}: was edited by hand since it was generated, {done}; expected changes in "
+        f"{operator}: move them there, remove {path}, and run 'qmailctl cdb' again"
     )
 
 
-@contextlib.contextmanager
-def locked(directory: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Holds the lock under which fragments are read and compiled files written; raises Busy after seconds."""
-    path = os.path.join(directory, ".lock")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def load(paths: Paths, now: float, own: dict[str, str] | None = None) -> rules_compiler.Compiled:
+    """The fragments of the disk, own ones instead of theirs, compiled; raises BadInput and OSError."""
+    texts, faults = read_fragments(
+        paths.directory, tcprules.FRAGMENTS, {tcprules.ADAPTIVE: paths.adaptive_user}
+    )
+    texts.update(own or {})
+    faults = {name: fault for name, fault in faults.items() if name not in texts}
+    good = read_good(paths.good, tcprules.FRAGMENTS)
+    # What Ansible writes has to be good by itself.
+    good = {name: text for name, text in good.items() if name not in (own or {})}
+    return rules_compiler.compile_fragments(texts, paths.directory, now, faults=faults, good=good)
+
+
+def load_senders(paths: Paths, now: float, own: dict[str, str] | None = None) -> bad_senders.Compiled:
+    """The same for the bad senders."""
+    texts, faults = read_fragments(paths.senders_directory, bad_senders.FRAGMENTS)
+    texts.update(own or {})
+    faults = {name: fault for name, fault in faults.items() if name not in texts}
+    good = read_good(paths.good_senders, bad_senders.FRAGMENTS)
+    return bad_senders.compile_fragments(texts, paths.senders_directory, now, faults=faults, good=good)
+
+
+def rules_in_force(copy: str) -> tuple[tcprules.Rules, tuple[str, ...]]:
+    """The rules of the readable copy, as they were compiled; none when it is missing or unreadable."""
     try:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= end:
-                    raise Busy(f"file {path}: locked by another run for {seconds:g} s; try later") from error
-                time.sleep(0.05)
-        yield
-    finally:
-        os.close(descriptor)
+        return rules_compiler.parse_copy(read_text(copy) or "", copy)
+    except BadInput:
+        return tcprules.Rules(copy, (), ()), ()
 
 
-def publish(path: str, content: bytes, check: Callable[[bytes], None] | None = None) -> bool:
-    """Puts content into place so that a reader finds the old file or the new one, whole; whether anything
-    changed.
+def compile_rules(paths: Paths, now: float, *, by_hand: bool) -> Done:
+    """Brings the compiled rules up to date; raises MailgateError and OSError.
 
-    check sees what the disk holds before the new file gets its name, and raises to refuse it.
+    A readable copy that was edited by hand stops the command, whose caller can mend it; the service leaves
+    the copy alone and goes on.
     """
-    try:
-        with open(path, "rb") as old:
-            if old.read() == content and stat.S_IMODE(os.fstat(old.fileno()).st_mode) == _MODE:
-                return False
-    except FileNotFoundError:
-        pass
-
-    def check_written(temporary: str) -> None:
-        if check is not None:
-            with open(temporary, "rb") as written:
-                check(written.read())
-
-    with replacing(path, _MODE, check=check_written) as new:
-        new.write(content)
-    return True
-
-
-def compile_rules(directory: str, compiled: str, copy: str) -> list[str]:
-    """Brings the compiled files up to date and returns what to tell; raises MailgateError and OSError."""
-    if not os.path.isdir(directory):
-        raise BadInput(f"directory {directory}: missing; expected what mailgate.qmail.tcp_rules makes")
-    with locked(directory):
-        wanted = tcprules.compile_fragments(read_fragments(directory), directory)
-        refuse_edited(read_text(copy), wanted.copy, copy, directory)
+    if not os.path.isdir(paths.directory):
+        raise BadInput(f"directory {paths.directory}: missing; expected what mailgate.qmail.tcp_rules makes")
+    with locked(paths.directory):
+        made = load(paths, now)
+        copy = read_text(paths.copy)
+        edited = copy is not None and rules_compiler.edited_by_hand(copy)
+        if by_hand:
+            refuse_edited(copy, made.copy, paths.copy, paths.directory)
+        before = rules_in_force(paths.copy)
         changed = publish(
-            compiled, wanted.cdb, lambda data: tcprules.verify_cdb(data, wanted.rules, compiled)
+            paths.compiled, made.cdb, lambda data: rules_compiler.verify_cdb(data, made, paths.compiled)
         )
-        publish(copy, wanted.copy.encode("utf-8", "surrogateescape"))
-    said = [*stray_files(directory), *wanted.notices]
-    number = len(wanted.rules.rules)
-    return [*said, f"{compiled}: {number} rules, {'in force now' if changed else 'in force already'}"]
+        if not edited:
+            publish(paths.copy, made.copy.encode("utf-8", "surrogateescape"))
+        keep_good(paths.good, made.good)
+    faults = made.faults()
+    if edited:
+        faults.append(_edited(paths.copy, paths.directory, "the copy is left alone"))
+    write_status(
+        paths.state,
+        "rules",
+        {
+            "rules": len(made.rules.rules),
+            "adaptive": len(made.adaptive),
+            "next_expiry": made.next_expiry,
+            "copy_edited": edited,
+            "error": "",
+            "fragments": {
+                name: {"version": state.version, "fault": state.fault} for name, state in made.states.items()
+            },
+        },
+    )
+    return Done(
+        changes=tuple(rules_compiler.describe_changes(before, made)) if changed and not edited else (),
+        notices=(*stray_files(paths.directory), *made.notices),
+        faults=tuple(faults),
+        summary=(
+            f"{paths.compiled}: {made.count} rules, {'in force now' if changed else 'in force already'}",
+        ),
+        next_expiry=made.next_expiry,
+    )
 
 
-def check_rules(directory: str, compiled: str, copy: str) -> list[str]:
-    """Does all that compile_rules() does but write."""
-    wanted = tcprules.compile_fragments(read_fragments(directory), directory)
-    refuse_edited(read_text(copy), wanted.copy, copy, directory)
-    said = [*stray_files(directory), *wanted.notices]
-    return [*said, _state(compiled, wanted)]
+def compile_senders(paths: Paths, now: float) -> Done:
+    """Brings control/badmailfrom up to date; raises MailgateError and OSError."""
+    if not os.path.isdir(paths.senders_directory):
+        return Done()
+    with locked(paths.senders_directory):
+        made = load_senders(paths, now)
+        before = bad_senders.in_force(read_text(paths.senders) or "")
+        changed = publish(paths.senders, made.text.encode("utf-8", "surrogateescape"))
+        keep_good(paths.good_senders, made.good)
+    write_status(
+        paths.state,
+        "bad_senders",
+        {
+            "senders": len(made.senders),
+            "next_expiry": made.next_expiry,
+            "error": "",
+            "fragments": {
+                name: {"version": version, "fault": fault} for name, (version, fault) in made.versions.items()
+            },
+        },
+    )
+    return Done(
+        changes=tuple(bad_senders.describe_changes(before, made.senders)),
+        notices=tuple(stray_files(paths.senders_directory, bad_senders.FRAGMENTS)),
+        faults=tuple(made.faults()),
+        summary=(
+            f"{paths.senders}: {len(made.senders)} senders, in force {'now' if changed else 'already'}",
+        ),
+        next_expiry=made.next_expiry,
+    )
 
 
-def explain(directory: str, compiled: str, ip: str, host: str | None, info: str | None) -> list[str]:
-    """Which rule decides about an address, and what it does."""
+def _check(paths: Paths, now: float) -> Done:
+    """Says what compile would say, and changes nothing."""
+    made = load(paths, now)
+    refuse_edited(read_text(paths.copy), made.copy, paths.copy, paths.directory)
+    notices = [*stray_files(paths.directory), *made.notices]
+    summary, faults = [_state(paths.compiled, made)], made.faults()
+    if os.path.isdir(paths.senders_directory):
+        senders = load_senders(paths, now)
+        faults += senders.faults()
+        notices += stray_files(paths.senders_directory, bad_senders.FRAGMENTS)
+        current = read_text(paths.senders) == senders.text
+        state = "in force already" if current else "not in force; run 'mailgate rules compile'"
+        summary.append(f"{paths.senders}: {len(senders.senders)} senders, {state}")
+    return Done(notices=tuple(notices), summary=tuple(summary), faults=tuple(faults))
+
+
+def _diff(paths: Paths, now: float) -> Done:
+    """Who would be treated otherwise by compile."""
+    made = load(paths, now)
+    changes = rules_compiler.describe_changes(rules_in_force(paths.copy), made)
+    faults = made.faults()
+    if os.path.isdir(paths.senders_directory):
+        senders = load_senders(paths, now)
+        faults += senders.faults()
+        before = bad_senders.in_force(read_text(paths.senders) or "")
+        changes += bad_senders.describe_changes(before, senders.senders)
+    return Done(changes=tuple(changes), faults=tuple(faults))
+
+
+def _explain(paths: Paths, now: float, given: argparse.Namespace) -> Done:
+    """Which rule decides about an address, whose it is, why and until when, and what does not count."""
+    if "@" in given.address:
+        return _explain_sender(paths, now, given.address)
     try:
-        address = ipaddress.ip_address(ip)
+        address = ipaddress.ip_address(given.address)
     except ValueError as error:
-        raise BadInput(f"address: {ip!r} is no address; expected one such as 192.0.2.1") from error
+        expected = "expected one such as 192.0.2.1, or a sender such as user@host"
+        raise BadInput(f"address: {given.address!r} is no address; {expected}") from error
     if not isinstance(address, ipaddress.IPv4Address):
-        raise BadInput(f"address: {ip!r} is IPv6, which is not supported yet; expected an IPv4 address")
-    wanted = tcprules.compile_fragments(read_fragments(directory), directory)
-    rule = tcprules.lookup(wanted.rules, address, host, info)
+        raise BadInput(
+            f"address: {given.address!r} is IPv6, which is not supported yet; expected an IPv4 address"
+        )
+    ip = str(address)
+    made = load(paths, now)
+    rule, entry = rules_compiler.decide(made, ip, given.host, given.info)
     effects = tcprules.effects(rule)
     words = "is refused" if "refused" in effects else "may connect"
     if "relay" in effects:
@@ -165,20 +270,56 @@ def explain(directory: str, compiled: str, ip: str, host: str | None, info: str 
     variables = [effect for effect in effects if effect not in ("refused", "relay")]
     if variables:
         words += f", with {', '.join(variables)}"
-    why = f"{rule.where}: {rule.text}" if rule else "no rule matches"
-    said = [f"{address} {words}", f"  {why}"]
-    state = _state(compiled, wanted)
-    return said if state.endswith("in force already") else [*said, f"  {state}"]
+    said = [f"{ip} {words}"]
+    if rule is None:
+        said.append("  no rule matches")
+    elif entry is not None:
+        said.append(f"  {rule.name}: {rule.text}")
+        said.append(f"  by {rules_compiler.author(rule)}: {entry.why}, until {notes.when(entry.until)}")
+    else:
+        said.append(f"  {rule.where}: {rule.text}")
+        said.append(f"  by {rules_compiler.author(rule)}{_noted(made.notes.get((rule.name, rule.line)))}")
+    said += [
+        f"  left out: {one.where}: {one.text!r}, {one.reason}"
+        for one in made.dropped
+        if rules_compiler.covers(one.key, ip)
+    ]
+    state = _state(paths.compiled, made)
+    if not state.endswith("in force already"):
+        said.append(f"  {state}")
+    return Done(summary=tuple(said), faults=tuple(made.faults()))
 
 
-def _state(compiled: str, wanted: tcprules.Compiled) -> str:
+def _explain_sender(paths: Paths, now: float, sender: str) -> Done:
+    made = load_senders(paths, now)
+    found = bad_senders.explain(made, sender)
+    if found is None:
+        return Done(summary=(f"{sender} is not refused as a sender",), faults=tuple(made.faults()))
+    whose = "the operator" if found.name.endswith(bad_senders.OPERATOR) else "the site, by Ansible"
+    said = (
+        f"{sender} is refused as a sender",
+        f"  {found.where}: {found.address}",
+        f"  by {whose}{_noted(found.note)}",
+    )
+    return Done(summary=said, faults=tuple(made.faults()))
+
+
+def _noted(note: notes.Note | None) -> str:
+    if note is None or note == notes.NONE:
+        return ""
+    text = f" {note.by}" if note.by else ""
+    text += f": {note.note}" if note.note else ""
+    return text + (f", until {notes.when(note.until)}" if note.until is not None else "")
+
+
+def _state(compiled: str, made: rules_compiler.Compiled) -> str:
     try:
         with open(compiled, "rb") as stream:
             data = stream.read()
     except FileNotFoundError:
         return f"{compiled}: missing; run 'mailgate rules compile'"
-    if data == wanted.cdb:
-        return f"{compiled}: {len(wanted.rules.rules)} rules, in force already"
+    if data == made.cdb:
+        return f"{compiled}: {made.count} rules, in force already"
     try:
         cdb.Reader(data, compiled)
     except BadInput as error:
@@ -187,48 +328,76 @@ def _state(compiled: str, wanted: tcprules.Compiled) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """mailgate rules compile | check | explain ADDRESS."""
+    """mailgate rules compile | check | diff | explain ADDRESS | watch."""
     parser = Parser(
-        prog="mailgate rules", description="Who may connect and relay: the fragments in /etc/tcp.d."
+        prog="mailgate rules", description="Who may connect and relay, and which senders are refused."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
-        "compile": "make the compiled file and its readable copy from the fragments",
+        "compile": "make the compiled files from the fragments",
         "check": "say what compile would say, and change nothing",
-        "explain": "say which rule decides about an address",
+        "diff": "say in words what compile would change",
+        "explain": "say which rule decides about an address, whose it is and why",
+        "watch": "compile whenever a fragment changes or an entry ends, for ever",
     }
+    default = Paths()
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--directory", default=DIRECTORY, help="the fragments (%(default)s)")
-        command.add_argument("--compiled", default=COMPILED, help="the compiled file (%(default)s)")
+        for option, value, words in (
+            ("--directory", default.directory, "the fragments of rules"),
+            ("--compiled", default.compiled, "the compiled file"),
+            ("--copy", default.copy, "its readable copy"),
+            ("--senders-directory", default.senders_directory, "the fragments of bad senders"),
+            ("--senders", default.senders, "the file that is made of them"),
+            ("--state", default.state, "where last good versions and the status are kept"),
+            ("--adaptive-user", default.adaptive_user, f"who writes {tcprules.ADAPTIVE}"),
+        ):
+            command.add_argument(option, default=value, help=f"{words} (%(default)s)")
         if name == "explain":
-            command.add_argument("address", metavar="ADDRESS", help="the client's IPv4 address")
+            command.add_argument("address", metavar="ADDRESS", help="the client's IPv4 address, or a sender")
             command.add_argument("--host", help="the client's name, in lower case")
             command.add_argument("--info", help="what the client's ident service says")
-        else:
-            command.add_argument("--copy", default=COPY, help="its readable copy (%(default)s)")
     given = parser.parse_args(argv)
+    names = ("directory", "compiled", "copy", "senders_directory", "senders", "state", "adaptive_user")
+    paths = Paths(**{name: getattr(given, name) for name in names})
     try:
-        if given.command == "compile":
-            said = compile_rules(given.directory, given.compiled, given.copy)
-        elif given.command == "check":
-            said = check_rules(given.directory, given.compiled, given.copy)
-        else:
-            said = explain(given.directory, given.compiled, given.address, given.host, given.info)
+        return _run(given, paths)
     except MailgateError as error:
-        return _complain(error, EDITED if isinstance(error, EditedByHand) else PERMANENT)
+        return _complain(str(error), EDITED if isinstance(error, EditedByHand) else PERMANENT)
     except OSError as error:
-        return _complain(error, TEMPORARY)
-    for line in said:
-        sys.stdout.write(f"{_printable(line)}\n")
-    return 0
+        return _complain(str(error), TEMPORARY)
 
 
-def _complain(error: Exception, status: int) -> int:
-    sys.stderr.write(f"mailgate rules: {_printable(str(error))}\n")
+def _run(given: argparse.Namespace, paths: Paths) -> int:
+    now = time.time()
+    if given.command == "watch":
+        from .rules_service import watch
+
+        watch(paths)
+        return 0
+    if given.command == "compile":
+        all_done = [compile_rules(paths, now, by_hand=True), compile_senders(paths, now)]
+    elif given.command == "check":
+        all_done = [_check(paths, now)]
+    elif given.command == "diff":
+        all_done = [_diff(paths, now)]
+    else:
+        all_done = [_explain(paths, now, given)]
+    for done in all_done:
+        shown = done.changes if given.command == "diff" else ()
+        for line in (*done.notices, *shown, *done.summary):
+            sys.stdout.write(f"{printable(line)}\n")
+    faults = [fault for done in all_done for fault in done.faults]
+    for fault in faults:
+        _complain(fault, PERMANENT)
+    return PERMANENT if faults else 0
+
+
+def _complain(error: str, status: int) -> int:
+    sys.stderr.write(f"mailgate rules: {printable(error)}\n")
     return status
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that any terminal takes: a fragment may hold bytes that are no characters."""
     return "".join(char if char == "\n" or char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -267,6 +267,40 @@ def remove_routes(table: Table, domains: Iterable[str]) -> Table:
     return _with(table, kept, ())
 
 
+def describe_changes(before: Table, after: Table) -> list[str]:
+    """In words whose mail goes where from now on; empty when no mail goes elsewhere."""
+    old = {route.domain: route.text for route in before.routes}
+    new = {route.domain: route.text for route in after.routes}
+    words: list[str] = []
+    for domain in [*new, *(domain for domain in old if domain not in new)]:
+        was, goes = old.get(domain), new.get(domain)
+        if was == goes:
+            continue
+        who = f"mail for {domain}" if domain else "mail for all other domains"
+        if domain not in old:
+            words.append(f"{who} goes to {_place(goes)}")
+        elif domain not in new:
+            words.append(f"{who} loses its route to {_place(was)}")
+        else:
+            words.append(f"{who} goes to {_place(goes)} instead of {_place(was)}")
+    return words
+
+
+def _place(route: str | None) -> str:
+    return route or "its MX"
+
+
+def describe_accepted(before: Iterable[str], after: Iterable[str], routes: Iterable[Route] = ()) -> list[str]:
+    """In words which domains of rcpthosts will be accepted, and where their mail goes, and which no more."""
+    old, new = {one.lower() for one in before}, {one.lower() for one in after}
+    known = list(routes)
+    words = []
+    for domain in sorted(new - old):
+        route = lookup(known, domain)
+        words.append(f"domain {domain} will be accepted and goes to {_place(route.text if route else '')}")
+    return words + [f"domain {domain} stops being accepted" for domain in sorted(old - new)]
+
+
 def _with(table: Table, lines: list[Line], added: Iterable[Route]) -> Table:
     more = [Line(route.line, route) for route in added]
     return Table((*lines, *more), table.ends_with_newline or bool(more))

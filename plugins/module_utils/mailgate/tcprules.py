@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Access rules for tcpserver: the text that tcprules compiles, the lookup, and the fragments of /etc/tcp.d.
+"""Access rules for tcpserver: the text that tcprules compiles, the lookup, what is safe, and what changes.
 
 Source of the format: tcprules.c, rules.c and tcpserver.c of ucspi-tcp 0.88. parse() is stricter than
 tcprules: it also refuses what tcprules takes without a word although it can never have an effect. Texts are
@@ -11,20 +11,22 @@ str; bytes that are no UTF-8 travel as surrogates (errors="surrogateescape").
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import json
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
-from . import cdb
 from .errors import BadInput
 from .networks import (
     RELAY_MINIMUM_PREFIX_LENGTH,
+    AddressSet,
     Network,
+    address_number,
+    address_set,
     parse_network,
     parse_networks,
     rule_address,
@@ -33,6 +35,9 @@ from .networks import (
 SITE, OPERATOR, ADAPTIVE, DEFAULT = "10-site", "20-operator", "30-adaptive", "90-default"
 FRAGMENTS = (SITE, OPERATOR, ADAPTIVE, DEFAULT)
 LOOPBACK = ipaddress.IPv4Network("127.0.0.1/32")
+PROTECTED_MINIMUM_PREFIX_LENGTH = 8
+ADAPTIVE_WHY_CHARACTERS = 200
+UNSCANNED = "/var/qmail/bin/qmail-queue"
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PREFIX = re.compile(rf"(?:{_OCTET}\.){{1,3}}")
@@ -42,8 +47,11 @@ _HOST_ADDRESS = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 _HOST = re.compile(r"\.?(?:[a-z0-9_-]|\\[0-3][0-7]{2})+(?:\.(?:[a-z0-9_-]|\\[0-3][0-7]{2})+)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTES = frozenset("\"'!#$%&()*+,-./:;<=>?@[\\]^_`{|}~")
-_FACTS = "# mailgate: "
-_SUM = "# sha256 of everything below this line: "
+FACTS = "# mailgate: "
+_ADAPTIVE_ENTRY = re.compile(
+    rf"# until ([1-9][0-9]{{0,10}}) why ([ -~]{{1,{ADAPTIVE_WHY_CHARACTERS}}})\n"
+    rf"((?:{_OCTET}\.){{3}}{_OCTET}):deny\n"
+)
 
 
 # The format.
@@ -275,7 +283,7 @@ def encode(rule: Rule) -> bytes:
     """What tcprules stores for a rule: 'D' for deny, '+VARIABLE=value' a variable, each ended by NUL."""
     parts = ["D\0"] if rule.action == "deny" else []
     parts += [f"+{name}={value}\0" for name, value in rule.environment]
-    return _bytes("".join(parts))
+    return to_bytes("".join(parts))
 
 
 def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -289,7 +297,7 @@ def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
         if item == b"D":
             action = "deny"
         elif item[:1] == b"+" and equals:
-            variables.append((_text(name), _text(value)))
+            variables.append((to_text(name), to_text(value)))
         else:
             wrong.append(item)
     if wrong:
@@ -301,21 +309,21 @@ def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def compile_records(rules: Rules) -> list[tuple[bytes, bytes]]:
     """The records of the cdb that tcprules makes of the same text, in its order."""
-    return [(_bytes(key), encode(rule)) for rule in rules.rules for key in rule.keys]
+    return [(to_bytes(key), encode(rule)) for rule in rules.rules for key in rule.keys]
 
 
-def _bytes(text: str) -> bytes:
+def to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _text(data: bytes) -> str:
+def to_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
 # Rules as sets of addresses.
 
 
-def _interval(key: str) -> tuple[int, int] | None:
+def key_interval(key: str) -> tuple[int, int] | None:
     """The first and last address that a key can match, as numbers, or None for a key that names a host."""
     address = key.rpartition("@")[2]
     if address.startswith("="):
@@ -330,66 +338,129 @@ def _boundaries(rules: Rules) -> set[int]:
     """The first address and the one after the last address of every key."""
     found = {0}
     for key in rules.index:
-        interval = _interval(key)
+        interval = key_interval(key)
         if interval is not None:
             found.update((interval[0], interval[1] + 1))
     found.discard(2**32)
     return found
 
 
-def assert_safe(rules: Rules, relay_networks: Iterable[str], *, scanner: str = "") -> None:
-    """Raises BadInput, naming rule and address, when somebody could relay, or go unscanned, who may not.
+class Unsafe(BadInput):
+    """A rule lets somebody relay, go unscanned or shut out a protected host, who may not."""
+
+    def __init__(self, text: str, rule: Rule) -> None:
+        super().__init__(text)
+        self.rule = rule
+
+
+def assert_safe(
+    rules: Rules, relay_networks: Iterable[str], *, scanner: str = "", scan_relay_clients: bool = True
+) -> None:
+    """Raises Unsafe, naming rule and address, when somebody could relay, or go unscanned, who may not.
 
     RELAYCLIENT may be set for the relay networks and 127.0.0.1 alone, only empty, never by a host's name
-    (which the owner of the address chooses). Outside of them QMAILQUEUE may be set to the scanner only. What
-    a lookup finds changes at boundaries of rules alone, and who may relay at boundaries of networks, so to
-    look at each of these addresses is to look at all.
+    (which the owner of the address chooses). QMAILQUEUE may be set to the scanner only; where relay clients
+    are not scanned, for them to UNSCANNED also. What a lookup finds changes at boundaries of rules alone, and
+    who may relay at boundaries of networks, so to look at each of these addresses is to look at all.
     """
     networks = (*parse_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH), LOOPBACK)
-    edges = _edges(networks)
+    inside = address_set(networks)
     points: list[int] = []
     for rule in rules.rules:
         if rule.variable("RELAYCLIENT"):
-            raise BadInput(
+            raise Unsafe(
                 f"{rule.where}: {rule.text!r} gives RELAYCLIENT a value, which is added to each recipient; "
-                'expected RELAYCLIENT=""'
+                'expected RELAYCLIENT=""',
+                rule,
             )
-        if rule.variable("RELAYCLIENT") is None and rule.variable("QMAILQUEUE") in (None, scanner or None):
+        scanned = rule.variable("QMAILQUEUE") in (None, scanner or None)
+        if not scanned and (scan_relay_clients or rule.variable("QMAILQUEUE") != UNSCANNED):
+            who = "relay clients too" if scan_relay_clients else f"or {UNSCANNED!r} for relay clients"
+            raise Unsafe(
+                f"{rule.where}: {rule.text!r} takes mail past the scanner; expected {_queue(scanner)}, {who}",
+                rule,
+            )
+        if rule.variable("RELAYCLIENT") is None and scanned:
             continue
         for key in rule.keys:
-            interval = _interval(key)
+            interval = key_interval(key)
             if interval is None:
                 raise _danger(rule, f"whoever has the host name of {key!r}", networks, scanner)
-            if _inside(interval, edges):
+            if inside.covers(*interval):
                 continue
             if "@" in key:
                 raise _danger(rule, str(ipaddress.IPv4Address(interval[0])), networks, scanner)
-            points = points or sorted(_boundaries(rules).union(*((low, high + 1) for low, high in edges)))
+            points = points or sorted(
+                _boundaries(rules).union(*((low, high + 1) for low, high in inside.intervals()))
+            )
             for point in points[bisect_left(points, interval[0]) : bisect_right(points, interval[1])]:
                 address = ipaddress.IPv4Address(point)
-                if not _inside((point, point), edges) and lookup(rules, address) is rule:
+                if not inside.covers(point, point) and lookup(rules, address) is rule:
                     raise _danger(rule, str(address), networks, scanner)
 
 
-def _edges(networks: Iterable[Network]) -> list[tuple[int, int]]:
-    return [(int(one.network_address), int(one.broadcast_address)) for one in networks]
+def _queue(scanner: str) -> str:
+    return f'QMAILQUEUE="{scanner}" or none' if scanner else "no QMAILQUEUE"
 
 
-def _inside(interval: tuple[int, int], edges: Sequence[tuple[int, int]]) -> bool:
-    """Whether all of an interval of addresses lies in one of others; plain numbers, as there may be many."""
-    return any(first <= interval[0] and interval[1] <= last for first, last in edges)
-
-
-def _danger(rule: Rule, who: str, networks: Sequence[Network], scanner: str) -> BadInput:
+def _danger(rule: Rule, who: str, networks: Sequence[Network], scanner: str) -> Unsafe:
     if rule.variable("RELAYCLIENT") is not None:
         allowed = ", ".join(str(network) for network in networks)
-        return BadInput(
-            f"{rule.where}: {rule.text!r} lets {who} relay; expected RELAYCLIENT only for {allowed}"
+        return Unsafe(
+            f"{rule.where}: {rule.text!r} lets {who} relay; expected RELAYCLIENT only for {allowed}", rule
         )
-    wanted = f'QMAILQUEUE="{scanner}" or none' if scanner else "no QMAILQUEUE"
-    return BadInput(
+    return Unsafe(
         f"{rule.where}: {rule.text!r} takes mail from {who} past the scanner; "
-        f"expected {wanted} outside of the relay networks"
+        f"expected {_queue(scanner)} outside of the relay networks",
+        rule,
+    )
+
+
+def shuts_out(rule: Rule) -> bool:
+    """Whether a client of the rule gets no mail in: denied, or refused with a text by RBLSMTPD."""
+    return rule.action == "deny" or bool(rule.variable("RBLSMTPD"))
+
+
+def assert_open(rules: Rules, protected_networks: Iterable[str]) -> None:
+    """Raises Unsafe, naming rule and address, when a rule shuts out an address of a protected network.
+
+    A host's name counts before a prefix and only an address counts before it, and what ident says before
+    both, so where names shut somebody out each protected address must have a rule of its own.
+    """
+    inside = address_set(
+        parse_networks(protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
+    )
+    if not inside.intervals():
+        return
+    exact = {key for key in rules.index if "=" not in key and "@" not in key and _HOST_ADDRESS.fullmatch(key)}
+    for rule in rules.rules:
+        if not shuts_out(rule):
+            continue
+        for key in rule.keys:
+            if rules.index[key] is not rule:
+                continue
+            interval = key_interval(key)
+            if interval is None:
+                if "@" in key or not _all_exact(inside, exact):
+                    raise _shut(rule, f"a protected address whose host has the name {key!r}")
+            elif "@" in key and inside.covers(*interval):
+                raise _shut(rule, str(ipaddress.IPv4Address(interval[0])))
+    points = _boundaries(rules).union(low for low, _high in inside.intervals())
+    for point in sorted(points):
+        if inside.covers(point, point):
+            found = lookup(rules, ipaddress.IPv4Address(point))
+            if found is not None and shuts_out(found):
+                raise _shut(found, str(ipaddress.IPv4Address(point)))
+
+
+def _all_exact(inside: AddressSet, exact: set[str]) -> bool:
+    numbers = {address_number(key) for key in exact}
+    return all(number in numbers for low, high in inside.intervals() for number in range(low, high + 1))
+
+
+def _shut(rule: Rule, who: str) -> Unsafe:
+    return Unsafe(
+        f"{rule.where}: {rule.text!r} shuts out {who}; expected no rule against a protected network", rule
     )
 
 
@@ -443,211 +514,103 @@ def effects(rule: Rule | None) -> list[str]:
     return ["relay" if pair == ("RELAYCLIENT", "") else '{}="{}"'.format(*pair) for pair in rule.environment]
 
 
-# The fragments of /etc/tcp.d.
-
-
-@dataclass(frozen=True)
-class SiteRule:
-    """A rule of the site for one network in CIDR form."""
-
-    network: str
-    action: str  # "allow" or "deny"
-    environment: Mapping[str, str]
+# What other programs read and write of /etc/tcp.d.
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the site says and the compiler must know: kept in the head of 10-site."""
+    """What the site says and the compiler must know: kept in the head of 10-site. Networks in CIDR form."""
 
-    relay_networks: tuple[str, ...]
-    scanner: str
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """All fragments as one: the rules, the cdb, its readable copy, and what a person should know."""
-
-    rules: Rules
-    cdb: bytes
-    copy: str
-    notices: tuple[str, ...]
+    relay_networks: tuple[str, ...] = ()
+    scanner: str = ""
+    protected_networks: tuple[str, ...] = ()  # nobody may deny them
+    whitelisted_networks: tuple[str, ...] = ()
+    scan_relay_clients: bool = True
 
 
-def site_rules(
-    relay_networks: Iterable[str],
-    *,
-    scanner: str = "",
-    relay_environment: Mapping[str, str] | None = None,
-    extra: Sequence[SiteRule] = (),
-) -> str:
-    """The text of the fragment 10-site: 127.0.0.1 and each relay network may relay, then the site's other
-    rules.
+class AdaptiveEntry(NamedTuple):
+    """One entry of 30-adaptive: the address is refused until then (unix seconds), and why."""
 
-    scanner is the QMAILQUEUE of relay clients, in each rule, as rules do not inherit; '' leaves it to the
-    service's environment. Narrow networks come before wide ones: two ranges may share a key, and the first
-    line wins. The head keeps the facts, in the same file as the rules that follow from them, so that one
-    rename replaces both. Raises BadInput for networks that may not relay and for a network with two rules.
-    """
-    relay = parse_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH)
-    if scanner and not scanner.startswith("/"):
-        raise BadInput(f"scanner: {scanner!r} is no absolute path; expected one or nothing")
-    environment = {"RELAYCLIENT": "", **({"QMAILQUEUE": scanner} if scanner else {})}
-    for name, value in (relay_environment or {}).items():
-        if environment.setdefault(name, value) != value:
-            raise BadInput(
-                f"relay environment: {name}={value!r} is set already; expected {environment[name]!r} or none"
-            )
-    lines: dict[Network, str] = {}
-    for network in dict.fromkeys((LOOPBACK, *relay)):
-        lines[network] = _line(network, "allow", environment, "relay environment")
-    for number, rule in enumerate(extra, 1):
-        where = f"rule {number}"
-        (network,) = parse_networks([rule.network], f"{where} network", 1)
-        if rule.action not in ("allow", "deny"):
-            raise BadInput(f"{where}: {rule.action!r} is no action; expected 'allow' or 'deny'")
-        if network in lines:
-            raise BadInput(f"{where}: '{network}' has a rule already; expected one rule for each network")
-        lines[network] = _line(network, rule.action, rule.environment, where)
-    facts = json.dumps({"relay_networks": [str(network) for network in relay], "scanner": scanner})
-    text = (
-        "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n"
-        "# Rules of your own belong into 20-operator beside this file.\n"
-        f"{_FACTS}{facts}\n"
-    )
-    text += "".join(lines[network] for network in sorted(lines, key=_narrow_first))
-    assert_safe(parse(text, SITE), [str(network) for network in relay], scanner=scanner)
-    return text
-
-
-def default_rules() -> str:
-    """The text of the fragment 90-default: whoever has no other rule may connect, as a stranger."""
-    return "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n:allow\n"
-
-
-def _narrow_first(network: Network) -> tuple[int, int]:
-    return -network.prefixlen, int(network.network_address)
-
-
-def _line(network: Network, action: str, environment: Mapping[str, str], where: str) -> str:
-    line = f"{rule_address(network)}:{action}"
-    for name, value in environment.items():
-        if not isinstance(value, str) or re.search(r"[\0\r\n]", value):
-            raise BadInput(f"{where}: {name}={value!r} cannot stand in a rule; expected text of one line")
-        quote = next((mark for mark in "\"'|!%^~" if mark not in value), None)
-        if quote is None:
-            raise BadInput(
-                f"{where}: {name}={value!r} leaves no mark to quote it; expected a value without \" or '"
-            )
-        line += f",{name}={quote}{value}{quote}"
-    return line + "\n"
+    address: str
+    until: int
+    why: str  # printable ASCII
 
 
 def site_facts(site: Rules) -> Facts:
     """The facts in the head of 10-site; raises BadInput when they are missing or damaged."""
-    found = [line[len(_FACTS) :] for line in site.lines if line.startswith(_FACTS)]
+    return _facts(site.lines, site.name)
+
+
+def read_facts(text: str, name: str = SITE) -> Facts:
+    """The facts in the head of the text of 10-site, for who needs nothing else of it; raises BadInput."""
+    return _facts(text.splitlines(keepends=True), name)
+
+
+def _facts(lines: Sequence[str], name: str) -> Facts:
     expected = "the file as mailgate.qmail.tcp_rules writes it"
+    found = [line[len(FACTS) :] for line in lines if line.startswith(FACTS)]
     if len(found) != 1:
-        raise BadInput(f"{site.name}: {len(found)} lines begin with {_FACTS!r}; expected one, {expected}")
+        raise BadInput(f"{name}: {len(found)} lines begin with {FACTS!r}; expected one, {expected}")
     try:
         facts = json.loads(found[0])
-        networks, scanner = facts["relay_networks"], facts["scanner"]
-        if not isinstance(scanner, str):
+        relay, scanner = facts["relay_networks"], facts["scanner"]
+        # A head of an older version knows nothing of these.
+        protected, whitelisted = facts.get("protected_networks", []), facts.get("whitelisted_networks", [])
+        scan = facts.get("scan_relay_clients", True)
+        if not isinstance(scanner, str) or not isinstance(scan, bool):
             raise TypeError(f"scanner is {scanner!r}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{site.name}: {found[0]!r} holds no facts; expected {expected}") from error
-    relay = parse_networks(networks, f"{site.name} relay network", RELAY_MINIMUM_PREFIX_LENGTH)
-    return Facts(tuple(str(network) for network in relay), scanner)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{name}: {found[0]!r} holds no facts; expected {expected}") from error
+    return Facts(
+        _texts(parse_networks(relay, f"{name} relay network", RELAY_MINIMUM_PREFIX_LENGTH)),
+        scanner,
+        _texts(parse_networks(protected, f"{name} protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)),
+        _texts(parse_networks(whitelisted, f"{name} whitelisted network", 1)),
+        scan,
+    )
 
 
-def compile_fragments(fragments: Mapping[str, str], directory: str) -> Compiled:
-    """The compiled form of the fragments' texts by name; 10-site and 90-default must be there.
+def _texts(networks: Iterable[Network]) -> tuple[str, ...]:
+    return tuple(str(network) for network in networks)
 
-    Raises BadInput when a fragment is bad or the whole is not safe. From 30-adaptive only 'ADDRESS:deny' is
-    taken, and a rule of it against a relay client is left out, as the more specific address would win over
-    the site's network.
+
+def parse_adaptive(text: str, now: float, name: str = ADAPTIVE) -> tuple[AdaptiveEntry, ...]:
+    """The entries of 30-adaptive that still hold, in the file's order, each address once.
+
+    Raises BadInput for anything but pairs of lines '# until SECONDS why TEXT' and 'ADDRESS:deny'. The message
+    names the line and quotes nothing: strangers have a say in what stands there.
     """
-    for name in (SITE, DEFAULT):
-        if name not in fragments:
-            raise BadInput(
-                f"file {directory}/{name}: missing; expected the one that mailgate.qmail.tcp_rules writes"
-            )
-    parsed = {name: parse(fragments[name], f"{directory}/{name}") for name in FRAGMENTS if name in fragments}
-    facts = site_facts(parsed[SITE])
-    notices: list[str] = []
-    if ADAPTIVE in parsed:
-        parsed[ADAPTIVE] = _without_relay_clients(parsed[ADAPTIVE], facts, notices)
-    rules = Rules(
-        directory,
-        tuple(line for part in parsed.values() for line in _section(part)),
-        tuple(rule for part in parsed.values() for rule in part.rules),
-    )
-    assert_safe(rules, facts.relay_networks, scanner=facts.scanner)
-    for rule in rules.rules:
-        decisive = rules.index[rule.keys[0]]
-        if not any(rules.index[key] is rule for key in rule.keys) and rule.name != f"{directory}/{ADAPTIVE}":
-            notices.append(f"{rule.where}: {rule.text!r} has no effect, {decisive.where} comes first")
-    body = render(rules)
-    head = (
-        f"# Made from the fragments in {directory} by 'mailgate rules compile': changes here are lost.\n"
-        f"# Rules of your own belong into {directory}/{OPERATOR}; 'qmailctl cdb' puts them into force.\n"
-        f"{_SUM}{_digest(body)}\n"
-    )
-    return Compiled(rules, cdb.build(compile_records(rules)), head + body, tuple(notices))
-
-
-def _without_relay_clients(adaptive: Rules, facts: Facts, notices: list[str]) -> Rules:
-    protected = _edges((LOOPBACK, *(parse_network(text) for text in facts.relay_networks)))
-    left_out: set[int] = set()
-    for rule in adaptive.rules:
-        if rule.action != "deny" or not _HOST_ADDRESS.fullmatch(rule.address):
-            raise BadInput(f"{rule.where}: {rule.text!r} is not for this fragment; expected 'ADDRESS:deny'")
-        interval = _interval(rule.address)
-        if interval is not None and _inside(interval, protected):
-            left_out.add(rule.line)
-            notices.append(f"{rule.where}: {rule.text!r} is left out, {rule.address} may relay")
-    return Rules(
-        adaptive.name,
-        tuple(f"# left out: {line}" if at in left_out else line for at, line in enumerate(adaptive.lines, 1)),
-        tuple(rule for rule in adaptive.rules if rule.line not in left_out),
-    )
-
-
-def _section(part: Rules) -> list[str]:
-    lines = [f"\n# {part.name}\n", *part.lines]
-    if not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    return lines
-
-
-def edited_by_hand(copy: str) -> bool:
-    """Whether a text is not what compile_fragments() once made: its head holds the checksum of the rest."""
-    head, found, rest = copy.partition(_SUM)
-    digest, newline, body = rest.partition("\n")
-    return not (found and newline and digest == _digest(body) and _is_head(head))
-
-
-def _is_head(head: str) -> bool:
-    return (
-        re.fullmatch(r"# Made from the fragments in [^\n]*\n# Rules of your own belong into [^\n]*\n", head)
-        is not None
-    )
-
-
-def _digest(body: str) -> str:
-    return hashlib.sha256(_bytes(body)).hexdigest()
-
-
-def verify_cdb(data: bytes, rules: Rules, name: str) -> None:
-    """Raises BadInput unless the bytes of a cdb, read independently of the writer, say what the rules say."""
-    reader = cdb.Reader(data, name)
-    wrong = next((key for key, rule in rules.index.items() if not _same(reader.get(_bytes(key)), rule)), None)
-    if wrong is None and len({key for key, _data in reader.items()}) != len(rules.index):
-        wrong = next((_text(key) for key, _data in reader.items() if _text(key) not in rules.index), "")
-    if wrong is not None:
+    found = _ADAPTIVE_ENTRY.findall(text)
+    # Matches do not overlap, so as many characters as the text has are the text.
+    if sum(len(until) + len(why) + len(address) for until, why, address in found) != len(text) - len(
+        "# until  why \n:deny\n"
+    ) * len(found):
+        end = 0
+        for match in _ADAPTIVE_ENTRY.finditer(text):
+            if match.start() != end:
+                break
+            end = match.end()
         raise BadInput(
-            f"cdb {name}: the key {wrong!r} does not hold its rule; expected the rules of {rules.name}"
+            f"{name} line {text.count(chr(10), 0, end) + 1}: this and the next line are no entry; "
+            "expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
         )
+    entries: dict[str, AdaptiveEntry] = {}
+    for until, why, address in found:
+        end = int(until)
+        if end > now and (address not in entries or entries[address].until < end):
+            entries[address] = AdaptiveEntry(address, end, why)
+    return tuple(entries.values())
 
 
-def _same(data: bytes | None, rule: Rule) -> bool:
-    return data is not None and decode(data) == (rule.action, rule.environment)
+def render_adaptive(entries: Iterable[AdaptiveEntry]) -> str:
+    """The text that parse_adaptive() takes; raises BadInput for an entry that it would refuse."""
+    lines = []
+    for entry in entries:
+        text = f"# until {entry.until} why {entry.why}\n{entry.address}:deny\n"
+        if not _ADAPTIVE_ENTRY.fullmatch(text):
+            raise BadInput(
+                f"{ADAPTIVE} entry: {entry!r} cannot stand there; expected an IPv4 address, unix seconds, "
+                f"and 1 to {ADAPTIVE_WHY_CHARACTERS} characters of printable ASCII"
+            )
+        lines.append(text)
+    return "".join(lines)

@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: accepted_domains
+short_description: Domains whose mail the gateway accepts
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Owns control/rcpthosts, in which qmail-smtpd looks up the domain of each recipient.
+  - Says in words which domains will be accepted, where their mail goes, and which stop being accepted.
+  - Refuses an empty list, with which the gateway would take no mail at all, and what never matches.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  domains:
+    description: The domains.
+    type: list
+    elements: str
+    required: true
+  routes:
+    description: Where mail goes, each with C(domain) and C(route). They are for the words only, not written.
+    type: list
+    elements: dict
+    default: []
+  path:
+    description: The file.
+    type: path
+    default: /var/qmail/control/rcpthosts
+"""
+
+EXAMPLES = r"""
+- name: Accept mail for the site's domains
+  mailgate.qmail.accepted_domains:
+    domains: [example.com, mx1.example.com]
+    routes:
+      - domain: example.com
+        route: 10.0.0.5
+"""
+
+RETURN = r"""
+changes:
+  description: What changes for which domain, in words.
+  type: list
+  elements: str
+  returned: success
+  sample: [domain example.com will be accepted and goes to 10.0.0.5]
+changed_paths:
+  description: The file, when it changes.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import recipients, smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
+
+
+def accepted(domains):
+    """The domains in lower case, each once, in their order."""
+    if not domains:
+        raise BadInput("domains: [] accepts no mail at all; expected at least one domain")
+    for number, domain in enumerate(domains, 1):
+        fault = recipients.domain_fault(domain)
+        if fault:
+            raise BadInput(f"domains item {number}: {domain!r} {fault}")
+    return list(dict.fromkeys(domain.lower() for domain in domains))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "domains": {"type": "list", "elements": "str", "required": True},
+            "routes": {"type": "list", "elements": "dict", "default": []},
+            "path": {"type": "path", "default": "/var/qmail/control/rcpthosts"},
+        },
+        supports_check_mode=True,
+    )
+    path = module.params["path"]
+    try:
+        domains = accepted(module.params["domains"])
+        routes = [
+            smtproutes.make_route(one.get("domain") or "", one.get("route") or "", f"routes item {number}")
+            for number, one in enumerate(module.params["routes"], 1)
+        ]
+        before = (read_bytes(path) or b"").decode("utf-8", "backslashreplace")
+    except (BadInput, OSError) as error:
+        module.fail_json(msg=str(error), changed_paths=[])
+    content = "".join(f"{domain}\n" for domain in domains)
+    now = [line for line in map(str.rstrip, before.splitlines()) if line and not line.startswith("#")]
+    words = smtproutes.describe_accepted(now, domains, routes)
+    finish(
+        module,
+        [Desired(path, content.encode("utf-8"))],
+        diff=[{"prepared": "".join(f"{line}\n" for line in words)}] if words else None,
+        changes=words,
+    )
+
+
+if __name__ == "__main__":
+    main()

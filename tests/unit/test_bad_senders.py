@@ -1,0 +1,66 @@
+"""Bad senders: what a fragment may hold, who is refused, until when, and what serves when one is bad."""
+
+# ruff: noqa: E501 - whole messages stand in one line, as they are printed
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import bad_senders
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.bad_senders import compile_fragments
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+SITE = bad_senders.site_text(["x@bad.example", "@Worse.example", "X@bad.example"])
+
+
+def test_the_sites_fragment() -> None:
+    assert SITE.splitlines()[2:] == ["x@bad.example", "@worse.example"]
+
+
+def test_who_is_refused_and_by_whom() -> None:
+    text = '# mine\n# {"by": "al", "note": "n", "until": 2000}\n@Third.example\n@worse.example \t\n'
+    made = compile_fragments({"10-site": SITE, "20-operator": text}, "/d", 1000)
+    assert made.text.splitlines()[2:] == ["x@bad.example", "@third.example", "@worse.example"]
+    assert bad_senders.in_force(made.text) == {"x@bad.example", "@third.example", "@worse.example"}
+    assert made.next_expiry == 2000
+    for sender, where in (
+        ("X@Bad.Example", "/d/10-site line 3"),
+        ("y@bad.example", None),
+        ("a@b@third.example", "/d/20-operator line 3"),
+        ("y@sub.worse.example", None),
+        ("", None),
+    ):
+        found = bad_senders.explain(made, sender)
+        assert (found.where if found else None) == where
+    assert "@third.example" not in compile_fragments({"10-site": SITE, "20-operator": text}, "/d", 2000).senders
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("*@bad.example", "'*@bad.example' has a '*', which stands for itself only; expected 'user@host' or '@host'"),
+        ("bad.example", "'bad.example' "),
+        ("@", "'@' "),
+        ("a b@bad.example", "'a b@bad.example' "),
+    ],
+)
+def test_a_bad_line_is_named_and_the_last_good_version_serves(line: str, fault: str) -> None:
+    texts = {"10-site": SITE, "20-operator": f"@ok.example\n{line}\n"}
+    made = compile_fragments(texts, "/d", 0, good={"20-operator": "@good.example\n"})
+    assert "@good.example" in made.senders
+    assert "@ok.example" not in made.senders
+    (told,) = made.faults()
+    assert told.startswith(f"/d/20-operator line 2: {fault}")
+    assert told.endswith("; its last good version is in force")
+    assert "20-operator" not in made.good
+    (told,) = compile_fragments(texts, "/d", 0).faults()
+    assert told.endswith("; it is left out")
+    with pytest.raises(BadInput):
+        compile_fragments({"10-site": f"{line}\n"}, "/d", 0)
+
+
+def test_changes_in_words() -> None:
+    before = bad_senders.in_force("# x\n\nA@a.example \n@b.example\n")
+    assert bad_senders.describe_changes(before, ["@b.example", "@c.example"]) == [
+        "every sender @c.example will be refused",
+        "sender a@a.example will no longer be refused",
+    ]
