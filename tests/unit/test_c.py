@@ -2,7 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Our C files for netqmail, compiled with warnings as errors and run under ASan and UBSan."""
+"""Our C files, compiled with warnings as errors and run under ASan and UBSan.
+
+c/test_*.c of every role's C files are run here; the rest of this file is about netqmail's.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cdb
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "roles" / "netqmail" / "files" / "src"
+SOURCES = sorted(ROOT.glob("roles/*/files/src"))
+INCLUDES = [word for directory in SOURCES for word in ("-I", directory)]
 PATCHES = ROOT / "roles" / "netqmail" / "files" / "patches"
 TESTS = Path(__file__).resolve().parent / "c"
 STANDIN = ROOT / "tests" / "standins" / "netqmail"
@@ -45,17 +50,17 @@ def gcc(*argv: object) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def needed(name: str) -> list[Path]:
-    """The sources of ours whose headers a test program includes, and those that these include."""
+def needed(program: Path) -> list[Path]:
+    """The sources of ours whose headers a program includes, and those that these include."""
     found: list[Path] = []
-    waiting = [TESTS / f"{name}.c"]
+    waiting = [program]
     while waiting:
-        for header in re.findall(r'^#include "(\w+)\.h"', waiting.pop().read_text(), re.MULTILINE):
-            path = SOURCE / f"{header}.c"
-            if path.is_file() and path not in found:
-                found.append(path)
-                waiting.append(path)
-    return found
+        for name in re.findall(r'^#include "(\w+)\.h"', waiting.pop().read_text(), re.MULTILINE):
+            for path in (directory / f"{name}{end}" for directory in SOURCES for end in (".c", ".h")):
+                if path.is_file() and path not in found:
+                    found.append(path)
+                    waiting.append(path)
+    return [path for path in found if path.suffix == ".c"]
 
 
 @pytest.fixture(scope="session")
@@ -66,8 +71,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def compiled(name: str) -> Path:
         target = made / name
         if not target.exists():
-            includes = ["-I", SOURCE, TESTS / f"{name}.c"]
-            gcc("-std=c99", *STRICT, *SANITIZE, *includes, *needed(name), "-o", target)
+            main = TESTS / f"{name}.c"
+            gcc("-std=c99", *STRICT, *SANITIZE, *INCLUDES, main, *needed(main), "-o", target)
         return target
 
     return compiled

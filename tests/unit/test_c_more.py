@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_c import SANITIZE, SOURCE, STRICT, TESTS, c_tests, gcc, run
+from test_c import INCLUDES, SANITIZE, SOURCE, STRICT, TESTS, c_tests, gcc, needed, run
 
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 TARGETS = sorted(FUZZ.glob("fuzz_*.c"))
@@ -73,11 +73,10 @@ def test_fuzz_with_seeded_mutations(target: Path, tmp_path: Path) -> None:
         "-D_GNU_SOURCE",
         *STRICT,
         *SANITIZE,
-        "-I",
-        SOURCE,
+        *INCLUDES,
         target,
         FUZZ / "drive.c",
-        *SOURCE.glob("*.c"),
+        *needed(target),
         "-o",
         program,
     )
@@ -103,10 +102,9 @@ def test_fuzz_with_libfuzzer(target: Path, tmp_path: Path) -> None:
             "-O1",
             "-fsanitize=fuzzer,address,undefined",
             "-fno-sanitize-recover=all",
-            "-I",
-            SOURCE,
+            *INCLUDES,
             target,
-            *SOURCE.glob("*.c"),
+            *needed(target),
             "-o",
             program,
         ]

@@ -1,0 +1,34 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Addresses of clients, and the networks that they are of.
+ */
+#ifndef ADDRESS_H
+#define ADDRESS_H
+
+#include <stddef.h>
+
+#define ADDRESS_TEXT_MAX 64   /* room for any address with its prefix, and the NUL */
+
+struct address {
+  int bits;                   /* 32 or 128 */
+  unsigned char bytes[16];
+};
+
+/* Reads an address as tcpserver gives it; one of IPv4 written as IPv6 becomes that of IPv4. Returns 0 if it is none. */
+extern int address_parse(struct address *a, const char *text);
+
+/* Clears the bits behind the prefix; one longer than the address is the whole address. Returns the prefix's length. */
+extern int address_network(struct address *a, int prefix);
+
+/* Writes ADDRESS SEPARATOR PREFIX, such as 198.51.100.0/24, into out[ADDRESS_TEXT_MAX]. */
+extern void address_text(char *out, const struct address *a, char separator, int prefix);
+
+/* Reads an IPv4 network such as 127.0.0.0/8, whose bits behind the prefix must be 0; a missing prefix is 32. */
+extern int address_parse_network(struct address *a, int *prefix, const char *text);
+
+extern int address_inside(const struct address *a, const struct address *network, int prefix);
+extern int address_equal(const struct address *a, const struct address *b);
+
+#endif

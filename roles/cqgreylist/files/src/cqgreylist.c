@@ -1,0 +1,296 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * cqgreylist PROGRAM ARGS...        between tcpserver and qmail-smtpd
+ * cqgreylist --expire               removes what is too old everywhere, at once
+ *
+ * Becomes PROGRAM for a client whose network has come back after the delay, before a byte of the client is read; with
+ * others it speaks SMTP itself until they leave, and refuses each recipient for now. Refused for good or for now with
+ * a reason of its own is who has RBLSMTPD in its environment: "-text" is 553 text, "text" is 451 text, and an empty
+ * one passes. RELAYCLIENT and WHITELISTED pass. Whatever is wrong with the directory, mail passes.
+ *
+ * The environment, or what it does not say /etc/mailgate/cqgreylist (settings.h):
+ *   GREYLIST_DIRECTORY         /var/qmail/cqgreylist
+ *   GREYLIST_DELAY_SECONDS     60        from the first time until it passes
+ *   GREYLIST_PASS_SECONDS      3110400   36 days, from the last time until it is forgotten
+ *   GREYLIST_PENDING_SECONDS   172800    2 days, for one that never came back
+ *   GREYLIST_IPV4_PREFIX       24        bits of the address that make a network; 32 is the whole address
+ *   GREYLIST_IPV6_PREFIX       64
+ *   GREYLIST_TEXT              what stands behind 451 4.7.1
+ *   GREYLIST_IDLE_SECONDS      60        for one command
+ *   GREYLIST_SESSION_SECONDS   180       for all of them
+ *   TCPREMOTEIP, TCPLOCALHOST  from tcpserver
+ *
+ * One line in the log for each client, by its first word; KEY is the network, such as 198.51.100.0/24:
+ *   cqgreylist[PID]: new IP KEY wait SECONDS          refused
+ *   cqgreylist[PID]: early IP KEY SECONDS of SECONDS  refused, since the first time
+ *   cqgreylist[PID]: passed IP KEY after SECONDS      passes, and from now on
+ *   cqgreylist[PID]: known IP KEY                     passes, as before
+ *   cqgreylist[PID]: skipped IP - WHY                 passes; WHY is relay, whitelisted or rblsmtpd
+ *   cqgreylist[PID]: refused IP - CODE TEXT           refused, RBLSMTPD
+ *   cqgreylist[PID]: open IP KEY WHY                  passes, since nothing can be remembered
+ * and besides them, about settings and programs:
+ *   cqgreylist[PID]: setting NAME: ...
+ *   cqgreylist[PID]: cannot run PROGRAM: WHY          exit status 111
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "address.h"
+#include "greysession.h"
+#include "greystate.h"
+#include "say.h"
+#include "settings.h"
+
+#define ME "cqgreylist"
+#define LINGER_MS 1000
+
+static long now_ms(void)
+{
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (long) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void limits_of_environment(struct greystate_limits *limits)
+{
+  limits->delay_seconds = say_number(ME, "GREYLIST_DELAY_SECONDS", 0, 86400, 60);
+  limits->pending_seconds = say_number(ME, "GREYLIST_PENDING_SECONDS", 1, 31536000, 2 * 86400);
+  limits->pass_seconds = say_number(ME, "GREYLIST_PASS_SECONDS", 1, 315360000, 36L * 86400);
+}
+
+static const char *directory(void)
+{
+  const char *named = getenv("GREYLIST_DIRECTORY");
+
+  return named && *named ? named : "/var/qmail/cqgreylist";
+}
+
+static int run(char **argv)
+{
+  execvp(argv[0], argv);
+  say(ME, "cannot run %.200s: %s", argv[0], strerror(errno));
+  return 111;
+}
+
+/* Waits until the descriptor is ready; returns 0 when the time is over. */
+static int ready(int fd, short event, long end)
+{
+  struct pollfd one;
+  long left;
+  int r;
+
+  for (;;) {
+    left = end - now_ms();
+    if (left <= 0)
+      return 0;
+    one.fd = fd;
+    one.events = event;
+    one.revents = 0;
+    r = poll(&one, 1, (int) left);
+    if (r > 0)
+      return 1;
+    if (r == 0 || errno != EINTR)
+      return 0;
+  }
+}
+
+static int flush(struct greysession *s, long end)
+{
+  size_t at = 0;
+  ssize_t n;
+
+  while (at < s->out_len) {
+    if (!ready(1, POLLOUT, end))
+      return 0;
+    n = write(1, s->out + at, s->out_len - at);
+    if (n == -1 && errno != EINTR && errno != EAGAIN)
+      return 0;
+    if (n > 0)
+      at += (size_t) n;
+  }
+  s->out_len = 0;
+  return 1;
+}
+
+/* Takes what the client still sends, so that closing does not destroy the last reply on its way. */
+static void linger(void)
+{
+  char dump[4096];
+  long end = now_ms() + LINGER_MS;
+  int rounds = 0;
+
+  if (shutdown(1, SHUT_WR) == -1)
+    return;
+  while (rounds++ < 64 && ready(0, POLLIN, end) && read(0, dump, sizeof dump) > 0)
+    ;
+}
+
+static int refuse(const char *refusal)
+{
+  static struct greysession s;
+  const char *host = getenv("TCPLOCALHOST");
+  char input[4096];
+  long idle = 1000 * say_number(ME, "GREYLIST_IDLE_SECONDS", 1, 3600, 60);
+  long session = 1000 * say_number(ME, "GREYLIST_SESSION_SECONDS", 1, 3600, 180);
+  long end = now_ms() + session;
+  long line_end;
+  ssize_t n;
+  size_t at;
+  int lines = 0;
+
+  alarm((unsigned) (session / 1000) + 5);   /* should all else fail */
+  signal(SIGALRM, SIG_DFL);
+  signal(SIGPIPE, SIG_IGN);
+  fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
+  fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
+  greysession_start(&s, host && *host ? host : "localhost", refusal);
+  line_end = now_ms() + idle;
+  while (flush(&s, end) && !s.ended) {
+    if (!ready(0, POLLIN, line_end < end ? line_end : end)) {
+      greysession_end(&s, "timeout (#4.4.2)");
+      flush(&s, now_ms() + LINGER_MS);
+      break;
+    }
+    n = read(0, input, sizeof input);
+    if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
+      return 0;
+    for (at = 0; n > 0 && at < (size_t) n && !s.ended; ) {
+      at += greysession_feed(&s, input + at, (size_t) n - at);
+      if (at < (size_t) n && !flush(&s, end))
+        return 0;
+    }
+    if (s.lines != lines) {   /* a whole command, not a byte, buys more time */
+      lines = s.lines;
+      line_end = now_ms() + idle;
+    }
+  }
+  if (s.ended)
+    linger();
+  return 0;
+}
+
+static int refuse_by_reason(const char *ip, const char *reason)
+{
+  char text[201];
+  char refusal[GREYSESSION_TEXT_MAX];
+  int permanent = *reason == '-';
+
+  say_printable(text, sizeof text, reason + permanent);
+  snprintf(refusal, sizeof refusal, "%s %s", permanent ? "553" : "451", text);
+  say(ME, "refused %s - %s", ip, refusal);
+  return refuse(refusal);
+}
+
+static int refuse_for_now(void)
+{
+  const char *own = getenv("GREYLIST_TEXT");
+  char text[201];
+  char refusal[GREYSESSION_TEXT_MAX];
+
+  say_printable(text, sizeof text, own && *own ? own : "you are new here, please come back in a few minutes");
+  snprintf(refusal, sizeof refusal, "451 4.7.1 %s", text);
+  return refuse(refusal);
+}
+
+static int judge(char **argv, const char *ip, struct address *a)
+{
+  struct greystate_limits limits;
+  struct greystate_result result;
+  struct timespec now;
+  char shown[ADDRESS_TEXT_MAX];
+  char key[ADDRESS_TEXT_MAX];
+  int prefix;
+
+  if (a->bits == 32)
+    prefix = (int) say_number(ME, "GREYLIST_IPV4_PREFIX", 8, 32, 24);
+  else
+    prefix = (int) say_number(ME, "GREYLIST_IPV6_PREFIX", 16, 128, 64);
+  prefix = address_network(a, prefix);
+  address_text(shown, a, '/', prefix);
+  address_text(key, a, '-', prefix);
+  limits_of_environment(&limits);
+  clock_gettime(CLOCK_REALTIME, &now);
+  switch (greystate_judge(directory(), key, &limits, now, &result)) {
+    case GREYSTATE_NEW:
+      say(ME, "new %s %s wait %ld", ip, shown, limits.delay_seconds);
+      return refuse_for_now();
+    case GREYSTATE_EARLY:
+      say(ME, "early %s %s %ld of %ld", ip, shown, result.seconds, limits.delay_seconds);
+      return refuse_for_now();
+    case GREYSTATE_PASSED:
+      say(ME, "passed %s %s after %ld", ip, shown, result.seconds);
+      break;
+    case GREYSTATE_KNOWN:
+      say(ME, "known %s %s", ip, shown);
+      break;
+    case GREYSTATE_TROUBLE:
+      say(ME, "open %s %s %s: %s", ip, shown, result.trouble, strerror(result.error));
+  }
+  return run(argv);
+}
+
+static int expire(void)
+{
+  struct greystate_limits limits;
+  struct timespec now;
+  long removed;
+
+  limits_of_environment(&limits);
+  clock_gettime(CLOCK_REALTIME, &now);
+  removed = greystate_expire(directory(), &limits, now);
+  if (removed == -1) {
+    say(ME, "cannot expire %.200s: %s", directory(), strerror(errno));
+    return 111;
+  }
+  say(ME, "expired %ld", removed);
+  return 0;
+}
+
+int main(int argc, char **argv)
+{
+  const char *ip = getenv("TCPREMOTEIP");
+  const char *reason = getenv("RBLSMTPD");
+  const char *skip = 0;
+  struct address a;
+  char shown[ADDRESS_TEXT_MAX];
+
+  settings_load(ME, SETTINGS_FILE, "GREYLIST_");
+  if (argc < 2 || argv[1][0] == '-') {
+    if (argc == 2 && strcmp(argv[1], "--expire") == 0)
+      return expire();
+    say(ME, "usage: cqgreylist PROGRAM ARGS... or cqgreylist --expire");
+    return 100;
+  }
+  if (!ip || !address_parse(&a, ip)) {
+    if (!reason || !*reason) {
+      say(ME, "open - - TCPREMOTEIP is no address");
+      return run(argv + 1);
+    }
+    ip = "-";
+  }
+  say_printable(shown, sizeof shown, ip);
+  if (reason && *reason)
+    return refuse_by_reason(shown, reason);
+  if (getenv("RELAYCLIENT"))
+    skip = "relay";
+  else if (getenv("WHITELISTED"))
+    skip = "whitelisted";
+  else if (reason)
+    skip = "rblsmtpd";
+  if (skip) {
+    say(ME, "skipped %s - %s", shown, skip);
+    return run(argv + 1);
+  }
+  return judge(argv + 1, shown, &a);
+}

@@ -1,0 +1,164 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * dnsbl PROGRAM ARGS...             between tcpserver and cqgreylist
+ *
+ * Asks the DNS lists of a file about the client, all at once, and becomes PROGRAM, whatever comes of it. For one that
+ * is listed RBLSMTPD is set to "-TEXT (ZONE)", with which cqgreylist refuses. Nobody is asked about a client that has
+ * RBLSMTPD, RELAYCLIENT or WHITELISTED in its environment already. No trouble ever refuses anybody.
+ *
+ * The environment, or what it does not say /etc/mailgate/cqgreylist (settings.h): DNSBL_FILE (/etc/mailgate/dnsbl; its
+ * form is in dnsbllist.h), DNSBL_SECONDS (3, for all of it). The environment alone: DNSCACHEIP, TCPREMOTEIP.
+ *
+ * The log, by the first word; nothing is said of a client that is on no list:
+ *   dnsbl[PID]: listed IP ZONE ANSWER
+ *   dnsbl[PID]: ignored IP ZONE ANSWER      an answer outside the list's network, such as "your resolver is blocked"
+ *   dnsbl[PID]: trouble IP ZONE WHY         ZONE is - where it is all lists
+ *   dnsbl[PID]: line NUMBER of FILE: WHY
+ *   dnsbl[PID]: setting NAME: ...
+ *   dnsbl[PID]: cannot run PROGRAM: WHY     exit status 111
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "address.h"
+#include "dnsask.h"
+#include "dnsbllist.h"
+#include "dnsmessage.h"
+#include "say.h"
+#include "settings.h"
+
+#define ME "dnsbl"
+#define LISTS_MAX 16
+#define LINES_MAX 500
+#define ANSWERS_MAX 32
+
+struct asking {
+  struct dnsbllist list[LISTS_MAX];
+  struct dnsask ask[LISTS_MAX];
+  int told[LISTS_MAX];
+  int n;
+  const char *ip;
+  int listed;   /* number of the list, or -1 */
+};
+
+static void read_lists(struct asking *all)
+{
+  const char *file = getenv("DNSBL_FILE");
+  char line[DNSBLLIST_LINE_MAX];
+  const char *wrong = "";
+  struct stat st;
+  int number = 0;
+  int c;
+  int fd;
+  FILE *f;
+
+  if (!file || !*file)
+    file = "/etc/mailgate/dnsbl";
+  fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);   /* a fifo keeps nobody waiting */
+  if (fd == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || !(f = fdopen(fd, "r"))) {
+    say(ME, "trouble %s - cannot read %.200s: %s", all->ip, file, fd == -1 ? strerror(errno) : "no regular file");
+    if (fd != -1)
+      close(fd);
+    return;
+  }
+  while (number++ < LINES_MAX && fgets(line, sizeof line, f)) {
+    if (!strchr(line, '\n') && strlen(line) == sizeof line - 1) {
+      say(ME, "line %d of %.200s: it is too long", number, file);
+      while ((c = getc(f)) != EOF && c != '\n')
+        ;
+      continue;
+    }
+    if (all->n == LISTS_MAX) {
+      say(ME, "line %d of %.200s: only %d lists are asked", number, file, LISTS_MAX);
+      break;
+    }
+    switch (dnsbllist_parse(&all->list[all->n], line, &wrong)) {
+      case DNSBLLIST_LIST: ++all->n; break;
+      case DNSBLLIST_WRONG: say(ME, "line %d of %.200s: %s", number, file, wrong); break;
+      case DNSBLLIST_COMMENT: break;
+    }
+  }
+  fclose(f);
+}
+
+/* Judges an answer once; it is enough when the client is listed. */
+static int judge(int number, void *arg)
+{
+  struct asking *all = arg;
+  struct address answer[ANSWERS_MAX];
+  char text[ADDRESS_TEXT_MAX];
+  int n;
+  int i;
+
+  if (all->told[number])
+    return all->listed >= 0;
+  all->told[number] = 1;
+  n = dnsmessage_addresses(all->ask[number].answer, all->ask[number].answer_len, answer, ANSWERS_MAX);
+  for (i = 0; i < n; ++i) {
+    address_text(text, &answer[i], 0, 0);
+    if (dnsbllist_counts(&all->list[number], &answer[i])) {
+      say(ME, "listed %s %s %s", all->ip, all->list[number].zone, text);
+      all->listed = number;
+      return 1;
+    }
+    say(ME, "ignored %s %s %s", all->ip, all->list[number].zone, text);
+  }
+  return 0;
+}
+
+static void ask(struct asking *all, const struct address *a)
+{
+  char name[DNSMESSAGE_NAME_MAX];
+  char reason[DNSBLLIST_TEXT_MAX + DNSBLLIST_ZONE_MAX + 8];
+  long seconds = say_number(ME, "DNSBL_SECONDS", 1, 60, 3);
+  int i;
+
+  for (i = 0; i < all->n; ++i)
+    dnsask_question(&all->ask[i], dnsmessage_reversed(name, sizeof name, a, all->list[i].zone) ? name : "", DNSMESSAGE_A);
+  dnsask_all(all->ask, all->n, seconds * 1000, judge, all);
+  for (i = 0; i < all->n; ++i) {
+    if (all->ask[i].state == DNSASK_TROUBLE)
+      say(ME, "trouble %s %s %s", all->ip, all->list[i].zone, all->ask[i].trouble);
+    free(all->ask[i].answer);
+  }
+  if (all->listed < 0)
+    return;
+  i = all->listed;
+  snprintf(reason, sizeof reason, "-%s (%s)", all->list[i].text[0] ? all->list[i].text : "you are on a list",
+           all->list[i].zone);
+  if (setenv("RBLSMTPD", reason, 1) == -1)
+    say(ME, "trouble %s - %s", all->ip, strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+  static struct asking all;
+  struct address a;
+
+  if (argc < 2) {
+    say(ME, "usage: dnsbl PROGRAM ARGS...");
+    return 100;
+  }
+  settings_load(ME, SETTINGS_FILE, "DNSBL_");
+  all.ip = getenv("TCPREMOTEIP");
+  all.listed = -1;
+  if (!getenv("RBLSMTPD") && !getenv("RELAYCLIENT") && !getenv("WHITELISTED")) {
+    if (!all.ip || !address_parse(&a, all.ip)) {
+      say(ME, "trouble - - TCPREMOTEIP is no address");
+    } else {
+      read_lists(&all);
+      if (all.n)
+        ask(&all, &a);
+    }
+  }
+  execvp(argv[1], argv + 1);
+  say(ME, "cannot run %.200s: %s", argv[1], strerror(errno));
+  return 111;
+}

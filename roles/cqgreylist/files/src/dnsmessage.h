@@ -1,0 +1,41 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Questions to a resolver and its answers (RFC 1035, 4). An answer comes from whoever holds a zone: nothing in it is
+ * believed before it is checked.
+ */
+#ifndef DNSMESSAGE_H
+#define DNSMESSAGE_H
+
+#include <stddef.h>
+#include "address.h"
+
+#define DNSMESSAGE_NAME_MAX 256     /* a name as text, without a dot at its end; with its NUL */
+#define DNSMESSAGE_QUERY_MAX 300
+#define DNSMESSAGE_ANSWER_MAX 4096
+
+enum { DNSMESSAGE_A = 1, DNSMESSAGE_CNAME = 5, DNSMESSAGE_PTR = 12, DNSMESSAGE_AAAA = 28 };
+
+enum dnsmessage {
+  DNSMESSAGE_STRANGE,   /* no answer to this question */
+  DNSMESSAGE_ANSWER,    /* the name is there, or it is known not to be */
+  DNSMESSAGE_TROUBLE    /* the resolver does not know */
+};
+
+/* Writes the question for that name into out[DNSMESSAGE_QUERY_MAX]. Returns its length, 0 if the name is none. */
+extern size_t dnsmessage_query(unsigned char *out, const char *name, int type, unsigned id);
+
+extern enum dnsmessage dnsmessage_check(const unsigned char *answer, size_t len, const unsigned char *query,
+                                        size_t query_len);
+
+/* The addresses (A, AAAA) or the names (PTR) of a checked answer to that question, following its aliases; at most so
+ * many. A name with other characters than letters, digits, "-", "_" and "." is left out; letters become small.
+ * What is not well formed ends the list. */
+extern int dnsmessage_addresses(const unsigned char *answer, size_t len, struct address *out, int most);
+extern int dnsmessage_names(const unsigned char *answer, size_t len, char (*out)[DNSMESSAGE_NAME_MAX], int most);
+
+/* The name of an address in a tree of reversed ones, such as 7.100.51.198.list.example. Returns 0 if it is too long. */
+extern int dnsmessage_reversed(char *out, size_t size, const struct address *a, const char *tree);
+
+#endif

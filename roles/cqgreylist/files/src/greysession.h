@@ -1,0 +1,45 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The SMTP dialogue of a client that may not pass now, as a machine that is fed with bytes: MAIL is taken, and each
+ * RCPT and each DATA gets one and the same refusal. Nothing is kept of what the client says, and whatever it says is
+ * bounded: a line, the lines, the bytes, and what is no command.
+ */
+#ifndef GREYSESSION_H
+#define GREYSESSION_H
+
+#include <stddef.h>
+
+#define GREYSESSION_LINE_MAX 2048     /* bytes of a command, its end included; a longer one gets a 500 */
+#define GREYSESSION_BYTES_MAX 131072  /* bytes of a session */
+#define GREYSESSION_LINES_MAX 1000    /* commands of a session */
+#define GREYSESSION_WRONG_MAX 20      /* of them, those that are none */
+#define GREYSESSION_TEXT_MAX 256
+#define GREYSESSION_OUT_MAX 8192
+
+struct greysession {
+  char host[GREYSESSION_TEXT_MAX];
+  char refusal[GREYSESSION_TEXT_MAX];   /* code and text */
+  char verb[10];                        /* the first word of the line so far, in upper case */
+  size_t verb_len;
+  int verb_ended;
+  size_t line;                          /* bytes of the line so far */
+  size_t bytes;
+  int lines;
+  int wrong;
+  int ended;                            /* what is in out is the last that the client hears */
+  char out[GREYSESSION_OUT_MAX];
+  size_t out_len;
+};
+
+/* Begins with the greeting in out. Host and refusal are cut and made printable. */
+extern void greysession_start(struct greysession *s, const char *host, const char *refusal);
+
+/* Takes bytes until they are used up, the session has ended, or out has no room. Returns how many were taken. */
+extern size_t greysession_feed(struct greysession *s, const char *data, size_t n);
+
+/* Ends the session with a 421 of that text. */
+extern void greysession_end(struct greysession *s, const char *text);
+
+#endif

@@ -1,0 +1,208 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE 1
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "greystate.h"
+
+#define FAN 64
+#define PENDING ".new"
+#define MARGIN_SECONDS 60   /* a session that still honours a file is over long before it is removed */
+#define PLACE_MAX 16
+#define PATH_ROOM 128
+
+static unsigned hash(const char *key)
+{
+  unsigned h = 2166136261u;   /* FNV-1a */
+
+  for (; *key; ++key)
+    h = (h ^ (unsigned char) *key) * 16777619u;
+  return h ^ (h >> 16);
+}
+
+static long age(struct timespec now, struct timespec then)
+{
+  long seconds = (long) (now.tv_sec - then.tv_sec);
+
+  return now.tv_nsec < then.tv_nsec ? seconds - 1 : seconds;
+}
+
+static int set_time(int base, const char *path, struct timespec now)
+{
+  struct timespec times[2];
+
+  times[0] = times[1] = now;
+  return utimensat(base, path, times, AT_SYMLINK_NOFOLLOW);
+}
+
+static int too_old(const char *name, const struct stat *st, const struct greystate_limits *limits, struct timespec now)
+{
+  size_t len = strlen(name);
+  size_t tail = sizeof PENDING - 1;
+  long limit = len > tail && strcmp(name + len - tail, PENDING) == 0 ? limits->pending_seconds : limits->pass_seconds;
+
+  return age(now, st->st_mtim) > limit + MARGIN_SECONDS;
+}
+
+/* Clears one directory; returns how many files, or -1 with errno. */
+static long sweep(int base, const char *place, long most, const struct greystate_limits *limits, struct timespec now)
+{
+  struct dirent *entry;
+  struct stat st;
+  long removed = 0;
+  DIR *dir;
+  int fd = openat(base, place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+  if (fd == -1)
+    return errno == ENOENT ? 0 : -1;
+  dir = fdopendir(fd);
+  if (!dir) {
+    close(fd);
+    return -1;
+  }
+  while (most-- > 0 && (entry = readdir(dir)) != 0)
+    if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)
+        && too_old(entry->d_name, &st, limits, now) && unlinkat(fd, entry->d_name, 0) == 0)
+      ++removed;
+  closedir(dir);
+  return removed;
+}
+
+static enum greystate trouble(struct greystate_result *result, const char *what)
+{
+  result->trouble = what;
+  result->error = errno;
+  return GREYSTATE_TROUBLE;
+}
+
+/* Makes the pending file; the directories above it are made when they are missing. */
+static int create(int base, const char *place, const char *pending)
+{
+  char upper[PLACE_MAX];
+  int fd;
+
+  fd = openat(base, pending, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd == -1 && errno == ENOENT) {
+    snprintf(upper, sizeof upper, "%.2s", place);
+    if (mkdirat(base, upper, 0700) == -1 && errno != EEXIST)
+      return -1;
+    if (mkdirat(base, place, 0700) == -1 && errno != EEXIST)
+      return -1;
+    fd = openat(base, pending, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  }
+  return fd;
+}
+
+static enum greystate judge(int base, const char *key, const struct greystate_limits *limits, struct timespec now,
+                            struct greystate_result *result)
+{
+  struct timespec times[2];
+  char place[PLACE_MAX];
+  char pending[PATH_ROOM];
+  char passed[PATH_ROOM];
+  struct stat st;
+  unsigned h = hash(key);
+  long old;
+  int rounds;
+  int fd;
+
+  snprintf(place, sizeof place, "%02x/%02x", h % FAN, h / FAN % FAN);
+  snprintf(passed, sizeof passed, "%s/%s", place, key);
+  snprintf(pending, sizeof pending, "%s/%s" PENDING, place, key);
+  times[0] = times[1] = now;
+  for (rounds = 0; rounds < 3; ++rounds) {   /* again when another session was faster */
+    if (fstatat(base, passed, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+      old = age(now, st.st_mtim);
+      if (old <= limits->pass_seconds) {
+        if ((old < 0 || old > limits->pass_seconds / 32) && set_time(base, passed, now) == -1 && errno != ENOENT)
+          return trouble(result, "cannot renew");
+        return GREYSTATE_KNOWN;
+      }
+      if (unlinkat(base, passed, 0) == -1 && errno != ENOENT)
+        return trouble(result, "cannot forget");
+    } else if (errno != ENOENT) {
+      return trouble(result, "cannot read");
+    }
+    if (fstatat(base, pending, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+      old = age(now, st.st_mtim);
+      if (old < 0 || old > limits->pending_seconds) {   /* the clock was set back, or it is long ago */
+        if (set_time(base, pending, now) == 0)
+          return GREYSTATE_NEW;
+        if (errno != ENOENT)
+          return trouble(result, "cannot remember");
+        continue;
+      }
+      result->seconds = old;
+      if (old < limits->delay_seconds) {
+        if (faccessat(base, place, W_OK | X_OK, AT_EACCESS) == -1)
+          return trouble(result, "cannot write");   /* nor when the delay is over */
+        return GREYSTATE_EARLY;
+      }
+      if (renameat(base, pending, base, passed) == 0) {
+        set_time(base, passed, now);
+        return GREYSTATE_PASSED;
+      }
+      if (errno != ENOENT)
+        return trouble(result, "cannot remember that it passed");
+      continue;
+    }
+    if (errno != ENOENT)
+      return trouble(result, "cannot read");
+    fd = create(base, place, pending);
+    if (fd != -1) {
+      futimens(fd, times);
+      close(fd);
+      if ((h ^ (unsigned) (now.tv_nsec / 1000)) % 16 == 0)
+        sweep(base, place, GREYSTATE_SWEEP_MAX, limits, now);
+      return GREYSTATE_NEW;
+    }
+    if (errno != EEXIST)
+      return trouble(result, "cannot remember");
+  }
+  errno = EAGAIN;
+  return trouble(result, "cannot settle");
+}
+
+enum greystate greystate_judge(const char *directory, const char *key, const struct greystate_limits *limits,
+                               struct timespec now, struct greystate_result *result)
+{
+  enum greystate state;
+  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  memset(result, 0, sizeof *result);
+  if (base == -1)
+    return trouble(result, "cannot open the directory");
+  state = judge(base, key, limits, now, result);
+  close(base);
+  return state;
+}
+
+long greystate_expire(const char *directory, const struct greystate_limits *limits, struct timespec now)
+{
+  char place[PLACE_MAX];
+  long removed = 0;
+  long here;
+  int i;
+  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  if (base == -1)
+    return -1;
+  for (i = 0; i < FAN * FAN; ++i) {
+    snprintf(place, sizeof place, "%02x/%02x", i % FAN, i / FAN);
+    here = sweep(base, place, 1000000000L, limits, now);
+    if (here == -1) {
+      removed = -1;
+      break;
+    }
+    removed += here;
+  }
+  close(base);
+  return removed;
+}

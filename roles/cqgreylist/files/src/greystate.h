@@ -1,0 +1,51 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What is remembered of each network. One empty file for each, whose mtime is the clock:
+ *
+ *   DIRECTORY/1f/2a/198.51.100.0-24.new   it was here for the first time then, and has not passed yet
+ *   DIRECTORY/1f/2a/198.51.100.0-24       it has passed, and was here then or up to 1/32 of the pass time later
+ *
+ * The two directories, 64 times 64, come from a hash of the name, so that no range of addresses fills one of them:
+ * 1,000,000 names are 244 in each. A network passes by rename(2) from the first to the second name.
+ * Sessions need no lock: whatever two of them do at once, each sees one of the two files or neither.
+ *
+ * What is too old counts as not there, so nothing has to run for it. One in 16 new networks also clears its
+ * directory of such files: what adds files also removes them, and a directory that nobody adds to does not grow.
+ */
+#ifndef GREYSTATE_H
+#define GREYSTATE_H
+
+#include <time.h>
+
+#define GREYSTATE_SWEEP_MAX 4096   /* files that one session looks at when it clears a directory */
+
+enum greystate {
+  GREYSTATE_NEW,      /* here for the first time; remembered */
+  GREYSTATE_EARLY,    /* back within the delay */
+  GREYSTATE_PASSED,   /* back after the delay; remembered */
+  GREYSTATE_KNOWN,    /* passed before; renewed */
+  GREYSTATE_TROUBLE   /* nothing can be remembered */
+};
+
+struct greystate_limits {
+  long delay_seconds;
+  long pending_seconds;
+  long pass_seconds;
+};
+
+struct greystate_result {
+  long seconds;        /* EARLY, PASSED: since the first time */
+  const char *trouble; /* TROUBLE: what could not be done, */
+  int error;           /* and errno */
+};
+
+/* Judges and remembers the network of that key, such as 198.51.100.0-24. */
+extern enum greystate greystate_judge(const char *directory, const char *key, const struct greystate_limits *limits,
+                                      struct timespec now, struct greystate_result *result);
+
+/* Removes what is too old everywhere. Returns how many files, or -1 with errno. */
+extern long greystate_expire(const char *directory, const struct greystate_limits *limits, struct timespec now);
+
+#endif
