@@ -1,0 +1,211 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: adaptive_blacklist
+short_description: Settings of the adaptive blacklist
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Writes the settings of the service adaptive-blacklist, which refuses clients for a time after what the log
+    of the SMTP service says of them.
+  - The service reads them anew within two seconds; nothing needs to be restarted.
+  - The difference is given in words.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  path:
+    description: The file. Its directory must be there.
+    type: path
+    default: /etc/mailgate/blacklist.json
+  attempts:
+    description:
+      - An address is refused after more than so many attempts, when more than O(bad_percent) of them are bad.
+      - An attempt is a scanned message, or a refused recipient; spam, viruses and refused recipients are bad.
+    type: int
+    default: 10
+  bad_percent:
+    description: How many percent of the attempts may be bad.
+    type: int
+    default: 50
+  window_seconds:
+    description: The seconds in which attempts are counted.
+    type: int
+    default: 3600
+  listing_seconds:
+    description: The seconds for which an address is refused.
+    type: int
+    default: 14400
+  session_attempts:
+    description: How many attempts of one session count at most.
+    type: int
+    default: 10
+  spare_ham:
+    description:
+      - An address with so many clean messages in O(spare_ham_seconds) is reported, and not refused.
+      - V(0) spares nobody.
+    type: int
+    default: 50
+  spare_ham_seconds:
+    description: The seconds in which clean messages are counted.
+    type: int
+    default: 604800
+  marked:
+    description:
+      - What a message counts as that SpamAssassin takes for spam, and that is marked and delivered.
+      - V(neither) is an attempt that is not bad, and no clean message.
+    type: str
+    choices: [spam, ham, neither]
+    default: spam
+  addresses_max:
+    description: How many addresses are watched at once. The one that was silent for longest goes first.
+    type: int
+    default: 100000
+  events_max:
+    description: How many attempts of one address are kept; more than O(attempts).
+    type: int
+    default: 200
+  entries_max:
+    description: How many addresses are refused at once. The entry that ends first goes first.
+    type: int
+    default: 10000
+  never:
+    description:
+      - Networks in CIDR form of which no address is ever refused, besides those that may relay, are
+        whitelisted or protected.
+    type: list
+    elements: str
+    default: []
+  added:
+    description: Addresses that the site has refused.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      address:
+        description: An IPv4 address.
+        type: str
+        required: true
+      until:
+        description:
+          - Until when, in UTC, as C(2026-12-24) or C(2026-12-24T18:00:00Z).
+          - Without it, as long as the address is here.
+        type: str
+      note:
+        description: Why, in printable ASCII.
+        type: str
+  released:
+    description: IPv4 addresses that are refused no longer, and not as long as they are here.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Refuse sooner, and for a day
+  mailgate.qmail.adaptive_blacklist:
+    attempts: 5
+    listing_seconds: 86400
+
+- name: Spare a partner, and refuse a scanner for good
+  mailgate.qmail.adaptive_blacklist:
+    never: [192.0.2.0/24]
+    added:
+      - address: 203.0.113.9
+        note: harvests addresses
+    released: [198.51.100.7]
+"""
+
+RETURN = r"""
+settings:
+  description: All settings as they are, or in check mode would be.
+  type: dict
+  returned: success
+changed_paths:
+  description: The file, when it changes.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import blacklist_settings
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+NUMBERS = {
+    "attempts": 10,
+    "bad_percent": 50,
+    "window_seconds": 3600,
+    "listing_seconds": 14400,
+    "session_attempts": 10,
+    "spare_ham": 50,
+    "spare_ham_seconds": 604800,
+    "addresses_max": 100000,
+    "events_max": 200,
+    "entries_max": 10000,
+}
+
+
+def before_in_words(content, path):
+    """The settings that are there, in words, or what is wrong with them."""
+    if content is None:
+        return ""
+    try:
+        return blacklist_settings.describe(blacklist_settings.parse(content.decode("utf-8", "replace"), path))
+    except BadInput as error:
+        return f"{error}\n"
+
+
+def difference(before, settings, path):
+    """The difference in words, or None where only mode or owner can differ."""
+    content = blacklist_settings.render(settings).encode("ascii")
+    if before == content:
+        return None
+    old, new = before_in_words(before, path), blacklist_settings.describe(settings)
+    if old == new:
+        new += "same settings, written anew\n"
+    return [{"before_header": path, "after_header": path, "before": old, "after": new}]
+
+
+def main():
+    spec = {name: {"type": "int", "default": default} for name, default in NUMBERS.items()}
+    spec.update(
+        {
+            "path": {"type": "path", "default": "/etc/mailgate/blacklist.json"},
+            "marked": {"type": "str", "choices": ["spam", "ham", "neither"], "default": "spam"},
+            "never": {"type": "list", "elements": "str", "default": []},
+            "added": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "address": {"type": "str", "required": True},
+                    "until": {"type": "str"},
+                    "note": {"type": "str"},
+                },
+            },
+            "released": {"type": "list", "elements": "str", "default": []},
+        }
+    )
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    values = dict(module.params)
+    path = values.pop("path")
+    try:
+        settings = blacklist_settings.make(values)
+        before = managed_file.read_bytes(path)
+    except (BadInput, OSError) as error:
+        module.fail_json(msg=str(error))
+    managed_file.finish(
+        module,
+        [managed_file.Desired(path, blacklist_settings.render(settings).encode("ascii"), 0o644)],
+        diff=difference(before, settings, path),
+        settings=blacklist_settings.as_values(settings),
+    )
+
+
+if __name__ == "__main__":
+    main()
