@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/VERIFIED.md speaks of the patches and C files that lie here now."""
+"""docs/VERIFIED-*.md speak of the patches and C files that lie here now."""
 
 from __future__ import annotations
 
@@ -12,17 +12,29 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import pytest  # noqa: E402
 import verify_real  # noqa: E402
 
 
-def test_nothing_has_changed_since_the_real_programs_ran() -> None:
-    text = verify_real.REPORT.read_text(encoding="utf-8")
-    found = re.search(r"^- patches and C files: `([0-9a-f]{64})`$", text, re.MULTILINE)
-    assert found, f"{verify_real.REPORT.name} names no digest; run: make verify-real"
-    assert found.group(1) == verify_real.digest(verify_real.sources()), (
-        "a patch or a C file of roles/netqmail/files is not the one that ran with the real netqmail; "
+@pytest.mark.parametrize("role", verify_real.PATCHED_ROLES)
+def test_nothing_has_changed_since_the_real_programs_ran(role: str) -> None:
+    report = verify_real.report_path(role)
+    found = re.search(
+        r"^- patches and C files: `([0-9a-f]{64})`$", report.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert found, f"{report.name} names no digest; run: make verify-real"
+    assert found.group(1) == verify_real.digest(verify_real.sources(role)), (
+        f"a patch or a C file below roles/{role}/files is not the one that ran with the real program; "
         "run: make verify-real"
     )
+
+
+def test_what_belongs_to_simscan_runs_without_simscans_patch() -> None:
+    """A test of its patch in any other file would run only where netqmail's are missing."""
+    ours = {path.stem for path in ROOT.glob("roles/simscan/files/patches/*.patch")}
+    for path in (ROOT / "tests" / "e2e").glob("test_*.py"):
+        marked = set(re.findall(r'pytest\.mark\.patch\("([^"]+)"', path.read_text(encoding="utf-8")))
+        assert marked <= ours if str(path.relative_to(ROOT)) in verify_real.SCANNING else not marked & ours
 
 
 def test_each_patch_has_a_test_that_was_red_without_it() -> None:
@@ -31,7 +43,8 @@ def test_each_patch_has_a_test_that_was_red_without_it() -> None:
     for path in (ROOT / "tests" / "e2e").glob("test_*.py"):
         marked |= set(re.findall(r"pytest\.mark\.patch\(([^)]*)\)", path.read_text(encoding="utf-8")))
     named = {name for names in marked for name in re.findall(r'"([^"]+)"', names)}
-    patches = {path.stem for path in verify_real.sources() if path.suffix == ".patch"}
+    paths = [path for role in verify_real.PATCHED_ROLES for path in verify_real.sources(role)]
+    patches = {path.stem for path in paths if path.suffix == ".patch"}
     assert named == patches
 
 

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tmpfs
+short_description: A directory in memory, in fstab and mounted
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Writes the line of C(/etc/fstab) for a tmpfs with nosuid, nodev and noexec, mounts it, and gives a mounted
+    one another size when it should have one.
+  - Where this host may not mount, as in most containers, whoever made it has to bring the file system. Then
+    this module checks its type, its flags and that it is not too small, sets its owner and mode, and leaves
+    fstab alone.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  path:
+    description: Where it is mounted; made when it does not exist.
+    type: path
+    required: true
+  size_bytes:
+    description:
+      - Its size. C(0) computes one that is enough for O(sessions) messages of O(largest_message_bytes), but
+        at most a quarter of the memory, but enough for one message.
+    type: int
+    default: 0
+  largest_message_bytes:
+    description: The largest message that the gateway takes.
+    type: int
+    required: true
+  sessions:
+    description: How many messages may come at once.
+    type: int
+    required: true
+  owner:
+    description: The owner of the directory, a name or a number.
+    type: str
+    default: root
+  group:
+    description: Its group, a name or a number.
+    type: str
+    default: root
+  mode:
+    description: Its mode, four octal digits that begin with 0.
+    type: str
+    default: "0750"
+  fstab:
+    description: The file that says what is mounted when the host starts.
+    type: path
+    default: /etc/fstab
+"""
+
+EXAMPLES = r"""
+- name: Give simscan its work directory
+  mailgate.qmail.tmpfs:
+    path: /var/spool/simscan
+    largest_message_bytes: 52428800
+    sessions: 120
+    owner: simscan
+    group: simscan
+"""
+
+RETURN = r"""
+size_bytes:
+  description: The size that it should have.
+  type: int
+  returned: success
+brought:
+  description: Whether this host may not mount, and the file system was brought by whoever made the host.
+  type: bool
+  returned: success
+changed_paths:
+  description: What changed, or in check mode would change.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import grp
+import os
+import pwd
+import re
+import stat
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tmpfs
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.atomic import replacing
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+
+def read(path):
+    """The file's text, "" when there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return ""
+
+
+def number(module, name, look_up):
+    """The number of a user or a group; in check mode the name itself where it does not exist yet."""
+    if name.isdigit():
+        return int(name)
+    try:
+        return look_up(name)
+    except KeyError as error:
+        if module.check_mode:
+            return name
+        path = module.params["path"]
+        raise BadInput(f"path {path}: {name!r} does not exist; expected a known name") from error
+
+
+class Plan:
+    """What is to be done, in order: (what changes, its diff, how)."""
+
+    def __init__(self):
+        self.steps = []
+
+    def add(self, path, before, after, action):
+        diff = {"before_header": path, "after_header": path, "before": before, "after": after}
+        self.steps.append((path, diff, action))
+
+
+def write_fstab(fstab, text):
+    mode = stat.S_IMODE(os.stat(fstab).st_mode) if os.path.exists(fstab) else 0o644
+    with replacing(fstab, mode, 0, 0) as stream:
+        stream.write(text.encode("utf-8", "surrogateescape"))
+
+
+def plan(module, size_bytes, brought, mount):
+    """The steps from what is to what should be."""
+    given = module.params
+    path, mode = given["path"], int(given["mode"], 8)
+    uid = number(module, given["owner"], lambda name: pwd.getpwnam(name).pw_uid)
+    gid = number(module, given["group"], lambda name: grp.getgrnam(name).gr_gid)
+    wanted = tmpfs.options(size_bytes, mode, uid, gid)
+    steps = Plan()
+
+    def run(*argv):
+        status, out, err = module.run_command(list(argv))
+        if status != 0:
+            raise BadInput(
+                f"path {path}: {argv!r} ended with {status}; expected 0; it said: {(out + err).strip()}"
+            )
+
+    if not brought:
+        fstab = given["fstab"]
+        before = read(fstab)
+        after = tmpfs.fstab_with(before, path, wanted)
+        if after != before:
+            steps.add(fstab, before, after, lambda: write_fstab(fstab, after))
+        if mount is None:
+
+            def mount_it():
+                os.makedirs(path, exist_ok=True)
+                run("mount", "-t", "tmpfs", "-o", wanted, "tmpfs", path)
+
+            steps.add(path, "", f"tmpfs {wanted}\n", mount_it)
+            return steps
+        if mount.size_bytes != size_bytes or not set(tmpfs.FLAGS) <= set(mount.options):
+            flags = ",".join((f"size={size_bytes}", *tmpfs.FLAGS))
+            now = ",".join(mount.options)
+            steps.add(
+                path,
+                f"tmpfs {now}\n",
+                f"tmpfs {flags}\n",
+                lambda: run("mount", "-o", f"remount,{flags}", path),
+            )
+    now = os.stat(path)
+    if (now.st_uid, now.st_gid, stat.S_IMODE(now.st_mode)) != (uid, gid, mode):
+
+        def own():
+            os.chown(path, uid, gid)
+            os.chmod(path, mode)
+
+        before = f"owner {now.st_uid} group {now.st_gid} mode {stat.S_IMODE(now.st_mode):04o}\n"
+        steps.add(path, before, f"owner {uid} group {gid} mode {mode:04o}\n", own)
+    return steps
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "size_bytes": {"type": "int", "default": 0},
+            "largest_message_bytes": {"type": "int", "required": True},
+            "sessions": {"type": "int", "required": True},
+            "owner": {"type": "str", "default": "root"},
+            "group": {"type": "str", "default": "root"},
+            "mode": {"type": "str", "default": "0750"},
+            "fstab": {"type": "path", "default": "/etc/fstab"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    path, largest = given["path"], given["largest_message_bytes"]
+    done = []
+    try:
+        if re.fullmatch("0[0-7]{3}", given["mode"]) is None:
+            raise BadInput(f"mode: {given['mode']!r} is not octal; expected four digits such as '0750'")
+        memory = tmpfs.memory_bytes(read("/proc/meminfo"))
+        size_bytes = given["size_bytes"] or tmpfs.needed_bytes(largest, given["sessions"], memory)
+        mount = tmpfs.mounted_at(path, read("/proc/self/mounts"))
+        brought = not tmpfs.may_mount(read("/proc/self/status"))
+        if brought and mount is None:
+            raise BadInput(
+                f"path {path}: nothing is mounted there and this host may not mount; expected a tmpfs from "
+                f"whoever starts this container (--tmpfs {path}:nosuid,nodev,noexec,size={size_bytes}), "
+                "or the choice of a plain directory"
+            )
+        wrong = tmpfs.faults(mount, tmpfs.COPIES * largest if brought else 0) if mount else []
+        if wrong and (brought or mount.kind != "tmpfs"):
+            raise BadInput(f"path {path}: what is mounted there does not do: {'; '.join(wrong)}")
+        steps = plan(module, size_bytes, brought, mount).steps
+        for what, dummy, action in steps:
+            if not module.check_mode:
+                action()
+            done.append(what)
+    except (BadInput, OSError) as error:
+        module.fail_json(msg=str(error), changed_paths=done)
+    module.exit_json(
+        changed=bool(steps),
+        size_bytes=size_bytes,
+        brought=brought,
+        changed_paths=list(dict.fromkeys(done)),
+        diff=[diff for dummy, diff, dummy in steps],
+    )
+
+
+if __name__ == "__main__":
+    main()

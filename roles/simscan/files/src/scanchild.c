@@ -1,0 +1,404 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "scanchild.h"
+
+#define BLOCK 65536
+#define FAREWELL_MS 2000 /* between asking a child to clean up behind itself and killing it */
+
+struct running {
+  const struct scanchild *child;
+  pid_t pid;
+  int feed[2];      /* this side of the pipes to its descriptors 0 and 1, -1 when closed */
+  int tap[2];       /* this side of the pipes from its descriptors 1 and 2 */
+  int feeding;      /* which feed is being written; 2: all are */
+  size_t bytes;     /* how much of the feed's bytes is written */
+  long long offset; /* how much of the feed's file is read */
+  char block[BLOCK];
+  size_t begin, end; /* what of block is not yet written */
+};
+
+static void on_child(int signal)
+{
+  (void) signal;
+}
+
+long long scanchild_now(void)
+{
+  struct timespec t;
+
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (long long) t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int scanchild_prepare(void)
+{
+  struct sigaction action;
+  sigset_t set;
+
+  memset(&action, 0, sizeof action);
+  sigemptyset(&action.sa_mask);
+  action.sa_handler = SIG_IGN;
+  if (sigaction(SIGPIPE, &action, NULL) == -1 || sigaction(SIGXFSZ, &action, NULL) == -1) return -1;
+  action.sa_handler = on_child;
+  if (sigaction(SIGCHLD, &action, NULL) == -1) return -1;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static void shut(int *fd)
+{
+  if (*fd != -1) close(*fd);
+  *fd = -1;
+}
+
+/* In the child: 0, 1 and 2 become what they shall be, and nothing else stays open; returns only after a failure. */
+static void become(const struct scanchild *child, const int wanted[3])
+{
+  struct sigaction action;
+  sigset_t set;
+  int moved[3];
+  int fd;
+  int i;
+
+  setpgid(0, 0);
+  for (i = 0; i < 3; ++i) {
+    fd = wanted[i];
+    if (fd == -1) fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (fd == -1) return;
+    moved[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* out of the way of the others */
+    if (moved[i] == -1) return;
+  }
+  for (i = 0; i < 3; ++i)
+    if (dup2(moved[i], i) == -1) return;
+  memset(&action, 0, sizeof action);
+  sigemptyset(&action.sa_mask);
+  action.sa_handler = SIG_DFL;
+  sigaction(SIGPIPE, &action, NULL);
+  sigaction(SIGXFSZ, &action, NULL);
+  sigaction(SIGCHLD, &action, NULL);
+  sigemptyset(&set);
+  sigprocmask(SIG_SETMASK, &set, NULL);
+  if (child->scanner) {
+    uid_t user = geteuid();
+
+    if (setresuid(user, user, user) == -1) return;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) return;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1) return;
+  }
+  execve(child->program, child->argv, child->environment);
+}
+
+/* Starts the child. Returns 0, or -1 with the result filled in; only the pipes in r stay open. */
+static int start(struct running *r, struct scanchild_result *result)
+{
+  const struct scanchild *child = r->child;
+  int wanted[3] = {-1, -1, -1};
+  int pair[2];
+  int why[2] = {-1, -1};
+  int error = 0;
+  ssize_t got = 0;
+  int i;
+
+  wanted[0] = child->input == -1 ? -1 : fcntl(child->input, F_DUPFD_CLOEXEC, 3);
+  if (child->input != -1 && wanted[0] == -1) error = errno;
+  for (i = 0; i < 2 && error == 0; ++i) {
+    if (child->feeds[i]) {
+      if (pipe2(pair, O_CLOEXEC) == -1) { error = errno; break; }
+      wanted[i] = pair[0];
+      r->feed[i] = pair[1];
+      if (fcntl(pair[1], F_SETFL, O_NONBLOCK) == -1) error = errno;
+    }
+    if (child->taps[i] && error == 0) {
+      if (pipe2(pair, O_CLOEXEC) == -1) { error = errno; break; }
+      wanted[i + 1] = pair[1];
+      r->tap[i] = pair[0];
+      if (fcntl(pair[0], F_SETFL, O_NONBLOCK) == -1) error = errno;
+    }
+  }
+  if (error == 0 && pipe2(why, O_CLOEXEC) == -1) error = errno;
+  if (error == 0) {
+    r->pid = fork();
+    if (r->pid == -1) error = errno;
+    if (r->pid == 0) {
+      become(child, wanted);
+      error = errno;
+      while (write(why[1], &error, sizeof error) == -1 && errno == EINTR) continue;
+      _exit(127);
+    }
+  }
+  shut(&why[1]);
+  for (i = 0; i < 3; ++i) shut(&wanted[i]);
+  if (error != 0) {
+    shut(&why[0]);
+    result->end = SCANCHILD_TROUBLE;
+    result->code = error;
+    return -1;
+  }
+  setpgid(r->pid, r->pid); /* whoever comes first */
+  do got = read(why[0], &error, sizeof error); while (got == -1 && errno == EINTR);
+  shut(&why[0]);
+  if (got == 0) return 0;
+  while (waitpid(r->pid, &i, 0) == -1 && errno == EINTR) continue;
+  r->pid = 0;
+  result->end = SCANCHILD_NOT_RUN;
+  result->code = got == (ssize_t) sizeof error ? error : EIO;
+  return -1;
+}
+
+/* Whether it has ended. Its number stays its own until collect(). */
+static int ended(pid_t pid)
+{
+  siginfo_t information;
+
+  information.si_pid = 0;
+  while (waitid(P_PID, (id_t) pid, &information, WEXITED | WNOHANG | WNOWAIT) == -1)
+    if (errno != EINTR) return 1;
+  return information.si_pid == pid;
+}
+
+static void end_all(const struct running *r)
+{
+  kill(-r->pid, SIGKILL);
+  kill(r->pid, SIGKILL);
+}
+
+static void collect(struct running *r, struct scanchild_result *result)
+{
+  int status;
+  pid_t got;
+
+  do got = waitpid(r->pid, &status, 0); while (got == -1 && errno == EINTR);
+  r->pid = 0;
+  if (got == -1) {
+    result->end = SCANCHILD_TROUBLE;
+    result->code = errno;
+  } else if (WIFEXITED(status)) {
+    result->end = SCANCHILD_EXITED;
+    result->code = WEXITSTATUS(status);
+  } else {
+    result->end = SCANCHILD_SIGNALLED;
+    result->code = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  }
+}
+
+/* Waits for its end, so long; returns whether it has ended. */
+static int wait_for_end(pid_t pid, int milliseconds)
+{
+  long long until = scanchild_now() + milliseconds;
+  struct timespec pause = {0, 20 * 1000 * 1000};
+
+  while (!ended(pid)) {
+    if (scanchild_now() >= until) return 0;
+    nanosleep(&pause, NULL);
+  }
+  return 1;
+}
+
+/*
+ * Ends a child that was too slow. Who is no scanner may clean up first: qmail-queue does so at SIGALRM, and when it
+ * has done its work after all its exit status counts.
+ */
+static void too_late(struct running *r, struct scanchild_result *result)
+{
+  if (!r->child->scanner) {
+    kill(r->pid, SIGALRM);
+    if (wait_for_end(r->pid, FAREWELL_MS)) {
+      collect(r, result);
+      if (result->end == SCANCHILD_EXITED && result->code == 0) return;
+      result->end = SCANCHILD_LATE;
+      return;
+    }
+  }
+  end_all(r);
+  if (wait_for_end(r->pid, FAREWELL_MS)) collect(r, result);
+  result->end = SCANCHILD_LATE;
+  result->code = 0;
+}
+
+/* Puts the next piece of the feed into block; 1 when there is one, 0 at the end, -1 when its file fails. */
+static int refill(struct running *r)
+{
+  const struct scanchild_feed *feed = r->child->feeds[r->feeding];
+  size_t n;
+  ssize_t got;
+
+  if (r->begin < r->end) return 1;
+  r->begin = r->end = 0;
+  if (r->bytes < feed->count) {
+    n = feed->count - r->bytes;
+    if (n > BLOCK) n = BLOCK;
+    memcpy(r->block, feed->bytes + r->bytes, n);
+    r->bytes += n;
+    r->end = n;
+    return 1;
+  }
+  if (feed->file == -1 || r->offset == feed->file_length) return 0;
+  n = BLOCK;
+  if (feed->file_length - r->offset < (long long) n) n = (size_t) (feed->file_length - r->offset);
+  do got = pread(feed->file, r->block, n, (off_t) r->offset); while (got == -1 && errno == EINTR);
+  if (got == 0) errno = EIO;
+  if (got <= 0) return -1;
+  r->offset += got;
+  r->end = (size_t) got;
+  return 1;
+}
+
+/* Goes on to the next feed that there is. */
+static void next_feed(struct running *r)
+{
+  if (r->feeding < 2) shut(&r->feed[r->feeding]);
+  do ++r->feeding; while (r->feeding < 2 && !r->child->feeds[r->feeding]);
+  r->bytes = 0;
+  r->offset = 0;
+  r->begin = r->end = 0;
+}
+
+/* Writes what the pipe takes now. Returns -1 when what is fed from fails; *broken when the child reads no more. */
+static int write_feed(struct running *r, int *broken)
+{
+  ssize_t w;
+
+  switch (refill(r)) {
+    case -1: return -1;
+    case 0: next_feed(r); return 0;
+  }
+  w = write(r->feed[r->feeding], r->block + r->begin, r->end - r->begin);
+  if (w >= 0) r->begin += (size_t) w;
+  else if (errno != EINTR && errno != EAGAIN) *broken = 1;
+  return 0;
+}
+
+/* Hands on what the child says; 1 when there was something, 0 when there is nothing now, -1 when the tap refuses. */
+static int read_tap(struct running *r, int i)
+{
+  char said[16384];
+  ssize_t got;
+
+  got = read(r->tap[i], said, sizeof said);
+  if (got == -1 && errno == EINTR) return 1;
+  if (got == -1 && errno == EAGAIN) return 0;
+  if (got <= 0) {
+    shut(&r->tap[i]);
+    return 0;
+  }
+  return r->child->taps[i]->take(r->child->taps[i]->context, said, (size_t) got) == -1 ? -1 : 1;
+}
+
+static void stop(struct running *r, struct scanchild_result *result, enum scanchild_end end)
+{
+  int error = errno;
+
+  end_all(r);
+  if (wait_for_end(r->pid, FAREWELL_MS)) collect(r, result);
+  result->end = end;
+  result->code = error;
+}
+
+static void attend(struct running *r, long long deadline, struct scanchild_result *result)
+{
+  struct pollfd ready[3];
+  struct timespec timeout;
+  long long left;
+  sigset_t others;
+  int broken = 0;
+  int gone;
+  int got;
+  int n;
+  int i;
+
+  sigprocmask(SIG_BLOCK, NULL, &others);
+  sigdelset(&others, SIGCHLD);
+  for (;;) {
+    gone = ended(r->pid);
+    if (gone && r->child->scanner) kill(-r->pid, SIGKILL); /* what it left behind */
+    for (i = 0; i < 2; ++i)
+      while (r->tap[i] != -1 && (got = read_tap(r, i)) != 0) {
+        if (got == -1) { stop(r, result, SCANCHILD_STOPPED); return; }
+        if (scanchild_now() >= deadline) break;
+      }
+    if (gone) { /* a grandchild that holds a pipe open is not listened to */
+      collect(r, result);
+      return;
+    }
+    left = deadline + (r->feeding == 2 ? r->child->patience_ms : 0) - scanchild_now();
+    if (left <= 0) { too_late(r, result); return; }
+    n = 0;
+    for (i = 0; i < 2; ++i)
+      if (r->tap[i] != -1) {
+        ready[n].fd = r->tap[i];
+        ready[n].events = POLLIN;
+        ready[n++].revents = 0;
+      }
+    if (r->feeding < 2 && !broken) {
+      ready[n].fd = r->feed[r->feeding];
+      ready[n].events = POLLOUT;
+      ready[n++].revents = 0;
+    }
+    timeout.tv_sec = (time_t) (left / 1000);
+    timeout.tv_nsec = (long) (left % 1000) * 1000000;
+    /* the end of the child comes as a signal, which is taken in here only */
+    if (ppoll(ready, (nfds_t) n, &timeout, &others) <= 0) continue;
+    if (r->feeding < 2 && !broken && ready[n - 1].revents != 0)
+      if (write_feed(r, &broken) == -1) { stop(r, result, SCANCHILD_TROUBLE); return; }
+  }
+}
+
+void scanchild_run(const struct scanchild *child, long long deadline, struct scanchild_result *result)
+{
+  static struct running r;
+  int i;
+
+  memset(&r, 0, sizeof r);
+  r.child = child;
+  r.feeding = -1;
+  for (i = 0; i < 2; ++i) r.feed[i] = r.tap[i] = -1;
+  result->end = SCANCHILD_TROUBLE;
+  result->code = 0;
+  result->fed = 0;
+  if (start(&r, result) == 0) {
+    do ++r.feeding; while (r.feeding < 2 && !child->feeds[r.feeding]);
+    attend(&r, deadline, result);
+    result->fed = r.feeding == 2;
+  }
+  for (i = 0; i < 2; ++i) {
+    shut(&r.feed[i]);
+    shut(&r.tap[i]);
+  }
+}
+
+const char *scanchild_words(const char *name, const struct scanchild_result *result, char *text, size_t size)
+{
+  switch (result->end) {
+    case SCANCHILD_EXITED: snprintf(text, size, "%s exited with status %d", name, result->code); break;
+    case SCANCHILD_SIGNALLED: snprintf(text, size, "%s was ended by signal %d", name, result->code); break;
+    case SCANCHILD_LATE: snprintf(text, size, "%s did not end in time", name); break;
+    case SCANCHILD_NOT_RUN:
+      snprintf(text, size, "%s cannot be started: %s", name, strerror(result->code));
+      break;
+    case SCANCHILD_TROUBLE:
+      snprintf(text, size, "%s cannot be served: %s", name, strerror(result->code));
+      break;
+    case SCANCHILD_STOPPED:
+      snprintf(text, size, "%s was stopped: %s", name, strerror(result->code));
+      break;
+  }
+  return text;
+}

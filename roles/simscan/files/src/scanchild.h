@@ -1,0 +1,64 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Runs another program to its end, or to the deadline: no child is waited for without one.
+ */
+#ifndef SCANCHILD_H
+#define SCANCHILD_H
+
+#include <stddef.h>
+
+enum scanchild_end {
+  SCANCHILD_EXITED,   /* it exited; code is its exit status */
+  SCANCHILD_SIGNALLED,/* a signal ended it; code is the signal */
+  SCANCHILD_LATE,     /* the deadline came first, and it was killed */
+  SCANCHILD_NOT_RUN,  /* it could not be executed; code is an errno */
+  SCANCHILD_TROUBLE,  /* a pipe, fork, or what it was fed from failed here; code is an errno */
+  SCANCHILD_STOPPED   /* a tap refused what it said, and it was killed; code is the errno that the tap left */
+};
+
+/* What is written to a descriptor of the child: these bytes, then length bytes of a file from its beginning. */
+struct scanchild_feed {
+  const char *bytes;
+  size_t count;
+  int file;               /* -1: only the bytes */
+  long long file_length;  /* a file that ends before is SCANCHILD_TROUBLE, EIO */
+};
+
+/* Who gets what the child says on a descriptor; returns -1, and sets errno, to have the child killed. */
+struct scanchild_tap {
+  int (*take)(void *context, const char *said, size_t length);
+  void *context;
+};
+
+struct scanchild {
+  const char *program;
+  char *const *argv;
+  char *const *environment;
+  int input;                       /* what becomes its descriptor 0; -1: feeds[0], or nothing to read */
+  const struct scanchild_feed *feeds[2]; /* for its descriptors 0 and 1; the second after the whole of the first */
+  const struct scanchild_tap *taps[2];   /* on its descriptors 1 and 2; without one it speaks to nobody */
+  int scanner;                     /* it gets no privilege but those in effect, and leaves no child behind */
+  int patience_ms;                 /* once it has all that feeds hold: so much time beyond the deadline */
+};
+
+struct scanchild_result {
+  enum scanchild_end end;
+  int code;
+  int fed;                         /* whether all that feeds hold was written */
+};
+
+/* Milliseconds of the clock that deadlines are on. */
+long long scanchild_now(void);
+
+/* To be called once, first of all: signals that would interrupt a write or end this process come as errors. */
+int scanchild_prepare(void);
+
+void scanchild_run(const struct scanchild *child, long long deadline, struct scanchild_result *result);
+
+/* What became of the child, for a person: "spamc did not end in time". Returns text. */
+const char *scanchild_words(const char *name, const struct scanchild_result *result, char *text, size_t size);
+
+#endif

@@ -1,0 +1,183 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "scanconf.h"
+
+#define FILE_MAX 65536
+#define LINE 256
+
+enum { DEADLINE, FAILURE, LIMIT, SCORE, CONFIG, SOCKET, NAMES };
+static const char *const names[NAMES] = {
+  "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "clamd_config", "spamd_socket"
+};
+
+/* A whole number from low to high, and nothing else. */
+static int number(const char *s, long long low, long long high, long long *value)
+{
+  char *stop;
+
+  if (*s < '0' || *s > '9') return -1;
+  errno = 0;
+  *value = strtoll(s, &stop, 10);
+  return errno == 0 && *stop == 0 && *value >= low && *value <= high ? 0 : -1;
+}
+
+static int path(const char *s, char *to)
+{
+  if (s[0] != '/' || strlen(s) >= SCANCONF_PATH) return -1;
+  strcpy(to, s);
+  return 0;
+}
+
+static int set(struct scanconf *conf, int which, const char *value)
+{
+  long long n;
+  char *stop;
+
+  switch (which) {
+    case DEADLINE:
+      if (number(value, 1, 600, &n) == -1) return -1;
+      conf->deadline_seconds = (int) n;
+      return 0;
+    case FAILURE:
+      conf->deliver_unchecked = strcmp(value, "deliver") == 0;
+      return conf->deliver_unchecked || strcmp(value, "refuse") == 0 ? 0 : -1;
+    case LIMIT: return number(value, 1, 1LL << 30, &conf->spam_limit_bytes);
+    case SCORE:
+      conf->reject_score = strtod(value, &stop);
+      return stop != value && *stop == 0 && isfinite(conf->reject_score) && conf->reject_score > 0 ? 0 : -1;
+    case CONFIG: return path(value, conf->clamd_config);
+    case SOCKET: return path(value, conf->spamd_socket);
+  }
+  return -1;
+}
+
+/*
+ * Takes the next line that says something, without blanks around it, into line. Returns 1, 0 at the end, or -1 when
+ * it is too long or holds a NUL.
+ */
+static int next_line(const char **at, const char *stop, char *line, int *number_of_line)
+{
+  const char *end;
+  size_t n;
+
+  while (*at < stop) {
+    end = memchr(*at, '\n', (size_t) (stop - *at));
+    n = (size_t) ((end ? end : stop) - *at);
+    ++*number_of_line;
+    while (n > 0 && ((*at)[n - 1] == ' ' || (*at)[n - 1] == '\t' || (*at)[n - 1] == '\r')) --n;
+    if (n >= LINE || memchr(*at, 0, n)) return -1;
+    memcpy(line, *at, n);
+    line[n] = 0;
+    *at = end ? end + 1 : stop;
+    if (n > 0 && line[0] != '#') return 1;
+  }
+  return 0;
+}
+
+int scanconf_settings(struct scanconf *conf, const char *text, size_t length, char *why, size_t size)
+{
+  const char *stop = text + length;
+  char line[LINE];
+  char *value;
+  int seen[NAMES] = {0};
+  int at = 0;
+  int got;
+  int i;
+
+  while ((got = next_line(&text, stop, line, &at)) == 1) {
+    value = strchr(line, ' ');
+    if (value) *value++ = 0;
+    for (i = 0; i < NAMES && strcmp(line, names[i]) != 0; ++i) continue;
+    if (i == NAMES || !value || seen[i]++ || set(conf, i, value) == -1) {
+      got = -1;
+      break;
+    }
+  }
+  if (got == -1) {
+    snprintf(why, size, "control/simscan line %d cannot be understood", at);
+    return -1;
+  }
+  for (i = 0; i < NAMES; ++i)
+    if (!seen[i]) {
+      snprintf(why, size, "control/simscan does not say %s", names[i]);
+      return -1;
+    }
+  return 0;
+}
+
+int scanconf_suffixes(struct scanconf *conf, const char *text, size_t length, char *why, size_t size)
+{
+  const char *stop = text + length;
+  char line[LINE];
+  int at = 0;
+  int got;
+
+  conf->suffix_count = 0;
+  while ((got = next_line(&text, stop, line, &at)) == 1) {
+    if (strlen(line) >= SCANCONF_SUFFIX || strpbrk(line, " \t:/") || conf->suffix_count == SCANCONF_SUFFIXES) {
+      got = -1;
+      break;
+    }
+    strcpy(conf->suffixes[conf->suffix_count++], line);
+  }
+  if (got == -1) {
+    snprintf(why, size, "control/ssattach line %d cannot be understood", at);
+    return -1;
+  }
+  return 0;
+}
+
+/* The whole of a file, at most size bytes; -1 with errno. */
+static ssize_t slurp(const char *name, char *to, size_t size)
+{
+  size_t n = 0;
+  ssize_t got;
+  int error;
+  int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+  if (fd == -1) return -1;
+  for (;;) {
+    got = read(fd, to + n, size - n);
+    if (got == -1 && errno == EINTR) continue;
+    if (got > 0) n += (size_t) got;
+    if (got > 0 && n < size) continue;
+    break;
+  }
+  error = got == -1 ? errno : n == size ? EFBIG : 0;
+  close(fd);
+  errno = error;
+  return error ? -1 : (ssize_t) n;
+}
+
+int scanconf_read(struct scanconf *conf, const char *directory, char *why, size_t size)
+{
+  static char text[FILE_MAX];
+  char name[512];
+  ssize_t length;
+  int file;
+
+  for (file = 0; file < 2; ++file) {
+    snprintf(name, sizeof name, "%s/%s", directory, file == 0 ? "simscan" : "ssattach");
+    length = slurp(name, text, sizeof text);
+    if (length == -1) {
+      snprintf(why, size, "%s cannot be read: %s", name, strerror(errno));
+      return -1;
+    }
+    if ((file == 0 ? scanconf_settings : scanconf_suffixes)(conf, text, (size_t) length, why, size) == -1) return -1;
+  }
+  return 0;
+}

@@ -1,0 +1,38 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What the site has decided: control/simscan, lines of a name, a blank and a value, and control/ssattach, a suffix a
+ * line. Both must be there; a '#' begins a comment line.
+ */
+#ifndef SCANCONF_H
+#define SCANCONF_H
+
+#include <stddef.h>
+
+#define SCANCONF_PATH 108   /* a socket's path has no more */
+#define SCANCONF_SUFFIXES 200
+#define SCANCONF_SUFFIX 64
+
+struct scanconf {
+  int deadline_seconds;              /* 1 to 600, for all scanners of a message together */
+  int deliver_unchecked;             /* spam_failure: 1 "deliver", 0 "refuse" */
+  long long spam_limit_bytes;        /* longer messages are not given to SpamAssassin */
+  double reject_score;
+  char clamd_config[SCANCONF_PATH];
+  char spamd_socket[SCANCONF_PATH];
+  char suffixes[SCANCONF_SUFFIXES][SCANCONF_SUFFIX];
+  int suffix_count;
+};
+
+/* Reads the text of control/simscan. Returns 0, or -1 with a line for a person in why. */
+int scanconf_settings(struct scanconf *conf, const char *text, size_t length, char *why, size_t size);
+
+/* The same for the text of control/ssattach; it may be empty. */
+int scanconf_suffixes(struct scanconf *conf, const char *text, size_t length, char *why, size_t size);
+
+/* Reads both files below a directory. */
+int scanconf_read(struct scanconf *conf, const char *directory, char *why, size_t size);
+
+#endif

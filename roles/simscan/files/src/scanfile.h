@@ -1,0 +1,46 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * A directory of our own below the work directory, and files in it that are written whole or not at all.
+ */
+#ifndef SCANFILE_H
+#define SCANFILE_H
+
+#include <stddef.h>
+#include "scanheader.h"
+
+/* All of the bytes, or -1 with errno. */
+int scanfile_write(int fd, const char *bytes, size_t length);
+
+/*
+ * Makes PARENT/SECONDS.MICROSECONDS.PID, as simscan does, and goes there; the cleaner knows from the name whose it
+ * is. The path goes to path. Returns 0, or -1 with errno.
+ */
+int scanfile_enter(const char *parent, char *path, size_t size);
+
+/* Removes that directory with everything in it, as far as that can be done. */
+void scanfile_leave(const char *path);
+
+enum scanfile_stored { SCANFILE_STORED, SCANFILE_UNREAD, SCANFILE_UNWRITTEN };
+
+/*
+ * Copies a message from fd to a new file, without the sender's own X-Spam-* and X-Virus-* fields. Unread, unwritten:
+ * errno says why.
+ */
+enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader *header, long long *length);
+
+/* Whether both files end with the same length bytes; -1 with errno when they cannot be read. */
+int scanfile_same_tail(int one, long long one_length, int other, long long other_length, long long length);
+
+/* Whether the file system of the current directory has neither room nor names left. */
+int scanfile_full(void);
+
+/*
+ * Looks for a file below a directory whose name has one of the suffixes. Returns 1 with its name as a log field, 0,
+ * or -1 with errno.
+ */
+int scanfile_find(const char *directory, const char *suffixes, size_t stride, int count, char *name, size_t size);
+
+#endif

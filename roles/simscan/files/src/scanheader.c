@@ -1,0 +1,114 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#include <string.h>
+#include "scanheader.h"
+
+static const char *const forbidden[] = {"x-spam-", "x-virus-"};
+static const char subject[] = "subject:";
+
+void scanheader_begin(struct scanheader *h)
+{
+  memset(h, 0, sizeof *h);
+  h->in_header = 1;
+}
+
+/* 1: one of the words begins the name; 0: none can any more; -1: more of the name is needed. */
+static int judged(const struct scanheader *h)
+{
+  size_t i;
+  size_t n;
+  int open = 0;
+
+  for (i = 0; i < sizeof forbidden / sizeof *forbidden; ++i) {
+    n = strlen(forbidden[i]);
+    if (h->named < n ? memcmp(h->name, forbidden[i], h->named) == 0 : memcmp(h->name, forbidden[i], n) == 0) {
+      if (h->named >= n) return 1;
+      open = 1;
+    }
+  }
+  n = sizeof subject - 1;
+  if (h->named < n && h->subject_state == 0 && memcmp(h->name, subject, h->named) == 0) open = 1;
+  return open ? -1 : 0;
+}
+
+static void keep_subject(struct scanheader *h, char c)
+{
+  if (h->subject_length == 0 && (c == ' ' || c == '\t')) return;
+  if (c != '\r' && h->subject_length < SCANHEADER_SUBJECT) h->subject[h->subject_length++] = c;
+}
+
+/* The line's kind is known: what was held goes, one way or the other. */
+static size_t decide(struct scanheader *h, int drop, char *out)
+{
+  size_t n = h->holding;
+
+  h->known = 1;
+  h->holding = 0;
+  if (drop) {
+    ++h->dropped;
+    h->dropping = 1;
+    return 0;
+  }
+  h->dropping = 0;
+  if (h->subject_state == 0 && h->named == sizeof subject - 1 && memcmp(h->name, subject, sizeof subject - 1) == 0)
+    h->subject_state = 1;
+  memcpy(out, h->held, n);
+  return n;
+}
+
+static size_t pass_one(struct scanheader *h, char c, char *out)
+{
+  size_t n = 0;
+
+  if (!h->known && h->holding == 0 && (c == ' ' || c == '\t')) {
+    h->known = 1; /* a continuation line shares the fate of its field */
+    if (h->subject_state == 1) h->subject_state = 2;
+  }
+  if (h->known) {
+    if (c == '\n') {
+      h->known = 0;
+      h->named = 0;
+      if (h->subject_state == 1 && !h->dropping) h->subject_state = 2;
+    } else if (h->subject_state == 1) keep_subject(h, c);
+    if (h->dropping) return 0;
+    *out = c;
+    return 1;
+  }
+  if (c == '\n') {
+    int empty = h->holding == 0;
+
+    if (empty) h->in_header = h->dropping = 0;
+    else n = decide(h, 0, out);
+    if (h->subject_state == 1) h->subject_state = 2;
+    h->known = 0;
+    h->named = 0;
+    out[n] = c;
+    return n + 1;
+  }
+  h->held[h->holding++] = c;
+  if (c != '\r' && c != 0) h->name[h->named++] = c >= 'A' && c <= 'Z' ? (char) (c + 'a' - 'A') : c;
+  switch (judged(h)) {
+    case 1: return decide(h, 1, out);
+    case 0: return decide(h, 0, out);
+  }
+  /* so many CR and NUL before a name are no mail program's; nothing forged hides behind them */
+  return h->holding == SCANHEADER_HELD ? decide(h, 1, out) : 0;
+}
+
+size_t scanheader_pass(struct scanheader *h, const char *in, size_t length, char *out)
+{
+  size_t n = 0;
+  size_t i;
+
+  for (i = 0; i < length && h->in_header; ++i) n += pass_one(h, in[i], out + n);
+  memcpy(out + n, in + i, length - i);
+  return n + length - i;
+}
+
+size_t scanheader_end(struct scanheader *h, char *out)
+{
+  return h->in_header && h->holding > 0 ? decide(h, 0, out) : 0;
+}

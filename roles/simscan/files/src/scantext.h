@@ -1,0 +1,48 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What strangers, and programs that read strangers' mail, have written: judged here, without touching the world.
+ */
+#ifndef SCANTEXT_H
+#define SCANTEXT_H
+
+#include <stddef.h>
+
+/*
+ * One field of a log line: printable ASCII without ':' (and without ',' in a list), '_' for everything else, cut to
+ * size - 1 bytes. Returns its length.
+ */
+size_t scantext_field(const char *s, size_t length, int in_list, char *field, size_t size);
+
+/* ASCII letters to lower case, in place. */
+void scantext_lower(char *s, size_t length);
+
+enum scantext_virus { SCANTEXT_CLEAN, SCANTEXT_VIRUS, SCANTEXT_UNCLEAR };
+
+/*
+ * What clamdscan's output about one file means, with its exit status: clean only when it says so in a line that ends
+ * with ": OK" and exits 0, a virus only when a line ends with " FOUND" and it exits 1. The name, a field, goes to name.
+ */
+enum scantext_virus scantext_clamdscan(const char *said, size_t length, int status, char *name, size_t size);
+
+struct scantext_score {
+  int spam;         /* SpamAssassin's own verdict, by its threshold */
+  double score;
+  double required;
+};
+
+/*
+ * The score in the first X-Spam-Status field of a message's header, "Yes, score=12.3 required=5.0 ..." (hits= before
+ * SpamAssassin 3). Returns 0, or -1 when there is none with both numbers.
+ */
+int scantext_status(const char *header, size_t length, struct scantext_score *score);
+
+/* The bytes of a message before its first empty line, that line included; length when there is none. */
+size_t scantext_header_length(const char *message, size_t length);
+
+/* Whether a file's name ends with the suffix, in any case, dots and blanks behind it not counted, as Windows does. */
+int scantext_suffix(const char *name, const char *suffix);
+
+#endif

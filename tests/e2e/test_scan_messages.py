@@ -1,0 +1,292 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the scanners refuse, what they let pass, and that what passes is whole."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+from play import Bed
+from rows import EICAR, GTUBE, OFFICE, STRANGER
+from scanbed import CONTROL, SUFFIXES, Log, ScanBed, letter, padding
+
+PATCH = pytest.mark.patch("10-fail-closed")
+VIRUS = re.compile(r"554 Your email was rejected because it contains the \S+ virus")
+SPAM = re.compile(r"554 Your email is considered spam \(([0-9.]+) spam-hits\)")
+VERDICT = r"simscan:\[[0-9]+\]:[A-Z]"
+DATABYTES = "var/qmail/control/databytes"
+LARGE_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def scan(bed: Bed) -> Iterator[ScanBed]:
+    one = ScanBed(bed)
+    one.wait_until_mail_flows()
+    yield one
+
+
+@pytest.fixture(scope="module")
+def limit(scan: ScanBed) -> int:
+    found = re.search(r"^spam_limit_bytes ([0-9]+)$", (scan.root / CONTROL).read_text(), re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def multipart(*parts: tuple[str, bytes]) -> tuple[bytes, bytes]:
+    """(the fields, the body) of a message with these parts: header lines, content with CRLF."""
+    body = b"".join(
+        b"--b0undary\r\n" + head.encode() + b"\r\n\r\n" + content + b"\r\n" for head, content in parts
+    )
+    return (
+        b'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b0undary"\r\n',
+        body + b"--b0undary--\r\n",
+    )
+
+
+def attached(name: str, content: bytes, disposition: str = "") -> tuple[str, bytes]:
+    head = (
+        "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n"
+        f"Content-Disposition: attachment; {disposition or 'filename=' + name}"
+    )
+    return head, base64.encodebytes(content).replace(b"\n", b"\r\n")
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def tarred(name: str, content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return gzip.compress(packed.getvalue())
+
+
+TEXT = ("Content-Type: text/plain", b"See below.")
+TEXT_SPAM = ("Content-Type: text/plain", GTUBE)
+
+
+def viruses() -> dict[str, tuple[bytes, bytes]]:
+    inner = b"From: x@y.example\r\nSubject: inner\r\n"
+    fields, body = multipart(TEXT, attached("eicar.com", EICAR))
+    return {
+        "raw": (b"", EICAR + b"\r\n"),
+        "base64": (fields, body),
+        "zip": multipart(TEXT, attached("a.zip", zipped("eicar.com", EICAR))),
+        "zip-in-zip": multipart(TEXT, attached("b.zip", zipped("a.zip", zipped("eicar.com", EICAR)))),
+        "tgz": multipart(TEXT, attached("a.tgz", tarred("eicar.com", EICAR))),
+        "message-rfc822": multipart(TEXT, ("Content-Type: message/rfc822", inner + fields + b"\r\n" + body)),
+        "behind-20-MB": multipart(
+            TEXT,
+            ("Content-Type: application/octet-stream", padding(20_000_000)),
+            attached("eicar.com", EICAR),
+        ),
+    }
+
+
+def verdicts(log: Log) -> list[str]:
+    return [line for line in log.lines() if re.search(VERDICT, line)]
+
+
+@pytest.mark.parametrize("who", [STRANGER, OFFICE], ids=["stranger", "relay-client"])
+@pytest.mark.parametrize("name", viruses())
+def test_a_virus_is_refused_with_its_name(scan: ScanBed, name: str, who: str) -> None:
+    fields, body = viruses()[name]
+    mark, content = letter(body, fields)
+    with scan.written(DATABYTES, "50000000\n"):
+        reply = scan.send(content, who=who, within_seconds=LARGE_SECONDS)
+    assert VIRUS.fullmatch(reply), reply
+    assert not scan.arrived(mark, 0.5)
+
+
+@PATCH
+def test_a_virus_has_one_verdict_in_the_log(scan: ScanBed) -> None:
+    log = scan.log()
+    scan.send(letter(EICAR + b"\r\n")[1])
+    assert log.says(VERDICT + r"IRUS:")
+    assert len(verdicts(log)) == 1
+
+
+def spams() -> dict[str, tuple[bytes, bytes]]:
+    html = b"<html><body><p>" + GTUBE + b"</p></body></html>\r\n"
+    encoded = base64.encodebytes(b"Buy now!\n" + GTUBE + b"\n").replace(b"\n", b"\r\n")
+    mime = b"MIME-Version: 1.0\r\nContent-Type: text/"
+    return {
+        "plain": (b"", GTUBE + b"\r\n"),
+        "html": (mime + b"html; charset=us-ascii\r\n", html),
+        "base64": (mime + b"plain\r\nContent-Transfer-Encoding: base64\r\n", encoded),
+        "355-kB": multipart(
+            ("Content-Type: text/plain", GTUBE),
+            ("Content-Type: application/octet-stream", padding(355_000)),
+        ),
+    }
+
+
+@PATCH
+@pytest.mark.parametrize("name", spams())
+def test_spam_is_refused_with_its_score(scan: ScanBed, name: str) -> None:
+    fields, body = spams()[name]
+    mark, content = letter(body, fields)
+    log = scan.log()
+    reply = scan.send(content, within_seconds=LARGE_SECONDS)
+    found = SPAM.fullmatch(reply)
+    assert found and float(found[1]) >= 10, reply
+    assert log.says(rf":SPAM REJECT \({re.escape(found[1])}/")
+    assert len(verdicts(log)) == 1
+    assert not scan.arrived(mark, 0.5)
+
+
+def of_size(stored: int) -> tuple[str, bytes]:
+    """A letter with GTUBE of so many bytes where LF ends a line, as qmail-smtpd puts it below Received."""
+
+    def built(size: int) -> tuple[str, bytes]:
+        fields, body = multipart(
+            TEXT_SPAM, ("Content-Type: application/octet-stream", b"x" * size)
+        )
+        return letter(body, fields)
+
+    probe = len(built(1000)[1].replace(b"\r\n", b"\n"))
+    name, content = built(1000 + stored - probe)
+    extra = len(content.replace(b"\r\n", b"\n")) - stored
+    return name, content.replace(b"x" * extra, b"", 1) if extra > 0 else content + b"x" * -extra
+
+
+@PATCH
+def test_the_limit_of_spamassassin_is_exact(scan: ScanBed, limit: int) -> None:
+    """One byte below it GTUBE is refused; one byte above it the message is delivered, and marked."""
+    log = scan.log()
+    mark, content = of_size(limit + 100)
+    assert scan.send(content, within_seconds=LARGE_SECONDS).startswith("250 ")
+    above = rf"not checked for spam: ([0-9]+) bytes are above the limit of {limit}"
+    assert log.says(above)
+    (line,) = [line for line in log.lines() if re.search(above, line)]
+    overhead = int(re.search(above, line)[1]) - len(content.replace(b"\r\n", b"\n"))  # type: ignore[index]
+    assert 50 < overhead < 500
+    assert scan.arrived(mark)
+    for size, passes in ((limit + 1, True), (limit, False), (limit - 1, False)):
+        mark, content = of_size(size - overhead)
+        reply = scan.send(content, within_seconds=LARGE_SECONDS)
+        assert reply.startswith("250 ") if passes else SPAM.fullmatch(reply), (size - limit, reply)
+        got = scan.arrived(mark, 30 if passes else 0.5)
+        assert bool(got) == passes
+        if passes:
+            head, dummy, body = got.partition(b"\r\n\r\n")
+            assert b"\r\nX-Spam-Checked: no\r\n" in head and b"X-Spam-Status" not in head
+            assert body == content.partition(b"\r\n\r\n")[2]
+
+
+@PATCH
+def test_a_virus_above_the_limit_is_refused(scan: ScanBed, limit: int) -> None:
+    fields, body = multipart(
+        attached("eicar.com", EICAR), ("Content-Type: application/octet-stream", padding(limit))
+    )
+    log = scan.log()
+    assert VIRUS.fullmatch(scan.send(letter(body, fields)[1], within_seconds=LARGE_SECONDS))
+    assert not any("not checked for spam" in line for line in log.lines())
+
+
+def test_spam_of_a_relay_client_is_delivered(scan: ScanBed) -> None:
+    """Its own people's mail is scanned for viruses only."""
+    name, content = letter(GTUBE + b"\r\n")
+    log = scan.log()
+    assert scan.send(content, "someone@elsewhere.example", who=OFFICE).startswith("250 ")
+    assert b"X-Spam-" not in scan.arrived(name).partition(b"\r\n\r\n")[0]
+    assert log.says(rf":RELAYCLIENT:[0-9.]+s:-:{re.escape(OFFICE)}:")
+
+
+FORGED = (
+    b"X-Spam-Status: No, score=-99.9 required=5.0 forged\r\n\ttests=FORGED\r\n",
+    b"x-SPAM-flag: NO forged\r\n",
+    b"X-Virus-Scanned: forged\r\n by=nobody\r\n",
+    b"X-Spam-Checked: yes forged\r\n",
+    b"X-Virus-Status : forged\r\n",
+)
+
+
+@PATCH
+def test_what_the_sender_says_of_spam_and_viruses_is_removed(scan: ScanBed) -> None:
+    name, content = letter(b"X-Spam-Note: in the body it is text\r\n", *FORGED, b"X-Other: stays\r\n")
+    assert scan.send(content).startswith("250 ")
+    head, dummy, body = scan.arrived(name).partition(b"\r\n\r\n")
+    assert b"forged" not in head.lower() and b"nobody" not in head
+    assert b"\r\nX-Other: stays" in head
+    assert re.findall(rb"^X-Spam-Status: ", head, re.MULTILINE) == [b"X-Spam-Status: "]
+    assert body == b"X-Spam-Note: in the body it is text\r\n"
+
+
+def test_three_hundred_recipients_all_get_it(scan: ScanBed) -> None:
+    recipients = {f"user-{number}@example.test" for number in range(300)}
+    name, content = letter()
+    assert scan.send(content, *sorted(recipients)).startswith("250 ")
+    mark = f"X-Row: {name}\r\n".encode()
+    got = set()
+    while len(got) < len(recipients):
+        delivery = scan.bed.mailroom.claim(lambda one: mark in one.content, 60)
+        assert delivery, f"{len(got)} of {len(recipients)} arrived"
+        got.add(delivery.recipient)
+    assert got == recipients
+
+
+@PATCH
+def test_every_byte_arrives(scan: ScanBed) -> None:
+    """NUL and all the others, in a line and around its end."""
+    every = bytes(byte for byte in range(256) if byte not in b"\r\n")
+    body = b"\0\r\na\0b\r\n" + every + b"\r\n\0\0\0\r\n" + every[::-1] + b"\0\r\n"
+    name, content = letter(body, b"X-Nul: a\0b\r\n")
+    assert scan.send(content).startswith("250 ")
+    got = scan.arrived(name)
+    assert got.partition(b"\r\n\r\n")[2] == body
+    assert b"\r\nX-Nul: a\0b\r\n" in got
+
+
+@PATCH
+def test_the_log_is_not_the_senders(scan: ScanBed) -> None:
+    """A subject that would forge fields, or colour a terminal, is one field of printable characters."""
+    log = scan.log()
+    name, content = letter(subject=b"a:b \033[31m\007\200:198.51.100.99:x@y.example:z")
+    assert scan.send(content).startswith("250 ")
+    assert scan.arrived(name)
+    assert log.says(
+        rf":[0-9.]+s:a_b _\[31m___198.51.100.99_x@y.example_z:{re.escape(STRANGER)}:ann@sender.example:"
+    )
+
+
+NAMES = {
+    "plain": 'filename="evil.exe"',
+    "upper-case": 'filename="EVIL.EXE"',
+    "trailing-dot": 'filename="evil.exe."',
+    "unquoted": "filename=evil.exe",
+    "rfc2047": 'filename="=?us-ascii?B?ZXZpbC5leGU=?="',
+    "rfc2231": "filename*=us-ascii''evil%2Eexe",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_attachment_is_refused_by_its_suffix(scan: ScanBed, name: str) -> None:
+    fields, body = multipart(TEXT, attached("", b"MZ and so on", NAMES[name]))
+    with scan.written(SUFFIXES, ".scr\n.exe\n"):
+        reply = scan.send(letter(body, fields)[1])
+    assert re.fullmatch(r"554 Your email was rejected because it contains a bad attachment: \S+", reply), (
+        reply
+    )
+
+
+def test_other_attachments_pass(scan: ScanBed) -> None:
+    fields, body = multipart(TEXT, attached("exe.txt", b"harmless"), attached("noexe", b"harmless"))
+    name, content = letter(body, fields)
+    with scan.written(SUFFIXES, ".scr\n.exe\n"):
+        assert scan.send(content).startswith("250 ")
+    assert scan.arrived(name).partition(b"\r\n\r\n")[2] == body

@@ -1,0 +1,129 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#include "check.h"
+#include "scanheader.h"
+
+static struct scanheader h;
+static char *out;
+static size_t length;
+
+/* The message in pieces of this size. */
+static void pass(const char *in, size_t n, size_t piece)
+{
+  size_t take;
+
+  free(out);
+  out = malloc(n + 2 * SCANHEADER_HELD);
+  CHECK(out != NULL);
+  length = 0;
+  scanheader_begin(&h);
+  while (n > 0) {
+    take = n < piece ? n : piece;
+    length += scanheader_pass(&h, in, take, out + length);
+    in += take;
+    n -= take;
+  }
+  length += scanheader_end(&h, out + length);
+}
+
+static int becomes_all(const char *in, size_t n, const char *expected, size_t m)
+{
+  size_t piece;
+
+  check_where = in;
+  for (piece = 1; piece <= n + 1; ++piece) {
+    pass(in, n, piece);
+    if (length != m || memcmp(out, expected, m) != 0) return 0;
+  }
+  return 1;
+}
+
+#define BECOMES(in, expected) becomes_all(in, sizeof(in) - 1, expected, sizeof(expected) - 1)
+#define STAYS(in) BECOMES(in, in)
+
+TEST(what_the_sender_says_of_spam_and_viruses_goes)
+{
+  CHECK(BECOMES("A: b\nX-Spam-Flag: NO\nC: d\n\nbody\n", "A: b\nC: d\n\nbody\n"));
+  CHECK(h.dropped == 1);
+  CHECK(BECOMES("X-Virus-Scanned: yes\n\nbody\n", "\nbody\n"));
+  CHECK(BECOMES("x-sPAM-STATUS: No,\n score=1\n\trequired=5\nA: b\n\n", "A: b\n\n"));
+  CHECK(BECOMES("X-Spam-A: b\nX-Spam-C: d\nX-Virus-E: f\n g\n\n", "\n"));
+  CHECK(h.dropped == 3);
+  CHECK(BECOMES("X-Spam-Checked: no\n", ""));
+  CHECK(BECOMES("X-Spam-A : b\n\n", "\n"));
+  CHECK(BECOMES("X-Spam-\n\n", "\n"));
+}
+
+TEST(a_name_hides_behind_nothing)
+{
+  CHECK(BECOMES("X-\rSpam-A: b\n\n", "\n"));
+  CHECK(BECOMES("\rX-Spam-A: b\n\n", "\n"));
+  CHECK(BECOMES("X-\0Spam-A: b\n\n", "\n"));
+  CHECK(BECOMES("\0\r\0X-Virus-A: b\n c\nD: e\n\n", "D: e\n\n"));
+  CHECK(BECOMES("\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r"
+                "\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\rX-Spam-A: b\nC: d\n\n", "C: d\n\n"));
+}
+
+TEST(everything_else_stays)
+{
+  CHECK(STAYS("A: b\n\nX-Spam-Flag: YES\n"));
+  CHECK(STAYS("\nX-Spam-Flag: YES\n"));
+  CHECK(STAYS("A: b\n X-Spam-Flag: YES\n\n"));
+  CHECK(STAYS("X-Spamflag: x\nX-Spa\nX-Vir\nX-\nX\nx-virusx: y\n\n"));
+  CHECK(STAYS("A: b\0c\r\n\0\n\r\n\nbody\0\0\n"));
+  CHECK(STAYS("Subject: X-Spam-A\n\n"));
+  CHECK(STAYS("no line end"));
+  CHECK(STAYS("X-Spam"));
+  CHECK(STAYS(""));
+  CHECK(STAYS("\n"));
+  CHECK(STAYS("\377\376: \200\n\n"));
+  CHECK(h.dropped == 0);
+}
+
+static int subject_is(const char *in, const char *subject)
+{
+  size_t piece;
+
+  check_where = in;
+  for (piece = 1; piece <= strlen(in); ++piece) {
+    pass(in, strlen(in), piece);
+    if (h.subject_length != strlen(subject) || memcmp(h.subject, subject, h.subject_length) != 0) return 0;
+  }
+  return 1;
+}
+
+TEST(the_subject_is_known)
+{
+  CHECK(subject_is("Subject: hello you\n\n", "hello you"));
+  CHECK(subject_is("A: b\nsUBJECT:hello\n\n", "hello"));
+  CHECK(subject_is("Subject: hello\n you\n\n", "hello"));
+  CHECK(subject_is("Subject: \t hello\r\n\n", "hello"));
+  CHECK(subject_is("Subject: one\nSubject: two\n\n", "one"));
+  CHECK(subject_is("X-Spam-A: b\nSubject: one\nX-Spam-C: d\n\n", "one"));
+  CHECK(subject_is("Subject:\nA: b\n\n", ""));
+  CHECK(subject_is("A: b\n\nSubject: not\n", ""));
+  CHECK(subject_is("Subjec: t\n\n", ""));
+  CHECK(subject_is("Subject: cut", "cut"));
+}
+
+TEST(a_long_subject_is_cut)
+{
+  char in[600] = "Subject: ";
+
+  memset(in + 9, 'x', 500);
+  strcpy(in + 509, "\nX-Spam-A: b\nC: d\n\n");
+  pass(in, strlen(in), 7);
+  CHECK(h.subject_length == SCANHEADER_SUBJECT);
+  CHECK(length == 509 + strlen("\nC: d\n\n"));
+}
+
+static const struct test tests[] = {
+  {"what_the_sender_says_of_spam_and_viruses_goes", what_the_sender_says_of_spam_and_viruses_goes},
+  {"a_name_hides_behind_nothing", a_name_hides_behind_nothing},
+  {"everything_else_stays", everything_else_stays},
+  {"the_subject_is_known", the_subject_is_known},
+  {"a_long_subject_is_cut", a_long_subject_is_cut},
+};
+MAIN(tests)
