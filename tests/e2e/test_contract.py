@@ -73,7 +73,9 @@ def directory(path: Path) -> None:
 
 @contextmanager
 def damaged(path: Path, harm: Callable[[Path], None]) -> Iterator[None]:
-    """Breaks the file in place and puts it back as it was, in one rename."""
+    """Breaks the file in place, or what a relative link there leads to, and puts it back in one rename."""
+    if path.is_symlink():
+        path = path.parent / path.readlink()
     kept = path.with_name(path.name + ".kept")
     shutil.copy2(path, kept)
     owner = path.stat()

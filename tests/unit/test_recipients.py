@@ -11,7 +11,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors imp
 HOST = "mx1.example.com"
 HOST_KEYS = ["postmaster", *(f"{role}@{HOST}" for role in ("abuse", "mailer-daemon", "postmaster", "root"))]
 NAME = "expected a name such as 'mail.example.com'"
-AVAILABLE = "expected 'list' or 'any'"
+AVAILABLE = "expected 'directory', 'list' or 'any'"
 LISTED = {"name": "example.com", "recipients": "list", "addresses": ["joe"]}
 
 
@@ -130,12 +130,10 @@ def test_whole_address_at_its_longest() -> None:
             [{"name": "example.com", "recipients": "all"}],
             [f"domains item 1: recipients 'all' of 'example.com' is no policy; {AVAILABLE}"],
         ),
+        ([{"name": "example.com", "recipients": "directory"}], []),
         (
-            [{"name": "example.com", "recipients": "directory"}],
-            [
-                f"domains item 1: recipients 'directory' of 'example.com' is not available in this version; "
-                f"{AVAILABLE}"
-            ],
+            [{"name": "example.com", "recipients": "directory", "addresses": ["a b"]}],
+            ["domains item 1 address 1: 'a b' has a blank or a control character; expected none"],
         ),
         (
             [{**LISTED, "addresses": []}],
@@ -149,7 +147,7 @@ def test_whole_address_at_its_longest() -> None:
             [{**LISTED, "recipients": "any"}],
             [
                 "domains item 1: 'example.com' has addresses beside recipients 'any'; "
-                "expected recipients 'list'"
+                "expected recipients 'list' or 'directory'"
             ],
         ),
         ([_list(7)], ["domains item 1 address 1: 7 is no text; expected a local part or an address"]),
@@ -204,3 +202,151 @@ def test_parse_address_without_at() -> None:
     with pytest.raises(BadInput) as refusal:
         recipients.parse_address("joe", "postmaster")
     assert str(refusal.value) == "postmaster: 'joe' has no '@'; expected 'user@domain'"
+
+
+DIRECTORY = frozenset(["example.com", "example.net"])
+
+
+def _sorted(*addresses: str) -> recipients.Sorted:
+    return recipients.sort_exported(addresses, DIRECTORY)
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("joe@example.com", "joe@example.com"),
+        ("o'neil_x+y-z@example.net", "o'neil_x+y-z@example.net"),
+        ("a{b}~c@example.com", "a{b}~c@example.com"),
+        ('"a@b"@example.com', "a@b@example.com"),
+        ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
+    ],
+)
+def test_exported_address_is_kept(address: str, key: str) -> None:
+    assert _sorted(address) == recipients.Sorted(frozenset([key]), {})
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("joe@other.test", "is of a domain whose recipients do not come from the directory"),
+        ("joe@sub.example.com", "is of a domain whose recipients do not come from the directory"),
+        ("joe", "has no '@'; expected 'user@domain'"),
+        ("@example.com", "has an empty local part; expected 'user@domain'"),
+        (
+            ".joe@example.com",
+            "has a dot at an end of its local part, or two together; expected text around each dot",
+        ),
+        ("joe\n@example.com", "has a blank or a control character; expected none"),
+        ("jos\u00e9@example.com", "has a character outside ASCII; expected ASCII"),
+        ("a" * 65 + "@example.com", "has a local part of 65 bytes; expected at most 64"),
+    ],
+)
+def test_exported_address_is_dropped_and_told(address: str, why: str) -> None:
+    found = _sorted("joe@example.com", address)
+    assert found.kept == {"joe@example.com"}
+    assert dict(found.dropped) == {why: (1, (address,))}
+    assert recipients.describe_dropped(found.dropped) == [f"1 not taken, e.g. {address!r}: {why}"]
+
+
+def test_dropped_addresses_are_counted_and_a_few_are_named() -> None:
+    found = _sorted(*(f"u{number}@other.test" for number in range(9)))
+    assert [(count, len(shown)) for count, shown in found.dropped.values()] == [(9, 3)]
+
+
+def _wanted(*exported: str, listed: str = "example.org") -> recipients.Recipients:
+    domains: list[dict[str, Any]] = [{"name": name, "recipients": "directory"} for name in sorted(DIRECTORY)]
+    domains.append({"name": listed, "recipients": "list", "addresses": ["x"]})
+    return recipients.keys(domains, hostname=HOST, exported=exported)
+
+
+def _objections(before: list[str], *after: str, **more: Any) -> list[str]:
+    limits = more.pop("limits", recipients.Limits(10, 50, 2))
+    return recipients.objections(before, _wanted(*after), DIRECTORY, limits=limits, **more)
+
+
+def _many(count: int, domain: str = "example.com") -> list[str]:
+    return [f"u{number}@{domain}" for number in range(count)]
+
+
+NET = "n@example.net"
+SHRINK = "a person's 'mailgate recipients update --accept-shrink'"
+
+
+def test_exported_addresses_are_added_to_those_of_the_site() -> None:
+    found = _wanted("joe@example.com")
+    assert found.exported == {"joe@example.com"}
+    assert {"joe@example.com", "x@example.org", "abuse@example.com", "postmaster@example.net"} <= set(
+        found.keys
+    )
+    assert recipients.directory_domains([{"name": "A.Test", "recipients": "directory"}, LISTED]) == {"a.test"}
+
+
+@pytest.mark.parametrize("accept_shrink", [False, True])
+def test_an_empty_export_is_refused_whoever_asks(accept_shrink: bool) -> None:
+    assert _objections([], accept_shrink=accept_shrink) == [
+        "export: 0 addresses of the gateway's domains; expected at least one"
+    ]
+
+
+@pytest.mark.parametrize("accept_shrink", [False, True])
+def test_an_export_without_a_required_address_is_refused_whoever_asks(accept_shrink: bool) -> None:
+    required = ["boss@Example.com", "N@example.net", "postmaster@example.com"]
+    assert _objections([], "joe@example.com", NET, required=required, accept_shrink=accept_shrink) == [
+        "required address: 'boss@Example.com' is in neither directory nor site file; "
+        "expected it in one of them"
+    ]
+
+
+def test_a_domain_without_an_address_is_refused() -> None:
+    message = "domain example.net: the directory has no address of it; expected at least one"
+    assert _objections([], "joe@example.com") == [message]
+    assert _objections([], "joe@example.com", accept_shrink=True) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "kept", "refused"),
+    [
+        (100, 90, False),
+        (100, 89, True),  # more than 10 %
+        (15, 13, False),  # two may always go
+        (15, 12, True),
+        (1000, 950, False),
+        (1000, 949, True),  # more than 50
+    ],
+)
+def test_a_loss_is_held_against_percent_number_and_floor(old: int, kept: int, refused: bool) -> None:
+    faults = _objections([*_many(old), NET], *_many(kept), NET)
+    lost = old - kept
+    text = (
+        f"domain example.com: would lose {lost} of {old} addresses ({100 * lost / old:.1f} %); "
+        f"expected at most 10 % and 50, or {SHRINK}"
+    )
+    assert faults == ([text] if refused else [])
+    assert _objections([*_many(old), NET], *_many(kept), NET, accept_shrink=True) == []
+
+
+def test_as_many_new_addresses_do_not_hide_a_loss() -> None:
+    renamed = [f"v{number}@example.com" for number in range(100)]
+    assert len(_objections([*_many(100), NET], *renamed, NET)) == 1
+
+
+def test_what_the_site_file_takes_away_is_no_loss() -> None:
+    assert (
+        _objections([*_many(100, "example.org"), *_many(9, "gone.test"), NET], "joe@example.com", NET) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "keys"),
+    [
+        ("Joe@Example.com", ["joe@example.com", "@example.com"]),
+        (
+            "a-b-c@x.test",
+            ["a-b-c@x.test", "a-b-default@x.test", "a-default@x.test", "@x.test"],
+        ),
+        ("Postmaster", ["postmaster"]),
+        ('"a b"@x.test', ["a b@x.test", "@x.test"]),
+    ],
+)
+def test_keys_that_qmail_smtpd_tries(address: str, keys: list[str]) -> None:
+    assert recipients.looked_up(address) == keys

@@ -17,6 +17,15 @@ ROUTE = "expected 'host', 'host:port', or '' for the domain's MX"
 SELF = "leads to the gateway itself; expected the back end, or another port of this host"
 EXTRA_1 = "gateway_routes item 1"
 
+DIRECTORY = {
+    "name": "corp",
+    "servers": ["dc1.example.com"],
+    "bases": ["DC=example,DC=com"],
+    "user": "reader@example.com",
+    "password_file": "/etc/mailgate/corp.password",
+    "preset": "plain",
+}
+
 
 def _site(**more: object) -> dict[str, Any]:
     return {
@@ -46,6 +55,8 @@ def _route(route: object) -> dict[str, Any]:
 
 def test_good_sites() -> None:
     assert check_site(_site(), OWN) == []
+    domains = [{"name": "example.com", "route": "10.0.0.5", "recipients": "directory", "addresses": ["fax"]}]
+    assert check_site(_site(domains=domains, directories=[DIRECTORY]), OWN) == []
     bare = {key: value for key, value in _site().items() if key in ("hostname", "postmaster", "domains")}
     assert check_site(bare, OWN) == []
 
@@ -99,9 +110,18 @@ BAD = [
     ),
     (
         _domain(recipients="directory"),
+        ["gateway_domains: 'example.com' has recipients 'directory' and there is none; expected one"],
+    ),
+    (
+        _site(directories="dc1"),
+        ["gateway_directory: 'dc1' is no list of directories; expected a mapping, or a list of them"],
+    ),
+    (
+        _site(directories=[{**DIRECTORY, "password_file": None, "encryption": "tls"}]),
         [
-            "gateway_domains item 1: recipients 'directory' of 'example.com' is not available in "
-            "this version; expected 'list' or 'any'"
+            "gateway_directory item 1: encryption 'tls' is not known; "
+            "expected one of 'ldaps', 'starttls', 'none-password-is-readable'",
+            "gateway_directory item 1: it has no password; expected the password of its user, vaulted",
         ],
     ),
     (
@@ -178,7 +198,7 @@ BAD = [
         _site(relay_network=[]),
         [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
-            "relay_networks, bad_senders, extra_routes"
+            "relay_networks, bad_senders, extra_routes, directories"
         ],
     ),
 ]

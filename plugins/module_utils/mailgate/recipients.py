@@ -27,13 +27,15 @@ DOMAIN_ROLES = ("abuse", "postmaster")
 HOST_ROLES = ("abuse", "mailer-daemon", "postmaster", "root")
 
 POLICIES = ("any", "directory", "list")
-_AVAILABLE = "expected 'list' or 'any'"
+_AVAILABLE = "expected 'directory', 'list' or 'any'"
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_USUAL = re.compile(r"[a-z0-9_'+-]+(?:\.[a-z0-9_'+-]+)*")
 
 _FAULTS_SHOWN = 20
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,28 @@ class Recipients:
     """The keys, sorted, in lower case: `user@domain`, `@domain` for all of it, or bare `postmaster`."""
 
     keys: tuple[str, ...]
+    exported: frozenset[str] = frozenset()  # those of the keys that a directory gave
 
     def records(self) -> list[tuple[bytes, bytes]]:
         """The records of validrcptto.cdb: a key that is there is a recipient, whatever its value."""
         return [(key.encode("ascii"), b"") for key in self.keys]
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """What an export comes to: the keys, and for each reason how many addresses were dropped, and a few."""
+
+    kept: frozenset[str]
+    dropped: Mapping[str, tuple[int, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a domain's list one export may take away without a person's word."""
+
+    loss_percent: int = 10
+    loss_number: int = 1000
+    loss_floor: int = 5  # so many may always go, unless nothing is left
 
 
 @dataclass(frozen=True)
@@ -159,16 +179,14 @@ def _policy(item: Mapping[str, object], domain: str, where: str) -> tuple[set[st
     given = item.get("addresses")
     addresses: object = [] if given is None else given
     fault = ""
-    if policy == "directory":
-        fault = f"recipients 'directory' of {domain!r} is not available in this version; {_AVAILABLE}"
-    elif policy is None:
+    if policy is None:
         fault = f"{domain!r} has no recipients; {_AVAILABLE}"
     elif policy not in POLICIES:
         fault = f"recipients {_shown(policy)} of {domain!r} is no policy; {_AVAILABLE}"
     elif not isinstance(addresses, Sequence) or isinstance(addresses, str):
         fault = f"addresses {_shown(addresses)} of {domain!r} is no list; expected a list of addresses"
     elif policy == "any" and addresses:
-        fault = f"{domain!r} has addresses beside recipients 'any'; expected recipients 'list'"
+        fault = f"{domain!r} has addresses beside recipients 'any'; expected recipients 'list' or 'directory'"
     elif policy == "list" and not addresses:
         fault = f"{domain!r} has recipients 'list' and no addresses; expected at least one"
     if fault or not isinstance(addresses, Sequence):
@@ -222,18 +240,126 @@ def faults(domains: Sequence[object], *, hostname: str, where: str = "domains") 
     return _collect(domains, hostname, where)[1]
 
 
-def keys(domains: Sequence[object], *, hostname: str, where: str = "domains") -> Recipients:
+def keys(
+    domains: Sequence[object], *, hostname: str, where: str = "domains", exported: Iterable[str] = ()
+) -> Recipients:
     """The recipients of the site's domains and of the gateway itself.
 
-    A domain is {name, recipients: 'list' | 'any', addresses: [...] for a list}. Every domain also gets
-    postmaster and abuse, the gateway's host name postmaster, abuse, root and mailer-daemon, and bare
+    A domain is {name, recipients: 'list' | 'any' | 'directory', addresses: [...]}; a directory's addresses
+    come in exported, as sort_exported() keeps them, and those listed beside it are added. Every domain also
+    gets postmaster and abuse, the gateway's host name postmaster, abuse, root and mailer-daemon, and bare
     postmaster is always there. Raises BadInput with all faults, one a line.
     """
     found, wrong = _collect(domains, hostname, where)
     if wrong:
         more = len(wrong) - _FAULTS_SHOWN
         raise BadInput("\n".join([*wrong[:_FAULTS_SHOWN], *([f"and {more} more"] if more > 0 else [])]))
-    return Recipients(tuple(sorted(found)))
+    given = frozenset(exported)
+    return Recipients(tuple(sorted(found | given)), given)
+
+
+def directory_domains(domains: Iterable[object]) -> frozenset[str]:
+    """The domains, in lower case, whose recipients come from a directory."""
+    return frozenset(
+        str(item.get("name")).lower()
+        for item in domains
+        if isinstance(item, Mapping) and item.get("recipients") == "directory"
+    )
+
+
+def sort_exported(addresses: Iterable[str], domains: frozenset[str]) -> Sorted:
+    """The addresses of these domains that can be recipients, as keys; addresses come in lower case."""
+    kept: set[str] = set()
+    dropped: dict[str, list[str]] = {}
+    counts: dict[str, int] = {}
+    usual = _USUAL.fullmatch
+    for address in addresses:
+        local_part, dummy, domain = address.rpartition("@")
+        if domain in domains and len(address) <= MAX_LOCAL_PART_BYTES and usual(local_part):
+            kept.add(address)
+            continue
+        fault = address_fault(address)
+        if not fault and domain in domains:
+            kept.add(f"{_wire(local_part)}@{domain}")
+            continue
+        reason = fault or "is of a domain whose recipients do not come from the directory"
+        counts[reason] = counts.get(reason, 0) + 1
+        examples = dropped.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(address)
+    return Sorted(frozenset(kept), {why: (counts[why], tuple(dropped[why])) for why in sorted(counts)})
+
+
+def describe_dropped(dropped: Mapping[str, tuple[int, tuple[str, ...]]]) -> list[str]:
+    """One line for each reason: how many addresses of the directory are no recipients, and a few of them."""
+    return [
+        f"{count} not taken, e.g. {', '.join(_shown(one) for one in examples)}: {why}"
+        for why, (count, examples) in dropped.items()
+    ]
+
+
+def objections(
+    before: Iterable[str],
+    wanted: Recipients,
+    domains: frozenset[str],
+    *,
+    limits: Limits,
+    required: Iterable[str] = (),
+    accept_shrink: bool = False,
+) -> list[str]:
+    """Why a list must not be published, one text each; [] when nothing speaks against it.
+
+    before: the keys that serve now; domains: those that come from a directory. accept_shrink is a person's
+    word that a domain may lose what it loses; an export without one address, and one that lacks a required
+    address, is refused all the same.
+    """
+    if domains and not wanted.exported:
+        return ["export: 0 addresses of the gateway's domains; expected at least one"]
+    have = set(wanted.keys)
+    found = [
+        f"required address: {address!r} is in neither directory nor site file; expected it in one of them"
+        for address in required
+        if address.lower() not in have
+    ]
+    if accept_shrink:
+        return found
+    with_some = {address.rpartition("@")[2] for address in wanted.exported}
+    found += [
+        f"domain {domain}: the directory has no address of it; expected at least one"
+        for domain in sorted(domains - with_some)
+    ]
+    old: dict[str, int] = {}
+    lost: dict[str, int] = {}
+    for key in before:
+        domain = key.rpartition("@")[2]
+        if domain in domains:
+            old[domain] = old.get(domain, 0) + 1
+            if key not in have:
+                lost[domain] = lost.get(domain, 0) + 1
+    for domain, number in sorted(lost.items()):
+        percent = 100 * number / old[domain]
+        if number > limits.loss_floor and (percent > limits.loss_percent or number > limits.loss_number):
+            found.append(
+                f"domain {domain}: would lose {number} of {old[domain]} addresses ({percent:.1f} %); "
+                f"expected at most {limits.loss_percent} % and {limits.loss_number}, or a person's "
+                "'mailgate recipients update --accept-shrink'"
+            )
+    return found
+
+
+def looked_up(address: str) -> list[str]:
+    """The keys that qmail-smtpd tries for a recipient, in its order."""
+    text = address.lower()
+    local_part, at, domain = text.rpartition("@")
+    if not at:
+        return [text]
+    if _QUOTED.fullmatch(local_part):
+        local_part = _wire(local_part)
+    tries = [f"{local_part}@{domain}"]
+    for position in range(len(local_part) - 1, -1, -1):
+        if local_part[position] == "-":
+            tries.append(f"{local_part[:position]}-default@{domain}")
+    return [*tries, f"@{domain}"]
 
 
 def difference(before: Iterable[str], after: Iterable[str], *, limit: int = 20) -> Difference:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from . import networks, recipients, smtproutes
+from . import bad_senders, networks, recipients, recipients_settings, smtproutes
 from .errors import BadInput
 
-KEYS = ("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes")
+KEYS = ("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes", "directories")
 
 _DOMAIN_KEYS = ("name", "route", "recipients", "addresses")
 _ROUTE_KEYS = ("domain", "route")
@@ -23,9 +23,10 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     """Every fault of a site, one text each, key by key; [] for a good one.
 
     site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), relay_networks (list
-    of CIDR), bad_senders (list of `user@host` or `@host`) and extra_routes (list of {domain, route}); the
-    last three may be missing. The texts call each as the site file does: `gateway_<key>`, and extra_routes
-    `gateway_routes`. own_addresses: the host's IPv4 addresses.
+    of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}) and
+    directories (what recipients_settings.public() makes, so without a password); the last four may be
+    missing. The texts call each as the site file does: `gateway_<key>`, extra_routes `gateway_routes` and
+    directories `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
     hostname = site.get("hostname")
     found = _unknown(site, KEYS, "site")
@@ -35,6 +36,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     own = {"localhost", name, *own_addresses}
     routed: dict[str, str] = {}
     found += _domains_faults(site.get("domains"), name, own, routed)
+    found += _directories_faults(site)
     for number, text in _items(site, "relay_networks", found):
         found += _network_faults(text, f"gateway_relay_networks item {number}")
     for number, text in _items(site, "bad_senders", found):
@@ -113,6 +115,12 @@ def _domains_faults(
     return found + recipients.faults(domains, hostname=host, where="gateway_domains")
 
 
+def _directories_faults(site: Mapping[str, object]) -> list[str]:
+    given = site.get("directories") or []
+    made, found = recipients_settings.directories(given, "gateway_directory")
+    return found or recipients_settings.missing_directory(site.get("domains"), made, "gateway_domains")
+
+
 def _route_faults(
     domain: str, item: Mapping[str, object], own: Collection[str], routed: dict[str, str], where: str
 ) -> list[str]:
@@ -166,15 +174,5 @@ def _network_faults(text: object, where: str) -> list[str]:
 
 
 def _bad_sender_faults(text: object, where: str) -> list[str]:
-    expected = "expected 'user@host' or '@host'"
-    if not isinstance(text, str):
-        return [f"{where}: {text!r} is no text; {expected}"]
-    if "*" in text:
-        return [f"{where}: {text!r} has a '*', which stands for itself only; {expected}"]
-    whole = f"user{text}" if text.startswith("@") else text
-    # A sender's host may be a single word, such as localhost.
-    host = whole.rpartition("@")[2]
-    if host and "." not in host:
-        whole += ".invalid"
-    fault = recipients.address_fault(whole)
+    fault = bad_senders.sender_fault(text)
     return [f"{where}: {text!r} {fault}"] if fault else []

@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ad_recipients
+short_description: The recipients that the gateway accepts, from Active Directory and from the site file
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Does at once what the recipients' service does on its schedule, with the same code and as the same user.
+    Exports the directories, proves the export complete, holds it against the limits, and publishes the cdb
+    that qmail-smtpd asks for each recipient.
+  - Every domain also gets postmaster and abuse, the gateway's own name postmaster, abuse, root and
+    mailer-daemon, and postmaster without a domain is always there.
+  - The new file is read back, key by key, before it takes the place of the old one.
+  - A directory that does not answer, or an export that cannot be believed, changes nothing of what the
+    directories gave before. The module does not fail then, but returns RV(problem), so that a play can go on
+    and fail at its end. It fails when a domain that no list serves yet is to come from that directory, as the
+    list that serves would refuse all of its recipients.
+  - In check mode the directories are asked, too, and nothing is written.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  directory:
+    description:
+      - Where the list is kept, with its earlier generations and its state. It must be there.
+      - What is written belongs to O(user).
+    type: path
+    default: /var/lib/mailgate/recipients
+  user:
+    description: The user that exports and publishes. In check mode it need not exist yet.
+    type: str
+    default: recipients
+  hostname:
+    description: The gateway's fully qualified host name.
+    type: str
+    required: true
+  domains:
+    description:
+      - The gateway's domains, each with C(name), C(recipients) and perhaps C(addresses).
+      - With V(list) C(addresses) are all recipients, with V(any) there is no other than C(@domain), and with
+        V(directory) C(addresses) are added to those of the directories.
+      - An address whose local part ends in C(-default) accepts every local part with the text before it.
+    type: list
+    elements: dict
+    required: true
+  directories:
+    description:
+      - The directories without their passwords, as P(mailgate.qmail.directories#filter) makes them.
+    type: list
+    elements: dict
+    default: []
+  required:
+    description: Addresses without which no export is believed.
+    type: list
+    elements: str
+    default: []
+  loss_percent:
+    description: The percentage of a domain's addresses that one export may take away.
+    type: int
+    default: 10
+  loss_number:
+    description: The number of a domain's addresses that one export may take away.
+    type: int
+    default: 1000
+  loss_floor:
+    description: So many addresses of a domain may always go, unless none is left.
+    type: int
+    default: 5
+  generations:
+    description: How many generations of the list are kept.
+    type: int
+    default: 10
+  max_age_hours:
+    description: Not used here; an older export is an alarm of C(mailgate recipients status).
+    type: int
+    default: 24
+  diff_limit:
+    description: How many addresses of each kind the difference and the result name at most.
+    type: int
+    default: 20
+"""
+
+EXAMPLES = r"""
+- name: Accept the recipients of the site's domains
+  mailgate.qmail.ad_recipients:
+    hostname: mx1.example.com
+    domains:
+      - name: example.com
+        recipients: directory
+        addresses: [fax]
+      - name: example.net
+        recipients: any
+    directories: "{{ gateway_directory | mailgate.qmail.directories }}"
+"""
+
+RETURN = r"""
+count:
+  description: How many keys the list has, or in check mode would have; 0 when nothing serves.
+  type: int
+  returned: success
+generation:
+  description: The generation that serves; in check mode the one before.
+  type: int
+  returned: success
+gained_count:
+  description: How many keys are new.
+  type: int
+  returned: success
+lost_count:
+  description: How many keys go.
+  type: int
+  returned: success
+gained:
+  description: The first of the new keys, O(diff_limit) at most.
+  type: list
+  elements: str
+  returned: success
+lost:
+  description: The first of the keys that go, O(diff_limit) at most.
+  type: list
+  elements: str
+  returned: success
+damage:
+  description: What was wrong with the file that served; empty for a sound file or none.
+  type: str
+  returned: success
+problem:
+  description: Why the directories' word does not serve; empty when all is well.
+  type: str
+  returned: success
+notices:
+  description: What was exported, and how much of it is no recipient and why.
+  type: list
+  elements: str
+  returned: success
+changed_paths:
+  description: The list, when it changes.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_process import become, bound
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_settings import parse
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_store import Store
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_update import update
+
+SETTINGS = (
+    "hostname",
+    "domains",
+    "directories",
+    "required",
+    "loss_percent",
+    "loss_number",
+    "loss_floor",
+    "generations",
+    "max_age_hours",
+)
+
+
+def run(params, check_mode):
+    """The outcome of the update as a dictionary, or {"failed": why}."""
+    try:
+        settings = parse({name: params[name] for name in SETTINGS})
+        store = Store(params["directory"])
+        if not check_mode and not os.path.isdir(store.directory):
+            raise BadInput(f"directory {store.directory}: missing; expected what the recipients role makes")
+        try:
+            become(params["user"])
+        except BadInput:
+            if not check_mode:
+                raise
+        bound(settings)
+        given = {"now": time.time(), "by": "ansible", "shown": params["diff_limit"]}
+        if check_mode:
+            return asdict(update(settings, store, write=False, **given))
+        with store.locked():
+            return asdict(update(settings, store, **given))
+    except (MailgateError, OSError) as error:
+        return {"failed": str(error)}
+
+
+def in_child(params, check_mode):
+    """What run() returns in a process of its own, which gives its rights away for good."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.close(reading)
+            with os.fdopen(writing, "w") as stream:
+                json.dump(run(params, check_mode), stream)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        text = stream.read()
+    os.waitpid(pid, 0)
+    return json.loads(text) if text else {"failed": "update: it ended without a word; expected an outcome"}
+
+
+def main():
+    texts = {"type": "list", "elements": "str", "default": []}
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "default": "/var/lib/mailgate/recipients"},
+            "user": {"type": "str", "default": "recipients"},
+            "hostname": {"type": "str", "required": True},
+            "domains": {"type": "list", "elements": "dict", "required": True},
+            "directories": {"type": "list", "elements": "dict", "default": []},
+            "required": texts,
+            "loss_percent": {"type": "int", "default": 10},
+            "loss_number": {"type": "int", "default": 1000},
+            "loss_floor": {"type": "int", "default": 5},
+            "generations": {"type": "int", "default": 10},
+            "max_age_hours": {"type": "int", "default": 24},
+            "diff_limit": {"type": "int", "default": 20},
+        },
+        supports_check_mode=True,
+    )
+    outcome = in_child(module.params, module.check_mode)
+    if "failed" in outcome:
+        module.fail_json(msg=outcome["failed"])
+    path = Store(module.params["directory"]).served_path
+    before, after = outcome.pop("before"), outcome.pop("after")
+    if outcome["problem"] and not outcome["count"] and module.check_mode:
+        # The run may find what is missing now: a package, the password's file.
+        outcome["changed"], after = True, f"not known yet: {outcome['problem']}\n"
+    diff = [{"before_header": path, "after_header": path, "before": before, "after": after}]
+    if outcome["problem"]:
+        module.warn(outcome["problem"])
+    module.exit_json(
+        diff=diff if outcome["changed"] else [],
+        changed_paths=[path] if outcome["changed"] else [],
+        **outcome,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,404 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an update does to the list that serves, and what it never does."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
+    cdb,
+    recipients_command,
+    recipients_settings,
+    recipients_store,
+    recipients_update,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.directory import DirectoryError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+
+HOST = "mx1.example.com"
+CORP = {"name": "corp.test", "recipients": "directory", "addresses": ["fax"]}
+LIST = {"name": "list.test", "recipients": "list", "addresses": ["joe"]}
+DIRECTORY = {
+    "servers": ["dc1.corp.test"],
+    "bases": ["DC=corp,DC=test"],
+    "user": "reader@corp.test",
+    "password_file": "/etc/mailgate/directory-ad.password",
+    "preset": "exchange",
+}
+
+
+def site(*domains: dict[str, Any], **more: Any) -> recipients_settings.Settings:
+    value = {"hostname": HOST, "domains": list(domains or (CORP, LIST)), "directories": [DIRECTORY], **more}
+    return recipients_settings.parse(value)
+
+
+class Gateway:
+    """A store, and an export that says what the test wants."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.store = recipients_store.Store(str(path))
+        self.exported: set[str] | MailgateError = {f"u{number}@corp.test" for number in range(10)}
+        self.asked = 0
+        self.now = 1_000_000.0
+
+    def export(self, _settings: recipients_settings.Settings) -> tuple[set[str], list[str]]:
+        self.asked += 1
+        if isinstance(self.exported, MailgateError):
+            raise self.exported
+        return self.exported, []
+
+    def update(
+        self, settings: recipients_settings.Settings | None = None, **more: Any
+    ) -> recipients_update.Outcome:
+        self.now += 60
+        arguments = {"now": self.now, "by": "test", "export": self.export, **more}
+        with self.store.locked():
+            return recipients_update.update(settings or site(), self.store, **arguments)
+
+    def served_keys(self) -> set[str]:
+        data = self.store.served()
+        return set() if data is None else {key.decode() for key, _ in cdb.Reader(data).items()}
+
+    def listing(self) -> dict[str, tuple[int, int]]:
+        files = (one for one in self.path.rglob("*") if one.name != "state.json")
+        return {str(one): (one.stat().st_ino, one.stat().st_mtime_ns) for one in files}
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    return Gateway(tmp_path)
+
+
+DOWN = DirectoryError("directory ad server dc1.corp.test:636: no answer in time; expected one")
+
+
+def test_first_update_publishes_and_the_second_writes_nothing(gateway: Gateway) -> None:
+    outcome = gateway.update()
+    assert (outcome.changed, outcome.problem, outcome.generation, outcome.lost_count) == (True, "", 1, 0)
+    assert {
+        "u0@corp.test",
+        "fax@corp.test",
+        "joe@list.test",
+        "abuse@corp.test",
+        "postmaster",
+    } <= gateway.served_keys()
+    assert (outcome.count, outcome.gained_count) == (len(gateway.served_keys()), len(gateway.served_keys()))
+    served = gateway.path / "validrcptto.cdb"
+    assert served.stat().st_mode & 0o777 == 0o644
+    before = gateway.listing()
+    again = gateway.update()
+    assert (again.changed, again.generation, again.count) == (False, 1, outcome.count)
+    assert gateway.listing() == before
+    assert gateway.store.state()["last_export"] == gateway.now
+
+
+def test_without_a_directory_nothing_serves_first_and_the_next_update_heals(gateway: Gateway) -> None:
+    good, gateway.exported = gateway.exported, DOWN
+    outcome = gateway.update()
+    assert (outcome.changed, outcome.problem, outcome.count) == (False, str(DOWN), 0)
+    assert gateway.store.served() is None
+    gateway.exported = good
+    assert gateway.update().problem == ""
+    assert "joe@list.test" in gateway.served_keys()
+
+
+def test_without_a_directory_what_it_gave_stays_and_the_site_file_takes_effect(gateway: Gateway) -> None:
+    gateway.update()
+    exported_at = gateway.now
+    gateway.exported = DOWN
+    before = gateway.listing()
+    outcome = gateway.update()
+    assert (outcome.changed, outcome.problem, gateway.listing()) == (False, str(DOWN), before)
+    changed = site({**CORP, "addresses": []}, {**LIST, "addresses": ["jane"]})
+    outcome = gateway.update(changed)
+    assert (outcome.changed, outcome.problem) == (True, str(DOWN))
+    assert {"u0@corp.test", "u9@corp.test", "jane@list.test"} <= gateway.served_keys()
+    assert not {"joe@list.test", "fax@corp.test"} & gateway.served_keys()
+    last = gateway.store.last()
+    assert last is not None and last.exported_at == exported_at
+    assert gateway.store.state()["last_export"] == exported_at
+
+
+def test_a_domain_that_left_the_site_is_gone_without_a_directory_too(gateway: Gateway) -> None:
+    gateway.update()
+    gateway.exported = DOWN
+    gateway.update(site(LIST))
+    assert not [key for key in gateway.served_keys() if key.endswith("@corp.test")]
+
+
+def test_a_new_domain_whose_directory_is_silent_is_refused_beside_a_list_that_serves(
+    gateway: Gateway,
+) -> None:
+    gateway.update()
+    gateway.exported = DOWN
+    before = gateway.listing()
+    with pytest.raises(recipients_update.Uncovered) as refusal:
+        gateway.update(site(CORP, LIST, {"name": "new.test", "recipients": "directory"}))
+    assert str(refusal.value) == (
+        f"domain new.test: has no list yet, and the one that serves would refuse all of it: {DOWN}; "
+        "expected its directory to answer before the domain is accepted"
+    )
+    assert gateway.listing() == before
+    assert gateway.store.state()["problem"] == str(refusal.value)
+
+
+def test_a_shrunken_export_waits_for_a_person(gateway: Gateway) -> None:
+    gateway.update()
+    before = gateway.listing()
+    gateway.exported = {"u0@corp.test"}
+    outcome = gateway.update()
+    assert not outcome.changed
+    assert outcome.problem.startswith(
+        "domain corp.test: would lose 9 of 13 addresses (69.2 %); expected at most"
+    )
+    assert gateway.listing() == before
+    assert gateway.update(accept_shrink=True).lost_count == 9
+    assert gateway.store.reason(2)["reason"] == "update, shrink accepted"
+
+
+@pytest.mark.parametrize("exported", [set(), {"x@elsewhere.test"}])
+def test_an_export_without_our_addresses_changes_nothing_whoever_asks(
+    gateway: Gateway, exported: set[str]
+) -> None:
+    gateway.update()
+    before = gateway.listing()
+    gateway.exported = exported
+    outcome = gateway.update(accept_shrink=True)
+    assert outcome.problem == "export: 0 addresses of the gateway's domains; expected at least one"
+    assert gateway.listing() == before
+
+
+def test_a_required_address_that_is_missing_changes_nothing(gateway: Gateway) -> None:
+    gateway.update()
+    outcome = gateway.update(site(required=["boss@corp.test"]))
+    assert outcome.problem.startswith("required address: 'boss@corp.test' is in neither")
+    assert not outcome.changed
+
+
+def test_a_list_becomes_a_directory_under_the_same_guard(gateway: Gateway) -> None:
+    people = [f"p{number}" for number in range(40)]
+    gateway.update(site({"name": "corp.test", "recipients": "list", "addresses": people}, LIST))
+    with pytest.raises(recipients_update.Uncovered) as refusal:
+        gateway.update()
+    assert "would lose 40 of 42 addresses" in str(refusal.value)
+    assert "p0@corp.test" in gateway.served_keys()
+
+
+@pytest.mark.parametrize("directory", ["up", "down"])
+@pytest.mark.parametrize("harm", ["missing", "cut", "foreign", "mode"])
+def test_a_served_file_that_is_damaged_is_written_anew(gateway: Gateway, directory: str, harm: str) -> None:
+    gateway.update()
+    whole = gateway.served_keys()
+    served = gateway.path / "validrcptto.cdb"
+    if harm == "missing":
+        served.unlink()
+    elif harm == "cut":
+        served.write_bytes(served.read_bytes()[:-1])
+    elif harm == "foreign":
+        served.write_bytes(cdb.build([(b"@corp.test", b"")]))
+    else:
+        served.chmod(0o600)
+    if directory == "down":
+        gateway.exported = DOWN
+    outcome = gateway.update()
+    assert (outcome.changed, gateway.served_keys(), served.stat().st_mode & 0o777) == (True, whole, 0o644)
+    assert bool(outcome.damage) is (harm == "cut")
+
+
+def test_damaged_generations_are_passed_over(gateway: Gateway) -> None:
+    gateway.update()
+    (gateway.path / "generations/1/addresses").write_text("evil@corp.test directory\n")
+    gateway.exported = DOWN
+    outcome = gateway.update()
+    assert (outcome.changed, "u0@corp.test" in gateway.served_keys()) == (True, True)  # from what serves
+    with pytest.raises(BadInput):
+        gateway.store.generation(1)
+
+
+def test_as_many_generations_as_wanted_are_kept(gateway: Gateway) -> None:
+    for number in range(5):
+        gateway.update(site(CORP, {**LIST, "addresses": [f"n{number}"]}, generations=3))
+    assert gateway.store.numbers() == [3, 4, 5]
+
+
+def test_a_writer_that_fails_leaves_the_old_list(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.update()
+    before = gateway.listing()
+    build = cdb.build
+    monkeypatch.setattr(cdb, "build", lambda records: build(list(records)[:-1]))
+    with pytest.raises(BadInput) as refusal:
+        gateway.update(site(CORP, {**LIST, "addresses": ["jane"]}))
+    assert "is not in its new copy; expected all" in str(refusal.value)
+    monkeypatch.undo()
+    assert {path: now for path, now in gateway.listing().items() if path in before and "." in path} == {
+        path: now for path, now in before.items() if "." in path
+    }
+    assert gateway.store.numbers() == [1]
+
+
+@pytest.mark.parametrize(
+    ("records", "text"),
+    [
+        ([b"a"], "x: 'b' is not in its new copy; expected all 2 keys"),
+        ([b"a", b"b", b"c"], "x: 3 records are in its new copy; expected 2"),
+    ],
+)
+def test_the_new_copy_is_read_back(records: list[bytes], text: str) -> None:
+    wanted = recipients_store.Recipients(("a", "b"))
+    recipients_store.verify(cdb.build([(b"a", b""), (b"b", b"")]), wanted, "x")
+    with pytest.raises(BadInput) as refusal:
+        recipients_store.verify(cdb.build([(key, b"") for key in records]), wanted, "x")
+    assert str(refusal.value) == text
+
+
+def test_a_rollback_serves_and_holds_until_it_is_released(gateway: Gateway) -> None:
+    gateway.update()
+    gateway.exported = {*gateway.exported, "new@corp.test"}  # type: ignore[misc]
+    gateway.update()
+    assert recipients_update.rollback(gateway.store, None, site(), now=1.0, by="ann") == 3
+    assert "new@corp.test" not in gateway.served_keys()
+    asked = gateway.asked
+    outcome = gateway.update()
+    assert (outcome.changed, gateway.asked) == (False, asked)
+    assert outcome.problem == (
+        "list: held, rolled back to generation 1 by ann; "
+        "expected 'mailgate recipients update --release' to go on"
+    )
+    assert gateway.update(release=True).problem == ""
+    assert "new@corp.test" in gateway.served_keys()
+    assert gateway.update().problem == ""
+
+
+def test_two_writers_take_turns(gateway: Gateway) -> None:
+    with gateway.store.locked(), pytest.raises(recipients_store.Busy):
+        gateway.update()
+
+
+def test_a_dry_run_writes_nothing(gateway: Gateway) -> None:
+    gateway.update()
+    gateway.exported = {*gateway.exported, "new@corp.test"}  # type: ignore[misc]
+    before = {path: path.stat().st_mtime_ns for path in gateway.path.rglob("*")}
+    outcome = recipients_update.update(
+        site(), gateway.store, now=gateway.now + 9, by="x", export=gateway.export, write=False
+    )
+    assert (outcome.changed, outcome.gained, outcome.after) == (
+        True,
+        ["new@corp.test"],
+        f"{outcome.count} recipients\n1 gained\nnew@corp.test\n",
+    )
+    assert {path: path.stat().st_mtime_ns for path in gateway.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("hours", "alarms"), [(23.9, 0), (24.1, 1)])
+def test_an_old_export_is_an_alarm(hours: float, alarms: int) -> None:
+    found = recipients_update.age_alarm(site(), {"last_export": 1_000_000.0}, 1_000_000 + hours * 3600)
+    assert len(found) == alarms
+
+
+def test_the_password_file_is_the_services_own(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("p\u00e4ss word\n")
+    file.chmod(0o400)
+    assert recipients_update.read_password(str(file)) == "p\u00e4ss word"
+    file.chmod(0o440)
+    with pytest.raises(BadInput) as refusal:
+        recipients_update.read_password(str(file))
+    assert str(refusal.value) == f"file {file}: others may read it; expected mode 0400"
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    with pytest.raises(OSError, match="Too many levels"):
+        recipients_update.read_password(str(link))
+
+
+SECRET = "S3cret-of-the-site"
+
+
+def test_what_the_service_reads_has_no_secret_in_it() -> None:
+    raw = {key: value for key, value in DIRECTORY.items() if key != "password_file"}
+    given = [{**raw, "password": SECRET, "ca": "PEM"}, {**raw, "name": "other", "password": SECRET}]
+    public = recipients_settings.public(given)
+    assert SECRET not in json.dumps(public)
+    assert [one["password_file"] for one in public if isinstance(one, dict)] == [
+        "/etc/mailgate/directory-ad.password",
+        "/etc/mailgate/directory-other.password",
+    ]
+    made, faults = recipients_settings.directories(public, "gateway_directory")
+    assert (faults, [one.name for one in made]) == ([], ["ad", "other"])
+    files = recipients_settings.secret_files(given)
+    assert [(one["path"], one["content"], one["mode"], one["owner"]) for one in files] == [
+        ("/etc/mailgate/directory-ad.password", f"{SECRET}\n", "0400", "recipients"),
+        ("/etc/mailgate/directory-ad.ca.pem", "PEM\n", "0644", "root"),
+        ("/etc/mailgate/directory-other.password", f"{SECRET}\n", "0400", "recipients"),
+    ]
+    assert recipients_settings.public(given[0]) == public[:1]
+    assert recipients_settings.public([]) == recipients_settings.public({}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"servers": []}, "servers [] is no list of servers; expected ['dc1.example.com']"),
+        ({"servers": ["dc1:0"]}, "server 'dc1:0' is no server; expected 'host' or 'host:port'"),
+        ({"servers": ["ldap://dc1"]}, "server 'ldap://dc1' is no server; expected 'host' or 'host:port'"),
+        ({"bases": "DC=x"}, "bases 'DC=x' is no list of search bases; expected ['DC=example,DC=com']"),
+        ({"bases": ["corp"]}, "base 'corp' is no distinguished name; expected such as 'DC=example,DC=com'"),
+        ({"user": ""}, "user '' is no user; expected 'reader@example.com' or a distinguished name"),
+        ({"password_file": None}, "it has no password; expected the password of its user, vaulted"),
+        ({"filter": "(a=*)"}, "preset 'exchange' and filter '(a=*)'; expected one of the two"),
+        ({"preset": None}, "preset None and filter None; expected one of the two"),
+        ({"preset": "all"}, "preset 'all' is not known; expected 'exchange' or 'plain'"),
+        ({"name": "a/b"}, "name 'a/b' is no plain word; expected small letters, digits and '-'"),
+        ({"page_entries": 0}, "page_entries 0 is no page; expected a number from 1 to 20000"),
+        ({"mail": "yes"}, "mail 'yes' is no yes or no; expected true or false"),
+        ({"pasword": "x"}, None),
+    ],
+)
+def test_a_bad_directory(change: dict[str, Any], text: str | None) -> None:
+    made, faults = recipients_settings.directories([{**DIRECTORY, **change}], "gateway_directory")
+    assert made == ()
+    if text is None:
+        assert faults[0].startswith(
+            "gateway_directory item 1: 'pasword' is not known; expected one of name, "
+        )
+    else:
+        assert faults == [f"gateway_directory item 1: {text}"]
+
+
+def test_ports_follow_from_the_encryption() -> None:
+    def servers(**more: Any) -> Any:
+        return recipients_settings.directories([{**DIRECTORY, **more}], "x")[0][0].servers
+
+    assert servers(servers=["a", "b:3269"]) == (("a", 636), ("b", 3269))
+    assert servers(encryption="starttls") == (("dc1.corp.test", 389),)
+
+
+def test_status_and_check_say_what_serves(
+    gateway: Gateway, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.update(site(LIST))
+    file = tmp_path_factory.mktemp("etc") / "recipients.json"
+    file.write_text(json.dumps({"hostname": HOST, "domains": [LIST]}))
+    where = ["--settings", str(file), "--directory", str(gateway.path)]
+    assert recipients_command.main(["status", *where]) == 0
+    assert "  list.test: 3\n" in capsys.readouterr().out
+    assert recipients_command.main(["check", *where, "--json", "Joe@List.test"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "accepted": True,
+        "address": "Joe@List.test",
+        "key": "joe@list.test",
+    }
+    assert recipients_command.main(["check", *where, "jim@list.test"]) == 1
+    os.unlink(gateway.path / "validrcptto.cdb")
+    assert recipients_command.main(["status", *where]) == 1
+    assert recipients_command.main(["check", *where, "joe@list.test"]) == 111
+    assert recipients_command.main(["update", *where]) == 0
+    assert recipients_command.main(["check", *where, "joe@list.test"]) == 0
+    file.write_text("{}")
+    assert recipients_command.main(["update", *where]) == 100
