@@ -4,7 +4,9 @@
 PYTHON ?= python3
 GATEWAY ?= mailgate-gateway
 MAILGATE_VENV ?=
+SOURCE ?=
 export MAILGATE_VENV MAILGATE_GATEWAY := $(GATEWAY)
+export MAILGATE_SOURCE := $(SOURCE)
 
 BED := $(PYTHON) tests/bed
 VENV := $(if $(MAILGATE_VENV),$(MAILGATE_VENV),$(CURDIR)/.venv)
@@ -15,12 +17,13 @@ PACKAGE := plugins/module_utils/mailgate
 SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean
+.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean \
+	bench-scan bench-greylist bench-blacklist bench-recipients
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-gateway: ## a gateway from nothing, a table of conversations with it, and what it is made of
+gateway: ## a gateway from nothing and a table of conversations with it; SOURCE=1 builds the scanners, too
 	@$(BED) gateway $(GATEWAY)
 
 test: ## lint, unit, module, differential, sanity, archive, molecule (with every e2e row)
@@ -69,8 +72,21 @@ molecule: venv ## every scenario, or SCENARIOS="default ..."
 e2e: ## every end-to-end test against the gateway that `make gateway` left
 	$(PYTEST) tests/e2e --ignore=tests/e2e/test_archive.py --gateway $(GATEWAY)
 
-verify-real: ## all of tests/e2e with the real netqmail, and those of patches without the patches
-	@$(PYTHON) tests/verify_real.py
+PROGRAMS ?=
+verify-real: ## tests/e2e with the real netqmail and simscan (or PROGRAMS=simscan), those of patches without them, too
+	@$(PYTHON) tests/verify_real.py $(PROGRAMS)
+
+bench-scan: venv ## the whole chain beside spamc and clamdscan alone, on the gateway that `make gateway` left
+	$(RUN) $(BIN)/python tests/bench/scan.py --gateway $(GATEWAY)
+
+bench-greylist: venv ## cqgreylist beside plain tcpserver and qmail-smtpd, on the gateway that `make gateway` left
+	$(RUN) $(BIN)/python tests/bench/greylist.py
+
+bench-blacklist: venv link ## lines of log a second, and memory
+	$(RUN) $(BIN)/python tests/bench/blacklist.py
+
+bench-recipients: venv ## an export of 100,000 entries beside ldapsearch
+	$(RUN) $(BIN)/python tests/bench/recipients.py
 
 clean: ## remove containers, .bed and caches of tools (not .venv)
 	@$(BED) clean

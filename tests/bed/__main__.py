@@ -40,6 +40,7 @@ environment:
   MAILGATE_IMAGE_SYSTEMD    an image to take as Debian 12 with systemd as PID 1
   MAILGATE_CACHE            where archives are kept (default: ~/.cache/mailgate)
   MAILGATE_STANDINS         auto (default): stand-ins where the real source cannot be had; always; never
+  MAILGATE_SOURCE           1: build ClamAV and SpamAssassin from source where that can be had
   MAILGATE_GATEWAY          the name of the gateway's container (default: mailgate-gateway)
 """
 

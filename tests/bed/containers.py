@@ -24,6 +24,9 @@ STAMPS = "/var/lib/mailgate/stamps"
 CAPABILITIES = ("SYS_PTRACE",)
 CAPABILITIES_SYSTEMD = ("SYS_PTRACE", "SYS_ADMIN")
 
+# A container may not mount: it brings the scanner's work directory, for the user whom the inventory numbers.
+WORK_DIRECTORY = "/var/spool/simscan:rw,nosuid,nodev,noexec,size=536870912,mode=0750,uid=951,gid=951"
+
 # A container restarted later brings its services back, as a host does.
 INIT = "[ -x /usr/local/sbin/mailgate-svscan ] && exec /usr/local/sbin/mailgate-svscan; exec sleep infinity"
 
@@ -68,6 +71,8 @@ def command_up(name: str, suite: str, systemd: bool) -> None:
         f"{LABEL}.container=yes",
         "--tmpfs",
         "/run",
+        "--tmpfs",
+        WORK_DIRECTORY,
     ]
     for capability in CAPABILITIES_SYSTEMD if systemd else CAPABILITIES:
         argv += ["--cap-add", capability]

@@ -158,25 +158,32 @@ def role_releases(role: str) -> list[Pinned]:
     return found
 
 
-def choose_netqmail(mode: str) -> str:
-    place, why = (
-        ("", "MAILGATE_STANDINS=always") if mode == "always" else obtainable(role_releases("netqmail"))
-    )
+def choose_real(role: str, version: str, mode: str) -> str:
+    """The real source, or the stand-in from tests/standins without the patches, made for the real one."""
+    place, why = ("", "MAILGATE_STANDINS=always") if mode == "always" else obtainable(role_releases(role))
     if place:
-        say("choose", f"netqmail: the real source, {place}")
-        return "netqmail_kind: source\n"
+        say("choose", f"{role}: the real source, {place}")
+        return f"{role}_kind: source\n"
     if mode == "never":
         raise Trouble(
-            f"MAILGATE_STANDINS=never and the source of netqmail cannot be had ({why}); "
+            f"MAILGATE_STANDINS=never and the source of {role} cannot be had ({why}); "
             f"put it at {cache_directory()}/SHA256"
         )
-    archive = pack_standin("netqmail", "1.06")
-    say("choose", f"netqmail: the stand-in from tests/standins/netqmail ({why})")
+    archive = pack_standin(role, version)
+    say("choose", f"{role}: the stand-in from tests/standins/{role} ({why})")
     return (
-        "netqmail_kind: stand-in\n"
-        f'netqmail_sources:\n  - {{url: "file://{archive}", sha256: {file_sha256(archive)}}}\n'
-        "netqmail_patches: []\n"
+        f"{role}_kind: stand-in\n"
+        f'{role}_sources:\n  - {{url: "file://{archive}", sha256: {file_sha256(archive)}}}\n'
+        f"{role}_patches: []\n"
     )
+
+
+def choose_netqmail(mode: str) -> str:
+    return choose_real("netqmail", "1.06", mode)
+
+
+def choose_simscan(mode: str) -> str:
+    return choose_real("simscan", "1.4.6.2", mode)
 
 
 def choose_cdb(mode: str) -> str:
@@ -189,9 +196,32 @@ def choose_cdb(mode: str) -> str:
     return "cdb_install_method: package\n"
 
 
+def choose_large(role: str, source: bool) -> str:
+    """The distribution's package of a large program, unless MAILGATE_SOURCE asks for what can be built."""
+    if not source:
+        say("choose", f"{role}: the distribution's package (MAILGATE_SOURCE=1 builds it)")
+        return f"{role}_install_method: package\n"
+    if "pool:" in (ROOT / "roles" / role / "vars" / "main.yml").read_text(encoding="utf-8"):
+        say("choose", f"{role}: the real source, from the mirror that apt is configured with")
+        return f"{role}_install_method: source\n"
+    place, why = obtainable(role_releases(role))
+    what = f"the real source, {place}" if place else f"the distribution's package ({why})"
+    say("choose", f"{role}: {what}")
+    return f"{role}_install_method: {'source' if place else 'package'}\n"
+
+
+def choose_dcc() -> str:
+    place, why = obtainable(role_releases("dcc"))
+    say("choose", f"dcc: the real source, {place}" if place else f"dcc: off ({why})")
+    return f"dcc_enabled: {'true' if place else 'false'}\n"
+
+
 def command_choose() -> None:
     mode = os.environ.get("MAILGATE_STANDINS", "auto")
     if mode not in ("auto", "always", "never"):
         raise Trouble(f"MAILGATE_STANDINS: {mode!r} is not a choice; expected auto, always or never")
+    source = os.environ.get("MAILGATE_SOURCE", "") not in ("", "0")
     head = "---\n# Written by tests/bed choose: what this machine can have. Not for a real host.\n"
-    write_atomically(CHOICE, head + choose_netqmail(mode) + choose_cdb(mode))
+    chosen = [choose_netqmail(mode), choose_simscan(mode), choose_cdb(mode), choose_dcc()]
+    chosen += [choose_large(role, source) for role in ("clamav", "spamassassin")]
+    write_atomically(CHOICE, head + "".join(chosen))

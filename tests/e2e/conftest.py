@@ -27,4 +27,5 @@ def gateway(request: pytest.FixtureRequest) -> str:
 def bed(gateway: str) -> Iterator[Bed]:
     with Bed(gateway) as one:
         one.wait_until_greeted(30)
+        one.introduce()
         yield one

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from smtp import CLOSED, stuffed
 
@@ -26,7 +26,10 @@ BACKENDS = {A: ("198.18.0.10", 2525), B: ("198.18.0.20", 2525)}
 STRANGER = "198.51.100.7"
 OFFICE = "198.51.100.70"  # inside the relay network 198.51.100.64/26
 LOOPBACK = "127.0.0.1"
-PEOPLE = {STRANGER: "stranger", OFFICE: "office", LOOPBACK: "the host"}
+NEWCOMER = f"198.19.{random.randrange(256)}.9"  # of a network that was never seen here
+PEST = "198.51.100.140"  # whom the blacklist may list
+OPERATOR = "the operator"
+PEOPLE = {STRANGER: "stranger", OFFICE: "office", LOOPBACK: "the host", NEWCOMER: "newcomer", PEST: "pest"}
 
 SENDER = "ann@sender.example"
 
@@ -38,11 +41,16 @@ NOT_OURS = "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1
 NOBODY = "553 sorry, this recipient is not in my validrcptto list (#5.7.1)"
 BAD_SENDER = "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)"
 TOO_MANY_UNKNOWN = "421 too many invalid addresses, goodbye (#4.3.0)"
+COME_BACK = "451 4.7.1 *"
 BARE_LF = "451 See http://pobox.com/~djb/docs/smtplf.html."
 TOO_BIG = "552 sorry, that message size exceeds my databytes limit (#5.3.4)"
 LOOPING = "554 too many hops, this message is looping (#5.4.6)"
 MAIL_FIRST = "503 MAIL first (#5.5.1)"
 RCPT_FIRST = "503 RCPT first (#5.5.1)"
+
+
+# Header fields, as regular expressions, that the gateway puts above the content of what it scanned.
+ADDED = ("Received", "X-Spam-[A-Za-z-]+")
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ class Arrival:
     recipient: str
     sender: str = SENDER
     content: bytes = field(default=b"", repr=False)
-    added: tuple[str, ...] = ("Received",)
+    added: tuple[str, ...] = ADDED
+    needs: bytes = b""  # a regular expression that must be found in what arrives
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,21 @@ class Row:
     arrives: tuple[Arrival, ...] = ()
     tags: frozenset[str] = frozenset()
     real_only: str = ""  # why only the real netqmail can do it
+    after_seconds: float = 0.0  # how long the client waits before it comes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command on the gateway, and what its first line must be; `*` stands for any text."""
+
+    name: str
+    tries: str
+    argv: tuple[str, ...]
+    says: str
+    who: str = OPERATOR
+    tags: frozenset[str] = frozenset()
+    real_only: str = ""
+    after_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +132,11 @@ def rcpt(address: str | bytes, reply: str = OK) -> Step:
     return command(b"RCPT TO:<" + text + b">", reply)
 
 
+# The harmless test strings of virus and spam scanners, in two parts so that no scanner minds this file.
+EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+
+
 def message(name: str, body: bytes = b"Hello.\r\n") -> bytes:
     """A whole message that says which row it belongs to, so that a stray one can be named."""
     head = f"From: Ann <{SENDER}>\r\nTo: undisclosed-recipients:;\r\nSubject: {name}\r\nX-Row: {name}\r\n\r\n"
@@ -122,9 +151,10 @@ def delivered(
     sender: str = SENDER,
     content: bytes | None = None,
     tags: Iterable[str] = (),
-    added: tuple[str, ...] = ("Received",),
+    added: tuple[str, ...] = ADDED,
     arrives_as: str = "",
     arrives_with: bytes | None = None,
+    needs: bytes = b"",
 ) -> Row:
     """A message for (back end, recipient)s is accepted and arrives whole, or as `arrives_with`."""
     text = message(name) if content is None else content
@@ -138,7 +168,9 @@ def delivered(
         QUIT,
     )
     came = text if arrives_with is None else arrives_with
-    arrives = tuple(Arrival(backend, arrives_as or address, sender, came, added) for backend, address in to)
+    arrives = tuple(
+        Arrival(backend, arrives_as or address, sender, came, added, needs) for backend, address in to
+    )
     return Row(name, who, tries, steps, arrives, frozenset(tags))
 
 
@@ -227,7 +259,7 @@ def _delivery_rows() -> list[Row]:
             "mails postmaster, without a domain",
             (A, "postmaster"),
             arrives_as=POSTMASTER,
-            added=("Received", "Delivered-To"),
+            added=(*ADDED, "Delivered-To"),
         ),
         delivered(
             "source-route",
@@ -272,7 +304,12 @@ def _delivery_rows() -> list[Row]:
             (A, "alice@example.test"),
             content=message("ten-megabytes", _noise(10_000_000)),
         ),
-        delivered("no-body", "sends an empty message", (B, "empty@example.org"), content=b""),
+        delivered(
+            "no-body",
+            "sends a message without a body",
+            (B, "empty@example.org"),
+            content=message("no-body", b""),
+        ),
     ]
 
 
@@ -300,6 +337,7 @@ def _relay_rows() -> list[Row]:
             (B, "victim@else.where"),
             who="198.51.100.127",
         ),
+        delivered("empty", "sends an empty message", (B, "empty@example.org"), who=OFFICE, content=b""),
         delivered("relay-own", "mails alice@example.test", (A, "alice@example.test"), who=OFFICE),
         delivered(
             "relay-unchecked",
@@ -567,12 +605,86 @@ def _protocol_rows() -> list[Row]:
     ]
 
 
-ROWS: tuple[Row | Crowd, ...] = (
+def _scanned_rows() -> list[Row]:
+    """Virus, spam, marked and clean; the inventory has a rule that marks what says so in its subject."""
+    virus, spam = message("virus", EICAR + b"\r\n"), message("spam", GTUBE + b"\r\n")
+    alice = "alice@example.test"
+    refused_virus = "554 Your email was rejected because it contains the * virus*"
+    refused_spam = "554 Your email is considered spam (* spam-hits)*"
+    tags = frozenset(["debian13", "short"])
+    office = (
+        GREETING,
+        HELO,
+        mail(),
+        rcpt("victim@else.where"),
+        DATA,
+        Step(stuffed(virus), (refused_virus,)),
+        QUIT,
+    )
+    return [
+        replace(spoiled("virus", "sends a virus (EICAR)", stuffed(virus), refused_virus), tags=tags),
+        replace(spoiled("spam", "sends spam (GTUBE)", stuffed(spam), refused_spam), tags=tags),
+        Row("virus-office", OFFICE, "sends a virus (EICAR) anywhere", office),
+        delivered(
+            "marked",
+            "sends what SpamAssassin marks",
+            (A, alice),
+            content=message("marked").replace(b"Subject: ", b"Subject: please-mark-this "),
+            needs=rb"^X-Spam-Flag: YES\r$",
+            tags=tags,
+        ),
+        delivered(
+            "clean", "sends a clean message", (A, alice), needs=rb"^X-Spam-Status: No, score=", tags=tags
+        ),
+        delivered(
+            "forged",
+            "sends an X-Spam-Status of its own",
+            (A, alice),
+            content=b"X-Spam-Status: No, score=-100\r\n" + message("forged"),
+            arrives_with=message("forged"),
+        ),
+    ]
+
+
+def _greylist_rows() -> list[Row]:
+    begin = (GREETING, HELO, mail(), rcpt("alice@example.test", COME_BACK))
+    steps = (*begin, command("DATA", COME_BACK), QUIT)
+    return [
+        Row("grey-first", NEWCOMER, "comes for the first time", steps),
+        Row("grey-early", NEWCOMER, "comes back too early", steps),
+        replace(
+            delivered("grey-later", "comes back in time", (A, "alice@example.test"), who=NEWCOMER),
+            after_seconds=3,
+        ),
+    ]
+
+
+def _blacklist_rows() -> list[Row | Asked]:
+    def guesses(numbers: Iterable[int]) -> tuple[Step, ...]:
+        return tuple(rcpt(f"guess{number}@example.test", NOBODY) for number in numbers)
+
+    last = rcpt("guess10@example.test", TOO_MANY_UNKNOWN)
+    first = (GREETING, HELO, mail(), *guesses(range(1, 10)), last, Step(b"", (CLOSED,)))
+    explain = ("mailgate", "blacklist", "explain", PEST)
+    return [
+        Row("flood", PEST, "guesses ten recipients", first),
+        Row("flood-more", PEST, "guesses two more", (GREETING, HELO, mail(), *guesses((11, 12)), QUIT)),
+        Row("shut-out", PEST, "comes again", (Step(b"", (CLOSED,)),), after_seconds=3),
+        Asked("explained", f"asks why {PEST} is refused", explain, f"{PEST}: refused until *"),
+        Asked("released", f"releases {PEST}", (*explain[:2], "release", PEST), f"{PEST}: released"),
+        replace(delivered("forgiven", "comes again", (A, "alice@example.test"), who=PEST), after_seconds=3),
+    ]
+
+
+ROWS: tuple[Row | Crowd | Asked, ...] = (
     *_delivery_rows(),
     *_relay_rows(),
     *_sender_rows(),
     *_content_rows(),
     *_protocol_rows(),
+    *_scanned_rows(),
+    *_greylist_rows(),
+    *_blacklist_rows(),
     Crowd(
         "crowd",
         f"opens 200 sessions at once; {LIMIT_SESSIONS} may talk",
@@ -582,6 +694,6 @@ ROWS: tuple[Row | Crowd, ...] = (
 )
 
 
-def selected(tag: str) -> tuple[Row | Crowd, ...]:
+def selected(tag: str) -> tuple[Row | Crowd | Asked, ...]:
     """All rows, or those with the tag."""
     return tuple(row for row in ROWS if not tag or tag in row.tags)

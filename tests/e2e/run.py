@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with Bed(options.gateway) as bed:
             bed.wait_until_greeted(30)
+            bed.introduce()
             titles = ("who", "what they tried", "what the gateway answered")
             print(
                 "\n  "

@@ -41,7 +41,7 @@ NEEDED = {
 
 # RFC 5737: not of the networks that netns.py gives to the loopback, for those never leave it.
 NEAR, FAR = "203.0.113.1", "203.0.113.25"
-RESOLVER, WORLD, STRANGE = "127.0.0.1", "127.0.0.53", "127.0.0.54"
+RESOLVER, WORLD, STRANGE = "127.0.0.52", "127.0.0.53", "127.0.0.54"
 NOBODY = "65534"
 SENDER = "ann@sender.example"
 CONTENT = b"Subject: by MX\r\n\r\nHello.\r\n"

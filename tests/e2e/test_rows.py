@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from play import Bed
-from rows import Crowd, Row, selected
+from rows import Asked, Crowd, Row, selected
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -16,7 +16,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("row", rows, ids=[row.name for row in rows])
 
 
-def test_row(bed: Bed, row: Row | Crowd) -> None:
+def test_row(bed: Bed, row: Row | Crowd | Asked) -> None:
     outcome = bed.play(row)
     if outcome.not_run:
         pytest.skip(outcome.not_run)

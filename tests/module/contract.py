@@ -127,6 +127,8 @@ def _rules(root: Path) -> dict[str, Any]:
         "directory": f"{root}/tcp.d",
         "compiled": f"{root}/tcp.smtp.cdb",
         "copy": f"{root}/tcp.smtp",
+        "state": f"{root}/state",
+        "protected_networks": ["10.0.0.5/32"],
     }
 
 
@@ -136,12 +138,13 @@ def _damaged_rules(root: Path) -> None:
     (root / "tcp.smtp.cdb").write_bytes(b"\0" * 100)
 
 
-# valid_recipients
+# ad_recipients
 
 
 def _recipients(root: Path) -> dict[str, Any]:
     return {
-        "path": f"{root}/validrcptto.cdb",
+        "directory": str(root),
+        "user": "root",
         "hostname": "mx1.example.com",
         "domains": [
             {"name": "example.com", "recipients": "list", "addresses": ["anna", "bert-default"]},
@@ -152,6 +155,48 @@ def _recipients(root: Path) -> dict[str, Any]:
 
 def _damaged_recipients(root: Path) -> None:
     (root / "validrcptto.cdb").write_bytes(b"\0" * 2048)
+
+
+# adaptive_blacklist
+
+
+def _blacklist(root: Path) -> dict[str, Any]:
+    return {
+        "path": f"{root}/blacklist.json",
+        "attempts": 5,
+        "never": ["192.0.2.0/24"],
+        "added": [{"address": "203.0.113.9", "until": "2026-12-24", "note": "harvests"}],
+        "released": ["198.51.100.7"],
+    }
+
+
+def _other_blacklist(root: Path) -> None:
+    (root / "blacklist.json").write_text('{"attempts": 7}')
+
+
+# bad_senders, accepted_domains
+
+
+def _senders(root: Path) -> dict[str, Any]:
+    return {
+        "senders": ["spammer@bad.example", "@worse.example"],
+        "directory": f"{root}/badmailfrom.d",
+        "path": f"{root}/badmailfrom",
+        "state": f"{root}/state",
+    }
+
+
+def _old_senders(root: Path) -> None:
+    (root / "badmailfrom").write_text("@old.example\n")
+
+
+def _domains(root: Path) -> dict[str, Any]:
+    routes = [{"domain": "example.com", "route": "10.0.0.5"}]
+    return {"domains": ["example.com", "mx1.example.com"], "routes": routes, "path": f"{root}/rcpthosts"}
+
+
+def _old_domains(root: Path) -> None:
+    (root / "rcpthosts").write_text("old.example\nexample.com\n")
 
 
 # preflight
@@ -181,6 +226,22 @@ def _packages(root: Path) -> list[Path]:
 
 
 TABLE: dict[str, list[Case] | Elsewhere] = {
+    "ad_recipients": [
+        Case("no file yet", _recipients),
+        Case("a damaged file", _recipients, _damaged_recipients),
+    ],
+    "adaptive_blacklist": [
+        Case("no settings yet", _blacklist),
+        Case("other settings", _blacklist, _other_blacklist),
+    ],
+    "accepted_domains": [
+        Case("no file yet", _domains),
+        Case("other domains", _domains, _old_domains),
+    ],
+    "bad_senders": [
+        Case("no senders yet", _senders),
+        Case("other senders", _senders, _old_senders),
+    ],
     "daemontools_service": [
         Case("a new service is started", _service("started"), _new_service),
         Case("a running service is stopped", _service("stopped"), _running_service),
@@ -199,6 +260,7 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("nothing to do", lambda _root: {}, changes=False),
     ],
     "preflight": [Case("a host", _site, changes=False)],
+    "tmpfs": Elsewhere("tests/module/test_tmpfs_module.py", "test_contract"),
     "smtproutes": [
         Case("no file yet", _routes()),
         Case("some routes", _routes(), _old_routes),
@@ -211,9 +273,5 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
     "tcp_rules": [
         Case("no rules yet", _rules),
         Case("damaged rules", _rules, _damaged_rules),
-    ],
-    "valid_recipients": [
-        Case("no file yet", _recipients),
-        Case("a damaged file", _recipients, _damaged_recipients),
     ],
 }

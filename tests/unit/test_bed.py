@@ -9,12 +9,13 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from bed import packages, sources, suite
-from bed.common import ROOT
+from bed.common import ROOT, Trouble
 from bed.packages import AptSource
 from bed.sources import Pinned
 
@@ -47,7 +48,7 @@ def test_apt_settings_keeps_proxies_and_clock_settings_alone() -> None:
     ]
 
 
-@pytest.mark.parametrize("role", ["netqmail", "cdb"])
+@pytest.mark.parametrize("role", ["netqmail", "simscan", "cdb"])
 def test_releases_reads_the_roles_files_as_yaml_does(role: str) -> None:
     text = (ROOT / "roles" / role / "vars" / "main.yml").read_text(encoding="utf-8")
     (by_version,) = (value for key, value in yaml.safe_load(text).items() if key.endswith("_releases"))
@@ -70,6 +71,28 @@ def test_standin_archive_depends_on_contents_alone(tmp_path: Path, monkeypatch: 
     assert sources.pack_standin("thing", "1").read_bytes() == first
     (source / "b.c").write_text("int c;\n")
     assert sources.pack_standin("thing", "1").read_bytes() != first
+
+
+@pytest.mark.parametrize(
+    ("role", "choose"), [("netqmail", sources.choose_netqmail), ("simscan", sources.choose_simscan)]
+)
+def test_a_stand_in_is_chosen_where_the_real_source_cannot_be_had(
+    role: str, choose: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "BED", tmp_path)
+    monkeypatch.setattr(sources, "download", lambda pinned: "refused")
+    for mode in ("auto", "always"):
+        chosen = yaml.safe_load(choose(mode))
+        assert (chosen[f"{role}_kind"], chosen[f"{role}_patches"]) == ("stand-in", [])
+        (source,) = chosen[f"{role}_sources"]
+        archive = Path(source["url"].removeprefix("file://"))
+        assert hashlib.sha256(archive.read_bytes()).hexdigest() == source["sha256"]
+    with pytest.raises(Trouble, match=f"the source of {role} cannot be had"):
+        choose("never")
+    real = sources.role_releases(role)[0]
+    monkeypatch.setattr(sources, "obtainable", lambda alternatives: (real.url, ""))
+    assert choose("auto") == f"{role}_kind: source\n"
 
 
 def test_obtainable_trusts_no_archive_of_another_content(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mailgate.qmail.plugins.filter.as_files import as_files
 from ansible_collections.mailgate.qmail.plugins.filter.as_sources import as_sources
+from ansible_collections.mailgate.qmail.plugins.filter.route_addresses import route_addresses
 from ansible_collections.mailgate.qmail.plugins.filter.smtproutes import smtproutes
 
 
@@ -33,3 +34,8 @@ def test_a_source_keeps_its_name():
 def test_a_domain_that_goes_to_its_mx_needs_no_route():
     domains = [{"name": "a.example", "route": "10.0.0.5:2525"}, {"name": "b.example", "route": ""}]
     assert smtproutes(domains) == [{"domain": "a.example", "route": "10.0.0.5:2525"}]
+
+
+def test_addresses_of_routes_come_once_and_names_are_left_out():
+    routes = ["10.0.0.5:2525", "", "mail.example:25", "10.0.0.5", "[10.0.0.6]", "10.0.0.7", "2001:db8::1"]
+    assert route_addresses([{"route": route} for route in routes]) == ["10.0.0.5", "10.0.0.6", "10.0.0.7"]

@@ -47,4 +47,12 @@ for name in qmail-send qmail-inject qmail-qstat qmail-qread qmail-tcpok qmail-sh
     program "$root" 0755 "$name.sh" "$name"
 done
 program "$root" 0755 qmail-inject.sh sendmail
+# The other names of netqmail are there and say what they are.
+printf '#!/bin/sh\necho "$0: not part of the stand-in" >&2\nexit 111\n' > missing.tmp
+for name in \
+    bouncesaying condredirect datemail elq except forward maildir2mbox maildirmake maildirwatch \
+    mailsubj pinq predate preline qail qbiff qmail-clean qmail-getpw qmail-local qmail-lspawn \
+    qmail-newmrh qmail-newu qmail-pop3d qmail-popup qmail-pw2u qmail-qmqpc qmail-qmqpd qmail-qmtpd qmail-remote qmail-rspawn qmail-tcpto qreceipt qsmhook splogger tcp-env; do
+    program "$root" 0755 missing.tmp "$name"
+done
 program "$root" 0644 README.md STANDIN
