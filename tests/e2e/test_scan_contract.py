@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import pytest
 from play import Bed
+from rows import EICAR
 from scanbed import (
     CLAMDSCAN,
     CONTROL,
     DEADLINE_SECONDS,
-    EICAR,
     GRACE_SECONDS,
     QMAIL_QUEUE,
     RIPMIME,
