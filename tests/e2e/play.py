@@ -14,7 +14,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,6 +171,28 @@ class Bed:
         """A name server behind the gateway's cache that knows nothing, so that no scan waits for one."""
         if shutil.which("tinydns"):
             self._dns = dnsworld.Server(dnsworld.QUIET, Path(tempfile.mkdtemp()), dnsworld.QUIET_ZONE)
+
+    @contextmanager
+    def unscanned(self) -> Iterator[None]:
+        """The SMTP service hands its mail to qmail-queue itself: for tests of what the queue alone does."""
+        run = "var/qmail/supervise/qmail-smtpd/run"
+        as_before = (self.root / run).read_text()
+        (self.root / run).write_text(re.sub(r"(?m)^export QMAILQUEUE=.*\n", "", as_before))
+        self._restart_smtpd()
+        try:
+            yield
+        finally:
+            (self.root / run).write_text(as_before)
+            self._restart_smtpd()
+
+    def _restart_smtpd(self) -> None:
+        before = {pid for pid, program in self.processes().items() if program == "tcpserver"}
+        assert self.inside("svc", "-t", "/service/qmail-smtpd")[0] == 0
+        deadline = time.monotonic() + 30
+        while before & set(self.processes()):
+            assert time.monotonic() < deadline, "tcpserver goes on"
+            time.sleep(0.1)
+        self.wait_until_greeted(30)
 
     def close(self) -> None:
         for backend in self.backends.values():

@@ -72,7 +72,7 @@ class Blacklist:
             status, out, _err = self.bed.inside("mailgate", "blacklist", "explain", address, "--json")
             return status == 0 and json.loads(out)["attempts"] == attempts  # status 111: it is starting
 
-        self.wait(f"{attempts} attempts of {address} are counted", true, 5)
+        self.wait(f"{attempts} attempts of {address} are counted", true, 20)
 
     def shut(self, address: str) -> None:
         """Waits until the address is listed and its connections are closed."""

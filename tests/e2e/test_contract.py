@@ -20,6 +20,8 @@ from play import GATEWAY_ADDRESS, Bed, gateway_pid, matches
 from rows import HELO, NOBODY, NOT_OURS, OFFICE, OK, SENDER, STRANGER
 from smtp import CLOSED, Session
 
+SERVICE_SECONDS = 10.0
+
 UNCERTAIN = "451 unable to check recipient (#4.3.0)"
 GOOD, UNKNOWN, FOREIGN = "alice@example.test", "nobody@example.test", "victim@else.where"
 
@@ -238,9 +240,24 @@ def test_rcpthosts_never_means_everybody(bed: Bed, control: Path, harm: Callable
     )
 
 
+@pytest.fixture
+def unwatched(bed: Bed) -> Iterator[None]:
+    """Nobody mends the rules meanwhile, as their service does."""
+    assert bed.inside("svc", "-d", "/service/rules")[0] == 0
+    deadline = time.monotonic() + SERVICE_SECONDS
+    while ": down " not in bed.inside("svstat", "/service/rules")[1]:
+        assert time.monotonic() < deadline, "the service of the rules goes on"
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        assert bed.inside("svc", "-u", "/service/rules")[0] == 0
+
+
 @pytest.mark.parametrize(
     "harm", [remove, empty, zeros, without_records, first_half, header_only, garbage, unreadable]
 )
+@pytest.mark.usefixtures("unwatched")
 def test_broken_rules_never_relay(bed: Bed, etc: Path, harm: Callable[[Path], None]) -> None:
     dropped = (CLOSED, "no session: *")
     hold(
@@ -257,6 +274,7 @@ def test_broken_rules_never_relay(bed: Bed, etc: Path, harm: Callable[[Path], No
 @pytest.mark.parametrize(
     "harm", [remove, empty, zeros, without_records, first_half, header_only, garbage, unreadable]
 )
+@pytest.mark.usefixtures("unwatched")
 def test_broken_rules_make_nobody_a_relay_client(bed: Bed, etc: Path, harm: Callable[[Path], None]) -> None:
     with damaged(etc / "tcp.smtp.cdb", harm):
         for who in (STRANGER, OFFICE):

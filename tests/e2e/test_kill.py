@@ -45,17 +45,18 @@ def alone(bed: Bed) -> Iterator[None]:
     networks = docker(
         "inspect", "--format", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", bed.name
     ).split()
-    for network in networks:
-        docker("network", "disconnect", network, bed.name)
-    try:
-        yield
-    finally:
-        docker("start", bed.name)
+    with bed.unscanned():
         for network in networks:
-            docker("network", "connect", network, bed.name)
-        bed.rejoin()
-        bed.wait_until_greeted(UP_SECONDS)
-        bed.mailroom.take(lambda delivery: row_of(delivery).startswith(NAME))
+            docker("network", "disconnect", network, bed.name)
+        try:
+            yield
+        finally:
+            docker("start", bed.name)
+            for network in networks:
+                docker("network", "connect", network, bed.name)
+            bed.rejoin()
+            bed.wait_until_greeted(UP_SECONDS)
+            bed.mailroom.take(lambda delivery: row_of(delivery).startswith(NAME))
 
 
 def docker(*argv: str) -> str:

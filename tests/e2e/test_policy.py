@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from play import GATEWAY_ADDRESS, Bed
+from play import GATEWAY_ADDRESS, GREYLIST_SECONDS, Bed
 from rows import OFFICE, STRANGER
 from smtp import CLOSED, Session
 
@@ -291,6 +291,7 @@ def test_a_denial_delays_mail_and_never_bounces_it(bed: Bed) -> None:
     send = ["/var/qmail/bin/qmail-remote", "loop.example", "ann@sender.example", "alice@example.test"]
     try:
         routes.write_text(f"{as_before}loop.example:{GATEWAY_ADDRESS}\n")
+        within(GREYLIST_SECONDS, lambda: "451 4.7.1" not in bed.inside(*send, text="Subject: new\n\nx\n")[1])
         status, said, _error = bed.inside(*send, text="Subject: denied\n\nx\n")
         assert (status, said[:1], f"\0K{GATEWAY_ADDRESS} accepted" in said) == (0, "r", True), said
         operator(bed, f"{GATEWAY_ADDRESS}:deny\n")

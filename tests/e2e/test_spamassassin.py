@@ -233,7 +233,8 @@ def test_rules_from_a_bundle_come_into_force_and_a_damaged_one_does_not(gate: Be
         "for d in /usr/share/spamassassin /usr/local/share/spamassassin; do "
         "[ ! -e $d/10_default_prefs.cf ] || cp $d/*.cf tree/; done; "
         "echo 'body MAILGATE_BUNDLE /xylophonequartz/' >tree/99_bundle.cf; "
-        "tar -C tree -czf 1999999.tar.gz .; sha512sum 1999999.tar.gz >1999999.tar.gz.sha512; chmod -R a+rX ."
+        "tar -C tree -czf 1999999.tar.gz $(ls tree); "
+        "sha512sum 1999999.tar.gz >1999999.tar.gz.sha512; chmod -R a+rX ."
     )
     install = ("mailgate", "sa-update", "--install", "/var/tmp/mailgate-rules/1999999.tar.gz")
     assert gate.inside("sh", "-c", make)[0] == 0

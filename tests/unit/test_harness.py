@@ -17,9 +17,9 @@ import rows
 import smtp
 
 
-def test_rows_have_names_of_their_own_and_ten_are_for_debian13() -> None:
+def test_rows_have_names_of_their_own_and_some_are_for_debian13() -> None:
     assert len({row.name for row in rows.ROWS}) == len(rows.ROWS)
-    assert len(rows.selected("debian13")) == 10
+    assert len(rows.selected("debian13")) >= 10
 
 
 @pytest.mark.parametrize(
