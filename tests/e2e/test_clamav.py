@@ -337,7 +337,8 @@ def test_freshclam_takes_what_is_right_and_refuses_what_is_not(box: Box, tmp_pat
         assert status != 0, said
         assert not box.has("/var/lib/clamav/daily.cvd")
         assert works(box)
-        well, text = box.role("clamav", tmp_path, variables(box, clamav_freshclam_settings=extra))
+        given = variables(box, clamav_freshclam=True, clamav_freshclam_settings=extra)
+        well, text = box.role("clamav", tmp_path, given)
         assert well, text
         eventually(lambda: box.has("/var/lib/clamav/fresh.ndb"), 30, "freshclam brings the site's database")
         eventually(
