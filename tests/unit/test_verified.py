@@ -15,7 +15,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 import pytest  # noqa: E402
 import verify_real  # noqa: E402
 
-
 VERIFIED = [role for role in verify_real.PATCHED_ROLES if verify_real.report_path(role).exists()]
 
 
