@@ -127,11 +127,15 @@ def own_files() -> list[str]:
     return [os.path.join(directory, name) for name in sorted(os.listdir(directory)) if name.endswith(".py")]
 
 
+def _end(dummy_number: int, dummy_frame: object) -> None:
+    raise SystemExit(0)
+
+
 def watch(paths: Paths) -> None:
     """Returns when the program itself changed; SIGTERM ends it with its temporary files removed."""
     # A compilation makes hundreds of thousands of tuples, none in a cycle: to look for cycles takes longer.
     gc.set_threshold(200000, 20, 20)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    signal.signal(signal.SIGTERM, _end)
 
     def say(line: str) -> None:
         sys.stdout.write(printable(line.replace("\n", " ")) + "\n")
