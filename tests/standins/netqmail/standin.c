@@ -220,8 +220,8 @@ static const char *data(const char *helo)
   queue_open();
   reply("354 go ahead");
   strftime(line, sizeof line, "%-d %b %Y %H:%M:%S -0000", gmtime(&t));
-  fprintf(message, "Received: from %s (HELO %s) (%s)\n  by %s with SMTP; %s\n", host ? host : "unknown", helo, ip,
-    control("control/me", "unknown"), line);
+  fprintf(message, "Received: from %s (HELO %s) (%s) (envelope-sender <%s>)\n  by %s with SMTP; %s\n",
+    host ? host : "unknown", helo, ip, sender, control("control/me", "unknown"), line);
   blast();
   failed = fclose(message) == EOF || (databytes && taken > databytes);
   if (!failed) {
