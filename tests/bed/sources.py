@@ -173,7 +173,7 @@ def choose_real(role: str, version: str, mode: str) -> str:
     say("choose", f"{role}: the stand-in from tests/standins/{role} ({why})")
     return (
         f"{role}_kind: stand-in\n"
-        f'{role}_sources:\n  - {{url: "file://{archive}", sha256: {file_sha256(archive)}}}\n'
+        f'{role}_sources:\n  - url: "file://{archive}"\n    sha256: {file_sha256(archive)}\n'
         f"{role}_patches: []\n"
     )
 
