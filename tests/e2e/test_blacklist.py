@@ -65,12 +65,15 @@ class Blacklist:
             time.sleep(0.05)
         return time.monotonic() - begin
 
-    def counts(self, address: str, attempts: int) -> None:
-        """Waits until just so many attempts of the address are counted."""
+    def counts(self, address: str, attempts: int, more: bool = False) -> None:
+        """Waits until just so many attempts of the address are counted, or so many and more."""
 
         def true() -> bool:
             status, out, _err = self.bed.inside("mailgate", "blacklist", "explain", address, "--json")
-            return status == 0 and json.loads(out)["attempts"] == attempts  # status 111: it is starting
+            if status != 0:
+                return False  # it is starting
+            found = json.loads(out)["attempts"]
+            return bool(found >= attempts if more else found == attempts)
 
         self.wait(f"{attempts} attempts of {address} are counted", true, 20)
 
@@ -250,7 +253,7 @@ def test_who_may_relay_is_never_listed(blacklist: Blacklist) -> None:
         with begun(OFFICE, BAD_SENDER) as session:
             for _ in range(5):
                 assert asked(session, GOOD).startswith("553 ")
-    blacklist.counts(OFFICE, 20)
+    blacklist.counts(OFFICE, 20, more=True)  # other tests' mail comes from there as well
     assert blacklist.explain(OFFICE)["never"] == "it may relay"
     assert not blacklist.listed(OFFICE)
     status, _out, err = blacklist.bed.inside("mailgate", "blacklist", "add", OFFICE, "--for", "1h")
