@@ -64,10 +64,8 @@ notices:
   sample: []
 """
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
@@ -79,19 +77,6 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import MailgateError
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
-
-
-@contextlib.contextmanager
-def _directory(path: str, check_mode: bool) -> Iterator[None]:
-    """Makes a missing directory and keeps other compilers away; check mode writes not even a lock."""
-    if check_mode:
-        yield
-        return
-    if not os.path.isdir(path):
-        os.mkdir(path)
-        os.chmod(path, 0o755)
-    with rules_files.locked(path):
-        yield
 
 
 def _run(module: AnsibleModule, paths: rules_command.Paths, own: dict[str, str]) -> NoReturn:
@@ -137,7 +122,7 @@ def main() -> None:
     try:
         own = {bad_senders.SITE: bad_senders.site_text(module.params["senders"])}
         rules_command.load_senders(paths, time.time(), own)  # refuses before even the directory is made
-        with _directory(paths.senders_directory, module.check_mode):
+        with rules_files.prepared(paths.senders_directory, module.check_mode):
             _run(module, paths, own)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error), changed_paths=[])

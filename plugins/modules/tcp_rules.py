@@ -134,10 +134,8 @@ notices:
   sample: []
 """
 
-import contextlib
 import os
 import time
-from collections.abc import Iterator
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
@@ -154,19 +152,6 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-@contextlib.contextmanager
-def _directory(path: str, check_mode: bool) -> Iterator[None]:
-    """Makes a missing directory and keeps other compilers away; check mode writes not even a lock."""
-    if check_mode:
-        yield
-        return
-    if not os.path.isdir(path):
-        os.mkdir(path)
-        os.chmod(path, 0o755)
-    with rules_files.locked(path):
-        yield
 
 
 def _site(params: dict) -> str:
@@ -259,7 +244,7 @@ def main() -> None:
     try:
         own = {tcprules.SITE: _site(module.params), tcprules.DEFAULT: rules_compiler.default_rules()}
         _compile(module.params, paths, own)  # refuses before even the directory is made
-        with _directory(paths.directory, module.check_mode):
+        with rules_files.prepared(paths.directory, module.check_mode):
             _run(module, paths, own)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error), changed_paths=[])

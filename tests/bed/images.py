@@ -112,34 +112,41 @@ def import_tree(tree: Path, name: str, recipe: str) -> None:
         )
 
 
+def make_derived(step: str, name: str, suite: str, script: str, command: str, adds: str) -> None:
+    """An image made by a script in a container of the base image; not again while both are the same."""
+    if image_recipe(base_image(suite)) is None:
+        make_base(suite)
+    base = answer(["docker", "image", "inspect", "--format", "{{.Id}}", base_image(suite)])[1].strip()
+    recipe = hashlib.sha256(f"1 {base} {script}".encode()).hexdigest()[:16]
+    if image_recipe(name) == recipe:
+        say(step, f"{name} is current")
+        return
+    builder = f"mailgate-build-{name.partition(':')[0].rpartition('-')[2]}-{os.getpid()}"
+    log = BED / f"image-{step.split()[1]}.log"
+    try:
+        with timed(step, f"adding {adds} to {base_image(suite)}", f"made {name}"):
+            run(
+                ["docker", "run", "--name", builder, base_image(suite), "sh", "-c", script],
+                log=log,
+                why=f"making {name}",
+            )
+            change = ["-c", f"LABEL {LABEL}={recipe}", "-c", f"CMD {command}"]
+            run(["docker", "commit", *change, builder, name], log=log, why=f"making {name}")
+    finally:
+        answer(["docker", "rm", "-f", builder])
+
+
 def make_systemd(suite: str) -> None:
     step, name = f"image systemd {suite}", systemd_image(suite)
     if os.environ.get("MAILGATE_IMAGE_SYSTEMD"):
         require_image(step, name)
         return
     make_base(suite)
-    base = answer(["docker", "image", "inspect", "--format", "{{.Id}}", base_image(suite)])[1].strip()
-    recipe = hashlib.sha256(f"1 {base}".encode()).hexdigest()[:16]
-    if image_recipe(name) == recipe:
-        say(step, f"{name} is current")
-        return
-    builder = f"mailgate-build-systemd-{os.getpid()}"
     script = (
         "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "
         "systemd systemd-sysv dbus && apt-get clean && rm -rf /var/lib/apt/lists/*_*"
     )
-    log = BED / "image-systemd.log"
-    try:
-        with timed(step, f"adding systemd to {base_image(suite)}", f"made {name}"):
-            run(
-                ["docker", "run", "--name", builder, base_image(suite), "sh", "-c", script],
-                log=log,
-                why=f"making {name}",
-            )
-            change = ["-c", f"LABEL {LABEL}={recipe}", "-c", 'CMD ["/lib/systemd/systemd"]']
-            run(["docker", "commit", *change, builder, name], log=log, why=f"making {name}")
-    finally:
-        answer(["docker", "rm", "-f", builder])
+    make_derived(step, name, suite, script, '["/lib/systemd/systemd"]', "systemd")
 
 
 def command_image(suite: str, systemd: bool) -> None:

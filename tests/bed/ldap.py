@@ -9,12 +9,11 @@ networks there and nothing of it leaves the machine.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 
-from .common import BED, LABEL, answer, run, say, timed
-from .images import base_image, image_recipe, make_base, require_image
+from .common import LABEL, answer, run
+from .images import make_derived, require_image
 
 REALM = "corp.example.test"
 BASE = "DC=corp,DC=example,DC=test"
@@ -50,26 +49,7 @@ def make_ldap(suite: str = "bookworm") -> str:
     if os.environ.get("MAILGATE_IMAGE_LDAP"):
         require_image(step, name)
         return name
-    if image_recipe(base_image(suite)) is None:
-        make_base(suite)
-    base = answer(["docker", "image", "inspect", "--format", "{{.Id}}", base_image(suite)])[1].strip()
-    recipe = hashlib.sha256(f"1 {base} {SCRIPT}".encode()).hexdigest()[:16]
-    if image_recipe(name) == recipe:
-        say(step, f"{name} is current")
-        return name
-    builder = f"mailgate-build-ldap-{os.getpid()}"
-    log = BED / "image-ldap.log"
-    try:
-        with timed(step, f"adding Samba and slapd to {base_image(suite)} (about a minute)", f"made {name}"):
-            run(
-                ["docker", "run", "--name", builder, base_image(suite), "sh", "-c", SCRIPT],
-                log=log,
-                why=f"making {name}",
-            )
-            change = ["-c", f"LABEL {LABEL}={recipe}", "-c", 'CMD ["sleep", "infinity"]']
-            run(["docker", "commit", *change, builder, name], log=log, why=f"making {name}")
-    finally:
-        answer(["docker", "rm", "-f", builder])
+    make_derived(step, name, suite, SCRIPT, '["sleep", "infinity"]', "Samba and slapd (about a minute)")
     return name
 
 

@@ -55,16 +55,27 @@ COUNTS = re.compile(
     r"((?:\d+ (?:passed|failed|skipped|errors?|xfailed|xpassed|deselected|warnings?),? ?)+)in \d+[.\d]*s"
 )
 
+MOST = 40
+FAILURE = re.compile(r"((?:FAILED|ERROR) tests/[^\n]{1,200})")
+
 
 def counts(text: str) -> dict[str, int]:
-    """What the last lines of all pytest runs in `text` say, added up: passed, failed, skipped."""
+    """What the last line of the pytest run in `text` says: passed, failed, skipped.
+
+    A scenario's run shows that line more than once, so the last one counts.
+    """
     total = {"passed": 0, "failed": 0, "skipped": 0}
-    for found in COUNTS.finditer(text):
+    for found in list(COUNTS.finditer(text))[-1:]:
         for number, word in re.findall(r"(\d+) (\w+)", found.group(1)):
             word = "failed" if word.startswith("error") else word
             if word in total:
                 total[word] += int(number)
     return total
+
+
+def failures(text: str) -> list[str]:
+    """The tests that pytest's short summary in `text` names, each once."""
+    return list(dict.fromkeys(found.group(1).strip() for found in FAILURE.finditer(text)))
 
 
 def run_part(argv: Sequence[str], env: dict[str, str], log: Path) -> tuple[int, str]:
@@ -111,7 +122,7 @@ def command_test(fast: bool) -> None:
     logs = BED / "test"
     logs.mkdir(exist_ok=True)
     total = {"passed": 0, "failed": 0, "skipped": 0}
-    table = []
+    table, failed = [], []
     for part in PARTS:
         if fast and not part.fast:
             continue
@@ -126,12 +137,15 @@ def command_test(fast: bool) -> None:
             found["failed"] += 1
         for word, number in found.items():
             total[word] += number
+        failed += [f"  {part.name}: {line}" for line in failures(output)]
         verdict = "ok" if status == 0 else f"FAILED ({status})"
         table.append(
             f"  {part.name:<20} {verdict:<12} {found['passed']:>5} passed {found['failed']:>4} failed "
             f"{found['skipped']:>4} skipped {time.monotonic() - start:>7.1f} s"
         )
-    print("\n" + "\n".join(table))
+    # Whoever reads the end alone learns what failed.
+    shown = failed if len(failed) <= MOST else [*failed[:MOST], f"  and {len(failed) - MOST} more"]
+    print("\n" + "\n".join([*shown, *table]))
     summary = ", ".join(f"{number} {word}" for word, number in total.items())
     print(f"{summary} in {time.monotonic() - begin:.0f}s", flush=True)
     if total["failed"]:

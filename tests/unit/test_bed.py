@@ -126,12 +126,25 @@ def test_download_refuses_another_content_and_keeps_the_right_one(
     [
         ("3 passed in 0.1s", (3, 0, 0)),
         ("==== 2 failed, 3 passed, 1 skipped in 12.34s ====", (3, 2, 1)),
-        ("1 error in 0.5s\n  msg: 70 passed, 1 skipped in 40.02s (0:00:40)", (70, 1, 1)),
+        ("1 error in 0.5s\n  msg: 70 passed, 1 skipped in 40.02s (0:00:40)", (70, 0, 1)),
+        ("70 passed, 2 failed in 4.0s\n'70 passed, 2 failed in 4.0s'", (70, 2, 0)),
         ("nothing to see; 12 passed by the way", (0, 0, 0)),
     ],
 )
-def test_counts_adds_up_what_pytest_says(text: str, expected: tuple[int, int, int]) -> None:
+def test_counts_takes_the_last_line_of_pytest(text: str, expected: tuple[int, int, int]) -> None:
     assert tuple(suite.counts(text).values()) == expected
+
+
+def test_failures_are_named_once_each() -> None:
+    text = """
+    - FAILED tests/e2e/test_a.py::test_one[x-y] - AssertionError: no
+    - ERROR tests/e2e/test_b.py::test_two - OSError
+      FAILED tests/e2e/test_a.py::test_one[x-y] - AssertionError: no
+    """
+    assert suite.failures(text) == [
+        "FAILED tests/e2e/test_a.py::test_one[x-y] - AssertionError: no",
+        "ERROR tests/e2e/test_b.py::test_two - OSError",
+    ]
 
 
 def test_without_docker_there_is_one_clear_sentence(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
 
 PERMANENT, TEMPORARY = 100, 111
 
@@ -22,50 +23,36 @@ class Parser(argparse.ArgumentParser):
         self.exit(PERMANENT, f"{self.prog}: {message}\n")
 
 
-def _rules(arguments: Sequence[str]) -> int:
-    from .rules_command import main as run
+class Command(NamedTuple):
+    """What a command does, the file of this package whose main() does it, and what that is told first."""
 
-    return run(arguments)
-
-
-def _recipients(arguments: Sequence[str]) -> int:
-    from .recipients_command import main as run
-
-    return run(arguments)
+    words: str
+    file: str
+    first: tuple[str, ...] = ()
 
 
-def _blacklist(arguments: Sequence[str]) -> int:
-    from .blacklist_command import main as run
-
-    return run(arguments)
-
-
-def _every(arguments: Sequence[str]) -> int:
-    from .every import main as run
-
-    return run(arguments)
-
-
-def _workdir(arguments: Sequence[str]) -> int:
-    from .workdir import main as run
-
-    return run(arguments)
-
-
-def _sa_update(arguments: Sequence[str]) -> int:
-    from .sa_update import main as run
-
-    return run(arguments)
-
-
-# Name: what it does, and its main(); each is imported only when it is called.
-COMMANDS: dict[str, tuple[str, Callable[[Sequence[str]], int]]] = {
-    "rules": ("compile, check and explain the rules of who may connect and relay", _rules),
-    "recipients": ("export, prove, publish and look up the valid recipients", _recipients),
-    "blacklist": ("list, explain, release and add what the adaptive blacklist refuses", _blacklist),
-    "every": ("run a command on a schedule, under supervise", _every),
-    "workdir": ("remove what scanners that are gone left in the work directory", _workdir),
-    "sa-update": ("bring SpamAssassin's rules up to date, and reload when something changed", _sa_update),
+# Each file is imported by name when its command is called: a module that needs the parser alone does not
+# carry all of them to the host.
+COMMANDS = {
+    "doctor": Command("is the gateway healthy, and what to do when it is not", "doctor_command"),
+    "trace": Command("the journey of a message or a session, out of all the logs", "trace_command"),
+    "stats": Command("what the gateway does: connections, refusals, deliveries", "stats_command"),
+    "allow": Command("let a client in that another rule would refuse", "operator_command", ("allow",)),
+    "deny": Command("refuse a client", "operator_command", ("deny",)),
+    "relay": Command("let a network send anywhere", "operator_command", ("relay",)),
+    "block-sender": Command("refuse an envelope sender", "operator_command", ("block-sender",)),
+    "trust-sender": Command("never call a sender's mail spam", "operator_command", ("trust-sender",)),
+    "distrust-sender": Command("always call a sender's mail spam", "operator_command", ("distrust-sender",)),
+    "recipient": Command("add a valid recipient that no directory knows", "operator_command", ("recipient",)),
+    "operator": Command(
+        "what operators have set and did; undo; the service", "operator_command", ("operator",)
+    ),
+    "rules": Command("compile, check and explain who may connect and relay", "rules_command"),
+    "recipients": Command("export, prove, publish and look up the valid recipients", "recipients_command"),
+    "blacklist": Command("who the adaptive blacklist refuses: list, explain, release", "blacklist_command"),
+    "every": Command("run a command on a schedule, under supervise", "every"),
+    "workdir": Command("remove what scanners that are gone left in the work directory", "workdir"),
+    "sa-update": Command("bring SpamAssassin's rules up to date, and reload", "sa_update"),
 }
 
 
@@ -74,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="mailgate",
         description="Tools of the mail gateway.",
-        epilog="\n".join(f"  {name:12} {words}" for name, (words, _run) in COMMANDS.items()),
+        epilog="\n".join(f"  {name:16} {command.words}" for name, command in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
@@ -82,4 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         "arguments", nargs=argparse.REMAINDER, metavar="...", help="see mailgate COMMAND --help"
     )
     given = parser.parse_args(argv)
-    return COMMANDS[given.command][1](given.arguments)
+    command = COMMANDS[given.command]
+    program = importlib.import_module(f".{command.file}", __package__)
+    return int(program.main([*command.first, *given.arguments]))

@@ -15,7 +15,6 @@ A generation keeps no cdb of its own: the writer makes the same bytes of the sam
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -24,7 +23,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from . import cdb
+from . import cdb, locks
 from .atomic import fsync_directory, replacing
 from .errors import BadInput
 from .recipients import Recipients
@@ -86,12 +85,11 @@ class Store:
     def locked(self) -> Iterator[None]:
         """Holds the lock of the writers; raises Busy at once when another one has it."""
         path = os.path.join(self.directory, ".lock")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise Busy(f"file {path}: another update holds the lock; try later") from error
+            descriptor = locks.take(path)
+        except BlockingIOError as error:
+            raise Busy(f"file {path}: another update holds the lock; try later") from error
+        try:
             yield
         finally:
             os.close(descriptor)

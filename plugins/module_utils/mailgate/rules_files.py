@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import pwd
 import stat
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from . import locks
 from .atomic import replacing
 
 LOCK_SECONDS = 10.0
@@ -107,20 +106,27 @@ def _uid(owner: str) -> int:
 def locked(directory: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Holds the lock under which fragments are read and compiled files written; raises Busy after seconds."""
     path = os.path.join(directory, ".lock")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= end:
-                    raise Busy(f"file {path}: locked by another run for {seconds:g} s; try later") from error
-                time.sleep(0.05)
+        descriptor = locks.take(path, seconds)
+    except BlockingIOError as error:
+        raise Busy(f"file {path}: locked by another run for {seconds:g} s; try later") from error
+    try:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def prepared(directory: str, check_mode: bool) -> Iterator[None]:
+    """Makes a missing directory and keeps other compilers away; check mode writes not even a lock."""
+    if check_mode:
+        yield
+        return
+    if not os.path.isdir(directory):
+        os.mkdir(directory)
+        os.chmod(directory, 0o755)
+    with locked(directory):
+        yield
 
 
 def publish(path: str, content: bytes, check: Callable[[bytes], None] | None = None) -> bool:

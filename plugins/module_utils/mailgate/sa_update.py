@@ -14,7 +14,6 @@ Exit status: 0 done, or nothing new; 100 something is bad and stays so; 111 try 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import pwd
@@ -29,6 +28,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from . import locks
 from .atomic import fsync_directory
 from .cli import PERMANENT, TEMPORARY, Parser
 from .errors import BadInput, MailgateError
@@ -216,12 +216,11 @@ def rules_in_force(settings: Settings) -> str:
 def locked(settings: Settings) -> Iterator[None]:
     """Only one run at a time works on the rules; raises TryAgain when there is another."""
     path = os.path.join(settings.home, "sa-update.lock")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TryAgain(f"file {path}: locked by another run; try later") from error
+        descriptor = locks.take(path)
+    except BlockingIOError as error:
+        raise TryAgain(f"file {path}: locked by another run; try later") from error
+    try:
         yield
     finally:
         os.close(descriptor)
