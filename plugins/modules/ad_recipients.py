@@ -77,6 +77,10 @@ options:
     description: Not used here; an older export is an alarm of C(mailgate recipients status).
     type: int
     default: 24
+  extra:
+    description: The file with the operators' own recipients, which are added to those of the domains if it is there.
+    type: path
+    default: /var/lib/mailgate/operator/recipients
   diff_limit:
     description: How many addresses of each kind the difference and the result name at most.
     type: int
@@ -151,8 +155,12 @@ from dataclasses import asdict
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_process import become, bound
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_settings import parse
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_process import (
+    become,
+    bound,
+    with_extra,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_settings import EXTRA, parse
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_store import Store
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_update import update
 
@@ -173,6 +181,7 @@ def run(params, check_mode):
     """The outcome of the update as a dictionary, or {"failed": why}."""
     try:
         settings = parse({name: params[name] for name in SETTINGS})
+        settings = with_extra(settings, time.time(), params["extra"])
         store = Store(params["directory"])
         if not check_mode and not os.path.isdir(store.directory):
             raise BadInput(f"directory {store.directory}: missing; expected what the recipients role makes")
@@ -226,6 +235,7 @@ def main():
             "loss_floor": {"type": "int", "default": 5},
             "generations": {"type": "int", "default": 10},
             "max_age_hours": {"type": "int", "default": 24},
+            "extra": {"type": "path", "default": EXTRA},
             "diff_limit": {"type": "int", "default": 20},
         },
         supports_check_mode=True,

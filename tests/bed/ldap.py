@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 
 from .common import LABEL, answer, run
 from .images import make_derived, require_image
@@ -39,6 +40,9 @@ SCRIPT = (
 )
 
 
+_making = threading.Lock()  # both servers of the tests start at the same time
+
+
 def ldap_image(suite: str = "bookworm") -> str:
     return os.environ.get("MAILGATE_IMAGE_LDAP") or f"mailgate-ldap:{suite}"
 
@@ -49,7 +53,8 @@ def make_ldap(suite: str = "bookworm") -> str:
     if os.environ.get("MAILGATE_IMAGE_LDAP"):
         require_image(step, name)
         return name
-    make_derived(step, name, suite, SCRIPT, '["sleep", "infinity"]', "Samba and slapd (about a minute)")
+    with _making:
+        make_derived(step, name, suite, SCRIPT, '["sleep", "infinity"]', "Samba and slapd (about a minute)")
     return name
 
 

@@ -90,6 +90,13 @@ def queued(bed: Bed, recipient: str) -> bool:
     return any(re.fullmatch(rf"\tremote\t{re.escape(recipient)}", line) for line in waiting(bed))
 
 
+def put_off(bed: Bed, recipient: str) -> bool:
+    """Whether the last attempt for the recipient is over, and was in vain for now."""
+    log = (bed.root / "var/log/qmail/send/current").read_text(encoding="latin-1")
+    begun = re.findall(rf"starting delivery (\d+): msg \d+ to remote {re.escape(recipient)}\n", log)
+    return bool(begun) and f" delivery {begun[-1]}: deferral: " in log
+
+
 def whole(bed: Bed, backend: str, recipient: str, content: bytes, sender: str = SENDER) -> None:
     """The message arrives once, byte for byte."""
     name = row_of(Delivery("", "", "", content))
@@ -171,6 +178,7 @@ def test_a_back_end_that_is_down_gets_its_mail_when_it_is_back(bed: Bed) -> None
     bed.backends[A].stop()
     content = accepted("down", GOOD, OTHER)
     eventually(lambda: queued(bed, GOOD) and queued(bed, OTHER), "the message waits")
+    eventually(lambda: put_off(bed, GOOD) and put_off(bed, OTHER), "both were tried")
     listed = qmailctl(bed, "queue")
     assert "messages in queue: " in listed
     assert f"<{SENDER}>" in listed

@@ -76,7 +76,7 @@ class Trace:
             number, _, line = text.partition(" ")
             pid, line = int(number), line.strip()
             if line.endswith("<unfinished ...>"):
-                pending[pid] = line[: -len("<unfinished ...>")]
+                pending[pid] = line[: -len("<unfinished ...>")].rstrip()
                 continue
             resumed = re.fullmatch(r"<\.\.\. \w+ resumed>(.*)", line)
             if resumed:

@@ -22,10 +22,10 @@ from . import recipients
 from .cdb import Reader
 from .cli import PERMANENT, TEMPORARY, Parser
 from .errors import BadInput, MailgateError
-from .recipients_process import become, bound, read_settings
-from .recipients_settings import SETTINGS, Settings
+from .recipients_process import become, bound, read_settings, with_extra
+from .recipients_settings import EXTRA, SETTINGS, Settings
 from .recipients_store import DIRECTORY, Store
-from .recipients_update import Outcome, Uncovered, age_alarm, rollback, status, update
+from .recipients_update import Outcome, Uncovered, age_alarm, refresh, rollback, status, update
 
 NOT_SO = 1
 _SHOWN = 20
@@ -43,6 +43,7 @@ def _parser() -> Parser:
     texts = {
         "status": "say what serves, how old it is, and what a person should look at",
         "update": "export, prove and publish",
+        "refresh": "publish what the site file and the operators say now, without asking the directory",
         "diff": "export, and say what update would change",
         "rollback": "let an earlier generation serve again, and hold it",
         "check": "say whether an address is a recipient",
@@ -53,6 +54,8 @@ def _parser() -> Parser:
         command.add_argument(
             "--directory", default=DIRECTORY, help="the list and its generations (%(default)s)"
         )
+        if name not in ("status", "check"):
+            command.add_argument("--extra", default=EXTRA, help="the operators' recipients (%(default)s)")
         if name in ("status", "diff", "check", "update"):
             command.add_argument("--json", action="store_true", help="one JSON object")
         if name in ("update", "diff"):
@@ -75,7 +78,7 @@ def _parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """mailgate recipients status | update | diff | rollback [GENERATION] | check ADDRESS."""
+    """mailgate recipients status | update | diff | refresh | rollback [GENERATION] | check ADDRESS."""
     given = _parser().parse_args(argv)
     try:
         return _run(given)
@@ -101,6 +104,7 @@ def _run(given: object) -> int:
     now = time.time()
     if command == "status":
         return _status(settings, store, now, bool(options["json"]))
+    settings = with_extra(settings, now, str(options["extra"]))
     by = _caller()
     person = os.geteuid() == 0
     if not person and (command == "rollback" or options.get("accept_shrink") or options.get("release")):
@@ -126,6 +130,10 @@ def _run(given: object) -> int:
             number = options["number"]
             made = rollback(store, None if number is None else int(str(number)), settings, now=now, by=by)
             _say(f"generation {made} serves, held until 'mailgate recipients update --release'")
+            return 0
+        if command == "refresh":
+            outcome = refresh(settings, store, now=now, by=by)
+            _say(f"generation {outcome.generation} serves, {outcome.count} recipients")
             return 0
         outcome = update(
             settings,

@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pwd
 import signal
+import stat
 from types import FrameType
 
 from .errors import BadInput
-from .recipients_settings import Settings, parse
+from .recipients_settings import EXTRA, Settings, extra_addresses, parse
+
+_EXTRA_BYTES = 4 << 20
 
 
 def read_settings(path: str) -> Settings:
@@ -28,6 +32,22 @@ def read_settings(path: str) -> Settings:
     except ValueError as error:
         raise BadInput(f"file {path}: {error}; expected JSON") from error
     return parse(value, f"file {path}")
+
+
+def with_extra(settings: Settings, now: float, path: str = EXTRA) -> Settings:
+    """The settings with the recipients of the operators' file, if there is one; raises BadInput and OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return settings
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _EXTRA_BYTES:
+            raise BadInput(
+                f"file {path}: is no file or has {status.st_size} bytes; expected at most {_EXTRA_BYTES}"
+            )
+        text = stream.read(_EXTRA_BYTES).decode("utf-8", "surrogateescape")
+    return dataclasses.replace(settings, extra=extra_addresses(text, f"file {path}", now))
 
 
 def become(name: str) -> None:

@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import recipients
+from . import notes, recipients
 from .directory import ANSWER_SECONDS, PAGE_ENTRIES, PORTS, PRESETS, Directory, parse_dn
 from .errors import BadInput
 
 ETC = "/etc/mailgate"
 SETTINGS = f"{ETC}/recipients.json"
+EXTRA = "/var/lib/mailgate/operator/recipients"
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _DIRECTORY_KEYS = (
@@ -54,6 +55,11 @@ class Settings:
     limits: recipients.Limits = field(default_factory=recipients.Limits)
     generations: int = 10
     max_age_seconds: int = 86400
+    extra: tuple[str, ...] = ()  # the operators' own recipients, whatever their domain
+
+    @property
+    def domain_names(self) -> frozenset[str]:
+        return frozenset(str(item.get("name")).lower() for item in self.domains)
 
     @property
     def directory_domains(self) -> frozenset[str]:
@@ -286,3 +292,18 @@ def parse(value: object, where: str = "settings") -> Settings:
         generations=numbers["generations"],
         max_age_seconds=numbers["max_age_hours"] * 3600,
     )
+
+
+def extra_addresses(text: str, where: str, now: float) -> tuple[str, ...]:
+    """The operators' recipients that hold, in the file's order; raises BadInput, naming the line.
+
+    A line is an address as qmail-smtpd compares it, and may have a note above it, as in notes.py.
+    """
+    lines = text.split("\n")
+    written = notes.notes(lines, where)
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#") and not written.get(number, notes.NONE).over(now):
+            local_part, domain = recipients.parse_address(line.strip(), f"{where} line {number}")
+            found.append(f"{local_part}@{domain}")
+    return tuple(found)

@@ -96,7 +96,49 @@ def plan(
 
 
 def _keys(settings: Settings, exported: frozenset[str]) -> recipients.Recipients:
-    return recipients.keys(settings.domains, hostname=settings.hostname, exported=exported)
+    made = recipients.keys(settings.domains, hostname=settings.hostname, exported=exported)
+    # A domain that is not served any more takes no mail, whoever added a recipient of it.
+    served = settings.domain_names
+    extra = {address for address in settings.extra if address.rpartition("@")[2] in served}
+    return recipients.Recipients(tuple(sorted({*made.keys, *extra})), made.exported)
+
+
+def without_export(settings: Settings, last: Last | None) -> recipients.Recipients:
+    """What is to serve by the settings of now and what the directories gave last; raises BadInput and Uncovered."""
+    domains = settings.directory_domains
+    if not domains:
+        return _keys(settings, frozenset())
+    decided = plan(settings, last, None, "the directory was not asked")
+    if decided.wanted is None:
+        raise Uncovered("list: none serves yet; expected the directory to answer first")
+    return decided.wanted
+
+
+def refresh(settings: Settings, store: Store, *, now: float, by: str) -> Outcome:
+    """Lets serve what without_export() says; no directory is asked. Raises BadInput, Uncovered and OSError.
+
+    For the operators' recipients, which take effect at once. The caller has the store's lock.
+    """
+    last = store.last()
+    wanted = without_export(settings, last)
+    keys = last.recipients.keys if last else ()
+    outcome = Outcome(count=len(wanted.keys), generation=last.number if last else 0)
+    if store.serves(last, wanted):
+        return outcome
+    change = recipients.difference(keys, wanted.keys)
+    outcome.changed = True
+    outcome.gained_count, outcome.lost_count = change.gained_count, change.lost_count
+    reason = {
+        "made": now,
+        "by": by,
+        "reason": "refresh",
+        "gained": change.gained_count,
+        "lost": change.lost_count,
+        "directory_domains": sorted(settings.directory_domains),
+        "exported_at": last.exported_at if last else None,
+    }
+    outcome.generation = store.publish(wanted, reason, settings.generations)
+    return outcome
 
 
 def read_password(path: str) -> str:
