@@ -237,26 +237,9 @@ def test_reloading_makes_nobody_wait(box: Box) -> None:
     ("changed", "said"),
     [
         ({"clamav_max_message_bytes": 0}, "clamav_max_message_bytes: 0 is no limit"),
-        (
-            {"clamav_max_message_bytes": 15000000, "clamav_max_stream_bytes": 15000000},
-            "clamav_max_stream_bytes: 15000000 is too small for messages of 15000000 bytes; expected 1506",
-        ),
-        ({"clamav_max_scan_bytes": 4294967296}, "clamav_max_scan_bytes: 4294967296 is more than ClamAV can"),
-        (
-            {"clamav_max_stream_bytes": 104857600, "clamav_max_scan_bytes": 200000000},
-            "clamav_max_scan_bytes: 200000000 is too small",
-        ),
-        (
-            {"clamav_clamd_settings": {"StreamMaxLength": "1M"}},
-            "clamav_clamd_settings: ['StreamMaxLength'] are the role's own",
-        ),
-        (
-            {"clamav_freshclam_settings": {"Checks": 24}},
-            "clamav_freshclam_settings: ['Checks'] are the role's own",
-        ),
         ({"clamav_database_files": ["/nowhere/x.ndb"]}, "clamav_database_files: /nowhere/x.ndb is not there"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=["limit", "database"],
 )
 def test_a_converge_refuses(box: Box, tmp_path: Path, changed: dict[str, Any], said: str) -> None:
     before = pid_of(box)

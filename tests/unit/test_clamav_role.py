@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -37,30 +39,65 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("message_bytes", [15_000_000, 52_428_800, 250_000_000])
-def test_no_limit_is_below_a_message(tmp_path: Path, message_bytes: int) -> None:
-    written = tmp_path / "clamd.conf"
-    (tmp_path / "play.yml").write_text(PLAY % (ROLE, written))
-    given = json.dumps(
-        {"clamav_max_message_bytes": message_bytes, "clamav_clamd_settings": {"AlertEncrypted": True}}
-    )
+def play(directory: Path, given: dict[str, Any]) -> tuple[int, str]:
+    """Exit status and output of the role's first step, and of its template, with these variables."""
+    (directory / "play.yml").write_text(PLAY % (ROLE, directory / "clamd.conf"))
     program = str(Path(sys.executable).parent / "ansible-playbook")
     done = subprocess.run(
-        [program, "-i", "localhost,", "-c", "local", "-e", given, str(tmp_path / "play.yml")],
+        [program, "-i", "localhost,", "-c", "local", "-e", json.dumps(given), str(directory / "play.yml")],
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
         cwd=ROOT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = [line.split(" ", 1) for line in written.read_text().splitlines() if not line.startswith("#")]
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("message_bytes", [15_000_000, 52_428_800, 250_000_000])
+def test_no_limit_is_below_a_message(tmp_path: Path, message_bytes: int) -> None:
+    given = {"clamav_max_message_bytes": message_bytes, "clamav_clamd_settings": {"AlertEncrypted": True}}
+    status, said = play(tmp_path, given)
+    assert status == 0, said
+    written = (tmp_path / "clamd.conf").read_text()
+    lines = [line.split(" ", 1) for line in written.splitlines() if not line.startswith("#")]
     found = dict(lines)
     assert {name for name in SIZES if int(found[name]) < message_bytes + 65536} == set()
     assert int(found["MaxScanSize"]) >= 2 * int(found["StreamMaxLength"])
     assert found["MaxFileSize"] == found["MaxScanSize"]
     assert (found["AlertExceedsMax"], found["ConcurrentDatabaseReload"]) == ("yes", "yes")
     assert found["AlertEncrypted"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"clamav_max_message_bytes": 0}, "clamav_max_message_bytes: 0 is no limit"),
+        (
+            {"clamav_max_message_bytes": 15000000, "clamav_max_stream_bytes": 15000000},
+            "clamav_max_stream_bytes: 15000000 is too small for messages of 15000000 bytes; expected 1506",
+        ),
+        ({"clamav_max_scan_bytes": 4294967296}, "clamav_max_scan_bytes: 4294967296 is more than ClamAV can"),
+        (
+            {"clamav_max_stream_bytes": 104857600, "clamav_max_scan_bytes": 200000000},
+            "clamav_max_scan_bytes: 200000000 is too small",
+        ),
+        (
+            {"clamav_clamd_settings": {"StreamMaxLength": "1M"}},
+            "clamav_clamd_settings: ['StreamMaxLength'] are the role's own",
+        ),
+        (
+            {"clamav_freshclam_settings": {"Checks": 24}},
+            "clamav_freshclam_settings: ['Checks'] are the role's own",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_limits_below_a_message_are_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    status, text = play(tmp_path, changed)
+    assert status == 2
+    assert said in re.sub(r"\s+", " ", text)
 
 
 def test_the_signature_of_the_tests_is_that_of_the_proof() -> None:
