@@ -20,6 +20,7 @@ from pathlib import Path
 if not __package__:  # run as `python3 tests/bed`: Python looks for modules in tests/bed itself, not in tests
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from bed.choose import command_choose
 from bed.collection import command_link
 from bed.common import BED, Trouble, only_one
 from bed.containers import GATEWAY, command_addresses, command_converge, command_down, command_up
@@ -29,7 +30,6 @@ from bed.packages import command_system
 from bed.python_venv import command_venv
 from bed.report import command_report
 from bed.sanity import command_sanity
-from bed.sources import command_choose
 from bed.suite import command_test
 from bed.targets import command_clean, command_gateway, command_prepare
 

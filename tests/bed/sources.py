@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .common import BED, ROOT, Trouble, say, write_atomically
+from .common import BED, ROOT, Trouble, say
 
 CHOICE = ROOT / "tests" / "inventory" / "group_vars" / "gateways" / "choice.yml"
 
@@ -214,14 +214,3 @@ def choose_dcc() -> str:
     place, why = obtainable(role_releases("dcc"))
     say("choose", f"dcc: the real source, {place}" if place else f"dcc: off ({why})")
     return f"dcc_enabled: {'true' if place else 'false'}\n"
-
-
-def command_choose() -> None:
-    mode = os.environ.get("MAILGATE_STANDINS", "auto")
-    if mode not in ("auto", "always", "never"):
-        raise Trouble(f"MAILGATE_STANDINS: {mode!r} is not a choice; expected auto, always or never")
-    source = os.environ.get("MAILGATE_SOURCE", "") not in ("", "0")
-    head = "---\n# Written by tests/bed choose: what this machine can have. Not for a real host.\n"
-    chosen = [choose_netqmail(mode), choose_simscan(mode), choose_cdb(mode), choose_dcc()]
-    chosen += [choose_large(role, source) for role in ("clamav", "spamassassin")]
-    write_atomically(CHOICE, head + "".join(chosen))

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from .choose import command_choose
 from .collection import command_link
 from .common import LABEL, ROOT, Trouble, answer, say
 from .containers import command_converge, command_up
@@ -19,7 +20,7 @@ from .images import make_base
 from .packages import command_system
 from .python_venv import command_venv, venv_program
 from .report import command_report
-from .sources import CHOICE, command_choose
+from .sources import CHOICE
 
 
 def command_prepare(suites: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bed import collection, containers, images, sources
+from bed import choose, collection, containers, images
 from bed.common import ROOT
 
 CONTAINER = "mailgate-archive"
@@ -72,7 +72,7 @@ def installed(archive: Path, environment: dict[str, str]) -> Path:
 @pytest.fixture(scope="module")
 def bare_host() -> Iterator[str]:
     images.make_base("bookworm")
-    sources.command_choose()
+    choose.command_choose()
     containers.command_up(CONTAINER, "bookworm", systemd=False)
     subprocess.run(
         ["docker", "exec", CONTAINER, "apt-get", "update", "-q"], check=True, stdout=subprocess.DEVNULL
