@@ -188,7 +188,6 @@ def test_the_limit_of_spamassassin_is_exact(scan: ScanBed, limit: int) -> None:
             assert body == content.partition(b"\r\n\r\n")[2]
 
 
-@PATCH
 def test_a_virus_above_the_limit_is_refused(scan: ScanBed, limit: int) -> None:
     fields, body = multipart(
         attached("eicar.com", EICAR), ("Content-Type: application/octet-stream", padding(limit))
