@@ -1,0 +1,464 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the doctor sees of files that are missing or garbage, of name servers, and of a gateway's answers."""
+
+# ruff: noqa: E501 - findings stand in one line, as they are told
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cdb as mailgate_cdb
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
+    doctor_command,
+    doctor_dns,
+    doctor_mail,
+    doctor_probes,
+    tai64n,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import OK, Finding
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor_probes import Context
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor_settings import Job, Settings
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+NOW = 1_795_000_000.0
+
+
+def context(root: Path, **settings: Any) -> Context:
+    return Context(Settings("mx.example", "postmaster@example", **settings), NOW, True, str(root))
+
+
+def put(root: Path, path: str, text: str | bytes = "", at: float = NOW) -> Path:
+    place = root / path.lstrip("/")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(text if isinstance(text, bytes) else text.encode())
+    os.utime(place, (at, at))
+    return place
+
+
+def told(findings: list[Finding]) -> list[tuple[int, str]]:
+    return [(one.status, one.text) for one in findings]
+
+
+def test_on_a_host_with_nothing_each_check_says_what_it_misses(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    jobs = (Job("sa-update", "/s.json", 60),)
+    names = [name for name in doctor_command.CHECKS if name not in ("clock", "dns", "disk")]
+    found = doctor_command.examine(
+        [name for name in names if doctor_command.CHECKS[name].quick_seconds],
+        context(tmp_path, services=("clamd",), jobs=jobs),
+    )
+    seen = {one.check: one for one in found}
+    assert all(one.status != OK for one in found if one.check != "rules"), found
+    assert all(one.advice for one in found if one.status != OK)
+    assert seen["jobs"].text == "sa-update: /s.json: has never run"
+    assert seen["safety"].text.startswith("/var/qmail/bin/simscan is missing")
+    assert "did not" not in str(found)
+    assert "the check failed" not in str(found)
+
+
+STATE = {"command": ["x"], "started": 1, "finished": NOW - 5, "status": 0, "last_success": NOW - 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (json.dumps(STATE), (0, "a succeeded in time")),
+        (json.dumps({**STATE, "last_success": NOW - 121}), (1, "a succeeded 2 minutes ago, expected every 60 seconds")),
+        (json.dumps({**STATE, "last_success": None, "status": 111}), (1, "a has never succeeded, its last run ended with status 111")),
+        ("garbage", (1, "a: /a.json is damaged")),
+        (b"\xff\xfe", (1, "a: /a.json is damaged")),
+        ('{"last_success": "yesterday"}', (1, "a: /a.json is damaged")),
+        (None, (1, "a: /a.json: has never run")),
+    ],
+)  # fmt: skip
+def test_state_files_of_jobs(text: str | bytes | None, expected: tuple[int, str], tmp_path: Path) -> None:
+    if text is not None:
+        put(tmp_path, "/a.json", text)
+    assert told(doctor_probes.jobs(context(tmp_path, jobs=(Job("a", "/a.json", 60),)))) == [expected]
+
+
+@pytest.mark.parametrize("text", [None, "garbage", "[]", '{"clamd": 5}', b"\xff"])
+def test_starts_that_cannot_be_read_are_none(text: str | bytes | None, tmp_path: Path) -> None:
+    if text is not None:
+        put(tmp_path, doctor_probes.STATE, text)
+    else:
+        put(tmp_path, doctor_probes.STATE).unlink()
+    for start in (NOW - 30, NOW - 20, NOW - 20):
+        kept = doctor_probes._starts(context(tmp_path), {"clamd": start})
+    assert kept == {"clamd": [NOW - 30, NOW - 20]}
+
+
+def test_the_queue_is_counted_in_all_its_directories(tmp_path: Path) -> None:
+    put(tmp_path, "/var/qmail/queue/mess/0/1")
+    for number in range(3):
+        put(tmp_path, f"/var/qmail/queue/info/{number}/{number}", at=NOW - 5 * 3600 - number)
+    put(tmp_path, "/var/qmail/queue/remote/2/2")
+    put(tmp_path, "/var/qmail/queue/todo/9", at=NOW - 3)
+    put(tmp_path, "/var/qmail/queue/info/lost+found")
+    line = "@400000006b00000000000000 delivery 7: deferral: Connected_to_192.0.2.1_but_sender_was_rejected./"
+    put(tmp_path, "/var/log/qmail/send/current", f"{line}\n@400000006b00000000000000 status: local 0/10\n")
+    assert told(doctor_probes.queue(context(tmp_path))) == [
+        (
+            1,
+            "the oldest message waits for 5 hours; the last deferral: Connected to 192.0.2.1 but sender was rejected.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "seconds"),
+    [
+        ("ClamAV 1.4.6/27700/Sat Nov 21 08:29:41 2026", time.mktime((2026, 11, 21, 8, 29, 41, 0, 0, -1))),
+        ("ClamAV 1.4.6", None),
+        ("ClamAV 1.4.6/27700/someday", None),
+        ("", None),
+    ],
+)
+def test_clamd_says_how_old_its_database_is(version: str, seconds: float | None) -> None:
+    assert doctor_probes.daily_date(version) == seconds
+
+
+def label(seconds: float) -> str:
+    return tai64n.render(int(seconds) * tai64n.NANOSECONDS)
+
+
+def test_freshclams_last_success_is_in_its_log() -> None:
+    lines = [
+        f"{label(NOW - 90)} daily.cld database is up-to-date (version: 27700, sigs: 2000000, f-level: 90)",
+        f"{label(NOW - 80)} main.cvd updated (version: 62, sigs: 6647427, f-level: 90)",
+        f"{label(NOW - 10)} ERROR: Can't download daily.cvd",
+        "garbage database is up-to-date",
+    ]
+    assert doctor_probes.freshclam_success(lines) == NOW - 80
+    assert doctor_probes.freshclam_success(lines[2:]) is None
+
+
+@contextmanager
+def unix_server(path: Path, answer: bytes) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(4)
+
+        def serve() -> None:
+            connection = listener.accept()[0]
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield
+
+
+@pytest.mark.parametrize(
+    ("answer", "official", "expected"),
+    [
+        (b"ClamAV 1.4.6\0", False, [(0, "clamd answers; the signatures are 2 hours old")]),
+        (b"ClamAV 1.4.6\0", True, [(2, "clamd has no official database: it says 'ClamAV 1.4.6'")]),
+        (b"", False, [(2, "clamd does not answer: it says nothing")]),
+    ],
+)
+def test_clamd_is_asked(answer: bytes, official: bool, expected: Any, tmp_path: Path) -> None:
+    put(tmp_path, "/var/lib/clamav/site.ndb", at=NOW - 7200)
+    put(tmp_path, "/var/lib/clamav/old.cvd", at=NOW - 72000)
+    put(tmp_path, "/var/lib/clamav/freshclam.dat", at=NOW)
+    with unix_server(tmp_path / "run/clamav/clamd.ctl", answer):
+        assert told(doctor_probes.signatures(context(tmp_path, official_signatures=official))) == expected
+
+
+def test_updated_rules_count_before_those_of_the_release(tmp_path: Path) -> None:
+    put(tmp_path, "/usr/share/spamassassin/20_body.cf", at=NOW - 90 * 86400)
+    with unix_server(tmp_path / "run/spamd/spamd.sock", b"SPAMD/1.5 0 PONG\r\n"):
+        assert told(doctor_probes.spam_rules(context(tmp_path))) == [
+            (2, "the rules, never updated, are 90 days old")
+        ]
+    put(tmp_path, "/var/lib/spamassassin/4.000001/updates_spamassassin_org.cf", at=NOW - 3 * 86400)
+    (tmp_path / "run/spamd/spamd.sock").unlink()
+    with unix_server(tmp_path / "run/spamd/spamd.sock", b"SPAMD/1.5 0 PONG\r\n"):
+        assert told(doctor_probes.spam_rules(context(tmp_path))) == [
+            (0, "spamd answers; the rules are 3 days old")
+        ]
+
+
+def test_rules_in_force_that_no_fragment_has_are_seen() -> None:
+    relay = (b"10.", b"+RELAYCLIENT=\0")
+    made = mailgate_cdb.build([relay, (b"192.0.2.1", b"D\0")])
+    evil = mailgate_cdb.build(
+        [relay, (b"192.0.2.1", b"D\0"), (b"", b"+RELAYCLIENT=\0"), (b"198.51.100.", b"+QMAILQUEUE=/x\0")]
+    )
+    assert doctor_probes.unsafe(made, made) == ()
+    assert doctor_probes.unsafe(evil, made) == (
+        "/etc/tcp.smtp.cdb lets everybody relay, and no fragment says so",
+        "/etc/tcp.smtp.cdb lets 198.51.100. go past the scanner, and no fragment says so",
+    )
+
+
+def test_the_kernel_is_asked_for_its_clock() -> None:
+    """It answers here or refuses; what it says is one of the three states."""
+    found = doctor_probes.kernel_clock()
+    assert found.synchronized in (True, False, None)
+    if found.synchronized:
+        assert found.error_milliseconds is not None
+        assert 0 <= found.error_milliseconds < 1e6
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "maxerror", "expected"),
+    [
+        (0, 0, 1500, (0, "synchronized, at most 2 ms off")),
+        (5, 0, 0, (1, "nothing keeps the clock right (the kernel says so)")),
+        (0, 0x40, 0, (1, "nothing keeps the clock right (the kernel says so)")),
+        (-1, 0, 0, (1, "whether the clock is right cannot be known")),
+    ],
+)
+def test_what_the_kernel_says_of_its_clock(
+    state: int,
+    status: int,
+    maxerror: int,
+    expected: tuple[int, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Libc:
+        def __init__(self, *_given: object, **_options: object) -> None:
+            pass
+
+        @staticmethod
+        def adjtimex(given: Any) -> int:
+            given._obj.status, given._obj.maxerror = status, maxerror
+            return state
+
+    monkeypatch.setattr(doctor_probes.ctypes, "CDLL", Libc)
+    assert told(doctor_probes.clock(context(tmp_path))) == [expected]
+    if state < 0:
+        put(tmp_path, "/run/systemd/timesync/synchronized")
+        assert told(doctor_probes.clock(context(tmp_path))) == [
+            (0, "synchronized (systemd-timesyncd says so)")
+        ]
+
+
+# DNS
+
+
+def dns_answer(asked: bytes, records: list[tuple[int, bytes]], flags: int = 0x8180) -> bytes:
+    packet = asked[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0) + asked[12:]
+    for kind, data in records:
+        packet += b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
+    return packet
+
+
+QUESTION = doctor_dns.question(7, "mx.example", "A")
+PTR = doctor_dns.question(7, doctor_dns.reverse_name("192.0.2.1"), "PTR")
+
+
+def test_names_are_encoded_as_packets_have_them() -> None:
+    assert doctor_dns.reverse_name("192.0.2.1") == "1.2.0.192.in-addr.arpa"
+    assert doctor_dns.encode_name("mx.example.") == b"\2mx\7example\0"
+    for bad in ("", "a..b", "x" * 64, "a b", ".".join(["x" * 60] * 5)):
+        with pytest.raises(BadInput):
+            doctor_dns.encode_name(bad)
+
+
+def test_answers_are_read() -> None:
+    packet = dns_answer(
+        QUESTION, [(5, b"\1a\xc0\x0f"), (1, bytes([192, 0, 2, 1])), (1, bytes([192, 0, 2, 2]))]
+    )
+    assert doctor_dns.answers(packet, QUESTION) == ("192.0.2.1", "192.0.2.2")
+    packet = dns_answer(PTR, [(12, b"\2mx\7example\0"), (12, b"\1b\xc0\x10")])
+    assert doctor_dns.answers(packet, PTR) == ("mx.example", "b.0.192.in-addr.arpa")
+    assert doctor_dns.answers(dns_answer(QUESTION, [], 0x8183), QUESTION) == ()
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"",
+        QUESTION,  # a question is no answer
+        dns_answer(QUESTION, [], 0x8182),
+        dns_answer(QUESTION, [], 0x8185),
+        b"\0\1" + dns_answer(QUESTION, [])[2:],
+        dns_answer(doctor_dns.question(7, "my.example", "A"), [(1, b"abcd")]),
+        dns_answer(QUESTION, [(1, b"abcd")])[:-1],
+        dns_answer(QUESTION, [(1, b"abc")]),
+        dns_answer(PTR, [(12, b"\xc0\xff")]),
+        dns_answer(QUESTION, [(1, b"abcd")])[: len(QUESTION)] + b"\xc0" + bytes([len(QUESTION)]) + b"\0" * 20,
+    ],
+)
+def test_what_is_no_answer_is_refused(packet: bytes) -> None:
+    with pytest.raises(BadInput):
+        doctor_dns.answers(packet, PTR if packet[12:14] == PTR[12:14] else QUESTION)
+
+
+@pytest.mark.parametrize(("drop", "expected"), [(0, ("192.0.2.1",)), (1, ("192.0.2.1",)), (9, None)])
+def test_a_name_server_is_asked_again_and_not_for_ever(drop: int, expected: tuple[str, ...] | None) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            for number in range(3):
+                try:
+                    asked, peer = server.recvfrom(512)
+                except OSError:
+                    return
+                if number >= drop:
+                    server.sendto(b"garbage", peer)
+                    server.sendto(dns_answer(asked, [(1, bytes([192, 0, 2, 1]))]), peer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        ask: Callable[[], Any] = lambda: doctor_dns.ask(  # noqa: E731
+            "127.0.0.1", "mx.example", "A", 0.6, server.getsockname()[1]
+        )
+        began = time.monotonic()
+        if expected is None:
+            with pytest.raises(TimeoutError):
+                ask()
+        else:
+            assert ask()[0] == expected
+        assert time.monotonic() - began < 1.5
+
+
+# Mail
+
+SESSION = """\
+import os, sys
+def say(text):
+    sys.stdout.write(text + "\\r\\n"); sys.stdout.flush()
+answers = sys.argv[1].split("|")
+say(answers.pop(0))
+for line in sys.stdin:
+    if line.startswith("DATA"):
+        say(answers.pop(0))
+        text = ""
+        for line in sys.stdin:
+            if line.strip() == ".": break
+            text += line
+        ok = os.environ.get("RELAYCLIENT") is None and "ANTIVIRUS" in text
+        sys.stderr.write("simscan:[7]: clamd is asleep %s\\nother words\\n" % ok)
+    if line.startswith("QUIT"): break
+    if not answers:
+        import time; time.sleep(60)
+    say(answers.pop(0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ("220 hi|250 a|250 b|250 c|354 go|554 virus", ("message", "554 virus", "clamd is asleep True")),
+        ("220 hi|250 a|250 b|250-c\r\n250 d|354 go|451 no", ("message", "451 no", "clamd is asleep True")),
+        ("220 hi|250 a|250 b|553 never", ("RCPT", "553 never", "")),
+        ("421 busy", ("connection", "421 busy", "")),
+        ("220 hi|250 a|250 b|250 c|354 go", ("message", "", "clamd is asleep True")),
+        ("220 hi|250 a", ("MAIL", "", "")),
+    ],
+)
+def test_a_session_is_held_to_the_end(answers: str, expected: tuple[str, str, str], tmp_path: Path) -> None:
+    script = tmp_path / "session.py"
+    script.write_text(SESSION)
+    environment = doctor_mail.stranger({"PATH": os.environ["PATH"], "RELAYCLIENT": "", "QMAILQUEUE": "/q"})
+    assert environment["QMAILQUEUE"] == "/q"
+    content = doctor_mail.message("virus", "mx.example", "postmaster@example", NOW)
+    argv = [sys.executable, str(script), answers]
+    began = time.monotonic()
+    got = doctor_mail.in_session(argv, environment, content, "mx.example", "postmaster@example", 1.5, None)
+    assert (got.command, got.answer, got.reason) == expected
+    assert time.monotonic() - began < 6
+
+
+def test_no_scanner_finds_anything_in_the_program() -> None:
+    name, pieces = doctor_mail.TESTS["virus"]
+    whole = "".join(pieces)
+    assert (name, len(whole)) == ("EICAR", 68)
+    spam = "".join(doctor_mail.TESTS["spam"][1])
+    assert len(spam) == 68
+    text = Path(doctor_mail.__file__).read_text()
+    code = compile(text, "x", "exec")
+    import marshal
+
+    for hidden in (whole, spam):
+        assert hidden.encode() not in marshal.dumps(code)
+        assert hidden not in text.replace("\\\\", "\\")
+        assert f"\r\n\r\n{hidden}\r\n.\r\n".encode() in doctor_mail.message(
+            "virus" if hidden == whole else "spam", "mx.example", "postmaster@example", NOW
+        )
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ("Max address space         100000000            100000000            bytes     \n", "100000000"),
+        ("Max address space         unlimited            unlimited            bytes     \n", ""),
+        ("", ""),
+    ],
+)
+def test_the_services_own_limit_holds_for_the_session(limits: str, expected: str) -> None:
+    assert doctor_mail.memory_limit(limits) == expected
+
+
+def test_a_session_without_a_limit_is_started_without_softlimit(tmp_path: Path) -> None:
+    softlimit = put(tmp_path, "/softlimit")
+    softlimit.chmod(0o755)
+    assert doctor_mail.session_command("5", str(tmp_path), "p") == [str(softlimit), "-m", "5", "p"]
+    assert doctor_mail.session_command("", str(tmp_path), "p") == ["p"]
+
+
+# Ports
+
+
+@contextmanager
+def tcp_server(answer: bytes | None) -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(4)
+        held = []
+
+        def serve() -> None:
+            try:
+                connection = listener.accept()[0]
+            except OSError:
+                return
+            held.append(connection)
+            if answer is not None:
+                connection.sendall(answer)
+                connection.close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        for one in held:
+            one.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "greets", "trouble"),
+    [
+        (b"220 mx\r\n", True, ""),
+        (b"", False, ""),
+        (b"554 go away\r\n", True, "it says '554 go away'"),
+        (b"", True, "it hangs up"),
+        (None, True, "no answer within 0.3 s"),
+        (None, False, ""),
+    ],
+)
+def test_a_mail_server_has_to_greet(answer: bytes | None, greets: bool, trouble: str) -> None:
+    with tcp_server(answer) as port:
+        assert doctor_probes.reach("127.0.0.1", port, greets, 0.3).trouble == trouble
+
+
+def test_a_closed_port_is_told() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        found = doctor_probes.reach("127.0.0.1", unused.getsockname()[1], False, 1)
+    assert found.trouble == "connection refused"
