@@ -78,7 +78,7 @@ options:
     type: int
     default: 24
   extra:
-    description: The file with the operators' own recipients, which are added to those of the domains if it is there.
+    description: A file with recipients of the operators, which are added if it is there.
     type: path
     default: /var/lib/mailgate/operator/recipients
   diff_limit:

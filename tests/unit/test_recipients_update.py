@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
     cdb,
     recipients_command,
+    recipients_process,
     recipients_settings,
     recipients_store,
     recipients_update,
@@ -402,3 +404,75 @@ def test_status_and_check_say_what_serves(
     assert recipients_command.main(["check", *where, "joe@list.test"]) == 0
     file.write_text("{}")
     assert recipients_command.main(["update", *where]) == 100
+
+
+# The operators' own recipients.
+
+
+def with_extra(*addresses: str) -> recipients_settings.Settings:
+    return dataclasses.replace(site(), extra=addresses)
+
+
+def test_an_extra_recipient_serves_at_once_and_after_every_update(gateway: Gateway) -> None:
+    gateway.update()
+    settings, asked = with_extra("new@corp.test", "new@list.test", "new@not.served"), gateway.asked
+    before = gateway.served_keys()
+    with gateway.store.locked():
+        made = recipients_update.refresh(settings, gateway.store, now=gateway.now, by="test")
+    assert gateway.asked == asked, "no directory is asked"
+    assert (made.changed, made.gained_count, made.lost_count) == (True, 2, 0)
+    assert gateway.served_keys() == before | {"new@corp.test", "new@list.test"}
+    gateway.exported = {f"u{number}@corp.test" for number in range(11)}
+    assert gateway.update(settings).gained == ["u10@corp.test"]
+    assert {"new@corp.test", "new@list.test"} <= gateway.served_keys()
+    gateway.exported = DOWN
+    gateway.update(settings)
+    assert {"new@corp.test", "new@list.test", "u10@corp.test"} <= gateway.served_keys()
+    with gateway.store.locked():
+        recipients_update.refresh(site(), gateway.store, now=gateway.now, by="test")
+    assert gateway.served_keys() == before | {"u10@corp.test"}
+
+
+def test_a_refresh_with_nothing_new_writes_nothing(gateway: Gateway) -> None:
+    gateway.update()
+    before = gateway.listing()
+    with gateway.store.locked():
+        made = recipients_update.refresh(site(), gateway.store, now=gateway.now, by="test")
+    assert (made.changed, gateway.listing()) == (False, before)
+
+
+def test_a_refresh_never_serves_less_than_the_directory(gateway: Gateway) -> None:
+    with gateway.store.locked(), pytest.raises(recipients_update.Uncovered, match="none serves yet"):
+        recipients_update.refresh(with_extra("new@corp.test"), gateway.store, now=gateway.now, by="test")
+    assert gateway.served_keys() == set()
+
+
+EXTRA_TEXTS = [
+    ("", (), ""),
+    ("# a comment\nNew@Corp.Test\n", ("new@corp.test",), ""),
+    ('# {"by": "a", "until": 1000}\na@corp.test\n# {"until": 1001}\nb@corp.test', ("b@corp.test",), ""),
+    ("a@corp.test\nno address\n", (), "file x line 2: 'no address' has no '@'; expected 'user@domain'"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected", "message"), EXTRA_TEXTS)
+def test_the_file_of_the_extra_recipients(text: str, expected: tuple[str, ...], message: str) -> None:
+    if not message:
+        assert recipients_settings.extra_addresses(text, "file x", 1000) == expected
+        return
+    with pytest.raises(BadInput) as caught:
+        recipients_settings.extra_addresses(text, "file x", 1000)
+    assert str(caught.value) == message
+
+
+def test_only_a_plain_file_is_read_for_extra_recipients(tmp_path: Path) -> None:
+    path = tmp_path / "extra"
+    assert recipients_process.with_extra(site(), 0, str(path)).extra == ()
+    path.write_text("a@corp.test\n")
+    assert recipients_process.with_extra(site(), 0, str(path)).extra == ("a@corp.test",)
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links"):
+        recipients_process.with_extra(site(), 0, str(tmp_path / "link"))
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(BadInput, match="is no file"):
+        recipients_process.with_extra(site(), 0, str(tmp_path / "fifo"))

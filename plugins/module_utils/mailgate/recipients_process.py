@@ -35,7 +35,7 @@ def read_settings(path: str) -> Settings:
 
 
 def with_extra(settings: Settings, now: float, path: str = EXTRA) -> Settings:
-    """The settings with the recipients of the operators' file, if there is one; raises BadInput and OSError."""
+    """The settings with the recipients of the operators' file, if there is one; raises BadInput, OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -104,7 +104,10 @@ def _keys(settings: Settings, exported: frozenset[str]) -> recipients.Recipients
 
 
 def without_export(settings: Settings, last: Last | None) -> recipients.Recipients:
-    """What is to serve by the settings of now and what the directories gave last; raises BadInput and Uncovered."""
+    """What is to serve by the settings of now and what the directories gave last.
+
+    Raises BadInput and Uncovered.
+    """
     domains = settings.directory_domains
     if not domains:
         return _keys(settings, frozenset())

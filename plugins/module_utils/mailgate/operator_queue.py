@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What waits in qmail's queue, read from its files.
+
+netqmail 1.06, INTERNALS: info/N/ID holds 'F', the sender and NUL; local/N/ID and remote/N/ID hold for each
+recipient 'T' (not done) or 'D' (done), the address and NUL; mess/N/ID is the message. Messages come and go
+while this reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+DIRECTORY = "/var/qmail/queue"
+SHOWN = 500
+RECIPIENTS_SHOWN = 100
+READ_SECONDS = 5.0
+_FILE_BYTES_MAX = 1 << 20
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One message: its recipients are (address, 'local' or 'remote', whether done)."""
+
+    number: int
+    at: int
+    size: int
+    sender: str
+    recipients: tuple[tuple[str, str, bool], ...]
+
+
+def read_queue(directory: str, search: str) -> tuple[list[Waiting], int]:
+    """The messages whose number, sender or a recipient holds the text, oldest first, and how many more.
+
+    Raises OSError when there is no queue.
+    """
+    found: list[Waiting] = []
+    end = time.monotonic() + READ_SECONDS
+    text = search.lower()
+    for split, number in _numbers(os.path.join(directory, "info")):
+        with contextlib.suppress(FileNotFoundError):
+            one = _message(directory, split, number)
+            words = (str(number), one.sender, *(address for address, dummy, dummy_done in one.recipients))
+            if any(text in word.lower() for word in words):
+                found.append(one)
+        if time.monotonic() > end:
+            break
+    found.sort(key=lambda one: (one.at, one.number))
+    return found[:SHOWN], max(0, len(found) - SHOWN)
+
+
+def _numbers(info: str) -> Iterator[tuple[str, int]]:
+    for split in sorted(os.listdir(info)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for name in os.listdir(os.path.join(info, split)):
+                if name.isascii() and name.isdigit():
+                    yield split, int(name)
+
+
+def _read(*parts: str) -> list[str]:
+    with open(os.path.join(*parts), "rb") as stream:
+        content = stream.read(_FILE_BYTES_MAX)
+    return [one.decode("utf-8", "backslashreplace") for one in content.split(b"\0")[:-1]]
+
+
+def _message(directory: str, split: str, number: int) -> Waiting:
+    path = (split, str(number))
+    at = os.stat(os.path.join(directory, "info", *path)).st_mtime
+    sender = _read(directory, "info", *path)
+    recipients: list[tuple[str, str, bool]] = []
+    for channel in ("local", "remote"):
+        with contextlib.suppress(FileNotFoundError):
+            recipients += [(one[1:], channel, one[:1] == "D") for one in _read(directory, channel, *path)]
+    size = os.stat(os.path.join(directory, "mess", *path)).st_size
+    shown = tuple(recipients[:RECIPIENTS_SHOWN])
+    return Waiting(number, int(at), size, sender[0][1:] if sender else "", shown)
