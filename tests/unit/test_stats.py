@@ -1,0 +1,535 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every line counts once: over any split, rotation, restart and crash; and as what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
+    sendlog,
+    smtplog,
+    stats,
+    stats_command,
+    stats_service,
+    tai64n,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+BEGIN = 1_795_000_200  # a minute's and a quarter's first second
+IP = "198.51.100.7"
+
+
+def line(at: float, text: str) -> str:
+    return f"{tai64n.render(BEGIN * 10**9 + int(at * 10**9))} {text}"
+
+
+def smtp(*lines: tuple[float, str]) -> stats.Stats:
+    made = stats.Stats()
+    for at, text in lines:
+        made.observe_smtp(smtplog.parse(line(at, text)))
+    return made
+
+
+def send(*lines: tuple[float, str]) -> stats.Stats:
+    made = stats.Stats()
+    for at, text in lines:
+        made.observe_send(sendlog.parse(line(at, text)))
+    return made
+
+
+def verdict(state: str) -> str:
+    return f"simscan:[7]:{state}:0.1500s:Hello:{IP}:a@b.example:c@d.example"
+
+
+PID = f"tcpserver: pid 7 from {IP}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([PID], "connections"),
+        ([f"tcpserver: deny 7 a:b:25 :{IP}::1"], "refused_rule"),
+        ([f"tcpserver: ok 7 a:b:25 :{IP}::1"], ""),
+        ([f"cqgreylist[7]: new {IP} 198.51.100.0/24 wait 60"], "greylisted"),
+        ([f"cqgreylist[7]: early {IP} 198.51.100.0/24 2 of 60"], "greylisted"),
+        ([f"cqgreylist[7]: known {IP} 198.51.100.0/24"], ""),
+        ([f"cqgreylist[7]: refused {IP} - 553 go away"], "refused_rule"),
+        (
+            [
+                PID,
+                f"dnsbl[7]: listed {IP} zen.example 127.0.0.2",
+                f"cqgreylist[7]: refused {IP} - 553 listed",
+            ],
+            "connections refused_dnsbl",
+        ),
+        (
+            [PID, f"dnsbl[7]: ignored {IP} zen.example 127.0.0.2", f"cqgreylist[7]: refused {IP} - 553 x"],
+            "connections refused_rule",
+        ),
+        ([f"rblsmtpd: {IP} pid 7: 451 listed"], "refused_dnsbl"),
+        ([f"qmail-smtpd: not in validrcptto: a@b from c@d at {IP}"], "refused_recipient"),
+        ([f"qmail-smtpd: rcpthosts: a@b from c@d at {IP}"], "refused_relay"),
+        ([f"qmail-smtpd: badmailfrom: a@b to c@d at {IP}"], "refused_sender"),
+        ([f"qmail-smtpd: excessive validrcptto violations, hanging up on {IP}"], "hung_up"),
+        ([verdict("VIRUS")], "refused_virus"),
+        ([verdict("SPAM REJECT (14.20/5.00/10.00)")], "refused_spam"),
+        ([verdict("ATTACH")], "refused_content"),
+        ([verdict("SPAM PASS (7.20/5.00/10.00)")], "marked"),
+        ([verdict("CLEAN (7.20/5.00)")], "marked"),
+        ([verdict("CLEAN (1.20/5.00/10.00)")], "clean"),
+        ([verdict("CLEAN (0.00/0.00/0.00)")], "unchecked"),
+        ([verdict("RELAYCLIENT")], "relayed"),
+        ([f"simscan:[7]: put off for {IP}: no clamd"], "put_off"),
+        (["simscan:[7]: not checked for spam: too big"], ""),
+        (["qmail-smtpd: rcpthosts trouble: missing"], "trouble"),
+        (["what is this?"], ""),
+    ],
+)
+def test_what_a_line_of_the_smtp_log_counts(lines: list[str], expected: str) -> None:
+    counted = smtp(*((0.001 * number, text) for number, text in enumerate(lines)))
+    plain = {name for name in counted.totals if name in stats.COUNTERS} - {"lines_smtpd"}
+    assert plain == set(expected.split())
+    assert all(counted.totals[name] == 1 for name in plain)
+    assert counted.totals["lines_smtpd"] == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("new msg 7", "queued"),
+        ("info msg 7: bytes 1 from <> qp 1 uid 2", ""),
+        ("starting delivery 1: msg 7 to remote a@b", ""),
+        ("delivery 1: success: ok", "delivered"),
+        ("delivery 1: deferral: no", "deferred"),
+        ("delivery 1: report mangled, will defer", "deferred"),
+        ("delivery 1: failure: no", "failed"),
+        ("bounce msg 7 qp 9", "bounces"),
+        ("end msg 7", ""),
+        ("warning: trouble in select", "trouble"),
+    ],
+)
+def test_what_a_line_of_the_queues_log_counts(text: str, expected: str) -> None:
+    assert set(send((0, text)).totals) - {"lines_send"} == set(expected.split())
+
+
+def test_times() -> None:
+    made = smtp(
+        (0, PID),
+        (0.4, verdict("VIRUS")),
+        (1.5, "tcpserver: end 7 status 0"),
+        (2, "tcpserver: end 7 status 0"),
+    )
+    for text, at in (("starting delivery 3: msg 7 to remote a@b", 3.0), ("delivery 3: success: ok", 3.004)):
+        made.observe_send(sendlog.parse(line(at, text)))
+    assert stats.classes(made.totals, "session") == [1 if bound == 2.5 else 0 for bound in (*stats.BOUNDS, 0)]
+    assert stats.classes(made.totals, "scan") == [1 if bound == 0.25 else 0 for bound in (*stats.BOUNDS, 0)]
+    assert stats.classes(made.totals, "delivery") == [
+        1 if bound == 0.01 else 0 for bound in (*stats.BOUNDS, 0)
+    ]
+    assert made.totals["session_milliseconds"] == 1500
+    assert made.open_sessions == 0
+
+
+def test_percentiles() -> None:
+    counts = {"scan:4": 90, "scan:6": 9, "scan:17": 1}
+    assert stats.percentile(counts, "scan", 50) == pytest.approx(0.1 + 0.15 * 50 / 90)
+    assert stats.percentile(counts, "scan", 90) == pytest.approx(0.25)
+    assert stats.percentile(counts, "scan", 99) == pytest.approx(1.0)
+    assert stats.percentile(counts, "scan", 100) == 1200.0
+    assert stats.percentile({}, "scan", 50) is None
+
+
+def day(seed: int, count: int) -> list[tuple[str, str]]:
+    """(log, line) of some sessions and deliveries, over more than two days, a few lines damaged."""
+    chance = random.Random(seed)
+    lines = []
+    at = 0.0
+    for number in range(count):
+        at += chance.choice((0.2, 3, 50, 700, 9000))
+        pid = chance.randrange(100, 106)  # used again soon
+        texts = [f"tcpserver: pid {pid} from {IP}"]
+        what = chance.randrange(6)
+        if what == 0:
+            texts.append(f"tcpserver: deny {pid} a:b:25 :{IP}::1")
+        elif what == 1:
+            texts.append(f"cqgreylist[{pid}]: new {IP} 198.51.100.0/24 wait 60")
+        elif what == 2:
+            texts += [
+                f"dnsbl[{pid}]: listed {IP} z.example 127.0.0.2",
+                f"cqgreylist[{pid}]: refused {IP} - 553 no",
+            ]
+        elif what == 3:
+            texts.append(f"qmail-smtpd: not in validrcptto: a@b from c@d at {IP}")
+        else:
+            texts.append(
+                f"simscan:[{pid}]:CLEAN (1.00/5.00/10.00):{number % 7}.5s:S:{IP}:a@b.example:c@d.example"
+            )
+        if chance.random() < 0.8:
+            texts.append(f"tcpserver: end {pid} status 0")
+        if chance.random() < 0.1:
+            texts.append("tcpserver: pid 10")
+        lines += [("smtpd", line(at + 0.01 * place, text)) for place, text in enumerate(texts)]
+        if what > 3:
+            delivery = chance.randrange(5)
+            lines.append(("send", line(at + 0.02, f"starting delivery {delivery}: msg 9 to remote a@b")))
+            result = chance.choice(("success", "deferral", "failure"))
+            lines.append(("send", line(at + 0.5, f"delivery {delivery}: {result}: x")))
+    return lines
+
+
+def count(made: stats.Stats, lines: list[tuple[str, str]]) -> stats.Stats:
+    for log, text in lines:
+        if log == "smtpd":
+            made.observe_smtp(smtplog.parse(text))
+        else:
+            made.observe_send(sendlog.parse(text))
+    return made
+
+
+@given(st.integers(0, 9999), st.lists(st.integers(0, 400), max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_a_restart_anywhere_changes_nothing(seed: int, places: list[int]) -> None:
+    lines = day(seed, 60)
+    whole = count(stats.Stats(), lines)
+    parts = stats.Stats()
+    cuts = sorted(place % (len(lines) + 1) for place in places)
+    for first, last in zip([0, *cuts], [*cuts, len(lines)]):
+        count(parts, lines[first:last])
+        parts = stats.Stats.from_json(json.loads(json.dumps(parts.to_json())))
+    assert parts.to_json() == stats.Stats.from_json(json.loads(json.dumps(whole.to_json()))).to_json()
+
+
+@given(st.integers(0, 9999), st.integers(0, 400))
+@settings(max_examples=60, deadline=None)
+def test_counters_are_additive_over_any_split(seed: int, place: int) -> None:
+    """What is no time spans no lines: two counters that know nothing of each other have the sum of both."""
+    lines = [one for one in day(seed, 60) if "dnsbl" not in one[1]]
+    place %= len(lines) + 1
+    whole = count(stats.Stats(), lines).totals
+    parts = [count(stats.Stats(), lines[:place]).totals, count(stats.Stats(), lines[place:]).totals]
+    both = stats.added(parts)
+    assert {name: both.get(name, 0) for name in stats.COUNTERS} == {
+        name: whole.get(name, 0) for name in stats.COUNTERS
+    }
+
+
+@given(st.integers(0, 9999))
+@settings(max_examples=40, deadline=None)
+def test_minutes_and_quarters_are_those_of_the_lines(seed: int) -> None:
+    lines = day(seed, 60)
+    made = count(stats.Stats(), lines)
+    times = {text: smtplog.unix_nanoseconds(text) or 0 for _log, text in lines}
+    newest = max(times.values()) // 10**9
+    for seconds in (3600, 7000, 86_400, 48 * 3600):
+        step = stats.MINUTE if seconds <= stats.MINUTES_SECONDS - 60 else stats.QUARTER
+        begin = newest + 1 - seconds
+        first = begin - begin % step
+        expected = sum(
+            1
+            for _log, text in lines
+            if " pid 1" in text and text.endswith(IP) and times[text] >= first * 10**9
+        )
+        assert made.between(begin, newest + 1).get("connections", 0) == expected
+    assert len(made.minutes) <= 121
+    assert len(made.quarters) <= 197
+
+
+def test_what_is_open_is_bounded() -> None:
+    made = stats.Stats()
+    for number in range(stats.SESSIONS_MAX + 500):
+        made.observe_smtp(smtplog.Connected(BEGIN * 10**9, number, IP))
+        made.observe_send(sendlog.DeliveryStarted(BEGIN * 10**9, number, 1, "remote", "a@b"))
+    assert made.open_sessions == stats.SESSIONS_MAX
+    assert len(made.to_json()["deliveries"]) == stats.DELIVERIES_MAX
+
+
+def test_minutes_and_quarters_are_bounded() -> None:
+    made = stats.Stats()
+    for number in range(4000):
+        made.observe_smtp(smtplog.Connected((BEGIN + number * 60) * 10**9, number, IP))
+    assert len(made.minutes) == stats.MINUTES_SECONDS // stats.MINUTE
+    assert len(made.quarters) <= stats.QUARTERS_SECONDS // stats.QUARTER + 1
+    assert made.totals["connections"] == 4000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"totals": {"evil\nmailgate_x 1": 1}},
+        {"totals": {"clean": -1}},
+        {"minutes": []},
+        {"sessions": [[1]]},
+        {"bounds": [1]},
+    ],
+)
+def test_a_state_that_is_none(change: dict[str, object]) -> None:
+    with pytest.raises(BadInput, match="expected what the service wrote"):
+        stats.Stats.from_json({**stats.Stats().to_json(), **change})
+
+
+# Prometheus.
+
+
+def test_the_textfile() -> None:
+    made = count(stats.Stats(), day(1, 60))
+    text = stats.prometheus(made, BEGIN + 0.5)
+    assert text.endswith("\n")
+    told, typed = set(), {}
+    values: dict[str, float] = {}
+    for one in text.splitlines():
+        if one.startswith("# HELP "):
+            assert re.fullmatch(r"# HELP [a-z_]+ [ -~]+\.", one)
+        elif one.startswith("# TYPE "):
+            _hash, _type, name, kind = one.split()
+            typed[name] = kind
+        else:
+            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"\\]+"\})? ([0-9.]+)', one)
+            assert found, one
+            assert one.rpartition(" ")[0] not in values, "twice"
+            values[one.rpartition(" ")[0]] = float(found[3])
+            told.add(found[1])
+    for name in told:
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        kind = typed.get(name) or typed[base]
+        assert (kind == "counter") == name.endswith("_total")
+    assert values["mailgate_connections_total"] == made.totals["connections"] == 60
+    assert values['mailgate_refused_total{layer="rule"}'] == made.totals["refused_rule"]
+    for time_name in stats.TIMES:
+        buckets = [
+            value for name, value in values.items() if name.startswith(f"mailgate_{time_name}_seconds_bucket")
+        ]
+        assert buckets == sorted(buckets)
+        assert (
+            buckets[-1]
+            == values[f"mailgate_{time_name}_seconds_count"]
+            == sum(stats.classes(made.totals, time_name))
+        )
+
+
+# The service, on files as multilog leaves them.
+
+
+class Multilog:
+    """Writes a log, and turns it over."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        self.number = 0
+
+    def write(self, text: str) -> None:
+        with open(self.directory / "current", "a") as stream:
+            stream.write(text)
+
+    def turn(self, end: str = ".s") -> None:
+        if (self.directory / "current").exists():
+            self.number += 1
+            os.rename(self.directory / "current", self.directory / f"@{self.number:024x}{end}")
+        self.write("")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = float(BEGIN)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[tuple[stats_service.Places, Multilog, Multilog]]:
+    (tmp_path / "own").mkdir()
+    yield (
+        stats_service.Places(
+            str(tmp_path / "smtpd"),
+            str(tmp_path / "send"),
+            str(tmp_path / "own"),
+            str(tmp_path / "own/mailgate.prom"),
+        ),
+        Multilog(tmp_path / "smtpd"),
+        Multilog(tmp_path / "send"),
+    )
+
+
+def begun(places: stats_service.Places, clock: Clock) -> stats_service.Service:
+    service = stats_service.Service(places, clock, lambda text: None)
+    service.begin()
+    return service
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_and_rotated_at_any_moment_every_line_counts_once(
+    seed: int, world: tuple[stats_service.Places, Multilog, Multilog]
+) -> None:
+    """What was not saved is counted after the restart, what was saved is not counted again."""
+    places, smtpd, queue = world
+    logs = {"smtpd": smtpd, "send": queue}
+    chance = random.Random(seed)
+    clock = Clock()
+    lines = day(seed, 150)
+    service = begun(places, clock)
+    for log, text in lines:
+        half = chance.randrange(len(text)) if chance.random() < 0.2 else 0
+        logs[log].write(text[:half])
+        if chance.random() < 0.3:
+            service.step()
+        if half and chance.random() < 0.3:
+            logs[log].turn()  # in the middle of a line
+        logs[log].write(text[half:] + "\n")
+        clock.now += chance.choice((0.1, 2.0, 40.0))
+        if chance.random() < 0.1:
+            logs[log].turn()
+        if chance.random() < 0.1:  # kill -9: nothing is saved
+            service.smtp.close()
+            service.send.close()
+            service = begun(places, clock)
+    while service.step():
+        pass
+    assert service.save()
+    assert service.stats.totals == count(stats.Stats(), lines).totals
+    state = stats_service.read_state(Path(places.own("state.json")).read_text())
+    assert state.stats.totals == service.stats.totals
+    text = Path(places.textfile).read_text()
+    assert text == stats.prometheus(state.stats, clock.now)
+    assert os.stat(places.textfile).st_mode & 0o7777 == 0o644
+
+
+def test_a_damaged_state_is_kept_and_the_logs_are_counted_anew(
+    world: tuple[stats_service.Places, Multilog, Multilog],
+) -> None:
+    places, smtpd, _queue = world
+    smtpd.write(line(0, PID) + "\n")
+    Path(places.own("state.json")).write_text('{"written": 1')
+    service = begun(places, Clock())
+    service.step()
+    assert service.stats.totals["connections"] == 1
+    assert Path(places.own("state.json.damaged")).exists()
+
+
+def test_lines_that_are_gone_are_said(world: tuple[stats_service.Places, Multilog, Multilog]) -> None:
+    places, smtpd, _queue = world
+    smtpd.write(line(0, PID) + "\n")
+    service = begun(places, Clock())
+    service.step()
+    service.save()
+    service.smtp.close()
+    os.unlink(smtpd.directory / "current")
+    smtpd.write(line(1, "tcpserver: status: 1/9") + "\n" + line(2, PID) + "\n")
+    service = begun(places, Clock())
+    service.step()
+    assert service.stats.totals["gaps"] == 1
+    assert service.stats.totals["connections"] == 2
+
+
+def test_a_textfile_that_cannot_be_written_stops_nothing(
+    world: tuple[stats_service.Places, Multilog, Multilog],
+) -> None:
+    places, smtpd, _queue = world
+    said: list[str] = []
+    other = stats_service.Places(places.smtp_log, places.send_log, places.directory, "/nowhere/mailgate.prom")
+    service = stats_service.Service(other, Clock(), said.append)
+    service.begin()
+    smtpd.write(line(0, PID) + "\n")
+    service.step()
+    assert service.save()
+    assert any("/nowhere/mailgate.prom" in text for text in said)
+
+
+# The command.
+
+
+def shown(
+    places: stats_service.Places, capsys: pytest.CaptureFixture[str], *argv: str
+) -> tuple[int, str, str]:
+    status = stats_command.main([*argv, "--directory", places.directory])
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def saved(places: stats_service.Places, at: float) -> None:
+    clock = Clock()
+    clock.now = at
+    service = begun(places, clock)
+    now = int(at)
+    for text in (PID, verdict("VIRUS")):
+        service.stats.observe_smtp(smtplog.parse(f"{tai64n.render((now - 600) * 10**9)} {text}"))
+    service.stats.observe_smtp(smtplog.parse(f"{tai64n.render((now - 30 * 3600) * 10**9)} {PID}"))
+    assert service.save()
+
+
+def test_the_numbers_are_shown(
+    world: tuple[stats_service.Places, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = world[0]
+    saved(places, time.time())
+    status, out, err = shown(places, capsys, "--ascii")
+    assert (status, err) == (0, "")
+    assert out.isascii()
+    lines = out.splitlines()
+    assert all(len(one) <= 80 for one in lines)
+    row = next(one for one in lines if one.startswith("connections"))
+    assert re.fullmatch(r"connections +1 +@ *", row)
+    assert any(re.fullmatch(r"  virus +1 +@ *", one) for one in lines)
+    status, out, _err = shown(places, capsys, "--json", "--last", "40h")
+    told = json.loads(out)
+    assert status == 0
+    assert told["running"] is True
+    assert told["last"]["counts"]["connections"] == told["totals"]["counts"]["connections"] == 2
+    assert told["last"]["seconds"]["scan"]["p50"] == pytest.approx(0.175)
+
+
+def test_old_numbers_are_said_to_be_old(
+    world: tuple[stats_service.Places, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = world[0]
+    saved(places, time.time() - 600)
+    status, out, err = shown(places, capsys)
+    assert status == 1
+    assert "connections" in out
+    assert re.search(r"the service stats does not run: these numbers are of .*, 10 minutes old", err)
+    assert json.loads(shown(places, capsys, "--json")[1])["running"] is False
+
+
+def test_no_numbers_and_bad_arguments(
+    world: tuple[stats_service.Places, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = world[0]
+    status, out, err = shown(places, capsys)
+    assert (status, out) == (111, "")
+    assert "expected the service stats to run" in err
+    Path(places.own("state.json")).write_text("[]")
+    assert shown(places, capsys)[0] == 111
+    for wrong in ("", "1", "50h", "0h", "30s", "x"):
+        assert shown(places, capsys, "--last", wrong)[0] == 100
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1h", 3600), ("30m", 1800), ("24h", 86_400), ("2d", 172_800)])
+def test_a_span(text: str, seconds: int) -> None:
+    assert stats_command.span_of(text, BEGIN + 0.5) == BEGIN - seconds
+
+
+def test_today_begins_at_midnight() -> None:
+    begin = stats_command.span_of("today", BEGIN)
+    assert time.localtime(begin)[3:6] == (0, 0, 0)
+    assert 0 <= BEGIN - begin < 90_000
+
+
+def test_a_chart() -> None:
+    parts = [(BEGIN + 60 * number, {"clean": number}) for number in range(60)]
+    fine = stats_command.chart(parts, "clean", BEGIN, BEGIN + 3600, 60, True)
+    assert len(fine) == 30  # two minutes each
+    assert (fine[0], fine[-1]) == ("▁", "█")
+    assert list(fine) == sorted(fine)
+    assert stats_command.chart(parts, "marked", BEGIN, BEGIN + 3600, 60, True) == ""

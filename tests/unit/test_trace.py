@@ -1,0 +1,644 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever stands in the logs is found again, as the journey that it was: across files, pids and damage."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tai64n, trace, trace_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+BEGIN = 1_795_000_000
+NS = 1_000_000_000
+STRANGER = "198.51.100.7"
+QMAILD = 997
+LONGEST_LINE = 250
+
+
+class Book:
+    """A log in the making: lines with times, then files of it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, at: float, *texts: str) -> None:
+        for number, text in enumerate(texts):
+            self.lines.append(f"{tai64n.render(BEGIN * NS + int(at * NS) + number * 1_000_000)} {text}\n")
+
+    def log(self, *cuts: int, end: str = ".s") -> trace.Log:
+        """The log, cut into files behind so many bytes; a line may be cut, too."""
+        whole = "".join(sorted(self.lines, key=lambda line: line[:25])).encode("utf-8", "surrogateescape")
+        places = [0]
+        for place in sorted(cut % (len(whole) + 1) for cut in cuts):
+            if place - places[-1] > LONGEST_LINE:  # no line goes over three files
+                places.append(place)
+        places.append(len(whole))
+        parts = [whole[first:last] for first, last in zip(places, places[1:])]
+        return trace.Log([file(part, end) for part in parts])
+
+
+def file(data: bytes, end: str = ".s") -> trace.File:
+    first = None
+    for line in data.split(b"\n"):
+        if re.fullmatch(rb"@[0-9a-f]{24}", line[:25]):
+            first = tai64n.parse(line[:25].decode())
+            break
+    return trace.File(first, lambda: data, bool(data) and not data.endswith(b"\n") and end == ".s")
+
+
+def begin(pid: int, ip: str = STRANGER, allowed: bool = True) -> list[str]:
+    word = "ok" if allowed else "deny"
+    return [
+        f"tcpserver: pid {pid} from {ip}",
+        f"tcpserver: {word} {pid} mx1.example.test:198.18.0.1:25 :{ip}::4711",
+    ]
+
+
+def end(pid: int, status: int = 0) -> str:
+    return f"tcpserver: end {pid} status {status}"
+
+
+def scanned(pid: int, state: str, subject: str, sender: str, to: str, ip: str = STRANGER) -> str:
+    return f"simscan:[{pid}]:{state}:0.1500s:{subject}:{ip}:{sender}:{to}"
+
+
+CLEAN = "CLEAN (1.00/5.00/10.00)"
+
+
+def queued(number: int, sender: str, qp: int, uid: int = QMAILD) -> list[str]:
+    return [f"new msg {number}", f"info msg {number}: bytes 620 from <{sender}> qp {qp} uid {uid}"]
+
+
+def sent(
+    number: int, delivery: int, to: str, result: str = "success: 198.18.0.10_accepted_message./"
+) -> list[str]:
+    return [f"starting delivery {delivery}: msg {number} to remote {to}", f"delivery {delivery}: {result}"]
+
+
+def find(smtp: Book, send: Book, what: str, limit: int = 20, cuts: Sequence[int] = ()) -> list[trace.Journey]:
+    search = trace.Search(smtp.log(*cuts), send.log(*cuts), QMAILD)
+    return search.find(trace.wanted(what), limit=limit).journeys
+
+
+def kinds(journey: trace.Journey) -> list[str]:
+    return [kind for kind, _words in journey.verdicts()]
+
+
+def sample() -> tuple[Book, Book]:
+    """One of everything; each has a subject, an address or a client of its own."""
+    smtp, send = Book(), Book()
+    smtp.say(0, *begin(100, "203.0.113.1", allowed=False), end(100, 25600))
+    smtp.say(
+        1, *begin(101, "203.0.113.2"), "cqgreylist[101]: new 203.0.113.2 203.0.113.0/24 wait 60", end(101)
+    )
+    smtp.say(
+        2,
+        *begin(102, "203.0.113.3"),
+        "dnsbl[102]: listed 203.0.113.3 zen.example 127.0.0.2",
+        "cqgreylist[102]: refused 203.0.113.3 - 553 on a list (zen.example)",
+        end(102),
+    )
+    smtp.say(3, *begin(103, "203.0.113.4"), "cqgreylist[103]: refused 203.0.113.4 - 553 not you", end(103))
+    known = "cqgreylist[{}]: known 198.51.100.7 198.51.100.0/24"
+    smtp.say(
+        4,
+        *begin(104),
+        known.format(104),
+        f"qmail-smtpd: not in validrcptto: nobody@example.test from ann@sender.example at {STRANGER}",
+        end(104),
+    )
+    smtp.say(
+        5, *begin(105), f"qmail-smtpd: rcpthosts: victim@else.where from x@y.example at {STRANGER}", end(105)
+    )
+    smtp.say(
+        6,
+        *begin(106),
+        f"qmail-smtpd: badmailfrom: spammer@bad.example to al@example.test at {STRANGER}",
+        end(106),
+    )
+    smtp.say(
+        7,
+        *begin(107),
+        scanned(107, "VIRUS", "Eicar-Test", "v@sender.example", "alice@example.test"),
+        end(107),
+    )
+    smtp.say(
+        8,
+        *begin(108),
+        scanned(108, "SPAM REJECT (14.20/5.00/10.00)", "Buy now", "s@sender.example", "alice@example.test"),
+        end(108),
+    )
+    smtp.say(9, *begin(109), f"simscan:[109]: put off for {STRANGER}: clamdscan: no answer", end(109))
+    smtp.say(
+        10,
+        *begin(110),
+        scanned(110, "SPAM PASS (7.10/5.00/10.00)", "Cheap", "m@sender.example", "alice@example.test"),
+        end(110),
+    )
+    send.say(9.999, *queued(7, "m@Sender.example", 114), *sent(7, 1, "alice@example.test"), "end msg 7")
+    smtp.say(
+        20,
+        *begin(120),
+        scanned(120, CLEAN, "Re_ order", "a@sender.example", "alice@example.test,bob@example.test"),
+        end(120),
+    )
+    send.say(20.01, *queued(7, "a@sender.example", 124))
+    send.say(20.02, *sent(7, 2, "alice@example.test"))
+    send.say(
+        20.03,
+        *sent(
+            7,
+            3,
+            "bob@example.test",
+            "failure: 198.18.0.10_does_not_like_recipient./Remote_host_said:_550_no/",
+        ),
+    )
+    send.say(20.04, "bounce msg 7 qp 130", "end msg 7")
+    send.say(
+        20.05,
+        *queued(8, "", 130, uid=996),
+        *sent(8, 4, "a@sender.example", "deferral: CNAME_lookup_failed_temporarily._(#4.4.3)/"),
+    )
+    return smtp, send
+
+
+@pytest.mark.parametrize(
+    ("what", "pid", "expected"),
+    [
+        ("203.0.113.1", 100, ["refused by rule"]),
+        ("203.0.113.2", 101, ["greylisted"]),
+        ("203.0.113.3", 102, ["refused by DNS list"]),
+        ("203.0.113.4", 103, ["refused by rule"]),
+        ("nobody@example.test", 104, ["unknown recipient"]),
+        ("VICTIM@else.where", 105, ["relay denied"]),
+        ("spammer@bad.example", 106, ["bad sender"]),
+        ("eicar-test", 107, ["virus"]),
+        ("buy NOW", 108, ["spam"]),
+        ("no answer", 109, ["put off"]),
+        ("m@sender.example", 110, ["marked", "delivered"]),
+        ("Re: order", 120, ["clean", "delivered", "bounced"]),
+        ("bob@example.test", 120, ["clean", "delivered", "bounced"]),
+        ("does not like recipient", 120, ["clean", "delivered", "bounced"]),
+        ("CNAME lookup", 120, ["clean", "delivered", "bounced"]),  # by the bounce of the message
+    ],
+)
+@pytest.mark.parametrize("cuts", [(), (300,), (700, 1500, 2100)])
+def test_everything_is_found_with_its_verdict(
+    what: str, pid: int, expected: list[str], cuts: tuple[int, ...]
+) -> None:
+    smtp, send = sample()
+    found = find(smtp, send, what, cuts=cuts)
+    assert [(one.session and one.session.pid, kinds(one)) for one in found] == [(pid, expected)]
+
+
+def test_words_of_a_journey() -> None:
+    smtp, send = sample()
+    (found,) = find(smtp, send, "Re: order")
+    text = trace_command.describe(found)
+    assert text[0] == "2026-11-18 session 120 from 198.51.100.7"
+    assert [line.split(maxsplit=1)[1] for line in text[1:-4]] == [
+        "tcpserver   connection from 198.51.100.7",
+        "tcpserver   let in by the rules",
+        "simscan     accepted, clean: 1.00 of 5.00, from <a@sender.example> to alice@example.test, "
+        "bob@example.test, subject 'Re_ order', in 0.15 s",
+        "tcpserver   connection closed",
+        "qmail-send  message 7 queued from <a@sender.example>, 620 bytes",
+        "qmail-send  delivery 2 to remote alice@example.test",
+        "qmail-send  delivery 2 delivered: 198.18.0.10 accepted message.",
+        "qmail-send  delivery 3 to remote bob@example.test",
+        "qmail-send  delivery 3 failed for good: 198.18.0.10 does not like recipient. / "
+        "Remote host said: 550 no",
+        "qmail-send  bounce of message 7 queued, qp 130",
+        "qmail-send  message 7 leaves the queue",
+        "qmail-send  message 8 queued from <>, 620 bytes",
+        "qmail-send  delivery 4 to remote a@sender.example",
+        "qmail-send  delivery 4 deferred: CNAME lookup failed temporarily. (#4.4.3)",
+    ]
+    assert text[-4:] == [
+        "  note: message 7 of the queue is this one by inference (same sender and recipients, 0.008 s apart)",
+        "  = accepted, clean: 1.00 of 5.00",
+        "  = delivered to alice@example.test (198.18.0.10 accepted message.)",
+        "  = bounced for bob@example.test (198.18.0.10 does not like recipient. / Remote host said: 550 no)",
+    ]
+    json.dumps(trace_command.values(found))
+
+
+@given(st.lists(st.integers(0, 5000), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_where_the_files_are_cut_makes_no_difference(cuts: list[int]) -> None:
+    """A rotation may fall into a session, a message and a line."""
+    smtp, send = sample()
+    for what in ("Re: order", "nobody@example.test", "203.0.113.3", STRANGER):
+        whole, parts = find(smtp, send, what), find(smtp, send, what, cuts=cuts)
+        assert [trace_command.describe(one) for one in parts] == [
+            trace_command.describe(one) for one in whole
+        ]
+
+
+@pytest.mark.parametrize(
+    ("what", "matches", "others"),
+    [
+        (
+            "198.51.100.7",
+            "x from 198.51.100.7\n",
+            ["198.51.100.70", "1198.51.100.7", "198.51.100.7.example", "98.51.100.7"],
+        ),
+        (
+            "ann@x.example",
+            "from <ann@x.example> qp",
+            ["joann@x.example", "ann@x.example.org", "ann@x.examples", "x.ann@x.example"],
+        ),
+        ("@x.example", ":joann@x.example:", ["ann@y.x.example", "ann@x.example.org"]),
+        ("o'brien@x.example", ":o'brien@x.example,b@c", ["brien@x.example"]),
+        ("a%b@x.example", "from <a_b@x.example>", ["from <b@x.example>"]),
+    ],
+)
+def test_what_matches(what: str, matches: str, others: list[str]) -> None:
+    pattern = trace.wanted(what).pattern
+    assert pattern.search(matches.encode())
+    for other in others:
+        text = f" {other} " if "198" not in what or other != "198.51.100.7.example" else " 198.51.100.71 "
+        assert not pattern.search(text.encode()), other
+
+
+def test_an_address_in_a_strangers_text_is_no_session_of_it() -> None:
+    smtp, send = Book(), Book()
+    smtp.say(
+        0,
+        *begin(5, "192.0.2.1"),
+        scanned(5, CLEAN, "tcpserver_ pid 5 from 192.0.2.9", "a@b.example", "c@d.example", "192.0.2.1"),
+        end(5),
+    )
+    assert find(smtp, send, "192.0.2.9") == []
+    assert len(find(smtp, send, "192.0.2.1")) == 1
+
+
+def test_a_pid_that_is_used_again_is_another_session() -> None:
+    smtp, send = Book(), Book()
+    smtp.say(
+        0,
+        *begin(7, "192.0.2.1"),
+        scanned(7, "VIRUS", "One", "a@b.example", "c@d.example", "192.0.2.1"),
+        end(7),
+    )
+    smtp.say(
+        9,
+        *begin(7, "192.0.2.2"),
+        scanned(7, "VIRUS", "Two", "a@b.example", "c@d.example", "192.0.2.2"),
+        end(7),
+    )
+    # Its end was lost: the next one with its pid begins anyway.
+    smtp.say(
+        20, *begin(7, "192.0.2.3"), scanned(7, "VIRUS", "Three", "a@b.example", "c@d.example", "192.0.2.3")
+    )
+    smtp.say(
+        30,
+        *begin(7, "192.0.2.4"),
+        scanned(7, "VIRUS", "Four", "a@b.example", "c@d.example", "192.0.2.4"),
+        end(7),
+    )
+    found = find(smtp, send, "a@b.example")
+    assert [one.session and one.session.address for one in found] == [f"192.0.2.{n}" for n in (1, 2, 3, 4)]
+    assert [len(one.verdicts()) for one in found] == [1, 1, 1, 1]
+    assert [one.verdicts()[0][1] for one in find(smtp, send, "Two")] == ["refused, virus Two"]
+
+
+def test_a_session_whose_beginning_is_lost() -> None:
+    smtp, send = Book(), Book()
+    smtp.say(
+        0,
+        "cqgreylist[7]: known 192.0.2.1 192.0.2.0/24",
+        scanned(7, "VIRUS", "One", "a@b.example", "c@d.example", "192.0.2.1"),
+        end(7),
+    )
+    (found,) = find(smtp, send, "One")
+    assert found.session is not None
+    assert (found.session.pid, found.session.address, len(found.steps())) == (7, None, 3)
+    assert kinds(found) == ["virus"]
+
+
+def test_refusals_of_two_sessions_of_one_client_at_once() -> None:
+    smtp, send = Book(), Book()
+    smtp.say(0, *begin(7), f"cqgreylist[7]: known {STRANGER} 198.51.100.0/24")
+    smtp.say(1, *begin(8), f"cqgreylist[8]: known {STRANGER} 198.51.100.0/24")
+    smtp.say(2, *begin(9, STRANGER), f"cqgreylist[9]: new {STRANGER} 198.51.100.0/24 wait 60")
+    smtp.say(3, f"qmail-smtpd: not in validrcptto: no@example.test from a@b.example at {STRANGER}")
+    smtp.say(4, end(7), end(8), end(9))
+    found = find(smtp, send, "no@example.test")
+    assert [one.session and one.session.pid for one in found] == [7, 8]  # 9 was never greeted by qmail-smtpd
+    assert all("(or another of 2 sessions of this client)" in one.verdicts()[0][1] for one in found)
+
+
+def test_damaged_lines_are_passed_over() -> None:
+    smtp, send = sample()
+    smtp.lines += [
+        "\n",
+        "@4000 tcpserver: pid 120 from 203.0.113.9\n",
+        f"{tai64n.render((BEGIN + 20) * NS)} tcpserver: end 120 stat\n",
+        f"{tai64n.render((BEGIN + 20) * NS)} simscan:[120]:CLEAN (x):Re_ order\udcff\n",
+    ]
+    send.lines += [f"{tai64n.render((BEGIN + 20) * NS)} new msg x\n", "delivery 2: success: \n"]
+    (found,) = find(smtp, send, "bob@example.test")
+    assert kinds(found) == ["clean", "delivered", "bounced"]
+
+
+def test_the_end_of_a_killed_multilogs_file_is_no_line() -> None:
+    smtp = Book()
+    smtp.say(0, *begin(7, "192.0.2.1"), scanned(7, "VIRUS", "One", "a@b.example", "c@d.example", "192.0.2.1"))
+    whole = "".join(smtp.lines).encode()
+    log = trace.Log(
+        [
+            file(whole[:-20], ".u"),
+            file(b"".join(f"{tai64n.render((BEGIN + 9) * NS)} {end(7)}\n".encode() for _ in "1")),
+        ]
+    )
+    search = trace.Search(log, trace.Log([]))
+    assert search.find(trace.wanted("One")).journeys == []
+    (found,) = search.find(trace.wanted("192.0.2.1")).journeys
+    assert found.session is not None
+    assert found.session.ended == (BEGIN + 9) * NS
+
+
+class TestWhichMessage:
+    def test_a_message_of_another_time_or_recipient_is_not_it(self) -> None:
+        smtp, send = Book(), Book()
+        smtp.say(5000, *begin(7), scanned(7, CLEAN, "One", "a@b.example", "c@d.example"), end(7))
+        send.say(10, *queued(3, "a@b.example", 9), *sent(3, 1, "c@d.example"), "end msg 3")
+        send.say(5000, *queued(4, "a@b.example", 10), *sent(4, 2, "other@d.example"), "end msg 4")
+        send.say(5000, *queued(5, "a@b.example", 11, uid=0), *sent(5, 3, "c@d.example"), "end msg 5")
+        (found,) = find(smtp, send, "One")
+        assert found.messages() == []
+        assert kinds(found) == ["clean"]
+
+    def test_the_nearest_in_time_and_each_only_once(self) -> None:
+        smtp, send = Book(), Book()
+        for number in range(3):
+            pid = 100 + 10 * number
+            smtp.say(
+                number,
+                *begin(pid),
+                scanned(pid, CLEAN, f"No {number}", "a@b.example", "c@d.example"),
+                end(pid),
+            )
+            send.say(
+                number,
+                *queued(3, "a@b.example", pid + 4),
+                *sent(3, number + 1, "c@d.example", f"success: ok_{number}"),
+                "end msg 3",
+            )
+        found = find(smtp, send, "a@b.example")
+        assert [one.verdicts()[1][1] for one in found] == [
+            f"delivered to c@d.example (ok {n})" for n in range(3)
+        ]
+
+    def test_two_messages_of_one_session_are_two(self) -> None:
+        smtp, send = Book(), Book()
+        smtp.say(0, *begin(7), scanned(7, CLEAN, "One", "a@b.example", "c@d.example"))
+        smtp.say(1, scanned(7, CLEAN, "Two", "a@b.example", "c@d.example"), end(7))
+        send.say(0, *queued(3, "a@b.example", 9), *sent(3, 1, "c@d.example", "success: one"), "end msg 3")
+        send.say(1, *queued(3, "a@b.example", 19), *sent(3, 2, "c@d.example", "success: two"), "end msg 3")
+        (found,) = find(smtp, send, "Two")
+        assert [words for _kind, words in found.verdicts()][1::2] == [
+            "delivered to c@d.example (one)",
+            "delivered to c@d.example (two)",
+        ]
+
+    def test_a_recipient_without_a_domain_and_what_is_forwarded(self) -> None:
+        smtp, send = Book(), Book()
+        smtp.say(0, *begin(7), scanned(7, CLEAN, "One", "", "postmaster"), end(7))
+        send.say(
+            0,
+            *queued(3, "", 9),
+            "starting delivery 1: msg 3 to local postmaster@mx1.example.test",
+            *queued(4, "", 12, uid=998),
+            "starting delivery 2: msg 4 to remote ann@example.test",
+            "delivery 1: success: did_0+1+0/qp_12/",
+            "delivery 2: success: ok",
+            "end msg 3",
+            "end msg 4",
+        )
+        for what in ("One", "ann@example.test", "postmaster@mx1.example.test"):
+            (found,) = find(smtp, send, what)
+            assert found.session is not None
+            assert kinds(found) == ["clean", "delivered"]
+            assert found.verdicts()[1][1] == "delivered to ann@example.test (ok)"
+
+    def test_a_message_without_a_session(self) -> None:
+        smtp, send = Book(), Book()
+        send.say(
+            0, *queued(3, "root@mx1.example.test", 9, uid=0), *sent(3, 1, "ann@example.test"), "end msg 3"
+        )
+        (found,) = find(smtp, send, "ann@example.test")
+        assert found.session is None
+        assert kinds(found) == ["delivered"]
+
+    def test_qmail_send_was_killed_while_it_delivered(self) -> None:
+        smtp, send = Book(), Book()
+        send.say(0, *queued(3, "a@b.example", 9), "starting delivery 1: msg 3 to remote ann@example.test")
+        send.say(
+            9, "starting delivery 1: msg 3 to remote ann@example.test", "delivery 1: success: ok", "end msg 3"
+        )
+        (found,) = find(smtp, send, "ann@example.test")
+        assert found.message is not None
+        assert [one.result for one in found.message.deliveries] == ["", "success"]
+        assert kinds(found) == ["delivered"]
+
+
+def test_the_newest_come_first_and_more_is_said() -> None:
+    smtp = Book()
+    for number in range(30):
+        smtp.say(number, *begin(100 + number), end(100 + number))
+    search = trace.Search(smtp.log(1000, 2000), trace.Log([]))
+    found = search.find(trace.wanted(STRANGER), limit=7)
+    assert [one.session and one.session.pid for one in found.journeys] == list(range(123, 130))
+    assert found.more
+    found = trace.Search(smtp.log(1000), trace.Log([])).find(trace.wanted(STRANGER), limit=30)
+    assert len(found.journeys) == 30
+    assert not found.more
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=30),
+    st.integers(-1, 21),
+    st.lists(st.integers(0, 3000), max_size=3),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_time_is_found_in_the_log(times: list[int], asked: int, cuts: list[int]) -> None:
+    book = Book()
+    for at in sorted(times):
+        book.say(at, "hello")
+    log = book.log(*cuts)
+    place = log.at((BEGIN + asked) * NS)
+    later = [at for at in sorted(times) if at >= asked]
+    lines = []
+    while place.file < len(log.files):
+        if place.offset >= len(log.text(place.file)[0]):
+            place = trace.Place(place.file + 1, 0)
+            continue
+        if log.time(place) is not None:
+            lines.append(log.time(place))
+        place = log.after(place)
+    assert lines == [(BEGIN + at) * NS for at in later]
+
+
+def test_since_and_until() -> None:
+    smtp = Book()
+    for number in range(10):
+        smtp.say(number * 100, *begin(100 + number), end(100 + number))
+    for cuts in ((), (500,), (333, 900)):
+        search = trace.Search(smtp.log(*cuts), trace.Log([]))
+        found = search.find(trace.wanted(STRANGER), (BEGIN + 250) * NS, (BEGIN + 601) * NS)
+        assert [one.session and one.session.pid for one in found.journeys] == [103, 104, 105, 106]
+
+
+def test_subjects_that_are_encoded_are_found() -> None:
+    smtp = Book()
+    subject = "=?utf-8?B?R3LDvMOfZSBhdXMgS8O2bG4=?="
+    smtp.say(
+        0,
+        *begin(7),
+        scanned(7, "VIRUS", "x", "a@b.example", "c@d.example"),
+        scanned(7, CLEAN, subject, "a@b.example", "c@d.example"),
+        end(7),
+    )
+    search = trace.Search(smtp.log(), trace.Log([]))
+    (found,) = search.find(trace.wanted("grüße aus")).journeys
+    assert "subject 'Grüße aus Köln'" in "\n".join(trace_command.describe(found))
+
+
+@given(st.text(min_size=1, max_size=40).filter(lambda text: "\n" not in text))
+@settings(max_examples=80, deadline=None)
+def test_no_control_character_is_ever_shown(text: str) -> None:
+    """Whatever a scanner that is not ours may let through."""
+    smtp, send = Book(), Book()
+    smtp.say(0, *begin(7), scanned(7, CLEAN, text, f"{text}@b.example", text), f"simscan:[7]: {text}", end(7))
+    send.say(0, "info msg 3: bytes 1 from <x> qp 7 uid 0", *sent(3, 1, "y@z.example", f"failure: {text}"))
+    for what in (STRANGER, "y@z.example"):
+        for found in find(smtp, send, what):
+            for line in trace_command.describe(found):
+                assert line.isprintable()
+            assert json.dumps(trace_command.values(found)).isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2h", BEGIN - 7200),
+        ("30m", BEGIN - 1800),
+        ("2026-11-18T11:06:40Z", BEGIN),
+        ("2026-11-18 11:06", BEGIN - 40),
+        ("2026-11-18", BEGIN - 40_000),
+        ("11:06", BEGIN - 40),
+    ],
+)
+def test_a_moment(text: str, seconds: int) -> None:
+    assert trace_command.moment(text, BEGIN) == seconds * NS
+
+
+@pytest.mark.parametrize("text", ["", "2 h", "soon", "25:00", "2026-13-01", "-2h", "\uff12h"])
+def test_what_is_no_moment(text: str) -> None:
+    with pytest.raises(BadInput, match="expected one such as 2h"):
+        trace_command.moment(text, BEGIN)
+
+
+class TestCommand:
+    @pytest.fixture
+    def logs(self, tmp_path: Path) -> list[str]:
+        smtp, send = sample()
+        for name, book in (("smtpd", smtp), ("send", send)):
+            directory = tmp_path / name
+            directory.mkdir()
+            lines = sorted(book.lines, key=lambda line: line[:25])
+            half = len(lines) // 2
+            (directory / f"{lines[half][:25]}.s").write_text("".join(lines[:half]))
+            (directory / "current").write_text("".join(lines[half:]))
+            (directory / "lock").write_text("")
+        return ["--logs", str(tmp_path / "smtpd"), str(tmp_path / "send")]
+
+    def test_found(self, logs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert trace_command.main(["bob@example.test", *logs]) == 0
+        assert "  = bounced for bob@example.test (198.18.0.10 does not" in capsys.readouterr().out
+        assert trace_command.main(["bob@example.test", "--json", *logs]) == 0
+        (journey,) = json.loads(capsys.readouterr().out)["journeys"]
+        assert [one["kind"] for one in journey["verdicts"]] == ["clean", "delivered", "bounced"]
+
+    def test_nothing(self, logs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert trace_command.main(["who@example.test", *logs]) == 1
+        assert capsys.readouterr().err == "mailgate trace: nothing about 'who@example.test' in the logs\n"
+        assert trace_command.main(["bob@example.test", "--until", "2026-01-01", *logs]) == 1
+
+    @pytest.mark.parametrize(
+        "argv", [["x"], ["a\x1bb"], ["ab", "--since", "x"], ["ab", "--limit", "0"], ["x" * 1001]]
+    )
+    def test_bad_arguments(self, argv: list[str], logs: list[str]) -> None:
+        assert trace_command.main([*argv, *logs]) == 100
+
+    def test_a_log_that_is_not_there(self, tmp_path: Path) -> None:
+        assert trace_command.main(["abc", "--logs", str(tmp_path / "gone")]) == 111
+
+
+class TestWhatIsNotOfIt:
+    def test_a_message_whose_number_was_used_before(self) -> None:
+        smtp, send = Book(), Book()
+        send.say(0, *queued(3, "a@b.example", 9), *sent(3, 1, "first@example.test"), "end msg 3")
+        send.say(9, *sent(3, 2, "second@example.test"), "end msg 3")
+        (found,) = find(smtp, send, "second@example.test")
+        assert found.message is not None
+        assert (found.message.begun, found.message.sender) == (None, None)
+        assert found.message.recipients() == ("second@example.test",)
+
+    def test_a_session_whose_pid_was_used_before(self) -> None:
+        smtp, send = Book(), Book()
+        smtp.say(0, *begin(7, "192.0.2.1"), end(7))
+        smtp.say(9, scanned(7, "VIRUS", "One", "a@b.example", "c@d.example", "192.0.2.9"), end(7))
+        (found,) = find(smtp, send, "One")
+        assert found.session is not None
+        assert (found.session.address, len(found.steps())) == (None, 2)
+
+    def test_what_qmail_smtpd_said_to_another_session_of_the_client(self) -> None:
+        smtp, send = Book(), Book()
+        smtp.say(0, *begin(7), f"cqgreylist[7]: new {STRANGER} 198.51.100.0/24 wait 60")
+        smtp.say(
+            1, *begin(8), f"qmail-smtpd: not in validrcptto: no@example.test from a@b.example at {STRANGER}"
+        )
+        smtp.say(2, end(7), end(8))
+        found = find(smtp, send, STRANGER)
+        assert [kinds(one) for one in found] == [["greylisted"], ["unknown recipient"]]
+
+    def test_a_verdict_on_another_client(self) -> None:
+        smtp, send = Book(), Book()
+        smtp.say(0, *begin(7), scanned(7, "VIRUS", "One", "a@b.example", "c@d.example", "192.0.2.9"), end(7))
+        (found,) = find(smtp, send, STRANGER)
+        assert kinds(found) == ["nothing taken"]
+
+
+def test_more_is_said_only_when_there_is_more() -> None:
+    refused = f"qmail-smtpd: not in validrcptto: no@example.test from a@b.example at {STRANGER}"
+    smtp = Book()
+    smtp.say(0, *begin(7), refused)
+    smtp.say(1, refused)
+    smtp.say(2, end(7))
+    found = trace.Search(smtp.log(), trace.Log([])).find(trace.wanted("no@example.test"), limit=1)
+    assert (len(found.journeys), found.more) == (1, False)
+    smtp.say(0.5, *begin(8))
+    smtp.say(3, end(8))
+    found = trace.Search(smtp.log(), trace.Log([])).find(trace.wanted("no@example.test"), limit=1)
+    assert (len(found.journeys), found.more) == (1, True)
+
+
+def test_what_a_killed_multilog_left_is_not_joined(tmp_path: Path) -> None:
+    smtp = Book()
+    smtp.say(0, *begin(7), scanned(7, "VIRUS", "One", "a@b.example", "c@d.example"))
+    (tmp_path / f"{tai64n.render((BEGIN + 1) * NS)}.u").write_text("".join(smtp.lines)[:-10])
+    (tmp_path / "current").write_text(f"{tai64n.render((BEGIN + 9) * NS)} {end(7)}\n")
+    log = trace_command.open_log([str(tmp_path)])
+    assert [one.broken for one in log.files] == [False, False]
+    assert b"VIRUS" not in log.text(0)[0]
