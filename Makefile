@@ -18,7 +18,7 @@ SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
 .PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean \
-	bench-scan bench-greylist bench-blacklist bench-recipients
+	bench-scan bench-greylist bench-blacklist bench-recipients bench-trace
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,8 @@ lint-ansible: venv link
 	$(RUN) yamllint --strict .
 	$(RUN) ansible-lint --offline --profile production
 
-unit: venv link ## pure logic, and C files of our own
-	$(PYTEST) tests/unit -n 2
+unit: venv link ## pure logic, C files of our own, and the operator's screen
+	$(PYTEST) tests/unit tests/qmailadmin -n 2
 
 module: venv link ## every module through the contract
 	$(PYTEST) tests/module
@@ -87,6 +87,9 @@ bench-blacklist: venv link ## lines of log a second, and memory
 
 bench-recipients: venv ## an export of 100,000 entries beside ldapsearch
 	$(RUN) $(BIN)/python tests/bench/recipients.py
+
+bench-trace: venv link ## a journey through a day of 300,000 sessions beside grep
+	$(RUN) $(BIN)/python tests/bench/trace.py
 
 clean: ## remove containers, .bed and caches of tools (not .venv)
 	@$(BED) clean

@@ -37,7 +37,7 @@ PARTS = (
     Part("mypy", ("mypy", "plugins/module_utils/mailgate")),
     Part("yamllint", ("yamllint", "--strict", ".")),
     Part("changelog", ("antsibull-changelog", "lint")),
-    Part("unit", (*PYTEST, "tests/unit", "-n", "2")),
+    Part("unit", (*PYTEST, "tests/unit", "tests/qmailadmin", "-n", "2")),
     Part(
         "module",
         (*PYTEST, "tests/module"),

@@ -41,12 +41,15 @@ def command_gateway(name: str) -> None:
     command_converge(name)
     python = venv_program("python")
     table = subprocess.run(
-        [python, "tests/e2e/run.py", "--gateway", name], cwd=ROOT, stdin=subprocess.DEVNULL, check=False
+        [python, "tests/e2e/run.py", "--gateway", name, "--look"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     command_report(name)
     say("gateway", f"{time.monotonic() - begin:.0f} s in all")
     if table.returncode != 0:
-        raise Trouble("a row of the table differs from what it should be")
+        raise Trouble("a row of the table differs from what it should be, or mailgate doctor is not content")
 
 
 def command_clean() -> None:

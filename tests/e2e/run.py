@@ -34,6 +34,13 @@ def line(outcome: Outcome) -> str:
     return mark + " ".join(cells) + " " + outcome.arrived
 
 
+def show(bed: Bed, *arguments: str) -> bool:
+    """Prints what a command of `mailgate` says on the gateway; whether it says that all is well."""
+    status, output, error = bed.inside("mailgate", *arguments)
+    print(f"\n$ mailgate {' '.join(arguments)}\n{output}{error}", flush=True)
+    return status == 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
@@ -42,9 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="the container's name",
     )
     parser.add_argument("--tag", default="", help="only rows with this tag (debian13, short)")
+    parser.add_argument("--look", action="store_true", help="end with mailgate doctor and mailgate stats")
     options = parser.parse_args(argv)
     begin = time.monotonic()
-    differ, played, not_run = 0, 0, 0
+    differ, played, not_run, well = 0, 0, 0, True
     try:
         with Bed(options.gateway) as bed:
             bed.wait_until_greeted(30)
@@ -67,14 +75,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             for stray in bed.leftovers():
                 differ += 1
                 print(f"✗ {stray}")
+            print(
+                f"\n{played} rows: {played - differ - not_run} passed, {differ} failed, {not_run} not run, "
+                f"{time.monotonic() - begin:.1f} s",
+                flush=True,
+            )
+            # While the back ends listen, which the doctor greets, too.
+            well = not options.look or all([show(bed, "doctor"), show(bed, "stats", "--last", "1h")])
     except NoGateway as error:
         print(f"e2e: {error}", file=sys.stderr)
         return 1
-    print(
-        f"\n{played} rows: {played - differ - not_run} passed, {differ} failed, {not_run} not run, "
-        f"{time.monotonic() - begin:.1f} s"
-    )
-    return 1 if differ else 0
+    return 1 if differ or not well else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,7 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""qmailadmin: the operator's screens. They decide nothing; the operator's service does."""
+
+from __future__ import annotations

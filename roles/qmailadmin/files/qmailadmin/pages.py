@@ -1,0 +1,707 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pages: a table of what the service knows, the chosen line in full below it, and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.timer import Timer
+from textual.widgets import DataTable, Input, Label, Static
+
+from .client import Answer, Refused, Trouble
+from .text import cell, ends, left, paragraphs, plain, safe, seconds_of, size, utc
+from .windows import Confirm, Deed, Form, LookUp, Message, Values, note_of
+
+if TYPE_CHECKING:
+    from .app import QmailAdmin
+
+ROWS_MAX = 1000
+FLEXIBLE = 0  # the width of the one column that takes what is left
+NARROWEST = 10
+
+SEARCH = Binding("slash", "search", "Search", key_display="/")
+RELOAD = Binding("r,f5", "reload", "Reload", key_display="r")
+UNDO = Binding("u", "undo", "Undo")
+REMOVE = Binding("x,delete", "remove", "Remove", key_display="x")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: its cells, itself in full, what the service said of it, and how bad it is."""
+
+    cells: Sequence[object]
+    detail: Sequence[object]
+    given: Mapping[str, Any]
+    style: str = ""
+
+
+class Page(Vertical):
+    """One of the screens; a subclass says what to ask, how to show it, and what can be done."""
+
+    TITLE = ""
+    NOTHING = "nothing is here"
+    COLUMNS: ClassVar[Sequence[tuple[str, int]]] = ()
+    SERVER_SEARCHES = False
+    HELP: ClassVar[Sequence[str]] = ()
+    BINDINGS: ClassVar[list[BindingType]] = [SEARCH, RELOAD]
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(id=identity)
+        self.loaded = False
+        self._answer: Answer = {}
+        self._all: list[Row] = []
+        self._shown: list[Row] = []
+        self._width = 0
+        self._timer: Timer | None = None
+        self._done = ""  # what was done last
+        self._old: set[object] | None = None  # what was there before it
+        self._remarks: Sequence[str] = ()
+
+    @property
+    def admin(self) -> QmailAdmin:
+        return self.app  # type: ignore[return-value]
+
+    # What a subclass says.
+
+    def request(self, search: str) -> Answer:
+        raise NotImplementedError
+
+    def rows(self, answer: Answer) -> list[Row]:
+        raise NotImplementedError
+
+    def remarks(self, answer: Answer) -> list[str]:
+        """More for the line above the table."""
+        return []
+
+    # What is seen.
+
+    def compose(self) -> ComposeResult:
+        yield Label(self.TITLE, classes="title", markup=False)
+        yield Input(
+            placeholder="search; Enter: to the list, Esc: everything", classes="search", select_on_focus=False
+        )
+        yield Static("", classes="state", markup=False)
+        yield DataTable(cursor_type="row", zebra_stripes=False)
+        with VerticalScroll(classes="detail"):
+            yield Static("", classes="full", markup=False)
+
+    def on_mount(self) -> None:
+        self.search_field.display = False
+        self.query_one(".detail").can_focus = True
+
+    @property
+    def table(self) -> DataTable[object]:
+        return self.query_one(DataTable)
+
+    @property
+    def search_field(self) -> Input:
+        return self.query_one(".search", Input)
+
+    def say(self, text: str, trouble: bool = False) -> None:
+        shown = self.query_one(".state", Static)
+        shown.set_class(trouble, "trouble")
+        shown.update(plain(text))
+
+    def on_resize(self) -> None:
+        if self.loaded and self.size.width != self._width:
+            self.fill(keep=True)
+
+    def begin(self) -> None:
+        """Shown to somebody: asks the service, and takes the keys."""
+        self._done = ""
+        self.screen.set_focus(self.table)
+        self.load()
+
+    @work(exclusive=True, group="load")
+    async def load(self) -> None:
+        self.say("…" if not self._done else self._done)
+        search = self.search_field.value.strip() if self.SERVER_SEARCHES else ""
+        try:
+            answer = await self.admin.ask(self.request(search))
+        except Trouble as error:
+            self._failed(str(error), isinstance(error, Refused) and error.temporary)
+            return
+        try:
+            rows = self.rows(answer)
+            remarks = self.remarks(answer)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._failed(
+                f"answer of the operator's service: {error!r}; expected the same version of both", False
+            )
+            return
+        self._answer, self._all, self._remarks = answer, rows, remarks
+        self.loaded = True
+        self.fill(keep=True)
+
+    def _failed(self, text: str, temporary: bool) -> None:
+        # What was read before may hold no longer: it goes.
+        self.loaded, self._all, self._shown, self._answer = False, [], [], {}
+        self.table.clear()
+        words = "no answer just now" if temporary else "no answer"
+        self.say(f"{self._done}. Now {words}" if self._done else f"{words}; r asks again", trouble=True)
+        full = self.query_one(".full", Static)
+        full.add_class("trouble")
+        full.update(plain(text))
+
+    def fill(self, keep: bool = False) -> None:
+        """Shows what matches the search."""
+        word = "" if self.SERVER_SEARCHES else self.search_field.value.strip().casefold()
+        found = [row for row in self._all if not word or word in _haystack(row)]
+        self._shown = found[:ROWS_MAX]
+        table = self.table
+        before = table.cursor_row if keep else 0
+        self._width = self.size.width
+        self._columns()
+        widths = [column.width for column in table.ordered_columns]
+        for row in self._shown:
+            table.add_row(*(cell(one, width, row.style) for one, width in zip(row.cells, widths)))
+        if self._shown:
+            before = min(before, len(self._shown) - 1)
+            old = self._old
+            if old is not None:  # something was done: what is new is what it made
+                new = (place for place, row in enumerate(self._shown) if row.cells[0] not in old)
+                before, self._old = next(new, before), None
+            table.move_cursor(row=before, animate=False)
+        more = self._answer.get("more") or 0
+        searched = self.search_field.value.strip()
+        if not found:
+            words = ["nothing matches" if searched else self.NOTHING]
+        elif word:
+            words = [f"{len(found)} of {len(self._all)} match"]
+        else:
+            words = [f"{len(found)} match" if searched else f"{len(found)} in the list"]
+        if len(found) > ROWS_MAX or more:
+            words.append(f"{len(found) - len(self._shown) + more} more are not shown: search for them")
+        state = ", ".join([*words, *self._remarks])
+        self.say(f"{self._done}. Now {state}" if self._done else state)
+        self.detail()
+
+    def _columns(self) -> None:
+        table = self.table
+        table.clear(columns=True)
+        room = max(self.size.width, NARROWEST) - 2 - 2 * len(self.COLUMNS)
+        left = max(NARROWEST, room - sum(width for dummy, width in self.COLUMNS))
+        for name, width in self.COLUMNS:
+            table.add_column(plain(name), width=width or left)
+
+    @on(DataTable.RowHighlighted)
+    def detail(self) -> None:
+        """The chosen line in full."""
+        full = self.query_one(".full", Static)
+        full.remove_class("trouble")
+        row = self.chosen()
+        full.update(paragraphs(row.detail) if row else "")
+        self.query_one(".detail", VerticalScroll).scroll_home(animate=False)
+
+    def chosen(self) -> Row | None:
+        place = self.table.cursor_row
+        return self._shown[place] if 0 <= place < len(self._shown) else None
+
+    @on(DataTable.RowSelected)
+    def selected(self) -> None:
+        row = self.chosen()
+        if row is not None:
+            self.app.push_screen(Message(safe(row.cells[0]), row.detail))
+
+    # Search.
+
+    def action_search(self) -> None:
+        self.search_field.display = True
+        self.screen.set_focus(self.search_field)
+
+    def action_reload(self) -> None:
+        self._done = ""
+        self.load()
+
+    @on(Input.Changed, ".search")
+    def search_changed(self) -> None:
+        self._done = ""
+        if not self.SERVER_SEARCHES:
+            if self.loaded:
+                self.fill()
+            return
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(self.admin.debounce_seconds, self.load)
+
+    @on(Input.Submitted, ".search")
+    def search_ended(self) -> None:
+        self.screen.set_focus(self.table)
+
+    def key_escape(self) -> None:
+        if self.search_field.display:
+            self.search_field.value = ""
+            self.search_field.display = False
+            self.screen.set_focus(self.table)
+
+    # Acts.
+
+    @work(exclusive=True, group="act")
+    async def form(self, deed: Deed) -> None:
+        done = await self.app.push_screen_wait(Form(deed))
+        if done is not None:
+            self.finished(done)
+
+    def finished(self, done: Answer) -> None:
+        """Says what was done, and reads anew."""
+        words = "; ".join(safe(line) for line in done.get("effects") or [])
+        number = f" (audit {safe(done['number'])})" if done.get("number") is not None else ""
+        self._done = f"done{number}: {words}" if words else f"done{number}"
+        self._old = {row.cells[0] for row in self._all}
+        self.load()
+
+    @work(exclusive=True, group="act")
+    async def action_undo(self) -> None:
+        try:
+            answer = await self.admin.ask({"do": "undo", "preview": True})
+            if answer.get("problem"):
+                await self.app.push_screen_wait(Message("Undo", [answer["problem"]]))
+                return
+            effects = answer.get("effects") or ["nothing changes"]
+            if not await self.app.push_screen_wait(Confirm("Undo your last act", [], effects)):
+                return
+            done = await self.admin.ask({"do": "undo"})
+        except Trouble as error:
+            await self.app.push_screen_wait(Message("Undo", [str(error)], trouble=True))
+            return
+        self.finished(done)
+
+
+def _haystack(row: Row) -> str:
+    return "\n".join(str(one) for one in (*row.cells, *row.detail)).casefold()
+
+
+class Entries(Page, inherit_bindings=False):
+    """A list that the operator writes."""
+
+    LIST = ""
+    WHAT = ""  # of one entry
+    HINT = ""
+    COLUMNS = (("Entry", 24), ("Ends in", 7), ("Why", FLEXIBLE))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "add", "Add"),
+        REMOVE,
+        UNDO,
+        SEARCH,
+        RELOAD,
+    ]
+
+    def request(self, search: str) -> Answer:
+        return {"do": "entries", "list": self.LIST}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        return [self.row(one) for one in answer["entries"]]
+
+    def row(self, one: Mapping[str, Any]) -> Row:
+        site = one["origin"] == "site"
+        until, now = one["until"], self.admin.now()
+        detail = [
+            " ".join(word for word in (safe(one["value"]), safe(one["action"])) if word),
+            f"From {'the site' if site else one['by'] or 'an operator'}; ends: "
+            + ("never" if until is None else f"{utc(until)} UTC ({ends(until, now)})"),
+            f"Why: {one['note'] or '-'}",
+        ]
+        if one["fixed"]:
+            detail.append(f"Fixed: {one['fixed']}")
+        ending = "fixed" if one["fixed"] else left(until, now, units=1)
+        return Row(self.cells(one, ending), detail, one, "dim" if one["fixed"] else "")
+
+    def cells(self, one: Mapping[str, Any], ending: str) -> Sequence[object]:
+        return (one["value"], ending, one["note"])
+
+    def remarks(self, answer: Answer) -> list[str]:
+        fixed = sum(1 for one in answer["entries"] if one["fixed"])
+        return [f"{fixed} fixed"] if fixed else []
+
+    def asked(self, act: str, values: Values) -> Answer:
+        return {
+            "act": act,
+            "list": self.LIST,
+            "value": values["value"].strip(),
+            "action": values.get("action", ""),
+            "note": note_of(values),
+            "seconds": seconds_of(values.get("time", "")),
+        }
+
+    def deed(
+        self, title: str, act: str, fields: Sequence[str], values: Values, intro: Sequence[str] = ()
+    ) -> Deed:
+        return Deed(
+            title,
+            act=lambda given: {"do": "act", **self.asked(act, given)},
+            fields=fields,
+            values=values,
+            label=self.WHAT.capitalize(),
+            hint=self.HINT,
+            intro=intro,
+            check=lambda given: {
+                "do": "check",
+                "list": self.LIST,
+                "value": given["value"].strip(),
+                "action": given.get("action", ""),
+            },
+            preview=lambda given: {"do": "preview", **self.asked(act, given)},
+        )
+
+    def adding(self, value: str = "", action: str = "", title: str = "") -> Deed:
+        title = title or f"Add a {self.WHAT}"
+        return self.deed(title, "add", ("value", "note", "time"), {"value": value, "action": action})
+
+    def action_add(self) -> None:
+        self.form(self.adding())
+
+    def action_remove(self) -> None:
+        row = self.chosen()
+        if row is None:
+            return
+        value, action = str(row.given["value"]), str(row.given["action"])
+        if row.given["fixed"]:
+            lines = [f"{value} cannot be changed here:", row.given["fixed"]]
+            self.app.push_screen(Message(f"{self.WHAT.capitalize()} {value}", lines))
+            return
+        values = {"value": value, "action": action}
+        self.form(self.deed(f"Remove {value}", "remove", ("note",), values))
+
+
+class Relay(Entries):
+    LIST = "relay"
+    TITLE = "Relay networks: who may send to everywhere"
+    WHAT = "network"
+    HINT = "10.1.2.0/24 or one address"
+    NOTHING = "no network may relay"
+    HELP = ("Clients in these networks may send mail to every domain, not only to yours.",)
+
+
+class Clients(Entries, inherit_bindings=False):
+    LIST = "clients"
+    TITLE = "Clients: let in, or refused when they connect"
+    WHAT = "client"
+    HINT = "203.0.113.9 or 203.0.113.0/24"
+    NOTHING = "no client is let in or refused by hand"
+    COLUMNS = (("Client", 18), ("What", 5), ("Ends in", 7), ("Why", FLEXIBLE))
+    HELP = (
+        "Allowed clients are never put off or blacklisted; denied ones are refused when they connect.",
+        "a allows a client, d denies one, x takes an entry away.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "allow", "Allow"),
+        Binding("d", "deny", "Deny"),
+        REMOVE,
+        UNDO,
+        SEARCH,
+        RELOAD,
+    ]
+
+    def cells(self, one: Mapping[str, Any], ending: str) -> Sequence[object]:
+        return (one["value"], one["action"], ending, one["note"])
+
+    def action_allow(self) -> None:
+        self.form(self.adding(action="allow", title="Allow a client"))
+
+    def action_deny(self) -> None:
+        self.form(self.adding(action="deny", title="Deny a client"))
+
+
+class Senders(Entries):
+    LIST = "senders"
+    TITLE = "Blocked senders: refused at MAIL FROM"
+    WHAT = "sender"
+    HINT = "user@example.com or @example.com"
+    NOTHING = "no sender is blocked"
+    HELP = ("Mail with one of these envelope senders is refused; '@domain' means everybody there.",)
+
+
+class Trusted(Entries):
+    LIST = "trusted"
+    TITLE = "Trusted senders: SpamAssassin lets them pass"
+    WHAT = "sender"
+    HINT = "user@example.com or @example.com"
+    NOTHING = "no sender is trusted"
+    HELP = ("SpamAssassin never calls mail of these senders spam. Viruses are refused all the same.",)
+
+
+class Blocked(Entries):
+    LIST = "blocked"
+    TITLE = "Spam senders: SpamAssassin holds it for spam"
+    WHAT = "sender"
+    HINT = "user@example.com or @example.com"
+    NOTHING = "no sender is held for a spammer"
+    HELP = ("SpamAssassin always calls mail of these senders spam.",)
+
+
+class Recipients(Entries, inherit_bindings=False):
+    LIST = "recipients"
+    TITLE = "Recipients: addresses besides the directory's"
+    WHAT = "recipient"
+    HINT = "user@example.com"
+    NOTHING = "no recipient is added by hand"
+    HELP = (
+        "Addresses that are taken although the directory does not (yet) have them.",
+        "l looks an address up: whether mail to it is taken, and where that comes from.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "look", "Look up"),
+        Binding("a", "add", "Add"),
+        REMOVE,
+        UNDO,
+        SEARCH,
+        RELOAD,
+    ]
+
+    @work(exclusive=True, group="act")
+    async def action_look(self) -> None:
+        found = await self.app.push_screen_wait(
+            LookUp(
+                "Look a recipient up",
+                "Address",
+                lambda word: {"do": "recipient", "address": word},
+                known=lambda answer: bool(answer.get("known")),
+            )
+        )
+        if found:
+            done = await self.app.push_screen_wait(Form(self.adding(found)))
+            if done is not None:
+                self.finished(done)
+
+
+class Blacklist(Page, inherit_bindings=False):
+    TITLE = "Adaptive blacklist: clients refused for a time"
+    NOTHING = "nobody is refused"
+    COLUMNS = (("Client", 15), ("Ends in", 7), ("Why", FLEXIBLE))
+    HELP = (
+        "Clients whose mail was mostly bad are refused for a time.",
+        "e explains an address, x releases it: what was counted until then is forgotten.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "explain", "Explain"),
+        Binding("x,delete", "release", "Release", key_display="x"),
+        SEARCH,
+        RELOAD,
+    ]
+
+    def request(self, search: str) -> Answer:
+        return {"do": "blacklist"}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        now = self.admin.now()
+        rows = []
+        for one in answer["entries"]:
+            detail = [
+                f"{one['address']} is refused until {utc(one['until'])} UTC ({ends(one['until'], now)})",
+                f"By: {one['by']}",
+                f"Why: {one['why']}",
+            ]
+            rows.append(Row((one["address"], left(one["until"], now, units=1), one["why"]), detail, one))
+        for one in answer.get("spared") or []:
+            spared = one if isinstance(one, dict) else {"address": one, "why": ""}
+            detail = [f"{spared['address']} is not refused: it is spared", f"Why: {spared.get('why', '')}"]
+            cells = (spared["address"], "spared", spared.get("why", ""))
+            rows.append(Row(cells, detail, spared, "dim"))
+        return rows
+
+    def remarks(self, answer: Answer) -> list[str]:
+        spared = len(answer.get("spared") or [])
+        return [f"{spared} of them spared"] if spared else []
+
+    @work(exclusive=True, group="act")
+    async def action_explain(self) -> None:
+        row = self.chosen()
+        await self.app.push_screen_wait(
+            LookUp(
+                "What is known of a client",
+                "Address",
+                lambda word: {"do": "explain", "address": word},
+                value=str(row.given["address"]) if row else "",
+            )
+        )
+
+    def action_release(self) -> None:
+        row = self.chosen()
+        self.form(
+            Deed(
+                "Release a client",
+                act=lambda given: {
+                    "do": "release",
+                    "address": given["value"].strip(),
+                    "note": note_of(given),
+                },
+                fields=("value", "note"),
+                values={"value": str(row.given["address"]) if row else ""},
+                label="Client",
+                hint="an IPv4 address",
+                words=lambda given: [
+                    f"the adaptive blacklist refuses {given['value'].strip()} no longer",
+                    "what was counted of it until now is forgotten; new bad mail lists it again",
+                ],
+            )
+        )
+
+
+class Greylist(Page, inherit_bindings=False):
+    TITLE = "Greylist: networks that were told to come again"
+    NOTHING = "the greylist knows nobody"
+    COLUMNS = (("Network", 18), ("Seen (UTC)", 11), ("State", FLEXIBLE))
+    SERVER_SEARCHES = True
+    HELP = (
+        "A network that was never seen is put off once, and let in when it comes again.",
+        "p lets a client's network in at once. / asks the service for a part of the address.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("p", "pass", "Let pass"), SEARCH, RELOAD]
+
+    def request(self, search: str) -> Answer:
+        return {"do": "greylist", "search": search}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        rows = []
+        for one in answer["entries"]:
+            state = "passes" if one["passed"] else "waits"
+            since = utc(one["since"])
+            detail = [f"{one['network']} {state}", f"{'Last' if one['passed'] else 'First'} seen {since} UTC"]
+            rows.append(Row((one["network"], since[5:], state), detail, one))
+        return rows
+
+    def action_pass(self) -> None:
+        row = self.chosen()
+        value = str(row.given["network"]).partition("/")[0] if row and not row.given["passed"] else ""
+        self.form(
+            Deed(
+                "Let a client pass the greylist",
+                act=lambda given: {"do": "pass", "address": given["value"].strip(), "note": note_of(given)},
+                fields=("value", "note"),
+                values={"value": value},
+                label="Client",
+                hint="an IPv4 address",
+                words=lambda given: [
+                    f"the network of {given['value'].strip()} passes the greylist from now on"
+                ],
+            )
+        )
+
+
+class Queue(Page, inherit_bindings=False):
+    TITLE = "Queue: messages that are not delivered yet"
+    NOTHING = "the queue is empty"
+    COLUMNS = (("Since", 11), ("Size", 6), ("From", 17), ("To", FLEXIBLE))
+    SERVER_SEARCHES = True
+    HELP = (
+        "f tries all deliveries now. / asks the service for a part of a sender's or a recipient's address.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f", "flush", "Flush"), SEARCH, RELOAD]
+
+    def request(self, search: str) -> Answer:
+        return {"do": "queue", "search": search}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        rows = []
+        for one in answer["messages"]:
+            sender = one["sender"] or "<>"
+            waiting = [to for to in one["recipients"] if not to["done"]]
+            first = (waiting or one["recipients"] or [{"address": "nobody"}])[0]["address"]
+            others = len(one["recipients"]) - 1
+            detail = [
+                f"Message {one['id']} of {utc(one['at'])} UTC, {size(one['bytes'])}",
+                f"From: {sender}",
+                *(
+                    f"To: {to['address']} ({to['channel']}, {'done' if to['done'] else 'waits'})"
+                    for to in one["recipients"]
+                ),
+            ]
+            to = f"{first} +{others}" if others > 0 else first
+            rows.append(Row((utc(one["at"])[5:], size(one["bytes"]), sender, to), detail, one))
+        return rows
+
+    def action_flush(self) -> None:
+        self.form(
+            Deed(
+                "Flush the queue",
+                act=lambda given: {"do": "flush", "note": note_of(given)},
+                words=lambda given: ["every waiting delivery is tried now, not at its next turn"],
+            )
+        )
+
+
+class Audit(Page, inherit_bindings=False):
+    TITLE = "Audit: who did what, when and why"
+    NOTHING = "nobody has done anything yet"
+    COLUMNS = (("No", 5), ("At (UTC)", 11), ("Who", 9), ("Act", FLEXIBLE))
+    HELP = ("The last 500 acts, the newest first. u takes back your own last act that still stands.",)
+    BINDINGS: ClassVar[list[BindingType]] = [UNDO, SEARCH, RELOAD]
+
+    def request(self, search: str) -> Answer:
+        return {"do": "audit", "limit": 500}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        rows = []
+        for one in answer["records"]:
+            parts = (one.get("do"), one.get("list"), one.get("action"), one.get("value"))
+            act = " ".join(str(word) for word in parts if word)
+            until = one.get("until")
+            detail = [
+                f"{one['number']}: {act}",
+                f"{utc(one['at'])} UTC by {one['by'] or 'the service'} (uid {one.get('from', '?')})"
+                + (f", until {utc(until)} UTC" if until is not None else ""),
+                f"Why: {one.get('note') or '-'}",
+                *(f"- {line}" for line in one.get("effects") or []),
+            ]
+            rows.append(Row((one["number"], utc(one["at"])[5:], one["by"] or "-", act), detail, one))
+        return rows
+
+
+STATES: Mapping[int, tuple[str, str, int]] = {
+    0: ("OK", "", 3),
+    1: ("WARNING", "bold", 2),
+    2: ("CRITICAL", "bold reverse", 0),
+    3: ("UNKNOWN", "bold", 1),
+}
+
+
+class Status(Page):
+    TITLE = "Status: is the gateway well?"
+    NOTHING = "nothing was examined"
+    COLUMNS = (("State", 9), ("What", 18), ("Finding", FLEXIBLE))
+    HELP = ("What `mailgate doctor --quick` finds, the worst first, and what to do about it.",)
+
+    def request(self, search: str) -> Answer:
+        return {"do": "status"}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        rows = []
+        for one in sorted(answer["doctor"]["findings"], key=lambda found: _state(found["status"])[2]):
+            word, style, dummy = _state(one["status"])
+            detail = [f"{word}: {one['text']}"]
+            if one.get("advice"):
+                detail.append(f"Do: {one['advice']}")
+            rows.append(Row((word, one["check"], one["text"]), detail, one, style))
+        return rows
+
+    def remarks(self, answer: Answer) -> list[str]:
+        return [f"all in all: {_state(answer['doctor']['status'])[0]}"]
+
+
+def _state(status: object) -> tuple[str, str, int]:
+    return STATES.get(status if isinstance(status, int) else 3, STATES[3])
+
+
+# The key, the name that --page takes, the words in the menu, and the page.
+PAGES: Sequence[tuple[str, str, str, Callable[[str], Page]]] = (
+    ("1", "relay", "Relay networks", Relay),
+    ("2", "clients", "Clients", Clients),
+    ("3", "senders", "Blocked senders", Senders),
+    ("4", "trusted", "Trusted senders", Trusted),
+    ("5", "spam", "Spam senders", Blocked),
+    ("6", "recipients", "Recipients", Recipients),
+    ("7", "blacklist", "Blacklist", Blacklist),
+    ("8", "greylist", "Greylist", Greylist),
+    ("9", "queue", "Queue", Queue),
+    ("0", "audit", "Audit", Audit),
+    ("s", "status", "Status", Status),
+)
