@@ -44,20 +44,6 @@ def test_kinds(state: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain", "plain"),
-        ("a\x1b[31mb", "a\\x1b[31mb"),
-        ("two\nlines", "two\\nlines"),
-        ("right\u202eleft", "right\\u202eleft"),
-        ("Grüße", "Grüße"),
-    ],
-)
-def test_printable(text: str, expected: str) -> None:
-    assert journey.printable(text) == expected
-
-
-@pytest.mark.parametrize(
     ("subject", "expected"),
     [
         ("Hello", "Hello"),

@@ -16,10 +16,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import blacklist_settings
-from .blacklist_service import DIRECTORY, LOG_DIRECTORY, RULES_DIRECTORY, SOCKET, Places, peer_uid, serve
+from .blacklist_service import DIRECTORY, LOG_DIRECTORY, RULES_DIRECTORY, SOCKET, Places, serve
 from .blacklist_settings import check_address, utc
 from .cli import PERMANENT, TEMPORARY, Parser
 from .errors import BadInput, MailgateError
+from .text import printable
+from .unixsocket import peer_uid
 
 ANSWER_SECONDS = 30.0
 ANSWER_BYTES_MAX = 256 << 20
@@ -167,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _complain(error, TEMPORARY)
     for line in lines:
-        sys.stdout.write(f"{_printable(line)}\n")
+        sys.stdout.write(f"{printable(line)}\n")
     return 0
 
 
@@ -192,10 +194,5 @@ def _client(do: str, given: Any) -> list[str]:
 
 
 def _complain(error: Exception, status: int) -> int:
-    sys.stderr.write(f"mailgate blacklist: {_printable(str(error))}\n")
+    sys.stderr.write(f"mailgate blacklist: {printable(str(error))}\n")
     return status
-
-
-def _printable(text: str) -> str:
-    """Text that any terminal takes: strangers wrote parts of it."""
-    return "".join(char if char == "\n" or char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -21,7 +21,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +35,7 @@ from .multilog import Follower, Position
 from .networks import AddressSet, address_set, parse_network
 from .reputation import Reputation
 from .smtplog import parse
+from .unixsocket import listen, peer_uid
 
 LOG_DIRECTORY = "/var/log/qmail/smtpd"
 DIRECTORY = "/var/lib/mailgate/blacklist"
@@ -379,26 +379,6 @@ class Service:
             raise OSError("taken, but not written yet: see the log of adaptive-blacklist")
 
 
-def _listen(path: str) -> socket.socket:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(old)
-    listener.listen(16)
-    listener.setblocking(False)
-    return listener
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """The user on the other side of a unix socket."""
-    size = struct.calcsize("3i")
-    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[1])
-
-
 def _serve_one(listener: socket.socket, service: Service) -> None:
     """Answers one caller, who has PEER_SECONDS for everything; trouble with a caller is the caller's."""
     try:
@@ -435,7 +415,8 @@ def serve(places: Places) -> int:
     service = Service(places, time.time, _say)
     service.begin()
     signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
-    listener = _listen(places.own(SOCKET))
+    listener = listen(places.own(SOCKET), 16)
+    listener.setblocking(False)
     _say(f"reads {places.log}, {service.reputation.counts()['entries']} entries")
     with listener:
         while not told:

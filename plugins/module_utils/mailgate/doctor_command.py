@@ -26,7 +26,7 @@ from .doctor_probes import Context
 from .doctor_settings import SETTINGS, read
 from .doctor_threads import together
 from .errors import BadInput, MailgateError
-from .rules_command import printable
+from .text import printable
 
 WIDTH = 80
 SCREEN_LINES = 24

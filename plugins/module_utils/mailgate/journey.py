@@ -23,6 +23,7 @@ from email.header import decode_header
 
 from . import sendlog, smtplog
 from .smtplog import NANOSECONDS
+from .text import one_line
 
 # What becomes of a session's attempt, or of a message.
 RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted"
@@ -42,11 +43,6 @@ _FORWARDED = re.compile(r"(?<![^/_])qp_([0-9]{1,10})(?=/)")
 _NOT_SAFE = re.compile(r"[^!-~]|[%:]")
 
 
-def printable(text: str) -> str:
-    """Text that any terminal takes, on one line: strangers wrote parts of it."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
 def subject_words(subject: str) -> str:
     """A subject with its encoded words decoded, as far as they can be; printable."""
     if "=?" in subject:
@@ -58,7 +54,7 @@ def subject_words(subject: str) -> str:
             )
         except (HeaderParseError, LookupError, ValueError):
             pass
-    return printable(subject)
+    return one_line(subject)
 
 
 def kind_of(verdict: smtplog.Verdict) -> str:
@@ -158,8 +154,8 @@ class Message:
         found = []
         for delivery in self.last():
             what = sendlog.words(delivery.text)
-            said = f" ({printable(what)})" if what else ""
-            name = printable(delivery.recipient)
+            said = f" ({one_line(what)})" if what else ""
+            name = one_line(delivery.recipient)
             if delivery.result == sendlog.SUCCESS:
                 forwarded = [child for child in self.children if child.queue_pid in forwarded_pids(delivery)]
                 if forwarded:
@@ -181,14 +177,14 @@ class Message:
         found = []
         if self.begun is not None:
             size = "" if self.size_bytes is None else f", {self.size_bytes} bytes"
-            sender = "" if self.sender is None else f" from <{printable(self.sender)}>"
+            sender = "" if self.sender is None else f" from <{one_line(self.sender)}>"
             found.append(Step(self.begun, "qmail-send", f"message {self.number} queued{sender}{size}"))
         for delivery in self.deliveries:
-            name = f"{delivery.channel} {printable(delivery.recipient)}"
+            name = f"{delivery.channel} {one_line(delivery.recipient)}"
             found.append(Step(delivery.begun, "qmail-send", f"delivery {delivery.number} to {name}"))
             if delivery.ended is not None:
                 told = {sendlog.SUCCESS: "delivered", sendlog.FAILURE: "failed for good"}
-                what = printable(sendlog.words(delivery.text)) or "no word"
+                what = one_line(sendlog.words(delivery.text)) or "no word"
                 words = f"delivery {delivery.number} {told.get(delivery.result, 'deferred')}: {what}"
                 found.append(Step(delivery.ended, "qmail-send", words))
         for at, pid in self.bounces:
@@ -231,7 +227,7 @@ class Session:
         if made is None:
             return False
         program, words = made
-        self.steps.append(Step(record.at, program, printable(words) + note))
+        self.steps.append(Step(record.at, program, one_line(words) + note))
         if self.attempts and note and self.attempts[-1].at == record.at:
             self.attempts[-1].words += note
         return True
@@ -300,7 +296,7 @@ class Session:
     def _try(
         self, at: int, kind: str, words: str, sender: str | None = None, recipients: tuple[str, ...] = ()
     ) -> str:
-        self.attempts.append(Attempt(at, kind, printable(words), sender, recipients))
+        self.attempts.append(Attempt(at, kind, one_line(words), sender, recipients))
         return words
 
     def _judged(self, verdict: smtplog.Verdict) -> str:
@@ -319,7 +315,7 @@ class Session:
                 score = f" {verdict.score:.2f} of {verdict.required if limit is None else limit:.2f}"
             state = {SPAM: "refused as spam", MARKED: "accepted, marked as spam", CLEAN: "accepted, clean"}
             words = state.get(kind, f"accepted, {kind}") + (f":{score}" if score else "")
-        words = printable(words)
+        words = one_line(words)
         self.attempts.append(
             Attempt(verdict.at, kind, words, sender, recipients, about, verdict.seconds, verdict)
         )

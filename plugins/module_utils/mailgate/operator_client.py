@@ -12,8 +12,8 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from .blacklist_service import peer_uid
 from .errors import BadInput, MailgateError
+from .unixsocket import peer_uid
 
 PATH = "/var/lib/mailgate/operator/socket"
 ANSWER_SECONDS = 60.0

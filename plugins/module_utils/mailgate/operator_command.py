@@ -24,6 +24,7 @@ from .operator_acts import Places, TryAgain
 from .operator_client import PATH, NoAnswer, ask
 from .operator_entries import BLOCKED, CLIENTS, LISTS, RECIPIENTS, RELAY, SENDERS, TRUSTED
 from .operator_lookups import Outside
+from .text import one_line
 
 _STATUS = """\
 exit status:
@@ -276,7 +277,7 @@ def _tell(request: Mapping[str, object], given: argparse.Namespace) -> None:
         except (KeyError, TypeError, ValueError) as error:
             raise NoAnswer(f"answer of the service operator: {error!r}; expected the same version") from error
         for line in lines:
-            sys.stdout.write(f"{_printable(line)}\n")
+            sys.stdout.write(f"{one_line(line)}\n")
     if answer.get("problem"):
         raise BadInput(str(answer["problem"]))
 
@@ -349,10 +350,5 @@ def _message(one: Mapping[str, Any]) -> list[str]:
 
 def _complain(name: str, error: Exception, status: int) -> int:
     sys.stdout.flush()
-    sys.stderr.write(f"mailgate {name}: {_printable(str(error))}\n")
+    sys.stderr.write(f"mailgate {name}: {one_line(str(error))}\n")
     return status
-
-
-def _printable(text: str) -> str:
-    """Text that any terminal takes: strangers wrote parts of it."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

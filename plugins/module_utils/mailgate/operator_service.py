@@ -24,11 +24,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import locks
-from .blacklist_service import peer_uid
 from .errors import BadInput, MailgateError
 from .operator_acts import SECONDS_MAX, Caller, Desk, Places, TryAgain, say
 from .operator_entries import LISTS, Entry
 from .operator_lookups import Lookups, Outside
+from .unixsocket import listen, peer_uid
 
 SOCKET = "socket"
 GROUP = "operators"
@@ -224,7 +224,7 @@ class Server:
         self._answer, self._known = answer, known
         self._counts: dict[int, int] = {}
         self._lock = threading.Lock()
-        self.listener = _listen(path)
+        self.listener = listen(path, 32)
 
     def serve_one(self) -> None:
         """Takes one caller, if there is one soon."""
@@ -308,19 +308,6 @@ def _send(connection: socket.socket, answer: Answer, seconds: float) -> None:
         for dummy in range(64):
             if not connection.recv(65_536):
                 break
-
-
-def _listen(path: str) -> socket.socket:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(old)
-    listener.listen(32)
-    return listener
 
 
 def group_id(name: str = GROUP) -> int:

@@ -26,6 +26,7 @@ from .recipients_process import become, bound, read_settings, with_extra
 from .recipients_settings import EXTRA, SETTINGS, Settings
 from .recipients_store import DIRECTORY, Store
 from .recipients_update import Outcome, Uncovered, age_alarm, refresh, rollback, status, update
+from .text import printable
 
 NOT_SO = 1
 _SHOWN = 20
@@ -202,15 +203,10 @@ def _check(store: Store, address: str, as_json: bool) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{_printable(text)}\n")
+    sys.stdout.write(f"{printable(text)}\n")
 
 
 def _complain(text: str, exit_status: int) -> int:
     sys.stdout.flush()
-    sys.stderr.write(f"mailgate recipients: {_printable(text)}\n")
+    sys.stderr.write(f"mailgate recipients: {printable(text)}\n")
     return exit_status
-
-
-def _printable(text: str) -> str:
-    """Text that any terminal takes: a directory may hold anything."""
-    return "".join(char if char == "\n" or char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -31,6 +31,7 @@ from .rules_files import (
     read_text,
     write_status,
 )
+from .text import printable
 
 DIRECTORY, COMPILED, COPY = "/etc/tcp.d", "/etc/tcp.smtp.cdb", "/etc/tcp.smtp"
 SENDERS_DIRECTORY, SENDERS = "/etc/badmailfrom.d", "/var/qmail/control/badmailfrom"
@@ -396,8 +397,3 @@ def _run(given: argparse.Namespace, paths: Paths) -> int:
 def _complain(error: str, status: int) -> int:
     sys.stderr.write(f"mailgate rules: {printable(error)}\n")
     return status
-
-
-def printable(text: str) -> str:
-    """Text that any terminal takes: a fragment may hold bytes that are no characters."""
-    return "".join(char if char == "\n" or char.isprintable() else ascii(char)[1:-1] for char in text)

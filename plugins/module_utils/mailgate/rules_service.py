@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 from . import bad_senders, tcprules
 from .errors import MailgateError
-from .rules_command import Done, Paths, compile_rules, compile_senders, printable
+from .rules_command import Done, Paths, compile_rules, compile_senders
 from .rules_files import write_status
+from .text import one_line
 
 POLL_SECONDS = 0.3
 RETRY_SECONDS = 2.0
@@ -138,7 +139,7 @@ def watch(paths: Paths) -> None:
     signal.signal(signal.SIGTERM, _end)
 
     def say(line: str) -> None:
-        sys.stdout.write(printable(line.replace("\n", " ")) + "\n")
+        sys.stdout.write(one_line(line.replace("\n", " ")) + "\n")
         sys.stdout.flush()
 
     all_jobs = jobs(paths, say)

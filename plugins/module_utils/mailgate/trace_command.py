@@ -19,8 +19,9 @@ from typing import Any
 
 from .cli import PERMANENT, TEMPORARY, Parser
 from .errors import BadInput
-from .journey import Attempt, Journey, Message, printable
+from .journey import Attempt, Journey, Message
 from .smtplog import LABEL_CHARACTERS, NANOSECONDS, unix_nanoseconds
+from .text import one_line
 from .trace import File, Found, Log, Search, ordered, wanted
 
 SMTP_LOG, SEND_LOG = "/var/log/qmail/smtpd", "/var/log/qmail/send"
@@ -135,8 +136,8 @@ def describe(journey: Journey) -> list[str]:
         stamp = utc(step.at)
         shown = stamp[11:] if stamp[:10] == day else stamp
         lines.append(f"  {shown}  {step.program:11} {step.words}")
-    lines += [f"  note: {printable(text)}" for text in journey.inferences()]
-    lines += [f"  = {printable(words)}" for _kind, words in journey.verdicts()]
+    lines += [f"  note: {one_line(text)}" for text in journey.inferences()]
+    lines += [f"  = {one_line(words)}" for _kind, words in journey.verdicts()]
     return lines
 
 
@@ -292,10 +293,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _complain(error, TEMPORARY)
     if not found.journeys and not given.json:
-        sys.stderr.write(f"mailgate trace: nothing about {printable(text)!r} in the logs\n")
+        sys.stderr.write(f"mailgate trace: nothing about {one_line(text)!r} in the logs\n")
     return 0 if found.journeys else NOTHING_FOUND
 
 
 def _complain(error: Exception, status: int) -> int:
-    sys.stderr.write(f"mailgate trace: {printable(str(error))}\n")
+    sys.stderr.write(f"mailgate trace: {one_line(str(error))}\n")
     return status

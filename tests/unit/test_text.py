@@ -1,0 +1,27 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What strangers wrote gives no orders to a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import text as words
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("two\nlines", "two\\nlines"),
+        ("right\u202eleft", "right\\u202eleft"),
+        ("Grüße", "Grüße"),
+    ],
+)
+def test_one_line(text: str, expected: str) -> None:
+    assert words.one_line(text) == expected
+
+
+def test_lines_stay_lines() -> None:
+    assert words.printable("two\nlines\r\x9b") == "two\nlines\\r\\x9b"
