@@ -25,6 +25,16 @@ from .unixsocket import peer_uid
 
 ANSWER_SECONDS = 30.0
 ANSWER_BYTES_MAX = 256 << 20
+EPILOG = f"""\
+asks:
+  {DIRECTORY}/{SOCKET}   the service adaptive-blacklist; as root. Operators have the same
+                         from the service operator, with an audit log: mailgate operator blacklist
+
+exit status:
+  0, 100 bad argument, or what the service refuses, 111 the service does not answer
+
+example:
+  mailgate blacklist add 203.0.113.9 --for 4h --note "guesses recipients\""""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -130,7 +140,11 @@ def describe(answer: Mapping[str, Any], now: float) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The adaptive blacklist: who is refused, why, and orders about it; status 0, 100 or 111."""
-    parser = Parser(prog="mailgate blacklist", description="Who the adaptive blacklist refuses, and why.")
+    parser = Parser(
+        prog="mailgate blacklist",
+        description="Who the adaptive blacklist refuses, and why.",
+        epilog=EPILOG,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
         "list": "every address that is refused, and those that would be but are spared",

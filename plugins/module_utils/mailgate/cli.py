@@ -10,13 +10,19 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 PERMANENT, TEMPORARY = 100, 111
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that leaves wrong usage with status 100, as the tools around it do."""
+    """An argument parser that leaves wrong usage with status 100, as the tools around it do.
+
+    What stands below the options, in the manner of a man page, keeps its lines.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -62,7 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="mailgate",
         description="Tools of the mail gateway.",
         epilog="\n".join(f"  {name:16} {command.words}" for name, command in COMMANDS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
     parser.add_argument(

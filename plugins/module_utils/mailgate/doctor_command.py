@@ -9,7 +9,6 @@ Exit status, as monitoring plug-ins have it: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKN
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -180,24 +179,23 @@ def _parser() -> Parser:
     parser = _Plugin(
         prog="mailgate doctor",
         description="Says what is not well with the gateway, and what to do about it.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"""\
 checks:
 {checks}
 
-reads
+reads:
   {SETTINGS}: services, limits, what is left out
   {probes.STATE}: starts of services within the last hour
   the state, logs and sockets of the services
 
-writes
+writes:
   the file of starts; sends EICAR and GTUBE to the gateway, which has to refuse
   them; changes nothing else
 
-exit status
+exit status:
   0 OK   1 WARNING   2 CRITICAL   3 UNKNOWN, or wrong usage
 
-examples
+examples:
   mailgate doctor
   mailgate doctor --quick --json
   mailgate doctor --only virus --only spam

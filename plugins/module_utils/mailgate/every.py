@@ -37,6 +37,16 @@ CLOCK_TOLERANCE_SECONDS = 300.0
 _SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
+EPILOG = """\
+Logs to standard error. svc -a runs the command now; svc -d and svc -t end it.
+
+exit status:
+  0 after TERM, 100 wrong usage, 111 the state cannot be kept; what the command returns is in the state
+
+example:
+  mailgate every 86400 --at 01:00 --jitter 600 --state /var/lib/x/job.json -- job --nightly"""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """When a command is due: every interval after its last success, or daily at a local time."""
@@ -221,7 +231,9 @@ def _loop(
 def main(argv: Sequence[str] | None = None) -> int:
     """mailgate every SECONDS [options] -- COMMAND ARGUMENTS."""
     parser = Parser(
-        prog="mailgate every", description="Runs a command on a schedule; made to run under supervise."
+        prog="mailgate every",
+        description="Runs a command on a schedule; made to run under supervise.",
+        epilog=EPILOG,
     )
     parser.add_argument("seconds", type=float, metavar="SECONDS", help="time from a success to the next run")
     parser.add_argument("--at", metavar="HH:MM", help="run daily at this local time instead")

@@ -150,7 +150,6 @@ def _act_parser(name: str) -> Parser:
             f"and {Places().audit}, and has it in force at once.\n\n"
             f"{_STATUS}\nexample:\n  {act.example}\n"
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("value", metavar=act.metavar, help=_value_help(act))
     parser.add_argument("--note", required=True, metavar="TEXT", help="who asked for it, and why")
@@ -187,7 +186,6 @@ def _operator_parser() -> Parser:
             f"Every act is kept in {Places().audit}.\n\n{_STATUS}\n"
             "examples:\n  mailgate operator entries clients\n  mailgate operator undo --preview\n"
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (words, what) in _QUESTIONS.items():
@@ -196,7 +194,6 @@ def _operator_parser() -> Parser:
             help=words,
             description=words,
             epilog=_STATUS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if what == "list":
             command.add_argument("list", choices=LISTS, metavar="LIST", help=f"one of {', '.join(LISTS)}")

@@ -38,8 +38,28 @@ def _caller() -> str:
     return name if known else pwd.getpwuid(os.getuid()).pw_name
 
 
+EPILOG = f"""\
+reads and writes:
+  {SETTINGS}   domains, directories and limits, by Ansible
+  {DIRECTORY}   generations, the list that serves, and status.json
+  {EXTRA}   what operators added
+
+A list serves only after it is proven complete; until then the last one does.
+
+exit status:
+  0, 1 check: no such recipient, or status: a person should look, 100 wrong usage or settings,
+  111 the list that served goes on serving, try again
+
+example:
+  mailgate recipients check alice@example.com"""
+
+
 def _parser() -> Parser:
-    parser = Parser(prog="mailgate recipients", description="Who may be written to: control/validrcptto.cdb.")
+    parser = Parser(
+        prog="mailgate recipients",
+        description="Who may be written to: control/validrcptto.cdb.",
+        epilog=EPILOG,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
         "status": "say what serves, how old it is, and what a person should look at",

@@ -39,6 +39,20 @@ STATE = "/var/lib/mailgate/rules"
 ADAPTIVE_USER = "blacklist"
 EDITED = 1
 _SHOWN_LINES = 10
+EPILOG = f"""\
+reads and writes:
+  {DIRECTORY}/10-site, 20-operator, 30-adaptive, 90-default   the fragments, each with one writer
+  {COMPILED}, {COPY}   what tcpserver reads, and the same for people
+  {SENDERS_DIRECTORY}, {SENDERS}   refused senders
+  {STATE}   last good versions and status.json
+
+A fragment with a fault is left as it was last good. The service rules compiles within a second of a change.
+
+exit status:
+  0, 1 the readable copy was edited by hand, 100 a fragment or argument is bad, 111 try again
+
+example:
+  mailgate rules explain 203.0.113.9"""
 
 
 class EditedByHand(MailgateError):
@@ -331,7 +345,9 @@ def _state(compiled: str, made: rules_compiler.Compiled) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """mailgate rules compile | check | diff | explain ADDRESS | watch."""
     parser = Parser(
-        prog="mailgate rules", description="Who may connect and relay, and which senders are refused."
+        prog="mailgate rules",
+        description="Who may connect and relay, and which senders are refused.",
+        epilog=EPILOG,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {

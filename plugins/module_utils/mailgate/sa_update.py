@@ -355,11 +355,25 @@ def update(settings: Settings, bundle: str = "") -> tuple[list[str], list[str]]:
     return done, failed
 
 
+EPILOG = f"""\
+reads:
+  {CONFIG}   channels, keys and where everything is, by Ansible
+
+Works on a copy; only one that lints takes the place of the rules in force, by one rename.
+
+exit status:
+  0 done, or nothing new, 100 something is bad and stays so, 111 try again
+
+example:
+  mailgate sa-update --reload"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """mailgate sa-update [--install FILE | --check NAME=FILE... | --reload]."""
     parser = Parser(
         prog="mailgate sa-update",
         description="Brings SpamAssassin's rules up to date, as its own user, and has spamd read them.",
+        epilog=EPILOG,
     )
     parser.add_argument("--config", default=CONFIG, help="the settings (%(default)s)")
     one = parser.add_mutually_exclusive_group()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -182,7 +181,6 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         prog="mailgate stats",
         description="What the gateway does: connections, each layer's refusals, deliveries, and times.",
         epilog=_EPILOG.format(directory=DIRECTORY, smtp=SMTP_LOG, send=SEND_LOG),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "do",

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import argparse
 import calendar
 import json
 import os
@@ -227,7 +226,6 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         prog="mailgate trace",
         description="The journey of a message or a session through the gateway, as one timeline.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", metavar="ADDRESS|IP|SUBJECT|TEXT", help="what is looked for, see below")
     parser.add_argument(

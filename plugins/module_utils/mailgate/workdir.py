@@ -132,8 +132,20 @@ def clean(
     return removed, troubles
 
 
+EPILOG = """\
+exit status:
+  0, 100 bad argument, 111 something could not be read or removed
+
+example:
+  mailgate workdir clean /var/spool/simscan"""
+
+
 def main(argv: Sequence[str] | None = None, now: Callable[[], float] = time.time) -> int:
-    parser = Parser(prog="mailgate workdir", description=(__doc__ or "").splitlines()[0])
+    parser = Parser(
+        prog="mailgate workdir",
+        description="Removes from simscan's work directory what a simscan that is gone has left there.",
+        epilog=EPILOG,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     cleaning = verbs.add_parser("clean", help="remove the directories whose simscan is gone")
     cleaning.add_argument("directory", metavar="DIRECTORY", help="the work directory")
