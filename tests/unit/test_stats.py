@@ -141,6 +141,12 @@ def test_times() -> None:
     assert made.open_sessions == 0
 
 
+def test_sessions_that_were_killed_with_their_tcpserver_are_not_open() -> None:
+    made = smtp((0, PID), (1, "tcpserver: status: 1/120"))
+    assert made.open_sessions == 1
+    assert smtp((0, PID), (1, "tcpserver: status: 0/120")).open_sessions == 0
+
+
 def test_percentiles() -> None:
     counts = {"scan:4": 90, "scan:6": 9, "scan:17": 1}
     assert stats.percentile(counts, "scan", 50) == pytest.approx(0.1 + 0.15 * 50 / 90)

@@ -337,6 +337,19 @@ def test_refusals_of_two_sessions_of_one_client_at_once() -> None:
     assert all("(or another of 2 sessions of this client)" in one.verdicts()[0][1] for one in found)
 
 
+def test_a_session_that_was_killed_with_its_tcpserver_is_over() -> None:
+    smtp, send = Book(), Book()
+    smtp.say(0, *begin(7), f"cqgreylist[7]: known {STRANGER} 198.51.100.0/24")
+    smtp.say(1, "tcpserver: status: 0/120")
+    smtp.say(2, "tcpserver: status: 1/120", *begin(8), f"cqgreylist[8]: known {STRANGER} 198.51.100.0/24")
+    smtp.say(3, f"qmail-smtpd: not in validrcptto: no@example.test from a@b.example at {STRANGER}")
+    smtp.say(4, end(8), "tcpserver: status: 0/120")
+    found = find(smtp, send, "no@example.test")
+    assert [one.session and one.session.pid for one in found] == [8]
+    assert "another of" not in found[0].verdicts()[0][1]
+    assert [kinds(one) for one in find(smtp, send, STRANGER)] == [["open"], ["unknown recipient"]]
+
+
 def test_damaged_lines_are_passed_over() -> None:
     smtp, send = sample()
     smtp.lines += [

@@ -175,6 +175,11 @@ class Stats:
         if len(self._sessions) > SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
 
+    def _counted(self, record: smtplog.SessionCount) -> None:
+        """tcpserver began anew, or has nobody: what was killed with an earlier one never ends."""
+        if record.sessions == 0:
+            self._sessions.clear()
+
     def _admitted(self, record: smtplog.Admitted) -> None:
         if not record.allowed:
             self._add("refused_rule")
@@ -310,6 +315,7 @@ def _counts(data: Any) -> Counts:
 
 
 _SMTP: dict[type, Any] = {
+    smtplog.SessionCount: Stats._counted,
     smtplog.Connected: Stats._connected,
     smtplog.Admitted: Stats._admitted,
     smtplog.Ended: Stats._ended,

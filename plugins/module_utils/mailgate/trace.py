@@ -375,7 +375,7 @@ class Search:
                 continue
             session, end = self._session(begin)
             passed = all(one.at > at or one.kind in _AT_SMTP for one in session.attempts)
-            if passed and (session.ended is None or hit < end):
+            if passed and hit < end:
                 found.append(begin)
         return list(reversed(found))
 
@@ -399,6 +399,13 @@ class Search:
         )
         if again is not None:
             end, last = None, again
+        if end is None:
+            # A session that was killed with its tcpserver has no end; the next one begins with none open.
+            none = self._first(
+                smtplog.SessionCount,
+                self.smtp.forward(b" tcpserver: status: 0/", self.smtp.after(begin), last),
+            )
+            last = last if none is None else none
         places = {begin}
         for needle in _pid_needles(number):
             places.update(self.smtp.forward(needle, begin, last))
