@@ -21,19 +21,19 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import blacklist_settings, tcprules
+from . import blacklist_settings, servicelog, tcprules
 from .atomic import replacing
 from .blacklist_settings import Settings
 from .errors import BadInput, MailgateError
 from .multilog import Follower, Position
 from .networks import AddressSet, address_set, parse_network
 from .reputation import Reputation
+from .servicelog import Complaints
 from .smtplog import parse
 from .unixsocket import listen, peer_uid
 
@@ -48,7 +48,6 @@ LOOK_SECONDS = 1.0  # between two looks at settings, facts and the clock
 SAVE_SECONDS = 30.0  # between two states, and at least so many times what the last one took:
 SAVE_SHARE = 20
 RENEW_SECONDS = 60.0
-COMPLAIN_SECONDS = 60.0
 PEER_SECONDS = 2.0
 REQUEST_BYTES_MAX = 65_536
 FILE_BYTES_MAX = 16 << 20
@@ -171,7 +170,7 @@ class Service:
         self._written: str | None = None
         self._looked = self._wrote = self._renewed = self._saved = float("-inf")
         self._save_pause = SAVE_SECONDS
-        self._complaints: dict[str, float] = {}
+        self._complaints = Complaints(clock, say)
         self.lines = 0
 
     def begin(self) -> None:
@@ -223,7 +222,7 @@ class Service:
             lines = self.follower.read()
         except OSError as error:
             lines = []
-            self._complain(f"log {self.places.log}: {error}; expected to read it")
+            self._complaints.add(f"log {self.places.log}: {error}; expected to read it")
         observe = self.reputation.observe
         for line in lines:
             observe(parse(line))
@@ -288,7 +287,7 @@ class Service:
                 with replacing(self.places.own(tcprules.ADAPTIVE), 0o644) as stream:
                     stream.write(text.encode("ascii"))
             except OSError as error:
-                self._complain(f"{self.places.own(tcprules.ADAPTIVE)}: {error}; expected to write it")
+                self._complaints.add(f"{self.places.own(tcprules.ADAPTIVE)}: {error}; expected to write it")
                 return False
             self._written = text
         self.reputation.changed = False
@@ -316,19 +315,11 @@ class Service:
             with replacing(self.places.own(STATE), 0o600) as stream:
                 stream.write(json.dumps(state, separators=(",", ":")).encode("ascii"))
         except OSError as error:
-            self._complain(f"{self.places.own(STATE)}: {error}; expected to write it")
+            self._complaints.add(f"{self.places.own(STATE)}: {error}; expected to write it")
             return False
         finally:
             self._save_pause = max(SAVE_SECONDS, SAVE_SHARE * (time.monotonic() - begin))
         return True
-
-    def _complain(self, text: str) -> None:
-        now = self._clock()
-        if not 0 <= now - self._complaints.get(text, float("-inf")) < COMPLAIN_SECONDS:
-            if len(self._complaints) > 100:
-                self._complaints.clear()
-            self._complaints[text] = now
-            self._say(text)
 
     # Orders and questions.
 
@@ -431,6 +422,4 @@ def serve(places: Places) -> int:
 
 
 def _say(text: str) -> None:
-    words = text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", "\\n")
-    sys.stderr.write(f"adaptive-blacklist: {words}\n")
-    sys.stderr.flush()
+    servicelog.say("adaptive-blacklist", text)

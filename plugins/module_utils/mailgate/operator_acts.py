@@ -15,12 +15,20 @@ import contextlib
 import dataclasses
 import json
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from . import bad_senders, notes, operator_entries, operator_site, recipients, rules_compiler, tcprules
+from . import (
+    bad_senders,
+    notes,
+    operator_entries,
+    operator_site,
+    recipients,
+    rules_compiler,
+    servicelog,
+    tcprules,
+)
 from .atomic import replacing
 from .cdb import Reader
 from .errors import BadInput, MailgateError
@@ -332,8 +340,8 @@ class Desk:
             "note": note,
             "until": after.note.until if after else None,
             "effects": list(change.effects),
-            "before": _values(change.before),
-            "after": _values(after),
+            "before": change.before.values() if change.before else None,
+            "after": after.values() if after else None,
             **more,
         }
 
@@ -584,19 +592,6 @@ class Desk:
         return True, words
 
 
-def _values(entry: Entry | None) -> dict[str, object] | None:
-    if entry is None:
-        return None
-    note = entry.note
-    return {
-        "value": entry.value,
-        "action": entry.action,
-        "by": note.by,
-        "note": note.note,
-        "until": note.until,
-    }
-
-
 def _entry(values: Mapping[str, object] | None) -> Entry | None:
     if values is None:
         return None
@@ -607,6 +602,4 @@ def _entry(values: Mapping[str, object] | None) -> Entry | None:
 
 def say(text: str) -> None:
     """One line for the service's log."""
-    words = text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", "\\n")
-    sys.stderr.write(f"operator: {words}\n")
-    sys.stderr.flush()
+    servicelog.say("operator", text)

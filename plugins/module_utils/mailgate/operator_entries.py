@@ -68,6 +68,16 @@ class Entry:
             other.note,
         )
 
+    def values(self) -> dict[str, object]:
+        """Return what the audit log and callers are told of the entry, as JSON values."""
+        return {
+            "value": self.value,
+            "action": self.action,
+            "by": self.note.by,
+            "note": self.note.note,
+            "until": self.note.until,
+        }
+
 
 # Values.
 

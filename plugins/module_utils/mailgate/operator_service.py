@@ -127,16 +127,7 @@ def _shown(value: object) -> str:
 
 def shown_entry(entry: Entry) -> Answer:
     """An entry as callers see it."""
-    note = entry.note
-    return {
-        "value": entry.value,
-        "action": entry.action,
-        "by": note.by,
-        "note": note.note,
-        "until": note.until,
-        "origin": entry.origin,
-        "fixed": entry.fixed,
-    }
+    return {**entry.values(), "origin": entry.origin, "fixed": entry.fixed}
 
 
 class Verbs:

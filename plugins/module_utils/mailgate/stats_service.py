@@ -16,16 +16,16 @@ import gc
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import locks, sendlog, smtplog
+from . import locks, sendlog, servicelog, smtplog
 from .atomic import replacing
 from .errors import BadInput
 from .multilog import Follower, Position
+from .servicelog import Complaints
 from .stats import Stats, prometheus
 
 SMTP_LOG, SEND_LOG = "/var/log/qmail/smtpd", "/var/log/qmail/send"
@@ -37,7 +37,6 @@ POLL_SECONDS = 0.25
 SAVE_SECONDS = 3.0  # between two states while something changes, and at least so many times what one takes:
 SAVE_SHARE = 20
 ALIVE_SECONDS = 30.0  # between two states when nothing does
-COMPLAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Service:
         self._saved = float("-inf")
         self._save_pause = SAVE_SECONDS
         self._changed = True
-        self._complaints: dict[str, float] = {}
+        self._complaints = Complaints(clock, say)
 
     def begin(self) -> None:
         """Takes up the state that was left."""
@@ -138,7 +137,7 @@ class Service:
             lines = follower.read()
         except OSError as error:
             lines = []
-            self._complain(f"log {directory}: {error}; expected to read it")
+            self._complaints.add(f"log {directory}: {error}; expected to read it")
         for note in follower.notes:
             self._say(f"log {directory}: {note}")
             if "lost" in note:
@@ -158,7 +157,7 @@ class Service:
             with replacing(path, 0o644) as stream:
                 stream.write(json.dumps(state.to_json(), separators=(",", ":")).encode("ascii"))
         except OSError as error:
-            self._complain(f"{path}: {error}; expected to write it")
+            self._complaints.add(f"{path}: {error}; expected to write it")
             return False
         finally:
             self._save_pause = max(SAVE_SECONDS, SAVE_SHARE * (time.monotonic() - begin))
@@ -169,16 +168,8 @@ class Service:
                 with replacing(self.places.textfile, 0o644) as stream:
                     stream.write(prometheus(self.stats, now).encode("ascii"))
             except OSError as error:
-                self._complain(f"{self.places.textfile}: {error}; expected to write it")
+                self._complaints.add(f"{self.places.textfile}: {error}; expected to write it")
         return True
-
-    def _complain(self, text: str) -> None:
-        now = self._clock()
-        if not 0 <= now - self._complaints.get(text, float("-inf")) < COMPLAIN_SECONDS:
-            if len(self._complaints) > 100:
-                self._complaints.clear()
-            self._complaints[text] = now
-            self._say(text)
 
 
 def serve(places: Places) -> int:
@@ -203,6 +194,4 @@ def serve(places: Places) -> int:
 
 
 def _say(text: str) -> None:
-    words = text.encode("ascii", "backslashreplace").decode("ascii").replace("\n", "\\n")
-    sys.stderr.write(f"stats: {words}\n")
-    sys.stderr.flush()
+    servicelog.say("stats", text)
