@@ -17,7 +17,7 @@ PACKAGE := plugins/module_utils/mailgate
 SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean \
+.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real fuzz clean \
 	bench-scan bench-greylist bench-blacklist bench-recipients bench-trace
 
 help: ## this list
@@ -75,6 +75,11 @@ e2e: ## every end-to-end test against the gateway that `make gateway` left
 PROGRAMS ?=
 verify-real: ## tests/e2e with the real netqmail and simscan (or PROGRAMS=simscan), those of patches without them, too
 	@$(PYTHON) tests/verify_real.py $(PROGRAMS)
+
+SECONDS ?= 60
+TARGETS ?=
+fuzz: ## each fuzz target (or TARGETS="dnsask settings") for SECONDS=60, under libFuzzer where clang is
+	@$(PYTHON) tests/fuzz --directory .bed/fuzz --seconds $(SECONDS) $(TARGETS)
 
 bench-scan: venv ## the whole chain beside spamc and clamdscan alone, on the gateway that `make gateway` left
 	$(RUN) $(BIN)/python tests/bench/scan.py --gateway $(GATEWAY)

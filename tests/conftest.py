@@ -20,5 +20,6 @@ def _link() -> None:
 
 _link()
 sys.path.insert(0, str(COLLECTIONS))
+sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 sys.path_importer_cache.pop(str(COLLECTIONS), None)  # it may have been asked for before the link was there
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)

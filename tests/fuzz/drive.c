@@ -2,18 +2,22 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * drive SEED SECONDS: gives a target inputs of its words, noise and repetitions, and mutations of earlier ones, the
- * same for the same seed. A failing input is written to ./crash before the target sees it, so it is there afterwards.
+ * drive SEED SECONDS [LARGEST]: gives a target inputs of its words, noise and repetitions, and mutations of earlier
+ * ones, the same for the same seed; one in 32 may be as large as LARGEST bytes, the others are small.
+ * A failing input is written to ./crash before the target sees it, so it is there afterwards.
+ * drive words: prints the target's words as a dictionary for libFuzzer.
  */
 #include <fcntl.h>
 #include <time.h>
 #include <unistd.h>
 #include "fuzz.h"
 
-#define INPUT_MAX 3000
+#define INPUT_MAX 100000
+#define SMALL_MAX 3000
 #define KEPT 64
 
 static uint64_t state;
+static size_t largest = SMALL_MAX;
 static uint8_t kept[KEPT][INPUT_MAX];
 static size_t kept_len[KEPT];
 
@@ -27,8 +31,8 @@ static uint32_t below(uint32_t n)
 
 static size_t add(uint8_t *input, size_t len, const void *piece, size_t n)
 {
-  if (n > INPUT_MAX - len)
-    n = INPUT_MAX - len;
+  if (n > largest - len)
+    n = largest - len;
   memcpy(input + len, piece, n);
   return len + n;
 }
@@ -63,6 +67,19 @@ static size_t compose(uint8_t *input, size_t words)
   return len;
 }
 
+/* The same once more, up to some length. */
+static size_t repeat(uint8_t *input, size_t len)
+{
+  size_t wanted = 1 + below((uint32_t) largest);
+  size_t from = len;
+
+  if (!len)
+    return 0;
+  for (; len < wanted; ++len)
+    input[len] = input[len - from];
+  return len;
+}
+
 static size_t mutate(uint8_t *input)
 {
   uint32_t from = below(KEPT);
@@ -80,6 +97,20 @@ static size_t mutate(uint8_t *input)
   return len;
 }
 
+static int print_words(void)
+{
+  const char *const *word;
+  const char *c;
+
+  for (word = fuzz_words; *word; ++word) {
+    putchar('"');
+    for (c = *word; *c; ++c)
+      printf("\\x%02x", (unsigned) (uint8_t) *c);
+    puts("\"");
+  }
+  return 0;
+}
+
 int main(int argc, char **argv)
 {
   static uint8_t input[INPUT_MAX];
@@ -89,7 +120,11 @@ int main(int argc, char **argv)
   time_t end;
   int fd;
 
-  if (argc != 3)
+  if (argc == 2 && strcmp(argv[1], "words") == 0)
+    return print_words();
+  if (argc == 4)
+    largest = strtoul(argv[3], 0, 10);
+  if (argc < 3 || argc > 4 || largest < 1 || largest > INPUT_MAX)
     return 2;
   state = strtoull(argv[1], 0, 10) * 2654435761u + 88172645463325252u;
   end = time(0) + atoi(argv[2]);
@@ -98,6 +133,8 @@ int main(int argc, char **argv)
   fd = open("crash", O_RDWR | O_CREAT | O_TRUNC, 0600);
   while (inputs % 256 || time(0) < end) {
     len = inputs >= KEPT && below(2) ? mutate(input) : compose(input, words);
+    if (below(32) == 0)
+      len = repeat(input, len);
     memcpy(kept[inputs % KEPT], input, len);
     kept_len[inputs % KEPT] = len;
     if (fd == -1 || pwrite(fd, input, len, 0) != (ssize_t) len || ftruncate(fd, (off_t) len) == -1) {

@@ -20,6 +20,7 @@ from pathlib import Path
 import cdbx
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cdb
+from fuzz_targets import needed
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "roles" / "netqmail" / "files" / "src"
@@ -48,19 +49,6 @@ def gcc(*argv: object) -> None:
         pytest.fail("gcc is missing; install gcc and libc6-dev")
     done = run(["gcc", *argv])
     assert done.returncode == 0, done.stderr.decode()
-
-
-def needed(program: Path) -> list[Path]:
-    """The sources of ours whose headers a program includes, and those that these include."""
-    found: list[Path] = []
-    waiting = [program]
-    while waiting:
-        for name in re.findall(r'^#include "(\w+)\.h"', waiting.pop().read_text(), re.MULTILINE):
-            for path in (directory / f"{name}{end}" for directory in SOURCES for end in (".c", ".h")):
-                if path.is_file() and path not in found:
-                    found.append(path)
-                    waiting.append(path)
-    return [path for path in found if path.suffix == ".c"]
 
 
 @pytest.fixture(scope="session")
