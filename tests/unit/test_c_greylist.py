@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,9 +47,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     made = tmp_path_factory.mktemp("greylist")
     for parent in (made, made.parent, made.parent.parent):
         parent.chmod(0o755)  # for the test that runs as nobody
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.socket(type=socket.SOCK_DGRAM) as also:
         port = free.getsockname()[1]
+        also.bind(("127.0.0.1", port))
     macros = [f"-DDNSASK_PORT={port}", f'-DSETTINGS_FILE="{made}/settings"']
     for name in ("cqgreylist", "dnsbl", "clientname"):
         main = SOURCE / f"{name}.c"
@@ -623,43 +623,94 @@ def a(name: str, address: str) -> bytes:
     return record(name, A, socket.inet_aton(address))
 
 
-class Resolver(threading.Thread):
-    """Answers with `records` of (name, type); what is not in there is NXDOMAIN, None is silence."""
+Records = dict[tuple[str, int], "list[bytes] | bytes | int | None"]
+CUT = b"ID\x83\x80\0\1\0\0\0\0\0\0QUESTION"  # TC is set, and nothing of the answer is there
 
-    def __init__(self, port: int, records: dict[tuple[str, int], list[bytes] | bytes | int | None]) -> None:
+
+def question(packet: bytes) -> tuple[str, int, bytes]:
+    """Name, type, and both of them as they stand in the packet."""
+    labels, at = [], 12
+    while packet[at]:
+        labels.append(packet[at + 1 : at + 1 + packet[at]].decode("latin-1"))
+        at += 1 + packet[at]
+    return ".".join(labels), int.from_bytes(packet[at + 1 : at + 3], "big"), packet[12 : at + 5]
+
+
+def answer(packet: bytes, said: list[bytes] | bytes | int) -> bytes:
+    name_and_type = question(packet)[2]
+    if isinstance(said, bytes):  # as it is
+        return said.replace(b"ID", packet[:2]).replace(b"QUESTION", name_and_type)
+    code, answers = (said, []) if isinstance(said, int) else (NOERROR, said)
+    head = struct.pack(">HHHHH", 0x8180 | code, 1, len(answers), 0, 0)
+    return packet[:2] + head + name_and_type + b"".join(answers)
+
+
+class Resolver(threading.Thread):
+    """Answers with `records` of (name, type); what is not in there is NXDOMAIN, None is silence.
+
+    By TCP it answers with what is in `by_tcp`; one that is bytes is sent as it is.
+    """
+
+    def __init__(
+        self, port: int, records: Records, by_tcp: Records | None = None, pieces: int = 1 << 20
+    ) -> None:
         super().__init__(daemon=True)
         self.records = records
+        self.by_tcp = by_tcp
+        self.pieces = pieces
         self.asked: list[tuple[str, int]] = []
+        self.asked_by_tcp: list[tuple[str, int]] = []
+        self.seen: list[tuple[int, int]] = []  # the port and the number of each datagram
         self._ended = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", port))
         self._socket.settimeout(0.1)
+        self._connections: list[socket.socket] = []
+        self._listening = None if by_tcp is None else socket.create_server(("127.0.0.1", port))
 
     def run(self) -> None:
+        if self._listening:
+            threading.Thread(target=self._listen, daemon=True).start()
         while not self._ended.is_set():
             try:
                 packet, peer = self._socket.recvfrom(1500)
             except TimeoutError:
                 continue
-            labels, at = [], 12
-            while packet[at]:
-                labels.append(packet[at + 1 : at + 1 + packet[at]].decode("latin-1"))
-                at += 1 + packet[at]
-            name, kind = ".".join(labels), int.from_bytes(packet[at + 1 : at + 3], "big")
+            name, kind, _both = question(packet)
             self.asked.append((name, kind))
-            for answer in self._answers(name, kind, packet[:2], packet[12 : at + 5]):
-                self._socket.sendto(answer, peer)
+            self.seen.append((peer[1], int.from_bytes(packet[:2], "big")))
+            said = self.records.get((name, kind), NXDOMAIN)
+            if said is not None:
+                self._socket.sendto(answer(packet, said), peer)
 
-    def _answers(self, name: str, kind: int, number: bytes, question: bytes) -> Iterator[bytes]:
-        said = self.records.get((name, kind), NXDOMAIN)
-        if said is None:
+    def _listen(self) -> None:
+        assert self._listening
+        while not self._ended.is_set():
+            try:
+                connection, _peer = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        assert self.by_tcp is not None
+        packet = connection.recv(2, socket.MSG_WAITALL)
+        packet = connection.recv(int.from_bytes(packet, "big"), socket.MSG_WAITALL)
+        name, kind, _both = question(packet)
+        self.asked_by_tcp.append((name, kind))
+        said = self.by_tcp.get((name, kind), NXDOMAIN)
+        if said is None:  # it stays open, and silent
+            self._connections.append(connection)
             return
-        if isinstance(said, bytes):  # as it is
-            yield said.replace(b"ID", number).replace(b"QUESTION", question)
-            return
-        code, answers = (said, []) if isinstance(said, int) else (NOERROR, said)
-        head = struct.pack(">HHHHH", 0x8180 | code, 1, len(answers), 0, 0)
-        yield number + head + question + b"".join(answers)
+        whole = answer(packet, said)
+        if not isinstance(said, bytes):
+            whole = len(whole).to_bytes(2, "big") + whole
+        with connection, suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(0, len(whole), self.pieces):
+                connection.sendall(whole[at : at + self.pieces])
+                if self.pieces < len(whole):
+                    time.sleep(0.001)
 
     def __enter__(self) -> Resolver:
         self.start()
@@ -669,6 +720,11 @@ class Resolver(threading.Thread):
         self._ended.set()
         self.join(10)
         self._socket.close()
+        if self._listening:
+            self._listening.shutdown(socket.SHUT_RDWR)
+            self._listening.close()
+        for connection in self._connections:
+            connection.close()
 
 
 @contextmanager
@@ -733,6 +789,7 @@ LISTED = [
         f"listed {IP} zen.test 127.0.0.2\n",
     ),
 ]
+NO_TCP = f"trouble {IP} zen.test no connection to the resolver by TCP\n"
 SILENT = f"trouble {IP} zen.test no answer in time\n"
 NOT_LISTED = [
     ({}, ""),
@@ -748,8 +805,14 @@ NOT_LISTED = [
     ({(ZEN, A): b"XX\x81\x80\0\1\0\1\0\0\0\0QUESTION" + a(ZEN, "127.0.0.2")}, SILENT),
     ({(ZEN, A): b"ID\x01\x00\0\1\0\1\0\0\0\0QUESTION" + a(ZEN, "127.0.0.2")}, SILENT),
     ({(ZEN, A): b"ID\x81\x80\0\1\0\1\0\0\0\0" + wire("x.test") + b"\0\1\0\1" + a(ZEN, "127.0.0.2")}, SILENT),
-    ({(ZEN, A): b"ID\x81\x80\0\1\xff\xff\0\0\0\0QUESTION\xc0"}, ""),
+    ({(ZEN, A): b"ID\x81\x80\0\1\xff\xff\0\0\0\0QUESTION\xc0"}, NO_TCP),
     ({(ZEN, A): b"ID\x81\x80\0\1\0\1\0\0\0\0QUESTION\xc0\x2c\0\1\0\1\0\0\0\0\0\4\x7f\0\0\2"}, ""),
+    ({(ZEN, A): CUT}, NO_TCP),
+    ({(ZEN, A): CUT.replace(b"\x83\x80", b"\x83\x83")}, NO_TCP),
+    (
+        {(ZEN, A): CUT.replace(b"\x83\x80", b"\x83\x82")},
+        f"trouble {IP} zen.test the resolver has no answer\n",
+    ),
     ({(ZEN, A): b"ID"}, SILENT),
 ]
 
@@ -909,6 +972,205 @@ def test_a_name_counts_only_when_it_is_confirmed(
         said = clientname(programs)
     assert (said.value, said.log) == (value, log)
     assert said.seconds < 4
+
+
+# --- answers that do not fit into a datagram ---
+
+CONFIRMED: Records = {(BACK, PTR): ptr("m.test"), ("m.test", A): [a("m.test", IP)]}
+MANY = [f"m{number}.test" for number in range(60)]
+
+
+def whole(
+    *answers: bytes,
+    flags: bytes = b"\x81\x80",
+    number: bytes = b"ID",
+    count: int | None = None,
+    about: str = BACK,
+) -> bytes:
+    """An answer with its length before it, as it goes through TCP."""
+    message = number + flags + struct.pack(">HHHH", 1, len(answers) if count is None else count, 0, 0)
+    length = len(message) + len(wire(about)) + 4 + len(b"".join(answers))
+    return length.to_bytes(2, "big") + message + b"QUESTION" + b"".join(answers)
+
+
+BY_TCP = [
+    ("the name", {(BACK, PTR): CUT}, CONFIRMED, "m.test"),
+    ("its address", {**CONFIRMED, ("m.test", A): CUT}, CONFIRMED, "m.test"),
+    ("both", {(BACK, PTR): CUT, ("m.test", A): CUT}, CONFIRMED, "m.test"),
+    ("part of it is there", {(BACK, PTR): whole(*ptr("x.test"), flags=b"\x83\x80")[2:]}, CONFIRMED, "m.test"),
+    (
+        "more is announced than is there",
+        {(BACK, PTR): whole(*ptr("x.test"), count=2)[2:]},
+        CONFIRMED,
+        "m.test",
+    ),
+    ("the last record is cut", {(BACK, PTR): whole(*ptr("m.test"))[2:-1]}, CONFIRMED, "m.test"),
+    (
+        "a name that is not there, cut",
+        {(BACK, PTR): CUT.replace(b"\x83\x80", b"\x83\x83")},
+        CONFIRMED,
+        "m.test",
+    ),
+    (
+        "a datagram beyond the buffer",
+        {(BACK, PTR): whole(*ptr("x.test"))[2:] + bytes(5000)},
+        CONFIRMED,
+        "m.test",
+    ),
+    ("bytes behind the answer", {(BACK, PTR): CUT}, {(BACK, PTR): whole(*ptr("m.test")) + b"more"}, "m.test"),
+    (
+        "a name with aliases",
+        {(BACK, PTR): CUT},
+        {(BACK, PTR): [record(BACK, CNAME, wire("7.net.test")), *ptr("m.test", owner="7.net.test")]},
+        "m.test",
+    ),
+    (
+        "many names, of which the last is confirmed",
+        {(BACK, PTR): CUT, (MANY[-1], A): [a(MANY[-1], IP)]},
+        {(BACK, PTR): ptr(*MANY)},
+        MANY[-1],
+    ),
+    (
+        "as large as it can be",
+        {**CONFIRMED, ("m.test", A): CUT},
+        {("m.test", A): [*(2975 * [a("m.test", "192.0.2.1")]), a("m.test", IP)]},
+        "m.test",
+    ),
+]
+
+
+@pytest.mark.parametrize("pieces", [1 << 20, 1, 7], ids="in pieces of {}".format)
+@pytest.mark.parametrize(("udp", "tcp", "value"), [row[1:] for row in BY_TCP], ids=[row[0] for row in BY_TCP])
+def test_an_answer_that_is_cut_is_asked_for_by_tcp(
+    programs: Programs, udp: Records, tcp: Records, value: str, pieces: int
+) -> None:
+    size = sum(len(b"".join(said)) for said in tcp.values() if isinstance(said, list))
+    pieces = max(pieces, size // 100)
+    with Resolver(programs.port, {**CONFIRMED, **udp}, {**tcp}, pieces) as resolver:
+        said = clientname(programs)
+    assert (said.value, said.log) == (value, "")
+    assert resolver.asked_by_tcp
+    assert len(resolver.asked_by_tcp) == len(set(resolver.asked_by_tcp))
+
+
+HUNG_UP, NO_ANSWER = "the resolver hung up by TCP", "no answer to the question by TCP"
+SILENCE = object()
+TROUBLE_BY_TCP: list[tuple[str, Callable[[str], object], str]] = [
+    ("nobody listens", lambda _name: None, "no connection to the resolver by TCP"),
+    ("it hangs up at once", lambda _name: b"", HUNG_UP),
+    ("within the length", lambda _name: b"\0", HUNG_UP),
+    ("behind the length", lambda _name: b"\0\x40", HUNG_UP),
+    ("one byte before the end", lambda name: whole(*ptr("m.test"), about=name)[:-1], HUNG_UP),
+    ("a length of nothing", lambda name: b"\0\0" + whole(*ptr("m.test"), about=name), NO_ANSWER),
+    ("a length below a header", lambda name: b"\0\x0b" + whole(about=name)[2:], NO_ANSWER),
+    ("a length within the question", lambda name: b"\0\x14" + whole(about=name)[2:], NO_ANSWER),
+    ("another number", lambda name: whole(*ptr("m.test"), number=b"\0\1", about=name), NO_ANSWER),
+    ("a question", lambda name: whole(flags=b"\1\0", about=name), NO_ANSWER),
+    ("cut, too", lambda name: whole(flags=b"\x83\x80", about=name), "the answer is cut by TCP, too"),
+    (
+        "cut without saying so",
+        lambda name: whole(*ptr("m.test"), count=2, about=name),
+        "the answer is cut by TCP, too",
+    ),
+    ("no answer", lambda _name: SERVFAIL, "the resolver has no answer"),
+    ("silence", lambda _name: SILENCE, "no answer in time"),
+]
+
+
+@pytest.mark.parametrize(
+    ("tcp", "why"), [row[1:] for row in TROUBLE_BY_TCP], ids=[row[0] for row in TROUBLE_BY_TCP]
+)
+@pytest.mark.parametrize("cut", [(BACK, PTR), ("m.test", A)], ids=["the name", "its address"])
+def test_what_is_not_whole_by_tcp_is_trouble(
+    programs: Programs, cut: tuple[str, int], tcp: Callable[[str], object], why: str
+) -> None:
+    said = tcp(cut[0])
+    by_tcp = None if said is None else {cut: None if said is SILENCE else said}
+    with Resolver(programs.port, {**CONFIRMED, cut: CUT}, by_tcp):  # type: ignore[arg-type]
+        client = clientname(programs)
+    assert (client.value, client.log) == (None, f"trouble {IP} {why}\n")
+    assert client.seconds < (4 if said is SILENCE else 1.9)
+
+
+def test_a_name_that_is_not_there_by_tcp_is_no_trouble(programs: Programs) -> None:
+    with Resolver(programs.port, {(BACK, PTR): CUT}, {}) as resolver:
+        said = clientname(programs)
+    assert (said.value, said.log, resolver.asked_by_tcp) == (None, "", [(BACK, PTR)])
+
+
+def test_a_list_that_answers_by_tcp(programs: Programs, lists: Path) -> None:
+    blocked = [a(ZEN, f"127.255.255.{number}") for number in range(250)]
+    with Resolver(programs.port, {(ZEN, A): CUT}, {(ZEN, A): [*blocked, a(ZEN, "127.0.0.2")]}):
+        said = dnsbl(programs, lists)
+    assert said.value == "-see zen (zen.test)"
+    assert said.log.splitlines()[-1] == f"listed {IP} zen.test 127.0.0.2"
+    assert said.log.count("ignored") == 32
+
+
+def test_a_silent_connection_keeps_no_other_list_from_answering(programs: Programs, lists: Path) -> None:
+    with Resolver(
+        programs.port, {(ZEN, A): CUT, (OTHER, A): CUT}, {(ZEN, A): None, (OTHER, A): [a(OTHER, "127.0.0.2")]}
+    ):
+        said = dnsbl(programs, lists)
+    assert said.value == "-you are on a list (other.test)"
+    assert said.seconds < 1.5
+
+
+# --- nobody can guess what an answer has to look like ---
+
+
+def test_numbers_and_ports_differ(programs: Programs) -> None:
+    with Resolver(programs.port, {**CONFIRMED}) as resolver:
+        for _client in range(25):
+            assert clientname(programs).value == "m.test"
+    ports, numbers = (set(some) for some in zip(*resolver.seen))
+    assert len(resolver.seen) == 50
+    assert len(numbers) >= 45 and len(ports) >= 40
+    for part in ({number >> 8 for number in numbers}, {number & 255 for number in numbers}):
+        assert len(part) >= 30
+    first = [number for _port, number in resolver.seen[::2]]
+    steps = {(second - number) % 65536 for number, second in zip(first, first[1:])}
+    assert len(steps) >= 20  # not one after the other
+
+
+def test_an_answer_from_another_address_or_port_is_not_heard(programs: Programs) -> None:
+    """Who guessed number, question and port, and sends from elsewhere than the resolver."""
+    forged = [record(BACK, PTR, wire("forged.test"))]
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as resolver,
+        socket.socket(type=socket.SOCK_DGRAM) as port,
+        socket.socket(type=socket.SOCK_DGRAM) as address,
+    ):
+        resolver.bind(("127.0.0.1", programs.port))
+        port.bind(("127.0.0.1", 0))
+        address.bind(("127.0.0.2", programs.port))
+        heard: list[tuple[str, int]] = []
+
+        def serve() -> None:
+            for _question in range(2):
+                packet, peer = resolver.recvfrom(1500)
+                name, kind, _both = question(packet)
+                heard.append((name, kind))
+                for other in (port, address):
+                    other.sendto(answer(packet, forged), peer)
+                wrong = bytes([packet[0] ^ 1]) + packet[1:]
+                resolver.sendto(answer(wrong, forged), peer)
+                resolver.sendto(
+                    answer(
+                        packet[:2] + packet[2:].replace(b"\1m", b"\1n").replace(b"\x017", b"\x018"), forged
+                    ),
+                    peer,
+                )
+                said = CONFIRMED[name, kind]
+                assert isinstance(said, list)
+                resolver.sendto(answer(packet, said), peer)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        said = clientname(programs)
+        serving.join(10)
+    assert (said.value, said.log) == ("m.test", "")
+    assert heard == [(BACK, PTR), ("m.test", A)]
 
 
 def test_a_name_of_ipv6(programs: Programs) -> None:

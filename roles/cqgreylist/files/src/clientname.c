@@ -5,10 +5,10 @@
  * clientname PROGRAM ARGS...        between cqgreylist and qmail-smtpd
  *
  * Sets TCPREMOTEHOST to the client's name and becomes PROGRAM, whatever comes of it. The name is one that the address
- * has by its PTR record and that has the address itself; any other counts as none, and TCPREMOTEHOST is removed. It is
- * in small letters, and has nothing but letters, digits, "-", "_" and "." in it. All of it together takes a few
- * seconds at most, however slow the resolver is. Nobody asks for the name of a relay client: SpamAssassin does not
- * judge its mail.
+ * has by its PTR records, of which 64 are tried, eight at once, and that has the address itself; any other counts as
+ * none, and TCPREMOTEHOST is removed. It is in small letters, and has nothing but letters, digits, "-", "_" and "." in
+ * it. All of it together takes a few seconds at most, however slow the resolver is. Nobody asks for the name of a relay
+ * client: SpamAssassin does not judge its mail.
  *
  * The environment, or what it does not say /etc/mailgate/cqgreylist (settings.h): CLIENTNAME_SECONDS (5, for all of
  * it). The environment alone: DNSCACHEIP, TCPREMOTEIP, RELAYCLIENT.
@@ -31,55 +31,81 @@
 #include "settings.h"
 
 #define ME "clientname"
-#define NAMES_MAX 4
-#define ADDRESSES_MAX 64
+#define NAMES_MAX 64
+#define NAMES_AT_ONCE 8
+
+struct asking {
+  struct dnsask ask[NAMES_AT_ONCE];
+  const struct address *client;
+};
+
+static int has_address(int number, void *arg)
+{
+  static struct address address[DNSMESSAGE_RECORDS_MAX];
+  const struct asking *some = arg;
+  const struct dnsask *one = &some->ask[number];
+  int n = dnsmessage_addresses(one->answer, one->answer_len, address, DNSMESSAGE_RECORDS_MAX);
+
+  while (n-- > 0)
+    if (address_equal(&address[n], some->client))
+      return 1;
+  return 0;
+}
+
+/* The number of the first of these names that has the client's address, or -1; and perhaps why one is not known. */
+static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct address *a, long end, const char **trouble)
+{
+  struct asking some;
+  int found = -1;
+  int i;
+
+  some.client = a;
+  for (i = 0; i < n; ++i)
+    dnsask_question(&some.ask[i], name[i], a->bits == 32 ? DNSMESSAGE_A : DNSMESSAGE_AAAA);
+  dnsask_all(some.ask, n, end - dnsask_now_ms(), has_address, &some);
+  for (i = 0; i < n; ++i) {
+    if (some.ask[i].state == DNSASK_TROUBLE)
+      *trouble = some.ask[i].trouble;
+    if (some.ask[i].state == DNSASK_ANSWERED && found < 0 && has_address(i, &some))
+      found = i;
+    free(some.ask[i].answer);
+  }
+  return found;
+}
 
 /* Finds the name; returns 0 if there is none that is sure. */
 static int find(char *found, const char *ip, const struct address *a)
 {
   static char name[NAMES_MAX][DNSMESSAGE_NAME_MAX];
-  struct dnsask ask[NAMES_MAX];
-  struct address address[ADDRESSES_MAX];
+  struct dnsask ask;
   char reversed[DNSMESSAGE_NAME_MAX];
   const char *trouble = 0;
   long end = dnsask_now_ms() + 1000 * say_number(ME, "CLIENTNAME_SECONDS", 1, 60, 5);
-  int names = 0;
-  int known = 0;
-  int n;
+  int names;
+  int at;
   int i;
 
   dnsmessage_reversed(reversed, sizeof reversed, a, a->bits == 32 ? "in-addr.arpa" : "ip6.arpa");
-  dnsask_question(&ask[0], reversed, DNSMESSAGE_PTR);
-  dnsask_all(ask, 1, end - dnsask_now_ms(), 0, 0);
-  if (ask[0].state != DNSASK_ANSWERED) {
-    say(ME, "trouble %s %s", ip, ask[0].trouble);
+  dnsask_question(&ask, reversed, DNSMESSAGE_PTR);
+  dnsask_all(&ask, 1, end - dnsask_now_ms(), 0, 0);
+  if (ask.state != DNSASK_ANSWERED) {
+    say(ME, "trouble %s %s", ip, ask.trouble);
     return 0;
   }
-  names = dnsmessage_names(ask[0].answer, ask[0].answer_len, name, NAMES_MAX);
-  free(ask[0].answer);
-  if (!names)
-    return 0;
-  for (i = 0; i < names; ++i)
-    dnsask_question(&ask[i], name[i], a->bits == 32 ? DNSMESSAGE_A : DNSMESSAGE_AAAA);
-  dnsask_all(ask, names, end - dnsask_now_ms(), 0, 0);
-  for (i = 0; i < names; ++i) {
-    if (ask[i].state != DNSASK_ANSWERED) {
-      trouble = ask[i].trouble;
-      continue;
+  names = dnsmessage_names(ask.answer, ask.answer_len, name, NAMES_MAX);
+  free(ask.answer);
+  for (at = 0; at < names && !(trouble && dnsask_now_ms() >= end); at += NAMES_AT_ONCE) {
+    i = confirmed(name + at, names - at < NAMES_AT_ONCE ? names - at : NAMES_AT_ONCE, a, end, &trouble);
+    if (i >= 0) {
+      strcpy(found, name[at + i]);
+      return 1;
     }
-    n = dnsmessage_addresses(ask[i].answer, ask[i].answer_len, address, ADDRESSES_MAX);
-    free(ask[i].answer);
-    while (!known && n-- > 0)
-      if (address_equal(&address[n], a)) {
-        strcpy(found, name[i]);
-        known = 1;
-      }
   }
-  if (!known && trouble)
+  if (trouble)
     say(ME, "trouble %s %s", ip, trouble);
-  else if (!known)
+  else if (names)
     say(ME, "unconfirmed %s %s", ip, name[0]);
-  return known;
+  return 0;
 }
 
 int main(int argc, char **argv)

@@ -35,9 +35,9 @@
 #include "settings.h"
 
 #define ME "dnsbl"
-#define LISTS_MAX 16
+#define LISTS_MAX DNSASK_QUESTIONS_MAX
 #define LINES_MAX 500
-#define ANSWERS_MAX 32
+#define IGNORED_MAX 32   /* lines of the log for one list */
 
 struct asking {
   struct dnsbllist list[LISTS_MAX];
@@ -92,7 +92,7 @@ static void read_lists(struct asking *all)
 static int judge(int number, void *arg)
 {
   struct asking *all = arg;
-  struct address answer[ANSWERS_MAX];
+  static struct address answer[DNSMESSAGE_RECORDS_MAX];
   char text[ADDRESS_TEXT_MAX];
   int n;
   int i;
@@ -100,7 +100,8 @@ static int judge(int number, void *arg)
   if (all->told[number])
     return all->listed >= 0;
   all->told[number] = 1;
-  n = dnsmessage_addresses(all->ask[number].answer, all->ask[number].answer_len, answer, ANSWERS_MAX);
+  n = dnsmessage_addresses(all->ask[number].answer, all->ask[number].answer_len, answer,
+                           DNSMESSAGE_RECORDS_MAX);
   for (i = 0; i < n; ++i) {
     address_text(text, &answer[i], 0, 0);
     if (dnsbllist_counts(&all->list[number], &answer[i])) {
@@ -108,7 +109,8 @@ static int judge(int number, void *arg)
       all->listed = number;
       return 1;
     }
-    say(ME, "ignored %s %s %s", all->ip, all->list[number].zone, text);
+    if (i < IGNORED_MAX)
+      say(ME, "ignored %s %s %s", all->ip, all->list[number].zone, text);
   }
   return 0;
 }

@@ -8,6 +8,8 @@
 #include "dnsmessage.h"
 
 #define HEADER 12
+#define TRUNCATED 2   /* bit TC of the third byte */
+#define RECORD 10     /* type, class, time to live and length, behind the owner's name */
 #define WIRE_NAME_MAX 255
 #define POINTERS_MAX 64
 
@@ -52,22 +54,6 @@ size_t dnsmessage_query(unsigned char *out, const char *name, int type, unsigned
   return at;
 }
 
-enum dnsmessage dnsmessage_check(const unsigned char *answer, size_t len, const unsigned char *query, size_t query_len)
-{
-  size_t i;
-  unsigned code;
-
-  if (len < query_len || query_len < HEADER || answer[0] != query[0] || answer[1] != query[1])
-    return DNSMESSAGE_STRANGE;
-  if ((answer[2] & 0xf8) != 0x80 || two(answer + 4) != 1)   /* a response to a plain question */
-    return DNSMESSAGE_STRANGE;
-  for (i = HEADER; i < query_len; ++i)
-    if (lower(answer[i]) != lower(query[i]))
-      return DNSMESSAGE_STRANGE;
-  code = answer[3] & 15u;
-  return code == 0 || code == 3 ? DNSMESSAGE_ANSWER : DNSMESSAGE_TROUBLE;
-}
-
 /* Reads a name in wire form, pointers followed, as lower-case wire form. Returns where it ends, 0 if it is none. */
 static size_t wire_name(const unsigned char *m, size_t len, size_t at, unsigned char out[WIRE_NAME_MAX])
 {
@@ -98,6 +84,39 @@ static size_t wire_name(const unsigned char *m, size_t len, size_t at, unsigned 
     if (!label)
       return end ? end : at;
   }
+}
+
+/* Whether the message has as many records of the answer behind the question as it says. */
+static int all_there(const unsigned char *m, size_t len, size_t at)
+{
+  unsigned char owner[WIRE_NAME_MAX];
+  unsigned left;
+
+  for (left = two(m + 6); left > 0; --left) {
+    at = wire_name(m, len, at, owner);
+    if (!at || len - at < RECORD || len - at - RECORD < two(m + at + RECORD - 2))
+      return 0;
+    at += RECORD + two(m + at + RECORD - 2);
+  }
+  return 1;
+}
+
+enum dnsmessage dnsmessage_check(const unsigned char *answer, size_t len, const unsigned char *query, size_t query_len)
+{
+  size_t i;
+  unsigned code;
+
+  if (len < query_len || query_len < HEADER || answer[0] != query[0] || answer[1] != query[1])
+    return DNSMESSAGE_STRANGE;
+  if ((answer[2] & 0xf8) != 0x80 || two(answer + 4) != 1)   /* a response to a plain question */
+    return DNSMESSAGE_STRANGE;
+  for (i = HEADER; i < query_len; ++i)
+    if (lower(answer[i]) != lower(query[i]))
+      return DNSMESSAGE_STRANGE;
+  code = answer[3] & 15u;
+  if (code != 0 && code != 3)
+    return DNSMESSAGE_TROUBLE;
+  return answer[2] & TRUNCATED || !all_there(answer, len, query_len) ? DNSMESSAGE_CUT : DNSMESSAGE_ANSWER;
 }
 
 static int wire_equal(const unsigned char *a, const unsigned char *b)

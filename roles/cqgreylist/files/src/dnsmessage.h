@@ -13,13 +13,15 @@
 
 #define DNSMESSAGE_NAME_MAX 256     /* a name as text, without a dot at its end; with its NUL */
 #define DNSMESSAGE_QUERY_MAX 300
-#define DNSMESSAGE_ANSWER_MAX 4096
+#define DNSMESSAGE_DATAGRAM_MAX 4096
+#define DNSMESSAGE_RECORDS_MAX 4400  /* more addresses than a message of 65535 bytes has room for */
 
 enum { DNSMESSAGE_A = 1, DNSMESSAGE_CNAME = 5, DNSMESSAGE_PTR = 12, DNSMESSAGE_AAAA = 28 };
 
 enum dnsmessage {
   DNSMESSAGE_STRANGE,   /* no answer to this question */
   DNSMESSAGE_ANSWER,    /* the name is there, or it is known not to be */
+  DNSMESSAGE_CUT,       /* an answer of which something is missing: it says so (TC), or it ends within its records */
   DNSMESSAGE_TROUBLE    /* the resolver does not know */
 };
 
