@@ -15,6 +15,7 @@
 #define FAN 64
 #define PENDING ".new"
 #define MARGIN_SECONDS 60   /* a session that still honours a file is over long before it is removed */
+#define ROUNDS 8
 #define PLACE_MAX 16
 #define PATH_ROOM 128
 
@@ -42,11 +43,17 @@ static int set_time(int base, const char *path, struct timespec now)
   return utimensat(base, path, times, AT_SYMLINK_NOFOLLOW);
 }
 
+/* A file that has just passed has the time of the first visit for a moment, and it counts in that moment, too. */
+static long pass_seconds(const struct greystate_limits *limits)
+{
+  return limits->pass_seconds > limits->pending_seconds ? limits->pass_seconds : limits->pending_seconds;
+}
+
 static int too_old(const char *name, const struct stat *st, const struct greystate_limits *limits, struct timespec now)
 {
   size_t len = strlen(name);
   size_t tail = sizeof PENDING - 1;
-  long limit = len > tail && strcmp(name + len - tail, PENDING) == 0 ? limits->pending_seconds : limits->pass_seconds;
+  long limit = len > tail && strcmp(name + len - tail, PENDING) == 0 ? limits->pending_seconds : pass_seconds(limits);
 
   return age(now, st->st_mtim) > limit + MARGIN_SECONDS;
 }
@@ -100,6 +107,23 @@ static int create(int base, const char *place, const char *pending)
   return fd;
 }
 
+/* Whether it has passed: GREYSTATE_KNOWN, GREYSTATE_NEW if not (or too long ago), or GREYSTATE_TROUBLE. */
+static enum greystate look(int base, const char *passed, const struct greystate_limits *limits, struct timespec now,
+                           struct greystate_result *result)
+{
+  struct stat st;
+  long old;
+
+  if (fstatat(base, passed, &st, AT_SYMLINK_NOFOLLOW) == -1)
+    return errno == ENOENT ? GREYSTATE_NEW : trouble(result, "cannot read");
+  old = age(now, st.st_mtim);
+  if (old > pass_seconds(limits))
+    return GREYSTATE_NEW;
+  if ((old < 0 || old > pass_seconds(limits) / 32) && set_time(base, passed, now) == -1 && errno != ENOENT)
+    return trouble(result, "cannot renew");
+  return GREYSTATE_KNOWN;
+}
+
 static enum greystate judge(int base, const char *key, const struct greystate_limits *limits, struct timespec now,
                             struct greystate_result *result)
 {
@@ -109,6 +133,7 @@ static enum greystate judge(int base, const char *key, const struct greystate_li
   char passed[PATH_ROOM];
   struct stat st;
   unsigned h = hash(key);
+  enum greystate state;
   long old;
   int rounds;
   int fd;
@@ -117,54 +142,56 @@ static enum greystate judge(int base, const char *key, const struct greystate_li
   snprintf(passed, sizeof passed, "%s/%s", place, key);
   snprintf(pending, sizeof pending, "%s/%s" PENDING, place, key);
   times[0] = times[1] = now;
-  for (rounds = 0; rounds < 3; ++rounds) {   /* again when another session was faster */
-    if (fstatat(base, passed, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-      old = age(now, st.st_mtim);
-      if (old <= limits->pass_seconds) {
-        if ((old < 0 || old > limits->pass_seconds / 32) && set_time(base, passed, now) == -1 && errno != ENOENT)
-          return trouble(result, "cannot renew");
-        return GREYSTATE_KNOWN;
-      }
-      if (unlinkat(base, passed, 0) == -1 && errno != ENOENT)
-        return trouble(result, "cannot forget");
-    } else if (errno != ENOENT) {
-      return trouble(result, "cannot read");
-    }
+  for (rounds = 0; rounds < ROUNDS; ++rounds) {   /* again when another session was faster */
+    state = look(base, passed, limits, now, result);
+    if (state != GREYSTATE_NEW)
+      return state;
     if (fstatat(base, pending, &st, AT_SYMLINK_NOFOLLOW) == 0) {
       old = age(now, st.st_mtim);
-      if (old < 0 || old > limits->pending_seconds) {   /* the clock was set back, or it is long ago */
-        if (set_time(base, pending, now) == 0)
-          return GREYSTATE_NEW;
+      if (old >= limits->delay_seconds && old <= limits->pending_seconds) {
+        if (renameat(base, pending, base, passed) == 0) {
+          set_time(base, passed, now);
+          result->seconds = old;
+          return GREYSTATE_PASSED;
+        }
         if (errno != ENOENT)
-          return trouble(result, "cannot remember");
+          return trouble(result, "cannot remember that it passed");
         continue;
       }
+      if (old < 0 || old > limits->pending_seconds) {   /* the clock was set back, or it is long ago */
+        if (set_time(base, pending, now) == -1) {
+          if (errno != ENOENT)
+            return trouble(result, "cannot remember");
+          continue;
+        }
+        old = -1;
+      } else if (faccessat(base, place, W_OK | X_OK, AT_EACCESS) == -1) {
+        return trouble(result, "cannot write");   /* nor when the delay is over */
+      }
+      state = look(base, passed, limits, now, result);
+      if (state != GREYSTATE_NEW)
+        return state;
       result->seconds = old;
-      if (old < limits->delay_seconds) {
-        if (faccessat(base, place, W_OK | X_OK, AT_EACCESS) == -1)
-          return trouble(result, "cannot write");   /* nor when the delay is over */
-        return GREYSTATE_EARLY;
-      }
-      if (renameat(base, pending, base, passed) == 0) {
-        set_time(base, passed, now);
-        return GREYSTATE_PASSED;
-      }
-      if (errno != ENOENT)
-        return trouble(result, "cannot remember that it passed");
-      continue;
+      return old < 0 ? GREYSTATE_NEW : GREYSTATE_EARLY;
     }
     if (errno != ENOENT)
       return trouble(result, "cannot read");
     fd = create(base, place, pending);
-    if (fd != -1) {
-      futimens(fd, times);
-      close(fd);
-      if ((h ^ (unsigned) (now.tv_nsec / 1000)) % 16 == 0)
-        sweep(base, place, GREYSTATE_SWEEP_MAX, limits, now);
-      return GREYSTATE_NEW;
+    if (fd == -1) {
+      if (errno != EEXIST)
+        return trouble(result, "cannot remember");
+      continue;
     }
-    if (errno != EEXIST)
-      return trouble(result, "cannot remember");
+    futimens(fd, times);
+    close(fd);
+    state = look(base, passed, limits, now, result);
+    if (state != GREYSTATE_NEW) {
+      unlinkat(base, pending, 0);
+      return state;
+    }
+    if ((h ^ (unsigned) (now.tv_nsec / 1000)) % 16 == 0)
+      sweep(base, place, GREYSTATE_SWEEP_MAX, limits, now);
+    return GREYSTATE_NEW;
   }
   errno = EAGAIN;
   return trouble(result, "cannot settle");

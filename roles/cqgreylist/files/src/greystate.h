@@ -8,8 +8,10 @@
  *   DIRECTORY/1f/2a/198.51.100.0-24       it has passed, and was here then or up to 1/32 of the pass time later
  *
  * The two directories, 64 times 64, come from a hash of the name, so that no range of addresses fills one of them:
- * 1,000,000 names are 244 in each. A network passes by rename(2) from the first to the second name.
- * Sessions need no lock: whatever two of them do at once, each sees one of the two files or neither.
+ * 1,000,000 names are 244 in each. A network passes by rename(2) from the first to the second name, over an older one.
+ * Sessions need no lock: whatever two of them do at once, each sees one of the two files or neither. Who sees neither
+ * makes the first, and whoever is about to refuse looks for the second once more, for the network may have passed
+ * between the two looks; a first file that was made too late is taken away by who made it.
  *
  * What is too old counts as not there, so nothing has to run for it. One in 16 new networks also clears its
  * directory of such files: what adds files also removes them, and a directory that nobody adds to does not grow.
@@ -32,7 +34,7 @@ enum greystate {
 struct greystate_limits {
   long delay_seconds;
   long pending_seconds;
-  long pass_seconds;
+  long pass_seconds;     /* a shorter one than the pending time counts as that */
 };
 
 struct greystate_result {
