@@ -322,7 +322,9 @@ def test_what_passed_is_renewed_by_age(gate: Gate) -> None:
         assert gate.word() == "known"
     gate.age(36 * 86400 + 10)
     assert gate.word() == "new"
-    assert list(gate.files()) == ["198.51.100.0-24.new"]
+    gate.age(DELAY)
+    assert gate.word() == "passed"
+    assert list(gate.files()) == ["198.51.100.0-24"]
 
 
 def test_who_never_came_back_begins_again(gate: Gate) -> None:
@@ -359,6 +361,33 @@ def test_many_at_once_need_no_lock(gate: Gate) -> None:
     gate.age(DELAY)
     assert set(words()) == {"known", "passed"}
     assert list(gate.files()) == ["198.51.100.0-24"]
+
+
+TOO_CLOSE = (
+    "leaves {} seconds to pass until GREYLIST_PENDING_SECONDS {}; expected at least 28800;"
+    " 60 and 172800 are used"
+)
+
+
+@pytest.mark.parametrize(
+    ("delay", "pending", "left"),
+    [
+        (86400, 86400, 0),
+        (86400, 86401, 1),
+        (86400, 86400 + 28799, 28799),
+        (86400, 86400 + 28800, None),
+        (3600, 60, -3540),
+        (0, 28799, 28799),
+        (0, 28800, None),
+    ],
+)
+def test_who_comes_back_has_time_to_pass(gate: Gate, delay: int, pending: int, left: int | None) -> None:
+    """Else a sender whose queue is run every few hours never comes at the right moment."""
+    _heard, log = gate.visit(GREYLIST_DELAY_SECONDS=str(delay), GREYLIST_PENDING_SECONDS=str(pending))
+    wrong = f"setting GREYLIST_DELAY_SECONDS: {delay} {TOO_CLOSE.format(left, pending)}"
+    wait = delay if left is None else 60
+    lines = [*([] if left is None else [wrong]), f"new {IP} {KEY} wait {wait}"]
+    assert log == "".join(f"cqgreylist[PID]: {line}\n" for line in lines)
 
 
 def test_expiry_removes_what_is_too_old_and_nothing_else(gate: Gate) -> None:
@@ -562,6 +591,48 @@ def test_who_hangs_up_is_gone_at_once(gate: Gate) -> None:
     half.socket.shutdown(socket.SHUT_WR)
     assert half.rest() == HELLO + NEW
     assert half.ended() == 0 and half.seconds < 3
+
+
+def test_the_last_reply_outlives_what_the_client_still_sends(gate: Gate) -> None:
+    """A socket closed with bytes unread destroys what is on its way to the client (RFC 1122, 4.2.2.13)."""
+    client = gate.connect()
+    client.say(b"RCPT TO:<a@b.c>\r\nQUIT\r\n")
+    heard = b""
+    while not heard.endswith(BYE):
+        heard += client.socket.recv(4096)
+    assert client.process.poll() is None  # it has said its last word, and listens
+    assert client.socket.recv(1) == b""
+    for _block in range(20):
+        client.say(100 * b"RCPT TO:<a@b.c>\r\n")
+        time.sleep(0.01)
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.ended() == 0 and client.seconds < 5
+    assert heard == HELLO + NEW + BYE
+
+
+def test_a_reply_to_who_sends_on_is_not_destroyed(gate: Gate) -> None:
+    for _client in range(5):
+        client = gate.connect()
+        client.say(b"NOOP\r\nQUIT\r\n" + 5000 * b"more ")
+        time.sleep(0.05)  # the end of it comes after the last reply
+        heard = b""
+        with suppress(OSError):
+            client.say(5000 * b"more ")
+        while True:
+            block = client.socket.recv(65536)  # no reset
+            if not block:
+                break
+            heard += block
+        client.socket.close()
+        assert heard == HELLO + OK + BYE
+        assert client.ended() == 0
+
+
+def test_who_neither_leaves_nor_ends_is_left_behind(gate: Gate) -> None:
+    client = gate.connect()
+    client.say(b"QUIT\r\n")
+    assert client.rest() == HELLO + BYE
+    assert client.ended() == 0 and 0.8 < client.seconds < 5
 
 
 # --- settings, and what is wrong outside ---

@@ -16,7 +16,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import BadInput
 
@@ -37,9 +37,12 @@ class Limits:
     pending_seconds: int = 2 * 86400
     ipv4_prefix: int = 24
     ipv6_prefix: int = 64
+    delay_seconds: int = 60
 
 
+_LEFT_SECONDS = 28_800  # from the delay's end to the pending time's, at least
 _NAMES = {
+    "GREYLIST_DELAY_SECONDS": ("delay_seconds", 0, 86_400),
     "GREYLIST_PASS_SECONDS": ("pass_seconds", 1, 315_360_000),
     "GREYLIST_PENDING_SECONDS": ("pending_seconds", 1, 31_536_000),
     "GREYLIST_IPV4_PREFIX": ("ipv4_prefix", 8, 32),
@@ -56,7 +59,10 @@ def limits_of(text: str) -> Limits:
             field, least, most = _NAMES[name]
             if least <= int(value) <= most:
                 found[field] = int(value)
-    return Limits(**found)
+    limits = Limits(**found)
+    if limits.pending_seconds - limits.delay_seconds < _LEFT_SECONDS:
+        limits = replace(limits, delay_seconds=Limits.delay_seconds, pending_seconds=Limits.pending_seconds)
+    return replace(limits, pass_seconds=max(limits.pass_seconds, limits.pending_seconds))
 
 
 def read_limits(path: str = SETTINGS) -> Limits:
@@ -188,4 +194,6 @@ def let_pass(directory: str, network: str, now: float) -> bool:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.close(descriptor)
         os.utime(key, ns=times, dir_fd=folder, follow_symlinks=False)
+        with contextlib.suppress(FileNotFoundError):  # of a session that came between
+            os.unlink(key + PENDING, dir_fd=folder)
         return True

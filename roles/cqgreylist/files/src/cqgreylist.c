@@ -14,7 +14,7 @@
  *   GREYLIST_DIRECTORY         /var/qmail/cqgreylist
  *   GREYLIST_DELAY_SECONDS     60        from the first time until it passes
  *   GREYLIST_PASS_SECONDS      3110400   36 days, from the last time until it is forgotten
- *   GREYLIST_PENDING_SECONDS   172800    2 days, for one that never came back
+ *   GREYLIST_PENDING_SECONDS   172800    2 days, for one that never came back; 8 hours above the delay at least
  *   GREYLIST_IPV4_PREFIX       24        bits of the address that make a network; 32 is the whole address
  *   GREYLIST_IPV6_PREFIX       64
  *   GREYLIST_TEXT              what stands behind 451 4.7.1
@@ -53,6 +53,9 @@
 
 #define ME "cqgreylist"
 #define LINGER_MS 1000
+#define DELAY_SECONDS 60L
+#define PENDING_SECONDS (2 * 86400L)
+#define LEFT_SECONDS 28800L   /* of them; Exim tries every 6 hours in the end, and its queue is run every 30 minutes */
 
 static long now_ms(void)
 {
@@ -64,8 +67,16 @@ static long now_ms(void)
 
 static void limits_of_environment(struct greystate_limits *limits)
 {
-  limits->delay_seconds = say_number(ME, "GREYLIST_DELAY_SECONDS", 0, 86400, 60);
-  limits->pending_seconds = say_number(ME, "GREYLIST_PENDING_SECONDS", 1, 31536000, 2 * 86400);
+  limits->delay_seconds = say_number(ME, "GREYLIST_DELAY_SECONDS", 0, 86400, DELAY_SECONDS);
+  limits->pending_seconds = say_number(ME, "GREYLIST_PENDING_SECONDS", 1, 31536000, PENDING_SECONDS);
+  if (limits->pending_seconds - limits->delay_seconds < LEFT_SECONDS) {
+    say(ME, "setting GREYLIST_DELAY_SECONDS: %ld leaves %ld seconds to pass until GREYLIST_PENDING_SECONDS %ld;"
+        " expected at least %ld; %ld and %ld are used", limits->delay_seconds,
+        limits->pending_seconds - limits->delay_seconds, limits->pending_seconds, LEFT_SECONDS, DELAY_SECONDS,
+        PENDING_SECONDS);
+    limits->delay_seconds = DELAY_SECONDS;
+    limits->pending_seconds = PENDING_SECONDS;
+  }
   limits->pass_seconds = say_number(ME, "GREYLIST_PASS_SECONDS", 1, 315360000, 36L * 86400);
 }
 
