@@ -30,8 +30,8 @@ CASES = [
     (
         {"cqgreylist_delay_seconds": 57601, "cqgreylist_pending_days": 1},
         "cqgreylist_delay_seconds: 57601 leaves a new sender 28799 seconds to pass before"
-        " cqgreylist_pending_days, 86400 seconds, are over and it begins again; expected at least 28800, for queues"
-        " are run every few hours: a delay of at most 57600 seconds, or more days",
+        " cqgreylist_pending_days, 86400 seconds, are over and it begins again; expected at least 28800,"
+        " for queues are run every few hours: a delay of at most 57600 seconds, or more days",
     ),
     ({"cqgreylist_delay_seconds": 86399, "cqgreylist_pending_days": 1}, "leaves a new sender 1 seconds"),
     ({"cqgreylist_delay_seconds": 86400, "cqgreylist_pending_days": 1}, "leaves a new sender 0 seconds"),
