@@ -654,6 +654,25 @@ def test_settings_come_from_the_file_and_from_the_environment_before_it(
         programs.settings.unlink()
 
 
+@pytest.mark.parametrize("size", [8191, 8192, 8193, 20000])
+def test_half_a_line_of_the_settings_is_none(gate: Gate, programs: Programs, size: int) -> None:
+    last = "GREYLIST_DELAY_SECONDS=77\n"
+    first = "GREYLIST_TEXT=come back\n"
+    comment = "#" + (8191 - len(first) - len(last) - 2) * "x" + "\n"
+    text = first + comment + last  # 8191 bytes
+    text += (size - len(text)) * "9"
+    text = text if size <= 8191 else text[: 8191 - 1] + (size - 8190) * "9"  # the number goes on
+    programs.settings.write_text(text)
+    try:
+        heard, log = gate.visit()
+    finally:
+        programs.settings.unlink()
+    assert b"451 4.7.1 come back\r\n" in heard
+    assert log.splitlines()[-1].endswith("wait 77" if size <= 8191 else "wait 60")
+    said = f"cqgreylist[PID]: setting {programs.settings}: only lines within 8192 bytes are read"
+    assert (said in log.splitlines()) == (size > 8191)
+
+
 @pytest.mark.parametrize("value", ["", "x", "-1", "86401", "6 0", "99999999999999999999"])
 def test_a_setting_that_is_none_is_said_and_not_used(gate: Gate, value: str) -> None:
     _heard, log = gate.visit(GREYLIST_DELAY_SECONDS=value)

@@ -31,6 +31,14 @@ void settings_load(const char *program, const char *file, const char *prefix)
   if (n <= 0)
     return;
   text[n] = 0;
+  if (n == SETTINGS_FILE_MAX) {   /* half of a value is none */
+    say(program, "setting %.200s: only lines within %d bytes are read", file, SETTINGS_FILE_MAX);
+    next = strrchr(text, '\n');
+    if (next)
+      *next = 0;
+    else
+      text[0] = 0;
+  }
   for (line = text; line; line = next) {
     next = strchr(line, '\n');
     if (next)

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * What the environment does not say, from a file: one NAME=VALUE a line; empty lines and those that begin with # are
- * comments. A change counts for the next client, and no service is restarted for it.
+ * comments. A change counts for the next client, and no service is restarted for it. A line that does not end within
+ * SETTINGS_FILE_MAX bytes is not taken.
  */
 #ifndef SETTINGS_H
 #define SETTINGS_H
