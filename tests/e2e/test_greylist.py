@@ -31,7 +31,7 @@ BIN = "/var/qmail/bin"
 DELAY = 2
 WORLD, RESOLVER, DEAD = "198.18.0.53", "198.18.0.54", "198.18.0.55"
 NOBODY = "65534"
-NEEDED = ("tinydns", "tinydns-data", "dnscache")
+NEEDED = ("tinydns", "tinydns-data", "dnscache", "axfrdns", "tcpserver")
 
 STRANGER, NEIGHBOUR, OTHER = "198.18.7.7", "198.18.7.200", "198.18.8.7"
 RULES = """\
@@ -53,6 +53,16 @@ DATA = f"""\
 ^12.9.18.198.in-addr.arpa:forged.test
 +forged.test:198.18.9.99
 """
+# What does not fit into a datagram: 60 names of a client, 60 addresses of a name, 60 answers of a list. The one
+# that counts stands among them; tinydns would leave out all but 8 of the records that it knows as addresses.
+LARGE = [
+    *(f"^14.9.18.198.in-addr.arpa:one-of-many-names-{number}.client.test" for number in range(60)),
+    "+one-of-many-names-31.client.test:198.18.9.14",
+    "^15.9.18.198.in-addr.arpa:many.client.test",
+    *(f":many.client.test:1:\\306\\022\\011\\{number:03o}" for number in (*range(100, 159), 15)),
+    *(f":16.9.18.198.zen.test:1:\\177\\377\\377\\{number:03o}" for number in range(100, 159)),
+    ":16.9.18.198.zen.test:1:\\177\\000\\000\\002",
+]
 OK = "250 ok"
 NEW = "451 4.7.1 you are new here, please come back in a few minutes"
 
@@ -280,7 +290,7 @@ def world(ready: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]
     if missing:
         pytest.fail(f"no world of DNS without {' '.join(missing)}; see ORACLES in tests/bed/packages.py")
     place = tmp_path_factory.mktemp("world")
-    (place / "data").write_text(DATA, encoding="ascii")
+    (place / "data").write_text(DATA + "\n".join(LARGE) + "\n", encoding="ascii")
     subprocess.run(["tinydns-data"], cwd=place, check=True, timeout=30)
     for name in ("ip", "servers"):
         (place / name).mkdir()
@@ -295,6 +305,7 @@ def world(ready: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]
     with (
         silent,
         _running(["tinydns"], {**common, "IP": WORLD}, place),
+        _running(["tcpserver", "-R", "-H", "-l", "x", WORLD, "53", "axfrdns"], {**common, "AXFR": ""}, place),
         _running(["dnscache"], cache, place),
     ):
         silent.bind((DEAD, 53))
@@ -307,6 +318,11 @@ def test_who_is_on_a_list_is_refused_with_the_reason(world: Bed, state: Path) ->
         assert one.ask("198.18.9.1") == "553 see zen (zen.test)"
         assert one.said(r"dnsbl\[\d+\]: listed 198\.18\.9\.1 zen\.test 127\.0\.0\.2")
         assert one.said(r"cqgreylist\[\d+\]: refused 198\.18\.9\.1 - 553 see zen \(zen\.test\)")
+
+
+def test_an_answer_of_a_list_that_does_not_fit_into_a_datagram_counts(world: Bed, state: Path) -> None:
+    with door(world, f"{BIN}/dnsbl", f"{BIN}/cqgreylist") as one:
+        assert one.ask("198.18.9.16") == "553 see zen (zen.test)"
 
 
 def test_a_list_that_does_not_answer_us_refuses_nobody(world: Bed, state: Path) -> None:
@@ -332,6 +348,8 @@ def test_dead_dns_refuses_nobody_and_takes_a_bounded_time(world: Bed, state: Pat
         ("198.18.9.11", "name mail.client.test"),
         ("198.18.9.12", "name none"),  # its PTR record's name has another address
         ("198.18.9.13", "name none"),  # no PTR record
+        ("198.18.9.14", "name one-of-many-names-31.client.test"),  # the answers do not fit into a datagram
+        ("198.18.9.15", "name many.client.test"),
     ],
 )
 def test_a_client_has_the_name_that_is_confirmed(world: Bed, who: str, name: str) -> None:

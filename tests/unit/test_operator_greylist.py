@@ -103,8 +103,7 @@ def test_no_link_of_that_user_leads_anywhere(tmp_path: Path) -> None:
 
 SETTINGS = [
     ("", LIMITS),
-    ("GREYLIST_IPV4_PREFIX=32\nGREYLIST_PASS_SECONDS=604800\n#\n", greylist.Limits(604800, ipv4_prefix=32)),
-    ("GREYLIST_PASS_SECONDS=60\n", greylist.Limits(172800)),
+    ("GREYLIST_IPV4_PREFIX=32\nGREYLIST_PASS_SECONDS=60\n#\n", greylist.Limits(60, ipv4_prefix=32)),
     ("GREYLIST_DELAY_SECONDS=0\nGREYLIST_PENDING_SECONDS=28799\n", LIMITS),
     (
         "GREYLIST_DELAY_SECONDS=0\nGREYLIST_PENDING_SECONDS=28800\n",

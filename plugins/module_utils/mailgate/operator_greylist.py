@@ -61,8 +61,8 @@ def limits_of(text: str) -> Limits:
                 found[field] = int(value)
     limits = Limits(**found)
     if limits.pending_seconds - limits.delay_seconds < _LEFT_SECONDS:
-        limits = replace(limits, delay_seconds=Limits.delay_seconds, pending_seconds=Limits.pending_seconds)
-    return replace(limits, pass_seconds=max(limits.pass_seconds, limits.pending_seconds))
+        return replace(limits, delay_seconds=Limits.delay_seconds, pending_seconds=Limits.pending_seconds)
+    return limits
 
 
 def read_limits(path: str = SETTINGS) -> Limits:

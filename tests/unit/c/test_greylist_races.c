@@ -247,18 +247,6 @@ TEST(a_system_call_that_fails_refuses_nobody_for_ever)
     }
 }
 
-TEST(whose_file_keeps_its_first_time_is_not_forgotten_at_once)
-{
-  limits.pass_seconds = 60;
-  afresh(1, 86400);
-  fails_always = UTIMENSAT;
-  fails_with = EPERM;
-  visit();
-  CHECK(heard[GREYSTATE_PASSED] == 1);
-  visit();
-  CHECK(refused() == 0);
-}
-
 #define AT_ONCE 8
 #define TURNS 250
 
@@ -316,8 +304,6 @@ static const struct test tests[] = {
   {"first_contacts_at_once_are_one", first_contacts_at_once_are_one},
   {"an_older_file_is_no_passage_and_no_hindrance", an_older_file_is_no_passage_and_no_hindrance},
   {"a_system_call_that_fails_refuses_nobody_for_ever", a_system_call_that_fails_refuses_nobody_for_ever},
-  {"whose_file_keeps_its_first_time_is_not_forgotten_at_once",
-   whose_file_keeps_its_first_time_is_not_forgotten_at_once},
   {"eight_processes_at_the_same_instant", eight_processes_at_the_same_instant},
 };
 

@@ -43,17 +43,11 @@ static int set_time(int base, const char *path, struct timespec now)
   return utimensat(base, path, times, AT_SYMLINK_NOFOLLOW);
 }
 
-/* A file that has just passed has the time of the first visit for a moment, and it counts in that moment, too. */
-static long pass_seconds(const struct greystate_limits *limits)
-{
-  return limits->pass_seconds > limits->pending_seconds ? limits->pass_seconds : limits->pending_seconds;
-}
-
 static int too_old(const char *name, const struct stat *st, const struct greystate_limits *limits, struct timespec now)
 {
   size_t len = strlen(name);
   size_t tail = sizeof PENDING - 1;
-  long limit = len > tail && strcmp(name + len - tail, PENDING) == 0 ? limits->pending_seconds : pass_seconds(limits);
+  long limit = len > tail && strcmp(name + len - tail, PENDING) == 0 ? limits->pending_seconds : limits->pass_seconds;
 
   return age(now, st->st_mtim) > limit + MARGIN_SECONDS;
 }
@@ -117,9 +111,9 @@ static enum greystate look(int base, const char *passed, const struct greystate_
   if (fstatat(base, passed, &st, AT_SYMLINK_NOFOLLOW) == -1)
     return errno == ENOENT ? GREYSTATE_NEW : trouble(result, "cannot read");
   old = age(now, st.st_mtim);
-  if (old > pass_seconds(limits))
+  if (old > limits->pass_seconds)
     return GREYSTATE_NEW;
-  if ((old < 0 || old > pass_seconds(limits) / 32) && set_time(base, passed, now) == -1 && errno != ENOENT)
+  if ((old < 0 || old > limits->pass_seconds / 32) && set_time(base, passed, now) == -1 && errno != ENOENT)
     return trouble(result, "cannot renew");
   return GREYSTATE_KNOWN;
 }

@@ -34,7 +34,7 @@ enum greystate {
 struct greystate_limits {
   long delay_seconds;
   long pending_seconds;
-  long pass_seconds;     /* a shorter one than the pending time counts as that */
+  long pass_seconds;     /* not below the pending time, for a file that passes has its first time for a moment */
 };
 
 struct greystate_result {
