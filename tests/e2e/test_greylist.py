@@ -53,8 +53,8 @@ DATA = f"""\
 ^12.9.18.198.in-addr.arpa:forged.test
 +forged.test:198.18.9.99
 """
-# What does not fit into a datagram: 60 names of a client, 60 addresses of a name, 60 answers of a list. The one
-# that counts stands among them; tinydns would leave out all but 8 of the records that it knows as addresses.
+# What does not fit into a datagram: 60 names of a client, 60 addresses of a name, 60 answers of a list.
+# The one that counts stands among them; of records that it knows as addresses tinydns would give 8.
 LARGE = [
     *(f"^14.9.18.198.in-addr.arpa:one-of-many-names-{number}.client.test" for number in range(60)),
     "+one-of-many-names-31.client.test:198.18.9.14",
