@@ -8,7 +8,9 @@
 #define _GNU_SOURCE 1
 #include <dirent.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -21,6 +23,8 @@ static int called;                     /* system calls so far, of the session th
 static int depth;
 static int between[3];                 /* before which call of the session at that depth another one comes; 0: none */
 static void intrude(void);
+static void wait_for_turn(void);
+static int in_turns;                   /* threads, of which one goes on to its next system call at a time */
 static int fails_at;                   /* that call fails, */
 static int fails_always = -1;          /* or all of that kind, */
 static int fails_with;                 /* with that errno */
@@ -28,6 +32,10 @@ static int fails_with;                 /* with that errno */
 /* Returns -1 if that call is to fail. */
 static int before(enum call call)
 {
+  if (in_turns) {
+    wait_for_turn();
+    return 0;
+  }
   if (depth == 0)
     ++called;
   if (between[depth] && --between[depth] == 0) {
@@ -195,6 +203,74 @@ TEST(an_older_file_is_no_passage_and_no_hindrance)
   CHECK(heard[GREYSTATE_KNOWN] == 1);
 }
 
+#define SESSIONS 3
+#define SCHEDULES 1500
+
+static sem_t turn[SESSIONS];
+static sem_t stepped;
+static __thread int me;
+static int ended[SESSIONS];
+static enum greystate state_of[SESSIONS];
+
+static void wait_for_turn(void)
+{
+  sem_post(&stepped);
+  sem_wait(&turn[me]);
+}
+
+static void *session(void *number)
+{
+  struct greystate_result result;
+
+  me = *(int *) number;
+  sem_wait(&turn[me]);
+  state_of[me] = greystate_judge(".", KEY, &limits, now, &result);
+  ended[me] = 1;
+  sem_post(&stepped);
+  return 0;
+}
+
+/* Three sessions whose system calls come in one order of many, none of them within another. */
+TEST(who_comes_in_any_order_when_it_passes_is_not_refused)
+{
+  static char where[40];
+  pthread_t thread[SESSIONS];
+  int number[SESSIONS];
+  unsigned random = 20070101;
+  int schedule;
+  int left;
+  int i;
+
+  check_where = where;
+  CHECK(sem_init(&stepped, 0, 0) == 0);
+  for (i = 0; i < SESSIONS; ++i)
+    CHECK(sem_init(&turn[i], 0, 0) == 0);
+  for (schedule = 0; schedule < SCHEDULES; ++schedule) {
+    snprintf(where, sizeof where, "(schedule %d)", schedule);
+    afresh(1, 100);
+    in_turns = 1;
+    for (i = 0; i < SESSIONS; ++i) {
+      number[i] = i;
+      ended[i] = 0;
+      CHECK(pthread_create(&thread[i], 0, session, &number[i]) == 0);
+    }
+    for (left = SESSIONS; left > 0; left -= ended[i]) {
+      do {
+        random = random * 1664525 + 1013904223;
+        i = (int) ((random >> 16) % SESSIONS);
+      } while (ended[i]);
+      sem_post(&turn[i]);
+      sem_wait(&stepped);
+    }
+    for (i = 0; i < SESSIONS; ++i)
+      CHECK(pthread_join(thread[i], 0) == 0);
+    in_turns = 0;
+    for (i = 0; i < SESSIONS; ++i)
+      CHECK(state_of[i] == GREYSTATE_PASSED || state_of[i] == GREYSTATE_KNOWN);
+    CHECK(strcmp(files(), KEY " ") == 0);
+  }
+}
+
 /* Each visit that has to be judged with something failing; and the next ones when nothing fails any more. */
 static void with_failures(void)
 {
@@ -301,6 +377,7 @@ TEST(eight_processes_at_the_same_instant)
 
 static const struct test tests[] = {
   {"who_comes_when_it_passes_is_not_refused", who_comes_when_it_passes_is_not_refused},
+  {"who_comes_in_any_order_when_it_passes_is_not_refused", who_comes_in_any_order_when_it_passes_is_not_refused},
   {"first_contacts_at_once_are_one", first_contacts_at_once_are_one},
   {"an_older_file_is_no_passage_and_no_hindrance", an_older_file_is_no_passage_and_no_hindrance},
   {"a_system_call_that_fails_refuses_nobody_for_ever", a_system_call_that_fails_refuses_nobody_for_ever},
