@@ -266,7 +266,7 @@ SENDERS: dict[bytes, str] = {
     b'"x>) by evil.example (envelope-sender <y"@sender.example': (
         "x???by?evil.example??envelope-sender??y@sender.example"
     ),
-    b"a\x01\x7f\xe4\t@sender.example": "a????@sender.example",
+    b"a\xe4\x80\xff@sender.example": "a???@sender.example",
     b"ann": "ann",
 }
 
@@ -280,9 +280,8 @@ def test_the_received_line_names_the_sender(scanner: Scanner, sender: bytes) -> 
     assert found and found[1] == SENDERS[sender]
 
 
-@pytest.mark.parametrize("sender", [b"", b"a" * 308 + b"@sender.example"], ids=["null", "too-long"])
-def test_the_received_line_names_no_null_sender(scanner: Scanner, sender: bytes) -> None:
-    line = received(scanner, sender)
+def test_the_received_line_names_no_null_sender(scanner: Scanner) -> None:
+    line = received(scanner, b"")
     assert "envelope" not in line and SENDER_IN_LINE.search(line) is None
 
 

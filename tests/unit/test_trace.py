@@ -655,3 +655,37 @@ def test_what_a_killed_multilog_left_is_not_joined(tmp_path: Path) -> None:
     log = trace_command.open_log([str(tmp_path)])
     assert [one.broken for one in log.files] == [False, False]
     assert b"VIRUS" not in log.text(0)[0]
+
+
+def test_what_qmail_smtpd_refuses_for_how_it_was_said_is_told() -> None:
+    smtp = Book()
+    smtp.say(
+        1,
+        *begin(104),
+        f"qmail-smtpd: mail refused: control-byte from a\\x0d@sender.example at {STRANGER}",
+        f"qmail-smtpd: rcpt refused: too-many for last@example.test from ann@sender.example at {STRANGER}",
+        f"qmail-smtpd: data refused: bare-lf from ann@sender.example at {STRANGER}",
+        f"qmail-smtpd: excessive refusals, hanging up on {STRANGER}",
+        end(104),
+    )
+    (found,) = find(smtp, Book(), "last@example.test")
+    assert [line.split(maxsplit=1)[1] for line in trace_command.describe(found)[3:7]] == [
+        "qmail-smtpd sender refused, control-byte, from <a\\x0d@sender.example>",
+        "qmail-smtpd recipient last@example.test refused, too-many, from <ann@sender.example>",
+        "qmail-smtpd message refused, bare-lf, from <ann@sender.example>",
+        "qmail-smtpd hung up: too many refusals",
+    ]
+    assert kinds(found) == ["protocol error"] * 3
+
+
+def test_an_address_that_the_log_has_cut_is_found() -> None:
+    long = "a" * 230 + "@sender.example"
+    smtp = Book()
+    smtp.say(
+        1,
+        *begin(104),
+        f"qmail-smtpd: rcpthosts: victim@else.where from {long[:200]}\\... at {STRANGER}",
+        end(104),
+    )
+    (found,) = find(smtp, Book(), long)
+    assert kinds(found) == ["relay denied"]

@@ -28,6 +28,7 @@ from .text import one_line
 # What becomes of a session's attempt, or of a message.
 RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted"
 SENDER, RELAY, RECIPIENT = "bad sender", "relay denied", "unknown recipient"
+PROTOCOL = "protocol error"  # an address, the end of a line, or a limit
 VIRUS, SPAM, CONTENT = "virus", "spam", "refused content"
 CLEAN, MARKED, UNCHECKED, RELAYED = "clean", "marked", "not checked for spam", "relayed"
 PUT_OFF = "put off"
@@ -36,6 +37,9 @@ NOTHING = "nothing taken"  # a session that ended without a word about a message
 OPEN = "open"  # it goes on, or the log ends
 ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED))
 REFUSAL_KINDS = {"validrcptto": RECIPIENT, "rcpthosts": RELAY, "badmailfrom": SENDER}
+
+_COMMANDS = {"mail": "sender", "rcpt": "recipient", "data": "message"}
+_TOO_MANY = {"recipients": "unknown recipients"}
 
 WIDEST_MATCH_SECONDS = 1800  # qmail-send looks into its todo directory at least so often
 _PUT_OFF_NOTE = re.compile(r"put off for (\S+): (.*)", re.DOTALL)
@@ -265,8 +269,14 @@ class Session:
             }[kind]
             self._try(record.at, kind, words + sender, record.sender, (record.recipient,))
             return "qmail-smtpd", words + sender
+        if isinstance(record, smtplog.CommandRefused):
+            named = "" if record.recipient is None else f" {record.recipient}"
+            told = f"{_COMMANDS[record.command]}{named} refused, {record.why}, from <{record.sender}>"
+            recipients = () if record.recipient is None else (record.recipient,)
+            self._try(record.at, PROTOCOL, told, record.sender, recipients)
+            return "qmail-smtpd", told
         if isinstance(record, smtplog.HungUp):
-            return "qmail-smtpd", "hung up: too many unknown recipients"
+            return "qmail-smtpd", f"hung up: too many {_TOO_MANY.get(record.why, record.why)}"
         if isinstance(record, smtplog.Verdict):
             return "simscan", self._judged(record)
         if isinstance(record, smtplog.ScannerNote):

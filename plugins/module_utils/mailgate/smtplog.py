@@ -81,10 +81,27 @@ class RecipientRefused:
 
 
 @dataclass
-class HungUp:
-    """qmail-smtpd ended a session after too many unknown recipients."""
+class CommandRefused:
+    """qmail-smtpd refused MAIL, RCPT or DATA (command is mail, rcpt or data) for how it was said.
+
+    why is a word of refusal.h, such as control-byte or bare-lf; recipient is None but for RCPT; sender is
+    as above.
+    """
 
     at: int
+    command: str
+    why: str
+    recipient: str | None
+    sender: str
+    address: str
+
+
+@dataclass
+class HungUp:
+    """qmail-smtpd ended a session after too many (unknown) recipients, refusals or commands: why."""
+
+    at: int
+    why: str
     address: str
 
 
@@ -209,6 +226,7 @@ Record = Union[
     Admitted,
     Ended,
     RecipientRefused,
+    CommandRefused,
     HungUp,
     RecipientAsked,
     Trouble,
@@ -242,6 +260,11 @@ def _make_refused(why: str, swapped: bool = False) -> Make:
         return RecipientRefused(at, why, recipient, "" if sender == "<>" else sender, found[3])
 
     return make
+
+
+def _make_command_refused(at: int, found: re.Match[str]) -> Record:
+    sender = "" if found[4] == "<>" else found[4]
+    return CommandRefused(at, found[1], found[2], found[3], sender, found[5])
 
 
 def _make_trouble(program: str) -> Make:
@@ -336,7 +359,19 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
         "too many recipients",
         "qmail-smtpd: excessive validrcptto violations, hanging up on ",
         rf"({_IP})",
-        lambda at, found: HungUp(at, found[1]),
+        lambda at, found: HungUp(at, "recipients", found[1]),
+    ),
+    (
+        "too many refusals or commands",
+        "qmail-smtpd: excessive ",
+        rf"(refusals|commands), hanging up on ({_IP})",
+        lambda at, found: HungUp(at, found[1], found[2]),
+    ),
+    (
+        "mail, rcpt or data refused",
+        "qmail-smtpd: ",
+        rf"(mail|rcpt|data) refused: ([a-z-]+)(?: for (\S+))? from (\S+) at ({_IP})",
+        _make_command_refused,
     ),
     (
         "recipient asked",

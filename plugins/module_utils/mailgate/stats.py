@@ -57,7 +57,8 @@ COUNTERS = {
     "refused_sender": "recipients refused because of badmailfrom",
     "refused_relay": "recipients refused because their domain is not ours",
     "refused_recipient": "recipients refused because nobody knows them",
-    "hung_up": "sessions ended after too many unknown recipients",
+    "refused_protocol": "senders, recipients and messages refused for what they are: no address, a limit",
+    "hung_up": "sessions ended after too many unknown recipients, refusals or commands",
     "refused_virus": "messages refused with a virus",
     "refused_spam": "messages refused as spam",
     "refused_content": "messages refused for an attachment or a pattern",
@@ -207,6 +208,9 @@ class Stats:
     def _recipient(self, record: smtplog.RecipientRefused) -> None:
         self._add(_REFUSALS.get(record.why, "refused_recipient"))
 
+    def _command(self, _record: smtplog.CommandRefused) -> None:
+        self._add("refused_protocol")
+
     def _hung_up(self, _record: smtplog.HungUp) -> None:
         self._add("hung_up")
 
@@ -323,6 +327,7 @@ _SMTP: dict[type, Any] = {
     smtplog.Listed: Stats._listed,
     smtplog.Greylisted: Stats._greylisted,
     smtplog.RecipientRefused: Stats._recipient,
+    smtplog.CommandRefused: Stats._command,
     smtplog.HungUp: Stats._hung_up,
     smtplog.Verdict: Stats._verdict,
     smtplog.ScannerNote: Stats._note,
@@ -363,7 +368,7 @@ def percentile(counts: Counts, name: str, percent: float) -> float | None:
 
 # Prometheus: text format 0.0.4.
 
-_LAYERS = ("rule", "dnsbl", "sender", "relay", "recipient", "virus", "spam", "content")
+_LAYERS = ("rule", "dnsbl", "sender", "relay", "recipient", "protocol", "virus", "spam", "content")
 _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("connections", "Connections that tcpserver took.", (("", "connections"),)),
     (

@@ -52,6 +52,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("bad sender", "refused_sender"),
             ("relay denied", "refused_relay"),
             ("unknown recipient", "refused_recipient"),
+            ("protocol", "refused_protocol"),
             ("virus", "refused_virus"),
             ("spam", "refused_spam"),
             ("content", "refused_content"),
@@ -86,7 +87,8 @@ With serve it is that service: it reads {smtp} and
 {send}, and writes state.json and the file for Prometheus.
 
 Rules, DNS lists and the greylist count sessions; bad sender, relay denied and unknown recipient count
-recipients; virus, spam, content and put off count messages. Percentiles are those of classes of times, so
+recipients; protocol counts commands (addresses, line ends, limits of RFC 5321); virus, spam, content and put
+off count messages. Percentiles are those of classes of times, so
 they are near, not exact. Spans of up to two hours begin at a minute, longer ones at a quarter of an hour.
 "today" begins at midnight here.
 

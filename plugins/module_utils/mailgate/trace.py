@@ -37,6 +37,7 @@ SESSION_SECONDS_MAX = 6 * 3600  # an older session of the same pid is another on
 OPEN_SECONDS = 3600
 OPEN_LOOKED_AT = 50  # sessions of one client that are looked at to find whose a refused recipient was
 BEFORE_SECONDS, SOON_SECONDS, LATE_SECONDS = 3, 30, 1800  # between a verdict and its message
+REFUSAL_FIELD_CHARACTERS = 200  # REFUSAL_FIELD_MAX in refusal.h
 CHILD_SECONDS = 600
 CANDIDATES_MAX = 50
 DEPTH_MAX = 5
@@ -231,12 +232,15 @@ def _scanner_form(text: str) -> str:
 
 
 def _refusal_form(text: str) -> str:
-    """Text as qmail-smtpd writes it into its refusals."""
-    return "".join(
-        char if "!" <= char <= "~" and char not in "\\<>" else f"\\x{byte:02x}"
-        for char in text
-        for byte in (char.encode("utf-8") if not "!" <= char <= "~" or char in "\\<>" else b"x")
-    )
+    """Text as qmail-smtpd writes it into its refusals, which cut it between two characters (refusal.h)."""
+    written = ""
+    for char in text:
+        plain_char = "!" <= char <= "~" and char not in "\\<>"
+        for piece in [char] if plain_char else [f"\\x{byte:02x}" for byte in char.encode("utf-8")]:
+            if len(written) + len(piece) > REFUSAL_FIELD_CHARACTERS:
+                return written
+            written += piece
+    return written
 
 
 @dataclass
@@ -448,7 +452,7 @@ class Search:
         for needle in (b" at " + address + b"\n", b" hanging up on " + address + b"\n"):
             for place in self.smtp.forward(needle, begin, last):
                 record = smtplog.parse(self.smtp.line(place))
-                if not isinstance(record, (smtplog.RecipientRefused, smtplog.HungUp)):
+                if not isinstance(record, (smtplog.RecipientRefused, smtplog.CommandRefused, smtplog.HungUp)):
                     continue
                 whose = self._open_sessions(session.address or "", place, record.at)
                 if begin in whose:
@@ -669,6 +673,7 @@ _AT_SMTP = frozenset(
         "bad sender",
         "relay denied",
         "unknown recipient",
+        "protocol error",
         "virus",
         "spam",
         "refused content",

@@ -12,6 +12,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "dataread.h"
+#include "envelopeaddress.h"
+#include "limitcount.h"
+#include "recipientlist.h"
 #include "refusal.h"
 #include "validrcptto.h"
 
@@ -42,8 +46,9 @@ static const char *control(const char *name, const char *otherwise)
 }
 
 static const char *ip, *relayclient;
-static char **rcpthosts, **badmailfrom, address[1000], sender[1000], recipients[1000000];
-static int hosts, bad, seenmail, barred, text, timeout, queue;
+static char **rcpthosts, **badmailfrom, address[10000], sender[1000], recipients[1000000];
+static int hosts, bad, seenmail, barred, text, timeout, queue, count, full;
+static struct limitcount limits;
 static size_t databytes, taken, recipients_len;
 static FILE *message, *envelope;   /* pipes to descriptors 0 and 1 of $QMAILQUEUE or qmail-queue; text is from its 4 */
 
@@ -70,17 +75,18 @@ static int get(void)
   return ch;
 }
 
-/* Puts the address of an argument, source route and quotes stripped, into address; 0 when it is too long. */
-static int parse(const char *s)
+/* Puts the address of an argument, source route and quotes stripped, into address; null, or why it is none. */
+static const char *parse(const char *s)
 {
-  const char *open = strchr(s, '<'), *colon = strchr(s, ':');
+  const char *open = strchr(s, '<'), *colon = strchr(s, ':'), *arg = s;
+  enum envelopeaddress_fault fault;
   size_t n = 0;
   int quoted = 0;
 
   s = open ? open + 1 : colon ? colon + 1 + strspn(colon + 1, " ") : "";
   if (*s == '@')
     s = strchr(s, ':') ? strchr(s, ':') + 1 : "";
-  for (; *s && (quoted || *s != (open ? '>' : ' ')) && n < 900; ++s)
+  for (; *s && (quoted || *s != (open ? '>' : ' ')); ++s)
     if (*s == '\\' && s[1])
       address[n++] = *++s;
     else if (*s == '"')
@@ -88,7 +94,11 @@ static int parse(const char *s)
     else if (*s != '\\')
       address[n++] = *s;
   address[n] = 0;
-  return n < 900;
+  fault = envelopeaddress_check(address, n);
+  for (; *arg && !fault; ++arg)
+    if ((*arg > 0 && *arg < 32 && *arg != '\t') || *arg == 127)
+      fault = ENVELOPEADDRESS_CONTROL;
+  return fault ? envelopeaddress_word(fault) : 0;
 }
 
 static int listed(char **list, int n, const char *what)
@@ -111,23 +121,30 @@ static int ours(const char *s)
   return !at || s;
 }
 
+static const char *const no_address = "553 sorry, that is no address that mail can be sent to (#5.1.3)";
+
 static const char *mail(const char *arg)
 {
-  if (!parse(arg))
-    return "555 syntax error (#5.5.4)";
+  const char *why = parse(arg);
+
+  if (why)
+    return refusal_command("mail", why, 0, address, ip), no_address;
   barred = listed(badmailfrom, bad, address) || listed(badmailfrom, bad, strrchr(address, '@'));
   strcpy(sender, address);
-  recipients_len = 0;
+  recipients_len = count = full = 0;
   seenmail = 1;
   return "250 ok";
 }
 
 static const char *rcpt(const char *arg)
 {
+  const char *why;
   int r;
 
-  if (!seenmail || !parse(arg))
-    return seenmail ? "555 syntax error (#5.5.4)" : "503 MAIL first (#5.5.1)";
+  if (!seenmail)
+    return "503 MAIL first (#5.5.1)";
+  if ((why = parse(arg)))
+    return refusal_command("rcpt", why, address, sender, ip), no_address;
   if (barred)
     return refusal_badmailfrom(sender, address, ip),
       "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)";
@@ -142,44 +159,39 @@ static const char *rcpt(const char *arg)
   if (r != VALIDRCPTTO_FOUND)
     return r == VALIDRCPTTO_MISSING ? "553 sorry, this recipient is not in my validrcptto list (#5.7.1)" :
       "451 unable to check recipient (#4.3.0)";
-  if (recipients_len > sizeof recipients - 2000)
+  if (recipientlist_holds(recipients, recipients_len, address))
+    return "250 ok";
+  if (count == LIMITCOUNT_RECIPIENTS) {
+    if (!full++)
+      refusal_command("rcpt", "too-many", address, sender, ip);
     return "452 too many recipients (#4.5.3)";
+  }
+  ++count;
   recipients_len += (size_t) sprintf(recipients + recipients_len, "T%s%.900s%c", address,
     relayclient ? relayclient : "", 0);
   return "250 ok";
 }
 
-static void put(int ch)
+/* Hands on the message up to its final dot; returns its hops. A bare LF ends the session. */
+static unsigned long blast(void)
 {
-  if (++taken <= databytes || !databytes)
-    putc_unlocked(ch, message);
-}
+  struct dataread d;
+  enum dataread_event event = DATAREAD_MORE;
+  char in, out[DATAREAD_ROOM(1)];
+  size_t used, n, i;
 
-/* The message up to its final dot, with LF for CRLF; a bare LF ends the session. */
-static void blast(void)
-{
-  int ch;
-
-  for (;; put('\n')) {
-    ch = get();
-    if (ch == '.' && (ch = get()) == '\r') {
-      if ((ch = get()) == '\n')
-        return;
-      put('.');
-      put('\r');
-    }
-    for (;; put(ch), ch = get()) {
-      if (ch == '\n')
-        die("451 See http://pobox.com/~djb/docs/smtplf.html.");
-      if (ch != '\r')
-        continue;
-      while ((ch = get()) == '\r')
-        put('\r');
-      if (ch == '\n')
-        break;
-      put('\r');
-    }
+  for (dataread_begin(&d); event == DATAREAD_MORE;) {
+    in = (char) get();
+    event = dataread(&d, &in, 1, &used, out, &n);
+    for (i = 0; i < n; ++i)
+      if (++taken <= databytes || !databytes)
+        putc_unlocked(out[i], message);
   }
+  if (event == DATAREAD_BARE_LF) {
+    refusal_command("data", "bare-lf", 0, sender, ip);
+    die("451 See http://pobox.com/~djb/docs/smtplf.html.");
+  }
+  return d.hops;
 }
 
 static void queue_open(void)
@@ -211,7 +223,7 @@ static const char *data(const char *helo)
   const char *host = getenv("TCPREMOTEHOST");
   char said[300], *end = said;
   time_t t = time(0);
-  int status, code, failed;
+  int status, code, failed, looping;
 
   if (!seenmail || !recipients_len)
     return seenmail ? "503 RCPT first (#5.5.1)" : "503 MAIL first (#5.5.1)";
@@ -222,8 +234,8 @@ static const char *data(const char *helo)
   strftime(line, sizeof line, "%-d %b %Y %H:%M:%S -0000", gmtime(&t));
   fprintf(message, "Received: from %s (HELO %s) (%s) (envelope-sender <%s>)\n  by %s with SMTP; %s\n",
     host ? host : "unknown", helo, ip, sender, control("control/me", "unknown"), line);
-  blast();
-  failed = fclose(message) == EOF || (databytes && taken > databytes);
+  looping = blast() >= 100;
+  failed = fclose(message) == EOF || looping || (databytes && taken > databytes);
   if (!failed) {
     fprintf(envelope, "F%s%c", sender, 0);
     fwrite(recipients, 1, recipients_len + 1, envelope);
@@ -236,6 +248,8 @@ static const char *data(const char *helo)
   if (waitpid(queue, &status, 0) != queue || !WIFEXITED(status))
     return "451 qq crashed (#4.3.0)";
   code = WEXITSTATUS(status) == 0 && failed ? 54 : WEXITSTATUS(status);
+  if (looping)
+    return "554 too many hops, this message is looping (#5.4.6)";
   if (databytes && taken > databytes)
     return "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
   snprintf(line, sizeof line, "250 ok %ld qp %d", (long) time(0), queue);
@@ -249,7 +263,8 @@ static const char *data(const char *helo)
 static int smtpd(void)
 {
   const char *greeting = control("control/smtpgreeting", control("control/me", 0));
-  char line[10000], helo[1000] = "", *arg;
+  const char *said;
+  char line[10000], helo[1000] = "", *arg, *h;
   int ch, n;
 
   hosts = control_lines("control/rcpthosts", &rcpthosts);
@@ -260,10 +275,11 @@ static int smtpd(void)
   databytes = strtoul(getenv("DATABYTES") ? getenv("DATABYTES") : control("control/databytes", "0"), 0, 10);
   ip = getenv("TCPREMOTEIP") ? getenv("TCPREMOTEIP") : "unknown";
   relayclient = getenv("RELAYCLIENT");
+  limitcount_begin(&limits, getenv("REFUSALS_LIMIT"), 0);
   printf("220 %s ESMTP\r\n", greeting);
   for (alarm((unsigned int) timeout);;) {
     fflush(stdout);
-    for (n = 0; (ch = get()) != '\n'; line[n++] = (char) ch)
+    for (n = 0; (ch = get()) != '\n'; line[n++] = (char) (ch ? ch : 1))
       if (n == (int) sizeof line - 1)
         die("421 out of memory (#4.3.0)");
     line[n > 0 && line[n - 1] == '\r' ? n - 1 : n] = 0;
@@ -271,16 +287,26 @@ static int smtpd(void)
     line[strcspn(line, " ")] = 0;
     seenmail &= strcasecmp(line, "helo") && strcasecmp(line, "ehlo") && strcasecmp(line, "rset");
     if (!strcasecmp(line, "helo") || !strcasecmp(line, "ehlo")) {
-      snprintf(helo, sizeof helo, "%.900s", arg);
+      snprintf(helo, sizeof helo, "%.255s", arg);
+      for (h = helo; *h; ++h)
+        *h = strchr("()<>\"\\=", *h) || *h <= ' ' || *h > '~' ? '?' : *h;
       printf(*line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s\r\n250-PIPELINING\r\n250 8BITMIME\r\n", greeting);
     } else if (!strcasecmp(line, "quit"))
       return printf("221 %s\r\n", greeting) < 0;
-    else
-      reply(!strcasecmp(line, "mail") ? mail(arg) : !strcasecmp(line, "rcpt") ? rcpt(arg) :
+    else {
+      said = (!strcasecmp(line, "mail") ? mail(arg) : !strcasecmp(line, "rcpt") ? rcpt(arg) :
         !strcasecmp(line, "data") ? data(helo) : !strcasecmp(line, "noop") ? "250 ok" :
         !strcasecmp(line, "help") ? "214 netqmail home page: http://qmail.org/netqmail" :
         !strcasecmp(line, "vrfy") ? "252 send some mail, i'll try my best" :
         !strcasecmp(line, "rset") ? "250 flushed" : "502 unimplemented (#5.5.1)");
+      if (*said == '5' && strncmp(said, "554", 3) && strncmp(said, "552", 3) && limitcount_refused(&limits)) {
+        refusal_hangup("refusals", ip);
+        said = "421 too many commands or refusals, goodbye (#4.7.0)";
+      }
+      reply(said);
+      if (!strncmp(said, "421", 3))
+        return 1;
+    }
   }
 }
 

@@ -88,6 +88,14 @@ TEST(the_lines_are_those_of_the_header)
   CHECK(!strcmp(said(), "qmail-smtpd: badmailfrom: bad@spam.test to joe@example.test at 192.0.2.7\n"));
   refusal_rcpthosts("joe@else.test", "", "192.0.2.7");
   CHECK(!strcmp(said(), "qmail-smtpd: rcpthosts: joe@else.test from <> at 192.0.2.7\n"));
+  refusal_command("mail", "control-byte", 0, "a\rb", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: mail refused: control-byte from a\\x0db at 192.0.2.7\n"));
+  refusal_command("rcpt", "not-a-host-name", "joe@a b", "", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: rcpt refused: not-a-host-name for joe@a\\x20b from <> at 192.0.2.7\n"));
+  refusal_command("data", "bare-lf", 0, "", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: data refused: bare-lf from <> at 192.0.2.7\n"));
+  refusal_hangup("refusals", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: excessive refusals, hanging up on 192.0.2.7\n"));
   refusal_trouble("validrcptto.cdb", "no such file");
   CHECK(!strcmp(said(), "qmail-smtpd: validrcptto.cdb trouble: no such file\n"));
   refusal_rcpt("JOE@example.test");
@@ -132,8 +140,13 @@ TEST(the_longest_line_fits)
   refusal_rcpthosts(text, text, text);
   CHECK(strstr(said(), "\\xff\\...\n"));
   memset(text, 'y', sizeof text - 1);
+  refusal_command(text, text, text, text, text);
+  CHECK(strlen(said()) > 3 * REFUSAL_FIELD_MAX && strstr(line, "y\\...\n"));
+  refusal_hangup(text, text);
+  CHECK(strstr(said(), "y\\...\n") && strlen(line) < 2 * REFUSAL_FIELD_MAX);
   refusal_trouble(text, text);
   CHECK(strlen(said()) < 200);
+  CHECK(REFUSAL_FIELD_MAX == 200);
 }
 
 TEST(errno_is_kept_and_a_closed_log_is_harmless)

@@ -98,6 +98,32 @@ void refusal_rcpthosts(const char *recipient, const char *sender, const char *ip
   say("rcpthosts: ", recipient, " from ", sender, " at ", ip);
 }
 
+void refusal_command(const char *command, const char *reason, const char *recipient, const char *sender, const char *ip)
+{
+  char text[100];
+
+  text[0] = 0;
+  strncat(text, command, 10);
+  strncat(text, " refused: ", 20);
+  strncat(text, reason, 40);
+  strncat(text, recipient ? " for " : " from ", 10);
+  if (recipient)
+    say(text, recipient, " from ", sender, " at ", ip);
+  else
+    say(text, sender, " at ", ip, 0, 0);
+}
+
+void refusal_hangup(const char *what, const char *ip)
+{
+  char text[100];
+
+  text[0] = 0;
+  strncat(text, "excessive ", 20);
+  strncat(text, what, 40);
+  strncat(text, ", hanging up on ", 20);
+  say(text, ip, 0, 0, 0, 0);
+}
+
 void refusal_trouble(const char *thing, const char *reason)
 {
   char text[200];

@@ -8,10 +8,16 @@
  *   qmail-smtpd: excessive validrcptto violations, hanging up on IP
  *   qmail-smtpd: badmailfrom: SENDER to RECIPIENT at IP
  *   qmail-smtpd: rcpthosts: RECIPIENT from SENDER at IP
+ *   qmail-smtpd: mail refused: REASON from SENDER at IP
+ *   qmail-smtpd: rcpt refused: REASON for RECIPIENT from SENDER at IP
+ *   qmail-smtpd: data refused: REASON from SENDER at IP
+ *   qmail-smtpd: excessive WHAT, hanging up on IP   WHAT is refusals or commands
  *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb or rcpthosts, REASON a text of ours
  *   qmail-smtpd: validrcptto RCPT TO: RECIPIENT     with VALIDRCPTTO_LOG
  *   qmail-smtpd: validrcptto found: KEY             with VALIDRCPTTO_LOG
  *
+ * REASON is one word of ours: control-byte, too-long, not-a-host-name, not-a-name (an address; see envelopeaddress.h),
+ * too-many (recipients; once a message), bare-lf, too-slow, too-long, silent, too-many-hops, too-large (a message).
  * RECIPIENT, SENDER, KEY and IP are fields: each is one word of the characters ! to ~. A space, a control
  * character, a byte above ~, and each of \ < > is written as \xHH with two lower-case hexadecimal digits. An empty
  * field is <>, which nothing else is written as. A field of more than REFUSAL_FIELD_MAX characters is cut between
@@ -27,8 +33,8 @@
 
 #include <stddef.h>
 
-#define REFUSAL_FIELD_MAX 1000   /* characters of one field, without the mark of a cut */
-#define REFUSAL_LINE_MAX 3300    /* bytes of a line, its newline included */
+#define REFUSAL_FIELD_MAX 200   /* characters of one field, without the mark of a cut */
+#define REFUSAL_LINE_MAX 1000    /* bytes of a line, its newline included */
 
 /* Writes text as a field, NUL-ended, into out[REFUSAL_FIELD_MAX + 5]; returns its length. */
 extern size_t refusal_field(char *out, const char *text);
@@ -37,6 +43,13 @@ extern void refusal_validrcptto(const char *recipient, const char *sender, const
 extern void refusal_excess(const char *ip);
 extern void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip);
 extern void refusal_rcpthosts(const char *recipient, const char *sender, const char *ip);
+
+/* A command that is refused for itself: mail, rcpt or data. recipient is null but for rcpt. */
+extern void refusal_command(const char *command, const char *reason, const char *recipient, const char *sender, const char *ip);
+
+/* The session ends, as there was too much of this. */
+extern void refusal_hangup(const char *what, const char *ip);
+
 extern void refusal_trouble(const char *thing, const char *reason);
 extern void refusal_rcpt(const char *recipient);
 extern void refusal_found(const char *key);
