@@ -275,9 +275,10 @@ def _delivery_rows() -> list[Row]:
         ),
         delivered(
             "nul",
-            "sends NUL bytes",
+            "sends NUL bytes: they arrive as blanks",
             (A, "alice@example.test"),
             content=message("nul", b"a\0b\r\n\0\r\n\0\0\0end\r\n"),
+            arrives_with=message("nul", b"a b\r\n \r\n   end\r\n"),
         ),
         delivered(
             "dots",
