@@ -177,7 +177,8 @@ class Bed:
         """The SMTP service hands its mail to qmail-queue itself: for tests of what the queue alone does."""
         run = "var/qmail/supervise/qmail-smtpd/run"
         as_before = (self.root / run).read_text()
-        (self.root / run).write_text(re.sub(r"(?m)^export QMAILQUEUE=.*\n", "", as_before))
+        queue = "export QMAILQUEUE=/var/qmail/bin/qmail-queue\n"
+        (self.root / run).write_text(re.sub(r"(?m)^export QMAILQUEUE=.*\n", queue, as_before))
         self._restart_smtpd()
         try:
             yield

@@ -165,6 +165,9 @@ class Query:
         self._id, self._question = packet[:2], packet[12:end]
         self.type = int.from_bytes(packet[end - 4 : end - 2], "big")
 
+    def asks(self, name: bytes) -> bool:
+        return self._question.startswith(name)
+
     def answer(
         self, *records: bytes, rcode: int = NOERROR, count: int | None = None, flags: int = 0
     ) -> bytes:
@@ -482,6 +485,31 @@ def test_a_cut_answer_that_cannot_be_had_whole_defers(world: World, kind: int) -
     """TC, and nobody at TCP port 53."""
     report, _ = strangely(world, lying(kind, lambda query: query.answer(flags=0x0200)))
     assert report.letter == "Z", report
+
+
+def renaming(canonical: str) -> Callable[[Query], bytes]:
+    """strange.test is an alias, and nothing else is."""
+
+    def answer(query: Query) -> bytes:
+        named = query.type == CNAME and query.asks(name_of("strange.test"))
+        return query.answer(record(CNAME, name_of(canonical))) if named else honest(query)
+
+    return answer
+
+
+@pytest.mark.patch("95-envelope-out")
+@pytest.mark.parametrize("label", ["x> SIZE=1", "x>SIZE=1", "x\rNOOP\r", "x\nNOOP\n", "x\x7f", "x(y)"])
+def test_a_canonical_name_that_is_none_is_not_taken(world: World, label: str) -> None:
+    """It would stand in RCPT TO; the recipient keeps the host that it has."""
+    report, _ = strangely(world, renaming(f"{label}.test"))
+    assert report.letter == "K", report
+    assert world.gateway.mail.recipients == ["joe@strange.test"]
+
+
+def test_a_canonical_name_is_taken(world: World) -> None:
+    report, _ = strangely(world, renaming("canonical_1.test"))
+    assert report.letter == "K", report
+    assert world.gateway.mail.recipients == ["joe@canonical_1.test"]
 
 
 LIES: dict[str, tuple[int, Callable[[Query], bytes]]] = {

@@ -207,7 +207,7 @@ def test_without_spamd(doctor: Doctor) -> None:
 def test_a_gateway_that_does_not_scan(doctor: Doctor) -> None:
     doctor.settle(proof="127.0.0.1:25")
     with doctor.bed.unscanned():
-        doctor.expect("safety", CRITICAL, "qmail-smtpd's QMAILQUEUE is ''")
+        doctor.expect("safety", CRITICAL, "qmail-smtpd's QMAILQUEUE is '/var/qmail/bin/qmail-queue'")
         doctor.expect("virus", CRITICAL, "EICAR was delivered unscanned")
         came = doctor.bed.mailroom.claim(lambda one: b"EICAR was not refused" in one.content, 30)
         assert came is not None

@@ -23,6 +23,7 @@ from rows import (
     COME_BACK,
     EICAR,
     HELO,
+    LOOPBACK,
     NOBODY,
     NOT_OURS,
     QUEUED,
@@ -367,7 +368,7 @@ def test_deferred_then_delivered_and_bounced(knowing: Knowing) -> None:
     backend.refuse_recipients[BOB] = "550 no such bob"
     backend.refuse = "451 come again"
     try:
-        reply = submit(message(f"later {knowing.nonce}"), ALICE, BOB, sender=sender, who=STRANGER)
+        reply = submit(message(f"later {knowing.nonce}"), ALICE, BOB, sender=sender, who=LOOPBACK)
         assert reply.startswith("250 ")
         expected = [["deferred", "bounced"], ["bounced", "deferred"]]
         found = knowing.told(sender, lambda found: bool(found) and found[0][1:] in expected)
@@ -383,6 +384,29 @@ def test_deferred_then_delivered_and_bounced(knowing: Knowing) -> None:
     found = knowing.told(sender, lambda found: bool(found) and found[0][1:] in ends)
     assert found[0][1:] in ends, found
     knowing.bed.mailroom.take(lambda delivery: delivery.sender == sender or delivery.recipient == sender)
+
+
+def test_a_bounce_that_is_withheld(knowing: Knowing) -> None:
+    """The back end refuses what the scanner took for spam: nobody but the log is told."""
+    why = knowing.bed.only_real("the stand-in has no queue")
+    if why:
+        pytest.skip(why)
+    backend = knowing.bed.backends[A]
+    before = knowing.settled()
+    sender = f"withheld-{knowing.nonce}@sender.example"
+    backend.refuse = "554 not this"
+    try:
+        assert submit(message("please-mark-this"), ALICE, sender=sender, who=STRANGER).startswith("250 ")
+        expected = [["marked", "bounce withheld"]]
+        assert knowing.told(sender, lambda found: found == expected) == expected
+    finally:
+        backend.refuse = ""
+    words = json.dumps(knowing.trace(sender))
+    assert "554 not this" in words
+    assert "no bounce: spam" in words
+    after = knowing.settled()
+    grown = {name: after[name] - before[name] for name in ("bounces", "bounces_withheld")}
+    assert grown == {"bounces": 0, "bounces_withheld": 1}
 
 
 def test_what_prometheus_reads_is_what_stats_shows(knowing: Knowing) -> None:

@@ -57,7 +57,7 @@ def delivered(chance: random.Random) -> None:
 
 
 def bounced(chance: random.Random) -> None:
-    assert submit(message(NAME), REFUSED, sender=SENDER, who=STRANGER).startswith("250 ok ")
+    assert submit(message(NAME), REFUSED, sender=SENDER, who=OFFICE).startswith("250 ok ")
 
 
 def relayed(chance: random.Random) -> None:

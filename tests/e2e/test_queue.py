@@ -259,7 +259,8 @@ def test_a_message_refused_for_good_bounces(bed: Bed) -> None:
     assert f"<{GOOD}>:\r\n" in text
     assert "554 5.6.0 no such content here" in text
     assert BACKENDS[A][0] in text
-    assert text.endswith(content.decode("ascii"))
+    header = content.decode("ascii").partition("\r\n\r\n")[0]
+    assert text.endswith(f"{header}\r\n")
     nothing_comes(bed)
     assert waiting(bed) == []
 
@@ -303,7 +304,6 @@ def test_a_bounce_that_bounces_goes_to_the_postmaster(bed: Bed) -> None:
     text = bounce(bed, A, POSTMASTER, sender=DOUBLE_BOUNCE)
     assert f"<{SENDER}>:\r\n" in text
     assert "no such sender" in text
-    assert "no such mailbox" in text
     nothing_comes(bed)
 
 

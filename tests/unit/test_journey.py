@@ -158,6 +158,16 @@ def test_outcomes(deliveries: list[journey.Delivery], expected: list[tuple[str, 
     assert journey.Message(1, deliveries=deliveries).outcomes() == expected
 
 
+def test_the_outcome_says_that_a_bounce_is_withheld() -> None:
+    tries = [delivery("a@b", "success"), delivery("c@d", "failure", "never/")]
+    message = journey.Message(1, deliveries=tries, withheld=[(AT + 2, "spam")])
+    assert message.outcomes() == [
+        (journey.DELIVERED, "delivered to a@b"),
+        (journey.WITHHELD, "failed for c@d (never); no bounce: spam"),
+    ]
+    assert journey.Step(AT + 2, "qmail-send", "bounce of message 1 withheld: spam") in message.steps()
+
+
 @pytest.mark.parametrize(
     ("text", "channel", "pids"),
     [

@@ -118,6 +118,8 @@ def test_what_a_line_of_the_smtp_log_counts(lines: list[str], expected: str) -> 
         ("delivery 1: report mangled, will defer", "deferred"),
         ("delivery 1: failure: no", "failed"),
         ("bounce msg 7 qp 9", "bounces"),
+        ("bounce withheld msg 7: spam, from <a@b>", "bounces_withheld"),
+        ("bounce withheld msg 7: invalid sender, from <a@b_c>", "bounces_withheld"),
         ("end msg 7", ""),
         ("warning: trouble in select", "trouble"),
     ],

@@ -231,6 +231,24 @@ def test_words_of_a_journey() -> None:
     json.dumps(trace_command.values(found))
 
 
+@pytest.mark.parametrize("cuts", [(), (150,), (400,)])
+def test_a_bounce_that_is_withheld_belongs_to_the_journey(cuts: tuple[int, ...]) -> None:
+    smtp, send = sample()
+    no = "failure: 198.18.0.10_failed_after_I_sent_the_message./"
+    send.say(30, *queued(9, "m@sender.example", 140), *sent(9, 5, "late@example.test", no))
+    send.say(30.01, "bounce withheld msg 9: spam, from <m@sender.example>", "end msg 9")
+    send.say(31, *queued(9, "b@sender.example", 141), *sent(9, 6, "later@example.test"), "end msg 9")
+    (found,) = find(smtp, send, "late@example.test", cuts=cuts)
+    assert kinds(found) == ["bounce withheld"]
+    text = trace_command.describe(found)
+    assert any(line.endswith("qmail-send  bounce of message 9 withheld: spam") for line in text)
+    assert text[-1] == (
+        "  = failed for late@example.test (198.18.0.10 failed after I sent the message.); no bounce: spam"
+    )
+    (other,) = find(smtp, send, "later@example.test", cuts=cuts)
+    assert kinds(other) == ["delivered"]
+
+
 @given(st.lists(st.integers(0, 5000), max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_where_the_files_are_cut_makes_no_difference(cuts: list[int]) -> None:

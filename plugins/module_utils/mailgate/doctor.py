@@ -381,6 +381,9 @@ def safety(seen: Safety) -> list[Finding]:
     if seen.queue is None:
         text = "the environment of qmail-smtpd's service cannot be seen: it does not run"
         found.append(Finding(check, CRITICAL, text, "svc -u /service/qmail-smtpd"))
+    elif not seen.queue:
+        text = f"qmail-smtpd's QMAILQUEUE is ''; expected {seen.scanner!r}: only its own default scans"
+        found.append(Finding(check, WARNING, text, again))
     elif seen.queue != seen.scanner:
         text = f"qmail-smtpd's QMAILQUEUE is {seen.queue!r}; expected {seen.scanner!r}: mail goes unscanned"
         found.append(Finding(check, CRITICAL, text, f"svc -d /service/qmail-smtpd, then {again}"))

@@ -33,6 +33,7 @@ VIRUS, SPAM, CONTENT = "virus", "spam", "refused content"
 CLEAN, MARKED, UNCHECKED, RELAYED = "clean", "marked", "not checked for spam", "relayed"
 PUT_OFF = "put off"
 DELIVERED, DEFERRED, BOUNCED = "delivered", "deferred", "bounced"
+WITHHELD = "bounce withheld"  # refused for good, and nobody is told
 NOTHING = "nothing taken"  # a session that ended without a word about a message
 OPEN = "open"  # it goes on, or the log ends
 ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED))
@@ -139,6 +140,7 @@ class Message:
     uid: int | None = None
     deliveries: list[Delivery] = field(default_factory=list)
     bounces: list[tuple[int, int]] = field(default_factory=list)  # when, pid of its qmail-queue
+    withheld: list[tuple[int, str]] = field(default_factory=list)  # when no bounce was sent, and why
     discarded: int | None = None
     ended: int | None = None
     children: list[Message] = field(default_factory=list)  # bounces and forwarded copies
@@ -167,7 +169,11 @@ class Message:
                 else:
                     found.append((DELIVERED, f"delivered to {name}{said}"))
             elif delivery.result == sendlog.FAILURE:
-                found.append((BOUNCED, f"bounced for {name}{said}"))
+                if self.withheld:
+                    why = one_line(self.withheld[-1][1])
+                    found.append((WITHHELD, f"failed for {name}{said}; no bounce: {why}"))
+                else:
+                    found.append((BOUNCED, f"bounced for {name}{said}"))
             elif delivery.result:
                 tries = sum(1 for one in self.deliveries if one.recipient == delivery.recipient)
                 count = f" {tries} times" if tries > 1 else ""
@@ -193,6 +199,9 @@ class Message:
                 found.append(Step(delivery.ended, "qmail-send", words))
         for at, pid in self.bounces:
             found.append(Step(at, "qmail-send", f"bounce of message {self.number} queued, qp {pid}"))
+        for at, why in self.withheld:
+            words = f"bounce of message {self.number} withheld: {one_line(why)}"
+            found.append(Step(at, "qmail-send", words))
         if self.discarded is not None:
             found.append(
                 Step(self.discarded, "qmail-send", f"bounce {self.number} could not be delivered; dropped")

@@ -4,9 +4,9 @@
 
 """The lines of /var/log/qmail/send as records: what is queued, tried, delivered, put off and returned.
 
-Source: qmail-send.c and qsutil.c of netqmail 1.06. Senders, recipients and reports are the words of
-strangers: qmail-send writes '_' for every byte outside of ! to ~ and for '%', and '/' for the end of a line,
-so that each of them is one word, and a line can be split at its spaces.
+Source: qmail-send.c and qsutil.c of netqmail 1.06, with the patches of the role netqmail. Senders,
+recipients and reports are the words of strangers: qmail-send writes '_' for every byte outside of ! to ~ and
+for '%', and '/' for the end of a line, so that each is one word, and a line can be split at its spaces.
 
 A message's number is its inode, used again once the message is gone. A delivery's number counts from 1 on
 each time that qmail-send starts.
@@ -75,6 +75,16 @@ class Bounced:
 
 
 @dataclass
+class BounceWithheld:
+    """No bounce of the message is sent: it is spam, or its sender is no address; reason is in those words."""
+
+    at: int
+    message: int
+    reason: str
+    sender: str
+
+
+@dataclass
 class BounceDiscarded:
     """A bounce of a bounce that could not be delivered either is dropped."""
 
@@ -124,6 +134,7 @@ Record = Union[
     DeliveryStarted,
     DeliveryEnded,
     Bounced,
+    BounceWithheld,
     BounceDiscarded,
     MessageEnded,
     QueueStatus,
@@ -179,6 +190,12 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
         "bounce msg ",
         rf"{_NUMBER} qp {_NUMBER}",
         lambda at, found: Bounced(at, int(found[1]), int(found[2])),
+    ),
+    (
+        "bounce withheld",
+        "bounce withheld msg ",
+        rf"{_NUMBER}: ([a-z]+(?: [a-z]+)*), from <(\S*)>",
+        lambda at, found: BounceWithheld(at, int(found[1]), found[2], found[3]),
     ),
     (
         "triple bounce",

@@ -72,6 +72,7 @@ COUNTERS = {
     "deferred": "deliveries that will be tried again",
     "failed": "recipients that could not be delivered to",
     "bounces": "bounces that were queued",
+    "bounces_withheld": "bounces that were not sent: of spam, or to what is no address",
     "trouble": "lines in which a program says that something is wrong with the gateway",
     "lines_smtpd": "lines of qmail-smtpd's log that were read",
     "lines_send": "lines of qmail-send's log that were read",
@@ -162,6 +163,8 @@ class Stats:
             self._add("queued")
         elif isinstance(record, sendlog.Bounced):
             self._add("bounces")
+        elif isinstance(record, sendlog.BounceWithheld):
+            self._add("bounces_withheld")
         elif isinstance(record, sendlog.QueueTrouble):
             self._add("trouble")
 
@@ -395,6 +398,11 @@ _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     ("bounces", "Bounces that were queued.", (("", "bounces"),)),
+    (
+        "bounces_withheld",
+        "Bounces that were not sent: of spam, or to what is no address.",
+        (("", "bounces_withheld"),),
+    ),
     (
         "trouble",
         "Lines in which a program says that something is wrong with the gateway.",

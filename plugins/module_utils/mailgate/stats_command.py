@@ -75,6 +75,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deferred", "deferred"),
             ("failed", "failed"),
             ("bounces", "bounces"),
+            ("bounces withheld", "bounces_withheld"),
         ),
     ),
 )

@@ -559,6 +559,8 @@ class Search:
                     break
         elif isinstance(record, sendlog.Bounced):
             message.bounces.append((record.at, record.queue_pid))
+        elif isinstance(record, sendlog.BounceWithheld):
+            message.withheld.append((record.at, record.reason))
         elif isinstance(record, sendlog.BounceDiscarded):
             message.discarded = record.at
         elif isinstance(record, sendlog.MessageEnded):
@@ -701,6 +703,7 @@ def _message_needles(name: bytes) -> tuple[bytes, ...]:
         b" info msg " + name + b": ",
         b": msg " + name + b" to ",
         b" bounce msg " + name + b" qp ",
+        b" bounce withheld msg " + name + b": ",
         b" discarding bounce/" + name + b"\n",
         b" end msg " + name + b"\n",
     )

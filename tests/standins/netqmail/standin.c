@@ -196,7 +196,7 @@ static unsigned long blast(void)
 
 static void queue_open(void)
 {
-  const char *program = getenv("QMAILQUEUE") ? getenv("QMAILQUEUE") : "bin/qmail-queue";
+  const char *given = getenv("QMAILQUEUE"), *program = given && *given ? given : "bin/simscan";
   int m[2], e[2], t[2];
 
   if (pipe2(m, O_CLOEXEC) == -1 || pipe2(e, O_CLOEXEC) == -1 || pipe2(t, O_CLOEXEC) == -1 || (queue = fork()) == -1)
@@ -381,7 +381,7 @@ static int deliver(FILE *file, const char *from, const char *to)
       putc_unlocked('.', out);
     if (ch == '\r' && (ch = getc_unlocked(file)) != '\n')
       ungetc(ch, file), ch = ' ';
-    fputs(ch == '\n' ? "\r" : "", out), putc_unlocked(ch, out);
+    fputs(ch == '\n' ? "\r" : "", out), putc_unlocked(ch ? ch : ' ', out);
   }
   if (ferror(file) || (code = say(in, out, last == '\n' ? "" : "\r\n", ".", "\r\n", 2)))
     return code ? code : 54;
