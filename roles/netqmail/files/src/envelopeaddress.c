@@ -63,6 +63,9 @@ enum envelopeaddress_fault envelopeaddress_check(const char *bytes, size_t lengt
   }
   if (length > ENVELOPEADDRESS_MAX)
     return ENVELOPEADDRESS_LENGTH;
+  /* the sender of a qmail host's double bounces */
+  if (length == 4 && s[0] == '#' && s[1] == '@' && s[2] == '[' && s[3] == ']')
+    return ENVELOPEADDRESS_OK;
   if (domain) {
     if (length - domain > ENVELOPEADDRESS_DOMAIN_MAX)
       return ENVELOPEADDRESS_DOMAIN;

@@ -12,7 +12,7 @@
  *   address literal ([...] of letters, digits, '.', ':' and '-'), of at most ENVELOPEADDRESS_DOMAIN_MAX bytes;
  *   in a name without @ no blank, '<' and '>'.
  *
- * The empty address (the null sender) is one. Nothing is said about the local part beyond that: it is quoted on its
+ * The empty address (the null sender) is one, and so is "#@[]", the sender of qmail's double bounces. Nothing is said about the local part beyond that: it is quoted on its
  * way out. Pure; valid as gnu89 and as C99.
  */
 #ifndef ENVELOPEADDRESS_H
