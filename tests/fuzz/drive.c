@@ -10,7 +10,9 @@
 #include <unistd.h>
 #include "fuzz.h"
 
+#ifndef INPUT_MAX
 #define INPUT_MAX 3000
+#endif
 #define KEPT 64
 
 static uint64_t state;
