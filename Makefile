@@ -11,14 +11,16 @@ export MAILGATE_SOURCE := $(SOURCE)
 BED := $(PYTHON) tests/bed
 VENV := $(if $(MAILGATE_VENV),$(MAILGATE_VENV),$(CURDIR)/.venv)
 BIN := $(VENV)/bin
-RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" MOLECULE_COMMAND_BORDERS=0 MOLECULE_GLOB="molecule/*/molecule.yml"
+RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)"
 PYTEST := $(RUN) $(BIN)/python -m pytest
-PACKAGE := plugins/module_utils/mailgate
+# Added to the command of a part: make unit ALSO="-k greylist"
+ALSO ?=
+PART := $(BED) part --also="$(ALSO)"
 SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean \
-	bench-scan bench-greylist bench-blacklist bench-recipients bench-trace
+.PHONY: help prepare venv link gateway test test-full fast lint lint-python lint-ansible unit module differential sanity archive \
+	molecule e2e verify-real clean bench-scan bench-greylist bench-blacklist bench-recipients bench-trace
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,11 +28,16 @@ help: ## this list
 gateway: ## a gateway from nothing and a table of conversations with it; SOURCE=1 builds the scanners, too
 	@$(BED) gateway $(GATEWAY)
 
-test: ## lint, unit, module, differential, sanity, archive, molecule (with every e2e row)
-	@$(BED) test
+# What a part runs, and what it may take, stands in tests/bed/parts.py; tests/README.md tells of it.
 
 fast: ## what needs no Docker, in about a minute
-	@$(BED) test --fast
+	@$(BED) test fast
+
+test: ## lint, unit, module, differential, sanity, archive, molecule and end-to-end tests
+	@$(BED) test test
+
+test-full: ## that, and what takes too long for every day; dated in docs/VERIFIED-full.md
+	@$(BED) test full
 
 venv: ## .venv from requirements-test.txt
 	@$(BED) venv
@@ -41,33 +48,31 @@ link:
 prepare: ## venv, packages, Docker engine, base image, choice of sources
 	@$(BED) prepare
 
-lint: lint-python lint-ansible ## ruff, mypy, yamllint, ansible-lint
+lint: lint-python lint-ansible ## ruff, mypy, yamllint, changelog, ansible-lint
 
-lint-python: venv link
-	$(RUN) ruff check .
-	$(RUN) mypy $(PACKAGE)
+lint-python:
+	@$(PART) ruff mypy
 
-lint-ansible: venv link
-	$(RUN) yamllint --strict .
-	$(RUN) ansible-lint --offline --profile production
+lint-ansible:
+	@$(PART) yamllint changelog ansible-lint
 
-unit: venv link ## pure logic, C files of our own, and the operator's screen
-	$(PYTEST) tests/unit tests/qmailadmin -n 2
+unit: ## pure logic, C files of our own, and the operator's screen
+	@$(PART) unit
 
-module: venv link ## every module through the contract
-	$(PYTEST) tests/module
+module: ## every module through the contract
+	@$(PART) module
 
-differential: venv link ## our readers and writers against the real programs
-	$(PYTEST) tests/differential
+differential: ## our readers and writers against the real programs
+	@$(PART) differential
 
-sanity: venv ## ansible-test sanity
-	@$(BED) sanity
+sanity: ## ansible-test sanity
+	@$(PART) sanity
 
-archive: venv link ## the collection's archive, built, installed and used from there
-	$(PYTEST) tests/e2e/test_archive.py
+archive: ## the collection's archive, built, installed and used from there
+	@$(PART) archive
 
-molecule: venv ## every scenario, or SCENARIOS="default ..."
-	@for scenario in $(SCENARIOS); do $(RUN) molecule test -s $$scenario || exit 1; done
+molecule: ## every scenario, or SCENARIOS="default ..."
+	@$(PART) $(SCENARIOS)
 
 e2e: ## every end-to-end test against the gateway that `make gateway` left
 	$(PYTEST) tests/e2e --ignore=tests/e2e/test_archive.py --gateway $(GATEWAY)

@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BED = ROOT / ".bed"
 LABEL = "mailgate.bed"
 
+# How the reason begins for which a test is not run on a stand-in; `make verify-real` runs it.
+ONLY_REAL = "only with the real "
+
 
 class Trouble(Exception):
     """One clear sentence: what cannot be done, why, and what to do."""
@@ -38,10 +41,10 @@ def timed(step: str, doing: str, done: str = "done") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_one() -> Iterator[None]:
-    """Two runs of this program in one checkout take turns."""
+def only_one(name: str = "lock") -> Iterator[None]:
+    """Two runs of this program in one checkout take turns at what `name` stands for."""
     BED.mkdir(exist_ok=True)
-    with open(BED / "lock", "w") as handle:
+    with open(BED / name, "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
