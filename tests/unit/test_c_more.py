@@ -65,6 +65,7 @@ def test_with_unsigned_chars(name: str, test: str, unsigned: Callable[[str], Pat
 # --- fuzzers ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda path: path.stem)
 def test_fuzz_with_seeded_mutations(target: Path, tmp_path: Path) -> None:
     program = tmp_path / "fuzz"
@@ -89,6 +90,7 @@ def test_fuzz_with_seeded_mutations(target: Path, tmp_path: Path) -> None:
     assert inputs and int(inputs[1]) > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda path: path.stem)
 def test_fuzz_with_libfuzzer(target: Path, tmp_path: Path) -> None:
     if not shutil.which("clang"):
