@@ -34,7 +34,6 @@ DETERMINE = (
     "molecule/shared/",
     "tests/inventory/",
     "tests/bed/containers.py",
-    "tests/bed/converged.py",
     "ansible.cfg",
     "requirements-test.txt",
 )
