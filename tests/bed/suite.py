@@ -21,7 +21,6 @@ from pathlib import Path
 from .collection import command_link
 from .common import BED, ONLY_REAL, ROOT, Trouble, answer, run, write_atomically
 from .converged import converged_image, is_fresh
-from .images import make_systemd
 from .parts import BUDGETS, BY_NAME, FAST, FULL, PARTS, TEST, Part
 from .python_venv import command_venv, venv_path
 from .targets import command_prepare
@@ -304,8 +303,7 @@ def command_test(suite: str) -> None:
         command_venv()
         command_link()
     else:
-        command_prepare(("bookworm", "trixie"))
-        make_systemd("bookworm")
+        command_prepare(("bookworm",))  # the other images are made by the parts that need them
     ran = run_all(parts, suite)
     text, total = table(ran, suite, time.monotonic() - begin)
     if suite == FULL and not total["failed"]:
@@ -349,8 +347,8 @@ def command_part(names: Sequence[str], more: Sequence[str]) -> None:
     if unknown:
         raise Trouble(f"no part {unknown[0]!r}; expected {', '.join(BY_NAME)}")
     parts = [BY_NAME[name] for name in names]
-    if any(part.makes or part.image or part.name == "archive" for part in parts):
-        command_prepare(("bookworm", "trixie") if "debian13" in names else ("bookworm",))
+    if any(FAST not in part.suites for part in parts):
+        command_prepare(("bookworm",))
     else:
         command_venv()
         command_link()
