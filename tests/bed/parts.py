@@ -68,8 +68,8 @@ def share(number: int) -> tuple[str, ...]:
 
 EVERY = (FAST, TEST, FULL)
 
-# In the order in which they begin, each as soon as what it needs is there: first what makes an image that others
-# wait for, and what waits for it before what could run at any time.
+# In the order in which they begin, each as soon as what it needs is there: first what makes an image that
+# others wait for, and what waits for it before what could run at any time.
 PARTS = (
     Part("default", molecule("default"), 900, makes="bookworm"),
     Part("ruff", ("ruff", "check", "."), 3, EVERY),
