@@ -210,6 +210,7 @@ class Queue:
         self._waiting = list(parts)
         self._making = {part.makes: part.name for part in parts if part.makes}
         self._images = images
+        self._without: dict[str, str] = {}
         self.over = False
 
     def _ready(self, part: Part) -> bool:
@@ -229,7 +230,14 @@ class Queue:
     def done(self, part: Part) -> None:
         with self._changed:
             self._making.pop(part.makes, None)
+            if part.makes in self._images and not is_fresh(self._images[part.makes]):
+                self._without[part.makes] = part.name
             self._changed.notify_all()
+
+    def in_vain(self, part: Part) -> str:
+        """Why the part cannot be run, or "": what cannot be converged once is not tried again by each."""
+        maker = self._without.get(part.image)
+        return f"not begun: {maker} made no image of a gateway" if maker else ""
 
 
 def environment() -> dict[str, str]:
@@ -257,6 +265,10 @@ def run_all(parts: Sequence[Part], suite: str) -> list[Ran]:
     def work() -> None:
         try:
             while part := queue.take():
+                reason = queue.in_vain(part)
+                if reason:
+                    ran.append(Ran(part, 1, {**dict.fromkeys(WORDS, 0), "failed": 1}, [reason], 0.0))
+                    continue
                 log = logs / f"{part.name}.log"
                 ran.append(run_part(part, env, log, suite=suite, running=running, prefix=f"{part.name}: "))
                 queue.done(part)

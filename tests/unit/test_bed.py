@@ -281,17 +281,31 @@ def test_a_part_waits_for_the_image_that_another_makes(monkeypatch: pytest.Monke
     assert queue.take() is None
 
 
-@pytest.mark.parametrize("with_maker", [True, False])
-def test_without_its_maker_a_part_begins_and_makes_the_image_itself(
-    with_maker: bool, monkeypatch: pytest.MonkeyPatch
+def test_without_its_maker_a_part_begins_and_makes_the_image_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "is_fresh", lambda name: False)
+    user = part("user", image="a")
+    queue = suite.Queue([user], {"a": "image-a"})
+    assert queue.take() == user
+    assert queue.in_vain(user) == ""
+
+
+def test_what_its_maker_could_not_converge_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suite, "is_fresh", lambda name: False)
-    maker, user = part("maker", makes="a"), part("user", image="a")
-    queue = suite.Queue([maker, user] if with_maker else [user], {"a": "image-a"})
-    if with_maker:
-        assert queue.take() == maker
-        queue.done(maker)
-    assert queue.take() == user
+    monkeypatch.setattr(suite, "BED", tmp_path)
+    monkeypatch.setattr(suite, "environment", lambda: dict(os.environ))
+    monkeypatch.setattr(suite, "converged_image", lambda platform: f"image-{platform}")
+    begun = tmp_path / "begun"
+    made = [
+        part("maker", "sh", "-c", "exit 2", makes="a"),
+        part("user", "touch", str(begun), image="a"),
+        part("other", "true"),
+    ]
+    ran = suite.run_all(made, TEST)
+    assert [(one.part.name, one.status) for one in ran] == [("maker", 2), ("user", 1), ("other", 0)]
+    assert ran[1].failed == ["not begun: maker made no image of a gateway"]
+    assert not begun.exists()
 
 
 def test_all_parts_run_also_after_one_has_failed_and_stand_in_order(
