@@ -100,9 +100,14 @@ class Running:
             )
             self._processes.add(process)
         try:
-            with process:
-                yield process
+            yield process
+        except BaseException:
+            self._end([process])
+            raise
         finally:
+            assert process.stdout is not None
+            process.stdout.close()
+            process.wait()
             with self._lock:
                 self._processes.discard(process)
 
@@ -111,6 +116,9 @@ class Running:
         with self._lock:
             self._over = True
             waiting = list(self._processes)
+        self._end(waiting)
+
+    def _end(self, waiting: Sequence[subprocess.Popen[str]]) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             deadline = time.monotonic() + self._patience
             waiting = [process for process in waiting if group_lives(process, number)]

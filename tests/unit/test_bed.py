@@ -355,6 +355,23 @@ def test_ending_a_run_ends_what_the_parts_started(tmp_path: Path) -> None:
         pass
 
 
+def test_a_single_part_ends_with_its_caller(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tests'); from bed import suite, parts, __main__ as main; "
+        f"suite.BY_NAME['x'] = parts.Part('x', ('sh', '-c', 'echo $$ >{tmp_path}/pid; exec sleep 60'), 1); "
+        "sys.exit(main.main(['part', 'x']))"
+    )
+    env = {**os.environ, "MAILGATE_VENV": sys.prefix}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=subprocess.PIPE) as process:
+        pid = tmp_path / "pid"
+        while not pid.exists() or not pid.read_text():
+            time.sleep(0.01)
+            assert process.poll() is None
+        process.terminate()
+        assert process.wait(30) == 143
+    assert not Path(f"/proc/{int(pid.read_text())}").exists()
+
+
 def test_a_part_on_a_gateway_makes_and_removes_it() -> None:
     one = part("e2e-9", "pytest", "x", image="bookworm", gateway=True)
     before, main, after = suite.commands(one, TEST, ["-k", "a"])
