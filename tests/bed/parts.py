@@ -50,20 +50,24 @@ def molecule(scenario: str) -> tuple[str, ...]:
     return ("molecule", "test", "-s", scenario)
 
 
-# The end-to-end tests in shares of about the same length, each with a gateway of its own, so that they run
-# beside each other: they wait more than they work.  A file that no share names belongs to the last one.
-SHARES = (
-    ("test_queue.py", "test_kill.py", "test_sync.py", "test_policy.py", "test_rows.py"),
-    ("test_recipients.py", "test_clamav.py", "test_spamassassin.py", "test_scoring.py", "test_dns.py"),
-)
+# The end-to-end tests by subject, each with a gateway of its own, so that they run beside each other: they wait
+# more than they work.  A file that stands nowhere here belongs to `e2e-more`; what grows long is divided.
+END_TO_END = {
+    "e2e-queue": ("test_queue.py", "test_kill.py", "test_sync.py"),
+    "e2e-scan": ("test_scan_contract.py", "test_scan_messages.py", "test_scanner_text.py"),
+    "e2e-names": ("test_recipients.py", "test_dns.py", "test_dnscache.py"),
+    "e2e-scanners": ("test_clamav.py", "test_spamassassin.py", "test_scoring.py"),
+    "e2e-smtp": ("test_rows.py", "test_smuggling.py", "test_refusals.py", "test_contract.py"),
+    "e2e-more": (),
+}
 
 
-def share(number: int) -> tuple[str, ...]:
-    """The files of a share, counted from 1; behind the last named one, everything else."""
-    if number <= len(SHARES):
-        return tuple(f"tests/e2e/{name}" for name in SHARES[number - 1])
-    elsewhere = ["test_archive.py", *(name for names in SHARES for name in names)]
-    return ("tests/e2e", *(f"--ignore=tests/e2e/{name}" for name in elsewhere))
+def end_to_end(name: str) -> tuple[str, ...]:
+    """The pytest arguments of a part of the end-to-end tests: its files, or what no other part names."""
+    if END_TO_END[name]:
+        return tuple(f"tests/e2e/{file}" for file in END_TO_END[name])
+    elsewhere = ["test_archive.py", *(file for files in END_TO_END.values() for file in files)]
+    return ("tests/e2e", *(f"--ignore=tests/e2e/{file}" for file in elsewhere))
 
 
 EVERY = (FAST, TEST, FULL)
@@ -80,10 +84,7 @@ PARTS = (
     Part("module", pytest("tests/module"), 120, EVERY, fast=("-m", "not slow")),
     Part("differential", pytest("tests/differential"), 30, EVERY, fast=("-m", "not slow")),
     Part("debian13", molecule("debian13"), 540),
-    *(
-        Part(f"e2e-{number}", pytest(*share(number)), 480, image="bookworm", gateway=True)
-        for number in range(1, len(SHARES) + 2)
-    ),
+    *(Part(name, pytest(*end_to_end(name)), 300, image="bookworm", gateway=True) for name in END_TO_END),
     Part("systemd", molecule("systemd"), 270, image="bookworm"),
     Part("archive", pytest("tests/e2e/test_archive.py"), 150),
     Part("ansible-lint", ("ansible-lint", "--offline", "--profile", "production"), 90),

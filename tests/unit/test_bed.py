@@ -380,11 +380,12 @@ def test_a_part_on_a_gateway_makes_and_removes_it() -> None:
     assert after[2:] == ("down", "mailgate-e2e-9")
 
 
-def test_every_end_to_end_test_is_in_one_share() -> None:
+def test_every_end_to_end_test_is_in_one_part() -> None:
     files = {path.name for path in (ROOT / "tests" / "e2e").glob("test_*.py")}
-    named = [name for names in parts.SHARES for name in names]
+    named = [name for names in parts.END_TO_END.values() for name in names]
     assert len(named) == len(set(named)) and set(named) < files
-    rest = parts.share(len(parts.SHARES) + 1)
+    (more,) = (name for name, names in parts.END_TO_END.items() if not names)
+    rest = parts.end_to_end(more)
     assert rest[0] == "tests/e2e"
     assert {word.rpartition("/")[2] for word in rest[1:]} == {*named, "test_archive.py"}
 
