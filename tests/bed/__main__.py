@@ -34,6 +34,7 @@ from bed.python_venv import command_venv
 from bed.report import command_report
 from bed.sanity import command_sanity
 from bed.signals import reset_signals
+from bed.sources import CHOICE
 from bed.suite import command_part, command_test
 from bed.targets import command_clean, command_gateway, command_prepare
 
@@ -128,6 +129,8 @@ def dispatch(options: argparse.Namespace) -> None:
     elif command == "report":
         command_report(options.name)
     elif command == "start":
+        if not CHOICE.is_file():
+            command_prepare((options.suite,))
         command_start(options.name, options.suite, options.systemd)
     elif command == "keep":
         command_keep(options.name, options.suite)
