@@ -51,7 +51,7 @@ def molecule(scenario: str) -> tuple[str, ...]:
 
 
 # The end-to-end tests by subject, each with a gateway of its own, so that they run beside each other: they
-# wait more than they work.  A file that stands nowhere here belongs to `e2e-more`; what grows long is divided.
+# wait more than they work.  A file that no part names belongs to `e2e-more`; what grows long is divided.
 END_TO_END = {
     "e2e-queue": ("test_queue.py", "test_kill.py", "test_sync.py"),
     "e2e-scan": ("test_scan_contract.py", "test_scan_messages.py", "test_scanner_text.py"),
