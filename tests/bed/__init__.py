@@ -15,7 +15,7 @@ A command NAME is the function command_NAME of one of these modules, each of whi
 - collection: the checkout under the collection's name, and copies of it (link)
 - sources: which sources are real and which are stand-ins (choose)
 - containers: bare containers, and gateways made of them (up, down, addresses, converge)
-- converged: images of converged gateways, and containers of them (start, keep)
+- converged: images of converged gateways, and containers of them (start, keep, await)
 - report: what a gateway is made of (report)
 - targets: commands made of the others (prepare, gateway, clean)
 - sanity: ansible-test sanity (sanity)

@@ -25,7 +25,7 @@ from bed.choose import command_choose
 from bed.collection import command_link
 from bed.common import BED, Trouble, only_one
 from bed.containers import GATEWAY, command_addresses, command_converge, command_down, command_up
-from bed.converged import command_keep, command_start
+from bed.converged import command_await, command_keep, command_start
 from bed.engine import command_docker
 from bed.images import SUITES, command_image
 from bed.packages import command_system
@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     for command, text in (
         ("down", "remove a container"),
         ("addresses", "give the clients' networks to a container's loopback"),
+        ("await", "wait until the services of a gateway are up"),
         ("converge", "run playbooks/gateway.yml on a container"),
         ("gateway", "prepare, up, converge, table, report"),
         ("report", "what a gateway is made of and how to look inside"),
@@ -122,6 +123,8 @@ def dispatch(options: argparse.Namespace) -> None:
         command_down(options.name)
     elif command == "addresses":
         command_addresses(options.name)
+    elif command == "await":
+        command_await(options.name)
     elif command == "converge":
         command_converge(options.name)
     elif command == "gateway":

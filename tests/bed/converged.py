@@ -24,7 +24,7 @@ from .sources import CHOICE
 CONVERGED = f"{LABEL}.converged"
 OLDEST_SECONDS = 7 * 86400
 KEPT = 4  # recipes of a platform; the others' images are removed
-UP_SECONDS = 120
+UP_SECONDS = 180
 
 DETERMINE = (
     "roles/",
@@ -47,6 +47,9 @@ done; svstat "$@"; return 1; }
 stopped /service/* && stopped /service/*/log
 """
 START = "svc -u /service/* /service/*/log"
+
+# They load for seconds, in which mail is put off.
+SCANNERS = "clamdscan --config-file=/etc/clamav/clamd.conf --ping 1 && spamc -U /run/spamd/spamd.sock -K"
 
 # Up for two seconds each: one that cannot start is started every second.
 STATE = "for which in /service/* /service/*/log; do [ -d $which ] && svstat $which; done; exit 0"
@@ -171,13 +174,25 @@ def comes_up(name: str) -> str:
     """What is still down after the time in which a gateway comes up; "" when all is well."""
     deadline = time.monotonic() + UP_SECONDS
     while True:
-        _status, states = answer(["docker", "exec", name, "sh", "-c", STATE])
-        if settled(states):
+        states = answer(["docker", "exec", name, "sh", "-c", STATE])[1]
+        up = settled(states)
+        if up and answer(["docker", "exec", name, "sh", "-c", SCANNERS])[0] == 0:
             return ""
         if time.monotonic() > deadline:
+            if up:
+                return "clamd or spamd does not answer"
             down = [line for line in states.splitlines() if not settled(line)]
             return "; ".join(down[:5]) or "no service in /service"
         time.sleep(0.5)
+
+
+def command_await(name: str) -> None:
+    """Wait until the services of a gateway are up and its scanners answer."""
+    begin = time.monotonic()
+    down = comes_up(name)
+    if down:
+        raise Trouble(f"the gateway {name} does not come up: {down}")
+    say("await", f"the services of {name} came up in {time.monotonic() - begin:.1f} s")
 
 
 def command_start(name: str, suite: str, systemd: bool) -> None:

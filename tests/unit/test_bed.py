@@ -467,6 +467,36 @@ def test_settled_takes_services_that_stay_up(states: str, expected: bool) -> Non
     assert converged.settled(states) is expected
 
 
+@pytest.mark.parametrize(
+    ("states", "scanners", "expected"),
+    [
+        ("/service/a: up (pid 7) 2 seconds\n", 0, ""),
+        ("/service/a: up (pid 7) 2 seconds\n", 1, "clamd or spamd does not answer"),
+        ("/service/a: up (pid 7) 5 seconds\n/service/b: down 3 seconds\n", 0, "/service/b: down 3 seconds"),
+        ("", 0, "no service in /service"),
+    ],
+)
+def test_a_gateway_has_come_up_when_its_scanners_answer(
+    states: str, scanners: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {converged.STATE: (0, states), converged.SCANNERS: (scanners, "")}
+    monkeypatch.setattr(converged, "answer", lambda argv: answers[argv[-1]])
+    monkeypatch.setattr(converged, "UP_SECONDS", 0)
+    assert converged.comes_up("x") == expected
+
+
+def test_an_image_that_does_not_come_up_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    did: list[str] = []
+    coming = iter(["/service/a: down", ""])
+    monkeypatch.setattr(converged, "make_converged", lambda platform: did.append("make") or "image")
+    monkeypatch.setattr(converged, "command_up", lambda name, platform, systemd, image: did.append("up"))
+    monkeypatch.setattr(converged, "command_down", lambda name: did.append("down"))
+    monkeypatch.setattr(converged, "run", lambda argv, why: did.append(" ".join(argv)))
+    monkeypatch.setattr(converged, "comes_up", lambda name: next(coming))
+    converged.command_start("x", "bookworm", systemd=False)
+    assert did == ["make", "up", "down", "docker rmi -f image", "make", "up"]
+
+
 def test_without_docker_there_is_one_clear_sentence(tmp_path: Path) -> None:
     """A user who is not root, on a machine without a docker program."""
     (tmp_path / "bin").mkdir()
