@@ -235,10 +235,10 @@ class Queue:
                 self._changed.wait(5)
             return None
 
-    def done(self, part: Part) -> None:
+    def done(self, part: Part, status: int) -> None:
         with self._changed:
             self._making.pop(part.makes, None)
-            if part.makes in self._images and not is_fresh(self._images[part.makes]):
+            if status and part.makes in self._images and not is_fresh(self._images[part.makes]):
                 self._without[part.makes] = part.name
             self._changed.notify_all()
 
@@ -278,8 +278,9 @@ def run_all(parts: Sequence[Part], suite: str) -> list[Ran]:
                     ran.append(Ran(part, 1, {**dict.fromkeys(WORDS, 0), "failed": 1}, [reason], 0.0))
                     continue
                 log = logs / f"{part.name}.log"
-                ran.append(run_part(part, env, log, suite=suite, running=running, prefix=f"{part.name}: "))
-                queue.done(part)
+                one = run_part(part, env, log, suite=suite, running=running, prefix=f"{part.name}: ")
+                ran.append(one)
+                queue.done(part, one.status)
         except BaseException as error:  # a thread's end is otherwise nobody's
             broken.append(error)
 

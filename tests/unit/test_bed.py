@@ -22,7 +22,7 @@ import yaml
 from bed import converged, packages, parts, sources, suite
 from bed.common import ONLY_REAL, ROOT, Trouble
 from bed.packages import AptSource
-from bed.parts import TEST, Part
+from bed.parts import FULL, TEST, Part
 from bed.sources import Pinned
 
 MACHINE = [
@@ -287,6 +287,12 @@ def test_without_its_maker_a_part_begins_and_makes_the_image_itself(monkeypatch:
     queue = suite.Queue([user], {"a": "image-a"})
     assert queue.take() == user
     assert queue.in_vain(user) == ""
+    # Made for a tree that was changed meanwhile: its own is made when it is needed.
+    maker = part("maker", makes="a")
+    queue = suite.Queue([maker, user], {"a": "image-a"})
+    assert queue.take() == maker
+    queue.done(maker, 0)
+    assert (queue.take(), queue.in_vain(user)) == (user, "")
 
 
 def test_what_its_maker_could_not_converge_is_not_tried_again(
@@ -331,6 +337,19 @@ def test_all_parts_run_also_after_one_has_failed_and_stand_in_order(
     assert text.splitlines()[0] == "  two: FAILED tests/x.py::y - no"
     assert text.splitlines()[-1] == "3 passed, 2 failed, 0 skipped, 1 not run in 12s of 1800"
     assert total["failed"] == 2
+
+
+def test_what_only_the_full_suite_runs_is_dated() -> None:
+    found = {**dict.fromkeys(suite.WORDS, 0), "passed": 9}
+    text = suite.report(
+        [
+            suite.Ran(part("often"), 0, found, [], 3.0),
+            suite.Ran(part("seldom", suites=(FULL,)), 0, found, [], 77.7),
+        ]
+    )
+    assert re.search(r"^- date: 20\d\d-\d\d-\d\d$", text, re.MULTILINE)
+    assert "| seldom | 9 | 0 | 78 |" in text
+    assert "often" not in text
 
 
 def test_a_budget_stands_beside_the_time() -> None:
