@@ -312,6 +312,15 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("no rules yet", _rules),
         Case("damaged rules", _rules, _damaged_rules),
     ],
+    "stale_services": [
+        Case("no services", lambda root: {"service_directory": f"{root}/service"}, changes=False),
+        Case(
+            "a running service",
+            lambda root: {"service_directory": f"{root}/service"},
+            _running_service,
+            changes=False,
+        ),
+    ],
     "versioned_tree": [
         Case("nothing there yet", _tree),
         Case("files of an earlier layout", _tree, _flat_tree),
