@@ -17,7 +17,7 @@ PACKAGE := plugins/module_utils/mailgate
 SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean \
+.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive upgrade molecule e2e verify-real clean \
 	bench-scan bench-greylist bench-blacklist bench-recipients bench-trace
 
 help: ## this list
@@ -53,6 +53,9 @@ lint-ansible: venv link
 
 unit: venv link ## pure logic, C files of our own, and the operator's screen
 	$(PYTEST) tests/unit tests/qmailadmin -n 2
+
+upgrade: venv link ## a gateway of an older version becomes one of this tree while mail flows
+	$(PYTEST) tests/upgrade
 
 module: venv link ## every module through the contract
 	$(PYTEST) tests/module

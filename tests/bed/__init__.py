@@ -14,6 +14,7 @@ A command NAME is the function command_NAME of one of these modules, each of whi
 - collection: the checkout under the collection's name, and copies of it (link)
 - sources: which sources are real and which are stand-ins (choose)
 - containers: bare containers, and gateways made of them (up, down, addresses, converge)
+- older: a gateway as an older version made it (older)
 - report: what a gateway is made of (report)
 - targets: commands made of the others (prepare, gateway, clean)
 - sanity: ansible-test sanity (sanity)

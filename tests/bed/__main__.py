@@ -26,6 +26,7 @@ from bed.common import BED, Trouble, only_one
 from bed.containers import GATEWAY, command_addresses, command_converge, command_down, command_up
 from bed.engine import command_docker
 from bed.images import SUITES, command_image
+from bed.older import command_older
 from bed.packages import command_system
 from bed.python_venv import command_venv
 from bed.report import command_report
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         ("addresses", "give the clients' networks to a container's loopback"),
         ("converge", "run playbooks/gateway.yml on a container"),
         ("gateway", "prepare, up, converge, table, report"),
+        ("older", "a running gateway of the version that tests/upgrade begins with"),
         ("report", "what a gateway is made of and how to look inside"),
     ):
         commands.add_parser(command, help=text).add_argument("name", nargs="?", default=name)
@@ -110,6 +112,8 @@ def dispatch(options: argparse.Namespace) -> None:
         command_converge(options.name)
     elif command == "gateway":
         command_gateway(options.name)
+    elif command == "older":
+        command_older(options.name)
     elif command == "report":
         command_report(options.name)
     elif command == "test":

@@ -56,7 +56,12 @@ def tail(text: str, lines: int = 3) -> str:
 
 
 def run(
-    argv: Sequence[str], *, log: Path | None = None, env: dict[str, str] | None = None, why: str = ""
+    argv: Sequence[str],
+    *,
+    log: Path | None = None,
+    env: dict[str, str] | None = None,
+    why: str = "",
+    directory: Path | None = None,
 ) -> str:
     """The output of a command that must succeed; its last lines go into the Trouble, all of it into `log`."""
     try:
@@ -68,6 +73,7 @@ def run(
             text=True,
             errors="replace",
             env=env,
+            cwd=directory,
             check=False,
         )
     except OSError as error:

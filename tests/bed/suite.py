@@ -47,6 +47,7 @@ PARTS = (
     Part("ansible-lint", ("ansible-lint", "--offline", "--profile", "production"), fast=False),
     Part("sanity", ("python", "tests/bed", "sanity"), fast=False),
     Part("archive", (*PYTEST, "tests/e2e/test_archive.py"), fast=False),
+    Part("upgrade", (*PYTEST, "tests/upgrade"), fast=False),
     Part("molecule default", ("molecule", "test", "-s", "default"), fast=False),
     Part("molecule debian13", ("molecule", "test", "-s", "debian13"), fast=False),
     Part("molecule systemd", ("molecule", "test", "-s", "systemd"), fast=False),
