@@ -55,5 +55,5 @@ def test_a_history_without_that_commit_is_said(clone: Path) -> None:
 def test_a_tree_without_any_history_is_said(clone: Path, tmp_path: Path) -> None:
     older.ROOT = tmp_path / "unpacked"
     older.ROOT.mkdir()
-    with pytest.raises(Trouble, match="is not in the history of .*: use a clone with its whole history"):
+    with pytest.raises(Trouble, match=r"is not in the history of .*: use a clone with its whole history"):
         older.old_tree(older.OLD)
