@@ -6,6 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,3 +120,22 @@ def test_a_resolver_that_does_not_answer_costs_its_limit(monkeypatch: pytest.Mon
         "host name localhost.localdomain: does not resolve (no answer in 0.2 s); "
         "expected an address of this host (base_require_hostname_resolution: false turns this into a warning)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("0123456789abcdef", ""),
+        ("0123456789abcdef-2", ""),
+        ("fedcba9876543210", "the host has version 'fedcba9876543210' of the package"),
+        ("", "the host has no version of the package behind a link"),
+    ],
+)
+def test_a_package_that_does_not_fit_is_refused(target: str, said: str, tmp_path: Path) -> None:
+    if target:
+        (tmp_path / "current").symlink_to(target)
+    package = {"link": str(tmp_path / "current"), "version": "0123456789abcdef"}
+    message = str(_run(package=package).get("msg", ""))
+    line = f"package: {said}, and this collection is version '0123456789abcdef'; "
+    assert (f"{line}expected a run of playbooks/gateway.yml first" in message) is bool(said)
+    assert ("package: " in message) is bool(said)
