@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import versions
 from runner import run_module
 
 PROGRAM = "import sys\nfrom package import number\nsys.exit(number.value)\n"
@@ -232,11 +233,40 @@ def test_there_is_a_whole_version_at_each_instant(tmp_path: Path) -> None:
     ) as running:
         assert running.stdout is not None
         seen = []
-        for value in range(3, 30):
+        for value in range(3, 15):
             seen.append(int(running.stdout.readline()))
             install(tmp_path, value)
         (tmp_path / "stop").touch()
         seen += [int(line) for line in running.stdout]
     # 1 is what Python ends with when something cannot be imported.
-    assert set(seen) <= set(range(2, 30)), seen
-    assert len(set(seen)) > 5, seen
+    assert set(seen) <= set(range(2, 15)), seen
+    assert len(set(seen)) > 3, seen
+
+
+SPIN = """
+import os, sys
+top, seen = sys.argv[1], set()
+print("spins", flush=True)
+while not os.path.exists(f"{top}/stop"):
+    try:
+        for _ in range(1000):
+            seen.add(os.readlink(f"{top}/current"))
+    except OSError as error:
+        seen.add(str(error))
+print(*sorted(seen), sep="\\n")
+"""
+
+
+def test_the_link_is_there_at_each_instant(tmp_path: Path) -> None:
+    """Another process looks at it as fast as it can while it is switched again and again."""
+    versions.switch(str(tmp_path), "current", "one")
+    with subprocess.Popen(
+        [sys.executable, "-c", SPIN, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "spins\n"
+        for number in range(200):
+            versions.switch(str(tmp_path), "current", ("one", "two")[number % 2])
+        (tmp_path / "stop").touch()
+        seen = running.stdout.read().split("\n")
+    assert seen[:-1] == ["one", "two"]
