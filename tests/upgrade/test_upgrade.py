@@ -33,7 +33,6 @@ COUNTED_SECONDS = 60.0
 MESSAGES_AT_LEAST = 60
 
 PEST = "198.51.100.200"  # whom the adaptive blacklist refuses
-GUESSER = "198.51.100.210"  # of whom it has seen something, not enough
 DENIED = "198.51.100.220"  # whom an operator refuses
 BRANCH = "198.51.100.230"  # whom an operator lets relay
 PENDING = "198.19.77.9"  # of a network that the greylist has seen once
@@ -147,7 +146,7 @@ class Gateway:
         }
 
     def blacklist(self) -> object:
-        return json.loads(self.run("mailgate", "blacklist", "list", "--json"))
+        return json.loads(self.run("mailgate", "blacklist", "list", "--json"))["entries"]
 
     def generations(self) -> list[str]:
         """The files of every generation of recipients, and the list that serves, each with its hash."""
