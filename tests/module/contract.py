@@ -225,7 +225,43 @@ def _packages(root: Path) -> list[Path]:
     return [root, Path("/var/lib/dpkg/status")]
 
 
+# accounts
+
+
+def _accounts(root: Path) -> dict[str, Any]:
+    users = [{"name": "stats", "group": "stats", "home": "/var/lib/stats"}]
+    users.append({"name": "simscan", "group": "simscan", "home": "/var/spool/simscan"})
+    ids = {"simscan": 951}
+    return {
+        "groups": ["stats", "simscan"],
+        "group_ids": ids,
+        "users": users,
+        "user_ids": ids,
+        "prefix": str(root),
+    }
+
+
+def _no_accounts(root: Path) -> None:
+    (root / "etc").mkdir()
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        (root / "etc" / name).write_text("")
+
+
+def _other_accounts(root: Path) -> None:
+    _no_accounts(root)
+    (root / "etc" / "passwd").write_text("stats:x:7:9::/nonexistent:/bin/sh\n")
+    (root / "etc" / "group").write_text("stats:x:9:\nsimscan:x:10:\n")
+
+
+def _account_databases(root: Path) -> list[Path]:
+    return [root / "etc" / name for name in ("passwd", "group")]
+
+
 TABLE: dict[str, list[Case] | Elsewhere] = {
+    "accounts": [
+        Case("no accounts yet", _accounts, _no_accounts, watched=_account_databases),
+        Case("other accounts", _accounts, _other_accounts, watched=_account_databases),
+    ],
     "ad_recipients": [
         Case("no file yet", _recipients),
         Case("a damaged file", _recipients, _damaged_recipients),
