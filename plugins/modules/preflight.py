@@ -75,6 +75,10 @@ mta:
     - C(pid) is 0 when it is installed and does not hold port 25; C(unit) and C(package) may be empty.
   type: dict
   returned: always
+ansible_facts:
+  description: C(memtotal_mb) and C(processor_vcpus), named as the facts about hardware are.
+  type: dict
+  returned: when the host says how much memory it has
 own_addresses:
   description: The host's IPv4 addresses.
   type: list
@@ -85,6 +89,7 @@ own_addresses:
 import contextlib
 import dataclasses
 import os
+import re
 import socket
 import threading
 
@@ -229,9 +234,8 @@ def main():
     limits = preflight.Limits(**{name: value for name, value in module.params.items() if name != "site"})
     own_addresses = preflight.own_addresses(read_text("/proc/net/fib_trie"))
     hostname = site.get("hostname")
-    report = preflight.judge(
-        gather(module, hostname if isinstance(hostname, str) else ""), limits, check_site(site, own_addresses)
-    )
+    host = gather(module, hostname if isinstance(hostname, str) else "")
+    report = preflight.judge(host, limits, check_site(site, own_addresses))
     for message in report.messages("warning"):
         module.warn(message)
     result = {
@@ -240,6 +244,13 @@ def main():
         "mta": dict(report.mta),
         "own_addresses": own_addresses,
     }
+    found = re.search(r"^MemTotal: +([0-9]+) kB$", host.meminfo, re.MULTILINE)
+    if found:
+        # To gather facts about the whole hardware would take seconds.
+        result["ansible_facts"] = {
+            "memtotal_mb": int(found[1]) // 1024,
+            "processor_vcpus": os.cpu_count() or 1,
+        }
     errors = report.messages("error")
     if errors:
         head = "this host cannot become the gateway yet; nothing was changed"

@@ -119,3 +119,8 @@ def test_a_resolver_that_does_not_answer_costs_its_limit(monkeypatch: pytest.Mon
         "host name localhost.localdomain: does not resolve (no answer in 0.2 s); "
         "expected an address of this host (base_require_hostname_resolution: false turns this into a warning)"
     ]
+
+
+def test_memory_and_processors_are_facts() -> None:
+    facts = _run()["ansible_facts"]
+    assert facts["memtotal_mb"] > 0 and facts["processor_vcpus"] > 0
