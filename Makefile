@@ -18,7 +18,7 @@ SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
 .PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real clean \
-	bench-scan bench-greylist bench-blacklist bench-recipients bench-trace
+	bench bench-converge bench-services bench-scan bench-greylist bench-blacklist bench-recipients bench-trace bench-rules
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,15 @@ PROGRAMS ?=
 verify-real: ## tests/e2e with the real netqmail and simscan (or PROGRAMS=simscan), those of patches without them, too
 	@$(PYTHON) tests/verify_real.py $(PROGRAMS)
 
+bench: venv link ## the gateway beside Postfix, postgrey and amavisd-new, into docs/BENCHMARKS.md; BENCH=--small tries it
+	$(RUN) $(BIN)/python tests/bench/front.py $(BENCH)
+
+bench-converge: venv link ## the playbooks over ssh on a fresh and a second host, into docs/BENCHMARKS.md
+	$(RUN) $(BIN)/python tests/bench/converge.py $(BENCH)
+
+bench-services: venv link ## blacklist, stats, trace, rules and recipients, into docs/BENCHMARKS.md
+	$(RUN) $(BIN)/python tests/bench/services.py $(BENCH)
+
 bench-scan: venv ## the whole chain beside spamc and clamdscan alone, on the gateway that `make gateway` left
 	$(RUN) $(BIN)/python tests/bench/scan.py --gateway $(GATEWAY)
 
@@ -87,6 +96,9 @@ bench-blacklist: venv link ## lines of log a second, and memory
 
 bench-recipients: venv ## an export of 100,000 entries beside ldapsearch
 	$(RUN) $(BIN)/python tests/bench/recipients.py
+
+bench-rules: venv ## CPU seconds and memory that 100,000 rules take to compile
+	$(RUN) $(BIN)/python tests/bench/rules.py
 
 bench-trace: venv link ## a journey through a day of 300,000 sessions beside grep
 	$(RUN) $(BIN)/python tests/bench/trace.py
