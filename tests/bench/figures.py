@@ -142,15 +142,17 @@ def ratios(figures: Sequence[Figure]) -> list[str]:
         mine = statistics.median(own.runs[name])
         for other in figures:
             same = (other.row, other.at_once) == (own.row, own.at_once) and other.system != "gateway"
-            theirs = statistics.median(other.runs[name]) if same and other.runs.get(name) else 0
-            if not same or theirs <= 0 or mine <= 0:
+            if not same or not other.runs.get(name):
                 continue
+            theirs = statistics.median(other.runs[name])
             better = mine < theirs if METRICS[name].less_is_better else mine > theirs
+            word = "the same" if mine == theirs else "better" if better else "worse"
             at_once = f", {own.at_once} at once" if own.at_once else ""
-            lines.append(
-                f"{own.row}{at_once}: {METRICS[name].title} is {mine / theirs:.2f} times that of"
-                f" {other.system}, {'better' if better else 'worse'}"
-            )
+            what = f"{own.row}{at_once}: {METRICS[name].title} is"
+            if mine > 0 and theirs > 0:
+                lines.append(f"{what} {mine / theirs:.2f} times that of {other.system}, {word}")
+            else:
+                lines.append(f"{what} {mine:,.0f}, that of {other.system} {theirs:,.0f}, {word}")
     return lines
 
 

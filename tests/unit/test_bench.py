@@ -72,6 +72,16 @@ def test_a_worse_row_is_told_like_a_better_one() -> None:
     assert "- a row, 8 at once: CPU s per 1,000 is 0.50 times that of postscreen, better" in page
 
 
+def test_a_row_in_which_nobody_was_served_is_told_as_well() -> None:
+    made = []
+    for system, served in (("gateway", 0), ("smtpd", 0), ("postscreen", 95)):
+        made.append(figures.Figure("a flood", system, 300))
+        made[-1].add(served_percent=served)
+    page = figures.render([section(*made)])
+    assert "- a flood, 300 at once: % served is 0, that of postscreen 95, worse" in page
+    assert "- a flood, 300 at once: % served is 0, that of smtpd 0, the same" in page
+
+
 def test_what_was_published_is_compared_with_next_time(tmp_path: Path) -> None:
     data, page = tmp_path / "data.json", tmp_path / "page.md"
     assert figures.publish(section(figure(1.0)), data, page) == []
