@@ -11,14 +11,17 @@ export MAILGATE_SOURCE := $(SOURCE)
 BED := $(PYTHON) tests/bed
 VENV := $(if $(MAILGATE_VENV),$(MAILGATE_VENV),$(CURDIR)/.venv)
 BIN := $(VENV)/bin
-RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" MOLECULE_COMMAND_BORDERS=0 MOLECULE_GLOB="molecule/*/molecule.yml"
+RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)"
 PYTEST := $(RUN) $(BIN)/python -m pytest
-PACKAGE := plugins/module_utils/mailgate
+# Added to the command of a part: make unit ALSO="-k greylist"
+ALSO ?=
+PART := $(BED) part --also="$(ALSO)"
 SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare venv link gateway test fast lint lint-python lint-ansible unit module differential sanity archive molecule e2e verify-real fuzz clean \
-	bench-scan bench-greylist bench-blacklist bench-recipients bench-trace
+.PHONY: help prepare venv link gateway test test-full fast lint lint-python lint-ansible unit module differential sanity archive \
+	upgrade molecule e2e verify-real fuzz clean bench bench-converge bench-services bench-scan bench-greylist bench-blacklist \
+	bench-recipients bench-trace bench-rules
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,11 +29,16 @@ help: ## this list
 gateway: ## a gateway from nothing and a table of conversations with it; SOURCE=1 builds the scanners, too
 	@$(BED) gateway $(GATEWAY)
 
-test: ## lint, unit, module, differential, sanity, archive, molecule (with every e2e row)
-	@$(BED) test
+# What a part runs, and what it may take, stands in tests/bed/parts.py; tests/README.md tells of it.
 
 fast: ## what needs no Docker, in about a minute
-	@$(BED) test --fast
+	@$(BED) test fast
+
+test: ## lint, unit, module, differential, sanity, archive, molecule and end-to-end tests
+	@$(BED) test test
+
+test-full: ## that, and what takes too long for every day; dated in docs/VERIFIED-full.md
+	@$(BED) test full
 
 venv: ## .venv from requirements-test.txt
 	@$(BED) venv
@@ -41,33 +49,34 @@ link:
 prepare: ## venv, packages, Docker engine, base image, choice of sources
 	@$(BED) prepare
 
-lint: lint-python lint-ansible ## ruff, mypy, yamllint, ansible-lint
+lint: lint-python lint-ansible ## ruff, mypy, yamllint, changelog, ansible-lint
 
-lint-python: venv link
-	$(RUN) ruff check .
-	$(RUN) mypy $(PACKAGE)
+lint-python:
+	@$(PART) ruff mypy
 
-lint-ansible: venv link
-	$(RUN) yamllint --strict .
-	$(RUN) ansible-lint --offline --profile production
+lint-ansible:
+	@$(PART) yamllint changelog ansible-lint
 
-unit: venv link ## pure logic, C files of our own, and the operator's screen
-	$(PYTEST) tests/unit tests/qmailadmin -n 2
+unit: ## pure logic, C files of our own, and the operator's screen
+	@$(PART) unit
 
-module: venv link ## every module through the contract
-	$(PYTEST) tests/module
+upgrade: ## a gateway of an older version becomes one of this tree while mail flows
+	@$(PART) upgrade
 
-differential: venv link ## our readers and writers against the real programs
-	$(PYTEST) tests/differential
+module: ## every module through the contract
+	@$(PART) module
 
-sanity: venv ## ansible-test sanity
-	@$(BED) sanity
+differential: ## our readers and writers against the real programs
+	@$(PART) differential
 
-archive: venv link ## the collection's archive, built, installed and used from there
-	$(PYTEST) tests/e2e/test_archive.py
+sanity: ## ansible-test sanity
+	@$(PART) sanity
 
-molecule: venv ## every scenario, or SCENARIOS="default ..."
-	@for scenario in $(SCENARIOS); do $(RUN) molecule test -s $$scenario || exit 1; done
+archive: ## the collection's archive, built, installed and used from there
+	@$(PART) archive
+
+molecule: ## every scenario, or SCENARIOS="default ..."
+	@$(PART) $(SCENARIOS)
 
 e2e: ## every end-to-end test against the gateway that `make gateway` left
 	$(PYTEST) tests/e2e --ignore=tests/e2e/test_archive.py --gateway $(GATEWAY)
@@ -81,6 +90,15 @@ TARGETS ?=
 fuzz: ## each fuzz target (or TARGETS="dnsask settings") for SECONDS=60, under libFuzzer where clang is
 	@$(PYTHON) tests/fuzz --directory .bed/fuzz --seconds $(SECONDS) $(TARGETS)
 
+bench: venv link ## the gateway beside Postfix, postgrey and amavisd-new, into docs/BENCHMARKS.md; BENCH=--small tries it
+	$(RUN) $(BIN)/python tests/bench/front.py $(BENCH)
+
+bench-converge: venv link ## the playbooks over ssh on a fresh and a second host, into docs/BENCHMARKS.md
+	$(RUN) $(BIN)/python tests/bench/converge.py $(BENCH)
+
+bench-services: venv link ## blacklist, stats, trace, rules and recipients, into docs/BENCHMARKS.md
+	$(RUN) $(BIN)/python tests/bench/services.py $(BENCH)
+
 bench-scan: venv ## the whole chain beside spamc and clamdscan alone, on the gateway that `make gateway` left
 	$(RUN) $(BIN)/python tests/bench/scan.py --gateway $(GATEWAY)
 
@@ -92,6 +110,9 @@ bench-blacklist: venv link ## lines of log a second, and memory
 
 bench-recipients: venv ## an export of 100,000 entries beside ldapsearch
 	$(RUN) $(BIN)/python tests/bench/recipients.py
+
+bench-rules: venv ## CPU seconds and memory that 100,000 rules take to compile
+	$(RUN) $(BIN)/python tests/bench/rules.py
 
 bench-trace: venv link ## a journey through a day of 300,000 sessions beside grep
 	$(RUN) $(BIN)/python tests/bench/trace.py

@@ -6,6 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+from bed.common import ONLY_REAL
+from bed.signals import reset_signals
+
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTIONS = ROOT / ".ansible" / "collections"
 
@@ -18,6 +22,27 @@ def _link() -> None:
         link.symlink_to(os.path.relpath(ROOT, link.parent))
 
 
+def _why_not_run(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """The reason for which a test needs a real program that is not here, or ""."""
+    reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    reason = reason.removeprefix("Skipped: ")
+    return reason if reason.startswith(ONLY_REAL) else ""
+
+
+def pytest_report_teststatus(
+    report: pytest.TestReport | pytest.CollectReport,
+) -> tuple[str, str, str] | None:
+    """Count what is not run on a stand-in apart from what is skipped."""
+    return ("not run", "n", "NOT RUN") if _why_not_run(report) else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each test that was not run, and why."""
+    for report in terminalreporter.stats.get("not run", ()):
+        terminalreporter.write_line(f"NOT RUN {report.nodeid} - {_why_not_run(report)}")
+
+
+reset_signals()
 _link()
 sys.path.insert(0, str(COLLECTIONS))
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))

@@ -10,11 +10,11 @@ short_description: The Python package of this collection, as files for a host
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Returns path and content of every file of the package, so that the services on the gateway run the same
-    lines as the modules and the filters.
+  - Returns path and content of every file of the package, those of its subpackages as well, so that the
+    services on the gateway run the same lines as the modules and the filters.
 options:
   _terms:
-    description: The directory on the host, such as V(/usr/local/lib/mailgate).
+    description: The directory that the paths begin with, such as V(mailgate).
     required: true
     type: list
     elements: str
@@ -22,8 +22,9 @@ options:
 
 EXAMPLES = r"""
 - name: Install the Python package
-  mailgate.qmail.files:
-    files: "{{ lookup('mailgate.qmail.package_files', '/usr/local/lib/mailgate') }}"
+  mailgate.qmail.versioned_tree:
+    directory: /usr/local/lib/mailgate
+    files: "{{ lookup('mailgate.qmail.package_files', 'mailgate') }}"
 """
 
 RETURN = r"""
@@ -44,8 +45,11 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         return [
             [
-                {"path": f"{directory}/{source.name}", "content": source.read_text(encoding="utf-8")}
-                for source in sorted(PACKAGE.glob("*.py"))
+                {
+                    "path": f"{directory}/{source.relative_to(PACKAGE).as_posix()}",
+                    "content": source.read_text(encoding="utf-8"),
+                }
+                for source in sorted(PACKAGE.rglob("*.py"))
             ]
             for directory in terms
         ]

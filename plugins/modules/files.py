@@ -38,6 +38,12 @@ options:
       group:
         description: Its group, when it is not O(group).
         type: str
+      once:
+        description:
+          - Whether it is only made when nothing is there. Then somebody else writes it, and neither its text
+            nor its mode is looked at again.
+        type: bool
+        default: false
       validate:
         description:
           - A program and its arguments, C(%s) in exactly one of them standing for the path of the new file.
@@ -199,7 +205,13 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": dicts(
-                {"path": path, "content": text, "validate": {"type": "list", "elements": "str"}, **owned}
+                {
+                    "path": path,
+                    "content": text,
+                    "once": {"type": "bool", "default": False},
+                    "validate": {"type": "list", "elements": "str"},
+                    **owned,
+                }
             ),
             "directories": dicts({"path": path, **owned}),
             "links": dicts({"path": path, "target": text}),
@@ -229,12 +241,13 @@ def main() -> None:
                 **attributes(item, given["mode"]),
             )
             for item in given["files"]
+            if not (item["once"] and os.path.lexists(item["path"]))
         ]
         directories = [
             Directory(item["path"], **attributes(item, given["directory_mode"]))
             for item in given["directories"]
         ]
-        listed = {file.path for file in files}
+        listed = {item["path"] for item in given["files"]}
         removed = [
             path
             for item in given["prune"]

@@ -47,6 +47,20 @@ options:
     description: A host name that does not resolve is an error and not a warning.
     type: bool
     default: true
+  package:
+    description:
+      - The version of the Python package that the host must have; any, or none, when this is left out.
+      - With another one the files that a playbook writes and the programs that read them may not fit.
+    type: dict
+    suboptions:
+      link:
+        description: The link of M(mailgate.qmail.versioned_tree).
+        type: path
+        required: true
+      version:
+        description: The name of the version.
+        type: str
+        required: true
 """
 
 EXAMPLES = r"""
@@ -75,6 +89,10 @@ mta:
     - C(pid) is 0 when it is installed and does not hold port 25; C(unit) and C(package) may be empty.
   type: dict
   returned: always
+ansible_facts:
+  description: C(memtotal_mb) and C(processor_vcpus), named as the facts about hardware are.
+  type: dict
+  returned: when the host says how much memory it has
 own_addresses:
   description: The host's IPv4 addresses.
   type: list
@@ -85,6 +103,7 @@ own_addresses:
 import contextlib
 import dataclasses
 import os
+import re
 import socket
 import threading
 
@@ -214,6 +233,17 @@ def gather(module, hostname):
     )
 
 
+def package_faults(package):
+    if package is None:
+        return []
+    try:
+        found = os.readlink(package["link"])
+    except OSError:
+        found = None
+    fault = preflight.package_fault(found, package["version"])
+    return [fault] if fault else []
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -222,16 +252,23 @@ def main():
             "disk_mb_minimum": {"type": "int", "default": 1024},
             "replace_mta": {"type": "bool", "default": False},
             "require_hostname_resolution": {"type": "bool", "default": True},
+            "package": {
+                "type": "dict",
+                "options": {
+                    "link": {"type": "path", "required": True},
+                    "version": {"type": "str", "required": True},
+                },
+            },
         },
         supports_check_mode=True,
     )
-    site = module.params["site"]
-    limits = preflight.Limits(**{name: value for name, value in module.params.items() if name != "site"})
+    site, package = module.params.pop("site"), module.params.pop("package")
+    limits = preflight.Limits(**module.params)
     own_addresses = preflight.own_addresses(read_text("/proc/net/fib_trie"))
     hostname = site.get("hostname")
-    report = preflight.judge(
-        gather(module, hostname if isinstance(hostname, str) else ""), limits, check_site(site, own_addresses)
-    )
+    host = gather(module, hostname if isinstance(hostname, str) else "")
+    faults = [*check_site(site, own_addresses), *package_faults(package)]
+    report = preflight.judge(host, limits, faults)
     for message in report.messages("warning"):
         module.warn(message)
     result = {
@@ -240,6 +277,13 @@ def main():
         "mta": dict(report.mta),
         "own_addresses": own_addresses,
     }
+    found = re.search(r"^MemTotal: +([0-9]+) kB$", host.meminfo, re.MULTILINE)
+    if found:
+        # To gather facts about the whole hardware would take seconds.
+        result["ansible_facts"] = {
+            "memtotal_mb": int(found[1]) // 1024,
+            "processor_vcpus": os.cpu_count() or 1,
+        }
     errors = report.messages("error")
     if errors:
         head = "this host cannot become the gateway yet; nothing was changed"

@@ -35,6 +35,15 @@ options:
     description: How many messages may come at once.
     type: int
     required: true
+  session_bytes:
+    description: What the largest message and what its scanners write take at one time; C(0) checks nothing.
+    type: int
+    default: 0
+  share_percent:
+    description:
+      - How much of the size one session may use. A share that is less than O(session_bytes) is an error.
+    type: int
+    default: 100
   owner:
     description: The owner of the directory, a name or a number.
     type: str
@@ -188,6 +197,8 @@ def main():
             "size_bytes": {"type": "int", "default": 0},
             "largest_message_bytes": {"type": "int", "required": True},
             "sessions": {"type": "int", "required": True},
+            "session_bytes": {"type": "int", "default": 0},
+            "share_percent": {"type": "int", "default": 100},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "str", "default": "0750"},
@@ -202,7 +213,10 @@ def main():
         if re.fullmatch("0[0-7]{3}", given["mode"]) is None:
             raise BadInput(f"mode: {given['mode']!r} is not octal; expected four digits such as '0750'")
         memory = tmpfs.memory_bytes(read("/proc/meminfo"))
-        size_bytes = given["size_bytes"] or tmpfs.needed_bytes(largest, given["sessions"], memory)
+        share = (given["session_bytes"], given["share_percent"])
+        if not 1 <= given["share_percent"] <= 100:
+            raise BadInput(f"share_percent: {given['share_percent']!r} is no percentage; expected 1 to 100")
+        size_bytes = given["size_bytes"] or tmpfs.needed_bytes(largest, given["sessions"], memory, *share)
         mount = tmpfs.mounted_at(path, read("/proc/self/mounts"))
         brought = not tmpfs.may_mount(read("/proc/self/status"))
         if brought and mount is None:
@@ -214,6 +228,11 @@ def main():
         wrong = tmpfs.faults(mount, tmpfs.COPIES * largest if brought else 0) if mount else []
         if wrong and (brought or mount.kind != "tmpfs"):
             raise BadInput(f"path {path}: what is mounted there does not do: {'; '.join(wrong)}")
+        there = (mount.size_bytes or memory // 2) if brought else size_bytes
+        try:
+            tmpfs.check_share(there, *share)
+        except BadInput as error:
+            raise BadInput(f"path {path}: {error}") from error
         steps = plan(module, size_bytes, brought, mount).steps
         for what, dummy, action in steps:
             if not module.check_mode:

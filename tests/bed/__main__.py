@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -24,13 +25,18 @@ from bed.choose import command_choose
 from bed.collection import command_link
 from bed.common import BED, Trouble, only_one
 from bed.containers import GATEWAY, command_addresses, command_converge, command_down, command_up
+from bed.converged import command_await, command_keep, command_start
 from bed.engine import command_docker
 from bed.images import SUITES, command_image
+from bed.older import command_older
 from bed.packages import command_system
+from bed.parts import BY_NAME, FAST, FULL, TEST
 from bed.python_venv import command_venv
 from bed.report import command_report
 from bed.sanity import command_sanity
-from bed.suite import command_test
+from bed.signals import reset_signals
+from bed.sources import CHOICE
+from bed.suite import command_part, command_test
 from bed.targets import command_clean, command_gateway, command_prepare
 
 EPILOG = """\
@@ -68,16 +74,29 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("name")
     up.add_argument("suite", choices=SUITES)
     up.add_argument("--systemd", action="store_true")
+    start = commands.add_parser("start", help="a container of the image of a converged gateway")
+    start.add_argument("name")
+    start.add_argument("suite", nargs="?", default="bookworm", choices=SUITES)
+    start.add_argument("--systemd", action="store_true")
+    keep = commands.add_parser("keep", help="make that image of a container that was converged")
+    keep.add_argument("name")
+    keep.add_argument("suite", choices=SUITES)
     for command, text in (
         ("down", "remove a container"),
         ("addresses", "give the clients' networks to a container's loopback"),
+        ("await", "wait until the services of a gateway are up"),
         ("converge", "run playbooks/gateway.yml on a container"),
         ("gateway", "prepare, up, converge, table, report"),
+        ("older", "a running gateway of the version that tests/upgrade begins with"),
         ("report", "what a gateway is made of and how to look inside"),
     ):
         commands.add_parser(command, help=text).add_argument("name", nargs="?", default=name)
-    test = commands.add_parser("test", help="the whole suite")
-    test.add_argument("--fast", action="store_true", help="only what needs no Docker")
+    test = commands.add_parser("test", help="a suite: `make fast`, `make test`, `make test-full`")
+    test.add_argument("suite", nargs="?", default=TEST, choices=(FAST, TEST, FULL))
+    listed = f"parts: {', '.join(BY_NAME)}"
+    part = commands.add_parser("part", help="parts of the suites by name", epilog=listed)
+    part.add_argument("names", nargs="+", metavar="NAME")
+    part.add_argument("--also", default="", metavar="'...'", help="added to the command")
     commands.add_parser("clean", help="remove the test bed's containers and .bed")
     sanity = commands.add_parser("sanity", help="ansible-test sanity over the project's files")
     sanity.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to ansible-test")
@@ -106,14 +125,26 @@ def dispatch(options: argparse.Namespace) -> None:
         command_down(options.name)
     elif command == "addresses":
         command_addresses(options.name)
+    elif command == "await":
+        command_await(options.name)
     elif command == "converge":
         command_converge(options.name)
     elif command == "gateway":
         command_gateway(options.name)
+    elif command == "older":
+        command_older(options.name)
     elif command == "report":
         command_report(options.name)
+    elif command == "start":
+        if not CHOICE.is_file():
+            command_prepare((options.suite,))
+        command_start(options.name, options.suite, options.systemd)
+    elif command == "keep":
+        command_keep(options.name, options.suite)
     elif command == "test":
-        command_test(options.fast)
+        command_test(options.suite)
+    elif command == "part":
+        command_part(options.names, shlex.split(options.also))
     elif command == "clean":
         command_clean()
     elif command == "sanity":
@@ -122,6 +153,7 @@ def dispatch(options: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
+    reset_signals()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         BED.mkdir(exist_ok=True)

@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BED = ROOT / ".bed"
 LABEL = "mailgate.bed"
 
+# How the reason begins for which a test is not run on a stand-in; `make verify-real` runs it.
+ONLY_REAL = "only with the real "
+
 
 class Trouble(Exception):
     """One clear sentence: what cannot be done, why, and what to do."""
@@ -38,10 +41,10 @@ def timed(step: str, doing: str, done: str = "done") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_one() -> Iterator[None]:
-    """Two runs of this program in one checkout take turns."""
+def only_one(name: str = "lock") -> Iterator[None]:
+    """Two runs of this program in one checkout take turns at what `name` stands for."""
     BED.mkdir(exist_ok=True)
-    with open(BED / "lock", "w") as handle:
+    with open(BED / name, "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -56,7 +59,12 @@ def tail(text: str, lines: int = 3) -> str:
 
 
 def run(
-    argv: Sequence[str], *, log: Path | None = None, env: dict[str, str] | None = None, why: str = ""
+    argv: Sequence[str],
+    *,
+    log: Path | None = None,
+    env: dict[str, str] | None = None,
+    why: str = "",
+    directory: Path | None = None,
 ) -> str:
     """The output of a command that must succeed; its last lines go into the Trouble, all of it into `log`."""
     try:
@@ -68,6 +76,7 @@ def run(
             text=True,
             errors="replace",
             env=env,
+            cwd=directory,
             check=False,
         )
     except OSError as error:

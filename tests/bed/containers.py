@@ -50,7 +50,8 @@ def command_addresses(name: str) -> None:
     )
 
 
-def command_up(name: str, suite: str, systemd: bool) -> None:
+def command_up(name: str, suite: str, systemd: bool, image: str = "") -> None:
+    """A new container of the base image, or of `image`; one of the same name is removed first."""
     begin = time.monotonic()
     status, owner = answer(
         ["docker", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}.container"}}}}', name]
@@ -86,15 +87,13 @@ def command_up(name: str, suite: str, systemd: bool) -> None:
             "-e",
             "container=docker",
         ]
-        argv += [systemd_image(suite), "/lib/systemd/systemd"]
+        argv += [image or systemd_image(suite), "/lib/systemd/systemd"]
     else:
-        argv += ["--init", base_image(suite), "sh", "-c", INIT]
+        argv += ["--init", image or base_image(suite), "sh", "-c", INIT]
     run(argv, why=f"starting the container {name}")
     command_addresses(name)
-    say(
-        "up",
-        f"{name} runs a bare {suite}{' with systemd' if systemd else ''}, {time.monotonic() - begin:.1f} s",
-    )
+    what = image or f"a bare {suite}{' with systemd' if systemd else ''}"
+    say("up", f"{name} runs {what}, {time.monotonic() - begin:.1f} s")
 
 
 def command_down(name: str) -> None:

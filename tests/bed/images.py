@@ -112,21 +112,29 @@ def import_tree(tree: Path, name: str, recipe: str) -> None:
         )
 
 
-def make_derived(step: str, name: str, suite: str, script: str, command: str, adds: str) -> None:
+def image_id(name: str) -> str:
+    """The id of an image that exists."""
+    return run(["docker", "image", "inspect", "--format", "{{.Id}}", name], why=f"looking at {name}").strip()
+
+
+def make_derived(
+    step: str, name: str, suite: str, script: str, command: str, adds: str, base: str = ""
+) -> None:
     """An image made by a script in a container of the base image; not again while both are the same."""
-    if image_recipe(base_image(suite)) is None:
-        make_base(suite)
-    base = answer(["docker", "image", "inspect", "--format", "{{.Id}}", base_image(suite)])[1].strip()
-    recipe = hashlib.sha256(f"1 {base} {script}".encode()).hexdigest()[:16]
+    if not base:
+        base = base_image(suite)
+        if image_recipe(base) is None:
+            make_base(suite)
+    recipe = hashlib.sha256(f"1 {image_id(base)} {script}".encode()).hexdigest()[:16]
     if image_recipe(name) == recipe:
         say(step, f"{name} is current")
         return
     builder = f"mailgate-build-{name.partition(':')[0].rpartition('-')[2]}-{os.getpid()}"
     log = BED / f"image-{step.split()[1]}.log"
     try:
-        with timed(step, f"adding {adds} to {base_image(suite)}", f"made {name}"):
+        with timed(step, f"adding {adds} to {base}", f"made {name}"):
             run(
-                ["docker", "run", "--name", builder, base_image(suite), "sh", "-c", script],
+                ["docker", "run", "--name", builder, base, "sh", "-c", script],
                 log=log,
                 why=f"making {name}",
             )
@@ -136,17 +144,20 @@ def make_derived(step: str, name: str, suite: str, script: str, command: str, ad
         answer(["docker", "rm", "-f", builder])
 
 
+ADD_SYSTEMD = (
+    "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "
+    "systemd systemd-sysv dbus && apt-get clean && rm -rf /var/lib/apt/lists/*_*"
+)
+SYSTEMD = '["/lib/systemd/systemd"]'
+
+
 def make_systemd(suite: str) -> None:
     step, name = f"image systemd {suite}", systemd_image(suite)
     if os.environ.get("MAILGATE_IMAGE_SYSTEMD"):
         require_image(step, name)
         return
     make_base(suite)
-    script = (
-        "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "
-        "systemd systemd-sysv dbus && apt-get clean && rm -rf /var/lib/apt/lists/*_*"
-    )
-    make_derived(step, name, suite, script, '["/lib/systemd/systemd"]', "systemd")
+    make_derived(step, name, suite, ADD_SYSTEMD, SYSTEMD, "systemd")
 
 
 def command_image(suite: str, systemd: bool) -> None:

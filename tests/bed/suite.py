@@ -1,74 +1,50 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole suite: the parts of `make test`, and the table that adds them up."""
+"""The suites: parts run beside each other, and the table that adds them up."""
 
 from __future__ import annotations
 
-import concurrent.futures
+import contextlib
+import datetime
 import os
 import re
+import signal
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .collection import command_link
-from .common import BED, ROOT
-from .images import make_systemd
+from .common import BED, ONLY_REAL, ROOT, Trouble, answer, run, write_atomically
+from .converged import converged_image, is_fresh
+from .parts import BUDGETS, BY_NAME, FAST, FULL, PARTS, TEST, Part
 from .python_venv import command_venv, venv_path
 from .targets import command_prepare
 
+BESIDE = 3  # parts at once: most of them wait more than they work
+VERIFIED = ROOT / "docs" / "VERIFIED-full.md"
 
-@dataclass(frozen=True)
-class Part:
-    """One command of the suite.  `fast` parts need no Docker."""
-
-    name: str
-    argv: tuple[str, ...]
-    fast: bool = True
-    fast_argv: tuple[str, ...] = ()
-
-
-PYTEST = ("python", "-m", "pytest")
-PARTS = (
-    Part("ruff", ("ruff", "check", ".")),
-    Part("mypy", ("mypy", "plugins/module_utils/mailgate")),
-    Part("yamllint", ("yamllint", "--strict", ".")),
-    Part("changelog", ("antsibull-changelog", "lint")),
-    Part("unit", (*PYTEST, "tests/unit", "tests/qmailadmin", "-n", "2")),
-    Part(
-        "module",
-        (*PYTEST, "tests/module"),
-        fast_argv=(*PYTEST, "tests/module", "--ignore=tests/module/test_source_build.py"),
-    ),
-    Part("differential", (*PYTEST, "tests/differential")),
-    Part("ansible-lint", ("ansible-lint", "--offline", "--profile", "production"), fast=False),
-    Part("sanity", ("python", "tests/bed", "sanity"), fast=False),
-    Part("archive", (*PYTEST, "tests/e2e/test_archive.py"), fast=False),
-    Part("molecule default", ("molecule", "test", "-s", "default"), fast=False),
-    Part("molecule debian13", ("molecule", "test", "-s", "debian13"), fast=False),
-    Part("molecule systemd", ("molecule", "test", "-s", "systemd"), fast=False),
-    Part("molecule mta", ("molecule", "test", "-s", "mta"), fast=False),
-)
-LONGEST = "molecule default"
-COUNTS = re.compile(
-    r"((?:\d+ (?:passed|failed|skipped|errors?|xfailed|xpassed|deselected|warnings?),? ?)+)in \d+[.\d]*s"
-)
+WORDS = ("passed", "failed", "skipped", "not run")
+COUNT = r"\d+ (?:passed|failed|skipped|not run|errors?|xfailed|xpassed|deselected|warnings?)"
+COUNTS = re.compile(rf"((?:{COUNT},? ?)+)in \d+[.\d]*s")
 
 MOST = 40
 FAILURE = re.compile(r"((?:FAILED|ERROR) tests/[^\n]{1,200})")
+NOT_RUN = re.compile(rf"^NOT RUN (tests/\S+) - ({ONLY_REAL}[^\n]{{1,200}})", re.MULTILINE)
 
 
 def counts(text: str) -> dict[str, int]:
-    """What the last line of the pytest run in `text` says: passed, failed, skipped.
+    """What the last line of the pytest run in `text` says: passed, failed, skipped, not run.
 
     A scenario's run shows that line more than once, so the last one counts.
     """
-    total = {"passed": 0, "failed": 0, "skipped": 0}
+    total = dict.fromkeys(WORDS, 0)
     for found in list(COUNTS.finditer(text))[-1:]:
-        for number, word in re.findall(r"(\d+) (\w+)", found.group(1)):
+        for number, word in re.findall(r"(\d+) (not run|\w+)", found.group(1)):
             word = "failed" if word.startswith("error") else word
             if word in total:
                 total[word] += int(number)
@@ -80,64 +56,200 @@ def failures(text: str) -> list[str]:
     return list(dict.fromkeys(found.group(1).strip() for found in FAILURE.finditer(text)))
 
 
+def not_run(text: str) -> list[tuple[str, str]]:
+    """(test, reason) of each test that is not run on a stand-in."""
+    return list(dict.fromkeys((found.group(1), found.group(2).strip()) for found in NOT_RUN.finditer(text)))
+
+
 @dataclass(frozen=True)
 class Ran:
     """What came of a part."""
 
-    name: str
+    part: Part
     status: int
     found: dict[str, int]
     failed: list[str]
     seconds: float
+    not_run: list[tuple[str, str]] = field(default_factory=list)
 
 
-def run_part(name: str, argv: Sequence[str], env: dict[str, str], log: Path) -> Ran:
-    """Runs one part; its output is shown while it runs, and kept in `log`."""
+class Running:
+    """The processes that run now, each in a session of its own, so that a hangup or Ctrl-C is this one's."""
+
+    def __init__(self, patience_seconds: float = 20) -> None:
+        self._patience = patience_seconds
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._over = False
+
+    @contextlib.contextmanager
+    def start(self, argv: Sequence[str], env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+        with self._lock:
+            if self._over:
+                raise Trouble("the run was ended")
+            process = subprocess.Popen(
+                argv,
+                cwd=ROOT,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            self._processes.add(process)
+        try:
+            yield process
+        except BaseException:
+            self._end([process])
+            raise
+        finally:
+            assert process.stdout is not None
+            process.stdout.close()
+            process.wait()
+            with self._lock:
+                self._processes.discard(process)
+
+    def end(self) -> None:
+        """End all that runs, and what it has started; nothing is started from now on."""
+        with self._lock:
+            self._over = True
+            waiting = list(self._processes)
+        self._end(waiting)
+
+    def _end(self, waiting: Sequence[subprocess.Popen[str]]) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + self._patience
+            waiting = [process for process in waiting if group_lives(process, number)]
+            while time.monotonic() < deadline and any(group_lives(process, 0) for process in waiting):
+                time.sleep(0.1)
+
+
+def group_lives(process: subprocess.Popen[str], number: int) -> bool:
+    """Whether a process of its session is left that signal `number` could be sent to (0: none is sent)."""
+    process.poll()
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def container_of(part: Part) -> str:
+    return f"mailgate-{part.name}"
+
+
+def commands(part: Part, suite: str = "", more: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """What a part runs, in order; the second decides, and the last is run in any case."""
+    added = (*(part.fast if suite == FAST else ()), *more)
+    if not part.gateway:
+        return [(), (*part.argv, *added), ()]
+    bed, name = ("python", "tests/bed"), container_of(part)
+    return [
+        (*bed, "start", name, part.image),
+        (*part.argv, f"--gateway={name}", *added),
+        (*bed, "down", name),
+    ]
+
+
+def run_part(
+    part: Part,
+    env: Mapping[str, str],
+    log: Path,
+    *,
+    suite: str = "",
+    more: Sequence[str] = (),
+    running: Running,
+    prefix: str,
+) -> Ran:
+    """Run one part; its output is shown while it runs, and kept in `log`."""
     begin = time.monotonic()
-    lines = []
-    with (
-        open(log, "w", encoding="utf-8") as handle,
-        subprocess.Popen(
-            argv,
-            cwd=ROOT,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(f"{name}: {line}", end="", flush=True)
-            handle.write(line)
-            lines.append(line)
+    env = {**env, **part.env}
+    lines: list[str] = []
+    status = 0
+    with open(log, "w", encoding="utf-8") as handle:
+
+        def follow(argv: Sequence[str]) -> int:
+            with running.start(argv, env) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    print(f"{prefix}{line}", end="", flush=True)
+                    handle.write(line)
+                    lines.append(line)
+            return process.returncode
+
+        before, main, after = commands(part, suite, more)
+        try:
+            if before:
+                status = follow(before)
+            if status == 0:
+                status = follow(main)
+        except (OSError, Trouble) as error:
+            lines.append(f"{part.name}: {error}\n")
+            print(f"{prefix}{error}", flush=True)
+            status = 1
+        finally:
+            if after:
+                answer([sys.executable, *after[1:]], timeout_seconds=120)
     output = "".join(lines)
     found = counts(output)
     if not any(found.values()):
-        found["failed" if process.returncode else "passed"] += 1
-    elif process.returncode and not found["failed"]:
+        found["failed" if status else "passed"] += 1
+    elif status and not found["failed"]:
         found["failed"] += 1
-    return Ran(name, process.returncode, found, failures(output), time.monotonic() - begin)
+    return Ran(part, status, found, failures(output), time.monotonic() - begin, not_run(output))
 
 
 def line_of(ran: Ran) -> str:
     """A part's line of the table."""
     verdict = "ok" if ran.status == 0 else f"FAILED ({ran.status})"
-    numbers = " ".join(f"{ran.found[word]:>4} {word}" for word in ("passed", "failed", "skipped"))
-    return f"  {ran.name:<20} {verdict:<12} {numbers} {ran.seconds:>7.1f} s"
+    numbers = " ".join(f"{ran.found[word]:>4} {word}" for word in WORDS)
+    over = "  over its budget" if ran.seconds > ran.part.budget_seconds else ""
+    budget = f"{ran.seconds:>7.1f} s of {ran.part.budget_seconds:>4}"
+    return f"  {ran.part.name:<14} {verdict:<12} {numbers} {budget}{over}"
 
 
-def command_test(fast: bool) -> None:
-    """Every part, also after one has failed; the last line adds up."""
-    begin = time.monotonic()
-    if fast:
-        command_venv()
-        command_link()
-    else:
-        command_prepare(("bookworm", "trixie"))
-        make_systemd("bookworm")
+class Queue:
+    """The parts that wait, given out in order; one that begins on an image waits for who makes it."""
+
+    def __init__(self, parts: Sequence[Part], images: Mapping[str, str]) -> None:
+        self._changed = threading.Condition()
+        self._waiting = list(parts)
+        self._making = {part.makes: part.name for part in parts if part.makes}
+        self._images = images
+        self._without: dict[str, str] = {}
+        self.over = False
+
+    def _ready(self, part: Part) -> bool:
+        return part.image not in self._making or is_fresh(self._images[part.image])
+
+    def take(self) -> Part | None:
+        """The next part that can run; None when none is left."""
+        with self._changed:
+            while self._waiting and not self.over:
+                for part in self._waiting:
+                    if self._ready(part):
+                        self._waiting.remove(part)
+                        return part
+                self._changed.wait(5)
+            return None
+
+    def done(self, part: Part, status: int) -> None:
+        with self._changed:
+            self._making.pop(part.makes, None)
+            if status and part.makes in self._images and not is_fresh(self._images[part.makes]):
+                self._without[part.makes] = part.name
+            self._changed.notify_all()
+
+    def in_vain(self, part: Part) -> str:
+        """Why the part cannot be run, or "": what cannot be converged once is not tried again by each."""
+        maker = self._without.get(part.image)
+        return f"not begun: {maker} made no image of a gateway" if maker else ""
+
+
+def environment() -> dict[str, str]:
+    """What the parts run in."""
     env = dict(
         os.environ,
         PATH=f"{venv_path() / 'bin'}:{os.environ.get('PATH', '')}",
@@ -146,31 +258,129 @@ def command_test(fast: bool) -> None:
         MOLECULE_GLOB="molecule/*/molecule.yml",
     )
     env.pop("MAILGATE_GATEWAY", None)
+    return env
+
+
+def run_all(parts: Sequence[Part], suite: str) -> list[Ran]:
+    """Every part, also after one has failed, in the order of the table."""
     logs = BED / "test"
     logs.mkdir(exist_ok=True)
+    images = {part.image: converged_image(part.image) for part in parts if part.image}
+    queue, running, env = Queue(parts, images), Running(), environment()
+    ran: list[Ran] = []
+    broken: list[BaseException] = []
 
-    def run_lane(parts: Sequence[Part]) -> list[Ran]:
-        return [
-            run_part(
-                part.name,
-                part.fast_argv if fast and part.fast_argv else part.argv,
-                env,
-                logs / f"{part.name.replace(' ', '-')}.log",
-            )
-            for part in parts
-        ]
+    def work() -> None:
+        try:
+            while part := queue.take():
+                reason = queue.in_vain(part)
+                if reason:
+                    ran.append(Ran(part, 1, {**dict.fromkeys(WORDS, 0), "failed": 1}, [reason], 0.0))
+                    continue
+                log = logs / f"{part.name}.log"
+                one = run_part(part, env, log, suite=suite, running=running, prefix=f"{part.name}: ")
+                ran.append(one)
+                queue.done(part, one.status)
+        except BaseException as error:  # a thread's end is otherwise nobody's
+            broken.append(error)
 
-    chosen = [part for part in PARTS if part.fast or not fast]
-    # The longest part waits more than it works: the others run beside it.
-    lanes = [[part for part in chosen if (part.name == LONGEST) == alone] for alone in (False, True)]
-    with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
-        ran = [one for lane in pool.map(run_lane, lanes) for one in lane]
-    failed = [f"  {one.name}: {line}" for one in ran for line in one.failed]
-    # Whoever reads the end alone learns what failed.
-    shown = failed if len(failed) <= MOST else [*failed[:MOST], f"  and {len(failed) - MOST} more"]
-    print("\n" + "\n".join([*shown, *map(line_of, ran)]))
-    total = {word: sum(one.found[word] for one in ran) for word in ("passed", "failed", "skipped")}
+    workers = [threading.Thread(target=work) for _dummy in range(BESIDE)]
+    for worker in workers:
+        worker.start()
+    try:
+        for worker in workers:
+            worker.join()
+    finally:
+        queue.over = True
+        running.end()
+        for worker in workers:
+            worker.join()
+    if broken:
+        raise broken[0]
+    return sorted(ran, key=lambda one: parts.index(one.part))
+
+
+def table(ran: Sequence[Ran], suite: str, seconds: float) -> tuple[str, dict[str, int]]:
+    """What is said at the end, and the sums in it: whoever reads the end alone learns what failed."""
+    lines = [f"  {one.part.name}: {line}" for one in ran for line in one.failed]
+    if len(lines) > MOST:
+        lines = [*lines[:MOST], f"  and {len(lines) - MOST} more"]
+    missing = list(dict.fromkeys(pair for one in ran for pair in one.not_run))
+    if missing:
+        lines.append("  not run on the stand-in; `make verify-real` runs them with the real programs:")
+        lines += [f"    {test}: {reason}" for test, reason in missing]
+    lines += map(line_of, ran)
+    total = {word: sum(one.found[word] for one in ran) for word in WORDS}
     summary = ", ".join(f"{number} {word}" for word, number in total.items())
-    print(f"{summary} in {time.monotonic() - begin:.0f}s", flush=True)
+    over = ", over its budget" if seconds > BUDGETS[suite] else ""
+    return "\n".join([*lines, f"{summary} in {seconds:.0f}s of {BUDGETS[suite]}{over}"]), total
+
+
+def command_test(suite: str) -> None:
+    """The parts of a suite; the last line adds up."""
+    begin = time.monotonic()
+    parts = [part for part in PARTS if suite in part.suites]
+    if suite == FAST:
+        command_venv()
+        command_link()
+    else:
+        command_prepare(("bookworm",))  # the other images are made by the parts that need them
+    ran = run_all(parts, suite)
+    text, total = table(ran, suite, time.monotonic() - begin)
+    if suite == FULL and not total["failed"]:
+        write_atomically(VERIFIED, report(ran))
+        text = f"{VERIFIED.relative_to(ROOT)} is written\n{text}"
+    print(f"\n{text}", flush=True)
     if total["failed"]:
+        raise SystemExit(1)
+
+
+def report(ran: Sequence[Ran]) -> str:
+    """docs/VERIFIED-full.md: what ran when that `make test` does not run."""
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    commit = run(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], why="asking git").strip()
+    rows = [
+        f"| {one.part.name} | {one.found['passed']} | {one.found['skipped'] + one.found['not run']} "
+        f"| {one.seconds:.0f} |"
+        for one in ran
+        if TEST not in one.part.suites
+    ]
+    return "\n".join(
+        [
+            "# What ran that `make test` leaves out",
+            "",
+            "Written by `make test-full`, which runs everything; nothing of it failed.",
+            "",
+            f"- date: {today}",
+            f"- after commit: {commit}",
+            "",
+            "| part | passed | skipped or not run | seconds |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def command_part(names: Sequence[str], more: Sequence[str]) -> None:
+    """Single parts, one after the other, as the suites run them; `more` is added to their commands."""
+    unknown = [name for name in names if name not in BY_NAME]
+    if unknown:
+        raise Trouble(f"no part {unknown[0]!r}; expected {', '.join(BY_NAME)}")
+    parts = [BY_NAME[name] for name in names]
+    if any(FAST not in part.suites for part in parts):
+        command_prepare(("bookworm",))
+    else:
+        command_venv()
+        command_link()
+    logs, running, ran = BED / "test", Running(), []
+    logs.mkdir(exist_ok=True)
+    try:
+        for part in parts:
+            log = logs / f"{part.name}.log"
+            ran.append(run_part(part, environment(), log, more=more, running=running, prefix=""))
+    finally:
+        running.end()
+    print("\n".join(line_of(one) for one in ran), flush=True)
+    if any(one.status for one in ran):
         raise SystemExit(1)

@@ -193,8 +193,11 @@ class ScanBed:
     @contextmanager
     def wedged(self, program: str) -> Iterator[None]:
         """Its processes hold still: connections are taken, and nothing is answered."""
-        pids = self.pids(program)
-        assert pids, f"no process {program}"
+        # One that was started just now has not its own name yet.
+        deadline = time.monotonic() + 30
+        while not (pids := self.pids(program)):
+            assert time.monotonic() < deadline, f"no process {program}"
+            time.sleep(0.2)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:

@@ -39,7 +39,7 @@ def heard(gateway: str, content: bytes, queue: str | None) -> str:
 @pytest.fixture(autouse=True)
 def real(gateway: str, bed: Bed) -> None:
     if netqmail_kind(gateway) != "source":
-        pytest.skip("only the real netqmail has patches of ours")
+        pytest.skip("only with the real netqmail, whose patch this is of")
 
 
 @pytest.mark.patch("96-default-queue")

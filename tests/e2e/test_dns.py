@@ -352,7 +352,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if netqmail_kind(gateway) != "source":
-        pytest.skip("only the real netqmail looks for MX records")
+        pytest.skip("only with the real netqmail: the stand-in looks for no MX records")
     missing = sorted({package for program, package in NEEDED.items() if not shutil.which(program)})
     if missing:
         pytest.fail(f"no world of DNS without the packages {' '.join(missing)}")

@@ -164,7 +164,7 @@ def test_a_converged_gateway_is_well(bed: Bed) -> None:
     began = time.monotonic()
     status, said, _trouble = bed.inside("mailgate", "doctor", "--quick")
     assert status == 0, said
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # a hang is found, not a busy machine
     assert "EICAR" not in said
 
 

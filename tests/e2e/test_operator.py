@@ -294,10 +294,14 @@ def test_kill_9_of_the_service_loses_nothing(operators: Operators) -> None:
     assert operators.do("operator", "undo").endswith(": 198.51.100.15/32 is no longer refused\n")
 
 
-def test_queue_blacklist_and_status_answer(operators: Operators) -> None:
-    assert "messages" in json.loads(operators.do("operator", "queue", "--json")) or operators.bed.only_real(
-        "queue"
-    )
+def test_queue_answers(operators: Operators) -> None:
+    why = operators.bed.only_real("the stand-in has no queue")
+    if why:
+        pytest.skip(why)
+    assert "messages" in json.loads(operators.do("operator", "queue", "--json"))
+
+
+def test_blacklist_and_status_answer(operators: Operators) -> None:
     assert "entries" in json.loads(operators.do("operator", "blacklist", "--json"))
     assert operators.do("operator", "explain", "203.0.113.7").startswith("203.0.113.7: not refused")
     assert "was not refused" in operators.do("operator", "release", "203.0.113.7", "--note", "a test")

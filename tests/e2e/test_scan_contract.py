@@ -175,6 +175,52 @@ def other_rows() -> list[Row]:
         Row("ripmime-hanging", lambda s: with_suffixes(s, "sleep 600"), "ripmime did not end in time"),
         Row("ripmime-killed", lambda s: with_suffixes(s, "kill -9 $$"), "ripmime was ended by signal 9"),
         Row(
+            "ripmime-without-room",
+            lambda s: with_suffixes(s, 'REAL "$@"', 98_304),
+            "(work directory: no room|ripmime (says|exited with status 1)_?: .*No space left)",
+            padding(60_000),
+            together=False,
+        ),
+        Row(
+            "ripmime-without-names",
+            lambda s: with_suffixes(s, ENOSPC),
+            "ripmime says: mime.c_1486_MIME_decode_text_ERROR_ cannot open parts/textfile0 for writing",
+        ),
+        Row(
+            "ripmime-losing-a-part",
+            lambda s: with_suffixes(s, 'REAL "$@"; rm parts/textfile0'),
+            "ripmime has not written the part textfile0",
+        ),
+        Row(
+            "ripmime-reading-elsewhere",
+            lambda s: with_suffixes(s, 'read line </etc/passwd && REAL "$@"; exit 7'),
+            "ripmime exited with status 7",
+        ),
+        Row(
+            "ripmime-writing-elsewhere",
+            lambda s: with_suffixes(s, 'echo x >message && REAL "$@"; exit 7'),
+            "ripmime exited with status 7",
+        ),
+        Row(
+            "message-changed-behind-its-scan",
+            lambda s: s.script(CLAMDSCAN, 'REAL "$@" || exit; ' + CHANGE.format("message")),
+            "spamc: the message in the work directory is not what was written there",
+        ),
+        Row(
+            "message-changed-behind-all-scans",
+            lambda s: changed_late(s, "message", spam_limit_bytes=4096),
+            "qmail-queue: the message in the work directory is not what was written there",
+            padding(200_000),
+            together=False,
+        ),
+        Row(
+            "answer-changed-behind-its-judgement",
+            lambda s: changed_late(s, "spamc"),
+            "qmail-queue: the message in the work directory is not what was written there",
+            padding(200_000),
+            together=False,
+        ),
+        Row(
             "qmail-queue-killed",
             lambda s: s.script(QMAIL_QUEUE, "cat >/dev/null; cat <&1 >/dev/null; kill -9 $$"),
             "qmail-queue was ended by signal 9",
@@ -199,10 +245,32 @@ def other_rows() -> list[Row]:
     ]
 
 
-def with_suffixes(scan: ScanBed, ripmime: str) -> AbstractContextManager[None]:
+ENOSPC = 'echo "mime.c:1486:MIME_decode_text:ERROR: cannot open parts/textfile0 for writing"'
+# the last bytes but two of the file, whatever its length is
+CHANGE = (
+    "for f in {}; do printf '\\377' | "
+    "dd of=$f bs=1 seek=$(($(stat -c %s $f) - 3)) conv=notrunc 2>/dev/null; done"
+)
+
+
+def with_suffixes(scan: ScanBed, ripmime: str, room_bytes: int = 0) -> AbstractContextManager[None]:
     stack = ExitStack()
+    if room_bytes:
+        stack.enter_context(scan.room(room_bytes))
     stack.enter_context(scan.written(SUFFIXES, ".exe\n"))
     stack.enter_context(scan.script(RIPMIME, ripmime))
+    return stack  # type: ignore[return-value]
+
+
+def changed_late(scan: ScanBed, file: str, **settings: int) -> AbstractContextManager[None]:
+    """What spamc left behind changes a file's end while qmail-queue has not yet read so far."""
+    stack = ExitStack()
+    stack.enter_context(scan.settings(deadline_seconds=DEADLINE_SECONDS, **settings))
+    wait = "for i in 1 2 3 4 5 6 7 8 9; do test -s spamc && break; sleep 0.5; done; sleep 0.5"
+    change = CHANGE.format(file).replace("printf '\\377'", "echo x")
+    late = f"setsid sh -c '{wait}; {change}' >/dev/null 2>&1 &"
+    stack.enter_context(scan.script(SPAMC, f'{late}\nexec REAL "$@"'))
+    stack.enter_context(scan.script(QMAIL_QUEUE, 'sleep 2; exec REAL "$@"'))
     return stack  # type: ignore[return-value]
 
 

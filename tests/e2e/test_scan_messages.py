@@ -33,13 +33,6 @@ def scan(bed: Bed) -> Iterator[ScanBed]:
     yield one
 
 
-@pytest.fixture(scope="module")
-def limit(scan: ScanBed) -> int:
-    found = re.search(r"^spam_limit_bytes ([0-9]+)$", (scan.root / CONTROL).read_text(), re.MULTILINE)
-    assert found
-    return int(found[1])
-
-
 def multipart(*parts: tuple[str, bytes]) -> tuple[bytes, bytes]:
     """(the fields, the body) of a message with these parts: header lines, content with CRLF."""
     body = b"".join(
@@ -149,43 +142,51 @@ def test_spam_is_refused_with_its_score(scan: ScanBed, name: str) -> None:
     assert not scan.arrived(mark, 0.5)
 
 
-def of_size(stored: int) -> tuple[str, bytes]:
-    """A letter with GTUBE of so many bytes where LF ends a line, as qmail-smtpd puts it below Received."""
-
-    def built(size: int) -> tuple[str, bytes]:
-        fields, body = multipart(
-            TEXT_SPAM, ("Content-Type: application/octet-stream", b"x" * size)
-        )
-        return letter(body, fields)
-
-    probe = len(built(1000)[1].replace(b"\r\n", b"\n"))
-    name, content = built(1000 + stored - probe)
-    extra = len(content.replace(b"\r\n", b"\n")) - stored
-    return name, content.replace(b"x" * extra, b"", 1) if extra > 0 else content + b"x" * -extra
+CHECKED = re.compile(rb"^X-Spam-Checked: first ([0-9]+) bytes\r\n", re.MULTILINE)
+SMALL_LIMIT = 20_000
+PLAIN = b"Content-Type: text/plain; charset=us-ascii\r\n"
 
 
 @PATCH
-def test_the_limit_of_spamassassin_is_exact(scan: ScanBed, limit: int) -> None:
-    """One byte below it GTUBE is refused; one byte above it the message is delivered, and marked."""
+@pytest.mark.parametrize(
+    "what", [b"text\r\n", b"a\0b\r\n", b"word " * 12 + b"\r\n"], ids=["lines", "nul", "words"]
+)
+def test_above_the_limit_the_first_part_is_judged(scan: ScanBed, what: bytes) -> None:
+    """GTUBE within the first part is refused, behind it delivered; every byte arrives, NULs as blanks."""
+    filler = what * (SMALL_LIMIT // len(what) + 1)
     log = scan.log()
-    mark, content = of_size(limit + 100)
-    assert scan.send(content, within_seconds=LARGE_SECONDS).startswith("250 ")
-    above = rf"not checked for spam: ([0-9]+) bytes are above the limit of {limit}"
-    assert log.says(above)
-    (line,) = [line for line in log.lines() if re.search(above, line)]
-    overhead = int(re.search(above, line)[1]) - len(content.replace(b"\r\n", b"\n"))  # type: ignore[index]
-    assert 50 < overhead < 500
-    assert scan.arrived(mark)
-    for size, passes in ((limit + 1, True), (limit, False), (limit - 1, False)):
-        mark, content = of_size(size - overhead)
-        reply = scan.send(content, within_seconds=LARGE_SECONDS)
-        assert reply.startswith("250 ") if passes else SPAM.fullmatch(reply), (size - limit, reply)
-        got = scan.arrived(mark, 30 if passes else 0.5)
-        assert bool(got) == passes
-        if passes:
+    with scan.settings(spam_limit_bytes=SMALL_LIMIT):
+        for cut in range(3):
+            mark, content = letter(filler[: 18_000 + cut] + b"\r\n" + filler + GTUBE + b"\r\n", PLAIN)
+            assert scan.send(content).startswith("250 ")
+            got = scan.arrived(mark)
             head, dummy, body = got.partition(b"\r\n\r\n")
-            assert b"\r\nX-Spam-Checked: no\r\n" in b"\r\n" + head and b"X-Spam-Status" not in head
-            assert body == content.partition(b"\r\n\r\n")[2]
+            assert body == content.partition(b"\r\n\r\n")[2].replace(b"\0", b" ")
+            assert CHECKED.findall(head + b"\r\n") == [b"%d" % SMALL_LIMIT] and b"\r\nX-Spam-Status: " in head
+        reply = scan.send(letter(GTUBE + b"\r\n\r\n" + filler + filler, PLAIN)[1])
+        assert SPAM.fullmatch(reply), reply
+    assert log.says(rf"\]: the first {SMALL_LIMIT} of [0-9]+ bytes were checked for spam")
+
+
+@PATCH
+def test_a_header_is_judged_whole_or_refused(scan: ScanBed) -> None:
+    log = scan.log()
+    with scan.settings(spam_limit_bytes=1000):
+        mark, content = letter(b"a body\r\n", *(b"X-Long: %s\r\n" % (b"x" * 500) for _ in range(10)))
+        assert scan.send(content).startswith("250 ")
+        found = CHECKED.search(scan.arrived(mark).partition(b"\r\n\r\n")[0])
+        assert found and int(found[1]) > 5000
+        mark, content = letter(b"a body\r\n", *(b"X-Long: %s\r\n" % (b"x" * 500) for _ in range(600)))
+        assert scan.send(content) == "554 Your email was rejected because its header is too long"
+    assert log.says(":ATTACH:[0-9.]+s:header too long:")
+    assert not scan.arrived(mark, 0.5)
+
+
+@pytest.fixture(scope="module")
+def limit(scan: ScanBed) -> int:
+    found = re.search(r"^spam_limit_bytes ([0-9]+)$", (scan.root / CONTROL).read_text(), re.MULTILINE)
+    assert found
+    return int(found[1])
 
 
 def test_a_virus_above_the_limit_is_refused(scan: ScanBed, limit: int) -> None:

@@ -96,7 +96,7 @@ class Scanner:
 @pytest.fixture
 def scanner(gateway: str) -> Iterator[Scanner]:
     if netqmail_kind(gateway) != "source":
-        pytest.skip("only the real netqmail gives a scanner descriptor 4 and has patches of ours")
+        pytest.skip("only with the real netqmail: it gives a scanner descriptor 4 and has patches of ours")
     one = Scanner(gateway)
     one.place.mkdir(exist_ok=True)
     one.place.chmod(0o777)

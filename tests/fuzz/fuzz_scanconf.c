@@ -9,7 +9,7 @@
 
 const char *const fuzz_words[] = {
   "deadline_seconds 5\n", "spam_failure deliver\n", "spam_limit_bytes 100\n", "reject_score 10\n", "clamd_config /a\n",
-  "spamd_socket /b\n", "deadline_seconds ", "reject_score ", "999999999999", "-1", ".5", "#", "\n", " ", ".exe\n", 0,
+  "spamd_socket /b\n", "deadline_seconds ", "work_share_percent 25\n", "reject_score ", "999999999999", "-1", ".5", "#", "\n", " ", ".exe\n", 0,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (size) memcpy(text, data, size);
   memset(&conf, 0, sizeof conf);
   if (scanconf_settings(&conf, text, size, why, sizeof why) == 0) {
-    HOLD(conf.deadline_seconds >= 1 && conf.deadline_seconds <= 600);
+    HOLD(conf.deadline_seconds >= 1 && conf.deadline_seconds <= SCANCONF_DEADLINE);
+    HOLD(conf.work_share_percent >= 1 && conf.work_share_percent <= 100);
     HOLD(conf.spam_limit_bytes >= 1 && conf.reject_score > 0 && conf.reject_score < 1e300);
     HOLD(conf.clamd_config[0] == '/' && conf.spamd_socket[0] == '/');
     HOLD(conf.deliver_unchecked == 0 || conf.deliver_unchecked == 1);

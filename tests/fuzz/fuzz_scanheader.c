@@ -47,14 +47,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (size < 1) return 0;
   piece = 1 + data[0] % 40;
   in = fuzz_text(data + 1, --size);
-  out = fuzz_bytes(size + SCANHEADER_HELD);
-  other = fuzz_bytes(size + 2 * SCANHEADER_HELD);
+  out = fuzz_bytes(size + SCANHEADER_HELD + 1);
+  other = fuzz_bytes(size + 2 * SCANHEADER_HELD + 2);
   length = pass(in, size, size + 1, out, &h);
-  HOLD(length <= size);
+  HOLD(length <= size + 1);
   HOLD(pass(in, size, piece, other, &again) == length && memcmp(out, other, length) == 0);
   HOLD(h.dropped == again.dropped && h.subject_length == again.subject_length);
   HOLD(h.subject_length <= SCANHEADER_SUBJECT && memcmp(h.subject, again.subject, h.subject_length) == 0);
-  HOLD(h.dropped > 0 || length == size);
+  HOLD(h.dropped > 0 || length == size || (length == size + 1 && out[0] == '\n'));
+  HOLD(h.length == again.length && h.length <= (long long) length);
+  HOLD(length == 0 || out[0] == '\n' || (out[0] > 32 && out[0] < 127 && out[0] != ':'));
   for (line = out; line < out + length && *line != '\n';) {
     HOLD(!begins(line, out + length, "x-spam-") && !begins(line, out + length, "x-virus-"));
     line = memchr(line, '\n', (size_t) (out + length - line));

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daemontools_world import World
+from runner import run_module
 
 Undo = Callable[[], None]
 
@@ -225,7 +226,80 @@ def _packages(root: Path) -> list[Path]:
     return [root, Path("/var/lib/dpkg/status")]
 
 
+# versioned_tree
+
+
+def _tree(root: Path) -> dict[str, Any]:
+    return {
+        "directory": f"{root}/lib",
+        "files": [
+            {"path": "__main__.py", "content": "import package\n"},
+            {"path": "package/__init__.py", "content": ""},
+            {"path": "package/deep/one.py", "content": "one = 1\n"},
+        ],
+        "validate": ["/usr/bin/test", "-f", "%s/package/deep/one.py"],
+        "flat": {"pattern": "*.py", "path": "package", "command": "no such process"},
+    }
+
+
+def _flat_tree(root: Path) -> None:
+    (root / "lib").mkdir(mode=0o755)
+    (root / "lib" / "__init__.py").write_text("")
+    (root / "lib" / "gone.py").write_text("gone = 1\n")
+
+
+def _old_versions(root: Path) -> None:
+    for number in range(3):
+        package = root / "lib" / (f"{number}" * 16) / "package"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"version = {number}\n")
+    (root / "lib" / "current").symlink_to("2" * 16)
+    (root / "lib" / ".new-half").mkdir()
+    (root / "lib" / "flat.py").write_text("")
+
+
+def _damaged_version(root: Path) -> None:
+    made = run_module("versioned_tree", _tree(root))
+    (root / "lib" / made["version"] / "package" / "deep" / "one.py").write_text("one = 2\n")
+
+
+# accounts
+
+
+def _accounts(root: Path) -> dict[str, Any]:
+    users = [{"name": "stats", "group": "stats", "home": "/var/lib/stats"}]
+    users.append({"name": "simscan", "group": "simscan", "home": "/var/spool/simscan"})
+    ids = {"simscan": 951}
+    return {
+        "groups": ["stats", "simscan"],
+        "group_ids": ids,
+        "users": users,
+        "user_ids": ids,
+        "prefix": str(root),
+    }
+
+
+def _no_accounts(root: Path) -> None:
+    (root / "etc").mkdir()
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        (root / "etc" / name).write_text("")
+
+
+def _other_accounts(root: Path) -> None:
+    _no_accounts(root)
+    (root / "etc" / "passwd").write_text("stats:x:7:9::/nonexistent:/bin/sh\n")
+    (root / "etc" / "group").write_text("stats:x:9:\nsimscan:x:10:\n")
+
+
+def _account_databases(root: Path) -> list[Path]:
+    return [root / "etc" / name for name in ("passwd", "group")]
+
+
 TABLE: dict[str, list[Case] | Elsewhere] = {
+    "accounts": [
+        Case("no accounts yet", _accounts, _no_accounts, watched=_account_databases),
+        Case("other accounts", _accounts, _other_accounts, watched=_account_databases),
+    ],
     "ad_recipients": [
         Case("no file yet", _recipients),
         Case("a damaged file", _recipients, _damaged_recipients),
@@ -273,5 +347,20 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
     "tcp_rules": [
         Case("no rules yet", _rules),
         Case("damaged rules", _rules, _damaged_rules),
+    ],
+    "stale_services": [
+        Case("no services", lambda root: {"service_directory": f"{root}/service"}, changes=False),
+        Case(
+            "a running service",
+            lambda root: {"service_directory": f"{root}/service"},
+            _running_service,
+            changes=False,
+        ),
+    ],
+    "versioned_tree": [
+        Case("nothing there yet", _tree),
+        Case("files of an earlier layout", _tree, _flat_tree),
+        Case("other versions", _tree, _old_versions),
+        Case("a damaged version", _tree, _damaged_version),
     ],
 }

@@ -178,7 +178,7 @@ def test_a_flapping_service_fails_with_the_end_of_its_log(world: World) -> None:
     )
     assert re.fullmatch(expected, first)
     assert title == f"the last lines of {world.log_directory}/current:"
-    assert len(lines) == 5
+    assert 4 <= len(lines) <= 5  # of the second process none, on a busy machine
     assert all(re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d{9} ", line) for line in lines)
     words = [line.split(" ", 2)[2] for line in lines]
     assert {"one", "two", "three", "four: ?cannot bind"} >= set(words)

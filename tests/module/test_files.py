@@ -57,6 +57,16 @@ def test_directories_files_and_links_are_made_in_one_call(tmp_path: Path) -> Non
     assert run(**arguments)["changed"] is False
 
 
+def test_a_file_that_is_made_once_belongs_to_somebody_else_from_then_on(tmp_path: Path) -> None:
+    file = {"path": f"{tmp_path}/list.cf", "content": "# yours\n", "once": True}
+    prune = [{"directory": str(tmp_path), "pattern": "*"}]
+    assert run(files=[file], prune=prune)["changed"] is True
+    (tmp_path / "list.cf").write_text("mine\n")
+    (tmp_path / "list.cf").chmod(0o600)
+    assert run(files=[file], prune=prune)["changed"] is False
+    assert (tmp_path / "list.cf").read_text() == "mine\n"
+
+
 def test_sixty_files_take_less_than_two_seconds(tmp_path: Path) -> None:
     files = [{"path": f"{tmp_path}/{number}", "content": f"{number}\n"} for number in range(60)]
     began = time.monotonic()
@@ -103,8 +113,7 @@ def test_a_file_that_its_program_refuses_changes_nothing(tmp_path: Path) -> None
     }
     result = run(**arguments)
     assert result["msg"] == (
-        f"path {bad}: {validate!r} refused it with exit status 3; expected 0; it said:\n"
-        f"{bad}: line 1: no"
+        f"path {bad}: {validate!r} refused it with exit status 3; expected 0; it said:\n{bad}: line 1: no"
     )
     assert result["changed_paths"] == []
     assert names(tmp_path) == ["bad"]

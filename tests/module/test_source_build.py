@@ -16,10 +16,11 @@ import pytest
 from runner import run_module
 from source_build_bed import Bed, bed, tarball
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("docker") is None or subprocess.run(["docker", "info"], capture_output=True).returncode != 0,
-    reason="docker is not there: source_build is tested on containers",
-)
+DOCKER = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DOCKER, reason="docker is not there: source_build is tested on containers"),
+]
 MISSING = "file:///nowhere/hello.tar.gz"
 
 

@@ -217,7 +217,14 @@ def test_the_command_finds_nothing_to_do_after_the_module(
     run(tmp_path, relay_networks=["10.0.0.0/24"])
     made = files(tmp_path)
     paths = ["--directory", f"{tmp_path}/tcp.d", "--compiled", f"{tmp_path}/tcp.smtp.cdb"]
-    paths += ["--copy", f"{tmp_path}/tcp.smtp", "--senders-directory", f"{tmp_path}/no", "--state", f"{tmp_path}/state"]
+    paths += [
+        "--copy",
+        f"{tmp_path}/tcp.smtp",
+        "--senders-directory",
+        f"{tmp_path}/no",
+        "--state",
+        f"{tmp_path}/state",
+    ]
     assert cli.main(["rules", "compile", *paths]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/tcp.smtp.cdb: 3 rules, in force already\n"
     assert {name: text for name, text in files(tmp_path).items() if not name.startswith("state/")} == made

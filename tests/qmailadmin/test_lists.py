@@ -214,6 +214,7 @@ def test_two_keys_make_one_act(service: Service) -> None:
     assert len(service.seen("preview")) == 1
 
 
+@pytest.mark.slow
 @EVERY_LIST
 def test_an_entry_is_removed_with_a_reason(
     service: Service, page: str, name: str, key: str, good: str, canonical: str, wrong: str, said: str

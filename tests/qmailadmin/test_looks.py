@@ -10,6 +10,8 @@ from driving import MENU, SIZE, Driver, play
 from qmailadmin.pages import PAGES
 from scripted_service import Service, no
 
+pytestmark = pytest.mark.slow
+
 
 def test_recipients_are_looked_up_and_an_unknown_one_is_added(service: Service) -> None:
     async def story(driver: Driver) -> None:

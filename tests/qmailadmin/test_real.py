@@ -21,6 +21,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
 
 from operator_bed import PROTECTED, RELAY, Host
 
+pytestmark = pytest.mark.slow
+
 DOCTOR = (
     '{"status": 1, "findings": [{"check": "clock", "status": 1, "text": "is 3 s off", "advice": "see ntp"}]}'
 )

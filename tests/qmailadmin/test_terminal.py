@@ -21,6 +21,8 @@ from driving import FILES
 from qmailadmin.app import colours
 from scripted_service import Service
 
+pytestmark = pytest.mark.slow
+
 RUN = (
     f"import sys; sys.path.insert(0, {str(FILES)!r}); from qmailadmin.__main__ import main; sys.exit(main())"
 )

@@ -15,6 +15,8 @@ from qmailadmin import client
 from qmailadmin.pages import PAGES
 from scripted_service import NASTY, Service, no, ok
 
+pytestmark = pytest.mark.slow
+
 EVERY_PAGE = [(name, {"relay": "entries"}.get(name, name)) for dummy, name, dummy, dummy in PAGES]
 
 

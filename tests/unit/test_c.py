@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cdbx
+import compiled
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cdb
 from fuzz_targets import needed
@@ -47,7 +48,7 @@ def run(argv: Iterable[object], **more: object) -> subprocess.CompletedProcess[b
 def gcc(*argv: object) -> None:
     if not shutil.which("gcc"):
         pytest.fail("gcc is missing; install gcc and libc6-dev")
-    done = run(["gcc", *argv])
+    done = compiled.gcc([str(word) for word in argv])
     assert done.returncode == 0, done.stderr.decode()
 
 
@@ -56,14 +57,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Compiles tests/unit/c/NAME.c with our sources, once."""
     made = tmp_path_factory.mktemp("c")
 
-    def compiled(name: str) -> Path:
+    def make(name: str) -> Path:
         target = made / name
         if not target.exists():
             main = TESTS / f"{name}.c"
             gcc("-std=c99", *STRICT, *SANITIZE, *INCLUDES, main, *needed(main), "-o", target)
         return target
 
-    return compiled
+    return make
 
 
 def c_tests() -> list[tuple[str, str]]:
@@ -74,7 +75,14 @@ def c_tests() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "test"), c_tests())
+# Tens of thousands of files.
+SLOW = {"names_are_spread_over_the_directories"}
+
+
+@pytest.mark.parametrize(
+    ("name", "test"),
+    [pytest.param(*one, marks=[pytest.mark.slow] if one[1] in SLOW else []) for one in c_tests()],
+)
 def test_in_c(name: str, test: str, program: Callable[[str], Path], tmp_path: Path) -> None:
     done = run([program(name), test], cwd=tmp_path)
     assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
@@ -155,6 +163,7 @@ def test_lookup_is_the_reference(
     assert 30 < sum(answer == b"missing" for answer in answers) < len(answers) - 30
 
 
+@pytest.mark.slow
 def test_damaged_files_never_mislead(program: Callable[[str], Path], tmp_path: Path) -> None:
     done = run([program("mutate"), 20070101, FUZZ_SECONDS], cwd=tmp_path)
     assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")

@@ -65,6 +65,7 @@ def test_with_unsigned_chars(name: str, test: str, unsigned: Callable[[str], Pat
 # --- fuzzers ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_fuzz_with_seeded_mutations(target: Target, tmp_path: Path) -> None:
     program = tmp_path / "fuzz"
@@ -76,6 +77,7 @@ def test_fuzz_with_seeded_mutations(target: Target, tmp_path: Path) -> None:
     assert inputs and int(inputs[1]) >= 256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_fuzz_with_libfuzzer(target: Target, tmp_path: Path) -> None:
     if not LIBFUZZER:

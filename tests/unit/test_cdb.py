@@ -8,7 +8,12 @@ import random
 import struct
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import Reader, build, hash_key
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import (
+    Reader,
+    build,
+    hash_key,
+    hash_keys,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
 
 HASH_ZERO = b"x_kbhba"
@@ -22,6 +27,14 @@ def patched(data: bytes, position: int, *numbers: int) -> bytes:
 
 def test_hash_is_that_of_the_specification() -> None:
     assert (hash_key(b""), hash_key(b"a"), hash_key(HASH_ZERO)) == (5381, 177604, 0)
+
+
+def test_many_hashes_are_those_of_each_key() -> None:
+    chance = random.Random(1)
+    keys = [bytes(chance.randrange(256) for _ in range(chance.choice([0, 1, 7, 7, 15, 15, 15, 60, 300]))) for _ in range(400)]
+    keys += [b"", b"\xff" * 40, b"\0" * 40, HASH_ZERO]
+    assert hash_keys(keys) == [hash_key(key) for key in keys]
+    assert hash_keys([]) == []
 
 
 def test_empty_file_is_256_empty_tables() -> None:

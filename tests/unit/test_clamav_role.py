@@ -55,6 +55,7 @@ def play(directory: Path, given: dict[str, Any]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message_bytes", [15_000_000, 52_428_800, 250_000_000])
 def test_no_limit_is_below_a_message(tmp_path: Path, message_bytes: int) -> None:
     given = {"clamav_max_message_bytes": message_bytes, "clamav_clamd_settings": {"AlertEncrypted": True}}
@@ -70,6 +71,7 @@ def test_no_limit_is_below_a_message(tmp_path: Path, message_bytes: int) -> None
     assert found["AlertEncrypted"] == "yes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -7,6 +7,7 @@ from ansible_collections.mailgate.qmail.plugins.filter.as_files import as_files
 from ansible_collections.mailgate.qmail.plugins.filter.as_sources import as_sources
 from ansible_collections.mailgate.qmail.plugins.filter.route_addresses import route_addresses
 from ansible_collections.mailgate.qmail.plugins.filter.smtproutes import smtproutes
+from ansible_collections.mailgate.qmail.plugins.filter.version_name import version_name
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,17 @@ def test_a_domain_that_goes_to_its_mx_needs_no_route():
 def test_addresses_of_routes_come_once_and_names_are_left_out():
     routes = ["10.0.0.5:2525", "", "mail.example:25", "10.0.0.5", "[10.0.0.6]", "10.0.0.7", "2001:db8::1"]
     assert route_addresses([{"route": route} for route in routes]) == ["10.0.0.5", "10.0.0.6", "10.0.0.7"]
+
+
+def test_the_name_of_a_version_depends_on_paths_and_contents_alone():
+    files = [{"path": "a/b", "content": "1"}, {"path": "c", "content": ""}]
+    name = version_name(files)
+    assert name == version_name(list(reversed(files)))
+    assert len(name) == 16
+    others = [
+        [{"path": "a/b", "content": "2"}, {"path": "c", "content": ""}],
+        [{"path": "a/b", "content": "1"}, {"path": "d", "content": ""}],
+        [{"path": "a/b", "content": "1"}],
+        [{"path": "a/b", "content": ""}, {"path": "c", "content": "1"}],
+    ]
+    assert len({name, *map(version_name, others)}) == 5

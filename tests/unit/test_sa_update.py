@@ -329,3 +329,8 @@ def test_last_words_are_short_and_printable() -> None:
     assert sa_update.last_words("a\n\n  b\x1b[1m\n") == "a; b?[1m"
     assert len(sa_update.last_words("x" * 10000)) == sa_update.SHOWN_CHARACTERS
     assert sa_update.last_words("") == "nothing"
+
+
+def test_no_program_looks_into_the_callers_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sa_update.run(["pwd"]) == (0, "/\n")

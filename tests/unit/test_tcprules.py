@@ -4,24 +4,29 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.tcprules import (
     AdaptiveEntry,
     Facts,
+    Rules,
     assert_open,
     assert_safe,
     compile_records,
     decode,
     describe_changes,
+    effects,
     lookup,
     parse,
     parse_adaptive,
     read_facts,
     render,
     render_adaptive,
+    segments,
     site_facts,
 )
 
@@ -39,7 +44,7 @@ SIMSCAN = "/var/qmail/bin/simscan"
         "# a comment: with a colon\n\n \t\n1.2.3.4:deny \t\n:allow\n",
         "# no newline at the end",
         ":allow",
-        "# \udcff bytes that are no UTF-8, and a form feed \f\n=host.example:allow,NOTE=\"\udcff\"\n",
+        '# \udcff bytes that are no UTF-8, and a form feed \f\n=host.example:allow,NOTE="\udcff"\n',
     ],
 )
 def test_render_gives_the_text_back(text: str) -> None:
@@ -52,8 +57,8 @@ def test_render_gives_the_text_back(text: str) -> None:
         (":allow", [(b"", b"")]),
         ("1.2.3.4:deny", [(b"1.2.3.4", b"D\0")]),
         ("1.2.3.4:deny \t ", [(b"1.2.3.4", b"D\0")]),
-        ("127.0.0.1:allow,RELAYCLIENT=\"\"", [(b"127.0.0.1", b"+RELAYCLIENT=\0")]),
-        ("10.:allow,A='x\"y',B=/a,b:c=d/", [(b"10.", b"+A=x\"y\0+B=a,b:c=d\0")]),
+        ('127.0.0.1:allow,RELAYCLIENT=""', [(b"127.0.0.1", b"+RELAYCLIENT=\0")]),
+        ("10.:allow,A='x\"y',B=/a,b:c=d/", [(b"10.", b'+A=x"y\0+B=a,b:c=d\0')]),
         ("1.2.3.37-39:deny", [(b"1.2.3.37", b"D\0"), (b"1.2.3.38", b"D\0"), (b"1.2.3.39", b"D\0")]),
         ("10.2-3.:deny", [(b"10.2.", b"D\0"), (b"10.3.", b"D\0")]),
         ("0-1.:deny", [(b"0.", b"D\0"), (b"1.", b"D\0")]),
@@ -201,7 +206,7 @@ def test_first_of_equal_keys_decides_and_no_rule_is_none() -> None:
 
 
 def test_decode_is_the_inverse_of_encode() -> None:
-    rules = parse("1.2.3.4:deny\n10.:allow,A=\"\",B='x=\"y'\n:allow\n", "x")
+    rules = parse('1.2.3.4:deny\n10.:allow,A="",B=\'x="y\'\n:allow\n', "x")
     assert [decode(data) for _key, data in compile_records(rules)] == [
         (rule.action, rule.environment) for rule in rules.rules
     ]
@@ -340,7 +345,10 @@ def test_the_site_may_leave_relay_clients_unscanned_and_nobody_else() -> None:
         ("joe@10.0.0.6:deny\n", "10.0.0.6"),
         ("=a.example:deny\n", "a protected address whose host has the name '=a.example'"),
         ("10.0.0.4-6:allow\n=:deny\n", "a protected address whose host has the name '='"),
-        ("10.0.0.4-7:allow\njoe@=a.example:deny\n", "a protected address whose host has the name 'joe@=a.example'"),
+        (
+            "10.0.0.4-7:allow\njoe@=a.example:deny\n",
+            "a protected address whose host has the name 'joe@=a.example'",
+        ),
     ],
 )
 def test_a_protected_network_is_never_shut_out(text: str, who: str) -> None:
@@ -368,7 +376,10 @@ def test_a_protected_network_is_open(text: str) -> None:
 def test_relay_networks_that_are_too_wide_make_nothing_safe() -> None:
     with pytest.raises(BadInput) as caught:
         assert_safe(parse(":allow\n", "x"), ["0.0.0.0/1", "128.0.0.0/1"])
-    assert str(caught.value) == "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
+    assert (
+        str(caught.value)
+        == "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
+    )
 
 
 # The difference in words.
@@ -402,16 +413,24 @@ def test_changes_in_words(before: str, after: str, words: list[str]) -> None:
     assert describe_changes(parse(before, "before"), parse(after, "after")) == words
 
 
-
 # What other programs read and write.
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("", "s: 0 lines begin with '# mailgate: '; expected one, the file as mailgate.qmail.tcp_rules writes it"),
-        ("# mailgate: x\n", "s: 'x\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it"),
-        ("# mailgate: {}\n", "s: '{}\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it"),
+        (
+            "",
+            "s: 0 lines begin with '# mailgate: '; expected one, the file as mailgate.qmail.tcp_rules writes it",
+        ),
+        (
+            "# mailgate: x\n",
+            "s: 'x\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it",
+        ),
+        (
+            "# mailgate: {}\n",
+            "s: '{}\\n' holds no facts; expected the file as mailgate.qmail.tcp_rules writes it",
+        ),
         (
             '# mailgate: {"relay_networks": ["0.0.0.0/0"], "scanner": ""}\n',
             "s relay network 1: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32",
@@ -425,12 +444,15 @@ def test_damaged_facts_are_refused(lines: str, message: str) -> None:
 
 
 def test_facts_of_an_older_version_have_the_safe_values() -> None:
-    assert read_facts('# mailgate: {"relay_networks": ["10.0.0.0/24"], "scanner": ""}\n10.0.0.:deny\n') == Facts(
-        ("10.0.0.0/24",), "", (), (), True
-    )
+    assert read_facts(
+        '# mailgate: {"relay_networks": ["10.0.0.0/24"], "scanner": ""}\n10.0.0.:deny\n'
+    ) == Facts(("10.0.0.0/24",), "", (), (), True)
 
 
-ENTRIES = [AdaptiveEntry("203.0.113.9", 2000, "12 of 14 attempts bad in 60 minutes"), AdaptiveEntry("9.9.9.9", 1500, "x")]
+ENTRIES = [
+    AdaptiveEntry("203.0.113.9", 2000, "12 of 14 attempts bad in 60 minutes"),
+    AdaptiveEntry("9.9.9.9", 1500, "x"),
+]
 
 
 def test_adaptive_entries_come_back_until_they_end() -> None:
@@ -444,7 +466,11 @@ def test_adaptive_entries_come_back_until_they_end() -> None:
 
 
 def test_of_two_entries_the_longer_one_holds() -> None:
-    both = [AdaptiveEntry("9.9.9.9", 10, "a"), AdaptiveEntry("9.9.9.9", 30, "b"), AdaptiveEntry("9.9.9.9", 20, "c")]
+    both = [
+        AdaptiveEntry("9.9.9.9", 10, "a"),
+        AdaptiveEntry("9.9.9.9", 30, "b"),
+        AdaptiveEntry("9.9.9.9", 20, "c"),
+    ]
     assert parse_adaptive(render_adaptive(both), 0) == (both[1],)
 
 
@@ -495,3 +521,97 @@ def test_an_entry_that_nobody_would_take_is_not_written(entry: AdaptiveEntry) ->
         f"30-adaptive entry: {entry!r} cannot stand there; expected an IPv4 address, unix seconds, and 1 to 200 "
         "characters of printable ASCII"
     )
+
+
+# What looks at many rules at once says what a lookup of each address says.
+
+ADDRESSES = [
+    f"{a}.{b}.{c}.{d}" for a in (0, 9, 255) for b in (0, 255) for c in (0, 7, 255) for d in (0, 1, 2, 255)
+]
+NUMBERS = [int(IPv4Address(address)) for address in ADDRESSES]
+
+
+def some_rules(chance: random.Random) -> Rules:
+    """Addresses and networks that nest, begin and end together, come twice, or belong to a name."""
+    lines = []
+    for _rule in range(chance.randrange(9)):
+        octets = chance.choice(ADDRESSES).split(".")
+        kept = chance.randrange(5)
+        address = ".".join(octets[:kept]) + ("." if 0 < kept < 4 else "")
+        who = chance.choice(["", "", "", "", "ann@"]) if kept == 4 else ""
+        does = chance.choice(["allow", "deny", "deny", 'allow,RELAYCLIENT=""', 'allow,RBLSMTPD="no"'])
+        lines.append(f"{who}{address}:{does}\n")
+    if chance.random() < 0.1:
+        lines.append("=.example:deny\n")
+    return parse("".join(lines), "x")
+
+
+def test_segments_are_what_a_lookup_finds() -> None:
+    chance = random.Random(1)
+    for _round in range(400):
+        rules = some_rules(chance)
+        pieces = segments(rules.index.items())
+        assert [first for first, _rule in pieces] == sorted({first for first, _rule in pieces})
+        assert all(one[1] is not two[1] for one, two in zip(pieces, pieces[1:]))
+        for number in (*NUMBERS, *(at for first, _rule in pieces for at in (first, first - 1) if at >= 0)):
+            found = [rule for first, rule in pieces if first <= number][-1]
+            assert found is lookup(rules, str(IPv4Address(number))), (render(rules), str(IPv4Address(number)))
+
+
+def test_a_change_is_told_of_each_address_that_it_concerns() -> None:
+    chance = random.Random(2)
+    for _round in range(600):
+        before = some_rules(chance)
+        after = some_rules(chance)
+        if chance.random() < 0.7:  # most of it stays
+            lines = [line for line in before.lines if chance.random() < 0.8] + list(after.lines[:2])
+            chance.shuffle(lines)
+            after = parse("".join(lines), "x")
+        told = set()
+        for line in describe_changes(before, after):
+            span, _space, rest = line.partition(" ")
+            if span == "everybody" or "=" in span or "@" in span:
+                continue
+            if rest.startswith("to "):
+                ends = int(IPv4Address(span)), int(IPv4Address(rest.split()[1]))
+            else:
+                address, _slash, length = span.partition("/")
+                ends = int(IPv4Address(address)), int(IPv4Address(address)) + 2 ** (32 - int(length)) - 1
+            told.update(number for number in NUMBERS if ends[0] <= number <= ends[1])
+        for number in NUMBERS:
+            old, new = (lookup(rules, str(IPv4Address(number))) for rules in (before, after))
+            general = (old is None or old.address == "") and (new is None or new.address == "")
+            assert (number in told) == (not general and set(effects(old)) != set(effects(new))), (
+                render(before),
+                render(after),
+                str(IPv4Address(number)),
+            )
+
+
+def test_no_denial_of_a_protected_address_is_missed() -> None:
+    chance = random.Random(3)
+    shut = 0
+    for _round in range(600):
+        rules = some_rules(chance)
+        if any("=." in rule.address or "@" in rule.address for rule in rules.rules):
+            continue
+        protected = chance.sample(
+            ["0.0.0.0/8", "9.0.0.0/16", "9.0.7.0/24", "255.255.255.255/32", "9.255.7.1/32"], 2
+        )
+        inside = [int(IPv4Address(one.partition("/")[0])) for one in protected]
+        lengths = [int(one.partition("/")[2]) for one in protected]
+        expected = False
+        for number in (*NUMBERS, *inside):
+            if any(
+                number >> (32 - length) == first >> (32 - length) for first, length in zip(inside, lengths)
+            ):
+                rule = lookup(rules, str(IPv4Address(number)))
+                expected |= rule is not None and (rule.action == "deny" or bool(rule.variable("RBLSMTPD")))
+        try:
+            assert_open(rules, protected)
+            found = False
+        except BadInput:
+            found = True
+        assert found == expected, (render(rules), protected)
+        shut += found
+    assert 100 < shut < 500

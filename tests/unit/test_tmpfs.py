@@ -101,3 +101,34 @@ def test_what_others_mounted_is_judged() -> None:
         "it lacks nodev, noexec; expected nosuid, nodev, noexec"
     ]
     assert tmpfs.faults(Mount("ext4", GOOD), 1) == ["it is of type 'ext4'; expected 'tmpfs'"]
+
+
+@pytest.mark.parametrize(
+    ("size", "needed", "percent", "fits"),
+    [
+        (400, 100, 25, True),
+        (399, 100, 25, False),
+        (400, 101, 25, False),
+        (100, 100, 100, True),
+        (100, 0, 1, True),
+    ],
+)
+def test_one_sessions_share_is_enough_for_the_largest_message(
+    size: int, needed: int, percent: int, fits: bool
+) -> None:
+    if fits:
+        tmpfs.check_share(size, needed, percent)
+        return
+    with pytest.raises(BadInput) as caught:
+        tmpfs.check_share(size, needed, percent)
+    assert str(caught.value) == (
+        f"size {size}: one session's share of it, {percent} percent, is {size * percent // 100} bytes; the "
+        f"largest message with what its scanners write needs {needed}; expected a size of at least "
+        f"{-(-needed * 100 // percent)} bytes, a larger share, or smaller messages"
+    )
+
+
+def test_a_computed_size_is_enough_for_a_share() -> None:
+    size = tmpfs.needed_bytes(50_000_000, 120, 512 << 20, 60_000_000, 25)
+    assert size == -(-240_000_000 // 4096) * 4096
+    tmpfs.check_share(size, 60_000_000, 25)

@@ -73,11 +73,14 @@ def test_a_report_of_pytest_is_read(tmp_path: Path) -> None:
     report.write_text(
         '<testsuites><testsuite><testcase classname="tests.e2e.test_x" name="a"/>'
         '<testcase classname="tests.e2e.test_x" name="b"><failure message="m"/></testcase>'
-        '<testcase classname="tests.e2e.test_x" name="c"><skipped/></testcase></testsuite></testsuites>',
+        '<testcase classname="tests.e2e.test_x" name="c"><skipped/></testcase>'
+        '<testcase classname="tests.e2e.test_x" name="d"><skipped message="only with the real netqmail: y"/>'
+        "</testcase></testsuite></testsuites>",
         encoding="utf-8",
     )
     assert verify_real.results(report) == [
         verify_real.Result("test_x::a", "passed"),
         verify_real.Result("test_x::b", "failed"),
         verify_real.Result("test_x::c", "skipped"),
+        verify_real.Result("test_x::d", "not run"),
     ]

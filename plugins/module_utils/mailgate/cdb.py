@@ -11,7 +11,7 @@ length, key, data; then the 256 hash tables, twice as many slots (hash, record p
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from .errors import BadInput
 
@@ -28,6 +28,29 @@ def hash_key(key: bytes) -> int:
     return value
 
 
+def hash_keys(keys: Sequence[bytes]) -> list[int]:
+    """hash_key() of each key, several times as fast where there are many.
+
+    All keys of one length go together: one long number holds 64 bits for each, in which times 33 has room.
+    """
+    by_length: dict[int, list[int]] = {}
+    for place, key in enumerate(keys):
+        by_length.setdefault(len(key), []).append(place)
+    found = [0] * len(keys)
+    for length, places in by_length.items():
+        count = len(places)
+        text = b"".join([keys[place] for place in places])
+        mask = int.from_bytes(b"\xff\xff\xff\xff\0\0\0\0" * count, "little")
+        values = int.from_bytes(struct.pack("<Q", 5381) * count, "little")
+        column = bytearray(8 * count)
+        for at in range(length):
+            column[::8] = text[at::length]
+            values = (values * 33 & mask) ^ int.from_bytes(column, "little")
+        for place, value in zip(places, struct.unpack(f"<{count}Q", values.to_bytes(8 * count, "little"))):
+            found[place] = value
+    return found
+
+
 def _pairs(data: bytes, start: int, count: int) -> list[tuple[int, int]]:
     """So many pairs of numbers from a position on; raises struct.error when they are not all there."""
     return list(_PAIR.iter_unpack(memoryview(data)[start : start + count * _PAIR.size]))
@@ -39,6 +62,8 @@ def build(records: Iterable[tuple[bytes, bytes]], *, limit_bytes: int = LIMIT_BY
     A key may come twice; lookups find its first record. Raises BadInput when the file would exceed
     limit_bytes, which is all that 32-bit positions can reach.
     """
+    records = list(records)
+    hashes = hash_keys([key for key, _data in records])
     parts: list[bytes] = []
     tables: list[list[tuple[int, int]]] = [[] for dummy in range(256)]
     position = _HEAD_BYTES
@@ -49,7 +74,7 @@ def build(records: Iterable[tuple[bytes, bytes]], *, limit_bytes: int = LIMIT_BY
             raise BadInput(
                 f"cdb record {count}: {key[:64]!r} does not fit; expected at most {limit_bytes} bytes"
             )
-        value = hash_key(key)
+        value = hashes[count - 1]
         tables[value & 255].append((value, position))
         parts += (pack(len(key), len(data)), key, data)
         position = end
@@ -101,12 +126,13 @@ class Reader:
             raise self._bad(f"{size} bytes are too many", f"at most {LIMIT_BYTES}")
         self._verify_tables(size)
         data = self._data
-        waiting = {position: data[position + 8 : middle] for position, middle, _end in self._records()}
+        keys = {position: data[position + 8 : middle] for position, middle, _end in self._records()}
         first: dict[bytes, int] = {}
         again: set[bytes] = set()
-        for position, key in waiting.items():
+        for position, key in keys.items():
             if first.setdefault(key, position) != position:
                 again.add(key)
+        waiting = dict(zip(keys, hash_keys(list(keys.values()))))
         for table in range(256):
             self._verify_slots(table, waiting)
         if waiting:
@@ -153,7 +179,8 @@ class Reader:
             yield position, position + 8 + key_bytes, following
             position = following
 
-    def _verify_slots(self, table: int, waiting: dict[int, bytes]) -> None:
+    def _verify_slots(self, table: int, waiting: dict[int, int]) -> None:
+        """Raises BadInput unless each slot is right; takes the records it leads to from those waiting."""
         start, slots = self._pair(table * 8)
         used = 0
         pairs = _pairs(self._data, start, slots)
@@ -170,7 +197,7 @@ class Reader:
                     "a record that no other slot leads to",
                 )
             used += 1
-            if hash_key(waiting.pop(position)) != value or value & 255 != table:
+            if waiting.pop(position) != value or value & 255 != table:
                 raise self._bad(
                     f"slot {number} of table {table} has hash {value}", "the hash of its record's key"
                 )

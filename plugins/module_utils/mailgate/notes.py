@@ -64,6 +64,8 @@ def notes(lines: Sequence[str], name: str) -> dict[int, Note]:
     """The notes of a text, by the number of the line below each; raises BadInput."""
     found: dict[int, Note] = {}
     for number, line in enumerate(lines, 1):
+        if not line.startswith(BEGIN):  # nearly all of many lines
+            continue
         note = parse_note(line, f"{name} line {number}")
         if note is not None:
             found[number + 1] = note

@@ -370,6 +370,20 @@ def _installed(host: Host, replace: bool, mta: dict[str, object]) -> tuple[list[
     return [Finding("mta", "error", f"{text}; expected none, or base_replace_mta: true")], mta
 
 
+def package_fault(found: str | None, wanted: str) -> str:
+    """Why the host's package, the version that its link names, is not the wanted one; "" when it is.
+
+    A version that was written anew has a number behind its name.
+    """
+    if found is not None and found.partition("-")[0] == wanted:
+        return ""
+    there = f"version {found!r} of the package" if found else "no version of the package behind a link"
+    return (
+        f"package: the host has {there}, and this collection is version {wanted!r}; "
+        "expected a run of playbooks/gateway.yml first"
+    )
+
+
 def judge(host: Host, limits: Limits, site_faults: Iterable[str] = ()) -> Report:
     """All findings: the site's faults, then the host's checks in a fixed order."""
     found = [Finding("site", "error", fault) for fault in site_faults]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import ipaddress
 import os
 import sys
@@ -392,6 +393,7 @@ def _run(given: argparse.Namespace, paths: Paths) -> int:
 
         watch(paths)
         return 0
+    gc.disable()  # hundreds of thousands of rules, none of them garbage, are looked at again and again
     if given.command == "compile":
         all_done = [compile_rules(paths, now, by_hand=True), compile_senders(paths, now)]
     elif given.command == "check":

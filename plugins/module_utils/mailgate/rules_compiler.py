@@ -417,7 +417,10 @@ def _merge(
     }
     protected = parse_networks(facts.protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
     dropped: list[Dropped] = []
-    operator = _without(operator, lambda rule: _expired(written.get((rule.name, rule.line)), now), dropped)
+    if written:
+        operator = _without(
+            operator, lambda rule: _expired(written.get((rule.name, rule.line)), now), dropped
+        )
     shielded = address_set(protected)
     operator = _without_keys(operator, lambda rule, key: _outranked(rule, key, site, shielded), dropped)
     site = _without_keys(site, lambda rule, key: _narrower(rule, key, operator), dropped)
@@ -479,16 +482,16 @@ def _without_keys(part: Rules, reason: Callable[[Rule, str], str], dropped: list
     rules: list[Rule] = []
     lines = list(part.lines)
     for rule in part.rules:
-        reasons = {key: reason(rule, key) for key in rule.keys}
-        kept = tuple(key for key in rule.keys if not reasons[key])
-        if kept == rule.keys:
+        reasons = {key: why for key in rule.keys if (why := reason(rule, key))}
+        if not reasons:
             rules.append(rule)
             continue
-        dropped += [Dropped(rule.where, rule.text, key, why) for key, why in reasons.items() if why]
+        kept = tuple(key for key in rule.keys if key not in reasons)
+        dropped += [Dropped(rule.where, rule.text, key, why) for key, why in reasons.items()]
         rest = rule.text[len(rule.address) :]
         lines[rule.line - 1] = f"# left out: {rule.text}\n" + "".join(f"{key}{rest}\n" for key in kept)
         if kept:
-            rules.append(dataclasses.replace(rule, keys=kept))
+            rules.append(rule._replace(keys=kept))
     return Rules(part.name, tuple(lines), tuple(rules))
 
 
@@ -705,8 +708,14 @@ def verify_cdb(data: bytes, made: Compiled, name: str) -> None:
     found: dict[bytes, bytes] = {}
     for key, value in reader.items():
         found.setdefault(key, value)
+    decoded: dict[bytes | None, object] = {value: tcprules.decode(value) for value in set(found.values())}
     wrong = next(
-        (key for key, rule in index.items() if not _same(found.pop(tcprules.to_bytes(key), None), rule)), None
+        (
+            key
+            for key, rule in index.items()
+            if decoded.get(found.pop(tcprules.to_bytes(key), None)) != rule[4:6]
+        ),
+        None,
     )
     if wrong is None:
         wrong = next((key for key in adaptive if found.pop(key.encode("ascii"), None) != b"D\0"), None)
@@ -716,10 +725,6 @@ def verify_cdb(data: bytes, made: Compiled, name: str) -> None:
         raise BadInput(
             f"cdb {name}: the key {wrong!r} does not hold its rule; expected the rules of {made.directory}"
         )
-
-
-def _same(data: bytes | None, rule: Rule) -> bool:
-    return data is not None and tcprules.decode(data) == (rule.action, rule.environment)
 
 
 def describe_changes(before: tuple[Rules, tuple[str, ...]], after: Compiled) -> list[str]:

@@ -144,7 +144,11 @@ def has_base_rules(directory: str) -> bool:
 
 
 def run(argv: Sequence[str], environment: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit status, and everything that was said; raises TryAgain when the program cannot be run."""
+    """Exit status, and everything that was said; raises TryAgain when the program cannot be run.
+
+    Razor's modules look for others below ./lib first: in the caller's directory, such as root's home, a user
+    without rights may not look, and should find nothing.
+    """
     try:
         done = subprocess.run(
             argv,
@@ -152,6 +156,7 @@ def run(argv: Sequence[str], environment: dict[str, str] | None = None) -> tuple
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
+            cwd="/",
             check=False,
         )
     except OSError as error:

@@ -121,6 +121,11 @@ def orders(service: Service, state: str) -> bytes:
     return wake + {"started": b"", "restarted": b"t", "reloaded": b"h"}[state]
 
 
+def started_before(status: Status, written_nanoseconds: int) -> bool:
+    """Whether the process was started before that moment, in unix nanoseconds; never when it is down."""
+    return status.pid != 0 and status.since_nanoseconds < written_nanoseconds
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of what changes: what it is about, and how that is before and after."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import socket
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ _HOST_ADDRESS = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 # Names as tcpserver gets them from the DNS: in lower case, what is no letter or digit as \ and three octal
 # digits.
 _HOST = re.compile(r"\.?(?:[a-z0-9_-]|\\[0-3][0-7]{2})+(?:\.(?:[a-z0-9_-]|\\[0-3][0-7]{2})+)*")
+# What nearly all of many lines are: one address, an action, and no variable.
+_PLAIN = re.compile(rf"((?:{_OCTET}\.){{3}}{_OCTET}):(allow|deny)\n")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTES = frozenset("\"'!#$%&()*+,-./:;<=>?@[\\]^_`{|}~")
 FACTS = "# mailgate: "
@@ -57,8 +60,7 @@ _ADAPTIVE_ENTRY = re.compile(
 # The format.
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One line: its place, the address as written, what happens, and the cdb keys that it stands for."""
 
     name: str
@@ -103,7 +105,13 @@ def parse(text: str, name: str) -> Rules:
     """
     lines = tuple(re.findall(r"[^\n]*\n|[^\n]+", text))
     rules: list[Rule] = []
+    plain = _PLAIN.fullmatch
     for number, line in enumerate(lines, 1):
+        found = plain(line)
+        if found:
+            address, action = found.groups()
+            rules.append(Rule(name, number, line[:-1], address, action, (), (address,)))
+            continue
         try:
             rule = _parse_line(line, name, number)
         except BadInput as error:
@@ -309,7 +317,14 @@ def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def compile_records(rules: Rules) -> list[tuple[bytes, bytes]]:
     """The records of the cdb that tcprules makes of the same text, in its order."""
-    return [(to_bytes(key), encode(rule)) for rule in rules.rules for key in rule.keys]
+    encoded: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+    records = []
+    for rule in rules.rules:
+        data = encoded.get(rule[4:6])
+        if data is None:
+            data = encoded[rule.action, rule.environment] = encode(rule)
+        records += [(to_bytes(key), data) for key in rule.keys]
+    return records
 
 
 def to_bytes(text: str) -> bytes:
@@ -325,13 +340,54 @@ def to_text(data: bytes) -> str:
 
 def key_interval(key: str) -> tuple[int, int] | None:
     """The first and last address that a key can match, as numbers, or None for a key that names a host."""
-    address = key.rpartition("@")[2]
-    if address.startswith("="):
+    address = key.rpartition("@")[2] if "@" in key else key
+    if address[:1] == "=":
         return None
-    octets = [int(octet) for octet in address.split(".") if octet]
-    missing = 4 - len(octets)
-    first = int.from_bytes(bytes(octets + [0] * missing), "big")
+    dots = address.count(".")
+    if dots == 3 and address[-1:] != ".":
+        first = int.from_bytes(socket.inet_aton(address), "big")
+        return first, first
+    missing = 4 - dots
+    first = int.from_bytes(socket.inet_aton(address + "0.0.0.0"[: 2 * missing - 1]), "big")
     return first, first + 256**missing - 1
+
+
+def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]:
+    """The first address of each run of addresses, ascending, and the rule that decides about them all.
+
+    It is what lookup() finds for an address whose host has no name, with these keys alone: keys nest, so what
+    is open in one walk over them is what is around an address, narrowest last.
+    """
+    spans = []
+    for key, rule in index:
+        interval = None if "@" in key else key_interval(key)
+        if interval is not None:
+            spans.append((interval[0], -interval[1], rule))
+    spans.sort()  # no two keys have both ends in common
+    found: list[tuple[int, Rule | None]] = [(0, None)]
+    around: list[tuple[int, Rule | None]] = [(2**32, None)]  # where each ends, and its rule
+    for first, minus_last, rule in spans:
+        while around[-1][0] < first:
+            last, _rule = around.pop()
+            found.append((last + 1, around[-1][1]))
+        found.append((first, rule))
+        around.append((-minus_last, rule))
+    while len(around) > 1:
+        last, _rule = around.pop()
+        found.append((last + 1, around[-1][1]))
+    # Of what begins at one address the last counts; one that goes on needs no beginning.
+    kept: list[tuple[int, Rule | None]] = []
+    for first, decisive in found:
+        if kept and kept[-1][0] == first:
+            kept.pop()
+        if first < 2**32 and not (kept and kept[-1][1] is decisive):
+            kept.append((first, decisive))
+    return kept
+
+
+def _is_address(key: str) -> bool:
+    """Whether a key that names no host is that of one address alone, not of a network."""
+    return key[-1:] != "." and key != ""
 
 
 def _boundaries(rules: Rules) -> set[int]:
@@ -367,6 +423,8 @@ def assert_safe(
     inside = address_set(networks)
     points: list[int] = []
     for rule in rules.rules:
+        if not rule.environment:
+            continue
         if rule.variable("RELAYCLIENT"):
             raise Unsafe(
                 f"{rule.where}: {rule.text!r} gives RELAYCLIENT a value, which is added to each recipient; "
@@ -432,29 +490,33 @@ def assert_open(rules: Rules, protected_networks: Iterable[str]) -> None:
     )
     if not inside.intervals():
         return
-    exact = {key for key in rules.index if "=" not in key and "@" not in key and _HOST_ADDRESS.fullmatch(key)}
     for rule in rules.rules:
         if not shuts_out(rule):
             continue
         for key in rule.keys:
-            if rules.index[key] is not rule:
+            if not ("=" in key or "@" in key) or rules.index[key] is not rule:
                 continue
             interval = key_interval(key)
             if interval is None:
-                if "@" in key or not _all_exact(inside, exact):
+                if "@" in key or not _all_exact(inside, rules.index):
                     raise _shut(rule, f"a protected address whose host has the name {key!r}")
-            elif "@" in key and inside.covers(*interval):
+            elif inside.covers(*interval):
                 raise _shut(rule, str(ipaddress.IPv4Address(interval[0])))
-    points = _boundaries(rules).union(low for low, _high in inside.intervals())
-    for point in sorted(points):
-        if inside.covers(point, point):
-            found = lookup(rules, ipaddress.IPv4Address(point))
+    # Of single addresses only those that are protected matter to them.
+    pieces = segments(
+        (key, rule)
+        for key, rule in rules.index.items()
+        if not _is_address(key) or ("=" not in key and "@" not in key and key in inside)
+    )
+    firsts = [first for first, _rule in pieces]
+    for low, high in inside.intervals():
+        for first, found in pieces[bisect_right(firsts, low) - 1 : bisect_right(firsts, high)]:
             if found is not None and shuts_out(found):
-                raise _shut(found, str(ipaddress.IPv4Address(point)))
+                raise _shut(found, str(ipaddress.IPv4Address(max(first, low))))
 
 
-def _all_exact(inside: AddressSet, exact: set[str]) -> bool:
-    numbers = {address_number(key) for key in exact}
+def _all_exact(inside: AddressSet, keys: Iterable[str]) -> bool:
+    numbers = {address_number(key) for key in keys if _HOST_ADDRESS.fullmatch(key)}
     return all(number in numbers for low, high in inside.intervals() for number in range(low, high + 1))
 
 
@@ -467,13 +529,14 @@ def _shut(rule: Rule, who: str) -> Unsafe:
 def describe_changes(before: Rules, after: Rules) -> list[str]:
     """In words what changes for which network; empty when every connection is treated as before."""
     changes: list[tuple[int, int, str]] = []
-    points = sorted(_boundaries(before) | _boundaries(after))
-    for first, following in zip(points, [*points[1:], 2**32]):
-        address = ipaddress.IPv4Address(first)
-        old, new = lookup(before, address), lookup(after, address)
+    known: dict[object, str] = {}
+    for first, following, old, new in _side_by_side(*_changed(before, after)):
         if (old is None or old.address == "") and (new is None or new.address == ""):
             continue
-        words = _change(old, new)
+        what = (old and old[4:6], new and new[4:6])  # what a rule does, whatever its address
+        words = known.get(what)
+        if words is None:
+            words = known[what] = _change(old, new)
         if words and changes and changes[-1][1] == first - 1 and changes[-1][2] == words:
             changes[-1] = (changes[-1][0], following - 1, words)
         elif words:
@@ -486,8 +549,45 @@ def describe_changes(before: Rules, after: Rules) -> list[str]:
     return lines + ([f"everybody else {words}"] if words else [])
 
 
+def _changed(
+    before: Rules, after: Rules
+) -> tuple[list[tuple[int, Rule | None]], list[tuple[int, Rule | None]]]:
+    """The segments of both, without single addresses whose rules say the same before and after.
+
+    Such an address has its own rule in both; left out of both it is like what is around it, and that is told
+    of it only where the network around it changes: then all are looked at.
+    """
+    old, new = before.index, after.index
+    changed = {key for key, rule in new.items() if (was := old.get(key)) is None or was[4:6] != rule[4:6]}
+    changed.update(key for key in old if key not in new)
+    if not all(map(_is_address, changed)):
+        return segments(old.items()), segments(new.items())
+
+    def few(index: dict[str, Rule]) -> Iterator[tuple[str, Rule]]:
+        return ((key, rule) for key, rule in index.items() if not _is_address(key) or key in changed)
+
+    return segments(few(old)), segments(few(new))
+
+
+def _side_by_side(
+    before: Sequence[tuple[int, Rule | None]], after: Sequence[tuple[int, Rule | None]]
+) -> Iterator[tuple[int, int, Rule | None, Rule | None]]:
+    """(first address, the one after the last, rule before, rule after) of what each treats alike."""
+    one = two = first = 0
+    while first < 2**32:
+        next_one = before[one + 1][0] if one + 1 < len(before) else 2**32
+        next_two = after[two + 1][0] if two + 1 < len(after) else 2**32
+        following = next_one if next_one < next_two else next_two
+        yield first, following, before[one][1], after[two][1]
+        one += next_one == following
+        two += next_two == following
+        first = following
+
+
 def _span(first: int, last: int) -> str:
     """A network if the addresses are just one, else the first and the last of them."""
+    if first == last:
+        return f"{socket.inet_ntoa(first.to_bytes(4, 'big'))}/32"
     ends = ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)
     networks = list(ipaddress.summarize_address_range(*ends))
     return str(networks[0]) if len(networks) == 1 else f"{ends[0]} to {ends[1]}"

@@ -37,14 +37,36 @@ class Mount:
         return None
 
 
-def needed_bytes(largest_message_bytes: int, sessions: int, memory_bytes: int) -> int:
+def needed_bytes(
+    largest_message_bytes: int,
+    sessions: int,
+    memory_bytes: int,
+    session_bytes: int = 0,
+    share_percent: int = 100,
+) -> int:
     """Enough for every session's largest message, but at most a quarter of the memory, but enough for one.
 
-    tmpfs takes memory only for what is stored, and when it is full messages are put off, not lost.
+    Enough for one is what one session needs in its share, too. tmpfs takes memory only for what is stored,
+    and when it is full messages are put off, not lost.
     """
-    one = COPIES * largest_message_bytes
-    size = max(min(sessions * one, memory_bytes // 4), one, 16 * 1024 * 1024)
+    one = max(COPIES * largest_message_bytes, _size_for(session_bytes, share_percent))
+    size = max(min(sessions * COPIES * largest_message_bytes, memory_bytes // 4), one, 16 * 1024 * 1024)
     return -(-size // _PAGE_BYTES) * _PAGE_BYTES
+
+
+def _size_for(session_bytes: int, share_percent: int) -> int:
+    return -(-session_bytes * 100 // share_percent)
+
+
+def check_share(size_bytes: int, session_bytes: int, share_percent: int) -> None:
+    """Raise BadInput unless one session's share of a file system is enough for the largest message."""
+    share = size_bytes * share_percent // 100
+    if share < session_bytes:
+        raise BadInput(
+            f"size {size_bytes}: one session's share of it, {share_percent} percent, is {share} bytes; "
+            f"the largest message with what its scanners write needs {session_bytes}; expected a size of at "
+            f"least {_size_for(session_bytes, share_percent)} bytes, a larger share, or smaller messages"
+        )
 
 
 def memory_bytes(meminfo: str) -> int:

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "config.h"
+#include "scanjail.h"
 #include "scanmessage.h"
 
 int main(int argc, char **argv)
@@ -20,7 +21,9 @@ int main(int argc, char **argv)
   static const struct scanplaces places = {WORKDIR, CONTROLDIR, CLAMDSCAN, SPAMC, RIPMIME, QMAILQUEUE};
 
   if (argc > 1 && strcmp(argv[1], "-v") == 0) {
-    puts("simscan version: stand-in");
+    char words[200];
+
+    printf("simscan version: stand-in\n%s\n", scanjail_words(words, sizeof words));
     return 0;
   }
   return scanmessage(&places, environ);

@@ -28,15 +28,23 @@ TEST(settings_are_read)
   CHECK(conf.reject_score == 10 && !strcmp(conf.clamd_config, "/etc/clamd.conf"));
   CHECK(!strcmp(conf.spamd_socket, "/run/spamd.sock"));
   CHECK(settings("# a comment\n\n  \ndeadline_seconds 1\t\r\n" REST) == 0 && conf.deadline_seconds == 1);
-  CHECK(settings("deadline_seconds 600\nspam_failure deliver\nspam_limit_bytes 1\nreject_score 7.5\n"
+  CHECK(settings("deadline_seconds 300\nspam_failure deliver\nspam_limit_bytes 1\nreject_score 7.5\n"
                  "clamd_config /a\nspamd_socket /b") == 0);
-  CHECK(conf.deadline_seconds == 600 && conf.deliver_unchecked == 1 && conf.reject_score == 7.5);
+  CHECK(conf.deadline_seconds == 300 && conf.deliver_unchecked == 1 && conf.reject_score == 7.5);
+}
+
+TEST(the_share_is_a_percentage)
+{
+  CHECK(settings(WHOLE) == 0 && conf.work_share_percent == SCANCONF_SHARE);
+  CHECK(settings(WHOLE "work_share_percent 1\n") == 0 && conf.work_share_percent == 1);
+  CHECK(settings(WHOLE "work_share_percent 100\n") == 0 && conf.work_share_percent == 100);
+  CHECK(settings(WHOLE "work_share_percent 0\n") == -1 && settings(WHOLE "work_share_percent 101\n") == -1);
 }
 
 TEST(the_deadline_is_bounded)
 {
   CHECK(settings("deadline_seconds 0\n" REST) == -1 && !strcmp(why, "control/simscan line 1 cannot be understood"));
-  CHECK(settings("deadline_seconds 601\n" REST) == -1);
+  CHECK(settings("deadline_seconds 301\n" REST) == -1 && settings("deadline_seconds 600\n" REST) == -1);
   CHECK(settings("deadline_seconds -1\n" REST) == -1);
   CHECK(settings("deadline_seconds 99999999999999999999\n" REST) == -1);
   CHECK(settings("deadline_seconds 5s\n" REST) == -1);
@@ -137,7 +145,7 @@ TEST(a_file_too_large_is_refused)
 
 static const struct test tests[] = {
   {"settings_are_read", settings_are_read},
-  {"the_deadline_is_bounded", the_deadline_is_bounded},
+  {"the_share_is_a_percentage", the_share_is_a_percentage}, {"the_deadline_is_bounded", the_deadline_is_bounded},
   {"nothing_is_left_unsaid_or_said_twice", nothing_is_left_unsaid_or_said_twice},
   {"what_cannot_be_meant_is_refused", what_cannot_be_meant_is_refused},
   {"a_nul_and_a_long_line_are_refused", a_nul_and_a_long_line_are_refused},

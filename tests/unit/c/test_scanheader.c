@@ -66,6 +66,15 @@ TEST(a_name_hides_behind_nothing)
                 "\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\r\rX-Spam-A: b\nC: d\n\n", "C: d\n\n"));
 }
 
+TEST(what_cannot_begin_a_field_is_behind_the_header)
+{
+  CHECK(BECOMES(" x\nX-Spam-A: b\n\nbody\n", "\n x\nX-Spam-A: b\n\nbody\n") && h.length == 1 && !h.in_header);
+  CHECK(BECOMES("\tx\n", "\n\tx\n") && BECOMES(": x\n", "\n: x\n") && BECOMES("\r\n", "\n\r\n"));
+  CHECK(BECOMES("\377A: b\n\n", "\n\377A: b\n\n") && BECOMES("\0", "\n\0") && BECOMES("\177", "\n\177"));
+  CHECK(BECOMES("X-Spam-A: b\n c\n\001\n", "\n\001\n") && h.dropped == 1);
+  CHECK(STAYS("\n x\n") && STAYS("!: x\n\n") && STAYS("~\n x\n") && h.length == 5);
+}
+
 TEST(everything_else_stays)
 {
   CHECK(STAYS("A: b\n\nX-Spam-Flag: YES\n"));
@@ -78,7 +87,7 @@ TEST(everything_else_stays)
   CHECK(STAYS("X-Spam"));
   CHECK(STAYS(""));
   CHECK(STAYS("\n"));
-  CHECK(STAYS("\377\376: \200\n\n"));
+  CHECK(STAYS("A: b\n\377\376: \200\n\n"));
   CHECK(h.dropped == 0);
 }
 
@@ -122,6 +131,7 @@ TEST(a_long_subject_is_cut)
 static const struct test tests[] = {
   {"what_the_sender_says_of_spam_and_viruses_goes", what_the_sender_says_of_spam_and_viruses_goes},
   {"a_name_hides_behind_nothing", a_name_hides_behind_nothing},
+  {"what_cannot_begin_a_field_is_behind_the_header", what_cannot_begin_a_field_is_behind_the_header},
   {"everything_else_stays", everything_else_stays},
   {"the_subject_is_known", the_subject_is_known},
   {"a_long_subject_is_cut", a_long_subject_is_cut},

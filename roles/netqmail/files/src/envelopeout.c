@@ -34,6 +34,8 @@ const char *envelopeout_sender(const char *address)
 
 const char *envelopeout_recipient(const char *address)
 {
+  if (strcmp(address, "#@[]") == 0) /* of senders alone */
+    return envelopeaddress_word(ENVELOPEADDRESS_DOMAIN);
   return word(check(address));
 }
 

@@ -29,7 +29,10 @@ struct running {
   int tap[2];       /* this side of the pipes from its descriptors 1 and 2 */
   int feeding;      /* which feed is being written; 2: all are */
   size_t bytes;     /* how much of the feed's bytes is written */
-  long long offset; /* how much of the feed's file is read */
+  long long looked; /* when the watch was asked last */
+  int piece;        /* which of the feed's pieces is being read */
+  long long offset; /* how much of it is */
+  struct scanhash hash; /* of what was read of it */
   char block[BLOCK];
   size_t begin, end; /* what of block is not yet written */
 };
@@ -102,6 +105,7 @@ static void become(const struct scanchild *child, const int wanted[3])
     if (setresuid(user, user, user) == -1) return;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) return;
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1) return;
+    if (child->jail && scanjail_enter(child->jail) == -1) return;
   }
   execve(child->program, child->argv, child->environment);
 }
@@ -233,12 +237,38 @@ static void too_late(struct running *r, struct scanchild_result *result)
   result->code = 0;
 }
 
-/* Puts the next piece of the feed into block; 1 when there is one, 0 at the end, -1 when its file fails. */
+/* Reads the next block of a piece; 1, or -1 with errno, EBADMSG when the piece is not what was written. */
+static int read_piece(struct running *r, const struct scanpiece *piece)
+{
+  unsigned char digest[SCANHASH_BYTES];
+  long long left = piece->length - r->offset;
+  size_t n = left < BLOCK ? (size_t) left : BLOCK;
+  ssize_t got;
+
+  if (r->offset == 0) scanhash_begin(&r->hash, r->child->feeds[r->feeding]->key);
+  do got = pread(piece->file, r->block, n, (off_t) (piece->offset + r->offset)); while (got == -1 && errno == EINTR);
+  if (got == 0) errno = EIO;
+  if (got <= 0) return -1;
+  r->offset += got;
+  scanhash_add(&r->hash, r->block, (size_t) got);
+  if (r->offset == piece->length) {
+    scanhash_end(&r->hash, digest);
+    if (memcmp(digest, piece->digest, sizeof digest) != 0) {
+      errno = EBADMSG;
+      return -1;
+    }
+    ++r->piece;
+    r->offset = 0;
+  }
+  r->end = (size_t) got;
+  return 1;
+}
+
+/* Puts the next bytes of the feed into block; 1 when there are some, 0 at the end, -1 when its file fails. */
 static int refill(struct running *r)
 {
   const struct scanchild_feed *feed = r->child->feeds[r->feeding];
   size_t n;
-  ssize_t got;
 
   if (r->begin < r->end) return 1;
   r->begin = r->end = 0;
@@ -250,15 +280,9 @@ static int refill(struct running *r)
     r->end = n;
     return 1;
   }
-  if (feed->file == -1 || r->offset == feed->file_length) return 0;
-  n = BLOCK;
-  if (feed->file_length - r->offset < (long long) n) n = (size_t) (feed->file_length - r->offset);
-  do got = pread(feed->file, r->block, n, (off_t) r->offset); while (got == -1 && errno == EINTR);
-  if (got == 0) errno = EIO;
-  if (got <= 0) return -1;
-  r->offset += got;
-  r->end = (size_t) got;
-  return 1;
+  while (r->piece < SCANCHILD_PIECES && feed->pieces[r->piece] && feed->pieces[r->piece]->length == 0) ++r->piece;
+  if (r->piece == SCANCHILD_PIECES || !feed->pieces[r->piece]) return 0;
+  return read_piece(r, feed->pieces[r->piece]);
 }
 
 /* Goes on to the next feed that there is. */
@@ -267,6 +291,7 @@ static void next_feed(struct running *r)
   if (r->feeding < 2) shut(&r->feed[r->feeding]);
   do ++r->feeding; while (r->feeding < 2 && !r->child->feeds[r->feeding]);
   r->bytes = 0;
+  r->piece = 0;
   r->offset = 0;
   r->begin = r->end = 0;
 }
@@ -302,14 +327,66 @@ static int read_tap(struct running *r, int i)
   return r->child->taps[i]->take(r->child->taps[i]->context, said, (size_t) got) == -1 ? -1 : 1;
 }
 
+/* Ends a child that shall not go on. Who is no scanner finds the end of its feed too early, and cleans up. */
 static void stop(struct running *r, struct scanchild_result *result, enum scanchild_end end)
 {
   int error = errno;
 
+  if (!r->child->scanner) {
+    shut(&r->feed[0]);
+    shut(&r->feed[1]);
+    wait_for_end(r->pid, FAREWELL_MS);
+  }
   end_all(r);
   if (wait_for_end(r->pid, FAREWELL_MS)) collect(r, result);
   result->end = end;
   result->code = error;
+}
+
+static int watched(struct running *r, int gone)
+{
+  long long now = scanchild_now();
+
+  if (!r->child->watch || (!gone && now < r->looked + SCANCHILD_WATCH_MS)) return 0;
+  r->looked = now;
+  return r->child->watch->look(r->child->watch->context);
+}
+
+/* Hands on what the child has said; -1 when it was stopped for that. */
+static int listen_to(struct running *r, long long deadline, struct scanchild_result *result)
+{
+  int got;
+  int i;
+
+  for (i = 0; i < 2; ++i)
+    while (r->tap[i] != -1 && (got = read_tap(r, i)) != 0) {
+      if (got == -1) {
+        stop(r, result, SCANCHILD_STOPPED);
+        return -1;
+      }
+      if (scanchild_now() >= deadline) break;
+    }
+  return 0;
+}
+
+/* What ppoll() shall wait for; returns how much, the feed last. */
+static int awaited(const struct running *r, int broken, struct pollfd ready[3])
+{
+  int n = 0;
+  int i;
+
+  for (i = 0; i < 2; ++i)
+    if (r->tap[i] != -1) {
+      ready[n].fd = r->tap[i];
+      ready[n].events = POLLIN;
+      ready[n++].revents = 0;
+    }
+  if (r->feeding < 2 && !broken) {
+    ready[n].fd = r->feed[r->feeding];
+    ready[n].events = POLLOUT;
+    ready[n++].revents = 0;
+  }
+  return n;
 }
 
 static void attend(struct running *r, long long deadline, struct scanchild_result *result)
@@ -320,44 +397,31 @@ static void attend(struct running *r, long long deadline, struct scanchild_resul
   sigset_t others;
   int broken = 0;
   int gone;
-  int got;
   int n;
-  int i;
 
   sigprocmask(SIG_BLOCK, NULL, &others);
   sigdelset(&others, SIGCHLD);
   for (;;) {
     gone = ended(r->pid);
     if (gone && r->child->scanner) kill(-r->pid, SIGKILL); /* what it left behind */
-    for (i = 0; i < 2; ++i)
-      while (r->tap[i] != -1 && (got = read_tap(r, i)) != 0) {
-        if (got == -1) { stop(r, result, SCANCHILD_STOPPED); return; }
-        if (scanchild_now() >= deadline) break;
-      }
+    if (listen_to(r, deadline, result) == -1) return;
+    if (watched(r, gone) == -1) { stop(r, result, SCANCHILD_STOPPED); return; }
     if (gone) { /* a grandchild that holds a pipe open is not listened to */
       collect(r, result);
       return;
     }
     left = deadline + (r->feeding == 2 ? r->child->patience_ms : 0) - scanchild_now();
     if (left <= 0) { too_late(r, result); return; }
-    n = 0;
-    for (i = 0; i < 2; ++i)
-      if (r->tap[i] != -1) {
-        ready[n].fd = r->tap[i];
-        ready[n].events = POLLIN;
-        ready[n++].revents = 0;
-      }
-    if (r->feeding < 2 && !broken) {
-      ready[n].fd = r->feed[r->feeding];
-      ready[n].events = POLLOUT;
-      ready[n++].revents = 0;
-    }
+    if (r->child->watch && left > SCANCHILD_WATCH_MS) left = SCANCHILD_WATCH_MS;
+    n = awaited(r, broken, ready);
     timeout.tv_sec = (time_t) (left / 1000);
     timeout.tv_nsec = (long) (left % 1000) * 1000000;
     /* the end of the child comes as a signal, which is taken in here only */
     if (ppoll(ready, (nfds_t) n, &timeout, &others) <= 0) continue;
-    if (r->feeding < 2 && !broken && ready[n - 1].revents != 0)
-      if (write_feed(r, &broken) == -1) { stop(r, result, SCANCHILD_TROUBLE); return; }
+    if (r->feeding < 2 && !broken && ready[n - 1].revents != 0 && write_feed(r, &broken) == -1) {
+      stop(r, result, errno == EBADMSG ? SCANCHILD_CHANGED : SCANCHILD_TROUBLE);
+      return;
+    }
   }
 }
 
@@ -398,6 +462,9 @@ const char *scanchild_words(const char *name, const struct scanchild_result *res
       break;
     case SCANCHILD_STOPPED:
       snprintf(text, size, "%s was stopped: %s", name, strerror(result->code));
+      break;
+    case SCANCHILD_CHANGED:
+      snprintf(text, size, "%s: the message in the work directory is not what was written there", name);
       break;
   }
   return text;

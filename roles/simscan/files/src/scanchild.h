@@ -9,6 +9,8 @@
 #define SCANCHILD_H
 
 #include <stddef.h>
+#include "scanhash.h"
+#include "scanjail.h"
 
 enum scanchild_end {
   SCANCHILD_EXITED,   /* it exited; code is its exit status */
@@ -16,20 +18,42 @@ enum scanchild_end {
   SCANCHILD_LATE,     /* the deadline came first, and it was killed */
   SCANCHILD_NOT_RUN,  /* it could not be executed; code is an errno */
   SCANCHILD_TROUBLE,  /* a pipe, fork, or what it was fed from failed here; code is an errno */
-  SCANCHILD_STOPPED   /* a tap refused what it said, and it was killed; code is the errno that the tap left */
+  SCANCHILD_STOPPED,  /* a tap, or the watch, refused what it did, and it was killed; code is the errno they left */
+  SCANCHILD_CHANGED   /* what it was fed from is not what was written there; it did not get the end of it */
 };
 
-/* What is written to a descriptor of the child: these bytes, then length bytes of a file from its beginning. */
+/*
+ * Bytes of a file whose hash was kept when they were written. A file that ends before is SCANCHILD_TROUBLE, EIO; other
+ * bytes are SCANCHILD_CHANGED, and the last of them are not handed on.
+ */
+struct scanpiece {
+  int file;
+  long long offset;
+  long long length;
+  unsigned char digest[SCANHASH_BYTES];
+};
+
+#define SCANCHILD_PIECES 2
+
+/* What is written to a descriptor of the child: these bytes, then the pieces. */
 struct scanchild_feed {
   const char *bytes;
   size_t count;
-  int file;               /* -1: only the bytes */
-  long long file_length;  /* a file that ends before is SCANCHILD_TROUBLE, EIO */
+  const struct scanpiece *pieces[SCANCHILD_PIECES]; /* NULL: no more */
+  const unsigned char *key;                         /* of the pieces' hashes */
 };
 
 /* Who gets what the child says on a descriptor; returns -1, and sets errno, to have the child killed. */
 struct scanchild_tap {
   int (*take)(void *context, const char *said, size_t length);
+  void *context;
+};
+
+/* Asked every SCANCHILD_WATCH_MS, and once more at the end; returns -1, and sets errno, to have the child killed. */
+#define SCANCHILD_WATCH_MS 50
+
+struct scanchild_watch {
+  int (*look)(void *context);
   void *context;
 };
 
@@ -41,6 +65,8 @@ struct scanchild {
   const struct scanchild_feed *feeds[2]; /* for its descriptors 0 and 1; the second after the whole of the first */
   const struct scanchild_tap *taps[2];   /* on its descriptors 1 and 2; without one it speaks to nobody */
   int scanner;                     /* it gets no privilege but those in effect, and leaves no child behind */
+  const struct scanjail *jail;     /* where a scanner is confined, or NULL */
+  const struct scanchild_watch *watch; /* what is looked at while it works, or NULL */
   int patience_ms;                 /* once it has all that feeds hold: so much time beyond the deadline */
 };
 

@@ -19,9 +19,10 @@
 #define FILE_MAX 65536
 #define LINE 256
 
-enum { DEADLINE, FAILURE, LIMIT, SCORE, CONFIG, SOCKET, NAMES };
+enum { DEADLINE, FAILURE, LIMIT, SCORE, CONFIG, SOCKET, SHARE, NAMES };
 static const char *const names[NAMES] = {
-  "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "clamd_config", "spamd_socket"
+  "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "clamd_config", "spamd_socket",
+  "work_share_percent"
 };
 
 /* A whole number from low to high, and nothing else. */
@@ -49,7 +50,7 @@ static int set(struct scanconf *conf, int which, const char *value)
 
   switch (which) {
     case DEADLINE:
-      if (number(value, 1, 600, &n) == -1) return -1;
+      if (number(value, 1, SCANCONF_DEADLINE, &n) == -1) return -1;
       conf->deadline_seconds = (int) n;
       return 0;
     case FAILURE:
@@ -61,6 +62,10 @@ static int set(struct scanconf *conf, int which, const char *value)
       return stop != value && *stop == 0 && isfinite(conf->reject_score) && conf->reject_score > 0 ? 0 : -1;
     case CONFIG: return path(value, conf->clamd_config);
     case SOCKET: return path(value, conf->spamd_socket);
+    case SHARE:
+      if (number(value, 1, 100, &n) == -1) return -1;
+      conf->work_share_percent = (int) n;
+      return 0;
   }
   return -1;
 }
@@ -98,6 +103,7 @@ int scanconf_settings(struct scanconf *conf, const char *text, size_t length, ch
   int got;
   int i;
 
+  conf->work_share_percent = SCANCONF_SHARE;
   while ((got = next_line(&text, stop, line, &at)) == 1) {
     value = strchr(line, ' ');
     if (value) *value++ = 0;
@@ -112,7 +118,7 @@ int scanconf_settings(struct scanconf *conf, const char *text, size_t length, ch
     return -1;
   }
   for (i = 0; i < NAMES; ++i)
-    if (!seen[i]) {
+    if (!seen[i] && i != SHARE) {
       snprintf(why, size, "control/simscan does not say %s", names[i]);
       return -1;
     }

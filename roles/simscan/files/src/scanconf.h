@@ -14,11 +14,14 @@
 #define SCANCONF_PATH 108   /* a socket's path has no more */
 #define SCANCONF_SUFFIXES 200
 #define SCANCONF_SUFFIX 64
+#define SCANCONF_DEADLINE 300 /* a sender that waits longer for the end of DATA gives up, and sends once more */
+#define SCANCONF_SHARE 25
 
 struct scanconf {
-  int deadline_seconds;              /* 1 to 600, for all scanners of a message together */
+  int deadline_seconds;              /* 1 to SCANCONF_DEADLINE, for all scanners of a message together */
   int deliver_unchecked;             /* spam_failure: 1 "deliver", 0 "refuse" */
-  long long spam_limit_bytes;        /* longer messages are not given to SpamAssassin */
+  long long spam_limit_bytes;        /* of a longer message SpamAssassin gets so much */
+  int work_share_percent;            /* 1 to 100, of the work directory's file system for one message; may be left out */
   double reject_score;
   char clamd_config[SCANCONF_PATH];
   char spamd_socket[SCANCONF_PATH];

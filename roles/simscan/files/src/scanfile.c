@@ -93,41 +93,67 @@ void scanfile_leave(const char *path)
   rmdir(path);
 }
 
-enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader *header, long long *length)
+int scanfile_create(const char *name)
+{
+  return open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+struct storing {
+  struct scanfile_message *message;
+  const struct scanfile_limits *limits;
+  struct scanhash first;
+  struct scanhash rest;
+};
+
+/* Writes the next bytes; the first part ends at its limit, but not within the header. */
+static enum scanfile_stored put(struct storing *s, const struct scanheader *header, const char *bytes, size_t n)
+{
+  struct scanfile_message *message = s->message;
+  long long end = header->length > s->limits->first ? header->length : s->limits->first;
+  size_t first = n;
+
+  if (!header->in_header && message->length + (long long) n > end)
+    first = message->length < end ? (size_t) (end - message->length) : 0;
+  if (message->length + (long long) n > s->limits->whole) return SCANFILE_ABOVE;
+  if (scanfile_write(message->file, bytes, n) == -1) return SCANFILE_UNWRITTEN;
+  scanhash_add(&s->first, bytes, first);
+  scanhash_add(&s->rest, bytes + first, n - first);
+  message->length += (long long) n;
+  message->first.length += (long long) first;
+  message->rest.length += (long long) (n - first);
+  return SCANFILE_STORED;
+}
+
+enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader *header,
+                                    const struct scanfile_limits *limits, struct scanfile_message *message)
 {
   static char in[BLOCK];
-  static char out[BLOCK + SCANHEADER_HELD];
-  enum scanfile_stored state = SCANFILE_STORED;
-  int file = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  int error = 0;
+  static char out[BLOCK + SCANHEADER_HELD + 1];
+  enum scanfile_stored state;
+  struct storing s;
   ssize_t got;
   size_t n;
 
-  *length = 0;
-  if (file == -1) return SCANFILE_UNWRITTEN;
+  memset(message, 0, sizeof *message);
+  s.message = message;
+  s.limits = limits;
+  message->file = scanfile_create(name);
+  if (message->file == -1) return SCANFILE_UNWRITTEN;
+  scanhash_begin(&s.first, limits->key);
+  scanhash_begin(&s.rest, limits->key);
   scanheader_begin(header);
-  for (;;) {
+  do {
     do got = read(fd, in, sizeof in); while (got == -1 && errno == EINTR);
-    if (got == -1) {
-      error = errno;
-      state = SCANFILE_UNREAD;
-      break;
-    }
+    if (got == -1) return SCANFILE_UNREAD;
     n = got > 0 ? scanheader_pass(header, in, (size_t) got, out) : scanheader_end(header, out);
-    if (scanfile_write(file, out, n) == -1) {
-      error = errno;
-      state = SCANFILE_UNWRITTEN;
-      break;
-    }
-    *length += (long long) n;
-    if (got == 0) break;
-  }
-  if (close(file) == -1 && error == 0) {
-    error = errno;
-    state = SCANFILE_UNWRITTEN;
-  }
-  errno = error;
-  return state;
+    state = put(&s, header, out, n);
+    if (state != SCANFILE_STORED) return state;
+  } while (got > 0);
+  message->first.file = message->rest.file = message->file;
+  message->rest.offset = message->first.length;
+  scanhash_end(&s.first, message->first.digest);
+  scanhash_end(&s.rest, message->rest.digest);
+  return SCANFILE_STORED;
 }
 
 static int read_at(int fd, char *to, size_t length, long long offset)
@@ -146,21 +172,97 @@ static int read_at(int fd, char *to, size_t length, long long offset)
   return 0;
 }
 
-int scanfile_same_tail(int one, long long one_length, int other, long long other_length, long long length)
+struct reading {
+  const struct scanpiece *piece;
+  long long at;
+  struct scanhash hash;
+  char block[BLOCK];
+};
+
+static int next(struct reading *r, size_t n)
 {
-  static char a[BLOCK];
-  static char b[BLOCK];
+  if (read_at(r->piece->file, r->block, n, r->piece->offset + r->at) == -1) return -1;
+  scanhash_add(&r->hash, r->block, n);
+  r->at += (long long) n;
+  return 0;
+}
+
+/* Reads until so many bytes are left. */
+static int leave(struct reading *r, long long left)
+{
+  while (r->piece->length - r->at > left) {
+    long long n = r->piece->length - r->at - left;
+
+    if (next(r, n < BLOCK ? (size_t) n : BLOCK) == -1) return -1;
+  }
+  return 0;
+}
+
+static int as_written(struct reading *r)
+{
+  unsigned char digest[SCANHASH_BYTES];
+
+  scanhash_end(&r->hash, digest);
+  if (memcmp(digest, r->piece->digest, sizeof digest) == 0) return 0;
+  errno = EBADMSG;
+  return -1;
+}
+
+int scanfile_same_tail(const struct scanpiece *one, const struct scanpiece *other, long long length,
+                       const unsigned char *key)
+{
+  static struct reading a;
+  static struct reading b;
+  int same = 1;
   size_t n;
 
-  if (length > one_length || length > other_length) return 0;
-  while (length > 0) {
+  if (length > one->length || length > other->length) return 0;
+  a.piece = one;
+  b.piece = other;
+  a.at = b.at = 0;
+  scanhash_begin(&a.hash, key);
+  scanhash_begin(&b.hash, key);
+  if (leave(&a, length) == -1 || leave(&b, length) == -1) return -1;
+  for (; length > 0; length -= (long long) n) {
     n = length < BLOCK ? (size_t) length : BLOCK;
-    if (read_at(one, a, n, one_length - length) == -1) return -1;
-    if (read_at(other, b, n, other_length - length) == -1) return -1;
-    if (memcmp(a, b, n) != 0) return 0;
-    length -= (long long) n;
+    if (next(&a, n) == -1 || next(&b, n) == -1) return -1;
+    if (memcmp(a.block, b.block, n) != 0) same = 0;
   }
-  return 1;
+  return as_written(&a) == -1 || as_written(&b) == -1 ? -1 : same;
+}
+
+int scanfile_room(struct scanfile_room *room)
+{
+  struct statvfs space;
+
+  if (statvfs(".", &space) == -1) return -1;
+  room->bytes = (long long) space.f_blocks * (long long) (space.f_frsize ? space.f_frsize : space.f_bsize);
+  room->files = (long long) space.f_files;
+  return 0;
+}
+
+int scanfile_used(const char *directory, struct scanfile_room *used)
+{
+  struct dirent *entry;
+  struct stat what;
+  DIR *list = opendir(directory);
+  int error;
+
+  used->bytes = used->files = 0;
+  if (!list) return -1;
+  for (;;) {
+    errno = 0;
+    entry = readdir(list);
+    if (!entry) break;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    ++used->files;
+    if (fstatat(dirfd(list), entry->d_name, &what, AT_SYMLINK_NOFOLLOW) == 0)
+      used->bytes += (long long) what.st_blocks * 512 / (what.st_nlink ? (long long) what.st_nlink : 1);
+  }
+  error = errno;
+  closedir(list);
+  errno = error;
+  return error ? -1 : 0;
 }
 
 int scanfile_full(void)

@@ -9,6 +9,7 @@
 #define SCANFILE_H
 
 #include <stddef.h>
+#include "scanchild.h"
 #include "scanheader.h"
 
 /* All of the bytes, or -1 with errno. */
@@ -23,16 +24,49 @@ int scanfile_enter(const char *parent, char *path, size_t size);
 /* Removes that directory with everything in it, as far as that can be done. */
 void scanfile_leave(const char *path);
 
-enum scanfile_stored { SCANFILE_STORED, SCANFILE_UNREAD, SCANFILE_UNWRITTEN };
+enum scanfile_stored { SCANFILE_STORED, SCANFILE_UNREAD, SCANFILE_UNWRITTEN, SCANFILE_ABOVE };
+
+/* A new file of our own, for writing and for reading again by its descriptor alone; -1 with errno. */
+int scanfile_create(const char *name);
+
+/* A message in its two parts: what SpamAssassin gets, and the rest. Their hashes are of what was written. */
+struct scanfile_message {
+  int file;
+  long long length;
+  struct scanpiece first;
+  struct scanpiece rest;
+};
+
+struct scanfile_limits {
+  long long first;     /* bytes of the first part, or as many as the header has */
+  long long whole;     /* a message of more bytes is not stored: above */
+  const unsigned char *key;
+};
 
 /*
  * Copies a message from fd to a new file, without the sender's own X-Spam-* and X-Virus-* fields. Unread, unwritten:
  * errno says why.
  */
-enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader *header, long long *length);
+enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader *header,
+                                    const struct scanfile_limits *limits, struct scanfile_message *message);
 
-/* Whether both files end with the same length bytes; -1 with errno when they cannot be read. */
-int scanfile_same_tail(int one, long long one_length, int other, long long other_length, long long length);
+/*
+ * Whether both pieces end with the same length bytes, and are what was written; -1 with errno when they cannot be read,
+ * EBADMSG when they have changed.
+ */
+int scanfile_same_tail(const struct scanpiece *one, const struct scanpiece *other, long long length,
+                       const unsigned char *key);
+
+/* What the file system of the current directory holds at most: bytes, and files (0: it does not count them). */
+struct scanfile_room {
+  long long bytes;
+  long long files;
+};
+
+int scanfile_room(struct scanfile_room *room);
+
+/* What a directory holds: bytes as they lie there, files. A directory that cannot be read is -1 with errno. */
+int scanfile_used(const char *directory, struct scanfile_room *used);
 
 /* Whether the file system of the current directory has neither room nor names left. */
 int scanfile_full(void);

@@ -98,17 +98,36 @@ static size_t pass_one(struct scanheader *h, char c, char *out)
   return h->holding == SCANHEADER_HELD ? decide(h, 1, out) : 0;
 }
 
+/* Counts what of the header goes on; where its first byte cannot begin a field, the header ends in front of it. */
+static size_t gone_on(struct scanheader *h, char *out, size_t n)
+{
+  unsigned char c;
+
+  if (n > 0 && h->length == 0) {
+    c = (unsigned char) out[0];
+    if (c != '\n' && (c <= 32 || c >= 127 || c == ':')) {
+      memmove(out + 1, out, n);
+      out[0] = '\n';
+      h->in_header = 0;
+      h->length = 1;
+      return n + 1;
+    }
+  }
+  h->length += (long long) n;
+  return n;
+}
+
 size_t scanheader_pass(struct scanheader *h, const char *in, size_t length, char *out)
 {
   size_t n = 0;
   size_t i;
 
-  for (i = 0; i < length && h->in_header; ++i) n += pass_one(h, in[i], out + n);
+  for (i = 0; i < length && h->in_header; ++i) n += gone_on(h, out + n, pass_one(h, in[i], out + n));
   memcpy(out + n, in + i, length - i);
   return n + length - i;
 }
 
 size_t scanheader_end(struct scanheader *h, char *out)
 {
-  return h->in_header && h->holding > 0 ? decide(h, 0, out) : 0;
+  return h->in_header && h->holding > 0 ? gone_on(h, out, decide(h, 0, out)) : 0;
 }

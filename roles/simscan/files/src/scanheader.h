@@ -5,7 +5,8 @@
  *
  * Takes what the sender says of spam and viruses out of a message's header, while the message goes by: fields whose
  * names begin with X-Spam- or X-Virus-, whatever the case. CR and NUL inside a name are not counted, for a program
- * further on may drop them. Every other byte goes by as it is.
+ * further on may drop them. Every other byte goes by as it is. A first byte that cannot begin a field, a blank say, gets
+ * an empty line in front of it, or it would continue the field that somebody puts there.
  */
 #ifndef SCANHEADER_H
 #define SCANHEADER_H
@@ -27,14 +28,15 @@ struct scanheader {
   size_t subject_length;
   int subject_state;         /* 0: none seen, 1: in its first line, 2: complete */
   unsigned long dropped;     /* fields */
+  long long length;          /* bytes of the header that went on, its empty line included */
 };
 
 void scanheader_begin(struct scanheader *h);
 
-/* Writes what of in goes on to out, which has room for length + SCANHEADER_HELD bytes; returns how much. */
+/* Writes what of in goes on to out, which has room for length + SCANHEADER_HELD + 1 bytes; returns how much. */
 size_t scanheader_pass(struct scanheader *h, const char *in, size_t length, char *out);
 
-/* The same at the end of the message, for at most SCANHEADER_HELD bytes. */
+/* The same at the end of the message, for at most SCANHEADER_HELD + 1 bytes. */
 size_t scanheader_end(struct scanheader *h, char *out);
 
 #endif

@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: accounts
+short_description: System groups and users that programs run as
+version_added: "0.1.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Makes the groups and users that are missing, all in one call, and corrects number, primary group, home and
+    shell of those that differ. Nobody can log in as one of them, and no home is made.
+  - An account that is not listed is left alone.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  groups:
+    description: The names of the groups.
+    type: list
+    elements: str
+    default: []
+  group_ids:
+    description: The numbers that some of these groups must have.
+    type: dict
+    default: {}
+  users:
+    description: The users.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The user's name.
+        type: str
+        required: true
+      group:
+        description: The primary group.
+        type: str
+        required: true
+      home:
+        description: The home directory, which is not made.
+        type: path
+        required: true
+  user_ids:
+    description: The numbers that some of these users must have.
+    type: dict
+    default: {}
+  prefix:
+    description: Where C(etc/passwd) and the others are, for a system that is not this one.
+    type: path
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Make a user that a service runs as
+  mailgate.qmail.accounts:
+    groups: [stats]
+    users:
+      - {name: stats, group: stats, home: /var/lib/mailgate/stats}
+"""
+
+RETURN = r"""
+commands:
+  description: The commands that were run, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [groupadd --system stats]
+"""
+
+import shlex
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import accounts
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+        return stream.read()
+
+
+def numbers(ids, kind):
+    """The ids as numbers; raises BadInput."""
+    for name, number in ids.items():
+        if isinstance(number, bool) or not str(number).isdigit():
+            raise BadInput(f"{kind} {name}: {number!r} is no number; expected one such as 951")
+    return {name: int(number) for name, number in ids.items()}
+
+
+def main():
+    text = {"type": "str", "required": True}
+    user = {"name": text, "group": text, "home": {"type": "path", "required": True}}
+    module = AnsibleModule(
+        argument_spec={
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "group_ids": {"type": "dict", "default": {}},
+            "users": {"type": "list", "elements": "dict", "default": [], "options": user},
+            "user_ids": {"type": "dict", "default": {}},
+            "prefix": {"type": "path", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        group_ids, user_ids = (numbers(given[f"{kind}_ids"], kind) for kind in ("group", "user"))
+        steps = accounts.plan(
+            read(f"{given['prefix']}/etc/passwd"),
+            read(f"{given['prefix']}/etc/group"),
+            {name: group_ids.get(name) for name in given["groups"]},
+            [accounts.User(uid=user_ids.get(one["name"]), **one) for one in given["users"]],
+        )
+    except (BadInput, OSError) as error:
+        module.fail_json(msg=str(error), commands=[])
+    prefix = ["--prefix", given["prefix"]] if given["prefix"] else []
+    commands = [[step.argv[0], *prefix, *step.argv[1:]] for step in steps]
+    for argv in [] if module.check_mode else commands:
+        status, out, err = module.run_command(argv)
+        if status != 0:
+            said = (err + out).strip()
+            module.fail_json(
+                msg=f"account: {shlex.join(argv)!r} ended with status {status}; expected 0; it said: {said}",
+                commands=[shlex.join(one) for one in commands],
+            )
+    module.exit_json(
+        changed=bool(steps),
+        commands=[shlex.join(argv) for argv in commands],
+        diff={
+            "before": "".join(f"{step.before}\n" for step in steps),
+            "after": "".join(f"{step.after}\n" for step in steps),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

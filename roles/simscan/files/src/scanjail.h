@@ -1,0 +1,31 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * Where a program works that takes strangers' mail apart: it reads itself and its libraries, writes one directory,
+ * speaks to no network and to no other process, and has an end. No privilege is needed for that: Landlock and seccomp,
+ * where the kernel has them, and resource limits.
+ */
+#ifndef SCANJAIL_H
+#define SCANJAIL_H
+
+#include <stddef.h>
+
+struct scanjail {
+  const char *program;       /* what is executed: an ELF file can start nothing else, a script can */
+  const char *directory;     /* the one where it may create, write and remove */
+  int seconds;               /* of processor time */
+  long long file_bytes;      /* the largest file */
+};
+
+/*
+ * Confines this process, and what it executes; it must have PR_SET_NO_NEW_PRIVS. Returns 0, or -1 with errno. What the
+ * kernel does not have is left out.
+ */
+int scanjail_enter(const struct scanjail *jail);
+
+/* A line for a person: what this kernel confines by, or lacks. Returns text. */
+const char *scanjail_words(char *text, size_t size);
+
+#endif

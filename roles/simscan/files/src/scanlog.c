@@ -1,0 +1,155 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "scan.h"
+#include "scanchild.h"
+#include "scantext.h"
+
+#define LINE_MAX_BYTES 4000  /* a line of the log is one write, which no other session can cut in two */
+#define LOG_MS 2000
+
+static int listener; /* whether somebody reads what is written to SCAN_TEXT_FD */
+
+void scan_find_listener(void)
+{
+  struct stat what;
+  int flags = fcntl(SCAN_TEXT_FD, F_GETFL);
+
+  listener = flags != -1 && (flags & O_ACCMODE) != O_RDONLY && fstat(SCAN_TEXT_FD, &what) == 0 && S_ISFIFO(what.st_mode)
+             && fcntl(SCAN_TEXT_FD, F_SETFD, FD_CLOEXEC) != -1;
+}
+
+int scan_keep(void *context, const char *bytes, size_t length)
+{
+  struct scan_said *said = context;
+  size_t room = sizeof said->bytes - said->length;
+
+  if (length > room) length = room;
+  memcpy(said->bytes + said->length, bytes, length);
+  said->length += length;
+  return 0;
+}
+
+const char *scan_last_words(const struct scan_said *said, char *words, size_t size)
+{
+  size_t end = said->length;
+  size_t begin;
+
+  while (end > 0 && (said->bytes[end - 1] == '\n' || said->bytes[end - 1] == '\r' || said->bytes[end - 1] == ' ')) --end;
+  for (begin = end; begin > 0 && said->bytes[begin - 1] != '\n'; --begin) continue;
+  snprintf(words, size, "%s", end > begin ? ": " : "");
+  if (end > begin && size > 3) scantext_field(said->bytes + begin, end - begin, 0, words + 2, size - 2);
+  return words;
+}
+
+/* One line for the log, in one write. A log that takes nothing any more holds up no message. */
+void scan_log(const char *format, ...)
+{
+  struct pollfd ready = {2, POLLOUT, 0};
+  char line[LINE_MAX_BYTES];
+  va_list arguments;
+  int n;
+
+  va_start(arguments, format);
+  n = vsnprintf(line, sizeof line - 1, format, arguments);
+  va_end(arguments);
+  if (n < 0) return;
+  if ((size_t) n > sizeof line - 2) n = sizeof line - 2;
+  line[n++] = '\n';
+  if (poll(&ready, 1, LOG_MS) == 1 && write(2, line, (size_t) n) == -1) return;
+}
+
+static const char *client(void)
+{
+  static char address[64];
+  const char *given = getenv("TCPREMOTEIP");
+
+  if (!given) return "(null)";
+  scantext_field(given, strlen(given), 0, address, sizeof address);
+  return address;
+}
+
+/* One for each message, written when nothing can change it any more. */
+void scan_log_verdict(const struct scan *scan, const char *state, const char *about)
+{
+  char subject[SCANHEADER_SUBJECT + 1];
+  char sender[512];
+  char list[2500];
+  size_t n;
+
+  if (!about) {
+    scantext_field(scan->header.subject, scan->header.subject_length, 0, subject, sizeof subject);
+    about = subject;
+  }
+  n = scantext_field(scan->envelope.sender, strlen(scan->envelope.sender), 0, sender, sizeof sender);
+  scantext_lower(sender, n);
+  scanenvelope_list(&scan->envelope, list, sizeof list);
+  scan_log("simscan:[%d]:%s:%.4fs:%s:%s:%s:%s", (int) getppid(), state,
+           (double) (scanchild_now() - scan->begun) / 1000, about, client(), sender, list);
+}
+
+int scan_put_off(int status, const char *format, ...)
+{
+  char why[700];
+  va_list arguments;
+
+  va_start(arguments, format);
+  vsnprintf(why, sizeof why, format, arguments);
+  va_end(arguments);
+  scan_log("simscan:[%d]: put off for %s: %s", (int) getppid(), client(), why);
+  return status;
+}
+
+int scan_status_of(int error)
+{
+  return error == ENOMEM ? SCAN_NO_MEMORY : error == ENOSPC || error == EDQUOT || error == EFBIG ? SCAN_WRITE : SCAN_TROUBLE;
+}
+
+/* Without a listener the status alone must do. */
+int scan_refuse(const char *format, ...)
+{
+  struct pollfd ready = {SCAN_TEXT_FD, POLLOUT, 0};
+  char text[400];
+  va_list arguments;
+
+  if (!listener) return SCAN_REFUSED;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (poll(&ready, 1, LOG_MS) != 1 || scanfile_write(SCAN_TEXT_FD, text, strlen(text)) == -1) return SCAN_REFUSED;
+  return SCAN_TEXT;
+}
+
+int scan_late_or(const struct scanchild_result *result, int otherwise)
+{
+  return result->end == SCANCHILD_LATE ? SCAN_LATE : otherwise;
+}
+
+const char *scan_share_words(const struct scan *scan, char *words, size_t size)
+{
+  snprintf(words, size, "work directory: No space left for one message: its share is %lld bytes, %d percent "
+           "(work_share_percent)", scan->share.bytes, scan->conf.work_share_percent);
+  return words;
+}
+
+int scan_above_share(const struct scan *scan)
+{
+  char words[200];
+
+  return scan_put_off(SCAN_WRITE, "%s", scan_share_words(scan, words, sizeof words));
+}

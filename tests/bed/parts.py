@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The parts of the suite: what each runs, which suites it belongs to, what time it may take.
+
+This is the one place: the Makefile's targets and the suites run what stands here, and a test holds
+tests/README.md to it.  A new part is one entry here and one line there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+FAST, TEST, FULL = "fast", "test", "full"
+
+# Seconds that a whole suite may take on an idle machine of two cores.
+BUDGETS: Mapping[str, int] = {FAST: 75, TEST: 30 * 60, FULL: 60 * 60}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command of the suite.
+
+    budget_seconds: what it may take on two idle cores, in `make test`.
+    suites: which of fast, test and full run it; what only `full` runs is dated in docs/VERIFIED-full.md.
+    fast: what is added to the command in `make fast`.
+    makes: the platform of whose gateway it makes the image; parts with `image` wait for that meanwhile.
+    image: the platform on whose converged gateway it begins.
+    gateway: a container from that image is made for it, named to it by --gateway, and removed afterwards.
+    env: what is added to the environment.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    budget_seconds: int
+    suites: tuple[str, ...] = (TEST, FULL)
+    fast: tuple[str, ...] = ()
+    makes: str = ""
+    image: str = ""
+    gateway: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+def pytest(*arguments: str) -> tuple[str, ...]:
+    return ("python", "-m", "pytest", *arguments)
+
+
+def molecule(scenario: str) -> tuple[str, ...]:
+    return ("molecule", "test", "-s", scenario)
+
+
+# The end-to-end tests by subject, each with a gateway of its own, so that they run beside each other: they
+# wait more than they work.  A file that no part names belongs to `e2e-more`; what grows long is divided.
+END_TO_END = {
+    "e2e-queue": ("test_queue.py", "test_kill.py", "test_sync.py"),
+    "e2e-scan": ("test_scan_contract.py", "test_scan_messages.py", "test_scanner_text.py"),
+    "e2e-names": ("test_recipients.py", "test_dns.py", "test_dnscache.py"),
+    "e2e-scanners": ("test_clamav.py", "test_spamassassin.py", "test_scoring.py"),
+    "e2e-smtp": ("test_rows.py", "test_refusals.py", "test_contract.py", "test_session_limits.py"),
+    "e2e-bytes": (
+        "test_smuggling.py",
+        "test_envelope.py",
+        "test_envelope_out.py",
+        "test_scanned_is_delivered.py",
+        "test_bounces.py",
+    ),
+    "e2e-more": (),
+}
+
+
+def end_to_end(name: str) -> tuple[str, ...]:
+    """The pytest arguments of a part of the end-to-end tests: its files, or what no other part names."""
+    if END_TO_END[name]:
+        return tuple(f"tests/e2e/{file}" for file in END_TO_END[name])
+    elsewhere = ["test_archive.py", *(file for files in END_TO_END.values() for file in files)]
+    return ("tests/e2e", *(f"--ignore=tests/e2e/{file}" for file in elsewhere))
+
+
+EVERY = (FAST, TEST, FULL)
+
+# In the order in which they begin, each as soon as what it needs is there: first what makes an image that
+# others wait for, and what waits for it before what could run at any time.
+PARTS = (
+    Part("default", molecule("default"), 900, makes="bookworm"),
+    Part("ruff", ("ruff", "check", "."), 3, EVERY),
+    Part("mypy", ("mypy", "plugins/module_utils/mailgate"), 30, EVERY),
+    Part("yamllint", ("yamllint", "--strict", "."), 15, EVERY),
+    Part("changelog", ("antsibull-changelog", "lint"), 5, EVERY),
+    Part("unit", pytest("tests/unit", "tests/qmailadmin", "-n", "2"), 240, EVERY, fast=("-m", "not slow")),
+    Part("module", pytest("tests/module"), 120, EVERY, fast=("-m", "not slow")),
+    Part("differential", pytest("tests/differential"), 30, EVERY, fast=("-m", "not slow")),
+    Part("debian13", molecule("debian13"), 540),
+    *(Part(name, pytest(*end_to_end(name)), 300, image="bookworm", gateway=True) for name in END_TO_END),
+    Part("upgrade", pytest("tests/upgrade"), 600),
+    Part("systemd", molecule("systemd"), 270, image="bookworm"),
+    Part("archive", pytest("tests/e2e/test_archive.py"), 150),
+    Part("ansible-lint", ("ansible-lint", "--offline", "--profile", "production"), 90),
+    Part("sanity", ("python", "tests/bed", "sanity"), 120),
+    Part("mta", molecule("mta"), 120),
+    Part("systemd-fresh", molecule("systemd"), 540, (FULL,), env={"MAILGATE_FROM": "nothing"}),
+)
+BY_NAME = {part.name: part for part in PARTS}

@@ -1,0 +1,450 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`make bench`: what a session costs the gateway, beside Postfix with postscreen, postgrey and amavisd-new.
+
+Two containers of the same Debian and one load generator, in turns: the gateway of playbooks/gateway.yml
+with site.yml of this directory, and the peer of peer/. Both have the same list of 20,000 denied addresses,
+the same million of recipients, the same clamd and the same rules of SpamAssassin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "e2e"), str(ROOT / "plugins" / "module_utils")]
+
+from bed.common import Trouble, answer, run, say, timed  # noqa: E402
+from bed.containers import (  # noqa: E402
+    command_addresses,
+    command_converge,
+    command_down,
+    command_up,
+    in_container,
+)
+from bed.images import make_derived  # noqa: E402
+from figures import Figure, Section, publish, told  # noqa: E402
+from mailgate import cdb  # noqa: E402
+from measuring import Container, Run, Window, machine, run_load  # noqa: E402
+
+GATEWAY, PEER = "mailgate-bench", "mailgate-bench-peer"
+PEER_IMAGE = "mailgate-peer:bookworm"
+PEER_PACKAGES = ("postfix", "postgrey", "amavisd-new", "clamav-daemon", "spamassassin")
+DOMAIN = "example.test"
+SINKS = (("198.18.0.10", 2525), ("127.0.0.1", 2525))
+REPETITIONS, REPEATS = 3, 2
+FIRST_DENIED = "10.10.0.0"
+# Each of a /24 of its own, so that the greylist has never seen it.
+STRANGERS = ("-b", "10.64.0.1", "-k", "49000", "-j", "256")
+KNOWN = ("-b", "198.18.20.1", "-k", "1400")
+ONE_KNOWN = ("-b", "198.18.20.9", "-k", "1")
+GOOD = f"user5.name@{DOMAIN}"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the run is."""
+
+    seconds: float = 3.0
+    scan_seconds: float = 20.0
+    flood_seconds: float = 14.0
+    held: int = 90  # both sides have more places than that
+    held_wait: float = 9.0
+    flood: int = 300
+    denied: int = 20_000
+    recipients: int = 1_000_000
+
+
+SMALL = Size(1.0, 5.0, 6.0, 10, 2.0, 30, 200, 5_000)
+
+
+@dataclass(frozen=True)
+class Load:
+    """A row on one system: which container, under which name, and the load."""
+
+    row: str
+    system: str
+    container: str
+    options: tuple[str, ...]
+    expected: str  # the reply that each session must have met, "" for an end without one
+
+
+def loads(size: Size) -> list[Load]:
+    denied = ("-b", FIRST_DENIED, "-k", str(size.denied))
+    greylist = ("-m", "rcpt", "-f", "s%@sender.test", "-r", GOOD, *STRANGERS)
+    unknown = ("-m", "rcpt", "-r", f"nobody%@{DOMAIN}", *KNOWN)
+    scan = ("-m", "data", "-r", GOOD, "-s", "5000", *KNOWN)
+    return [
+        Load("refused by rule", "gateway", GATEWAY, ("-m", "drop", "-p", "25", *denied), ""),
+        Load("refused by rule", "postscreen", PEER, ("-m", "drop", "-p", "2002", *denied), "521"),
+        Load("refused by rule", "smtpd", PEER, ("-m", "quit", "-p", "2001", *denied), "554"),
+        Load("greylisted for the first time", "gateway", GATEWAY, ("-p", "25", *greylist), "451"),
+        Load("greylisted for the first time", "postgrey", PEER, ("-p", "2003", *greylist), "450"),
+        Load("unknown recipient", "gateway", GATEWAY, ("-p", "25", *unknown), "553"),
+        Load("unknown recipient", "smtpd", PEER, ("-p", "2004", *unknown), "550"),
+        Load("clean mail of 5 kB scanned", "gateway", GATEWAY, ("-p", "25", *scan), "250"),
+        Load("clean mail of 5 kB scanned", "amavisd-new", PEER, ("-p", "2005", *scan), "250"),
+    ]
+
+
+ALSO_AT_1_AND_32 = ("refused by rule", "unknown recipient")
+HELD = (("gateway", GATEWAY, "25"), ("smtpd", PEER, "2004"), ("postscreen", PEER, "2002"))
+
+
+# What both sides are.
+
+
+def compile_generator(place: Path) -> str:
+    target = str(place / "loadgen")
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wshadow"]
+    run(["gcc", *flags, "-o", target, str(HERE / "loadgen.c")], why="compiling the load generator")
+    return target
+
+
+def own_ten_eight(container: Container) -> None:
+    """The loopback of its namespace owns 10.0.0.0/8, too: nothing of the load can leave it."""
+    ip = container.from_its_network("ip", "address", "replace", "10.0.0.1/8", "dev", "lo")
+    run(ip, why="giving 10.0.0.0/8 to the loopback")
+
+
+def tree_hash() -> str:
+    """What the gateway is made of, so that it is converged again when that has changed."""
+    digest = hashlib.sha256()
+    for top in ("roles", "plugins", "playbooks", "tests/inventory"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    digest.update((HERE / "site.yml").read_bytes())
+    return digest.hexdigest()
+
+
+def make_gateway(fresh: bool) -> Container:
+    wanted = tree_hash()
+    status, found = in_container(GATEWAY, "cat", "/bench/tree")
+    if status != 0 or fresh:
+        command_up(GATEWAY, "bookworm", systemd=False)
+    if found.strip() != wanted or fresh:
+        command_converge(GATEWAY, ("-e", f"@{HERE / 'site.yml'}"))
+        run(["docker", "exec", GATEWAY, "sh", "-c", f"mkdir -p /bench && echo {wanted} > /bench/tree"])
+    return Container(GATEWAY)
+
+
+def denied_addresses(count: int) -> Iterator[str]:
+    for number in range(count):
+        yield f"10.10.{number // 256}.{number % 256}"
+
+
+def put(container: Container, path: str, content: bytes) -> None:
+    container.inside("sh", "-c", f"cat > {path}.new && mv {path}.new {path}", stdin=content)
+
+
+def load_gateway(gateway: Container, size: Size) -> None:
+    """The lists of the run, written as the gateway's own writers would."""
+    fragment = gateway.inside("cat", "/etc/tcp.d/10-site")
+    rules = fragment.partition("# the benchmark's\n")[0] + "# the benchmark's\n"
+    rules += "".join(f"{one}:deny\n" for one in denied_addresses(size.denied))
+    put(gateway, "/etc/tcp.d/10-site", rules.encode())
+    gateway.inside("mailgate", "rules", "compile")
+    gateway.inside("find", "/var/qmail/cqgreylist", "-mindepth", "1", "-delete")  # strangers are new again
+    names = (f"user{number}.name@{DOMAIN}".encode() for number in range(size.recipients))
+    served = gateway.inside("readlink", "-f", "/var/qmail/control/validrcptto.cdb").strip()
+    put(gateway, served, cdb.build((name, b"") for name in names))
+    gateway.inside("chmod", "644", served)
+
+
+def make_peer(gateway: Container, size: Size) -> Container:
+    script = (HERE / "peer" / "install.sh").read_text()
+    make_derived("image peer", PEER_IMAGE, "bookworm", script, '["sleep", "infinity"]', "the peer's packages")
+    answer(["docker", "rm", "-f", "-v", PEER], timeout_seconds=60)
+    label = ["--label", "mailgate.bed.container=yes", "--hostname", "mx1.example.test"]
+    start = ["docker", "run", "-d", "--init", "--name", PEER, *label, PEER_IMAGE, "sleep", "infinity"]
+    run(start, why="starting the peer")
+    command_addresses(PEER)
+    peer = Container(PEER)
+    run(["docker", "cp", f"{HERE / 'peer'}/.", f"{PEER}:/bench"], why="copying the peer's files")
+    # The same clamd and the same rules: the gateway's own files.
+    for directory in ("/etc/clamav", "/var/lib/clamav", "/etc/spamassassin"):
+        files = subprocess.run(
+            ["docker", "exec", GATEWAY, "tar", "-C", directory, "-c", "."], capture_output=True, check=True
+        )
+        peer.inside("tar", "-C", directory, "--no-same-owner", "-x", stdin=files.stdout)
+    lines = "".join(f"{one} REJECT\n" for one in denied_addresses(size.denied))
+    put(peer, "/bench/denied", lines.encode())
+    lines = "".join(f"user{number}.name@{DOMAIN} OK\n" for number in range(size.recipients))
+    put(peer, "/bench/recipients", lines.encode())
+    with timed("peer", "starting Postfix, postgrey, clamd and amavisd-new"):
+        peer.inside("sh", "/bench/start.sh")
+    return peer
+
+
+@contextmanager
+def sinks(containers: Sequence[Container], generator: str) -> Iterator[list[int]]:
+    """The host behind both: accepts everything; the numbers of the processes."""
+    started = []
+    try:
+        for container, (address, port) in zip(containers, SINKS):
+            argv = container.from_its_network(generator, "-m", "sink", "-b", address, "-p", str(port))
+            started.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL))
+        time.sleep(0.3)
+        if any(process.poll() is not None for process in started):
+            raise Trouble("a sink for the mail ended at once")
+        yield [process.pid for process in started]
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
+
+
+# The rows.
+
+
+class Bench:
+    def __init__(self, generator: str, words: str, helpers: Sequence[int], size: Size, budget: float) -> None:
+        self.generator, self.words, self.helpers, self.size = generator, words, helpers, size
+        self.containers = {name: Container(name) for name in (GATEWAY, PEER)}
+        self.figures: dict[tuple[str, str, int], Figure] = {}
+        self.number = int(time.time()) % 1_000_000 * 100_000  # no session has the number of an earlier one
+        self.stranger = 0
+        self.repeat_until = time.monotonic() + budget
+
+    def figure(self, row: str, system: str, at_once: int) -> Figure:
+        return self.figures.setdefault((row, system, at_once), Figure(row, system, at_once))
+
+    def undisturbed(self, once: Callable[[], Run]) -> Run:
+        """A run in which the machine was quiet, or after two repetitions the quietest."""
+        tried = [once()]
+        while tried[-1].disturbed and len(tried) <= REPEATS and time.monotonic() < self.repeat_until:
+            tried.append(once())
+        return min(tried, key=lambda one: one.others_percent)
+
+    def run(self, load: Load, at_once: int, seconds: float) -> Run:
+        strangers = "10.64.0.1" in load.options
+        first = self.stranger if strangers else self.number
+        argv = [self.generator, *load.options, "-c", str(at_once), "-t", str(seconds), "-o", str(first)]
+        scanning = "data" in load.options
+        if scanning:
+            argv += ["-w", self.words]
+        done = run_load(self.containers[load.container], argv, self.helpers, after=2.0 if scanning else 0.3)
+        begun = int(done.load["begun"])
+        self.number += begun
+        self.stranger += begun if strangers else 0
+        self.check(load, done)
+        return done
+
+    def check(self, load: Load, done: Run) -> None:
+        """Nothing is measured but what the row is about."""
+        codes = dict(done.load["codes"])  # type: ignore[call-overload]
+        met = codes.get(load.expected, 0) if load.expected else done.load["without_reply"]
+        if met < 0.98 * done.load["done"] or not done.load["done"]:
+            raise Trouble(
+                f"{load.row}, {load.system}: {done.load}; expected {load.expected or 'an end'} each time"
+            )
+
+    def rows(self) -> None:
+        for at_once in (8, 1, 32):
+            for _repetition in range(REPETITIONS):
+                for load in loads(self.size):
+                    if at_once != 8 and load.row not in ALSO_AT_1_AND_32:
+                        continue
+                    scanning = "data" in load.options
+                    seconds = self.size.scan_seconds if scanning else self.size.seconds
+                    done = self.undisturbed(lambda one=load, s=seconds, c=at_once: self.run(one, c, s))  # type: ignore[misc]
+                    figure = self.figure(load.row, load.system, at_once)
+                    figure.add(
+                        cpu_per_1000=done.cpu_per_1000,
+                        rate=done.load["rate"],
+                        p50_ms=done.load["p50_ms"],
+                        p95_ms=done.load["p95_ms"],
+                        p99_ms=done.load["p99_ms"],
+                    )
+                    figure.disturbed |= done.disturbed
+                    self.tell(figure, done.others_percent)
+
+    def tell(self, figure: Figure, others: float) -> None:
+        last = {name: runs[-1] for name, runs in figure.runs.items()}
+        text = ", ".join(f"{name} {value:.2f}" for name, value in last.items())
+        say("bench", f"{figure.row}, {figure.system}, {figure.at_once}: {text} (others {others:.0f} %)")
+
+    def held(self) -> None:
+        """Memory of sessions that say nothing."""
+        for _repetition in range(REPETITIONS):
+            for system, name, port in HELD:
+                container = self.containers[name]
+                if name == PEER:  # processes of the row before would be idle now, and counted as free
+                    container.inside("postfix", "stop")
+                    container.inside("postfix", "start")
+                    time.sleep(1.0)
+                before = container.memory_mib()
+                wanted = self.size.held
+                argv = [self.generator, "-m", "hold", "-p", port, *KNOWN]
+                argv += ["-c", str(wanted), "-n", str(wanted), "-t", str(self.size.held_wait + 1)]
+                command = container.from_its_network(*argv)
+                with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+                    time.sleep(self.size.held_wait)
+                    after = container.memory_mib()
+                    process.wait()
+                figure = self.figure("silent sessions held", system, wanted)
+                figure.add(kib_per_session=(after - before) * 1024 / wanted)
+                self.tell(figure, 0)
+                time.sleep(1.0)
+
+    def flood(self) -> None:
+        """A good sender's sessions while strangers hold every place that they can get."""
+        kinds = {
+            "good sender, silent flood": ("-m", "hold", "-c", str(self.size.flood), "-i", "100"),
+            "good sender, busy flood": ("-m", "drop", "-c", "32"),
+        }
+        for _repetition in range(REPETITIONS):
+            for row, kind in kinds.items():
+                for system, name, port in HELD:
+                    done = self.undisturbed(lambda a=name, p=port, k=kind: self.flooded(a, p, k))  # type: ignore[misc]
+                    figure = self.figure(row, system, self.size.flood if "hold" in kind else 32)
+                    begun, served = done.load["begun"], dict(done.load["codes"]).get("250", 0)  # type: ignore[call-overload]
+                    late = done.load["late"] > 0
+                    patience = self.size.flood_seconds * 1000
+                    figure.add(
+                        served_percent=served / begun * 100,
+                        p50_ms=done.load["p50_ms"] if served * 2 > begun else patience,
+                        worst_ms=patience if late else done.load["max_ms"],
+                    )
+                    if late:
+                        figure.remark = f"longer than {self.size.flood_seconds:.0f} s is told as that"
+                    figure.disturbed |= done.disturbed
+                    self.tell(figure, done.others_percent)
+                    time.sleep(1.0)
+
+    def flooded(self, name: str, port: str, kind: Sequence[str]) -> Run:
+        container, seconds = self.containers[name], self.size.flood_seconds
+        good = [self.generator, "-m", "rcpt", "-p", port, *ONE_KNOWN, "-r", GOOD, "-c", "1", "-i", "200"]
+        if name == PEER:  # postscreen knows him, as the gateway does
+            container.inside("postfix", "start" if "not running" in self.state(container) else "status")
+        introduce = container.from_its_network(*good, "-n", "1", "-t", "12", "-T", "12000")
+        subprocess.run(introduce, stdout=subprocess.DEVNULL, check=True)
+        window = Window(container, self.helpers)
+        strangers = [*STRANGERS, "-o", str(self.stranger), "-p", port, "-t", str(2 * seconds + 2)]
+        flooding = container.from_its_network(self.generator, *kind, *strangers)
+        with subprocess.Popen(flooding, stdout=subprocess.PIPE, text=True) as flood:
+            time.sleep(1.5)
+            argv = [*good, "-t", str(seconds), "-T", str(int(seconds * 1000)), "-o", str(self.number)]
+            done = run_load(container, argv, self.helpers, after=0)
+            flood.terminate()
+            flood.wait()
+        cpu, others = window.close()
+        self.number += int(done.load["begun"])
+        return Run(done.load, cpu, others)
+
+    @staticmethod
+    def state(container: Container) -> str:
+        status, said = answer(["docker", "exec", container.name, "postfix", "status"])
+        return "running" if status == 0 else f"not running {said}"
+
+
+def warm(bench: Bench) -> None:
+    """Known networks have passed the greylist, and every scanner has scanned."""
+    gateway = bench.containers[GATEWAY]
+    for _visit in range(2):
+        argv = [bench.generator, "-m", "rcpt", "-p", "25", *KNOWN, "-r", GOOD, "-c", "4", "-n", "1400"]
+        run_load(gateway, [*argv, "-t", "30"])
+        time.sleep(2.5)
+    for load in loads(bench.size):
+        if "data" in load.options:
+            bench.run(load, 8, 4.0)
+
+
+def versions(gateway: Container, peer: Container) -> dict[str, str]:
+    found = {}
+    for container, names in ((peer, PEER_PACKAGES), (gateway, ("ucspi-tcp",))):
+        for name in names:
+            status, text = in_container(container.name, "dpkg-query", "-W", "-f=${Version}", name)
+            if status == 0 and text:
+                found[name] = text
+    commit = answer(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])[1].strip()
+    return {"the gateway": commit, **found}
+
+
+ABOUT = """\
+Two containers of Debian 12 on one machine, in turns: the gateway as playbooks/gateway.yml makes it, with the
+services that follow its log, and Postfix with postscreen, postgrey and amavisd-new before the queue, from the
+distribution's packages. Both have 20,000 denied addresses, 1,000,000 recipients, the same clamd with one
+signature and the same rules of SpamAssassin, without Bayes and network tests, with four children. Neither
+looks up the names of clients; max_use of Postfix is 1,000. On the gateway the sender of an unknown recipient
+has passed the greylist, which is asked in each session; Postfix refuses before it asks postgrey.
+
+Silent sessions are connected and say nothing; told is the memory (PSS) that all processes have more by them.
+In a flood a sender that is known has one session after another, up to RCPT: silent strangers connect 300 at
+once, each again when it is closed; busy ones take the greeting and leave, 32 at once. Both sides have the
+limits that they come with: 120 sessions of the gateway, 100 processes of smtpd.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="tiny counts, to try it; writes nothing")
+    parser.add_argument("--fresh", action="store_true", help="make the gateway anew")
+    parser.add_argument("--remove", action="store_true", help="remove both containers and do nothing else")
+    parser.add_argument("--budget", type=float, default=300, help="seconds for repetitions (%(default)s)")
+    given = parser.parse_args(argv)
+    size = SMALL if given.small else Size()
+    begin = time.monotonic()
+    try:
+        if given.remove:
+            command_down(GATEWAY)
+            command_down(PEER)
+            return 0
+        gateway = make_gateway(given.fresh)
+        with tempfile.TemporaryDirectory() as name:
+            place = Path(name)
+            os.chmod(place, 0o755)
+            generator = compile_generator(place)
+            with timed("bench", "loading the lists"):
+                load_gateway(gateway, size)
+            peer = make_peer(gateway, size)
+            for container in (gateway, peer):
+                own_ten_eight(container)
+            words = place / "words"
+            words.write_text("\n".join(sorted(set((ROOT / "COPYING").read_text().split()))) + "\n")
+            with sinks((gateway, peer), generator) as helpers:
+                bench = Bench(generator, str(words), helpers, size, given.budget)
+                with timed("bench", "warming up"):
+                    warm(bench)
+                bench.rows()
+                bench.held()
+                bench.flood()
+        section = Section(
+            "front",
+            "Beside Postfix: what a session costs",
+            "make bench",
+            time.strftime("%Y-%m-%d"),
+            machine(),
+            versions(gateway, peer),
+            ABOUT,
+            list(bench.figures.values()),
+        )
+        command_down(PEER)
+        for figure in section.figures:
+            numbers = ", ".join(f"{name} {told(name, runs)}" for name, runs in figure.runs.items())
+            print(f"{figure.row:32} {figure.system:12} {figure.at_once:>4}  {numbers}")
+        if not given.small:
+            for line in publish(section):
+                print(f"worse than before: {line}")
+    except Trouble as trouble:
+        print(f"bench: {trouble}", file=sys.stderr)
+        return 1
+    say("bench", f"{time.monotonic() - begin:.0f} s in all")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

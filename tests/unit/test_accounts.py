@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Accounts: what is missing or differs, and the commands that mend it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.accounts import SHELL, User, plan
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+
+PASSWD = f"root:x:0:0:root:/root:/bin/bash\nclamav:x:101:102::/var/lib/clamav:{SHELL}\n+::::::\n"
+GROUP = "root:x:0:\nclamav:x:102:\n"
+CLAMAV = User("clamav", "clamav", "/var/lib/clamav")
+
+
+def commands(groups: dict[str, int | None], *users: User, passwd: str = PASSWD) -> list[str]:
+    return [" ".join(step.argv) for step in plan(passwd, GROUP, groups, users)]
+
+
+def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
+    assert commands({"clamav": None}, CLAMAV) == []
+    assert commands({"clamav": 102}, User("clamav", "clamav", "/var/lib/clamav", 101)) == []
+
+
+def test_what_is_missing_is_made_groups_first() -> None:
+    made = commands(
+        {"qmail": None, "simscan": 951}, User("simscan", "simscan", "/s", 951), User("q", "qmail", "/q")
+    )
+    assert made == [
+        "groupadd --system qmail",
+        "groupadd --system --gid 951 simscan",
+        "useradd --system --no-create-home --password ! --gid simscan --home-dir /s --shell /usr/sbin/nologin"
+        " --uid 951 simscan",
+        "useradd --system --no-create-home --password ! --gid qmail --home-dir /q --shell /usr/sbin/nologin"
+        " q",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "user", "expected"),
+    [
+        ("clamav:x:101:0::/var/lib/clamav:" + SHELL, CLAMAV, "usermod --gid clamav clamav"),
+        ("clamav:x:101:102::/nonexistent:" + SHELL, CLAMAV, "usermod --home /var/lib/clamav clamav"),
+        ("clamav:x:101:102::/var/lib/clamav:/bin/sh", CLAMAV, f"usermod --shell {SHELL} clamav"),
+        (
+            "clamav:x:7:102::/x:" + SHELL,
+            User("clamav", "clamav", "/var/lib/clamav", 101),
+            "usermod --home /var/lib/clamav --uid 101 clamav",
+        ),
+    ],
+)
+def test_what_differs_is_corrected(row: str, user: User, expected: str) -> None:
+    assert commands({}, user, passwd=row + "\n") == [expected]
+
+
+def test_a_group_gets_its_number_and_its_users_follow() -> None:
+    assert commands({"clamav": 500}, CLAMAV) == ["groupmod --gid 500 clamav", "usermod --gid clamav clamav"]
+
+
+def test_a_step_says_what_is_before_and_after_it() -> None:
+    (step,) = plan(PASSWD, GROUP, {"clamav": 500}, [])
+    assert (step.before, step.after) == ("group clamav: gid 102", "group clamav: gid 500")
+
+
+@pytest.mark.parametrize(
+    ("passwd", "groups", "users", "message"),
+    [
+        (PASSWD, {"a b": None}, [], "account: 'a b' is no name; expected small letters, digits, '_' and '-'"),
+        (PASSWD, {"-x": None}, [], "account: '-x' is no name; expected small letters, digits, '_' and '-'"),
+        (PASSWD, {}, [User("a", "b", "/")], "user a: the group 'b' is missing; expected one of groups"),
+        ("x:y\n", {}, [], "/etc/passwd line 1: 'x:y' is damaged; expected 7 fields"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    passwd: str, groups: dict[str, int | None], users: list[User], message: str
+) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        plan(passwd, GROUP, groups, users)

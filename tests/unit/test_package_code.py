@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The code of a command: what a restart of its service depends on, and the package as it goes to a host."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.errors import AnsibleLookupError
+from ansible_collections.mailgate.qmail.plugins.lookup import package_code, package_files
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "plugins" / "module_utils" / "mailgate"
+
+LOADED = (
+    "import importlib, json, sys; sys.path.insert(0, sys.argv[1]);"
+    "importlib.import_module('mailgate.cli'); importlib.import_module('mailgate.' + sys.argv[2]);"
+    "print(json.dumps([name for name in sys.modules if name.split('.')[0] == 'mailgate']))"
+)
+
+
+def package(top: Path, **files: str) -> Path:
+    for name, content in {"__init__": "", **files}.items():
+        (top / f"{name}.py").write_text(content)
+    return top
+
+
+def names(top: Path, *entries: str) -> set[str]:
+    return {file.relative_to(top).as_posix() for file in package_code.closure(top, entries)}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_command_loads_is_part_of_its_code(command: str) -> None:
+    entry = COMMANDS[command].file
+    said = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", LOADED, str(PACKAGE.parent), entry],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    loaded = {name.partition(".")[2] for name in json.loads(said.stdout)}
+    files = package_code.closure(PACKAGE, [package_code.LAUNCHED, entry])
+    known = {package_code.module_file(PACKAGE, name) for name in loaded}
+    assert known <= set(files)
+
+
+def test_a_service_does_not_depend_on_the_whole_package() -> None:
+    assert len(package_code.closure(PACKAGE, ["cli", "every"])) < 10
+
+
+def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
+    top = package(
+        tmp_path,
+        one="from . import two\nimport os\n",
+        two="def later():\n    from .three import name\n",
+        three="name = 1\n",
+        four="from .one import something\n",
+    )
+    assert names(top, "one") == {"__init__.py", "one.py", "two.py", "three.py"}
+
+
+def test_imports_are_followed_between_subpackages(tmp_path: Path) -> None:
+    top = package(tmp_path, one="from .core import errors\n")
+    for path, content in {
+        "core/__init__.py": "",
+        "core/errors.py": "",
+        "core/atomic.py": "",
+        "formats/__init__.py": "from ..core.atomic import replacing\n",
+        "formats/cdb.py": "from . import other\n",
+        "formats/other.py": "from ...elsewhere import x\n",
+    }.items():
+        (top / path).parent.mkdir(exist_ok=True)
+        (top / path).write_text(content)
+    assert names(top, "one") == {"__init__.py", "one.py", "core/__init__.py", "core/errors.py"}
+    assert names(top, "formats.cdb") == {
+        "__init__.py",
+        "core/__init__.py",
+        "core/atomic.py",
+        "formats/__init__.py",
+        "formats/cdb.py",
+        "formats/other.py",
+    }
+
+
+def test_the_hash_changes_with_the_code_and_its_place_alone(tmp_path: Path) -> None:
+    top = package(tmp_path, one="from . import two\n", two="x = 1\n", other="x = 1\n")
+    before = package_code.code_hash(top, ["one"])
+    (top / "other.py").write_text("x = 2\n")
+    assert package_code.code_hash(top, ["one"]) == before
+    (top / "two.py").write_text("x = 2\n")
+    changed = package_code.code_hash(top, ["one"])
+    assert changed != before
+    (top / "two.py").unlink()
+    (top / "two").mkdir()
+    (top / "two" / "__init__.py").write_text("x = 2\n")
+    assert package_code.code_hash(top, ["one"]) not in (before, changed)
+
+
+def test_a_command_that_does_not_exist_is_said() -> None:
+    with pytest.raises(AnsibleLookupError, match="'statz' is not a command of mailgate"):
+        package_code.LookupModule().run(["statz"])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [path for path in (ROOT / "roles").rglob("run.j2") if path.parent.name != "log"],
+    ids=lambda p: p.parent.name,
+)
+def test_each_service_of_ours_names_its_code(run: Path) -> None:
+    """A run file that starts mailgate changes when the code of that very command does."""
+    text = run.read_text(encoding="utf-8")
+    program = "".join(line for line in text.splitlines(True) if not line.startswith("#"))
+    started = re.search(r"(?:/usr/local/bin/|\s)mailgate\s+([a-z-]+)", program)
+    named = re.search(r"^# Its code is \{\{ (_[a-z_]+) \}\}\.$", text, re.MULTILINE)
+    assert bool(named) == bool(started)
+    if named and started:
+        role = run.relative_to(ROOT / "roles").parts[0]
+        value = yaml.safe_load((ROOT / "roles" / role / "vars" / "main.yml").read_text())[named.group(1)]
+        assert value == f"{{{{ lookup('mailgate.qmail.package_code', '{started.group(1)}') }}}}"
+
+
+def test_the_package_goes_to_a_host_as_a_tree() -> None:
+    (files,) = package_files.LookupModule().run(["mailgate"])
+    there = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    assert {item["path"] for item in files} == {f"mailgate/{path}" for path in there}
