@@ -19,9 +19,14 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import build as hands
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import source
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import spec as source
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files import atomic_write
 
 MODULE = "mailgate.qmail.source_build"
 PACKAGES_MODULE = "mailgate.qmail.deb_packages"
@@ -52,7 +57,7 @@ class Cache:
         path = self.source(sha256)
         if not os.path.isfile(path):
             return False
-        found = hands.file_sha256(path)
+        found = layout.file_sha256(path)
         if found != sha256:
             raise BadInput(f"source {path}: sha256 {found!r} is wrong; expected {sha256!r}")
         return True
@@ -73,7 +78,7 @@ class Cache:
                 expected = json.load(stream)["sha256"]
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"cached build {about}: {error!r}; expected JSON with a sha256") from error
-        found = hands.file_sha256(path)
+        found = layout.file_sha256(path)
         if found != expected:
             raise BadInput(f"cached build {path}: sha256 {found!r} is wrong; expected {expected!r}")
         return path, expected
@@ -84,7 +89,7 @@ class Cache:
         with open(os.path.join(self.path, "builds", ".lock"), "ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             os.rename(temporary, path + ".tar.gz")
-            with hands.replacing(path + ".json", 0o644, -1, -1) as stream:
+            with atomic_write(path + ".json", 0o644, -1, -1) as stream:
                 stream.write((json.dumps(about, sort_keys=True, indent=1) + "\n").encode())
 
 
@@ -243,10 +248,10 @@ class ActionModule(ActionBase):
     def _from_here(self, one):
         """('' when the cache has it now, else None; [[place, cause], …])."""
         causes = []
-        urls = hands.pool_urls(one.pool) if one.pool else [one.url]
+        urls = build_host.pool_urls(one.pool) if one.pool else [one.url]
         for url in urls:
             try:
-                hands.download(self._open, url, self._cache.source(one.sha256), one.sha256)
+                build_host.download(self._open, url, self._cache.source(one.sha256), one.sha256)
                 return "", causes
             except MailgateError as error:
                 causes.append([url, str(error)])

@@ -32,9 +32,7 @@ _value:
   elements: dict
 """
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_settings import (  # noqa: E402
-    public,
-)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.ldap_settings import public  # noqa: E402
 
 
 class FilterModule:

@@ -33,7 +33,7 @@ _value:
   elements: dict
 """
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_settings import (  # noqa: E402
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.ldap_settings import (  # noqa: E402
     secret_files,
 )
 

@@ -31,7 +31,7 @@ _value:
   type: str
 """
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import versions  # noqa: E402
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import package_versions as versions  # noqa: E402
 
 
 def version_name(files):

@@ -41,10 +41,10 @@ from pathlib import Path  # noqa: E402
 
 from ansible.errors import AnsibleLookupError  # noqa: E402
 from ansible.plugins.lookup import LookupBase  # noqa: E402
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import COMMANDS  # noqa: E402
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli.main import COMMANDS  # noqa: E402
 
 PACKAGE = Path(__file__).resolve().parent.parent / "module_utils" / "mailgate"
-LAUNCHED = "cli"
+LAUNCHED = "cli.main"
 
 
 def module_file(package, name):
@@ -94,4 +94,4 @@ class LookupModule(LookupBase):
         for command in terms:
             if command not in COMMANDS:
                 raise AnsibleLookupError(f"package_code: {command!r} is not a command of mailgate")
-        return [code_hash(PACKAGE, [LAUNCHED, COMMANDS[command].file]) for command in terms]
+        return [code_hash(PACKAGE, [LAUNCHED, f"cli.{COMMANDS[command].file}"]) for command in terms]

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.atomic import beside, fsync_directory
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files import (
+    fsync_directory,
+    temporary_beside,
+)
 
 
 @dataclass(frozen=True)
@@ -235,7 +238,7 @@ def _write_copy(wanted: Desired) -> str:
     """The path of a complete copy beside the target, on the disk for good, with its mode and owners."""
     uid, gid = _owners(wanted)
     _parent(wanted.path)
-    with beside(wanted.path, wanted.mode, uid, gid) as (stream, temporary):
+    with temporary_beside(wanted.path, wanted.mode, uid, gid) as (stream, temporary):
         stream.write(wanted.content)
     return temporary
 

@@ -73,8 +73,8 @@ import shlex
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import accounts
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import accounts
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
 
 def read(path):

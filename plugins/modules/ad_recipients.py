@@ -154,15 +154,18 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_process import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.process import (
     become,
     bound,
     with_extra,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_settings import EXTRA, parse
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_store import Store
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients_update import update
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.settings import EXTRA, parse
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.store import Store
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.update import update
 
 SETTINGS = (
     "hostname",

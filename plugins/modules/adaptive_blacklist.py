@@ -133,8 +133,10 @@ changed_paths:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import blacklist_settings
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
+    settings as blacklist_settings,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
 NUMBERS = {
     "attempts": 10,

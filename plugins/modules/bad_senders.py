@@ -70,12 +70,10 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    bad_senders,
-    rules_command,
-    rules_files,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import senders as bad_senders
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import apply as rules_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
 
 

@@ -102,8 +102,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import supervise, tai64n
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
 
 POLL_SECONDS = 0.1
 LOG_LINES = 5

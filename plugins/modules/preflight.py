@@ -109,8 +109,8 @@ import threading
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import preflight
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import check_site
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import preflight
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check import check_site
 
 LOOKUP_SECONDS = 5
 REVERSE_LOOKUPS = 4

@@ -112,8 +112,8 @@ changed_paths:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import smtproutes
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
 
 def octal(mode):

@@ -253,9 +253,18 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import build as hands
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import source
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import artifacts
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import workshop
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import archive
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import recipe as build_recipe
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import apt
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import spec as source
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
 
 READ_BYTES = 6_000_000
 
@@ -263,9 +272,9 @@ READ_BYTES = 6_000_000
 def recipe_here(module, spec):
     """The recipe on this host and the packages of the toolchain that nobody knows."""
     transfer = module.params["transfer"]
-    host = hands.host_facts(spec, lenient=module.check_mode)
+    host = build_host.host_facts(spec, lenient=module.check_mode)
     unknown = [name for name, version in host.toolchain.items() if version is None]
-    return source.recipe(spec, transfer["patches"], transfer["files"], host), unknown
+    return build_recipe.recipe(spec, transfer["patches"], transfer["files"], host), unknown
 
 
 def plan(module, spec, transfer):
@@ -273,22 +282,22 @@ def plan(module, spec, transfer):
     if transfer.get("refresh"):
         module.run_command(["apt-get", "update", "-q"], environ_update={"LC_ALL": "C"})
     recipe, unknown = recipe_here(module, spec)
-    digest = source.recipe_hash(recipe)
-    stamp = hands.read_stamp(spec.name)
+    digest = build_recipe.recipe_hash(recipe)
+    stamp = layout.read_stamp(spec.name)
     same = stamp is not None and stamp.recipe_hash == digest
-    differing = hands.differences(stamp) if same else []
+    differing = artifacts.differences(stamp) if same else []
     if same:
         before = "".join(f"{path}: {found}\n" for path, found, _wanted in differing)
         after = "".join(f"{path}: {wanted}\n" for path, _found, wanted in differing)
     else:
-        before, after = source.readable(stamp and stamp.recipe), source.readable(recipe)
+        before, after = build_recipe.readable(stamp and stamp.recipe), build_recipe.readable(recipe)
     return {
         "changed": not same or bool(differing),
         "recipe_hash": digest,
         "unknown_toolchain": unknown,
-        "old_toolchain": source.too_old(spec, recipe["toolchain"]),
+        "old_toolchain": apt.too_old(spec, recipe["toolchain"]),
         "source": stamp.sources if same else [],
-        "archive": os.path.exists(hands.built_path(digest)),
+        "archive": os.path.exists(archive.built_path(digest)),
         "difference": {"before": before, "after": after},
     }
 
@@ -297,13 +306,13 @@ def fetch(module, spec, transfer):
     """One place of an archive asked by this host."""
     from ansible.module_utils.urls import open_url  # a tenth of a second that no other phase needs
 
-    path = f"{hands.STATE}/fetched/{transfer['sha256']}"
+    path = f"{layout.STATE}/fetched/{transfer['sha256']}"
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     pool = transfer.get("pool")
     causes = []
-    for url in hands.pool_urls(pool) if pool else [transfer["url"]]:
+    for url in build_host.pool_urls(pool) if pool else [transfer["url"]]:
         try:
-            hands.download(
+            build_host.download(
                 lambda url: open_url(url, timeout=30, decompress=False), url, path, transfer["sha256"]
             )
             return {"path": path, "causes": causes}
@@ -315,18 +324,18 @@ def fetch(module, spec, transfer):
 def restore(module, spec, transfer):
     """What was built on another host put in place; refused says why it was not, with nothing changed."""
     recipe, _unknown = recipe_here(module, spec)
-    digest = source.recipe_hash(recipe)
-    with hands.locked():
+    digest = build_recipe.recipe_hash(recipe)
+    with layout.locked():
         try:
-            found = hands.file_sha256(transfer["archive"])
+            found = layout.file_sha256(transfer["archive"])
             if found != transfer["sha256"]:
                 raise BadInput(
                     f"transferred archive: sha256 {found!r} is wrong; expected {transfer['sha256']!r}"
                 )
-            manifest = hands.restore(transfer["archive"], spec.name, digest, spec.directory_modes)
+            manifest = archive.restore(transfer["archive"], spec.name, digest, spec.directory_modes)
         except BadInput as error:
             return {"changed": False, "refused": str(error)}
-        hands.write_stamp(spec.name, manifest)
+        layout.write_stamp(spec.name, manifest)
     return {"changed": True, "recipe_hash": digest, "source": manifest.sources}
 
 
@@ -340,13 +349,15 @@ def build(module, spec, transfer):
     with open(transfer["inputs"], encoding="utf-8") as stream:
         inputs = {key: [base64.b64decode(one) for one in values] for key, values in json.load(stream).items()}
     archives = [(path, one["sha256"]) for path, one in zip(transfer["archives"], transfer["source"])]
-    answer = {"changed": True, "log": hands.log_path(spec.name)}
-    with hands.locked():
-        manifest = hands.build(spec, recipe, archives, inputs["patches"], inputs["files"], transfer["source"])
+    answer = {"changed": True, "log": layout.log_path(spec.name)}
+    with layout.locked():
+        manifest = workshop.build(
+            spec, recipe, archives, inputs["patches"], inputs["files"], transfer["source"]
+        )
         if module.params["keep_archive"]:
-            hands.pack(manifest)
-        hands.write_stamp(spec.name, manifest)
-        shutil.rmtree(f"{hands.STATE}/fetched", ignore_errors=True)
+            archive.pack(manifest)
+        layout.write_stamp(spec.name, manifest)
+        shutil.rmtree(f"{layout.STATE}/fetched", ignore_errors=True)
         if module.params["keep_archive"]:
             answer["first"] = read(module, spec, {"built": manifest.recipe_hash, "offset": 0})
     return dict(answer, recipe_hash=manifest.recipe_hash)
@@ -355,9 +366,9 @@ def build(module, spec, transfer):
 def read(module, spec, transfer):
     """A piece of a file that waits for the controller: what was built is deleted when its end was read."""
     if "built" in transfer:
-        path = hands.built_path(transfer["built"])
+        path = archive.built_path(transfer["built"])
     else:
-        path = f"{hands.STATE}/fetched/{transfer['fetched']}"
+        path = f"{layout.STATE}/fetched/{transfer['fetched']}"
     size = os.path.getsize(path)
     with open(path, "rb") as stream:
         stream.seek(transfer["offset"])
@@ -365,7 +376,7 @@ def read(module, spec, transfer):
     end = transfer["offset"] + len(piece) >= size
     answer = {"data": base64.b64encode(piece).decode(), "end": end, "size": size}
     if transfer["offset"] == 0:
-        answer["sha256"] = hands.file_sha256(path)
+        answer["sha256"] = layout.file_sha256(path)
     if end and "built" in transfer:
         os.unlink(path)
     return answer
@@ -390,7 +401,7 @@ def main():
     try:
         answer = PHASES[chosen](module, source.parse(module.params), transfer)
     except (MailgateError, OSError) as error:
-        log = hands.log_path(module.params["name"])
+        log = layout.log_path(module.params["name"])
         module.fail_json(
             msg=str(error), **({"log": log} if chosen == "build" and os.path.exists(log) else {})
         )

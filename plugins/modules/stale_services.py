@@ -47,8 +47,8 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import supervise
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
 
 DELETED = " (deleted)"
 

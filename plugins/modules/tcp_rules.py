@@ -140,13 +140,15 @@ from typing import NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    rules_command,
-    rules_compiler,
-    rules_files,
-    tcprules,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import apply as rules_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import compiled
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import site_fragment
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import readable_copy
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import verify
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import changes as rules_changes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import fragments
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
 
 
@@ -155,7 +157,7 @@ def _encode(text: str) -> bytes:
 
 
 def _site(params: dict) -> str:
-    return rules_compiler.site_rules(
+    return site_fragment.site_rules(
         params["relay_networks"],
         scanner=params["scanner"],
         scan_relay_clients=params["scan_relay_clients"],
@@ -163,13 +165,13 @@ def _site(params: dict) -> str:
         protected_networks=params["protected_networks"],
         whitelisted_networks=params["whitelisted_networks"],
         extra=[
-            rules_compiler.SiteRule(one["network"], one["action"], one["environment"])
+            site_fragment.SiteRule(one["network"], one["action"], one["environment"])
             for one in params["rules"]
         ],
     )
 
 
-def _compile(params: dict, paths: rules_command.Paths, own: dict[str, str]) -> rules_compiler.Compiled:
+def _compile(params: dict, paths: rules_command.Paths, own: dict[str, str]) -> compiled.Compiled:
     """All fragments as they will be, compiled; raises MailgateError when something is to be refused."""
     wanted = rules_command.load(paths, time.time(), own)
     if not params["force"]:
@@ -185,13 +187,13 @@ def _run(module: AnsibleModule, paths: rules_command.Paths, own: dict[str, str])
     if (
         now[0]
         and now[1]
-        and rules_compiler.is_made_of(now[1].decode("utf-8", "surrogateescape"), now[0], wanted)
+        and readable_copy.is_made_of(now[1].decode("utf-8", "surrogateescape"), now[0], wanted)
     ):
         cdb, copy = now
     desired = [Desired(os.path.join(paths.directory, name), _encode(text)) for name, text in own.items()]
     desired += [Desired(paths.compiled, cdb), Desired(paths.copy, copy)]
     before, _listed = rules_command.rules_in_force(paths.copy)
-    changes = tcprules.describe_changes(before, wanted.rules)
+    changes = rules_changes.describe_changes(before, wanted.rules)
     rewritten = [one.path for one in desired if read_bytes(one.path) != one.content]
     words = changes or [f"{path} is written anew, no connection is treated otherwise" for path in rewritten]
     for fault in wanted.faults():
@@ -199,7 +201,7 @@ def _run(module: AnsibleModule, paths: rules_command.Paths, own: dict[str, str])
 
     def check(written: Desired, temporary: str) -> None:
         if written.path == paths.compiled:
-            rules_compiler.verify_cdb(read_bytes(temporary) or b"", wanted, paths.compiled)
+            verify.verify_cdb(read_bytes(temporary) or b"", wanted, paths.compiled)
 
     finish(
         module,
@@ -242,7 +244,7 @@ def main() -> None:
     names = ("directory", "compiled", "copy", "state", "adaptive_user")
     paths = rules_command.Paths(**{name: module.params[name] for name in names})
     try:
-        own = {tcprules.SITE: _site(module.params), tcprules.DEFAULT: rules_compiler.default_rules()}
+        own = {fragments.SITE: _site(module.params), fragments.DEFAULT: site_fragment.default_rules()}
         _compile(module.params, paths, own)  # refuses before even the directory is made
         with rules_files.prepared(paths.directory, module.check_mode):
             _run(module, paths, own)

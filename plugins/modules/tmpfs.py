@@ -95,9 +95,9 @@ import re
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tmpfs
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.atomic import replacing
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tmpfs
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files import atomic_write
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
 
 def read(path):
@@ -135,7 +135,7 @@ class Plan:
 
 def write_fstab(fstab, text):
     mode = stat.S_IMODE(os.stat(fstab).st_mode) if os.path.exists(fstab) else 0o644
-    with replacing(fstab, mode, 0, 0) as stream:
+    with atomic_write(fstab, mode, 0, 0) as stream:
         stream.write(text.encode("utf-8", "surrogateescape"))
 
 

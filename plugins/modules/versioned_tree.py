@@ -96,8 +96,8 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import versions
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import package_versions as versions
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
 
 def refuse_bad_input(given: dict[str, Any]) -> None:

@@ -25,10 +25,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
 
-from mailgate import multilog, smtplog, tai64n  # noqa: E402
-from mailgate.blacklist_service import Never  # noqa: E402
-from mailgate.blacklist_settings import Settings  # noqa: E402
-from mailgate.reputation import Reputation  # noqa: E402
+from mailgate.blacklist.exemptions import Exemptions  # noqa: E402
+from mailgate.blacklist.reputation import Reputation  # noqa: E402
+from mailgate.blacklist.settings import Settings  # noqa: E402
+from mailgate.formats import multilog, tai64n  # noqa: E402
+from mailgate.formats import smtpd_log as smtplog  # noqa: E402
 
 BEGIN = 1_795_000_000
 FILE_BYTES = 10_000_000
@@ -100,7 +101,7 @@ def plain(directory: Path) -> int:
 
 
 def reputation() -> Reputation:
-    never = Never()
+    never = Exemptions()
     never.take_site({"it may relay": ["10.0.0.0/8"], "it is protected": ["192.0.2.0/24"]})
     never.take_settings(Settings())
     return Reputation(Settings(), never)

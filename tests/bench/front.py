@@ -36,7 +36,7 @@ from bed.containers import (  # noqa: E402
 )
 from bed.images import make_derived  # noqa: E402
 from figures import Figure, Section, publish, told  # noqa: E402
-from mailgate import cdb  # noqa: E402
+from mailgate.formats import cdb  # noqa: E402
 from measuring import Container, Run, Window, machine, run_load  # noqa: E402
 
 GATEWAY, PEER = "mailgate-bench", "mailgate-bench-peer"

@@ -84,8 +84,11 @@ def main(argv: list[str]) -> int:
         slapd.server.run("sh", "-c", "echo TLS_CACERT /etc/ldap/ca.pem >/etc/ldap/ldap.conf")
         put(slapd.server, "/tmp/recipients.json", json.dumps(settings()))
         slapd.server.run("sh", "-c", "printf %s '" + CANARY + "' >/tmp/password; chmod 400 /tmp/password")
-        for file in (ROOT / "plugins/module_utils/mailgate").glob("*.py"):
-            put(slapd.server, f"/usr/local/lib/mailgate/{file.name}", file.read_text())
+        package = ROOT / "plugins/module_utils/mailgate"
+        for file in package.rglob("*.py"):
+            path = f"/usr/local/lib/mailgate/{file.relative_to(package).as_posix()}"
+            slapd.server.run("mkdir", "-p", path.rpartition("/")[0])
+            put(slapd.server, path, file.read_text())
         best: dict[str, tuple[float, float, float]] = {}
         walls: dict[str, list[float]] = {}
         for _run in range(RUNS):

@@ -22,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
 
-from mailgate import rules_compiler, tcprules  # noqa: E402
+from mailgate.rules import fragments as tcprules  # noqa: E402
+from mailgate.rules import site_fragment as rules_compiler  # noqa: E402
 
 COUNT, ROUNDS = 100_000, 3
 UNTIL = 4_000_000_000

@@ -26,9 +26,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
 
-from mailgate import sendlog, smtplog, tai64n  # noqa: E402
-from mailgate.multilog import Follower  # noqa: E402
-from mailgate.stats import Stats  # noqa: E402
+from mailgate.formats import send_log as sendlog  # noqa: E402
+from mailgate.formats import smtpd_log as smtplog  # noqa: E402
+from mailgate.formats import tai64n  # noqa: E402
+from mailgate.formats.multilog import Follower  # noqa: E402
+from mailgate.maillog.counters import Stats  # noqa: E402
 
 BEGIN = 1_795_000_000
 DAY_SECONDS = 86_400
@@ -166,7 +168,7 @@ def megabytes(who: int) -> float:
 def trace(directory: Path, text: str) -> str:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'plugins' / 'module_utils')!r}); "
-        "from mailgate.cli import main; sys.exit(main())"
+        "from mailgate.cli.main import main; sys.exit(main())"
     )
     argv = [sys.executable, "-I", "-B", "-c", code, "trace", text, "--logs", str(directory / "smtpd")]
     done = subprocess.run([*argv, str(directory / "send")], capture_output=True, text=True, check=False)

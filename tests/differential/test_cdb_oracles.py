@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import Reader, build
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader, build
 
 Records = list[tuple[bytes, bytes]]
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import supervise, tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise, tai64n
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

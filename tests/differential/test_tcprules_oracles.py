@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import rules_compiler, tcprules
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import build
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tcprules
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import build
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
     parse_networks,
     rule_address,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import compiler as rules_compiler
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import (
+    fragments,
+    safety,
+    site_fragment,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -260,7 +266,7 @@ def test_lookups_and_safety_at_every_boundary(seed: int, tmp_path: Path) -> None
                 assert answer == our_lookup(rules, ip, host, info), (one, ip, host, info)
                 danger = danger or (dangers(answer, ip, one.relay))
         try:
-            tcprules.assert_safe(rules, one.relay, scanner=SCANNER)
+            safety.assert_safe(rules, one.relay, scanner=SCANNER)
             safe += 1
             assert not danger, one
         except BadInput as error:
@@ -300,16 +306,16 @@ def test_random_lines_are_taken_only_if_tcprules_takes_them(tmp_path: Path) -> N
 def test_tcprules_makes_the_published_cdb_of_the_readable_copy(tmp_path: Path) -> None:
     made = rules_compiler.compile_fragments(
         {
-            "10-site": rules_compiler.site_rules(
+            "10-site": site_fragment.site_rules(
                 ["10.0.0.0/22", "198.51.100.64/26", "172.16.0.0/12"], scanner=SCANNER,
                 protected_networks=["10.0.1.0/30", "203.0.113.128/25"],
-                extra=[rules_compiler.SiteRule("198.51.100.70/32", "deny", {})],
+                extra=[site_fragment.SiteRule("198.51.100.70/32", "deny", {})],
             ),
             "20-operator": "# é\n10.0.0.9:deny\n198.51.100.80-81:deny\n203.0.113.:deny\n=a.example:deny",
-            "30-adaptive": tcprules.render_adaptive(
-                tcprules.AdaptiveEntry(ip, 2000, "x") for ip in ("10.0.0.10", "192.0.2.1")
+            "30-adaptive": fragments.render_adaptive(
+                fragments.AdaptiveEntry(ip, 2000, "x") for ip in ("10.0.0.10", "192.0.2.1")
             ),
-            "90-default": rules_compiler.default_rules(),
+            "90-default": site_fragment.default_rules(),
         },
         "/etc/tcp.d",
         1000,
@@ -349,7 +355,7 @@ HOSTS = ["=a.example", "=.example", "=", "joe@10.0.0.1", "joe@127.0.0.1", "joe@=
 EFFECTS = [
     "allow", "deny", "deny", 'allow,RELAYCLIENT=""', 'allow,WHITELISTED=""', 'allow,RBLSMTPD="-no"',
     f'allow,QMAILQUEUE="{SCANNER}"', 'allow,QMAILQUEUE="/bin/other"', 'allow,RELAYCLIENT="x"',
-    f'allow,RELAYCLIENT="",QMAILQUEUE="{tcprules.UNSCANNED}"',
+    f'allow,RELAYCLIENT="",QMAILQUEUE="{safety.UNSCANNED}"',
 ]  # fmt: skip
 
 
@@ -358,7 +364,9 @@ def operators(draw: st.DrawFn, relay: list[str], protected: list[str]) -> str:
     """A fragment that a person wrote, that somebody damaged, or both."""
     lines = []
     if draw(st.booleans()):
-        lines.append(f'# mailgate: {{"relay_networks": {draw(st.lists(networks(8), max_size=1))!r}}}'.replace("'", '"'))
+        lines.append(
+            f'# mailgate: {{"relay_networks": {draw(st.lists(networks(8), max_size=1))!r}}}'.replace("'", '"')
+        )
     near = st.sampled_from([*relay, *protected, "127.0.0.1/32"]).map(ipaddress.IPv4Network)
     places = (
         networks(0).map(lambda one: rule_address(ipaddress.IPv4Network(one)))
@@ -374,7 +382,11 @@ def operators(draw: st.DrawFn, relay: list[str], protected: list[str]) -> str:
     text = "".join(f"{line}\n" for line in lines)
     if draw(st.integers(0, 3)) == 0:
         at = draw(st.integers(0, len(text)))
-        text = text[:at] + draw(st.sampled_from(["", ":", ".", '"', "\n", "-", "0", "x", "#", "deny"])) + text[at + 1 :]
+        text = (
+            text[:at]
+            + draw(st.sampled_from(["", ":", ".", '"', "\n", "-", "0", "x", "#", "deny"]))
+            + text[at + 1 :]
+        )
     return text
 
 
@@ -383,20 +395,20 @@ def worlds(draw: st.DrawFn) -> dict[str, object]:
     relay = draw(st.lists(networks(8), max_size=2))
     protected = draw(st.lists(networks(22), max_size=2))
     scan = draw(st.booleans())
-    site = rules_compiler.site_rules(
+    site = site_fragment.site_rules(
         relay, scanner=SCANNER, scan_relay_clients=scan, protected_networks=protected,
         whitelisted_networks=draw(st.lists(networks(8), max_size=1)),
     )  # fmt: skip
     near = st.sampled_from([*relay, *protected, "127.0.0.1/32"]).map(lambda one: one.partition("/")[0])
     others = networks(32).map(lambda one: one.partition("/")[0])
     adaptive = [
-        tcprules.AdaptiveEntry(ip, draw(st.sampled_from([999, 1001])), "x")
+        fragments.AdaptiveEntry(ip, draw(st.sampled_from([999, 1001])), "x")
         for ip in draw(st.lists(near | others, max_size=3))
     ]
     return {
         "relay": relay, "protected": protected, "scan": scan,
         "operator": draw(operators(relay, protected)), "good": draw(operators(relay, protected)),
-        "texts": {"10-site": site, "30-adaptive": tcprules.render_adaptive(adaptive), "90-default": ":allow\n"},
+        "texts": {"10-site": site, "30-adaptive": fragments.render_adaptive(adaptive), "90-default": ":allow\n"},
         "adaptive": adaptive,
     }  # fmt: skip
 
@@ -430,23 +442,33 @@ def test_whatever_stands_in_the_fragments_nobody_gains_what_he_may_not_have(
             allowed = "allow connection" in lines
             if shielded:
                 assert allowed, where
-                assert not any(line.startswith("set environment variable RBLSMTPD=-") for line in lines), where
+                assert not any(line.startswith("set environment variable RBLSMTPD=-") for line in lines), (
+                    where
+                )
             if allowed and not (inside and not world["scan"]):
                 assert not dangers(answer, ip, relay), where
             if allowed and not world["scan"]:
-                straight = f"set environment variable QMAILQUEUE={tcprules.UNSCANNED}"
-                assert not dangers("\n".join(line for line in lines if not (inside and line == straight)), ip, relay), where
+                straight = f"set environment variable QMAILQUEUE={safety.UNSCANNED}"
+                assert not dangers(
+                    "\n".join(line for line in lines if not (inside and line == straight)), ip, relay
+                ), where
     for entry in made.adaptive.values():
         assert entry.until > 1000
         ip = ipaddress.IPv4Address(entry.address)
-        exempt = [*relay, *world["protected"], *tcprules.read_facts(world["texts"]["10-site"]).whitelisted_networks]
+        exempt = [
+            *relay,
+            *world["protected"],
+            *fragments.read_facts(world["texts"]["10-site"]).whitelisted_networks,
+        ]
         assert not any(ip in ipaddress.IPv4Network(one) for one in exempt), (world, entry)
 
 
 def test_two_halves_of_the_world_are_no_relay_list() -> None:
     text = '# mailgate: {"relay_networks": ["0.0.0.0/1", "128.0.0.0/1"]}\n0-127.:allow,RELAYCLIENT=""\n128-255.:allow,RELAYCLIENT=""\n'
     made = rules_compiler.compile_fragments(
-        {"10-site": rules_compiler.site_rules([]), "20-operator": text, "90-default": ":allow\n"}, "/d", 0
+        {"10-site": site_fragment.site_rules([]), "20-operator": text, "90-default": ":allow\n"}, "/d", 0
     )
     assert made.states["20-operator"].version == "left out"
-    assert made.states["20-operator"].fault.startswith("/d/20-operator relay network 1: '0.0.0.0/1' is wider than /8")
+    assert made.states["20-operator"].fault.startswith(
+        "/d/20-operator relay network 1: '0.0.0.0/1' is wider than /8"
+    )

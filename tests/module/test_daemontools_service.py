@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
 from daemontools_world import World, pid_of, wait_for
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
 from daemontools_world import SLEEPER, World, pid_of, wait_for, write_program
 from runner import run_module
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cli
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import Reader
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader
 from runner import run_module
 
 SIMSCAN = "/var/qmail/bin/simscan"

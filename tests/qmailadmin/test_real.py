@@ -12,9 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import operator_service
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operator_acts import Caller
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operator_lookups import Lookups, Outside
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import (
+    service as operator_service,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.lookups import (
+    ExternalPaths,
+    Lookups,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.places import Caller
 from driving import Driver, play
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
@@ -34,7 +39,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     one = Host(tmp_path)
     desk = one.desk(start=True)
     (tmp_path / "greylist").mkdir()
-    outside = Outside(
+    outside = ExternalPaths(
         blacklist=str(tmp_path / "blacklist"),
         greylist=str(tmp_path / "greylist"),
         greylist_settings=str(tmp_path / "greylist.settings"),

@@ -11,20 +11,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    bad_senders,
-    networks,
-    recipients_settings,
-    recipients_store,
-    recipients_update,
-    rules_command,
-    rules_compiler,
-    tcprules,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operator_acts import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import networks, tcprules
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.list_editor import ListEditor
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.places import (
     Caller,
-    Desk,
-    Places,
+    OperatorPaths,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    settings as recipients_settings,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    store as recipients_store,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    update as recipients_update,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import apply as rules_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import senders as bad_senders
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import (
+    site_fragment as rules_compiler,
 )
 
 RELAY, PROTECTED, PROTECTED_HERE = "10.0.0.0/24", "192.0.2.10/32", "203.0.113.0/28"
@@ -58,7 +63,7 @@ class Host:
         settings = recipients_settings.parse(SITE)
         with store.locked():
             recipients_update.update(settings, store, now=self.now, by="test")
-        self.places = Places(
+        self.places = OperatorPaths(
             rules=rules_command.Paths(
                 directory=str(path / "tcp.d"),
                 compiled=str(path / "cdb"),
@@ -76,8 +81,8 @@ class Host:
         )
         rules_command.compile_rules(self.places.rules, self.now, by_hand=False)
 
-    def desk(self, step: Callable[[str], None] = lambda dummy: None, start: bool = False) -> Desk:
-        desk = Desk(self.places, lambda: self.now, self.said.append, step=step)
+    def desk(self, step: Callable[[str], None] = lambda dummy: None, start: bool = False) -> ListEditor:
+        desk = ListEditor(self.places, lambda: self.now, self.said.append, step=step)
         if start:
             desk.start()
         return desk
@@ -116,12 +121,14 @@ class Host:
         return rules_command.rules_in_force(self.places.rules.copy)[0]
 
 
-def add(desk: Desk, name: str, value: str, action: str = "", **more: Any) -> tuple[int, tuple[str, ...]]:
+def add(
+    desk: ListEditor, name: str, value: str, action: str = "", **more: Any
+) -> tuple[int, tuple[str, ...]]:
     caller = more.get("caller", ALICE)
     return desk.act(caller, "add", name, value, action, more.get("note", "a test"), more.get("seconds"))
 
 
-def remove(desk: Desk, name: str, value: str, caller: Caller = ALICE) -> tuple[int, tuple[str, ...]]:
+def remove(desk: ListEditor, name: str, value: str, caller: Caller = ALICE) -> tuple[int, tuple[str, ...]]:
     return desk.act(caller, "remove", name, value, "", "a test", None)
 
 

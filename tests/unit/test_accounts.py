@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.accounts import SHELL, User, plan
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.accounts import SHELL, User, plan
 
 PASSWD = f"root:x:0:0:root:/root:/bin/bash\nclamav:x:101:102::/var/lib/clamav:{SHELL}\n+::::::\n"
 GROUP = "root:x:0:\nclamav:x:102:\n"

@@ -1,13 +1,11 @@
 """Bad senders: what a fragment may hold, who is refused, until when, and what serves when one is bad."""
 
-# ruff: noqa: E501 - whole messages stand in one line, as they are printed
-
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import bad_senders
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.bad_senders import compile_fragments
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import senders as bad_senders
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.senders import compile_fragments
 
 SITE = bad_senders.site_text(["x@bad.example", "@Worse.example", "X@bad.example"])
 
@@ -31,13 +29,18 @@ def test_who_is_refused_and_by_whom() -> None:
     ):
         found = bad_senders.explain(made, sender)
         assert (found.where if found else None) == where
-    assert "@third.example" not in compile_fragments({"10-site": SITE, "20-operator": text}, "/d", 2000).senders
+    assert (
+        "@third.example" not in compile_fragments({"10-site": SITE, "20-operator": text}, "/d", 2000).senders
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("*@bad.example", "'*@bad.example' has a '*', which stands for itself only; expected 'user@host' or '@host'"),
+        (
+            "*@bad.example",
+            "'*@bad.example' has a '*', which stands for itself only; expected 'user@host' or '@host'",
+        ),
         ("bad.example", "'bad.example' "),
         ("@", "'@' "),
         ("a b@bad.example", "'a b@bad.example' "),

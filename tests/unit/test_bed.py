@@ -432,7 +432,7 @@ def test_what_determines_a_gateway_is_in_its_images_name(monkeypatch: pytest.Mon
     names = [
         "roles/netqmail/tasks/main.yml",
         "roles/netqmail/README.md",
-        "plugins/module_utils/mailgate/stats.py",
+        "plugins/module_utils/mailgate/maillog/counters.py",
         "playbooks/gateway.yml",
         "tests/inventory/hosts.yml",
         "tests/unit/test_bed.py",

@@ -17,21 +17,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    blacklist_command,
-    blacklist_service,
-    blacklist_settings,
-    tai64n,
-    tcprules,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
+    service as blacklist_service,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist_service import (
-    Never,
-    Places,
-    Service,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
+    settings as blacklist_settings,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.exemptions import (
+    Exemptions,
     facts_of,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist_settings import Settings
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.service import (
+    Service,
+    ServicePaths,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.settings import Settings
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import (
+    blacklist as blacklist_command,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import times
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import fragments as tcprules
 
 PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 BEGIN = 1_795_000_000
@@ -51,7 +58,7 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.places = Places(
+        self.places = ServicePaths(
             str(root / "log"), str(root / "own"), str(root / "tcp.d"), str(root / "settings.json")
         )
         for name in ("log", "own", "tcp.d"):
@@ -234,7 +241,7 @@ def test_a_fragment_that_cannot_be_written_is_written_later(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(blacklist_service, "replacing", full)
+        patched.setattr(blacklist_service, "atomic_write", full)
         world.bad(11)
         world.settle(service)
         world.settle(service)
@@ -266,7 +273,7 @@ def test_an_order_that_cannot_be_kept_is_not_confirmed(world: World, monkeypatch
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(blacklist_service, "replacing", full)
+    monkeypatch.setattr(blacklist_service, "atomic_write", full)
     answer = service.answer({"do": "add", "address": BAD, "seconds": 60, "why": "x"})
     assert answer == {
         "error": "taken, but not written yet: see the log of adaptive-blacklist",
@@ -319,7 +326,8 @@ def process(world: World) -> Iterator[subprocess.Popen[str]]:
 
 def start(world: World) -> subprocess.Popen[str]:
     code = (
-        f"import sys; sys.path.insert(0, {str(PACKAGE)!r}); from mailgate.cli import main; sys.exit(main())"
+        f"import sys; sys.path.insert(0, {str(PACKAGE)!r}); "
+        "from mailgate.cli.main import main; sys.exit(main())"
     )
     options = ("directory", world.places.directory), ("log", world.places.log), ("rules", world.places.rules)
     running = subprocess.Popen(
@@ -560,7 +568,7 @@ def test_every_number_has_words_and_limits() -> None:
 
 
 def test_facts_of_a_site() -> None:
-    never = Never()
+    never = Exemptions()
     assert never(BAD) == "10-site was never readable"
     never.take_site(facts_of(SITE))
     assert never(BAD) == ""
@@ -568,10 +576,10 @@ def test_facts_of_a_site() -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("4h", 14_400), ("2d", 172_800), ("90m", 5400)])
 def test_times(text: str, seconds: int) -> None:
-    assert blacklist_command.seconds_of(text) == seconds
+    assert times.seconds_of(text) == seconds
     for wrong in ("", "4", "h", "0h", "-4h", "4h ", "4w"):
         with pytest.raises(BadInput):
-            blacklist_command.seconds_of(wrong)
-    assert blacklist_command.span(seconds) == {30: "30 s", 14_400: "4 h 0 min", 172_800: "2 d 0 min"}.get(
+            times.seconds_of(wrong)
+    assert times.span(seconds) == {30: "30 s", 14_400: "4 h 0 min", 172_800: "2 d 0 min"}.get(
         seconds, "1 h 30 min"
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 import cdbx
 import compiled
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cdb
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb
 from fuzz_targets import needed
 
 ROOT = Path(__file__).resolve().parents[2]

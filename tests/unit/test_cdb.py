@@ -8,13 +8,13 @@ import random
 import struct
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import (
     Reader,
     build,
     hash_key,
     hash_keys,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
 
 HASH_ZERO = b"x_kbhba"
 RECORDS = [(b"one", b"1"), (b"two", b""), (b"", b"empty key"), (HASH_ZERO, b"zero"), (b"one", b"again")]
@@ -31,7 +31,10 @@ def test_hash_is_that_of_the_specification() -> None:
 
 def test_many_hashes_are_those_of_each_key() -> None:
     chance = random.Random(1)
-    keys = [bytes(chance.randrange(256) for _ in range(chance.choice([0, 1, 7, 7, 15, 15, 15, 60, 300]))) for _ in range(400)]
+    keys = [
+        bytes(chance.randrange(256) for _ in range(chance.choice([0, 1, 7, 7, 15, 15, 15, 60, 300])))
+        for _ in range(400)
+    ]
     keys += [b"", b"\xff" * 40, b"\0" * 40, HASH_ZERO]
     assert hash_keys(keys) == [hash_key(key) for key in keys]
     assert hash_keys([]) == []
@@ -153,7 +156,10 @@ def test_a_record_without_a_slot_is_found() -> None:
     empty_tables = struct.pack("<LL", END, 0) * 256 + GOOD[2048:END]
     with pytest.raises(BadInput) as caught:
         Reader(empty_tables, "x")
-    assert str(caught.value) == "cdb x: no slot leads to the record at byte 2048; expected one slot for each record"
+    assert (
+        str(caught.value)
+        == "cdb x: no slot leads to the record at byte 2048; expected one slot for each record"
+    )
 
 
 def test_later_duplicate_before_the_first_one_is_found() -> None:
@@ -164,7 +170,10 @@ def test_later_duplicate_before_the_first_one_is_found() -> None:
     pairs[used[0]], pairs[used[1]] = pairs[used[1]], pairs[used[0]]
     with pytest.raises(BadInput) as caught:
         Reader(data[:slots] + b"".join(pairs), "x")
-    assert str(caught.value) == "cdb x: a lookup of b'k' misses its first record at byte 2048; expected to find it"
+    assert (
+        str(caught.value)
+        == "cdb x: a lookup of b'k' misses its first record at byte 2048; expected to find it"
+    )
 
 
 def test_no_single_wrong_byte_outside_of_the_data_passes() -> None:

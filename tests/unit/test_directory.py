@@ -13,8 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import ber, directory
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import ldap_message as ber
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    ldap_errors,
+    ldap_names,
+    ldap_server,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    ldap_export as directory,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ldap_answers import bound, done, element, entry, farewell, message, number, octets, reference, result
 
 BASE = "DC=corp,DC=test"
-CORP = directory.Directory(
+CORP = ldap_server.Directory(
     name="corp",
     servers=(("dc1", 636), ("dc2", 636)),
     bases=(BASE,),
@@ -76,7 +84,7 @@ def one_page(*names: str) -> Answer:
 
 def read(*answers: Answer, bases: Sequence[str] = (), **more: Any) -> directory.Found:
     changed = {**CORP.__dict__, **more}
-    return directory.read_all(Scripted([root, *answers]), directory.Directory(**changed), bases)
+    return directory.read_all(Scripted([root, *answers]), ldap_server.Directory(**changed), bases)
 
 
 def failure(*answers: Answer, **more: Any) -> str:
@@ -260,21 +268,21 @@ def test_references_to_parts_without_recipients_and_to_other_bases_are_accounted
     ],
 )
 def test_distinguished_names_are_compared_by_their_parts(one: str, other: str, same: bool) -> None:
-    assert (directory.parse_dn(one) == directory.parse_dn(other)) is same
+    assert (ldap_names.parse_dn(one) == ldap_names.parse_dn(other)) is same
 
 
 def test_below_means_whole_parts() -> None:
-    base = directory.parse_dn("DC=corp,DC=test")
-    assert directory.is_below(directory.parse_dn("CN=a\\,b,DC=Corp,DC=test"), base)
-    assert not directory.is_below(directory.parse_dn("CN=a,DC=evilcorp,DC=test"), base)
-    assert not directory.is_below(directory.parse_dn("DC=test"), base)
+    base = ldap_names.parse_dn("DC=corp,DC=test")
+    assert ldap_names.is_below(ldap_names.parse_dn("CN=a\\,b,DC=Corp,DC=test"), base)
+    assert not ldap_names.is_below(ldap_names.parse_dn("CN=a,DC=evilcorp,DC=test"), base)
+    assert not ldap_names.is_below(ldap_names.parse_dn("DC=test"), base)
 
 
 def exported(links: dict[str, Any]) -> tuple[directory.Found, list[str]]:
     """An export whose servers are these: a link, or what connecting raises."""
     tried: list[str] = []
 
-    def connect(_directory: directory.Directory, server: tuple[str, int], _password: str) -> Any:
+    def connect(_directory: ldap_server.Directory, server: tuple[str, int], _password: str) -> Any:
         tried.append(server[0])
         link = links[server[0]]
         if isinstance(link, BaseException):
@@ -298,15 +306,15 @@ def test_the_second_server_is_asked_for_everything_again() -> None:
 
 
 def test_a_wrong_password_is_not_tried_on_the_next_server() -> None:
-    final = directory.DirectoryError("user 'reader': no", final=True)
-    with pytest.raises(directory.DirectoryError) as refusal:
+    final = ldap_errors.DirectoryError("user 'reader': no", final=True)
+    with pytest.raises(ldap_errors.DirectoryError) as refusal:
         exported({"dc1": final, "dc2": Scripted([root, one_page("a")])})
     assert str(refusal.value) == "directory corp server dc1:636: user 'reader': no"
 
 
 def test_the_troubles_of_all_servers_are_told_and_the_password_is_not() -> None:
     echo = Scripted([lambda i: done(i, 1, text="you sent s3cret")])
-    with pytest.raises(directory.DirectoryError) as refusal:
+    with pytest.raises(ldap_errors.DirectoryError) as refusal:
         exported({"dc1": TimeoutError(), "dc2": echo})
     assert str(refusal.value) == (
         "directory corp server dc1:636: no answer in time; expected one; "
@@ -336,13 +344,13 @@ def test_the_troubles_of_all_servers_are_told_and_the_password_is_not() -> None:
     ],
 )
 def test_each_refusal_has_its_own_words(code: int, text: str, words: str) -> None:
-    assert words in directory.result_fault(code, text)
+    assert words in ldap_errors.result_fault(code, text)
 
 
 def test_a_certificate_is_refused_in_words() -> None:
     error = ssl.SSLCertVerificationError(1, "x")
     error.verify_message = "unable to get local issuer certificate"
-    with pytest.raises(directory.DirectoryError) as refusal:
+    with pytest.raises(ldap_errors.DirectoryError) as refusal:
         exported({"dc1": error, "dc2": ConnectionRefusedError(111, "Connection refused")})
     assert str(refusal.value) == (
         "directory corp server dc1:636: its certificate is refused: unable to get local issuer certificate; "
@@ -381,7 +389,7 @@ def test_any_damage_is_an_error_or_a_message(sample: bytes, at: int, value: int)
 
 def test_ldap3_that_is_missing_has_its_own_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ldap3", None)
-    with pytest.raises(directory.DirectoryError) as refusal:
+    with pytest.raises(ldap_errors.DirectoryError) as refusal:
         directory.export(CORP, "s3cret")
     assert str(refusal.value) == (
         "directory corp server dc1:636: module ldap3: not there; expected the package python3-ldap3"

@@ -11,28 +11,38 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import doctor, supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import findings as doctor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
+    neighbours,
+    network,
+    policy,
+    resources,
+    scanners,
+    schedule,
+    services,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import (
     CRITICAL,
     LIMITS,
     OK,
     UNKNOWN,
     WARNING,
-    Answer,
-    Clock,
     Finding,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.network import Answer, Reached
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.policy import Rules, Safety
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.resources import (
+    Clock,
     Greylist,
-    Proof,
     Queue,
     Ramdisk,
-    Reached,
-    Rules,
-    Run,
-    Safety,
-    Signatures,
     Space,
-    Watched,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.sample_mail import Proof
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.scanners import Signatures
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.schedule import Run
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.services import Watched
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
 
 NOW = 1_795_000_000.0
 SECOND = 1_000_000_000
@@ -123,33 +133,33 @@ DOWN, GONE = up(0, 5), supervise.Service(False, None, "supervise not running")
     ],
 )  # fmt: skip
 def test_services(seen: Watched, status: int, text: str) -> None:
-    found = doctor.service(seen, int(NOW * SECOND), 6, LIMITS)
+    found = services.judge_service(seen, int(NOW * SECOND), 6, LIMITS)
     assert told([found]) == [(status, text)]
 
 
 def test_the_log_of_the_two_qmail_services_is_where_the_guide_has_it() -> None:
-    found = doctor.service(Watched("qmail-send", DOWN, DOWN, None), int(NOW * SECOND), 6, LIMITS)
+    found = services.judge_service(Watched("qmail-send", DOWN, DOWN, None), int(NOW * SECOND), 6, LIMITS)
     assert found.advice == "see the end of /var/log/qmail/send/current, then svc -u /service/qmail-send"
 
 
 def test_without_svscan_nothing_is_well() -> None:
     fine = Finding("services", OK, "clamd up since 9 days")
-    assert told(doctor.services([fine, fine], True)) == [
+    assert told(services.judge_services([fine, fine], True)) == [
         (OK, "svscan and 2 services are up, their logs, too")
     ]
-    assert told(doctor.services([fine], False)) == [(CRITICAL, "svscan does not run")]
+    assert told(services.judge_services([fine], False)) == [(CRITICAL, "svscan does not run")]
 
 
 def test_starts_are_remembered_for_an_hour() -> None:
     kept = {"a": [NOW - 3601, NOW - 3599, "x", NOW + 100], "gone": [NOW - 5], "b": "garbage"}
     seen = {"a": NOW - 10, "b": NOW - 20, "new": NOW - 99999}
-    assert doctor.remember_starts(kept, NOW, seen) == {
+    assert services.remember_starts(kept, NOW, seen) == {
         "a": [NOW - 3599, NOW - 10],
         "b": [NOW - 20],
         "new": [],
     }
-    assert doctor.remember_starts(kept, NOW, {"a": NOW - 3599}) == {"a": [NOW - 3599]}
-    assert doctor.remember_starts(["no"], NOW, {"a": NOW}) == {"a": [NOW]}
+    assert services.remember_starts(kept, NOW, {"a": NOW - 3599}) == {"a": [NOW - 3599]}
+    assert services.remember_starts(["no"], NOW, {"a": NOW}) == {"a": [NOW]}
 
 
 VIRUS = "554 Your email was rejected because it contains the Eicar-Test-Signature virus"
@@ -174,7 +184,7 @@ SPAM = "554 Your email is considered spam (1004.60 spam-hits)"
     ],
 )  # fmt: skip
 def test_proofs(check: str, got: Proof, status: int, text: str) -> None:
-    assert told([doctor.proof(check, "EICAR", got, LIMITS)]) == [(status, text)]
+    assert told([scanners.judge_proof(check, "EICAR", got, LIMITS)]) == [(status, text)]
 
 
 FRESH = Signatures("ClamAV 1.4.6/27700/x", "", True, NOW - 5 * HOUR, NOW - 90 * DAY)
@@ -201,7 +211,7 @@ NO_DATE = replace(FRESH, dated=None)
     ],
 )  # fmt: skip
 def test_signatures(seen: Signatures, expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.signatures(seen, NOW, LIMITS)) == expected
+    assert told(scanners.judge_signatures(seen, NOW, LIMITS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -215,7 +225,7 @@ def test_signatures(seen: Signatures, expected: list[tuple[int, str]]) -> None:
     ],
 )
 def test_spam_rules(answers: bool, newest: Any, updated: bool, expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.spam_rules(answers, newest, updated, NOW, LIMITS)) == expected
+    assert told(scanners.judge_spam_rules(answers, newest, updated, NOW, LIMITS)) == expected
 
 
 FACTS = {"file": "v.cdb", "generation": 3, "count": 12, "directory_domains": ["d"], "last_export": NOW - HOUR}
@@ -242,7 +252,7 @@ def test_recipients(
     unreadable: str,
     expected: list[tuple[int, str]],
 ) -> None:
-    assert told(doctor.recipients(facts, alarms, missing, damage, unreadable, NOW)) == expected
+    assert told(policy.judge_recipients(facts, alarms, missing, damage, unreadable, NOW)) == expected
 
 
 @pytest.mark.parametrize(
@@ -257,7 +267,7 @@ def test_recipients(
     ],
 )  # fmt: skip
 def test_rules(seen: Rules, expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.rules(seen)) == expected
+    assert told(policy.judge_rules(seen)) == expected
 
 
 SCANNER = "/var/qmail/bin/simscan"
@@ -279,7 +289,7 @@ SCANNER = "/var/qmail/bin/simscan"
     ],
 )  # fmt: skip
 def test_safety(seen: Safety, expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.safety(seen)) == expected
+    assert told(policy.judge_safety(seen)) == expected
 
 
 DAILY = Run("bayes", DAY, NOW - DAY, NOW - DAY, 0)
@@ -298,15 +308,15 @@ DAILY = Run("bayes", DAY, NOW - DAY, NOW - DAY, 0)
     ],
 )  # fmt: skip
 def test_jobs(seen: Run, expected: tuple[int, str]) -> None:
-    assert told([doctor.job(seen, NOW, LIMITS)]) == [expected]
+    assert told([schedule.judge_job(seen, NOW, LIMITS)]) == [expected]
 
 
 def test_all_jobs_in_one_line() -> None:
-    fine = doctor.job(DAILY, NOW, LIMITS)
-    bad = doctor.job(replace(DAILY, last_success=None), NOW, LIMITS)
-    assert told(doctor.jobs([fine, fine])) == [(OK, "bayes, bayes succeeded in time")]
-    assert told(doctor.jobs([])) == [(OK, "none are listed")]
-    assert doctor.jobs([fine, bad]) == [bad]
+    fine = schedule.judge_job(DAILY, NOW, LIMITS)
+    bad = schedule.judge_job(replace(DAILY, last_success=None), NOW, LIMITS)
+    assert told(schedule.judge_jobs([fine, fine])) == [(OK, "bayes, bayes succeeded in time")]
+    assert told(schedule.judge_jobs([])) == [(OK, "none are listed")]
+    assert schedule.judge_jobs([fine, bad]) == [bad]
 
 
 LOCAL = Answer("localhost", ("127.0.0.1",), "", 2)
@@ -323,7 +333,7 @@ LOCAL = Answer("localhost", ("127.0.0.1",), "", 2)
     ],
 )  # fmt: skip
 def test_dns(asked: list[Answer], expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.dns("127.0.0.1", asked, LIMITS)) == expected
+    assert told(network.judge_dns("127.0.0.1", asked, LIMITS)) == expected
 
 
 HOST, ADDRESS = "mx.example", "192.0.2.1"
@@ -342,7 +352,7 @@ FORWARD = Answer(HOST, (ADDRESS,))
     ],
 )  # fmt: skip
 def test_reverse(forward: Answer, back: dict[str, Answer], expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.reverse(HOST, forward, back)) == expected
+    assert told(network.judge_reverse(HOST, forward, back)) == expected
 
 
 @pytest.mark.parametrize(
@@ -350,9 +360,9 @@ def test_reverse(forward: Answer, back: dict[str, Answer], expected: list[tuple[
 )
 def test_ports(check: str, status: int) -> None:
     fine, bad = Reached("a.example", 25), Reached("b.example", 2525, "connection refused")
-    assert told(doctor.ports(check, [fine])) == [(OK, "a.example:25 answer")]
-    assert told(doctor.ports(check, [])) == [(OK, "none are listed")]
-    assert told(doctor.ports(check, [fine, bad])) == [
+    assert told(network.judge_ports(check, [fine])) == [(OK, "a.example:25 answer")]
+    assert told(network.judge_ports(check, [])) == [(OK, "none are listed")]
+    assert told(network.judge_ports(check, [fine, bad])) == [
         (status, "b.example:2525 cannot be reached: connection refused")
     ]
 
@@ -371,7 +381,7 @@ def test_ports(check: str, status: int) -> None:
     ],
 )  # fmt: skip
 def test_queue(seen: Queue, expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.queue(seen, NOW, LIMITS)) == expected
+    assert told(resources.judge_queue(seen, NOW, LIMITS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -385,7 +395,7 @@ def test_queue(seen: Queue, expected: list[tuple[int, str]]) -> None:
     ],
 )
 def test_disks(seen: list[Space], expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.disks(seen, LIMITS)) == expected
+    assert told(resources.judge_disks(seen, LIMITS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -413,7 +423,7 @@ def test_disks(seen: list[Space], expected: list[tuple[int, str]]) -> None:
     ],
 )
 def test_ramdisk(seen: Ramdisk, expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.ramdisk(seen, LIMITS)) == expected
+    assert told(resources.judge_ramdisk(seen, LIMITS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -431,7 +441,7 @@ def test_ramdisk(seen: Ramdisk, expected: list[tuple[int, str]]) -> None:
     ],
 )
 def test_clock(seen: Clock, expected: tuple[int, str]) -> None:
-    assert told(doctor.clock(seen, LIMITS)) == [expected]
+    assert told(resources.judge_clock(seen, LIMITS)) == [expected]
 
 
 PASSES = "mail passes without greylisting"
@@ -451,11 +461,11 @@ PASSES = "mail passes without greylisting"
     ],
 )
 def test_greylist(seen: Greylist, expected: list[tuple[int, str]]) -> None:
-    assert told(doctor.greylist(seen, LIMITS)) == expected
+    assert told(resources.judge_greylist(seen, LIMITS)) == expected
 
 
 def test_services_with_a_socket() -> None:
-    assert told([doctor.listening("blacklist", "x", "", "answers")]) == [(OK, "answers")]
-    found = doctor.listening("blacklist", "the blacklist", "no socket", "")
+    assert told([neighbours.judge_listening("blacklist", "x", "", "answers")]) == [(OK, "answers")]
+    found = neighbours.judge_listening("blacklist", "the blacklist", "no socket", "")
     assert told([found]) == [(WARNING, "the blacklist does not answer: no socket")]
     assert "/service/adaptive-blacklist" in found.advice

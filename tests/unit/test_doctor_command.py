@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    doctor_command,
-    doctor_settings,
-    doctor_threads,
-)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import doctor as doctor_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli.doctor import CHECKS, Check, main
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import threads as doctor_threads
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
+    settings as doctor_settings,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import (
     CRITICAL,
     LIMITS,
     OK,
@@ -32,12 +34,6 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor imp
     WARNING,
     Finding,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor_command import (
-    CHECKS,
-    Check,
-    main,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
 
 FINE = Finding("dns", OK, "dnscache answers")
 ODD = Finding("clock", WARNING, "nothing keeps the clock right", "run chrony")
@@ -354,7 +350,7 @@ def test_tasks_are_done_at_the_same_time_and_keep_their_order() -> None:
         (fail, 1.0),
         (lambda: str(forever.wait()), 0.3),
     ]
-    found = doctor_threads.together(tasks)
+    found = doctor_threads.run_parallel(tasks)
     assert time.monotonic() - began < 0.9
     assert [(one.value, type(one.error), one.ended) for one in found] == [
         ("a", type(None), True),
@@ -367,10 +363,10 @@ def test_tasks_are_done_at_the_same_time_and_keep_their_order() -> None:
 
 def test_a_task_that_hangs_does_not_keep_the_program_from_ending() -> None:
     program = (
-        "import sys, threading; sys.path.insert(0, sys.argv[1]); from mailgate import doctor_threads;"
-        "print(doctor_threads.together([(threading.Event().wait, 0.1)])[0].ended)"
+        "import sys, threading; sys.path.insert(0, sys.argv[1]); from mailgate.core import threads;"
+        "print(threads.run_parallel([(threading.Event().wait, 0.1)])[0].ended)"
     )
-    package = Path(doctor_threads.__file__).parents[1]
+    package = Path(doctor_threads.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", program, str(package)], capture_output=True, text=True, timeout=20, check=True
     )

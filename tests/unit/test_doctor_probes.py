@@ -20,18 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cdb as mailgate_cdb
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    doctor_command,
-    doctor_dns,
-    doctor_mail,
-    doctor_probes,
-    tai64n,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import doctor as doctor_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
+    network,
+    policy,
+    scanners,
+    schedule,
+    services,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import OK, Finding
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor_probes import Context
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor_settings import Job, Settings
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import resources as doctor_probes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import sample_mail as doctor_mail
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.context import Context
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import OK, Finding
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.settings import Job, Settings
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb as mailgate_cdb
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import dns_message as doctor_dns
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 
 NOW = 1_795_000_000.0
 
@@ -87,17 +92,17 @@ STATE = {"command": ["x"], "started": 1, "finished": NOW - 5, "status": 0, "last
 def test_state_files_of_jobs(text: str | bytes | None, expected: tuple[int, str], tmp_path: Path) -> None:
     if text is not None:
         put(tmp_path, "/a.json", text)
-    assert told(doctor_probes.jobs(context(tmp_path, jobs=(Job("a", "/a.json", 60),)))) == [expected]
+    assert told(schedule.jobs(context(tmp_path, jobs=(Job("a", "/a.json", 60),)))) == [expected]
 
 
 @pytest.mark.parametrize("text", [None, "garbage", "[]", '{"clamd": 5}', b"\xff"])
 def test_starts_that_cannot_be_read_are_none(text: str | bytes | None, tmp_path: Path) -> None:
     if text is not None:
-        put(tmp_path, doctor_probes.STATE, text)
+        put(tmp_path, services.STATE, text)
     else:
-        put(tmp_path, doctor_probes.STATE).unlink()
+        put(tmp_path, services.STATE).unlink()
     for start in (NOW - 30, NOW - 20, NOW - 20):
-        kept = doctor_probes._starts(context(tmp_path), {"clamd": start})
+        kept = services._starts(context(tmp_path), {"clamd": start})
     assert kept == {"clamd": [NOW - 30, NOW - 20]}
 
 
@@ -128,7 +133,7 @@ def test_the_queue_is_counted_in_all_its_directories(tmp_path: Path) -> None:
     ],
 )
 def test_clamd_says_how_old_its_database_is(version: str, seconds: float | None) -> None:
-    assert doctor_probes.daily_date(version) == seconds
+    assert scanners.daily_date(version) == seconds
 
 
 def label(seconds: float) -> str:
@@ -142,8 +147,8 @@ def test_freshclams_last_success_is_in_its_log() -> None:
         f"{label(NOW - 10)} ERROR: Can't download daily.cvd",
         "garbage database is up-to-date",
     ]
-    assert doctor_probes.freshclam_success(lines) == NOW - 80
-    assert doctor_probes.freshclam_success(lines[2:]) is None
+    assert scanners.freshclam_success(lines) == NOW - 80
+    assert scanners.freshclam_success(lines[2:]) is None
 
 
 @contextmanager
@@ -176,19 +181,19 @@ def test_clamd_is_asked(answer: bytes, official: bool, expected: Any, tmp_path: 
     put(tmp_path, "/var/lib/clamav/old.cvd", at=NOW - 72000)
     put(tmp_path, "/var/lib/clamav/freshclam.dat", at=NOW)
     with unix_server(tmp_path / "run/clamav/clamd.ctl", answer):
-        assert told(doctor_probes.signatures(context(tmp_path, official_signatures=official))) == expected
+        assert told(scanners.signatures(context(tmp_path, official_signatures=official))) == expected
 
 
 def test_updated_rules_count_before_those_of_the_release(tmp_path: Path) -> None:
     put(tmp_path, "/usr/share/spamassassin/20_body.cf", at=NOW - 90 * 86400)
     with unix_server(tmp_path / "run/spamd/spamd.sock", b"SPAMD/1.5 0 PONG\r\n"):
-        assert told(doctor_probes.spam_rules(context(tmp_path))) == [
+        assert told(scanners.spam_rules(context(tmp_path))) == [
             (2, "the rules, never updated, are 90 days old")
         ]
     put(tmp_path, "/var/lib/spamassassin/4.000001/updates_spamassassin_org.cf", at=NOW - 3 * 86400)
     (tmp_path / "run/spamd/spamd.sock").unlink()
     with unix_server(tmp_path / "run/spamd/spamd.sock", b"SPAMD/1.5 0 PONG\r\n"):
-        assert told(doctor_probes.spam_rules(context(tmp_path))) == [
+        assert told(scanners.spam_rules(context(tmp_path))) == [
             (0, "spamd answers; the rules are 3 days old")
         ]
 
@@ -199,8 +204,8 @@ def test_rules_in_force_that_no_fragment_has_are_seen() -> None:
     evil = mailgate_cdb.build(
         [relay, (b"192.0.2.1", b"D\0"), (b"", b"+RELAYCLIENT=\0"), (b"198.51.100.", b"+QMAILQUEUE=/x\0")]
     )
-    assert doctor_probes.unsafe(made, made) == ()
-    assert doctor_probes.unsafe(evil, made) == (
+    assert policy.unsafe(made, made) == ()
+    assert policy.unsafe(evil, made) == (
         "/etc/tcp.smtp.cdb lets everybody relay, and no fragment says so",
         "/etc/tcp.smtp.cdb lets 198.51.100. go past the scanner, and no fragment says so",
     )
@@ -454,11 +459,11 @@ def tcp_server(answer: bytes | None) -> Iterator[int]:
 )
 def test_a_mail_server_has_to_greet(answer: bytes | None, greets: bool, trouble: str) -> None:
     with tcp_server(answer) as port:
-        assert doctor_probes.reach("127.0.0.1", port, greets, 0.3).trouble == trouble
+        assert network.reach("127.0.0.1", port, greets, 0.3).trouble == trouble
 
 
 def test_a_closed_port_is_told() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        found = doctor_probes.reach("127.0.0.1", unused.getsockname()[1], False, 1)
+        found = network.reach("127.0.0.1", unused.getsockname()[1], False, 1)
     assert found.trouble == "connection refused"

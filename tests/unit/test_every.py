@@ -16,15 +16,15 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import every
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.every import Schedule, State
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import scheduler as every
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.scheduler import Schedule, State
 
 NOW = datetime(2026, 3, 4, 12, 0).timestamp()
 HOUR = 3600.0
-PACKAGE = Path(every.__file__).resolve().parents[1]
+PACKAGE = Path(every.__file__).resolve().parents[2]
 STARTER = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from mailgate.cli import main; "
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from mailgate.cli.main import main; "
     "sys.exit(main(sys.argv[1:]))"
 )
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import journey, sendlog, smtplog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import send_log as sendlog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log as smtplog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import journey
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,26 +11,26 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import locks
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import locks
 
 
 def test_another_does_not_get_it_until_it_is_given_back(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
-    held = locks.take(path)
+    held = locks.acquire(path)
     with pytest.raises(BlockingIOError):
-        locks.take(path)
+        locks.acquire(path)
     threading.Timer(0.3, os.close, [held]).start()
     begin = time.monotonic()
-    os.close(locks.take(path, 20))
+    os.close(locks.acquire(path, 20))
     assert time.monotonic() - begin > 0.2
 
 
 def test_a_failure_leaves_nothing_open(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
-    held = locks.take(path)
+    held = locks.acquire(path)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(BlockingIOError):
-        locks.take(path)
+        locks.acquire(path)
     assert os.listdir("/proc/self/fd") == before
     os.close(held)
 
@@ -38,12 +38,12 @@ def test_a_failure_leaves_nothing_open(tmp_path: Path) -> None:
 def test_no_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
-        locks.take(str(tmp_path / "lock"))
+        locks.acquire(str(tmp_path / "lock"))
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_program_that_is_started_does_not_hold_it(tmp_path: Path) -> None:
-    held = locks.take(str(tmp_path / "lock"))
+    held = locks.acquire(str(tmp_path / "lock"))
     assert not os.get_inheritable(held)
     assert os.fstat(held).st_mode & 0o777 == 0o600
     os.close(held)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, Directory, Link
 
 NOBODY = 65534

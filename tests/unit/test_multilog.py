@@ -10,9 +10,12 @@ import random
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import multilog, tai64n
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.multilog import Follower, Position
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import multilog, tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.multilog import (
+    Follower,
+    Position,
+)
 
 BEGIN = 1_795_000_000 * 10**9
 

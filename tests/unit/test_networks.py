@@ -8,8 +8,8 @@ import ipaddress
 import random
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
     address_set,
     contains,
     parse_network,
@@ -17,7 +17,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks i
     relay_prefixes,
     rule_address,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.tcprules import lookup, parse
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import lookup, parse
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,9 @@ def test_rule_address(cidr: str, address: str) -> None:
 def test_rule_address_matches_the_network_and_nothing_else() -> None:
     chance = random.Random(7)
     for _ in range(400):
-        network = ipaddress.IPv4Network((chance.getrandbits(32), length := chance.randrange(1, 33)), strict=False)
+        network = ipaddress.IPv4Network(
+            (chance.getrandbits(32), length := chance.randrange(1, 33)), strict=False
+        )
         rules = parse(f"{rule_address(network)}:deny\n", "x")
         first, last = int(network.network_address), int(network.broadcast_address)
         inside = [first, last, chance.randint(first, last)]
@@ -115,7 +117,11 @@ def test_relay_prefixes_refuse(texts: list[str], minimum: int, message: str) -> 
 
 def test_networks_inside_others_are_left_out_and_neighbours_keep_their_names() -> None:
     texts = ["10.0.1.0/24", "192.0.2.7/32", "10.0.0.0/24", "10.0.0.128/25", "10.0.0.0/24", "10.0.0.9/32"]
-    assert [str(network) for network in parse_networks(texts)] == ["10.0.0.0/24", "10.0.1.0/24", "192.0.2.7/32"]
+    assert [str(network) for network in parse_networks(texts)] == [
+        "10.0.0.0/24",
+        "10.0.1.0/24",
+        "192.0.2.7/32",
+    ]
     assert relay_prefixes(texts) == ["10.0.0.", "10.0.1.", "192.0.2.7"]
 
 

@@ -13,9 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import rules_files, tcprules
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operator_acts import Desk
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tcprules
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.list_editor import ListEditor
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
 from operator_bed import ALICE, BOB, PROTECTED, PROTECTED_HERE, RELAY, Host, add, remove, together
 
 STEPS = ("begun", "written", "done")
@@ -27,7 +31,7 @@ def host(tmp_path: Path) -> Host:
 
 
 @pytest.fixture
-def desk(host: Host) -> Desk:
+def desk(host: Host) -> ListEditor:
     return host.desk()
 
 
@@ -63,7 +67,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "value", "action", "effects"), DONE)
 def test_an_act_says_what_it_does_and_undo_takes_it_back(
-    host: Host, desk: Desk, name: str, value: str, action: str, effects: list[str]
+    host: Host, desk: ListEditor, name: str, value: str, action: str, effects: list[str]
 ) -> None:
     before, copy = host.files(), Path(host.places.rules.copy).read_text()
     previewed = desk.request(ALICE, "add", name, value, action, "a test", None)
@@ -81,7 +85,7 @@ def test_an_act_says_what_it_does_and_undo_takes_it_back(
 
 @pytest.mark.parametrize(("name", "value", "action", "problem"), REFUSED)
 def test_what_is_refused_says_why_and_changes_nothing(
-    host: Host, desk: Desk, name: str, value: str, action: str, problem: str
+    host: Host, desk: ListEditor, name: str, value: str, action: str, problem: str
 ) -> None:
     before = host.files()
     with pytest.raises(BadInput) as caught:
@@ -94,7 +98,7 @@ def test_what_is_refused_says_why_and_changes_nothing(
     assert desk.audit.shown(10) == []
 
 
-def test_a_denial_goes_round_what_the_site_protects(host: Host, desk: Desk) -> None:
+def test_a_denial_goes_round_what_the_site_protects(host: Host, desk: ListEditor) -> None:
     add(desk, "clients", "192.0.0.0/8", "deny")
     rules = host.rules()
     for address, action in (("192.0.2.10", "allow"), ("192.0.2.9", "deny")):
@@ -102,7 +106,7 @@ def test_a_denial_goes_round_what_the_site_protects(host: Host, desk: Desk) -> N
         assert rule is not None and rule.action == action
 
 
-def test_no_removal_shuts_a_network_out_that_is_protected_here(host: Host, desk: Desk) -> None:
+def test_no_removal_shuts_a_network_out_that_is_protected_here(host: Host, desk: ListEditor) -> None:
     operator = Path(host.places.file("clients"))
     operator.write_text("203.0.:deny\n203.0.113.:allow\n")
     with pytest.raises(
@@ -113,7 +117,7 @@ def test_no_removal_shuts_a_network_out_that_is_protected_here(host: Host, desk:
     assert "203.0.113.:allow" in operator.read_text()
 
 
-def test_a_fragment_that_is_bad_already_is_to_be_mended_first(host: Host, desk: Desk) -> None:
+def test_a_fragment_that_is_bad_already_is_to_be_mended_first(host: Host, desk: ListEditor) -> None:
     operator = Path(host.places.file("clients"))
     operator.write_text(':allow,RELAYCLIENT=""\n')
     with pytest.raises(BadInput, match=r"lets 0\.0\.0\.0 relay"):
@@ -121,7 +125,7 @@ def test_a_fragment_that_is_bad_already_is_to_be_mended_first(host: Host, desk: 
     assert operator.read_text() == ':allow,RELAYCLIENT=""\n'
 
 
-def test_removal_of_what_is_not_there(desk: Desk) -> None:
+def test_removal_of_what_is_not_there(desk: ListEditor) -> None:
     with pytest.raises(BadInput, match=r"^198\.51\.100\.9/32: has no entry in the list 'clients'$"):
         remove(desk, "clients", "198.51.100.9")
     with pytest.raises(BadInput, match=r"^10\.0\.0\.0/24: it may relay by the site file; change it there$"):
@@ -149,7 +153,7 @@ def test_what_cannot_be_put_into_force_at_once_is_said(host: Host) -> None:
 # Two at once.
 
 
-def test_two_operators_never_overwrite_each_other(host: Host, desk: Desk) -> None:
+def test_two_operators_never_overwrite_each_other(host: Host, desk: ListEditor) -> None:
     def work(caller: str, start: int) -> Callable[[], None]:
         def run() -> None:
             for number in range(start, start + 8):
@@ -164,7 +168,7 @@ def test_two_operators_never_overwrite_each_other(host: Host, desk: Desk) -> Non
 
 
 def test_nobody_writes_while_a_compiler_reads(
-    host: Host, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    host: Host, desk: ListEditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules_files, "LOCK_SECONDS", 0.2)
     monkeypatch.setattr(rules_files.locked.__wrapped__, "__defaults__", (0.2,))  # type: ignore[attr-defined]
@@ -238,7 +242,7 @@ def test_an_act_outside_of_the_lists_is_not_guessed(host: Host) -> None:
     )
 
 
-def test_a_line_that_was_cut_off_is_no_act(host: Host, desk: Desk) -> None:
+def test_a_line_that_was_cut_off_is_no_act(host: Host, desk: ListEditor) -> None:
     add(desk, "clients", "198.51.100.9", "deny")
     with open(host.places.audit, "ab") as stream:
         stream.write(b'{"number": 2, "stage": "begun", "at": 17')
@@ -249,7 +253,7 @@ def test_a_line_that_was_cut_off_is_no_act(host: Host, desk: Desk) -> None:
 
 
 def test_without_an_audit_line_there_is_no_act(
-    host: Host, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    host: Host, desk: ListEditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(dummy: int) -> None:
         raise OSError(28, "No space left on device")
@@ -264,7 +268,7 @@ def test_without_an_audit_line_there_is_no_act(
     assert add(desk, "clients", "198.51.100.9", "deny")[0] == 1
 
 
-def test_the_audit_log_is_only_added_to(host: Host, desk: Desk) -> None:
+def test_the_audit_log_is_only_added_to(host: Host, desk: ListEditor) -> None:
     seen = b""
     for work in (
         lambda: add(desk, "clients", "198.51.100.9", "deny"),
@@ -284,7 +288,7 @@ def test_the_audit_log_is_only_added_to(host: Host, desk: Desk) -> None:
 # Undo, and what ends.
 
 
-def test_undo_takes_back_ones_own_last_act_that_stands(host: Host, desk: Desk) -> None:
+def test_undo_takes_back_ones_own_last_act_that_stands(host: Host, desk: ListEditor) -> None:
     add(desk, "clients", "198.51.100.1", "deny")
     add(desk, "clients", "198.51.100.2", "deny")
     add(desk, "clients", "198.51.100.3", "deny", caller=BOB)
@@ -299,7 +303,7 @@ def test_undo_takes_back_ones_own_last_act_that_stands(host: Host, desk: Desk) -
     assert back.note.by == "alice", "it is Alice's entry again"
 
 
-def test_undo_gives_back_what_was_there_before(host: Host, desk: Desk) -> None:
+def test_undo_gives_back_what_was_there_before(host: Host, desk: ListEditor) -> None:
     add(desk, "clients", "198.51.100.1", "deny", seconds=60)
     add(desk, "clients", "198.51.100.1", "allow", caller=BOB, note="not so bad")
     assert len(host.text("clients").splitlines()) == 2

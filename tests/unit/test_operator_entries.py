@@ -8,17 +8,20 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    operator_entries,
-    rules_compiler,
-    tcprules,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tcprules
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.notes import Note
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import (
+    entries as operator_entries,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.notes import Note
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operator_entries import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.entries import (
     Entry,
     edit,
     entries,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import fragments, safety
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import (
+    site_fragment as rules_compiler,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,12 +119,12 @@ def test_the_head_names_every_network_that_may_relay() -> None:
         text = edit("relay", text, "file", value, Entry(value, "", NOTE))
     rules = tcprules.parse(text, "file")
     assert text.startswith(
-        f'{tcprules.FACTS}{{"relay_networks": ["10.0.0.0/24", "10.0.0.128/25", "10.0.1.0/24"]}}\n'
+        f'{fragments.FACTS}{{"relay_networks": ["10.0.0.0/24", "10.0.0.128/25", "10.0.1.0/24"]}}\n'
     )
     text = edit("relay", text, "file", "10.0.0.0/24", None)
     rules = tcprules.parse(text, "file")
     assert rules_compiler.operator_relay_networks(rules) == ("10.0.0.128/25", "10.0.1.0/24")
-    tcprules.assert_safe(rules, rules_compiler.operator_relay_networks(rules))
+    safety.assert_safe(rules, rules_compiler.operator_relay_networks(rules))
     for value in ("10.0.1.0/24", "10.0.0.128/25"):
         text = edit("relay", text, "file", value, None)
     assert text == f"{HAND}\n"

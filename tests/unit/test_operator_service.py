@@ -20,19 +20,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    cli,
-    operator_client,
-    operator_entries,
-    operator_service,
-    tcprules,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
     address_set,
     parse_network,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operator_acts import Caller
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operator_lookups import Lookups, Outside
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import (
+    client as operator_client,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import (
+    entries as operator_entries,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import (
+    service as operator_service,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.lookups import (
+    ExternalPaths,
+    Lookups,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.places import Caller
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import safety as tcprules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from operator_bed import ALICE, PROTECTED, PROTECTED_HERE, RELAY, Host, together
@@ -48,7 +55,7 @@ class Running:
         self.host = host
         self.path = str(host.path / "state/socket")
         self.desk = host.desk(start=True)
-        outside = Outside(
+        outside = ExternalPaths(
             blacklist=str(host.path / "blacklist"),
             greylist=str(host.path / "greylist"),
             greylist_settings=str(host.path / "greylist.settings"),
@@ -458,7 +465,7 @@ def test_whatever_is_sent_only_a_relay_act_gives_relay_and_nobody_protected_is_s
     with tempfile.TemporaryDirectory() as directory:
         host = Host(Path(directory))
         desk = host.desk()
-        outside = Outside(*(f"{directory}/none" for _ in range(4)), doctor=("false",), flush=("false",))
+        outside = ExternalPaths(*(f"{directory}/none" for _ in range(4)), doctor=("false",), flush=("false",))
         verbs = operator_service.Verbs(desk, Lookups(desk, outside, lambda: host.now))
         may = {RELAY, "127.0.0.1/32"}
         for text in requests:

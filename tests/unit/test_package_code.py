@@ -15,14 +15,14 @@ import pytest
 import yaml
 from ansible.errors import AnsibleLookupError
 from ansible_collections.mailgate.qmail.plugins.lookup import package_code, package_files
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import COMMANDS
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "module_utils" / "mailgate"
 
 LOADED = (
     "import importlib, json, sys; sys.path.insert(0, sys.argv[1]);"
-    "importlib.import_module('mailgate.cli'); importlib.import_module('mailgate.' + sys.argv[2]);"
+    "importlib.import_module('mailgate.cli.main'); importlib.import_module('mailgate.' + sys.argv[2]);"
     "print(json.dumps([name for name in sys.modules if name.split('.')[0] == 'mailgate']))"
 )
 
@@ -52,7 +52,7 @@ def test_what_a_command_loads_is_part_of_its_code(command: str) -> None:
 
 
 def test_a_service_does_not_depend_on_the_whole_package() -> None:
-    assert len(package_code.closure(PACKAGE, ["cli", "every"])) < 10
+    assert len(package_code.closure(PACKAGE, ["cli.main", "cli.every"])) < 10
 
 
 def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:

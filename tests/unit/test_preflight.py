@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import preflight
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.preflight import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import preflight
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.preflight import (
     Finding,
     Holder,
     Host,

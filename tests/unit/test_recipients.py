@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import recipients
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import (
+    addresses as formats_addresses,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import keys as recipients
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    limits as recipients_limits,
+)
 
 HOST = "mx1.example.com"
 HOST_KEYS = ["postmaster", *(f"{role}@{HOST}" for role in ("abuse", "mailer-daemon", "postmaster", "root"))]
@@ -182,9 +188,9 @@ def test_message_is_bounded() -> None:
 
 
 def test_difference_counts_all_and_names_a_few() -> None:
-    change = recipients.difference(["a@x", "b@x", "c@x", "d@x"], ["d@x", "g@x", "e@x", "f@x"], limit=2)
-    assert change == recipients.Difference(4, 4, 3, 3, ("e@x", "f@x"), ("a@x", "b@x"))
-    assert recipients.describe(change) == (
+    change = recipients_limits.difference(["a@x", "b@x", "c@x", "d@x"], ["d@x", "g@x", "e@x", "f@x"], limit=2)
+    assert change == recipients_limits.Difference(4, 4, 3, 3, ("e@x", "f@x"), ("a@x", "b@x"))
+    assert recipients_limits.describe(change) == (
         "4 recipients\n3 lost\na@x\nb@x\nand 1 more lost\n",
         "4 recipients\n3 gained\ne@x\nf@x\nand 1 more gained\n",
     )
@@ -195,12 +201,12 @@ def test_difference_counts_all_and_names_a_few() -> None:
     [("Joe@Example.COM", ("joe", "example.com")), ('"A@b"@x.test', ("a@b", "x.test"))],
 )
 def test_parse_address(text: str, result: tuple[str, str]) -> None:
-    assert recipients.parse_address(text, "x") == result
+    assert formats_addresses.parse_address(text, "x") == result
 
 
 def test_parse_address_without_at() -> None:
     with pytest.raises(BadInput) as refusal:
-        recipients.parse_address("joe", "postmaster")
+        formats_addresses.parse_address("joe", "postmaster")
     assert str(refusal.value) == "postmaster: 'joe' has no '@'; expected 'user@domain'"
 
 
@@ -260,8 +266,8 @@ def _wanted(*exported: str, listed: str = "example.org") -> recipients.Recipient
 
 
 def _objections(before: list[str], *after: str, **more: Any) -> list[str]:
-    limits = more.pop("limits", recipients.Limits(10, 50, 2))
-    return recipients.objections(before, _wanted(*after), DIRECTORY, limits=limits, **more)
+    limits = more.pop("limits", recipients_limits.Limits(10, 50, 2))
+    return recipients_limits.objections(before, _wanted(*after), DIRECTORY, limits=limits, **more)
 
 
 def _many(count: int, domain: str = "example.com") -> list[str]:

@@ -12,16 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    cdb,
-    recipients_command,
-    recipients_process,
-    recipients_settings,
-    recipients_store,
-    recipients_update,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import (
+    recipients as recipients_command,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.directory import DirectoryError
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import ldap_settings
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    process as recipients_process,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    settings as recipients_settings,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    store as recipients_store,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
+    update as recipients_update,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.ldap_errors import (
+    DirectoryError,
+)
 
 HOST = "mx1.example.com"
 CORP = {"name": "corp.test", "recipients": "directory", "addresses": ["fax"]}
@@ -325,22 +339,22 @@ SECRET = "S3cret-of-the-site"
 def test_what_the_service_reads_has_no_secret_in_it() -> None:
     raw = {key: value for key, value in DIRECTORY.items() if key != "password_file"}
     given = [{**raw, "password": SECRET, "ca": "PEM"}, {**raw, "name": "other", "password": SECRET}]
-    public = recipients_settings.public(given)
+    public = ldap_settings.public(given)
     assert SECRET not in json.dumps(public)
     assert [one["password_file"] for one in public if isinstance(one, dict)] == [
         "/etc/mailgate/directory-ad.password",
         "/etc/mailgate/directory-other.password",
     ]
-    made, faults = recipients_settings.directories(public, "gateway_directory")
+    made, faults = ldap_settings.directories(public, "gateway_directory")
     assert (faults, [one.name for one in made]) == ([], ["ad", "other"])
-    files = recipients_settings.secret_files(given)
+    files = ldap_settings.secret_files(given)
     assert [(one["path"], one["content"], one["mode"], one["owner"]) for one in files] == [
         ("/etc/mailgate/directory-ad.password", f"{SECRET}\n", "0400", "recipients"),
         ("/etc/mailgate/directory-ad.ca.pem", "PEM\n", "0644", "root"),
         ("/etc/mailgate/directory-other.password", f"{SECRET}\n", "0400", "recipients"),
     ]
-    assert recipients_settings.public(given[0]) == public[:1]
-    assert recipients_settings.public([]) == recipients_settings.public({}) == []
+    assert ldap_settings.public(given[0]) == public[:1]
+    assert ldap_settings.public([]) == ldap_settings.public({}) == []
 
 
 @pytest.mark.parametrize(
@@ -363,7 +377,7 @@ def test_what_the_service_reads_has_no_secret_in_it() -> None:
     ],
 )
 def test_a_bad_directory(change: dict[str, Any], text: str | None) -> None:
-    made, faults = recipients_settings.directories([{**DIRECTORY, **change}], "gateway_directory")
+    made, faults = ldap_settings.directories([{**DIRECTORY, **change}], "gateway_directory")
     assert made == ()
     if text is None:
         assert faults[0].startswith(
@@ -375,7 +389,7 @@ def test_a_bad_directory(change: dict[str, Any], text: str | None) -> None:
 
 def test_ports_follow_from_the_encryption() -> None:
     def servers(**more: Any) -> Any:
-        return recipients_settings.directories([{**DIRECTORY, **more}], "x")[0][0].servers
+        return ldap_settings.directories([{**DIRECTORY, **more}], "x")[0][0].servers
 
     assert servers(servers=["a", "b:3269"]) == (("a", 636), ("b", 3269))
     assert servers(encryption="starttls") == (("dc1.corp.test", 389),)

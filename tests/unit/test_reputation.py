@@ -10,17 +10,18 @@ import random
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import smtplog, tai64n
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist_settings import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.model import kind_of
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.reputation import (
+    SESSIONS_MAX,
+    Reputation,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.settings import (
     Added,
     Settings,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.reputation import (
-    SESSIONS_MAX,
-    Reputation,
-    kind_of,
-)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log as smtplog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 from hypothesis import given
 from hypothesis import strategies as st
 

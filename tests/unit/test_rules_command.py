@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import cli, rules_files
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import Reader
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules_compiler import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.site_fragment import (
     default_rules,
     site_rules,
 )
@@ -26,6 +27,7 @@ PLACES = {
     "directory": "tcp.d", "compiled": "cdb", "copy": "copy", "state": "state",
     "senders-directory": "badmailfrom.d", "senders": "badmailfrom",
 }  # fmt: skip
+
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
@@ -66,7 +68,9 @@ def test_compile_publishes_and_then_has_nothing_to_do(host: Path, capsys: pytest
     assert files(host) == first
 
 
-def test_check_says_what_is_not_in_force_and_writes_nothing(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_says_what_is_not_in_force_and_writes_nothing(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = files(host)
     assert run(host, "check") == 0
     assert capsys.readouterr() == (f"{host}/cdb: missing; run 'mailgate rules compile'\n", "")
@@ -109,15 +113,15 @@ def test_a_copy_edited_by_hand_stops_everything(host: Path, capsys: pytest.Captu
     assert run(host, "compile") == 0
 
 
-def test_a_bad_fragment_serves_from_its_last_good_version(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_fragment_serves_from_its_last_good_version(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (host / "tcp.d/20-operator").write_text("192.0.2.7:deny\n")
     run(host, "compile")
     (host / "tcp.d/20-operator").write_text("192.0.2.8 deny\n")
     before = files(host)
     capsys.readouterr()
-    fault = (
-        f"{host}/tcp.d/20-operator line 1: '192.0.2.8 deny' has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'"
-    )
+    fault = f"{host}/tcp.d/20-operator line 1: '192.0.2.8 deny' has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'"
     for name in ("check", "compile"):
         assert run(host, name) == 100
         assert capsys.readouterr() == (
@@ -140,7 +144,9 @@ def test_a_bad_site_without_a_last_good_version_changes_nothing(
     (host / "tcp.d/10-site").write_text("192.0.2.7 deny\n")
     before = files(host)
     assert run(host, "compile") == 100
-    assert capsys.readouterr().err.startswith(f"mailgate rules: {host}/tcp.d/10-site line 1: '192.0.2.7 deny' has no ':'")
+    assert capsys.readouterr().err.startswith(
+        f"mailgate rules: {host}/tcp.d/10-site line 1: '192.0.2.7 deny' has no ':'"
+    )
     after = files(host)
     del after["tcp.d/.lock"]
     assert after == before
@@ -334,7 +340,10 @@ def test_explain_says_when_the_rule_is_not_in_force(host: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("office", "address: 'office' is no address; expected one such as 192.0.2.1, or a sender such as user@host"),
+        (
+            "office",
+            "address: 'office' is no address; expected one such as 192.0.2.1, or a sender such as user@host",
+        ),
         ("::1", "address: '::1' is IPv6, which is not supported yet; expected an IPv4 address"),
     ],
 )
@@ -343,7 +352,9 @@ def test_explain_refuses(host: Path, capsys: pytest.CaptureFixture[str], address
     assert capsys.readouterr() == ("", f"mailgate rules: {message}\n")
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["rules"], ["rules", "nothing"], ["rules", "explain"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["nothing"], ["rules"], ["rules", "nothing"], ["rules", "explain"]]
+)
 def test_wrong_usage_has_status_100(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)

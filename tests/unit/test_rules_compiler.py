@@ -5,28 +5,33 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import Reader
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules_compiler import (
-    Compiled,
-    SiteRule,
-    compile_fragments,
-    decide,
-    default_rules,
-    describe_changes,
-    edited_by_hand,
-    is_made_of,
-    parse_copy,
-    site_rules,
-    verify_cdb,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.tcprules import (
-    AdaptiveEntry,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import (
     compile_records,
     parse,
     render,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.compiled import Compiled, decide
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.compiler import (
+    compile_fragments,
+    describe_changes,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.fragments import (
+    AdaptiveEntry,
     render_adaptive,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.readable_copy import (
+    edited_by_hand,
+    is_made_of,
+    parse_copy,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.site_fragment import (
+    SiteRule,
+    default_rules,
+    site_rules,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.verify import verify_cdb
 
 SIMSCAN = "/var/qmail/bin/simscan"
 NOW = 1000.0
@@ -64,7 +69,7 @@ def test_site_rules() -> None:
 
 def test_site_rules_without_anything() -> None:
     assert site_rules([]) == (
-        f"{HEAD}# mailgate: {{\"relay_networks\": [], \"scanner\": \"\", \"protected_networks\": [], "
+        f'{HEAD}# mailgate: {{"relay_networks": [], "scanner": "", "protected_networks": [], '
         '"whitelisted_networks": [], "scan_relay_clients": true}\n127.0.0.1:allow,RELAYCLIENT=""\n'
     )
     assert default_rules() == (
@@ -98,7 +103,6 @@ def test_site_rules_refuse(
     with pytest.raises(BadInput) as caught:
         site_rules(networks, scanner=scanner, relay_environment=environment, extra=extra)
     assert str(caught.value) == message
-
 
 
 def test_whitelisted_networks_carry_the_environment_of_where_they_lie() -> None:
@@ -180,8 +184,12 @@ def answer(made: Compiled, ip: str, host: str | None = None) -> str:
     reader = Reader(made.cdb)
     octets = ip.split(".")
     keys = [ip, *([f"={host}"] if host else []), *(".".join(octets[:count]) + "." for count in (3, 2, 1))]
-    found = next((data for data in (reader.get(key.encode()) for key in [*keys, ""]) if data is not None), None)
-    return "none" if found is None else "deny" if found == b"D\0" else found.decode().replace("\0", " ").strip()
+    found = next(
+        (data for data in (reader.get(key.encode()) for key in [*keys, ""]) if data is not None), None
+    )
+    return (
+        "none" if found is None else "deny" if found == b"D\0" else found.decode().replace("\0", " ").strip()
+    )
 
 
 def test_compiled_file_copy_and_rules_agree() -> None:
@@ -190,7 +198,9 @@ def test_compiled_file_copy_and_rules_agree() -> None:
     assert not edited_by_hand(made.copy)
     assert (made.notices, made.faults(), made.next_expiry, made.count) == ((), [], 2000, 6)
     assert "# mine\n" in made.copy
-    assert {name: state.version for name, state in made.states.items()} == dict.fromkeys(made.states, "current")
+    assert {name: state.version for name, state in made.states.items()} == dict.fromkeys(
+        made.states, "current"
+    )
     verify_cdb(made.cdb, made, "x")
     before, addresses = parse_copy(made.copy, "copy")
     assert (render(before).endswith(":allow\n"), addresses) == (True, ("192.0.2.1",))
@@ -240,7 +250,9 @@ RELAY = "+RELAYCLIENT="
 def test_precedence(operator: str | None, adaptive: str | None, ip: str, said: str, reason: str) -> None:
     made = compiled(operator, adaptive)
     assert answer(made, ip) == said
-    assert [one.reason for one in made.dropped] == ([reason] if reason else [one.reason for one in made.dropped])
+    assert [one.reason for one in made.dropped] == (
+        [reason] if reason else [one.reason for one in made.dropped]
+    )
     assert made.faults() == []
     assert list(Reader(made.cdb).items()) == compile_records(parse(made.copy, "copy"))
     rule, _entry = decide(made, ip)
@@ -270,7 +282,10 @@ def test_what_ident_says_shuts_out_nobody_who_is_protected() -> None:
 
 
 def test_a_rule_without_effect_is_a_notice() -> None:
-    made = compiled("198.51.100.0-255:deny\n10.0.0.:deny\n9.9.9.1-2:deny\n9.9.9.2:allow\n10.0.0.4-6:deny\n", listed("10.0.0.9", "9.9.9.1"))
+    made = compiled(
+        "198.51.100.0-255:deny\n10.0.0.:deny\n9.9.9.1-2:deny\n9.9.9.2:allow\n10.0.0.4-6:deny\n",
+        listed("10.0.0.9", "9.9.9.1"),
+    )
     assert made.notices == (
         "/d/20-operator line 5: '10.0.0.4-6:deny' is left out for '10.0.0.5', it is protected",
         "/d/30-adaptive: '10.0.0.9:deny' and 1 more left out, it may relay",
@@ -336,9 +351,7 @@ def test_a_last_good_version_that_the_site_made_unsafe_serves_in_part() -> None:
 def test_the_last_good_version_of_the_blacklist_serves_and_still_ends() -> None:
     good = {"30-adaptive": listed("9.9.9.9")}
     bad = "9.9.9.8:deny\n"
-    fault = (
-        "/d/30-adaptive line 1: this and the next line are no entry; expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
-    )
+    fault = "/d/30-adaptive line 1: this and the next line are no entry; expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
     made = compiled(None, bad, good=good)
     assert (answer(made, "9.9.9.9"), answer(made, "9.9.9.8")) == ("deny", "")
     assert made.faults() == [f"{fault}; its last good version is in force"]
@@ -348,7 +361,8 @@ def test_the_last_good_version_of_the_blacklist_serves_and_still_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "site", ['10.:allow,RELAYCLIENT=""\n', None, SITE + '8.8.8.8:allow,RELAYCLIENT=""\n', SITE + "10.0.0.5:deny\n"]
+    "site",
+    ['10.:allow,RELAYCLIENT=""\n', None, SITE + '8.8.8.8:allow,RELAYCLIENT=""\n', SITE + "10.0.0.5:deny\n"],
 )
 def test_the_sites_fragment_serves_from_its_last_good_version_or_not_at_all(site: str | None) -> None:
     made = compiled(site=site, good={"10-site": SITE, "90-default": default_rules()})
@@ -363,7 +377,9 @@ def test_a_missing_fragment_compiles_to_nothing(missing: str) -> None:
     name = {"site": "10-site", "default": "90-default"}[missing]
     with pytest.raises(BadInput) as caught:
         compiled(**{missing: None})
-    assert str(caught.value) == f"file /d/{name}: missing; expected the one that mailgate.qmail.tcp_rules writes"
+    assert (
+        str(caught.value) == f"file /d/{name}: missing; expected the one that mailgate.qmail.tcp_rules writes"
+    )
 
 
 def test_the_next_time_to_look_is_when_the_first_entry_ends() -> None:
@@ -379,7 +395,14 @@ def test_the_next_time_to_look_is_when_the_first_entry_ends() -> None:
 def test_every_change_of_the_copy_is_seen() -> None:
     copy = compiled(None, listed("9.9.9.9")).copy
     at = copy.index("127.0.0.1")
-    for edited in ("", copy + "\n", copy[:-1], copy[:at] + "# " + copy[at:], "# x\n" + copy, copy.split("\n", 3)[3]):
+    for edited in (
+        "",
+        copy + "\n",
+        copy[:-1],
+        copy[:at] + "# " + copy[at:],
+        "# x\n" + copy,
+        copy.split("\n", 3)[3],
+    ):
         assert edited_by_hand(edited)
 
 

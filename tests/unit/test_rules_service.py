@@ -1,18 +1,15 @@
 """The service that compiles: it acts on each change and each end, says a thing once, and survives trouble."""
 
-# ruff: noqa: E501 - whole messages stand in one line, as they are printed
-
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import rules_service
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cdb import Reader
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules_command import Paths
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules_compiler import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import service as rules_service
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.apply import Paths
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.site_fragment import (
     default_rules,
     site_rules,
 )
@@ -91,7 +88,10 @@ def test_an_entry_ends_by_itself(world: World) -> None:
     ]
     assert world.step(90) == []
     assert world.step(10) == ["9.9.9.9/32 is no longer refused", "/cdb: 4 rules, in force now"]
-    assert world.step(100) == ["9.9.9.8/32 is no longer refused by the blacklist", "/cdb: 3 rules, in force now"]
+    assert world.step(100) == [
+        "9.9.9.8/32 is no longer refused by the blacklist",
+        "/cdb: 3 rules, in force now",
+    ]
     assert (world.refused("9.9.9.9"), world.refused("9.9.9.8")) == (False, False)
 
 
@@ -146,7 +146,10 @@ def test_trouble_is_told_once_and_tried_again(world: World) -> None:
 def test_a_bad_site_is_waited_for(tmp_path: Path) -> None:
     one = World(tmp_path)
     one.write("10-site", "nonsense\n")
-    assert one.step()[0] == "/tcp.d/10-site line 1: 'nonsense' has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'"
+    assert (
+        one.step()[0]
+        == "/tcp.d/10-site line 1: 'nonsense' has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'"
+    )
     assert not (tmp_path / "cdb").exists()
     assert one.step(5) == []
     one.write("10-site", site_rules([]))
@@ -154,5 +157,5 @@ def test_a_bad_site_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_its_own_program_is_watched() -> None:
-    names = {os.path.basename(path) for path in rules_service.own_files()}
-    assert {"rules_service.py", "rules_compiler.py", "tcprules.py", "cdb.py"} <= names
+    names = {"/".join(path.split("/")[-2:]) for path in rules_service.own_files()}
+    assert {"rules/service.py", "rules/compiler.py", "formats/tcprules.py", "formats/cdb.py"} <= names

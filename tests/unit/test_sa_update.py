@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import sa_update
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.sa_update import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import sa_update
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.sa_update import (
     Channel,
     Settings,
     TryAgain,

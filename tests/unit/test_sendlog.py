@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import sendlog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import send_log as sendlog
 from hypothesis import given
 from hypothesis import strategies as st
 

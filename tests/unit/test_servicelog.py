@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import servicelog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import servicelog
 
 
 def test_a_message_is_one_ascii_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.networks import parse_network
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import check_site
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import parse_network
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check import check_site
 
 OWN = ("10.0.0.2", "192.0.2.25")
 NAME = "expected a name such as 'mail.example.com'"

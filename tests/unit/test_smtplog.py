@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import smtplog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log as smtplog
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "smtplog"
 AT = 1_732_485_528_456_088_708

@@ -9,13 +9,21 @@ import tarfile
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import build, source
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import unpack
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput, MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import apt
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import manifest as build_manifest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import members as build_members
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import recipe as build_recipe
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import spec as source
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import unpack as build
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.unpack import unpack
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
 
 A, B = "a" * 64, "b" * 64
 PATH = "a path relative to the build tree, without '..'"
-HOST = source.Host(
+HOST = build_recipe.Host(
     system="debian",
     release="12",
     machine="x86_64",
@@ -63,8 +71,10 @@ def sources(*places: dict[str, Any], **archive: Any) -> list[dict[str, Any]]:
     return [{"directory": ".", "strip": 1, "sources": list(places), **archive}]
 
 
-def recipe(host: source.Host = HOST, patches: str = A, files: str = A, **changed: Any) -> dict[str, Any]:
-    return source.recipe(source.parse(arguments(**changed)), [patches], [files], host)
+def recipe(
+    host: build_recipe.Host = HOST, patches: str = A, files: str = A, **changed: Any
+) -> dict[str, Any]:
+    return build_recipe.recipe(source.parse(arguments(**changed)), [patches], [files], host)
 
 
 # -- the recipe -----------------------------------------------------------------------------------
@@ -129,12 +139,12 @@ def test_recipe_is_what_the_task_and_the_host_say() -> None:
 )
 def test_every_input_changes_the_hash(changed: dict[str, Any]) -> None:
     if isinstance(changed.get("patches"), str) or isinstance(changed.get("files"), str):
-        other = source.recipe(
+        other = build_recipe.recipe(
             source.parse(arguments()), [changed.get("patches", A)], [changed.get("files", A)], HOST
         )
     else:
         other = recipe(**changed)
-    assert source.recipe_hash(other) != source.recipe_hash(recipe())
+    assert build_recipe.recipe_hash(other) != build_recipe.recipe_hash(recipe())
 
 
 @pytest.mark.parametrize(
@@ -152,12 +162,12 @@ def test_every_input_changes_the_hash(changed: dict[str, Any]) -> None:
     ids=repr,
 )
 def test_where_and_how_it_is_kept_does_not(changed: dict[str, Any]) -> None:
-    assert source.recipe_hash(recipe(**changed)) == source.recipe_hash(recipe())
+    assert build_recipe.recipe_hash(recipe(**changed)) == build_recipe.recipe_hash(recipe())
 
 
 def test_readable_recipe_is_sorted_lines() -> None:
-    assert source.readable(None) == ""
-    assert source.readable({"b": [1], "a": "ä"}) == '{\n  "a": "ä",\n  "b": [\n    1\n  ]\n}\n'
+    assert build_recipe.readable(None) == ""
+    assert build_recipe.readable({"b": [1], "a": "ä"}) == '{\n  "a": "ä",\n  "b": [\n    1\n  ]\n}\n'
 
 
 @pytest.mark.parametrize(
@@ -165,17 +175,17 @@ def test_readable_recipe_is_sorted_lines() -> None:
     [("4:12.2.0-3", "12.2.0"), ("2.36-9+deb12u14", "2.36"), ("1.0-rc1-2", "1.0-rc1"), ("4.3", "4.3")],
 )
 def test_upstream_version(debian: str, upstream: str) -> None:
-    assert source.upstream_version(debian) == upstream
+    assert apt.upstream_version(debian) == upstream
 
 
 def test_os_release() -> None:
     text = "# made\nID=debian\nVERSION_ID=\"12\"\nNAME='x y'\n\n"
-    assert source.os_release(text) == {"ID": "debian", "VERSION_ID": "12", "NAME": "x y"}
+    assert apt.os_release(text) == {"ID": "debian", "VERSION_ID": "12", "NAME": "x y"}
 
 
 def test_apt_candidates() -> None:
     text = "gcc:\n  Installed: (none)\n  Candidate: 4:12.2.0-3\n  Version table:\n     4:12.2.0-3 500\n"
-    assert source.apt_candidates(text + "ghost:\n  Installed: (none)\n  Candidate: (none)\n") == {
+    assert apt.apt_candidates(text + "ghost:\n  Installed: (none)\n  Candidate: (none)\n") == {
         "gcc": "4:12.2.0-3"
     }
 
@@ -185,7 +195,7 @@ def test_pool_urls_are_those_of_mirrors_with_the_component() -> None:
         "http://one.example/debian/ main\nhttp://one.example/debian/ main\nhttps://x.example/ contrib\n"
         "mirror+file:/etc/list main\nfile:/srv/debian/ main\n"
     )
-    assert source.pool_urls(targets, "main/h/hello/hello_1.tar.gz") == [
+    assert apt.pool_urls(targets, "main/h/hello/hello_1.tar.gz") == [
         "http://one.example/debian/pool/main/h/hello/hello_1.tar.gz",
         "file:///srv/debian/pool/main/h/hello/hello_1.tar.gz",
     ]
@@ -210,7 +220,7 @@ def test_a_tree_can_be_made_of_files_alone() -> None:
 def test_a_toolchain_that_is_too_old(found: str | None, minimum: str, old: bool) -> None:
     spec = source.parse(arguments(toolchain=["rustc"], toolchain_minimum={"rustc": minimum}))
     sentence = f"toolchain: rustc {found!r} is too old; expected {minimum} or newer"
-    assert source.too_old(spec, {"rustc": found}) == ([sentence] if old else [])
+    assert apt.too_old(spec, {"rustc": found}) == ([sentence] if old else [])
 
 
 def test_a_series_is_names_in_order() -> None:
@@ -534,13 +544,13 @@ def test_a_bad_archive_of_compress(
     [(b"\x1f\x8b\x08\x00", "gz"), (b"BZh91", "bz2"), (b"\xfd7zXZ\x00", "xz"), (b"\x1f\x9d\x90", "Z")],
 )
 def test_compression(head: bytes, kind: str) -> None:
-    assert source.compression(head, "here") == kind
+    assert build_members.compression(head, "here") == kind
 
 
 @pytest.mark.parametrize("head", [b"", b"hello-1.0/", b"PK\x03\x04"])
 def test_unknown_compression(head: bytes) -> None:
     with pytest.raises(BadInput) as caught:
-        source.compression(head, "here")
+        build_members.compression(head, "here")
     assert str(caught.value) == (
         f"archive here: first bytes {head[:6]!r} are of no known compression;"
         " expected gzip, bzip2, xz or compress"
@@ -549,27 +559,27 @@ def test_unknown_compression(head: bytes) -> None:
 
 # -- what was installed ---------------------------------------------------------------------------
 
-PROGRAM = source.Entry("/usr/local/bin/hello", "file", 0o4755, 990, 980, sha256=B)
-SPOOL = source.Entry("/var/spool/hello", "directory", 0o750, 0, 0)
-BIN = source.Entry("/usr/local/bin", "directory", 0o755, 0, 0)
+PROGRAM = build_manifest.Entry("/usr/local/bin/hello", "file", 0o4755, 990, 980, sha256=B)
+SPOOL = build_manifest.Entry("/var/spool/hello", "directory", 0o750, 0, 0)
+BIN = build_manifest.Entry("/usr/local/bin", "directory", 0o755, 0, 0)
 
 
-def manifest(**changed: Any) -> source.Manifest:
+def manifest(**changed: Any) -> build_manifest.Manifest:
     made = recipe()
     given: dict[str, Any] = {
         "recipe": made,
-        "recipe_hash": source.recipe_hash(made),
+        "recipe_hash": build_recipe.recipe_hash(made),
         "sources": [{"directory": ".", "place": URL, "via": "cache", "sha256": A}],
         "artifacts": (PROGRAM,),
         "skeleton": (SPOOL,),
         "parents": (BIN,),
     }
-    return source.Manifest(**{**given, **changed})
+    return build_manifest.Manifest(**{**given, **changed})
 
 
 def test_a_manifest_survives_its_journey() -> None:
-    assert source.parse_manifest(manifest().text(), "here") == manifest()
-    source.check_manifest(manifest())
+    assert build_manifest.parse_manifest(manifest().text(), "here") == manifest()
+    build_manifest.check_manifest(manifest())
 
 
 @pytest.mark.parametrize(
@@ -585,7 +595,7 @@ def test_a_manifest_survives_its_journey() -> None:
 )
 def test_a_damaged_manifest(text: str, why: str | None) -> None:
     with pytest.raises(BadInput) as caught:
-        source.parse_manifest(text, "here")
+        build_manifest.parse_manifest(text, "here")
     assert str(caught.value).startswith(f"manifest here: {text[:60]!r} is damaged (")
     if why is not None:
         assert str(caught.value).endswith(f"is damaged ({why}); expected what was written")
@@ -623,21 +633,21 @@ def test_a_damaged_manifest(text: str, why: str | None) -> None:
 )
 def test_a_manifest_that_reaches_too_far(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput) as caught:
-        source.check_manifest(manifest(**changed))
+        build_manifest.check_manifest(manifest(**changed))
     assert str(caught.value) == message
 
 
 def test_parents_come_first() -> None:
     paths = ["/a-b", "/a/b", "/a"]
     entries = tuple(dataclasses.replace(PROGRAM, path=path) for path in paths)
-    ordered = source.wanted_entries(manifest(artifacts=entries, skeleton=()))
+    ordered = build_manifest.wanted_entries(manifest(artifacts=entries, skeleton=()))
     assert [entry.path for entry in ordered] == ["/a", "/a/b", "/a-b"]
 
 
 def test_differences_name_the_path_and_how() -> None:
-    link = source.Entry("/l", "link", 0o777, 0, 0, target="x")
+    link = build_manifest.Entry("/l", "link", 0o777, 0, 0, target="x")
     found = {PROGRAM.path: dataclasses.replace(PROGRAM, mode=0o755), SPOOL.path: SPOOL}
-    assert source.differences([PROGRAM, SPOOL, link], found) == [
+    assert build_manifest.differences([PROGRAM, SPOOL, link], found) == [
         (PROGRAM.path, f"file 0755 990:980 sha256 {B}", f"file 4755 990:980 sha256 {B}"),
         ("/l", "absent", "link 0777 0:0 to x"),
     ]

@@ -14,15 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import (
-    sendlog,
-    smtplog,
-    stats,
-    stats_command,
-    stats_service,
-    tai64n,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import stats as stats_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import send_log as sendlog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log as smtplog
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import counters as stats
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import service as stats_service
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -360,10 +358,10 @@ class Clock:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[tuple[stats_service.Places, Multilog, Multilog]]:
+def world(tmp_path: Path) -> Iterator[tuple[stats_service.ServicePaths, Multilog, Multilog]]:
     (tmp_path / "own").mkdir()
     yield (
-        stats_service.Places(
+        stats_service.ServicePaths(
             str(tmp_path / "smtpd"),
             str(tmp_path / "send"),
             str(tmp_path / "own"),
@@ -374,7 +372,7 @@ def world(tmp_path: Path) -> Iterator[tuple[stats_service.Places, Multilog, Mult
     )
 
 
-def begun(places: stats_service.Places, clock: Clock) -> stats_service.Service:
+def begun(places: stats_service.ServicePaths, clock: Clock) -> stats_service.Service:
     service = stats_service.Service(places, clock, lambda text: None)
     service.begin()
     return service
@@ -382,7 +380,7 @@ def begun(places: stats_service.Places, clock: Clock) -> stats_service.Service:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_killed_and_rotated_at_any_moment_every_line_counts_once(
-    seed: int, world: tuple[stats_service.Places, Multilog, Multilog]
+    seed: int, world: tuple[stats_service.ServicePaths, Multilog, Multilog]
 ) -> None:
     """What was not saved is counted after the restart, what was saved is not counted again."""
     places, smtpd, queue = world
@@ -418,7 +416,7 @@ def test_killed_and_rotated_at_any_moment_every_line_counts_once(
 
 
 def test_a_damaged_state_is_kept_and_the_logs_are_counted_anew(
-    world: tuple[stats_service.Places, Multilog, Multilog],
+    world: tuple[stats_service.ServicePaths, Multilog, Multilog],
 ) -> None:
     places, smtpd, _queue = world
     smtpd.write(line(0, PID) + "\n")
@@ -429,7 +427,7 @@ def test_a_damaged_state_is_kept_and_the_logs_are_counted_anew(
     assert Path(places.own("state.json.damaged")).exists()
 
 
-def test_lines_that_are_gone_are_said(world: tuple[stats_service.Places, Multilog, Multilog]) -> None:
+def test_lines_that_are_gone_are_said(world: tuple[stats_service.ServicePaths, Multilog, Multilog]) -> None:
     places, smtpd, _queue = world
     smtpd.write(line(0, PID) + "\n")
     service = begun(places, Clock())
@@ -445,11 +443,13 @@ def test_lines_that_are_gone_are_said(world: tuple[stats_service.Places, Multilo
 
 
 def test_a_textfile_that_cannot_be_written_stops_nothing(
-    world: tuple[stats_service.Places, Multilog, Multilog],
+    world: tuple[stats_service.ServicePaths, Multilog, Multilog],
 ) -> None:
     places, smtpd, _queue = world
     said: list[str] = []
-    other = stats_service.Places(places.smtp_log, places.send_log, places.directory, "/nowhere/mailgate.prom")
+    other = stats_service.ServicePaths(
+        places.smtp_log, places.send_log, places.directory, "/nowhere/mailgate.prom"
+    )
     service = stats_service.Service(other, Clock(), said.append)
     service.begin()
     smtpd.write(line(0, PID) + "\n")
@@ -462,14 +462,14 @@ def test_a_textfile_that_cannot_be_written_stops_nothing(
 
 
 def shown(
-    places: stats_service.Places, capsys: pytest.CaptureFixture[str], *argv: str
+    places: stats_service.ServicePaths, capsys: pytest.CaptureFixture[str], *argv: str
 ) -> tuple[int, str, str]:
     status = stats_command.main([*argv, "--directory", places.directory])
     told = capsys.readouterr()
     return status, told.out, told.err
 
 
-def saved(places: stats_service.Places, at: float) -> None:
+def saved(places: stats_service.ServicePaths, at: float) -> None:
     clock = Clock()
     clock.now = at
     service = begun(places, clock)
@@ -481,7 +481,7 @@ def saved(places: stats_service.Places, at: float) -> None:
 
 
 def test_the_numbers_are_shown(
-    world: tuple[stats_service.Places, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
+    world: tuple[stats_service.ServicePaths, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = world[0]
     saved(places, time.time())
@@ -502,7 +502,7 @@ def test_the_numbers_are_shown(
 
 
 def test_old_numbers_are_said_to_be_old(
-    world: tuple[stats_service.Places, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
+    world: tuple[stats_service.ServicePaths, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = world[0]
     saved(places, time.time() - 600)
@@ -514,7 +514,7 @@ def test_old_numbers_are_said_to_be_old(
 
 
 def test_no_numbers_and_bad_arguments(
-    world: tuple[stats_service.Places, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
+    world: tuple[stats_service.ServicePaths, Multilog, Multilog], capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = world[0]
     status, out, err = shown(places, capsys)

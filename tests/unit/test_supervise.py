@@ -3,9 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import supervise, tai64n
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import MailgateError
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.supervise import Row, Service, Status
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise, tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.supervise import (
+    Row,
+    Service,
+    Status,
+)
 
 SECOND = tai64n.NANOSECONDS
 SINCE = 1_700_000_000 * SECOND

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,25 +9,31 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.tcprules import (
-    AdaptiveEntry,
-    Facts,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import (
     Rules,
-    assert_open,
-    assert_safe,
     compile_records,
     decode,
-    describe_changes,
-    effects,
     lookup,
     parse,
+    render,
+    segments,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.changes import (
+    describe_changes,
+    effects,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.fragments import (
+    AdaptiveEntry,
+    Facts,
     parse_adaptive,
     read_facts,
-    render,
     render_adaptive,
-    segments,
     site_facts,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.safety import (
+    assert_open,
+    assert_safe,
 )
 
 SIMSCAN = "/var/qmail/bin/simscan"

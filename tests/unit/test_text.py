@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import text as words
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import text as words
 
 
 @pytest.mark.parametrize(

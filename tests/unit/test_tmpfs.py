@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tmpfs
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.tmpfs import Mount
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tmpfs
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tmpfs import Mount
 
 MIB, GIB = 1 << 20, 1 << 30
 GOOD = ("rw", "nosuid", "nodev", "noexec", "size=1048576k", "mode=750")

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import tai64n, trace, trace_command
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import trace as trace_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import archive
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import search as trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +36,7 @@ class Book:
         for number, text in enumerate(texts):
             self.lines.append(f"{tai64n.render(BEGIN * NS + int(at * NS) + number * 1_000_000)} {text}\n")
 
-    def log(self, *cuts: int, end: str = ".s") -> trace.Log:
+    def log(self, *cuts: int, end: str = ".s") -> archive.Log:
         """The log, cut into files behind so many bytes; a line may be cut, too."""
         whole = "".join(sorted(self.lines, key=lambda line: line[:25])).encode("utf-8", "surrogateescape")
         places = [0]
@@ -42,16 +45,16 @@ class Book:
                 places.append(place)
         places.append(len(whole))
         parts = [whole[first:last] for first, last in zip(places, places[1:])]
-        return trace.Log([file(part, end) for part in parts])
+        return archive.Log([file(part, end) for part in parts])
 
 
-def file(data: bytes, end: str = ".s") -> trace.File:
+def file(data: bytes, end: str = ".s") -> archive.File:
     first = None
     for line in data.split(b"\n"):
         if re.fullmatch(rb"@[0-9a-f]{24}", line[:25]):
             first = tai64n.parse(line[:25].decode())
             break
-    return trace.File(first, lambda: data, bool(data) and not data.endswith(b"\n") and end == ".s")
+    return archive.File(first, lambda: data, bool(data) and not data.endswith(b"\n") and end == ".s")
 
 
 def begin(pid: int, ip: str = STRANGER, allowed: bool = True) -> list[str]:
@@ -385,13 +388,13 @@ def test_the_end_of_a_killed_multilogs_file_is_no_line() -> None:
     smtp = Book()
     smtp.say(0, *begin(7, "192.0.2.1"), scanned(7, "VIRUS", "One", "a@b.example", "c@d.example", "192.0.2.1"))
     whole = "".join(smtp.lines).encode()
-    log = trace.Log(
+    log = archive.Log(
         [
             file(whole[:-20], ".u"),
             file(b"".join(f"{tai64n.render((BEGIN + 9) * NS)} {end(7)}\n".encode() for _ in "1")),
         ]
     )
-    search = trace.Search(log, trace.Log([]))
+    search = trace.Search(log, archive.Log([]))
     assert search.find(trace.wanted("One")).journeys == []
     (found,) = search.find(trace.wanted("192.0.2.1")).journeys
     assert found.session is not None
@@ -487,11 +490,11 @@ def test_the_newest_come_first_and_more_is_said() -> None:
     smtp = Book()
     for number in range(30):
         smtp.say(number, *begin(100 + number), end(100 + number))
-    search = trace.Search(smtp.log(1000, 2000), trace.Log([]))
+    search = trace.Search(smtp.log(1000, 2000), archive.Log([]))
     found = search.find(trace.wanted(STRANGER), limit=7)
     assert [one.session and one.session.pid for one in found.journeys] == list(range(123, 130))
     assert found.more
-    found = trace.Search(smtp.log(1000), trace.Log([])).find(trace.wanted(STRANGER), limit=30)
+    found = trace.Search(smtp.log(1000), archive.Log([])).find(trace.wanted(STRANGER), limit=30)
     assert len(found.journeys) == 30
     assert not found.more
 
@@ -512,7 +515,7 @@ def test_a_time_is_found_in_the_log(times: list[int], asked: int, cuts: list[int
     lines = []
     while place.file < len(log.files):
         if place.offset >= len(log.text(place.file)[0]):
-            place = trace.Place(place.file + 1, 0)
+            place = archive.LineRef(place.file + 1, 0)
             continue
         if log.time(place) is not None:
             lines.append(log.time(place))
@@ -525,7 +528,7 @@ def test_since_and_until() -> None:
     for number in range(10):
         smtp.say(number * 100, *begin(100 + number), end(100 + number))
     for cuts in ((), (500,), (333, 900)):
-        search = trace.Search(smtp.log(*cuts), trace.Log([]))
+        search = trace.Search(smtp.log(*cuts), archive.Log([]))
         found = search.find(trace.wanted(STRANGER), (BEGIN + 250) * NS, (BEGIN + 601) * NS)
         assert [one.session and one.session.pid for one in found.journeys] == [103, 104, 105, 106]
 
@@ -540,7 +543,7 @@ def test_subjects_that_are_encoded_are_found() -> None:
         scanned(7, CLEAN, subject, "a@b.example", "c@d.example"),
         end(7),
     )
-    search = trace.Search(smtp.log(), trace.Log([]))
+    search = trace.Search(smtp.log(), archive.Log([]))
     (found,) = search.find(trace.wanted("grüße aus")).journeys
     assert "subject 'Grüße aus Köln'" in "\n".join(trace_command.describe(found))
 
@@ -657,11 +660,11 @@ def test_more_is_said_only_when_there_is_more() -> None:
     smtp.say(0, *begin(7), refused)
     smtp.say(1, refused)
     smtp.say(2, end(7))
-    found = trace.Search(smtp.log(), trace.Log([])).find(trace.wanted("no@example.test"), limit=1)
+    found = trace.Search(smtp.log(), archive.Log([])).find(trace.wanted("no@example.test"), limit=1)
     assert (len(found.journeys), found.more) == (1, False)
     smtp.say(0.5, *begin(8))
     smtp.say(3, end(8))
-    found = trace.Search(smtp.log(), trace.Log([])).find(trace.wanted("no@example.test"), limit=1)
+    found = trace.Search(smtp.log(), archive.Log([])).find(trace.wanted("no@example.test"), limit=1)
     assert (len(found.journeys), found.more) == (1, True)
 
 

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate import workdir
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.workdir import Made, Process
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import workdir as cli_workdir
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import work_directory as workdir
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.work_directory import Made, Process
 
 NOW = 1_795_000_000.0
 
@@ -130,13 +131,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         process.wait()
     name = f"1794999000.000001.{process.pid}"
     fill(tmp_path, name)
-    assert workdir.main(["clean", str(tmp_path)], now=lambda: NOW) == 0
+    assert cli_workdir.main(["clean", str(tmp_path)], now=lambda: NOW) == 0
     assert capsys.readouterr() == (f"mailgate workdir: removed {name}, its simscan is gone\n", "")
     assert list(tmp_path.iterdir()) == []
-    assert workdir.main(["clean", str(tmp_path / "none")], now=lambda: NOW) == 111
+    assert cli_workdir.main(["clean", str(tmp_path / "none")], now=lambda: NOW) == 111
     assert capsys.readouterr().err == (
         f"mailgate workdir: directory {tmp_path}/none: No such file or directory\n"
     )
     with pytest.raises(SystemExit) as left:
-        workdir.main(["sweep"])
+        cli_workdir.main(["sweep"])
     assert left.value.code == 100

@@ -5,6 +5,6 @@
 
 import sys
 
-from mailgate.cli import main
+from mailgate.cli.main import main
 
 sys.exit(main())

@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Questions to the running blacklist service, over its unix socket, and its answers in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import BadInput, MailgateError
+from ..core.sockets import peer_uid
+from ..core.times import span, utc
+from .service import SOCKET
+
+ANSWER_SECONDS = 30.0
+ANSWER_BYTES_MAX = 256 << 20
+
+
+class NoAnswer(MailgateError):
+    """The service did not answer, or could not do what it was told just now."""
+
+
+def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
+    """The service's answer; raises BadInput with what the service refuses, and NoAnswer."""
+    path = os.path.join(directory, SOCKET)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.connect(path)
+            # Whoever owns the directory could have put anything there.
+            if peer_uid(connection) not in (0, os.stat(directory).st_uid):
+                raise NoAnswer(f"socket {path}: another user listens there; expected adaptive-blacklist")
+            connection.sendall(json.dumps(request).encode("ascii") + b"\n")
+            blocks: list[bytes] = []
+            size = 0
+            while True:
+                block = connection.recv(1 << 20)
+                if not block:
+                    break
+                blocks.append(block)
+                size += len(block)
+                if size > ANSWER_BYTES_MAX:
+                    raise NoAnswer(f"socket {path}: the answer does not end; expected adaptive-blacklist")
+    except PermissionError as error:
+        raise NoAnswer(f"socket {path}: not allowed; expected to run as root") from error
+    except OSError as error:
+        raise NoAnswer(
+            f"socket {path}: {error.strerror or error}; expected adaptive-blacklist to run, "
+            "see svstat /service/adaptive-blacklist"
+        ) from error
+    try:
+        answer = json.loads(b"".join(blocks))
+    except ValueError as error:
+        raise NoAnswer(
+            f"socket {path}: no answer; expected to run as root, and the service to be well"
+        ) from error
+    if not isinstance(answer, dict):
+        raise NoAnswer(f"socket {path}: no answer; expected an object")
+    if "error" in answer:
+        raise (NoAnswer if answer.get("temporary") else BadInput)(str(answer["error"]))
+    return answer
+
+
+def describe_list(answer: Mapping[str, Any], now: float) -> list[str]:
+    """What `list` prints."""
+    lines = [
+        f"{one['address']:15} until {utc(one['until'])} ({span(one['until'] - now)}), "
+        f"by {one['by']}: {one['why']}"
+        for one in answer["entries"]
+    ]
+    lines += [f"{one['address']:15} not refused: {one['why']}" for one in answer["spared"]]
+    return lines or ["nobody is refused"]
+
+
+def describe(answer: Mapping[str, Any], now: float) -> list[str]:
+    """What `explain` prints."""
+    address = answer["address"]
+    if answer["refused"]:
+        left = span(answer["until"] - now)
+        lines = [
+            f"{address}: refused until {utc(answer['until'])}, {left} more",
+            f"by: {answer['by']}" + (f", since {utc(answer['since'])}" if answer["since"] else ""),
+            f"why: {answer['why']}",
+        ]
+    else:
+        lines = [f"{address}: not refused, {answer['bad']} of {answer['attempts']} attempts bad"]
+    if answer["never"]:
+        lines.append(f"never listed: {answer['never']}")
+    if answer["spared"]:
+        lines.append(f"reported: {answer['spared']}")
+    if answer["ham"]:
+        lines.append(f"clean messages: {answer['ham']}")
+    if answer["events"]:
+        lines.append("counted:")
+        lines += [f"  {utc(one['at'])} {one['what']:9} {one['detail']}" for one in answer["events"]]
+    if answer.get("more"):
+        lines.append(f"  and {answer['more']} since then")
+    return lines

@@ -1,0 +1,444 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whom the adaptive blacklist refuses: attempts counted per address, judged by the guide's rule.
+
+An attempt is one scanned message or one refused recipient, of a session that tcpserver named: the address is
+the one in its line `pid P from IP`, never one that stands in another program's text. A line whose pid and
+address do not agree with an open session counts for nobody. Times are unix seconds of the lines' own stamps,
+so that a log read late is judged as if it had been read at once.
+
+Memory is bounded: addresses_max addresses are watched, the one that was silent for longest goes first; of
+each the last events_max events are kept, and of all together four for each of addresses_max; clean messages
+of so many addresses are remembered, the times of spare_ham for each; entries_max addresses are refused, and
+the entry that ends first goes first; SESSIONS_MAX sessions are open.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ..core.errors import BadInput
+from ..core.times import utc
+from ..formats.smtpd_log import NANOSECONDS, Connected, Ended, RecipientRefused, Record, Verdict
+from ..rules.fragments import AdaptiveEntry
+from .model import BAD, HAM, OPERATOR, RECIPIENT, RULE, SITE, VIRUS, Entry, Event, kind_of
+from .settings import Settings
+
+SESSIONS_MAX = 4096
+EVIDENCE_MAX = 50
+DETAIL_CHARACTERS = 80
+_EVENTS_MEAN = 4
+_DAY_SECONDS = 86_400
+_ROUNDING = 100_000  # nanoseconds: simscan prints its time with four digits
+VERSION = 1
+Exemptions = Callable[[str], str]
+
+
+class _Session:
+    __slots__ = ("address", "counted", "last")
+
+    def __init__(self, address: str, counted: int = 0) -> None:
+        self.address = address
+        self.counted = counted
+        # The verdict before: when, envelope, the event that it made.
+        self.last: tuple[int, str, Event | None] | None = None
+
+
+class _Client:
+    __slots__ = ("bad", "events")
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.events: list[Event] = list(events)
+        self.bad = sum(1 for event in self.events if event[1] in BAD)
+
+
+def minutes(seconds: int) -> str:
+    """A span as the guide would say it."""
+    for unit, size in (("days", _DAY_SECONDS), ("minutes", 60)):
+        if seconds % size == 0 and seconds // size > 1:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"
+
+
+class Reputation:
+    """All that is known of clients; observe() the log's records in order, then ask entries().
+
+    never says why an address is never listed, or ''. changed is set when entries() has changed, and notes
+    holds lines for the log; both are for the caller to reset.
+    """
+
+    def __init__(self, settings: Settings, never: Exemptions) -> None:
+        self.settings = settings
+        self.never = never
+        self.changed = True
+        self.notes: list[str] = []
+        self._sessions: dict[int, _Session] = {}
+        self._by_address: dict[str, list[_Session]] = {}
+        # The one that was heard of last stands last. Ordered, as a dict is slow when its first ones go.
+        self._clients: OrderedDict[str, _Client] = OrderedDict()
+        self._events = 0
+        self._ham: OrderedDict[str, array[int]] = OrderedDict()
+        self._entries: dict[str, Entry] = {}
+        self._spared: dict[str, tuple[int, str]] = {}
+        self._released: dict[str, int] = {}
+
+    # What the log says.
+
+    def observe(self, record: Record | None) -> None:
+        """Takes one record into account."""
+        if isinstance(record, Connected):
+            self._connected(record.pid, record.address)
+        elif isinstance(record, Ended):
+            session = self._sessions.pop(record.pid, None)
+            if session is not None:
+                self._forget(session)
+        elif isinstance(record, RecipientRefused):
+            self._refused(record)
+        elif isinstance(record, Verdict):
+            self._judged(record)
+
+    def _connected(self, pid: int, address: str) -> None:
+        before = self._sessions.pop(pid, None)
+        if before is not None:  # its end was never told
+            self._forget(before)
+        session = self._sessions[pid] = _Session(address)
+        self._by_address.setdefault(address, []).append(session)
+        if len(self._sessions) > SESSIONS_MAX:
+            self._forget(self._sessions.pop(next(iter(self._sessions))))
+
+    def _forget(self, session: _Session) -> None:
+        others = self._by_address[session.address]
+        others.remove(session)
+        if not others:
+            del self._by_address[session.address]
+
+    def _refused(self, record: RecipientRefused) -> None:
+        # qmail-smtpd does not give its pid: the first session of this client counts that has attempts left.
+        for session in self._by_address.get(record.address, ()):
+            if session.counted < self.settings.session_attempts:
+                detail = f"{record.why}: {record.recipient} from {record.sender or '<>'}"
+                self._count(session, record.at // NANOSECONDS, RECIPIENT, detail)
+                return
+
+    def _judged(self, verdict: Verdict) -> None:
+        session = self._sessions.get(verdict.pid)
+        if session is None or not verdict.is_of(session.address):
+            return
+        kind = kind_of(verdict, self.settings.marked)
+        at = verdict.at // NANOSECONDS
+        mark = f":{session.address}:"
+        text, _mark, envelope = verdict.tail.partition(mark)
+        last = session.last
+        # Two simscans of one session run one after the other: one that began before the last verdict was
+        # written wrote that one, too.
+        if (
+            kind == VIRUS
+            and last is not None
+            and verdict.at - int(verdict.seconds * NANOSECONDS) < last[0] + _ROUNDING
+            and verdict.tail.endswith(mark + last[1])
+            and last[2] is not None
+        ):
+            self._take_back(session.address, last[2])
+            session.counted -= 1
+        if kind is None:
+            session.last = (verdict.at, envelope, None)
+            return
+        words = verdict.state
+        if verdict.score is not None and verdict.required is not None:
+            words += f" {verdict.score:.1f} of {verdict.required:.1f}"
+        event = self._count(session, at, kind, f"{words}: {text}")
+        session.last = (verdict.at, envelope, event)
+
+    def _count(self, session: _Session, at: int, kind: str, detail: str) -> Event | None:
+        """Counts one attempt; None when it does not count."""
+        settings = self.settings
+        if session.counted >= settings.session_attempts:
+            return None
+        session.counted += 1
+        address = session.address
+        entry = self._entries.get(address)
+        if entry is not None and entry.until > at:
+            entry.more += 1
+            return None
+        if at <= self._released.get(address, -1):
+            return None
+        event = (at, kind, detail[:DETAIL_CHARACTERS])
+        client = self._clients.pop(address, None)
+        if client is None:
+            client = _Client()
+        self._clients[address] = client
+        client.events.append(event)
+        self._events += 1
+        if kind in BAD:
+            client.bad += 1
+        elif kind == HAM:
+            self._remember_ham(address, at)
+        begin = at - settings.window_seconds
+        if client.events[0][0] <= begin or len(client.events) > settings.events_max:
+            self._prune(client, begin)
+        count = len(client.events)
+        if count > settings.attempts and client.bad * 100 > settings.bad_percent * count:
+            self._offence(address, client, at)
+        self._evict(begin)
+        return event
+
+    def _prune(self, client: _Client, begin: int) -> None:
+        kept = [event for event in client.events if event[0] > begin][-self.settings.events_max :]
+        self._events -= len(client.events) - len(kept)
+        client.events = kept
+        client.bad = sum(1 for event in kept if event[1] in BAD)
+
+    def _evict(self, begin: int) -> None:
+        """Forgets who was silent for the whole window, then who was silent for longest."""
+        clients, most = self._clients, self.settings.addresses_max
+        while clients:
+            address = next(iter(clients))
+            oldest = clients[address]
+            if (
+                oldest.events[-1][0] > begin
+                and len(clients) <= most
+                and (self._events <= _EVENTS_MEAN * most or len(clients) == 1)
+            ):
+                return
+            self._drop(address)
+
+    def _drop(self, address: str) -> _Client | None:
+        client = self._clients.pop(address, None)
+        if client is not None:
+            self._events -= len(client.events)
+        return client
+
+    def _take_back(self, address: str, event: Event) -> None:
+        """Undoes an event that turned out to be one message with the next one."""
+        client = self._clients.get(address)
+        if client is not None and client.events and client.events[-1] is event:
+            client.events.pop()
+            self._events -= 1
+            client.bad -= event[1] in BAD
+            if event[1] == HAM and self._ham.get(address):
+                self._ham[address].pop()
+            if not client.events:
+                self._drop(address)
+
+    def _remember_ham(self, address: str, at: int) -> None:
+        most = self.settings.spare_ham
+        if not most or at < 0:
+            return
+        times = self._ham.pop(address, None)
+        if times is None:
+            times = array("q")
+            if len(self._ham) >= self.settings.addresses_max:
+                self._ham.popitem(last=False)
+        self._ham[address] = times
+        times.append(at)
+        del times[:-most]
+
+    def ham(self, address: str, at: int) -> int:
+        """Clean messages of the address in spare_ham_seconds before then, spare_ham of them at most."""
+        begin = at - self.settings.spare_ham_seconds
+        return sum(1 for time in self._ham.get(address, ()) if time > begin)
+
+    def _offence(self, address: str, client: _Client, at: int) -> None:
+        settings = self.settings
+        why = f"{client.bad} of {len(client.events)} attempts bad in {minutes(settings.window_seconds)}"
+        reason = self.never(address)
+        ham = self.ham(address, at)
+        if not reason and settings.spare_ham and ham >= settings.spare_ham:
+            reason = f"{ham} clean messages in {minutes(settings.spare_ham_seconds)}"
+        if not reason:
+            self._drop(address)
+            until = at + settings.listing_seconds
+            self._put(Entry(address, at, until, why, RULE, client.events[-EVIDENCE_MAX:]))
+            self._note(f"listed {address} until {utc(until)}: {why}")
+        elif self._spared.get(address, (0, ""))[0] <= at:
+            self._spared.pop(address, None)
+            self._spared[address] = (at + settings.listing_seconds, f"{why}; {reason}")
+            if len(self._spared) > settings.entries_max:
+                del self._spared[next(iter(self._spared))]
+            self._note(f"spared {address}: {why}; {reason}")
+
+    def _put(self, entry: Entry) -> None:
+        self._entries[entry.address] = entry
+        self.changed = True
+        if len(self._entries) > self.settings.entries_max:
+            first = min(self._entries.values(), key=lambda one: one.until)
+            del self._entries[first.address]
+            self._note(f"dropped {first.address}: more than {self.settings.entries_max} entries")
+
+    def _note(self, text: str) -> None:
+        if len(self.notes) < 10_000:
+            self.notes.append(text)
+
+    # What people say.
+
+    def configure(self, settings: Settings, now: int) -> None:
+        """Other settings from now on: what they release goes, what is listed keeps its time."""
+        self.settings = settings
+        for address in settings.released:
+            if address in self._entries:
+                self.release(address, now, SITE)
+        self.changed = True
+
+    def add(self, address: str, until: int, why: str, now: int) -> None:
+        """Refuses an address by order; raises BadInput for one that is never listed."""
+        reason = self.never(address)
+        if reason:
+            raise BadInput(f"address {address!r}: never listed, {reason}; expected another one")
+        client = self._drop(address)
+        self._put(Entry(address, now, until, why, OPERATOR, client.events[-EVIDENCE_MAX:] if client else ()))
+        self._note(f"added {address} until {utc(until)}: {why}")
+
+    def release(self, address: str, now: int, by: str = OPERATOR) -> bool:
+        """Ends an entry; what was counted until now never counts again. Whether there was one."""
+        entry = self._entries.pop(address, None)
+        self._drop(address)
+        self._released[address] = now
+        if entry is None:
+            return False
+        self.changed = True
+        self._note(f"released {address} by {by}: it was refused until {utc(entry.until)}, {entry.why}")
+        return True
+
+    # What follows.
+
+    def expire(self, now: int) -> None:
+        """Ends what is over by the clock."""
+        for address in [one.address for one in self._entries.values() if one.until <= now]:
+            self._note(f"expired {address}: {self._entries.pop(address).why}")
+            self.changed = True
+        for entry in self._entries.values():  # the clock was ahead when it was listed
+            if entry.by == RULE and entry.until > now + self.settings.listing_seconds:
+                entry.until = now + self.settings.listing_seconds
+                self.changed = True
+        for address in [address for address, one in self._spared.items() if one[0] <= now]:
+            del self._spared[address]
+        begin = now - self.settings.window_seconds
+        for address in [address for address, at in self._released.items() if at <= begin]:
+            del self._released[address]
+
+    def _site_entries(self, now: int) -> Iterator[Entry]:
+        for one in self.settings.added:
+            # The compiler wants an end: one that moves once a day.
+            until = one.until if one.until is not None else (now // _DAY_SECONDS + 2) * _DAY_SECONDS
+            if until > now:
+                yield Entry(one.address, 0, until, one.note or "added by the site", SITE, ())
+
+    def current(self, now: int) -> list[Entry]:
+        """Every entry that holds and may be listed, by address; one of the site or the longer one wins."""
+        found = {
+            entry.address: entry
+            for entry in (*self._entries.values(), *self._site_entries(now))
+            if entry.until > now and not self.never(entry.address)
+        }
+        return [found[address] for address in sorted(found)]
+
+    def entries(self, now: int) -> list[AdaptiveEntry]:
+        """The content of 30-adaptive."""
+        return [AdaptiveEntry(one.address, one.until, one.why) for one in self.current(now)]
+
+    def spared(self) -> dict[str, tuple[int, str]]:
+        """Address: until when it is not reported again, and why it was."""
+        return dict(self._spared)
+
+    def explain(self, address: str, now: int) -> dict[str, Any]:
+        """All that is known of an address, as values of JSON."""
+        entry = next((one for one in self.current(now) if one.address == address), None)
+        client = self._clients.get(address)
+        begin = now - self.settings.window_seconds
+        events = [event for event in client.events if event[0] > begin] if client else []
+        told: dict[str, Any] = {
+            "address": address,
+            "refused": entry is not None,
+            "never": self.never(address),
+            "spared": self._spared.get(address, (0, ""))[1],
+            "attempts": len(events),
+            "bad": sum(1 for event in events if event[1] in BAD),
+            "ham": self.ham(address, now),
+            "events": [_event_words(event) for event in (entry.events if entry else events)],
+        }
+        if entry is not None:
+            told.update(_entry_words(entry))
+        return told
+
+    def listing(self, now: int) -> dict[str, Any]:
+        """Entries and spared addresses, as values of JSON."""
+        return {
+            "entries": [{"address": one.address, **_entry_words(one)} for one in self.current(now)],
+            "spared": [
+                {"address": address, "why": why} for address, (_until, why) in sorted(self._spared.items())
+            ],
+        }
+
+    def counts(self) -> dict[str, int]:
+        """How much is kept."""
+        return {
+            "addresses": len(self._clients),
+            "events": self._events,
+            "sessions": len(self._sessions),
+            "ham_addresses": len(self._ham),
+            "entries": len(self._entries),
+        }
+
+    # What outlives a restart.
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as values of JSON; the inverse of load()."""
+        return {
+            "version": VERSION,
+            "sessions": [[pid, one.address, one.counted] for pid, one in self._sessions.items()],
+            "clients": [[address, client.events] for address, client in self._clients.items()],
+            "ham": [[address, times.tolist()] for address, times in self._ham.items()],
+            "entries": [
+                [one.address, one.since, one.until, one.why, one.by, one.events, one.more]
+                for one in self._entries.values()
+            ],
+            "spared": [[address, *one] for address, one in self._spared.items()],
+            "released": [[address, at] for address, at in self._released.items()],
+        }
+
+    def load(self, data: Any) -> None:
+        """Takes what to_json() gave in place of everything; raises BadInput for anything else."""
+        try:
+            if data["version"] != VERSION:
+                raise ValueError(f"version {data['version']!r}")
+            sessions = {
+                int(pid): _Session(str(address), int(counted)) for pid, address, counted in data["sessions"]
+            }
+            clients = {str(address): _Client(_events(events)) for address, events in data["clients"]}
+            ham = {str(address): array("q", times) for address, times in data["ham"]}
+            entries = {
+                str(address): Entry(
+                    str(address), int(since), int(until), str(why), str(by), _events(events), int(more)
+                )
+                for address, since, until, why, by, events, more in data["entries"]
+            }
+            spared = {str(address): (int(until), str(why)) for address, until, why in data["spared"]}
+            released = {str(address): int(at) for address, at in data["released"]}
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise BadInput(f"blacklist state: {error} in it; expected what the service wrote") from error
+        self._sessions, self._by_address = sessions, {}
+        for session in sessions.values():
+            self._by_address.setdefault(session.address, []).append(session)
+        self._clients = OrderedDict((address, one) for address, one in clients.items() if one.events)
+        self._events = sum(len(client.events) for client in self._clients.values())
+        self._ham = OrderedDict(ham)
+        self._entries, self._spared, self._released = entries, spared, released
+        self.changed = True
+
+
+def _events(data: Any) -> list[Event]:
+    return [(int(at), str(kind), str(detail)) for at, kind, detail in data]
+
+
+def _event_words(event: Event) -> dict[str, Any]:
+    return {"at": event[0], "what": event[1], "bad": event[1] in BAD, "detail": event[2]}
+
+
+def _entry_words(entry: Entry) -> dict[str, Any]:
+    words = {"since": entry.since, "until": entry.until, "why": entry.why, "by": entry.by}
+    return {**words, "counted": len(entry.events), "more": entry.more}

@@ -1,0 +1,372 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The service adaptive-blacklist: reads qmail-smtpd's log and keeps the fragment 30-adaptive.
+
+It runs as a user of its own, which may read the log and the rules and write its own directory only:
+  30-adaptive   who is refused, until when and why; the rules compiler takes it from there
+  state.json    everything that was counted, and the place in the log up to which it was
+  socket        what `mailgate blacklist` asks; it answers root and its own user
+What it knows after a crash is the last state and what the log says from that place on. Orders are in the
+state before they are answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import servicelog
+from ..core.errors import BadInput, MailgateError
+from ..core.files import atomic_write
+from ..core.servicelog import Complaints
+from ..core.sockets import listen, peer_uid
+from ..formats import tcprules
+from ..formats.multilog import Follower, Position
+from ..formats.smtpd_log import parse
+from ..rules import fragments
+from . import settings as blacklist_settings
+from .exemptions import Exemptions, facts_of
+from .reputation import Reputation
+from .settings import Settings
+
+LOG_DIRECTORY = "/var/log/qmail/smtpd"
+DIRECTORY = "/var/lib/mailgate/blacklist"
+RULES_DIRECTORY = "/etc/tcp.d"
+STATE, SOCKET = "state.json", "socket"
+
+POLL_SECONDS = 0.2
+WRITE_SECONDS = 0.5  # between two versions of 30-adaptive while there is more to read
+LOOK_SECONDS = 1.0  # between two looks at settings, facts and the clock
+SAVE_SECONDS = 30.0  # between two states, and at least so many times what the last one took:
+SAVE_SHARE = 20
+RENEW_SECONDS = 60.0
+PEER_SECONDS = 2.0
+REQUEST_BYTES_MAX = 65_536
+FILE_BYTES_MAX = 16 << 20
+ORDER_SECONDS_MAX = 30 * 86_400
+
+
+@dataclass(frozen=True)
+class ServicePaths:
+    """Where the service finds and leaves everything."""
+
+    log: str = LOG_DIRECTORY
+    directory: str = DIRECTORY
+    rules: str = RULES_DIRECTORY
+    settings: str = blacklist_settings.PATH
+
+    def own(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+    def rule(self, name: str) -> str:
+        return os.path.join(self.rules, name)
+
+
+class _Watched:
+    """A file that is read again when it is another one."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._seen: tuple[int, ...] | None = None
+
+    def changed(self) -> bool:
+        """Whether it is another file than the last time; one that is not there is one, too."""
+        try:
+            status = os.stat(self.path)
+            now: tuple[int, ...] = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        except OSError:
+            now = ()
+        before, self._seen = self._seen, now
+        return now != before
+
+    def forget(self) -> None:
+        self._seen = None
+
+    def text(self) -> str:
+        """Its text; raises OSError, and BadInput for a file that is too big."""
+        with open(self.path, encoding="utf-8", errors="surrogateescape") as stream:
+            text = stream.read(FILE_BYTES_MAX)
+        if len(text) == FILE_BYTES_MAX:
+            raise BadInput(f"file {self.path}: more than {FILE_BYTES_MAX} bytes; expected a smaller one")
+        return text
+
+
+class Service:
+    """The service without its loop: step() does what there is to do and says whether there may be more."""
+
+    def __init__(self, places: ServicePaths, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+        self.places = places
+        self._clock, self._say = clock, say
+        self.never = Exemptions()
+        self.reputation = Reputation(Settings(), self.never)
+        self.follower = Follower(places.log)
+        self._settings = _Watched(places.settings)
+        self._site = _Watched(places.rule(fragments.SITE))
+        self._operator = _Watched(places.rule(fragments.OPERATOR))
+        self._written: str | None = None
+        self._looked = self._wrote = self._renewed = self._saved = float("-inf")
+        self._save_pause = SAVE_SECONDS
+        self._complaints = Complaints(clock, say)
+        self.lines = 0
+
+    def begin(self) -> None:
+        """Takes up the state that was left, and says what it is."""
+        for name in os.listdir(self.places.directory):  # left by a predecessor that was killed
+            if name.startswith(".mailgate-"):
+                os.unlink(self.places.own(name))
+        self.never.take_settings(self.reputation.settings)
+        path = self.places.own(STATE)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                state = json.load(stream)
+            self._load(state)
+        except FileNotFoundError:
+            self._say("no state yet: the whole log is read")
+        except (ValueError, BadInput) as error:
+            os.rename(path, path + ".damaged")
+            self._say(f"{path}: {error}; kept as {path}.damaged, the whole log is read")
+        with (
+            contextlib.suppress(OSError),
+            open(self.places.own(fragments.ADAPTIVE), encoding="ascii") as stream,
+        ):
+            self._written = stream.read()
+        self._look()
+        self._saved = self._clock()
+
+    def _load(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise BadInput(f"{state!r:.40} is no object; expected what the service wrote")
+        position = None if state.get("position") is None else Position.from_json(state["position"])
+        settings = blacklist_settings.make(state.get("settings") or {}, "state")
+        known = state.get("never")
+        if known is not None:
+            try:
+                self.never.take_site(known)
+            except (AttributeError, TypeError) as error:
+                raise BadInput(f"{error} in its networks; expected what the service wrote") from error
+        self.reputation.load(state.get("reputation"))
+        self.never.take_settings(settings)
+        self.reputation.settings = settings
+        self.follower = Follower(self.places.log, position)
+
+    def step(self) -> bool:
+        """Reads, counts, writes; whether there is probably more to read."""
+        now = self._clock()
+        if not 0 <= now - self._looked < LOOK_SECONDS:
+            self._look()
+        try:
+            lines = self.follower.read()
+        except OSError as error:
+            lines = []
+            self._complaints.add(f"log {self.places.log}: {error}; expected to read it")
+        observe = self.reputation.observe
+        for line in lines:
+            observe(parse(line))
+        self.lines += len(lines)
+        for note in self.follower.notes:
+            self._say(f"log {self.places.log}: {note}")
+        self.follower.notes.clear()
+        if not lines or not 0 <= now - self._wrote < WRITE_SECONDS:
+            self.write()
+        if not 0 <= now - self._saved < self._save_pause:
+            self.save()
+        return bool(lines)
+
+    def _look(self) -> None:
+        """What else may have changed: the clock, settings, facts, the operator's rules."""
+        now = self._clock()
+        self._looked = now
+        if self._site.changed():
+            self._try("10-site", lambda: self.never.take_site(facts_of(self._site.text())))
+            self.reputation.changed = True
+        if self._operator.changed():
+            self._try("20-operator", self._take_operator)
+            self.reputation.changed = True
+        if self._settings.changed():
+            self._try("settings", lambda: self._configure(int(now)))
+        self.reputation.expire(int(now))
+
+    def _take_operator(self) -> None:
+        try:
+            rules: tcprules.Rules | None = tcprules.parse(self._operator.text(), fragments.OPERATOR)
+        except FileNotFoundError:
+            rules = None
+        self.never.take_operator(rules)
+
+    def _configure(self, now: int) -> None:
+        settings = blacklist_settings.parse(self._settings.text(), self.places.settings)
+        self.never.take_settings(settings)
+        self.reputation.configure(settings, now)
+        self._say("settings taken")
+
+    def _try(self, what: str, take: Callable[[], None]) -> None:
+        try:
+            take()
+        except (MailgateError, OSError) as error:
+            self._say(f"{what}: {error}; the last good ones stay in force")
+
+    def look_again(self) -> None:
+        """Reads settings and facts anew, changed or not."""
+        for watched in (self._settings, self._site, self._operator):
+            watched.forget()
+        self._looked = float("-inf")
+
+    def write(self) -> bool:
+        """Brings 30-adaptive up to date; whether it is."""
+        now = self._clock()
+        if not self.reputation.changed and 0 <= now - self._renewed < RENEW_SECONDS:
+            self._tell()
+            return True
+        text = fragments.render_adaptive(self.reputation.entries(int(now)))
+        if text != self._written:
+            try:
+                with atomic_write(self.places.own(fragments.ADAPTIVE), 0o644) as stream:
+                    stream.write(text.encode("ascii"))
+            except OSError as error:
+                self._complaints.add(f"{self.places.own(fragments.ADAPTIVE)}: {error}; expected to write it")
+                return False
+            self._written = text
+        self.reputation.changed = False
+        self._renewed = self._wrote = now
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        for note in self.reputation.notes:
+            self._say(note)
+        self.reputation.notes.clear()
+
+    def save(self) -> bool:
+        """Writes the state; whether that went well."""
+        begin = time.monotonic()
+        position = self.follower.position
+        state = {
+            "position": None if position is None else position.to_json(),
+            "settings": blacklist_settings.as_values(self.reputation.settings),
+            "never": self.never.known,
+            "reputation": self.reputation.to_json(),
+        }
+        self._saved = self._clock()
+        try:
+            with atomic_write(self.places.own(STATE), 0o600) as stream:
+                stream.write(json.dumps(state, separators=(",", ":")).encode("ascii"))
+        except OSError as error:
+            self._complaints.add(f"{self.places.own(STATE)}: {error}; expected to write it")
+            return False
+        finally:
+            self._save_pause = max(SAVE_SECONDS, SAVE_SHARE * (time.monotonic() - begin))
+        return True
+
+    # Orders and questions.
+
+    def answer(self, request: Any) -> dict[str, Any]:
+        """The answer to one request, as values of JSON; 'error' in it says what is wrong."""
+        now = int(self._clock())
+        try:
+            if not isinstance(request, dict):
+                raise BadInput(f"request: {request!r:.40} is no object; expected one")
+            do = request.get("do")
+            if do == "list":
+                return {
+                    **self.reputation.listing(now),
+                    "counts": self.reputation.counts(),
+                    "lines": self.lines,
+                }
+            address = blacklist_settings.check_address(request.get("address"), "address")
+            if do == "explain":
+                return self.reputation.explain(address, now)
+            if do == "release":
+                if any(one.address == address for one in self.reputation.settings.added):
+                    raise BadInput(f"address {address!r}: added by the site; expected to release it there")
+                released = self.reputation.release(address, now)
+                self._settle()
+                return {"address": address, "released": released}
+            if do == "add":
+                self._add(request, address, now)
+                self._settle()
+                return self.reputation.explain(address, now)
+            raise BadInput(f"request: {do!r} is unknown; expected list, explain, release or add")
+        except MailgateError as error:
+            return {"error": str(error)}
+        except OSError as error:
+            return {"error": str(error), "temporary": True}
+
+    def _add(self, request: Mapping[str, Any], address: str, now: int) -> None:
+        seconds, why = request.get("seconds"), request.get("why")
+        if isinstance(seconds, bool) or not isinstance(seconds, int) or not 1 <= seconds <= ORDER_SECONDS_MAX:
+            raise BadInput(f"time: {seconds!r} is out of range; expected 1 to {ORDER_SECONDS_MAX} seconds")
+        if not isinstance(why, str) or not 1 <= len(why) <= 150 or not (why.isascii() and why.isprintable()):
+            raise BadInput(
+                f"note: {why!r:.160} is not plain; expected 1 to 150 characters of printable ASCII"
+            )
+        self.reputation.add(address, now + seconds, why, now)
+
+    def _settle(self) -> None:
+        if not self.save() or not self.write():
+            raise OSError("taken, but not written yet: see the log of adaptive-blacklist")
+
+
+def _serve_one(listener: socket.socket, service: Service) -> None:
+    """Answers one caller, who has PEER_SECONDS for everything; trouble with a caller is the caller's."""
+    try:
+        connection, _name = listener.accept()
+    except OSError:
+        return
+    with connection, contextlib.suppress(OSError):
+        if peer_uid(connection) not in (0, os.geteuid()):
+            return
+        deadline = time.monotonic() + PEER_SECONDS
+        asked = b""
+        while not asked.endswith(b"\n"):
+            connection.settimeout(max(0.01, deadline - time.monotonic()))
+            block = connection.recv(REQUEST_BYTES_MAX)
+            asked += block
+            if not block or len(asked) > REQUEST_BYTES_MAX:
+                return
+        try:
+            request = json.loads(asked)
+        except ValueError:
+            request = None
+        reply = json.dumps(service.answer(request)) + "\n"
+        connection.settimeout(PEER_SECONDS)
+        connection.sendall(reply.encode("ascii"))
+
+
+def serve(places: ServicePaths) -> int:
+    """Runs until TERM; HUP makes it read settings and facts anew. Raises OSError for what it cannot have."""
+    hup: list[int] = []
+    told: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _frame: hup.append(number))
+    # What is read makes few cycles, and many objects that stay.
+    gc.set_threshold(100_000, 20, 100)
+    service = Service(places, time.time, _say)
+    service.begin()
+    signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
+    listener = listen(places.own(SOCKET), 16)
+    listener.setblocking(False)
+    _say(f"reads {places.log}, {service.reputation.counts()['entries']} entries")
+    with listener:
+        while not told:
+            more = service.step()
+            if hup:
+                hup.clear()
+                service.look_again()
+            if select.select([listener], [], [], 0 if more else POLL_SECONDS)[0]:
+                _serve_one(listener, service)
+        service.write()
+        return 0 if service.save() else 111
+
+
+def _say(text: str) -> None:
+    servicelog.say("adaptive-blacklist", text)

@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Settings of the adaptive blacklist: /etc/mailgate/blacklist.json, which Ansible writes."""
+
+from __future__ import annotations
+
+import calendar
+import ipaddress
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from ..core.errors import BadInput
+from ..core.times import utc
+from ..formats.networks import parse_networks
+
+PATH = "/etc/mailgate/blacklist.json"
+_EXPECTED = "expected the file as Ansible writes it"
+MARKED = ("spam", "ham", "neither")
+
+# Name: least, greatest, unit.
+LIMITS: dict[str, tuple[int, int, str]] = {
+    "attempts": (1, 10_000, "attempts"),
+    "bad_percent": (0, 99, "percent"),
+    "window_seconds": (1, 604_800, "seconds"),
+    "listing_seconds": (1, 2_592_000, "seconds"),
+    "session_attempts": (1, 10_000, "attempts"),
+    "spare_ham": (0, 1_000, "messages"),
+    "spare_ham_seconds": (1, 7_776_000, "seconds"),
+    "addresses_max": (100, 10_000_000, "addresses"),
+    "events_max": (10, 10_000, "events"),
+    "entries_max": (1, 100_000, "entries"),
+}
+
+
+@dataclass(frozen=True)
+class Added:
+    """An address that the site has refused: until unix seconds, or None while it is in the settings."""
+
+    address: str
+    until: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an offence is and what follows. The defaults are the guide's rule.
+
+    More than attempts within window_seconds, and more than bad_percent of them bad: refused for
+    listing_seconds. A session counts for at most session_attempts. An address with spare_ham clean messages
+    in spare_ham_seconds is reported instead; 0 turns that off. marked is what a message counts as that
+    SpamAssassin takes for spam and the gateway delivers.
+    """
+
+    attempts: int = 10
+    bad_percent: int = 50
+    window_seconds: int = 3600
+    listing_seconds: int = 14_400
+    session_attempts: int = 10
+    spare_ham: int = 50
+    spare_ham_seconds: int = 604_800
+    marked: str = "spam"
+    addresses_max: int = 100_000
+    events_max: int = 200
+    entries_max: int = 10_000
+    never: tuple[str, ...] = ()
+    added: tuple[Added, ...] = ()
+    released: tuple[str, ...] = ()
+
+
+def make(values: Mapping[str, object], where: str = "settings") -> Settings:
+    """The settings of a mapping, defaults where it has none; raises BadInput naming what is wrong."""
+    names = {field.name for field in fields(Settings)}
+    unknown = sorted(set(values) - names)
+    if unknown:
+        raise BadInput(f"{where}: {unknown[0]!r} is no setting; expected one of {', '.join(sorted(names))}")
+    given: dict[str, object] = {}
+    for name, value in values.items():
+        if name in LIMITS:
+            given[name] = _number(where, name, value)
+        elif name == "marked":
+            if value not in MARKED:
+                raise BadInput(f"{where} marked: {value!r} is unknown; expected {', '.join(MARKED)}")
+            given[name] = value
+        elif name == "never":
+            given[name] = _networks(f"{where} never", value)
+        elif name == "released":
+            given[name] = _released(f"{where} released", value)
+        else:
+            given[name] = _added(f"{where} added", value)
+    made = Settings(**given)  # type: ignore[arg-type]
+    both = sorted({one.address for one in made.added} & set(made.released))
+    if both:
+        raise BadInput(f"{where}: {both[0]!r} is added and released; expected it in one of both lists")
+    if made.events_max <= made.attempts:
+        raise BadInput(
+            f"{where} events_max: {made.events_max!r} events cannot show more than {made.attempts} attempts; "
+            "expected more than attempts"
+        )
+    return made
+
+
+def _number(where: str, name: str, value: object) -> int:
+    least, greatest, unit = LIMITS[name]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= greatest:
+        raise BadInput(f"{where} {name}: {value!r} is out of range; expected {least} to {greatest} {unit}")
+    return value
+
+
+def _list(where: str, value: object) -> Sequence[object]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise BadInput(f"{where}: {value!r} is no list; expected a list")
+    return value
+
+
+def _networks(where: str, value: object) -> tuple[str, ...]:
+    texts = [text if isinstance(text, str) else repr(text) for text in _list(where, value)]
+    return tuple(str(network) for network in parse_networks(texts, f"{where} network"))
+
+
+def check_address(text: object, where: str) -> str:
+    """The IPv4 address, in its one form; raises BadInput."""
+    try:
+        if isinstance(text, str) and str(ipaddress.IPv4Address(text)) == text:
+            return text
+    except ValueError:
+        pass
+    raise BadInput(f"{where}: {text!r} is no IPv4 address; expected one such as '192.0.2.7'")
+
+
+def _sorted(addresses: Sequence[str]) -> list[str]:
+    return sorted(addresses, key=ipaddress.IPv4Address)
+
+
+def _released(where: str, value: object) -> tuple[str, ...]:
+    found = [check_address(text, f"{where} item {at}") for at, text in enumerate(_list(where, value), 1)]
+    return tuple(_sorted(list(set(found))))
+
+
+def _added(where: str, value: object) -> tuple[Added, ...]:
+    found: dict[str, Added] = {}
+    for at, item in enumerate(_list(where, value), 1):
+        place = f"{where} item {at}"
+        if not isinstance(item, Mapping) or not set(item) <= {"address", "until", "note"}:
+            raise BadInput(f"{place}: {item!r} is no entry; expected address and perhaps until and note")
+        address = check_address(item.get("address"), f"{place} address")
+        if address in found:
+            raise BadInput(f"{place}: {address!r} is there already; expected each address once")
+        note = item.get("note") or ""
+        if not isinstance(note, str) or not (note.isascii() and (not note or note.isprintable())):
+            raise BadInput(f"{place} note: {note!r} is not plain; expected printable ASCII of one line")
+        found[address] = Added(address, _until(f"{place} until", item.get("until")), note)
+    return tuple(found[address] for address in _sorted(list(found)))
+
+
+def _until(where: str, value: object) -> int | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if isinstance(value, str):
+        for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
+            try:
+                return calendar.timegm(time.strptime(value, form))
+            except ValueError:
+                continue
+    raise BadInput(f"{where}: {value!r} is no time; expected UTC as '2026-12-24' or '2026-12-24T18:00:00Z'")
+
+
+def parse(text: str, where: str = PATH) -> Settings:
+    """The settings of a file's text; raises BadInput."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"{where}: {text[:40]!r} is no JSON; {_EXPECTED}") from error
+    if not isinstance(values, dict):
+        raise BadInput(f"{where}: {text[:40]!r} is no object; {_EXPECTED}")
+    return make(values, where)
+
+
+def as_values(settings: Settings) -> dict[str, object]:
+    """The settings as values of JSON; the inverse of make()."""
+    return asdict(settings)
+
+
+def render(settings: Settings) -> str:
+    """The text of the settings; parse() gives them back."""
+    return json.dumps(as_values(settings), indent=2, sort_keys=True) + "\n"
+
+
+_WORDS = {
+    "attempts": "refused after more than {} attempts",
+    "bad_percent": "refused when more than {} % of the attempts are bad",
+    "window_seconds": "attempts of the last {} seconds count",
+    "listing_seconds": "refused for {} seconds",
+    "session_attempts": "a session counts for at most {} attempts",
+    "spare_ham": "reported instead of refused from {} clean messages on",
+    "spare_ham_seconds": "clean messages of the last {} seconds count",
+    "marked": "a message that is marked and delivered counts as {}",
+    "addresses_max": "at most {} addresses are watched",
+    "events_max": "at most {} events of an address are kept",
+    "entries_max": "at most {} addresses are refused",
+}
+
+
+def describe(settings: Settings | None) -> str:
+    """The settings in words, one line each; '' for None. Two of these texts make the difference in words."""
+    if settings is None:
+        return ""
+    values = as_values(settings)
+    lines = [words.format(values[name]) for name, words in _WORDS.items()]
+    lines += [f"{network} is never listed" for network in settings.never]
+    for one in settings.added:
+        until = "for good" if one.until is None else f"until {utc(one.until)}"
+        lines.append(f"{one.address} is refused {until}" + (f" ({one.note})" if one.note else ""))
+    lines += [f"{address} is released and never listed" for address in settings.released]
+    return "".join(f"{line}\n" for line in lines)

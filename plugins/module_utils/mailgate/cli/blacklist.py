@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""mailgate blacklist: asks the service adaptive-blacklist, gives it orders, and is the service (serve)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..blacklist import settings as blacklist_settings
+from ..blacklist.client import NoAnswer, ask, describe, describe_list
+from ..blacklist.service import DIRECTORY, LOG_DIRECTORY, RULES_DIRECTORY, SOCKET, ServicePaths, serve
+from ..blacklist.settings import check_address
+from ..core.errors import MailgateError
+from ..core.exits import PERMANENT, TEMPORARY
+from ..core.text import printable
+from ..core.times import seconds_of
+from .parser import Parser
+
+EPILOG = f"""\
+asks:
+  {DIRECTORY}/{SOCKET}   the service adaptive-blacklist; as root. Operators have the same
+                         from the service operator, with an audit log: mailgate operator blacklist
+
+exit status:
+  0, 100 bad argument, or what the service refuses, 111 the service does not answer
+
+example:
+  mailgate blacklist add 203.0.113.9 --for 4h --note "guesses recipients\""""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The adaptive blacklist: who is refused, why, and orders about it; status 0, 100 or 111."""
+    parser = Parser(
+        prog="mailgate blacklist",
+        description="Who the adaptive blacklist refuses, and why.",
+        epilog=EPILOG,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    texts = {
+        "list": "every address that is refused, and those that would be but are spared",
+        "explain": "what is known of an address, with the events that counted",
+        "release": "refuse an address no longer; what was counted until now is forgotten",
+        "add": "refuse an address for a time",
+        "serve": "be the service: read the log and keep 30-adaptive (run it under supervise)",
+    }
+    for name, text in texts.items():
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--directory", default=DIRECTORY, help="the service's own files (%(default)s)")
+        if name in ("explain", "release", "add"):
+            command.add_argument("address", metavar="ADDRESS", help="an IPv4 address")
+        if name in ("list", "explain"):
+            command.add_argument("--json", action="store_true", help="as JSON; times are unix seconds")
+        if name == "add":
+            command.add_argument(
+                "--for", dest="time", metavar="TIME", required=True, help="such as 30m, 4h, 2d"
+            )
+            command.add_argument("--note", default="added by hand", help="why (%(default)s)")
+        if name == "serve":
+            command.add_argument("--log", default=LOG_DIRECTORY, help="multilog's directory (%(default)s)")
+            command.add_argument("--rules", default=RULES_DIRECTORY, help="the fragments (%(default)s)")
+            command.add_argument(
+                "--settings", default=blacklist_settings.PATH, help="the settings (%(default)s)"
+            )
+    given = parser.parse_args(argv)
+    try:
+        if given.command == "serve":
+            return serve(ServicePaths(given.log, given.directory, given.rules, given.settings))
+        lines = _client(given.command, given)
+    except NoAnswer as error:
+        return _complain(error, TEMPORARY)
+    except MailgateError as error:
+        return _complain(error, PERMANENT)
+    except OSError as error:
+        return _complain(error, TEMPORARY)
+    for line in lines:
+        sys.stdout.write(f"{printable(line)}\n")
+    return 0
+
+
+def _client(do: str, given: Any) -> list[str]:
+    request: dict[str, object] = {"do": do}
+    if do != "list":
+        request["address"] = check_address(given.address, "address")
+    if do == "add":
+        request.update(seconds=seconds_of(given.time), why=given.note)
+    answer = ask(given.directory, request)
+    if getattr(given, "json", False):
+        return [json.dumps(answer, indent=2)]
+    now = time.time()
+    try:
+        if do == "list":
+            return describe_list(answer, now)
+        if do == "release":
+            return [f"{given.address}: {'released' if answer['released'] else 'was not refused'}"]
+        return describe(answer, now)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NoAnswer(f"answer of adaptive-blacklist: {error!r}; expected the same version") from error
+
+
+def _complain(error: Exception, status: int) -> int:
+    sys.stderr.write(f"mailgate blacklist: {printable(str(error))}\n")
+    return status

@@ -1,0 +1,283 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""mailgate doctor: is the gateway healthy, and what to do when it is not.
+
+Exit status, as monitoring plug-ins have it: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN, wrong usage or settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from ..core.errors import BadInput, MailgateError
+from ..core.text import printable
+from ..core.threads import run_parallel
+from ..doctor import neighbours, network, policy, scanners, schedule, services
+from ..doctor import resources as probes
+from ..doctor.context import Context
+from ..doctor.findings import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, worst
+from ..doctor.settings import SETTINGS, read
+from .parser import Parser
+
+WIDTH = 80
+SCREEN_LINES = 24
+_COLOURS = {OK: "32", WARNING: "33", CRITICAL: "31", UNKNOWN: "35"}
+_ORDER = (CRITICAL, WARNING, UNKNOWN, OK)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: what it looks at, how long it may take, how long with --quick (0: it is left out then)."""
+
+    words: str
+    probe: Callable[[Context], list[Finding]]
+    seconds: float = 15.0
+    quick_seconds: float = 4.0
+    late: int = UNKNOWN
+
+
+CHECKS = {
+    "services": Check("services are up and stay up", services.services),
+    "virus": Check("EICAR is refused, by the scanner", scanners.virus, 45.0, 0.0, CRITICAL),
+    "spam": Check("GTUBE is refused, by the scanner", scanners.spam, 45.0, 0.0, CRITICAL),
+    "signatures": Check("clamd answers, its signatures are new", scanners.signatures),
+    "spam-rules": Check("spamd answers, its rules are new", scanners.spam_rules),
+    "safety": Check("nobody relays, nothing goes unscanned", policy.safety),
+    "recipients": Check("the list of valid recipients", policy.recipients, 30.0),
+    "rules": Check("the compiled rules and bad senders", policy.rules),
+    "jobs": Check("what runs on a schedule succeeded lately", schedule.jobs),
+    "dns": Check("dnscache answers, names resolve", network.dns, 20.0),
+    "reverse": Check("the gateway's name and addresses agree", network.reverse, 60.0, 0.0),
+    "backends": Check("the mail servers behind the gateway greet", network.backends, 20.0, 0.0),
+    "directories": Check("the directory servers can be reached", network.directories, 20.0, 0.0),
+    "ports": Check("what else must be reached out there", network.ports, 20.0, 0.0),
+    "queue": Check("how much waits in the queue, how long", probes.queue),
+    "disk": Check("room and inodes", probes.disks),
+    "ramdisk": Check("the scanner's work directory", probes.ramdisk),
+    "clock": Check("something keeps the clock right", probes.clock),
+    "greylist": Check("cqgreylist can remember", probes.greylist),
+    "blacklist": Check("the adaptive blacklist answers", neighbours.blacklist),
+    "operator": Check("the operator's service listens", neighbours.operator),
+}
+_WHOLE_SECONDS = 55.0
+
+
+def examine(names: Sequence[str], context: Context) -> list[Finding]:
+    """What the checks find, in their order; a check that does not end in time, or fails, is found, too."""
+    limits = []
+    for name in names:
+        check = CHECKS[name]
+        seconds = check.quick_seconds if context.quick else check.seconds
+        limits.append(min(seconds, _WHOLE_SECONDS))
+    probed = run_parallel(
+        [
+            ((lambda name=name: CHECKS[name].probe(context)), seconds)  # type: ignore[misc]
+            for name, seconds in zip(names, limits)
+        ]
+    )
+    findings: list[Finding] = []
+    for name, seconds, outcome in zip(names, limits, probed):
+        if not outcome.ended:
+            text = f"did not end within {seconds:g} s"
+            advice = f"something hangs: 'mailgate doctor --only {name}' again, and see the load and dmesg"
+            findings.append(Finding(name, CHECKS[name].late, text, advice))
+        elif outcome.error is not None:
+            findings.append(_failed(name, outcome.error))
+        else:
+            findings += outcome.value or [Finding(name, UNKNOWN, "found nothing", "tell who maintains it")]
+    return findings
+
+
+def _failed(name: str, error: Exception) -> Finding:
+    if isinstance(error, PermissionError):
+        return Finding(name, UNKNOWN, f"not allowed: {error}", "run it as root: sudo mailgate doctor")
+    if isinstance(error, (OSError, MailgateError)):
+        return Finding(name, UNKNOWN, f"cannot be judged: {error}", "run the playbook again")
+    # A fault of the check itself, which must not hide what the others found.
+    return Finding(name, UNKNOWN, f"the check failed: {error!r}", "tell who maintains the collection")
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """The first line, as plug-ins print it."""
+    status = worst(one.status for one in findings)
+    if status == OK:
+        checks = len({one.check for one in findings})
+        return f"MAILGATE OK: {checks} checks, all is well"
+    counts = [
+        f"{sum(1 for one in findings if one.status == level)} {WORDS[level].lower()}"
+        for level in _ORDER
+        if level != OK and any(one.status == level for one in findings)
+    ]
+    first = next(one for one in findings if one.status == status)
+    return f"MAILGATE {WORDS[status]}: {', '.join(counts)}; {first.check}: {first.text}"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def render(findings: Sequence[Finding], colour: bool) -> list[str]:
+    """The screen: the summary, what is not well with what to do, worst first, then what is well."""
+
+    def painted(text: str, level: int) -> str:
+        return f"\033[{_COLOURS[level]}m{text}\033[0m" if colour else text
+
+    status = worst(one.status for one in findings)
+    lines = [painted(_cut(summary(findings), WIDTH), status)]
+    for level in _ORDER[:-1]:
+        for one in findings:
+            if one.status != level:
+                continue
+            head = f"{WORDS[level]:8} {one.check}: "
+            told = textwrap.wrap(
+                f"{head}{one.text}", WIDTH, subsequent_indent=" " * 9, break_on_hyphens=False
+            )
+            lines.append(told[0].replace(WORDS[level], painted(WORDS[level], level), 1))
+            lines += told[1:]
+            if one.advice:
+                lines += textwrap.wrap(
+                    f"-> {one.advice}",
+                    WIDTH,
+                    initial_indent=" " * 9,
+                    subsequent_indent=" " * 12,
+                    break_on_hyphens=False,
+                    break_long_words=False,
+                )
+    well = [one for one in findings if one.status == OK]
+    if len(lines) + len(well) <= SCREEN_LINES:
+        lines += [painted("OK", OK) + _cut(f"       {one.check}: {one.text}", WIDTH - 2) for one in well]
+    elif well:
+        names = ", ".join(dict.fromkeys(one.check for one in well))
+        told = textwrap.wrap(f"OK       {names}", WIDTH, subsequent_indent=" " * 9)
+        lines.append(told[0].replace("OK", painted("OK", OK), 1))
+        lines += told[1:]
+    return lines
+
+
+class _Plugin(Parser):
+    """Wrong usage is UNKNOWN for who asks a plug-in."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(UNKNOWN, f"MAILGATE UNKNOWN: {message}\n")
+
+
+def _parser() -> Parser:
+    width = max(len(name) for name in CHECKS)
+    checks = "\n".join(
+        f"  {name:{width}}  {check.words}{'' if check.quick_seconds else ' (not with --quick)'}"
+        for name, check in CHECKS.items()
+    )
+    parser = _Plugin(
+        prog="mailgate doctor",
+        description="Says what is not well with the gateway, and what to do about it.",
+        epilog=f"""\
+checks:
+{checks}
+
+reads:
+  {SETTINGS}: services, limits, what is left out
+  {services.STATE}: starts of services within the last hour
+  the state, logs and sockets of the services
+
+writes:
+  the file of starts; sends EICAR and GTUBE to the gateway, which has to refuse
+  them; changes nothing else
+
+exit status:
+  0 OK   1 WARNING   2 CRITICAL   3 UNKNOWN, or wrong usage
+
+examples:
+  mailgate doctor
+  mailgate doctor --quick --json
+  mailgate doctor --only virus --only spam
+""",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out what sends mail or waits for the network; takes less than 5 s (default: everything)",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object with status, summary and findings (default: a screen for a person)",
+    )
+    parser.add_argument(
+        "--settings", default=SETTINGS, metavar="FILE", help="the settings (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--check-settings",
+        metavar="FILE",
+        help="say whether this file holds sound settings, and look at nothing (default: look at the gateway)",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=CHECKS,
+        metavar="CHECK",
+        help="this check alone, even if the settings leave it out; may be given again (default: all of them)",
+    )
+    return parser
+
+
+def chosen(only: Sequence[str] | None, skip: Sequence[str], quick: bool) -> list[str]:
+    """The names of the checks to make, in their order."""
+    names = [name for name in CHECKS if (name in only if only else name not in skip)]
+    return [name for name in names if not quick or CHECKS[name].quick_seconds]
+
+
+def main(argv: Sequence[str] | None = None, root: str = "") -> int:
+    """mailgate doctor [--quick] [--json] [--settings FILE] [--only CHECK]."""
+    given = _parser().parse_args(argv)
+    began = time.time()
+    try:
+        settings = read(given.check_settings or given.settings)
+        unknown = [name for name in settings.skip if name not in CHECKS]
+        if unknown:
+            expected = f"expected some of {', '.join(CHECKS)}"
+            path = given.check_settings or given.settings
+            raise BadInput(f"file {path}: skip {unknown[0]!r} is no check; {expected}")
+        if given.check_settings:
+            return OK
+        if os.geteuid() != 0:
+            raise BadInput(f"user: uid {os.geteuid()} may not look everywhere; expected root")
+        names = chosen(given.only, settings.skip, given.quick)
+        context = Context(settings, began, given.quick, root)
+        findings = examine(names, context)
+        if not names:
+            text = "no check is left to be made"
+            findings.append(Finding("settings", UNKNOWN, text, "leave out less, or not --quick"))
+    except MailgateError as error:
+        advice = "run the playbook again" if os.geteuid() == 0 else "run it as root: sudo mailgate doctor"
+        findings = [Finding("settings", UNKNOWN, str(error), advice)]
+    clean = [Finding(one.check, one.status, _one_line(one.text), _one_line(one.advice)) for one in findings]
+    status = worst(one.status for one in clean)
+    if given.json:
+        answer = {
+            "status": status,
+            "summary": summary(clean),
+            "findings": [asdict(one) for one in clean],
+            "at": began,
+            "seconds": round(time.time() - began, 3),
+        }
+        sys.stdout.write(json.dumps(answer, sort_keys=True) + "\n")
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        sys.stdout.write("\n".join(render(clean, colour)) + "\n")
+    sys.stdout.flush()
+    return status
+
+
+def _one_line(text: str) -> str:
+    """Text of one line that any terminal takes: what it quotes may come from strangers."""
+    return " ".join(printable(text).split())

@@ -1,0 +1,302 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""mailgate trace: the journey of a message or a session, out of all the logs."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import os
+import pwd
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.errors import BadInput
+from ..core.exits import PERMANENT, TEMPORARY
+from ..core.text import one_line
+from ..formats.smtpd_log import LABEL_CHARACTERS, NANOSECONDS, unix_nanoseconds
+from ..maillog.archive import File, Log, ordered
+from ..maillog.journey import Attempt, Journey, Message
+from ..maillog.search import Found, Search, wanted
+from .parser import Parser
+
+SMTP_LOG, SEND_LOG = "/var/log/qmail/smtpd", "/var/log/qmail/send"
+SMTP_USER = "qmaild"
+LIMIT, LIMIT_MAX = 20, 10_000
+TEXT_CHARACTERS_MIN, TEXT_CHARACTERS_MAX = 2, 1000
+NOTHING_FOUND = 1
+_FIRST_BYTES = 1 << 16
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_FORMS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+
+_EPILOG = f"""\
+what is looked for:
+  an IPv4 address    the sessions of that client
+  a mail address     as sender or recipient; @example.com stands for all of a domain
+  anything else      a subject, or any other text of a line; upper and lower case are the same
+
+reads:
+  {SMTP_LOG}/*   tcpserver, dnsbl, cqgreylist, clientname, qmail-smtpd and simscan
+  {SEND_LOG}/*    qmail-send
+  in all the files that multilog keeps; it writes nothing
+
+No line of the logs says which message of the queue is which of the scanner's. They are joined by sender,
+recipients and time, which is said below the timeline ("by inference"). Times are UTC.
+
+exit status:
+  0 found, 1 nothing found, 100 bad argument, 111 a log cannot be read
+
+example:
+  mailgate trace alice@example.com --since 2h
+"""
+
+
+def moment(text: str, now: float) -> int:
+    """The unix nanoseconds of '2h' (ago), '18:30' (of today) or '2026-12-24 18:30', UTC; raises BadInput."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text, re.ASCII)
+    if found is not None:
+        return int((now - int(found[1]) * _UNITS[found[2]]) * NANOSECONDS)
+    if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}", text, re.ASCII):
+        text = f"{time.strftime('%Y-%m-%d', time.gmtime(now))} {text}"
+    for form in _FORMS:
+        try:
+            return calendar.timegm(time.strptime(text, form)) * NANOSECONDS
+        except ValueError:
+            continue
+    raise BadInput(
+        f"time: {text!r} is none; expected one such as 2h (ago), 18:30 or '2026-12-24 18:30' in UTC"
+    )
+
+
+def open_log(directories: Sequence[str]) -> Log:
+    """The log of these directories, each of its files opened now; raises OSError."""
+    files = []
+    for directory in directories:
+        for name in ordered(os.listdir(directory)):
+            try:
+                file = _open(os.path.join(directory, name), name)
+            except FileNotFoundError:
+                continue  # gone, or renamed: then the next look has it
+            files.append(file)
+    if len(directories) > 1:
+        files.sort(key=lambda one: one.first or 0)
+    return Log(files)
+
+
+def _open(path: str, name: str) -> File:
+    stream = open(path, "rb", buffering=0)  # noqa: SIM115
+    size = os.fstat(stream.fileno()).st_size
+    first = None
+    for line in os.pread(stream.fileno(), _FIRST_BYTES, 0).split(b"\n"):
+        first = (
+            unix_nanoseconds(line[:LABEL_CHARACTERS].decode("ascii", "replace")) if line[:1] == b"@" else None
+        )
+        if first is not None:
+            break
+    whole = size == 0 or os.pread(stream.fileno(), 1, size - 1) == b"\n"
+    return File(first, _reader(stream.fileno(), size, stream), not whole and name.endswith(".s"))
+
+
+def _reader(descriptor: int, size: int, _keep: object) -> Callable[[], bytes]:
+    def read() -> bytes:
+        kept = _keep  # the stream, which closes with this function
+        blocks, at = [], 0
+        while kept is not None and at < size:
+            block = os.pread(descriptor, size - at, at)
+            if not block:
+                break
+            blocks.append(block)
+            at += len(block)
+        return b"".join(blocks)
+
+    return read
+
+
+def utc(at: int) -> str:
+    seconds, rest = divmod(at, NANOSECONDS)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}"
+
+
+def describe(journey: Journey) -> list[str]:
+    """A journey as people read it."""
+    session = journey.session
+    if session is not None:
+        head = f"session {session.pid} from {session.address or 'a client that the log has lost'}"
+    else:
+        number = journey.message.number if journey.message is not None else 0
+        head = f"message {number} of the queue; no session for it in the log"
+    steps = journey.steps()
+    day = utc(journey.begun)[:10]
+    lines = [f"{day} {head}"]
+    for step in steps:
+        stamp = utc(step.at)
+        shown = stamp[11:] if stamp[:10] == day else stamp
+        lines.append(f"  {shown}  {step.program:11} {step.words}")
+    lines += [f"  note: {one_line(text)}" for text in journey.inferences()]
+    lines += [f"  = {one_line(words)}" for _kind, words in journey.verdicts()]
+    return lines
+
+
+def _seconds(at: int | None) -> float | None:
+    return None if at is None else at / NANOSECONDS
+
+
+def message_values(message: Message) -> dict[str, Any]:
+    """A message as values of JSON."""
+    return {
+        "number": message.number,
+        "at": _seconds(message.begun),
+        "bytes": message.size_bytes,
+        "sender": message.sender,
+        "deliveries": [
+            {
+                "at": _seconds(one.begun),
+                "ended": _seconds(one.ended),
+                "channel": one.channel,
+                "recipient": one.recipient,
+                "result": one.result,
+                "text": one.text,
+            }
+            for one in message.deliveries
+        ],
+        "ended": _seconds(message.ended),
+        "outcomes": [{"kind": kind, "words": words} for kind, words in message.outcomes()],
+        "children": [message_values(child) for child in message.children],
+    }
+
+
+def _attempt_values(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "at": _seconds(attempt.at),
+        "kind": attempt.kind,
+        "words": attempt.words,
+        "sender": attempt.sender,
+        "recipients": list(attempt.recipients),
+        "subject": attempt.subject,
+        "scan_seconds": attempt.seconds,
+        "message": None if attempt.message is None else message_values(attempt.message),
+        "inference": attempt.inference,
+    }
+
+
+def values(journey: Journey) -> dict[str, Any]:
+    """A journey as values of JSON; times are unix seconds."""
+    session = journey.session
+    return {
+        "session": None
+        if session is None
+        else {
+            "pid": session.pid,
+            "address": session.address,
+            "begun": _seconds(session.begun),
+            "ended": _seconds(session.ended),
+            "status": session.status,
+            "attempts": [_attempt_values(attempt) for attempt in session.attempts],
+        },
+        "message": None if journey.message is None else message_values(journey.message),
+        "verdicts": [{"kind": kind, "words": words} for kind, words in journey.verdicts()],
+        "timeline": [{"at": _seconds(s.at), "program": s.program, "words": s.words} for s in journey.steps()],
+        "inferences": journey.inferences(),
+    }
+
+
+def _uid(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _print(found: Found, as_json: bool, limit: int) -> None:
+    if as_json:
+        what = {"journeys": [values(journey) for journey in found.journeys], "more": found.more}
+        sys.stdout.write(json.dumps(what, indent=2) + "\n")
+        return
+    for journey in found.journeys:
+        sys.stdout.write("\n".join(describe(journey)).encode("utf-8", "backslashreplace").decode() + "\n\n")
+    if found.more:
+        sys.stdout.write(f"these are the newest {limit}; there are more, see --limit and --until\n")
+
+
+def _arguments(argv: Sequence[str] | None) -> Any:
+    parser = Parser(
+        prog="mailgate trace",
+        description="The journey of a message or a session through the gateway, as one timeline.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("what", metavar="ADDRESS|IP|SUBJECT|TEXT", help="what is looked for, see below")
+    parser.add_argument(
+        "--since", metavar="TIME", help="only what happened from then on (default: all that is kept)"
+    )
+    parser.add_argument("--until", metavar="TIME", help="only what happened before then (default: now)")
+    parser.add_argument(
+        "--limit", type=int, default=LIMIT, metavar="N", help="the newest N journeys (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON (default: as text)")
+    parser.add_argument(
+        "--logs",
+        nargs="+",
+        metavar="DIR",
+        default=[],
+        help=f"directories of multilog's files; those with qmail-send's lines are known by them "
+        f"(default: {SMTP_LOG} {SEND_LOG})",
+    )
+    return parser.parse_args(argv)
+
+
+def _is_send(directory: str) -> bool:
+    """Whether a directory given by hand holds qmail-send's log: the first line that tells."""
+    for name in reversed(ordered(os.listdir(directory))):
+        with open(os.path.join(directory, name), "rb") as stream:
+            for line in stream.read(_FIRST_BYTES).split(b"\n"):
+                text = line[LABEL_CHARACTERS + 1 :]
+                if text.startswith((b"tcpserver: ", b"simscan:", b"qmail-smtpd: ")):
+                    return False
+                if re.match(
+                    rb"status: local |new msg |info msg |starting delivery |delivery |end msg ", text
+                ):
+                    return True
+    return False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The journeys that hold what is looked for; status 0, 1 when there is none, 100 or 111."""
+    given = _arguments(argv)
+    try:
+        now = time.time()
+        text = given.what
+        if not TEXT_CHARACTERS_MIN <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
+            raise BadInput(
+                f"text: {text!r:.60} cannot be looked for; expected {TEXT_CHARACTERS_MIN} to "
+                f"{TEXT_CHARACTERS_MAX} printable characters"
+            )
+        if not 1 <= given.limit <= LIMIT_MAX:
+            raise BadInput(f"--limit: {given.limit!r} is out of range; expected 1 to {LIMIT_MAX}")
+        since = None if given.since is None else moment(given.since, now)
+        until = None if given.until is None else moment(given.until, now)
+        smtp, send = [SMTP_LOG], [SEND_LOG]
+        if given.logs:
+            send = [directory for directory in given.logs if _is_send(directory)]
+            smtp = [directory for directory in given.logs if directory not in send]
+        search = Search(open_log(smtp), open_log(send), None if given.logs else _uid(SMTP_USER))
+        found = search.find(wanted(text), since, until, given.limit)
+        _print(found, given.json, given.limit)
+    except BadInput as error:
+        return _complain(error, PERMANENT)
+    except BrokenPipeError:
+        return TEMPORARY
+    except OSError as error:
+        return _complain(error, TEMPORARY)
+    if not found.journeys and not given.json:
+        sys.stderr.write(f"mailgate trace: nothing about {one_line(text)!r} in the logs\n")
+    return 0 if found.journeys else NOTHING_FOUND
+
+
+def _complain(error: Exception, status: int) -> int:
+    sys.stderr.write(f"mailgate trace: {one_line(str(error))}\n")
+    return status

@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is healthy and what is not: facts in, findings out; each finding says what to do.
+
+Nothing here touches the world. The states are those of monitoring plug-ins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"}
+_RANK = {OK: 0, UNKNOWN: 1, WARNING: 2, CRITICAL: 3}
+
+Limit = tuple[float, float]
+# From which value on something is a warning, and from which on it is critical.
+LIMITS: Mapping[str, Limit] = {
+    "service_starts": (3, 8),
+    "signature_age_hours": (48, 168),
+    "freshclam_age_hours": (24, 72),
+    "rules_age_days": (14, 60),
+    "job_late_periods": (2, 4),
+    "dns_milliseconds": (1000, 4000),
+    "queue_messages": (500, 5000),
+    "queue_age_hours": (4, 48),
+    "disk_free_percent": (15, 5),
+    "inode_free_percent": (15, 5),
+    "ramdisk_free_percent": (50, 20),
+    "leftover_age_seconds": (600, 3600),
+    "clock_error_milliseconds": (1000, 10_000),
+    "proof_seconds": (15, 30),
+}
+FALLING = frozenset(name for name in LIMITS if name.endswith("_free_percent"))  # less is worse
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check saw, and what a person should do about it ('' when it is OK)."""
+
+    check: str
+    status: int
+    text: str
+    advice: str = ""
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """The state that counts: CRITICAL before WARNING before UNKNOWN before OK, as plug-ins have it."""
+    return max(statuses, key=_RANK.__getitem__, default=OK)
+
+
+def graded(name: str, value: float, limits: Mapping[str, Limit]) -> int:
+    """The state of a value, by the limit of this name."""
+    warning, critical = limits[name]
+    if name in FALLING:
+        return CRITICAL if value <= critical else WARNING if value <= warning else OK
+    return CRITICAL if value >= critical else WARNING if value >= warning else OK
+
+
+def ago(seconds: float) -> str:
+    """A time span in words."""
+    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(0.0, seconds):.0f} seconds"
+
+
+def several(findings: Sequence[Finding], check: str, text: str) -> list[Finding]:
+    """The findings that are not OK; when there is none, one that says in a text that all is well."""
+    bad = [finding for finding in findings if finding.status != OK]
+    return bad or [Finding(check, OK, text)]

@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Health of the services that are asked over their sockets: blacklist and operator."""
+
+from __future__ import annotations
+
+import socket
+
+from ..blacklist import client as blacklist_command
+from ..blacklist.service import DIRECTORY as BLACKLIST
+from ..core.errors import MailgateError
+from .context import Context
+from .findings import OK, WARNING, Finding
+
+
+def judge_listening(check: str, what: str, trouble: str, text: str, status: int = WARNING) -> Finding:
+    """Whether a service answers on its socket; check is its service's name, too."""
+    if not trouble:
+        return Finding(check, OK, text)
+    name = {"blacklist": "adaptive-blacklist"}.get(check, check)
+    advice = f"svstat /service/{name}, and see the end of /var/log/{name}/current"
+    return Finding(check, status, f"{what} does not answer: {trouble}", advice)
+
+
+OPERATOR = "/var/lib/mailgate/operator/socket"
+
+
+def blacklist(context: Context) -> list[Finding]:
+    """The adaptive blacklist's own answer."""
+    try:
+        answer = blacklist_command.ask(context.path(BLACKLIST), {"do": "list"})
+    except MailgateError as error:
+        return [judge_listening("blacklist", "the adaptive blacklist", str(error), "")]
+    entries = answer.get("entries")
+    count = len(entries) if isinstance(entries, (list, dict)) else 0
+    return [judge_listening("blacklist", "", "", f"answers, {count} addresses are refused")]
+
+
+def operator(context: Context) -> list[Finding]:
+    """Only whether somebody listens: the service itself may wait for this answer."""
+    try:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(2)
+            peer.connect(context.path(OPERATOR))
+    except OSError as error:
+        trouble = f"{OPERATOR}: {error.strerror or error}".lower()
+        return [judge_listening("operator", "the operator's service", trouble, "")]
+    return [judge_listening("operator", "", "", "the operator's service listens")]

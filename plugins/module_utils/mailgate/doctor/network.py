@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Health of the network: DNS, reverse names, back ends, directories, and open ports."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import MailgateError
+from ..core.threads import run_parallel
+from ..formats import dns_message as doctor_dns
+from ..formats import smtproutes
+from ..recipients.process import read_settings
+from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
+from ..rules.files import read_text
+from .context import Context
+from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
+
+# The network
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a name server said to a question."""
+
+    name: str
+    answers: tuple[str, ...] = ()
+    error: str = ""
+    milliseconds: float = 0.0
+
+
+def judge_dns(server: str, asked: Sequence[Answer], limits: Mapping[str, Limit]) -> list[Finding]:
+    """Whether the cache answers, and names resolve; the first question is one that needs no other server."""
+    check, found = "dns", []
+    for number, one in enumerate(asked):
+        if one.error or not one.answers:
+            why = one.error or "no such name"
+            if number == 0:
+                text = f"dnscache on {server} does not answer: {why}"
+                advice = "svstat /service/dnscache, and see the end of /var/log/dnscache/current"
+            else:
+                text = f"{one.name} does not resolve: {why}"
+                advice = "look whether UDP and TCP 53 are open to the world's name servers, or the forwarders"
+            found.append(Finding(check, CRITICAL, text, advice))
+            continue
+        level = graded("dns_milliseconds", one.milliseconds, limits)
+        if level != OK:
+            text = f"{one.name} took {one.milliseconds:.0f} ms to resolve"
+            advice = "every scan waits for names: look at the way to the world's name servers"
+            found.append(Finding(check, level, text, advice))
+    said = ", ".join(f"{one.name} in {one.milliseconds:.0f} ms" for one in asked)
+    return several(found, check, f"dnscache on {server} answers: {said}")
+
+
+def judge_reverse(hostname: str, forward: Answer, back: Mapping[str, Answer]) -> list[Finding]:
+    """Whether each public address has the gateway's name, and the name has the address."""
+    check, found = "reverse", []
+    advice = f"have whoever runs the reverse zone set PTR to {hostname}; other servers refuse mail otherwise"
+    if not back:
+        why = forward.error or "no such name"
+        text = f"{hostname} does not resolve: {why}"
+        return [Finding(check, WARNING, text, f"set an A record for {hostname}, or doctor_public_addresses")]
+    for address, got in back.items():
+        if hostname.lower() not in (name.lower().rstrip(".") for name in got.answers):
+            shown = f"the name {', '.join(got.answers)}" if got.answers else "no name"
+            why = f" ({got.error})" if got.error else ""
+            text = f"{address} has {shown} in DNS{why}; expected {hostname}"
+            found.append(Finding(check, WARNING, text, advice))
+        elif address not in forward.answers:
+            shown = ", ".join(forward.answers) or "no address"
+            why = f" ({forward.error})" if forward.error else ""
+            text = f"{hostname} has {shown} in DNS{why}; expected {address}, whose name it is"
+            found.append(Finding(check, WARNING, text, f"set the A record of {hostname} to {address}"))
+    return several(found, check, f"{', '.join(back)}: {hostname}, both ways")
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A try to reach a port; trouble is '' when it answered (and greeted, where it should)."""
+
+    host: str
+    port: int
+    trouble: str = ""
+
+    @property
+    def place(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+_PORTS = {
+    "backends": (
+        CRITICAL,
+        "mail for it waits in the queue: look whether the server runs, and whether the firewall lets "
+        "the gateway in",
+    ),
+    "directories": (
+        WARNING,
+        "the last list goes on serving: look whether the server runs, and whether the firewall lets the "
+        "gateway in",
+    ),
+    "ports": (WARNING, "open it in the firewall, or take it out of doctor_ports"),
+}
+
+
+def judge_ports(check: str, tried: Sequence[Reached]) -> list[Finding]:
+    """Whether what the gateway needs out there can be reached; check is backends, directories or ports."""
+    level, advice = _PORTS[check]
+    found = [
+        Finding(check, level, f"{one.place} cannot be reached: {one.trouble}", advice)
+        for one in tried
+        if one.trouble
+    ]
+    places = ", ".join(one.place for one in tried)
+    return several(found, check, f"{places} answer" if tried else "none are listed")
+
+
+# The network
+
+
+def _resolve(server: str, name: str, kind: str, within_seconds: float) -> Answer:
+    try:
+        answers, seconds = doctor_dns.ask(server, name, kind, within_seconds)
+    except (OSError, MailgateError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        return Answer(name, (), words.removeprefix("answer: ").split("; expected")[0])
+    return Answer(name, answers, "", seconds * 1000)
+
+
+def dns(context: Context) -> list[Finding]:
+    """dnscache's own 'localhost', and one name of the world."""
+    settings = context.settings
+    names = ["localhost"]
+    if settings.dns_name and not context.quick:
+        names.append(settings.dns_name)
+    seconds = 3.0 if context.quick else 9.0
+    asked = [_resolve(settings.dns_server, name, "A", seconds) for name in names]
+    return judge_dns(settings.dns_server, asked, settings.limits)
+
+
+def reverse(context: Context) -> list[Finding]:
+    """The names of the public addresses, and the address of the gateway's name."""
+    settings = context.settings
+    forward = _resolve(settings.dns_server, settings.hostname, "A", 6)
+    addresses = settings.public_addresses or forward.answers
+    back = {
+        address: _resolve(settings.dns_server, doctor_dns.reverse_name(address), "PTR", 6)
+        for address in addresses[:8]
+    }
+    return judge_reverse(settings.hostname, forward, back)
+
+
+def reach(host: str, port: int, greets: bool, within_seconds: float) -> Reached:
+    """Whether a port answers, and greets as mail servers do when it should."""
+    try:
+        with socket.create_connection((host, port), within_seconds) as connection:
+            if greets:
+                connection.settimeout(within_seconds)
+                said = connection.recv(512).decode("ascii", "replace").strip()
+                if not said.startswith("220"):
+                    return Reached(host, port, f"it says {said[:60]!r}" if said else "it hangs up")
+                connection.sendall(b"QUIT\r\n")
+    except socket.timeout:
+        return Reached(host, port, f"no answer within {within_seconds:g} s")
+    except OSError as error:
+        return Reached(host, port, str(error.strerror or error).lower())
+    return Reached(host, port)
+
+
+def _reach_all(places: Sequence[tuple[str, int]], greets: bool) -> list[Reached]:
+    seconds = 8.0
+    tries = [
+        (lambda host=host, port=port: reach(host, port, greets, seconds), seconds + 2)
+        for host, port in dict.fromkeys(places)
+    ]
+    done = run_parallel(tries)
+    return [
+        one.value if one.value is not None else Reached(host, port, "no answer, not even of its name")
+        for (host, port), one in zip(dict.fromkeys(places), done)
+    ]
+
+
+def backends(context: Context) -> list[Finding]:
+    """The mail servers of control/smtproutes, each of which should greet."""
+    text = read_text(context.path("/var/qmail/control/smtproutes")) or ""
+    routes = smtproutes.parse(text).routes
+    places = [(route.host, route.effective_port) for route in routes if route.relay]
+    return judge_ports("backends", _reach_all(places, True))
+
+
+def directories(context: Context) -> list[Finding]:
+    """The servers of the directories that the recipients come from."""
+    settings = read_settings(context.path(RECIPIENTS_SETTINGS))
+    places = [server for one in settings.directories for server in one.servers]
+    return judge_ports("directories", _reach_all(places, False))
+
+
+def ports(context: Context) -> list[Finding]:
+    """What else the site lists."""
+    return judge_ports("ports", _reach_all(context.settings.ports, False))

@@ -1,0 +1,281 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Health of the policy: recipients, rules, and permissions that keep the relay closed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import BadInput
+from ..formats import cdb, tcprules
+from ..recipients.process import read_settings
+from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
+from ..recipients.store import DIRECTORY as RECIPIENTS_DIRECTORY
+from ..recipients.store import Store
+from ..recipients.update import status as recipients_status
+from ..rules import apply as rules_command
+from ..rules import readable_copy as rules_compiler
+from ..rules import senders as bad_senders
+from ..rules.files import read_text
+from . import findings as doctor
+from .context import LOOK_AGAIN_SECONDS, Context, mode_and_owner
+from .findings import CRITICAL, WARNING, Finding, ago, several
+from .scanners import smtpd_process
+
+# Lists and rules
+
+
+def judge_recipients(
+    facts: Mapping[str, object],
+    alarms: Sequence[str],
+    missing: bool,
+    damage: str,
+    unreadable: str,
+    now: float,
+) -> list[Finding]:
+    """How the list of valid recipients does, from what `mailgate recipients status` knows."""
+    check, found = "recipients", []
+    again = "mailgate recipients update; then mailgate recipients status"
+    if missing:
+        text = f"{facts.get('file')} is missing: every recipient gets 451"
+        found.append(Finding(check, CRITICAL, text, again))
+    elif damage:
+        found.append(Finding(check, CRITICAL, damage, f"mailgate recipients rollback, or {again}"))
+    elif unreadable:
+        found.append(Finding(check, CRITICAL, unreadable, "run the playbook again: it sets links and modes"))
+    elif not facts.get("generation"):
+        text = f"{facts.get('file')} is none of its generations: it was not made by this gateway"
+        found.append(Finding(check, WARNING, text, again))
+    for alarm in alarms:
+        if alarm != damage and not (missing and "missing" in alarm):
+            advice = f"see /var/log/recipients/current; {again}"
+            found.append(Finding(check, WARNING, alarm.removeprefix("alarm: "), advice))
+    text = f"{facts.get('count')} recipients, generation {facts.get('generation')}"
+    at = facts.get("last_export")
+    if facts.get("directory_domains") and isinstance(at, (int, float)):
+        text += f", exported {ago(now - at)} ago"
+    return several(found, check, text)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The compiled rules beside the fragments: how many there are and what is wrong with them."""
+
+    rules: int = 0
+    adaptive: int = 0
+    senders: int = 0
+    faults: tuple[str, ...] = ()
+    in_force: bool = True
+    edited: bool = False
+    damage: str = ""  # why the compiled file cannot be read
+    senders_in_force: bool = True
+
+
+def judge_rules(seen: Rules) -> list[Finding]:
+    """Whether what the fragments say is in force, and who was refused by the compiler."""
+    check = "rules"
+    found = []
+    if seen.damage:
+        text = f"{seen.damage}: clients are turned away"
+        found.append(Finding(check, CRITICAL, text, "mailgate rules compile"))
+    elif not seen.in_force:
+        text = "/etc/tcp.smtp.cdb is older than the fragments in /etc/tcp.d"
+        found.append(Finding(check, WARNING, text, "svstat /service/rules; mailgate rules compile"))
+    if not seen.senders_in_force:
+        text = "control/badmailfrom is older than the fragments in /etc/badmailfrom.d"
+        found.append(Finding(check, WARNING, text, "svstat /service/rules; mailgate rules compile"))
+    if seen.edited:
+        text = "/etc/tcp.smtp was edited by hand, which has no effect"
+        advice = "move the changes to /etc/tcp.d/20-operator, remove /etc/tcp.smtp, and run 'qmailctl cdb'"
+        found.append(Finding(check, WARNING, text, advice))
+    for fault in seen.faults:
+        advice = "mend the fragment, then see what 'mailgate rules check' says"
+        found.append(Finding(check, WARNING, fault, advice))
+    text = f"{seen.rules} rules, {seen.adaptive} of the blacklist, {seen.senders} bad senders, in force"
+    return several(found, check, text)
+
+
+@dataclass(frozen=True)
+class Safety:
+    """What must hold so that nobody relays and nothing goes unscanned."""
+
+    domains: int | None = 1  # in control/rcpthosts; None for no such file
+    queue: str | None = None  # QMAILQUEUE of the SMTP service's process; None when it does not run
+    scanner: str = "/var/qmail/bin/simscan"
+    mode: int | None = 0o4710  # of the scanner; None for no such file
+    owner: str = "simscan:nofiles"
+    unsafe: tuple[str, ...] = ()  # rules in force that let somebody relay or go unscanned
+
+
+def judge_safety(seen: Safety) -> list[Finding]:
+    """Whether everybody is scanned, and only the site's own may relay."""
+    check, found = "safety", []
+    again = "run the playbook again"
+    if not seen.domains:
+        what = "is missing" if seen.domains is None else "is empty"
+        text = f"control/rcpthosts {what}: every recipient gets 451"
+        found.append(Finding(check, CRITICAL, text, again))
+    if seen.queue is None:
+        text = "the environment of qmail-smtpd's service cannot be seen: it does not run"
+        found.append(Finding(check, CRITICAL, text, "svc -u /service/qmail-smtpd"))
+    elif not seen.queue:
+        text = f"qmail-smtpd's QMAILQUEUE is ''; expected {seen.scanner!r}: only its own default scans"
+        found.append(Finding(check, WARNING, text, again))
+    elif seen.queue != seen.scanner:
+        text = f"qmail-smtpd's QMAILQUEUE is {seen.queue!r}; expected {seen.scanner!r}: mail goes unscanned"
+        found.append(Finding(check, CRITICAL, text, f"svc -d /service/qmail-smtpd, then {again}"))
+    if seen.mode is None:
+        found.append(Finding(check, CRITICAL, f"{seen.scanner} is missing: mail is deferred", again))
+    elif (seen.mode, seen.owner) != (0o4710, "simscan:nofiles"):
+        text = f"{seen.scanner} is {seen.mode:04o} {seen.owner}; expected 4710 simscan:nofiles"
+        advice = f"chown simscan:nofiles {seen.scanner}; chmod 4710 {seen.scanner}; then look who changed it"
+        found.append(Finding(check, CRITICAL, text, advice))
+    for words in seen.unsafe:
+        advice = "mailgate rules compile; then look who wrote /etc/tcp.smtp.cdb, as only the compiler does"
+        found.append(Finding(check, CRITICAL, words, advice))
+    text = f"{seen.domains} domains, every session is scanned, only the site's networks may relay"
+    return several(found, check, text)
+
+
+SCANNER = "/var/qmail/bin/simscan"
+
+
+# Lists and rules
+
+
+def _unreadable(context: Context, served: str) -> str:
+    """Why qmail-smtpd cannot read the list, '' when it can."""
+    link = context.path("/var/qmail/control/validrcptto.cdb")
+    try:
+        if not os.path.samefile(link, served):
+            return f"{link} is not {served}: qmail-smtpd reads another list"
+    except OSError as error:
+        return f"{link}: {error.strerror}: every recipient gets 451"
+    if not os.stat(served).st_mode & stat.S_IROTH:
+        return f"{served} cannot be read by qmail-smtpd: every recipient gets 451"
+    directory = os.path.dirname(served)
+    if not os.stat(directory).st_mode & stat.S_IXOTH:
+        return f"{directory} cannot be entered by qmail-smtpd: every recipient gets 451"
+    return ""
+
+
+def recipients(context: Context) -> list[Finding]:
+    """The list that serves, its generation, and what `mailgate recipients status` says of it."""
+    store = Store(context.path(RECIPIENTS_DIRECTORY))
+    settings = read_settings(context.path(RECIPIENTS_SETTINGS))
+    facts, alarms = recipients_status(settings, store, now=context.now)
+    missing = store.served() is None
+    damage = store.damage()
+    unreadable = "" if missing else _unreadable(context, store.served_path)
+    return judge_recipients(facts, alarms, missing, damage, unreadable, context.now)
+
+
+def _rule_paths(context: Context) -> rules_command.Paths:
+    usual = rules_command.Paths()
+    return rules_command.Paths(
+        context.path(usual.directory),
+        context.path(usual.compiled),
+        context.path(usual.copy),
+        context.path(usual.senders_directory),
+        context.path(usual.senders),
+        context.path(usual.state),
+        usual.adaptive_user,
+    )
+
+
+def _complaints(state: str) -> tuple[str, ...]:
+    """What the compiler could not do at all, from its status.json."""
+    with contextlib.suppress(OSError, ValueError), open(f"{state}/status.json", encoding="utf-8") as stream:
+        whole = json.load(stream)
+        if isinstance(whole, dict):
+            errors = (one.get("error") for one in whole.values() if isinstance(one, dict))
+            return tuple(str(error) for error in errors if error)
+    return ()
+
+
+def _look_at_rules(paths: rules_command.Paths, now: float) -> Rules:
+    made = rules_command.load(paths, now)
+    faults, damage, in_force = list(made.faults()), "", False
+    try:
+        with open(paths.compiled, "rb") as stream:
+            data = stream.read()
+        cdb.Reader(data, paths.compiled)
+        in_force = data == made.cdb
+    except FileNotFoundError:
+        damage = f"{paths.compiled} is missing"
+    except BadInput as error:
+        damage = str(error)
+    copy = read_text(paths.copy)
+    count, senders_in_force = 0, True
+    if os.path.isdir(paths.senders_directory):
+        senders: bad_senders.Compiled = rules_command.load_senders(paths, now)
+        faults += senders.faults()
+        count = len(senders.senders)
+        senders_in_force = read_text(paths.senders) == senders.text
+    return Rules(
+        len(made.rules.rules),
+        len(made.adaptive),
+        count,
+        tuple(faults),
+        in_force,
+        copy is not None and rules_compiler.edited_by_hand(copy),
+        damage,
+        senders_in_force,
+    )
+
+
+def rules(context: Context) -> list[Finding]:
+    """The fragments as the compiler reads them, beside what is in force."""
+    paths = _rule_paths(context)
+    seen = _look_at_rules(paths, context.now)
+    if not seen.in_force or not seen.senders_in_force:
+        # The service may be about to compile what has changed just now.
+        time.sleep(LOOK_AGAIN_SECONDS)
+        seen = _look_at_rules(paths, time.time())
+    found = judge_rules(seen)
+    known = set(seen.faults)
+    errors = [error for error in _complaints(paths.state) if error not in known]
+    advice = "see /var/log/rules/current, and run 'mailgate rules compile'"
+    told = [Finding("rules", doctor.WARNING, error, advice) for error in errors]
+    return told + [one for one in found if one.status != doctor.OK] if told else found
+
+
+def unsafe(data: bytes, made: bytes) -> tuple[str, ...]:
+    """The records of compiled rules that relay or choose a queue, and that the compiler did not make so."""
+    rightful = set(cdb.Reader(made, "the compiler's").items())
+    found = []
+    for key, value in cdb.Reader(data, rules_command.COMPILED).items():
+        if (key, value) in rightful:
+            continue
+        names = {name for name, dummy in tcprules.decode(value)[1]}
+        for name, words in (("RELAYCLIENT", "relay"), ("QMAILQUEUE", "go past the scanner")):
+            if name in names:
+                client = tcprules.to_text(key) or "everybody"
+                found.append(f"/etc/tcp.smtp.cdb lets {client} {words}, and no fragment says so")
+    return tuple(found)
+
+
+def safety(context: Context) -> list[Finding]:
+    """What is in force now, whatever the files that it was made of say."""
+    text = read_text(context.path("/var/qmail/control/rcpthosts"))
+    domains = None
+    if text is not None:
+        domains = sum(1 for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    pid, environment = smtpd_process(context)
+    mode, owner = None, ""
+    with contextlib.suppress(FileNotFoundError):
+        mode, owner = mode_and_owner(context.path(SCANNER))
+    paths = _rule_paths(context)
+    found: tuple[str, ...] = ()
+    with contextlib.suppress(BadInput, FileNotFoundError), open(paths.compiled, "rb") as stream:
+        found = unsafe(stream.read(), rules_command.load(paths, context.now).cdb)
+    queue = environment.get("QMAILQUEUE", "") if pid else None
+    return judge_safety(Safety(domains, queue, SCANNER, mode, owner, found))

@@ -1,0 +1,360 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What `mailgate doctor` looks at: each probe gathers facts from the host and has doctor.py judge them.
+
+A probe may raise whatever goes wrong with it; who runs it says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..formats import tmpfs
+from ..host import work_directory as workdir
+from .context import Context, log_tail, mode_and_owner
+from .findings import CRITICAL, OK, WARNING, Finding, Limit, ago, graded, several
+
+# Queue, disks, clock
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What waits in the queue; times in unix seconds, None for nothing."""
+
+    messages: int = 0
+    oldest: float | None = None
+    new: int = 0  # not taken up yet
+    oldest_new: float | None = None
+    remote: int = 0  # for other hosts
+    deferral: str = ""  # what qmail-send said last of a delivery that failed
+
+
+_TAKEN_UP_SECONDS = 600
+
+
+def judge_queue(seen: Queue, now: float, limits: Mapping[str, Limit]) -> list[Finding]:
+    """How much waits, and for how long."""
+    check, found = "queue", []
+    because = f"; the last deferral: {seen.deferral}" if seen.deferral else ""
+    see = "qmailctl stat, qmail-qread, and the end of /var/log/qmail/send/current"
+    count = seen.messages + seen.new
+    level = graded("queue_messages", count, limits)
+    if level:
+        text = f"{count} messages wait, {seen.remote} for back ends{because}"
+        found.append(Finding(check, level, text, see))
+    if seen.oldest is not None:
+        age = now - seen.oldest
+        level = graded("queue_age_hours", age / 3600, limits)
+        if level:
+            advice = f"{see}; when the back end is back: qmailctl doqueue"
+            found.append(Finding(check, level, f"the oldest message waits for {ago(age)}{because}", advice))
+    if seen.oldest_new is not None and now - seen.oldest_new > _TAKEN_UP_SECONDS:
+        text = f"{seen.new} messages are not taken up, the oldest since {ago(now - seen.oldest_new)}"
+        advice = "svstat /service/qmail-send; see the end of /var/log/qmail/send/current"
+        found.append(Finding(check, CRITICAL, text, advice))
+    text = f"{count} messages wait" if count else "empty"
+    if seen.oldest is not None:
+        text += f", {seen.remote} for back ends, the oldest for {ago(now - seen.oldest)}"
+    return several(found, check, text)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Room on the file system of a path."""
+
+    path: str
+    free_percent: float
+    inode_free_percent: float
+    read_only: bool = False
+
+
+def judge_disks(spaces: Sequence[Space], limits: Mapping[str, Limit]) -> list[Finding]:
+    """Whether there is room to work."""
+    check, found = "disk", []
+    for one in spaces:
+        if one.read_only:
+            advice = "see dmesg for why; mount it for writing again"
+            found.append(Finding(check, CRITICAL, f"{one.path} is read-only", advice))
+        level = graded("disk_free_percent", one.free_percent, limits)
+        if level:
+            advice = f"make room: du -x --max-depth=2 {one.path} | sort -n | tail"
+            found.append(Finding(check, level, f"{one.path} has {one.free_percent:.0f} % free", advice))
+        level = graded("inode_free_percent", one.inode_free_percent, limits)
+        if level:
+            text = f"{one.path} has {one.inode_free_percent:.0f} % of its inodes free"
+            advice = f"remove small files: du -x --inodes --max-depth=2 {one.path} | sort -n | tail"
+            found.append(Finding(check, level, text, advice))
+    said = ", ".join(f"{one.path} {one.free_percent:.0f} %" for one in spaces)
+    return several(found, check, f"free: {said}")
+
+
+@dataclass(frozen=True)
+class Ramdisk:
+    """simscan's work directory."""
+
+    path: str
+    trouble: str = ""
+    tmpfs: bool = True  # whether it is one
+    wanted: bool = True  # whether the site wants one
+    owner: str = "simscan:simscan"
+    mode: int = 0o750
+    free_percent: float = 100.0
+    leftovers: tuple[float, ...] = ()  # ages in seconds of directories that nobody needs any more
+
+
+def judge_ramdisk(seen: Ramdisk, limits: Mapping[str, Limit]) -> list[Finding]:
+    """Whether simscan has a place to work in."""
+    check, found = "ramdisk", []
+    if seen.trouble:
+        text = f"{seen.path}: {seen.trouble}; mail is deferred"
+        return [Finding(check, CRITICAL, text, f"run the playbook again, or mount {seen.path}")]
+    if (seen.owner, seen.mode) != ("simscan:simscan", 0o750):
+        text = f"{seen.path} is {seen.mode:04o} {seen.owner}; expected 0750 simscan:simscan"
+        advice = f"chown simscan:simscan {seen.path}; chmod 0750 {seen.path}"
+        found.append(Finding(check, CRITICAL, text, advice))
+    if seen.wanted and not seen.tmpfs:
+        text = f"{seen.path} is not in memory"
+        found.append(Finding(check, WARNING, text, f"mount {seen.path}, which stands in /etc/fstab"))
+    level = graded("ramdisk_free_percent", seen.free_percent, limits)
+    if level:
+        text = f"{seen.path} has {seen.free_percent:.0f} % free"
+        advice = "when it is full mail is deferred: look for leftovers, or raise simscan_work_directory_bytes"
+        found.append(Finding(check, level, text, advice))
+    if seen.leftovers:
+        level = graded("leftover_age_seconds", max(seen.leftovers), limits)
+        if level:
+            count = len(seen.leftovers)
+            text = f"{count} leftovers in {seen.path}, the oldest {ago(max(seen.leftovers))} old"
+            advice = f"svstat /service/simscan-cleaner; mailgate workdir clean {seen.path}"
+            found.append(Finding(check, level, text, advice))
+    return several(found, check, f"{seen.path} has {seen.free_percent:.0f} % free, no leftovers")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Whether something keeps the clock right; None when that cannot be known."""
+
+    synchronized: bool | None
+    error_milliseconds: float | None = None  # the largest error that the kernel thinks possible
+    source: str = ""
+
+
+def judge_clock(seen: Clock, limits: Mapping[str, Limit]) -> list[Finding]:
+    """Times in the log, greylisting and expiry of entries need a right clock."""
+    check = "clock"
+    advice = "run one time service: apt-get install chrony, then chronyc tracking"
+    if seen.synchronized is None:
+        return [Finding(check, WARNING, "whether the clock is right cannot be known", advice)]
+    if not seen.synchronized:
+        return [Finding(check, WARNING, f"nothing keeps the clock right ({seen.source})", advice)]
+    if seen.error_milliseconds is not None:
+        level = graded("clock_error_milliseconds", seen.error_milliseconds, limits)
+        text = f"synchronized, at most {seen.error_milliseconds:.0f} ms off"
+        see = "chronyc tracking, or timedatectl timesync-status"
+        return [Finding(check, level, text, see if level else "")]
+    return [Finding(check, OK, f"synchronized ({seen.source})")]
+
+
+# Greylist, and the services with a socket
+
+
+@dataclass(frozen=True)
+class Greylist:
+    """The directory of the networks that cqgreylist remembers."""
+
+    path: str
+    trouble: str = ""
+    owner: str = "qmaild"
+    mode: int = 0o700
+    space: Space = field(default_factory=lambda: Space("", 100.0, 100.0))
+    entries: int = 0
+
+
+def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]:
+    """Whether cqgreylist can remember; when it cannot, mail passes ungreylisted."""
+    check, found = "greylist", []
+    passes = "mail passes without greylisting"
+    if seen.trouble:
+        text = f"{seen.path}: {seen.trouble}; {passes}"
+        return [Finding(check, WARNING, text, "run the playbook again: it makes the directory")]
+    if seen.owner != "qmaild" or seen.mode & 0o700 != 0o700:
+        text = f"{seen.path} is {seen.mode:04o} {seen.owner}; expected 0700 qmaild: {passes}"
+        advice = f"chown qmaild:nofiles {seen.path}; chmod 0700 {seen.path}"
+        found.append(Finding(check, WARNING, text, advice))
+    full = judge_disks([seen.space], limits)
+    found += [
+        Finding(check, one.status, f"{one.text}; when it is full {passes}", one.advice)
+        for one in full
+        if one.status
+    ]
+    return several(found, check, f"{seen.entries} networks are remembered")
+
+
+GREYLIST = "/var/qmail/cqgreylist"
+
+
+# Queue, disks, clock
+
+
+def _files(directory: str) -> Iterator[os.DirEntry[str]]:
+    """The messages' files in a part of the queue, which may be split into numbered directories."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            elif entry.name.isdigit():
+                yield entry
+
+
+def _times(directory: str) -> list[float]:
+    found = []
+    for entry in _files(directory):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(entry.stat(follow_symlinks=False).st_mtime)
+    return found
+
+
+def deferral(lines: Sequence[str]) -> str:
+    """What qmail-send said last of a delivery that it puts off, with blanks again."""
+    for line in reversed(lines):
+        found = re.search(r"delivery [0-9]+: deferral: (.+)", line)
+        if found:
+            return found[1].replace("_", " ").strip("/ ")[:160]
+    return ""
+
+
+def queue(context: Context) -> list[Finding]:
+    """The files of qmail's queue; a message's info file is as old as the message."""
+    top = context.path("/var/qmail/queue")
+    os.stat(f"{top}/mess")  # a queue, or none
+    known, new = _times(f"{top}/info"), _times(f"{top}/todo")
+    remote = sum(1 for dummy in _files(f"{top}/remote"))
+    seen = Queue(
+        len(known),
+        min(known, default=None),
+        len(new),
+        min(new, default=None),
+        remote,
+        deferral(log_tail(context.path("/var/log/qmail/send/current"))) if known else "",
+    )
+    return judge_queue(seen, context.now, context.settings.limits)
+
+
+def space(path: str, name: str) -> Space:
+    """The room of the file system that a path lies on."""
+    found = os.statvfs(path)
+    usable = found.f_blocks - found.f_bfree + found.f_bavail
+    free = 100.0 * found.f_bavail / usable if usable > 0 else 100.0
+    inodes = 100.0 * found.f_ffree / found.f_files if found.f_files > 0 else 100.0
+    return Space(name, free, inodes, bool(found.f_flag & os.ST_RDONLY))
+
+
+def disks(context: Context) -> list[Finding]:
+    """Each file system once, by the first path that lies on it."""
+    spaces: dict[int, Space] = {}
+    for name in context.settings.disks:
+        path = context.path(name)
+        while not os.path.exists(path):
+            path = os.path.dirname(path)
+        device = os.stat(path).st_dev
+        if device not in spaces:
+            spaces[device] = space(path, name)
+    return judge_disks(list(spaces.values()), context.settings.limits)
+
+
+def ramdisk(context: Context) -> list[Finding]:
+    """simscan's work directory, and what was left there."""
+    name = context.settings.ramdisk_directory
+    path = context.path(name)
+    try:
+        mode, owner = mode_and_owner(path)
+        names = os.listdir(path)
+        free = space(path, name)
+    except OSError as error:
+        seen = Ramdisk(name, f"{error.strerror}".lower())
+        return judge_ramdisk(seen, context.settings.limits)
+    with open(context.path("/proc/self/mounts"), encoding="utf-8", errors="replace") as stream:
+        mount = tmpfs.mounted_at(name, stream.read())
+    least = context.settings.limits["leftover_age_seconds"][0]
+    ages = []
+    for one in names:
+        made = workdir.parse_name(one)
+        if made is None:
+            continue
+        process = workdir.living(made.pid, context.path("/proc"))
+        if workdir.abandoned(made, process, context.now, least):
+            ages.append(context.now - made.seconds)
+    seen = Ramdisk(
+        name,
+        "is read-only" if free.read_only else "",
+        mount is not None and mount.kind == "tmpfs",
+        context.settings.ramdisk,
+        owner,
+        mode,
+        min(free.free_percent, free.inode_free_percent),
+        tuple(ages),
+    )
+    return judge_ramdisk(seen, context.settings.limits)
+
+
+class _Timex(ctypes.Structure):
+    """The beginning of struct timex (adjtimex(2)), and more room than the rest needs."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_char * 256),
+    )
+
+
+_TIME_ERROR, _UNSYNCHRONIZED = 5, 0x40
+
+
+def kernel_clock() -> Clock:
+    """What the kernel knows of its clock; asks only (modes 0)."""
+    try:
+        timex = _Timex()
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+    except (OSError, AttributeError):
+        return Clock(None)
+    if state < 0:
+        return Clock(None)
+    if state == _TIME_ERROR or timex.status & _UNSYNCHRONIZED:
+        return Clock(False, None, "the kernel says so")
+    return Clock(True, timex.maxerror / 1000, "the kernel says so")
+
+
+def clock(context: Context) -> list[Finding]:
+    """The kernel's word, then systemd-timesyncd's."""
+    seen = kernel_clock()
+    if seen.synchronized is None and os.path.exists(context.path("/run/systemd/timesync/synchronized")):
+        seen = Clock(True, None, "systemd-timesyncd says so")
+    return judge_clock(seen, context.settings.limits)
+
+
+# Greylist, and the services with a socket
+
+
+def greylist(context: Context) -> list[Finding]:
+    """The directory of cqgreylist."""
+    path = context.path(GREYLIST)
+    try:
+        mode, owner = mode_and_owner(path)
+        room = space(path, GREYLIST)
+        with os.scandir(path) as entries:
+            count = sum(1 for dummy in entries)
+    except OSError as error:
+        return judge_greylist(Greylist(GREYLIST, str(error.strerror).lower()), context.settings.limits)
+    seen = Greylist(GREYLIST, "", owner.partition(":")[0], mode, room, count)
+    return judge_greylist(seen, context.settings.limits)

@@ -1,0 +1,207 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The proof of the scanners: harmless messages that every scanner knows, and what the gateway answers.
+
+EICAR comes over SMTP, as mail does. 127.0.0.1 is a relay client, whose mail is looked at for viruses only,
+so GTUBE comes in a session of its own: qmail-smtpd is started as tcpserver starts it, with the environment of
+the running service, but for a client who is nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+# The scanners
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of a test message: the command that was answered last, the answer, and how long it took."""
+
+    command: str  # "connection", "MAIL", "RCPT", "DATA" or "message"
+    answer: str  # '' for none
+    seconds: float
+    reason: str = ""  # what the scanner's log says of it
+
+
+PROGRAM = "/var/qmail/bin/qmail-smtpd"
+ANSWER_SECONDS = 35.0
+_SHOWN = 200
+# In pieces that are put together when they are sent: scanners find nothing in this file or its compiled copy.
+_EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!", "$H+H*")
+_GTUBE = ("XJS*C4JDBQADN1.NSBN3*2IDNEN*", "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL", "*C.34X")
+TESTS = {"virus": ("EICAR", _EICAR), "spam": ("GTUBE", _GTUBE)}
+
+
+def message(check: str, hostname: str, recipient: str, now: float) -> bytes:
+    """The test message of a check, 'virus' or 'spam', as DATA sends it."""
+    name, pieces = TESTS[check]
+    date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(now))
+    lines = [
+        f"From: mailgate doctor <mailgate-doctor@{hostname}>",
+        f"To: <{recipient}>",
+        f"Subject: {name} was not refused: the gateway does not scan, run 'mailgate doctor'",
+        f"Date: {date}",
+        f"Message-ID: <doctor-{name.lower()}-{now:.3f}@{hostname}>",
+        "",
+        "".join(pieces),
+        ".",
+        "",
+    ]
+    return "\r\n".join(lines).encode("ascii", "replace")
+
+
+class _Dialogue:
+    """Lines of SMTP over a socket, all of them together within a time."""
+
+    def __init__(self, connection: socket.socket, within_seconds: float) -> None:
+        self._connection = connection
+        self._end = time.monotonic() + within_seconds
+        self._buffer = b""
+
+    def say(self, data: bytes) -> None:
+        self._patience()
+        # A peer that has hung up is noticed by the next reply.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.sendall(data)
+
+    def reply(self) -> str:
+        """A whole reply, its lines joined by blanks; '' when there is none."""
+        lines = []
+        while True:
+            line, newline, rest = self._buffer.partition(b"\n")
+            if newline:
+                self._buffer = rest
+                lines.append(line.decode("ascii", "backslashreplace").strip())
+                if lines[-1][3:4] != "-":
+                    return " ".join(lines)[:_SHOWN]
+                continue
+            self._patience()
+            try:
+                block = self._connection.recv(4096)
+            except (socket.timeout, ConnectionResetError):
+                return ""
+            if not block or len(self._buffer) > 65536:
+                return ""
+            self._buffer += block
+
+    def _patience(self) -> None:
+        self._connection.settimeout(max(0.001, self._end - time.monotonic()))
+
+
+def converse(
+    connection: socket.socket, content: bytes, hostname: str, recipient: str, within_seconds: float
+) -> Proof:
+    """What became of a message: the first command that is not taken, or the message itself."""
+    began = time.monotonic()
+    talk = _Dialogue(connection, within_seconds)
+    reached, answer = "connection", ""
+    steps = (
+        ("connection", b"", "2"),
+        ("HELO", f"HELO {hostname}\r\n".encode("ascii", "replace"), "2"),
+        ("MAIL", f"MAIL FROM:<mailgate-doctor@{hostname}>\r\n".encode("ascii", "replace"), "2"),
+        ("RCPT", f"RCPT TO:<{recipient}>\r\n".encode("ascii", "replace"), "2"),
+        ("DATA", b"DATA\r\n", "3"),
+        ("message", content, ""),
+    )
+    for command, said, expected in steps:
+        reached = command
+        talk.say(said)
+        answer = talk.reply()
+        if not answer or not answer.startswith(expected):
+            break
+    seconds = time.monotonic() - began
+    if answer:
+        talk.say(b"QUIT\r\n")
+    return Proof(reached, answer, seconds)
+
+
+def over_smtp(
+    address: tuple[str, int], content: bytes, hostname: str, recipient: str, within_seconds: float
+) -> Proof:
+    """The same over TCP; raises OSError when nobody listens."""
+    with socket.create_connection(address, min(10.0, within_seconds)) as connection:
+        return converse(connection, content, hostname, recipient, within_seconds)
+
+
+def stranger(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a session with a client whom no rule speaks of, from that of the service."""
+    kept = {name: value for name, value in environment.items() if name not in ("RELAYCLIENT", "WHITELISTED")}
+    return {
+        **kept,
+        "PROTO": "TCP",
+        "TCPLOCALIP": "127.0.0.1",
+        "TCPLOCALPORT": "25",
+        "TCPREMOTEIP": "127.0.0.1",
+        "TCPREMOTEPORT": "25",
+        "TCPREMOTEHOST": "mailgate-doctor.invalid",
+    }
+
+
+def memory_limit(limits: str) -> str:
+    """The bytes of memory that /proc/PID/limits allows; '' for no limit."""
+    found = re.search(r"^Max address space +([0-9]+) ", limits, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def session_command(limit_bytes: str, path: str, program: str = PROGRAM) -> list[str]:
+    """The words that start a session below the same limit as the service's."""
+    softlimit = shutil.which("softlimit", path=f"{path}:/usr/local/bin:/command:/usr/bin")
+    return [softlimit, "-m", limit_bytes, program] if softlimit and limit_bytes else [program]
+
+
+def reason(said: str) -> str:
+    """What the scanner said last, without its name and the process in front of it."""
+    lines = [line for line in said.splitlines() if "simscan" in line]
+    return re.sub(r"^simscan:(\[[0-9]*\]:?)? *", "", lines[-1])[:_SHOWN].strip() if lines else ""
+
+
+def in_session(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    content: bytes,
+    hostname: str,
+    recipient: str,
+    within_seconds: float,
+    user: tuple[str, str] | None = ("qmaild", "nofiles"),
+) -> Proof:
+    """The same in a session of qmail-smtpd's own, whose reason is what its scanner complains of."""
+    ours, theirs = socket.socketpair()
+    who: dict[str, object] = {} if user is None else {"user": user[0], "group": user[1], "extra_groups": []}
+    with ours, tempfile.TemporaryFile() as log:
+        with theirs:
+            process = subprocess.Popen(
+                argv,
+                stdin=theirs,
+                stdout=theirs,
+                stderr=log,
+                env=dict(environment),
+                cwd="/",
+                start_new_session=True,
+                **who,  # type: ignore[call-overload]
+            )
+        try:
+            got = converse(ours, content, hostname, recipient, within_seconds)
+        finally:
+            ours.close()
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(2)
+        log.seek(0)
+        said = log.read(65536).decode("ascii", "backslashreplace")
+    return Proof(got.command, got.answer, got.seconds, reason(said))

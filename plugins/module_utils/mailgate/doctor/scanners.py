@@ -1,0 +1,292 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Health of the scanners: test messages, signatures, and SpamAssassin's rules."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import BadInput, MailgateError
+from ..formats import smtpd_log as smtplog
+from ..formats import supervise, tai64n
+from ..host import sa_update
+from . import findings as doctor
+from . import sample_mail
+from . import sample_mail as doctor_mail
+from .context import Context, log_tail
+from .findings import CRITICAL, WARNING, Finding, Limit, ago, graded, several
+from .sample_mail import Proof
+
+# What the refusals of the scanner say (simscan's custom-smtp-reject texts).
+SCANNER_SAYS = {"virus": " virus", "spam": "spam-hits"}
+
+
+def judge_proof(check: str, name: str, got: Proof, limits: Mapping[str, Limit]) -> Finding:
+    """Whether a message that every scanner knows, EICAR for a virus or GTUBE for spam, was refused by it."""
+    engine = "clamd" if check == "virus" else "spamd"
+    because = f": {got.reason}" if got.reason else ""
+    look = f"see /var/log/qmail/smtpd/current and /var/log/{engine}/current; svstat /service/{engine}"
+    if not got.answer:
+        text = f"{name}: no answer within {got.seconds:.0f} s to the {got.command}{because}"
+        return Finding(check, CRITICAL, text, f"{look}, and svstat /service/qmail-smtpd")
+    if got.command != "message":
+        text = f"{name} could not be sent: the {got.command} was answered {got.answer!r}"
+        return Finding(
+            check,
+            CRITICAL,
+            text,
+            "the gateway does not take mail for its own postmaster: see what the other checks say of "
+            "recipients and rules, and /var/log/qmail/smtpd/current",
+        )
+    if got.answer.startswith("2"):
+        return Finding(
+            check,
+            CRITICAL,
+            f"{name} was delivered unscanned: {got.answer!r}",
+            "stop mail at once with 'svc -d /service/qmail-smtpd', run the playbook again, then see what "
+            "'mailgate doctor --only safety' says",
+        )
+    if got.answer.startswith("4"):
+        return Finding(
+            check, CRITICAL, f"the scanner is broken, mail is deferred ({got.answer}){because}", look
+        )
+    if SCANNER_SAYS[check] not in got.answer:
+        text = f"{name} was refused, but not by the scanner: {got.answer!r}"
+        return Finding(check, CRITICAL, text, look)
+    level = graded("proof_seconds", got.seconds, limits)
+    text = f"{name} is refused by the scanner, in {got.seconds:.1f} s"
+    return Finding(check, level, text, f"the scanner is slow: see the load, and {look}" if level else "")
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """What is known of ClamAV: clamd's answer to VERSION ('' for none), and the age of what it reads."""
+
+    version: str
+    trouble: str
+    official: bool  # whether the site wants the official database
+    dated: float | None  # unix time of the daily database, as clamd says
+    newest: float | None  # unix time of the newest database file
+    checked: float | None = None  # unix time of freshclam's last success
+    freshclam: bool = False
+
+
+def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) -> list[Finding]:
+    """Whether clamd answers, how old its signatures are, and when they were last asked for."""
+    check, found = "signatures", []
+    see = "see /var/log/freshclam/current, and run it now: svc -a /service/freshclam"
+    if not seen.freshclam:
+        see = "no freshclam runs here: bring new ones with clamav_database_files and the playbook"
+    if not seen.version:
+        advice = "svstat /service/clamd, and see the end of /var/log/clamd/current"
+        found.append(Finding(check, CRITICAL, f"clamd does not answer: {seen.trouble}", advice))
+    elif seen.official and seen.dated is None:
+        text = f"clamd has no official database: it says {seen.version!r}"
+        found.append(Finding(check, CRITICAL, text, see))
+    when = seen.dated if seen.dated is not None else seen.newest
+    if when is None:
+        if seen.version:
+            advice = f"expected databases in /var/lib/clamav; {see}"
+            found.append(Finding(check, CRITICAL, "the age of the signatures is not known", advice))
+    else:
+        level = graded("signature_age_hours", (now - when) / 3600, limits)
+        found.append(Finding(check, level, f"the signatures are {ago(now - when)} old", see if level else ""))
+    if seen.freshclam:
+        if seen.checked is None:
+            text = "freshclam's log knows no success"
+            found.append(Finding(check, WARNING, text, see))
+        else:
+            level = graded("freshclam_age_hours", (now - seen.checked) / 3600, limits)
+            text = f"freshclam's last success is {ago(now - seen.checked)} ago"
+            found.append(Finding(check, level, text, see if level else ""))
+    return several(found, check, "; ".join(["clamd answers", *(one.text for one in found)]))
+
+
+def judge_spam_rules(
+    answers: bool, newest: float | None, updated: bool, now: float, limits: Mapping[str, Limit]
+) -> list[Finding]:
+    """Whether spamd answers, and how old its rules are; not updated means those of the release."""
+    check, found = "spam-rules", []
+    if not answers:
+        advice = "svstat /service/spamd, and see the end of /var/log/spamd/current"
+        found.append(Finding(check, CRITICAL, "spamd does not answer on its socket", advice))
+    see = "see /var/log/sa-update/current, and run it now: svc -a /service/sa-update"
+    if newest is None:
+        found.append(Finding(check, CRITICAL, "SpamAssassin has no rules", see))
+    else:
+        what = "the rules" if updated else "the rules, never updated,"
+        level = graded("rules_age_days", (now - newest) / 86400, limits)
+        found.append(Finding(check, level, f"{what} are {ago(now - newest)} old", see if level else ""))
+    return several(found, check, "; ".join(["spamd answers", *(one.text for one in found)]))
+
+
+SMTPD_LOG = "/var/log/qmail/smtpd/current"
+CLAMD, CLAMAV = "/run/clamav/clamd.ctl", "/var/lib/clamav"
+SPAMD = "/run/spamd/spamd.sock"
+SPAM_RULES = "/var/lib/spamassassin"
+RELEASED_RULES = ("/usr/local/share/spamassassin", "/usr/share/spamassassin")
+
+
+# The scanners
+
+
+def smtpd_process(context: Context) -> tuple[int, dict[str, str]]:
+    """The process of the SMTP service and its environment; 0 when it does not run."""
+    status = supervise.look(context.path("/service/qmail-smtpd")).status
+    if status is None or not status.pid:
+        return 0, {}
+    try:
+        with open(context.path(f"/proc/{status.pid}/environ"), "rb") as stream:
+            pairs = stream.read().decode("utf-8", "surrogateescape").split("\0")
+    except FileNotFoundError:
+        return 0, {}
+    split = (one.partition("=") for one in pairs)
+    return status.pid, {name: value for name, equals, value in split if equals}
+
+
+def _complaint(context: Context, since: float) -> str:
+    """What the scanner noted in the log since then."""
+    for line in reversed(log_tail(context.path(SMTPD_LOG))):
+        record = smtplog.parse(line)
+        if isinstance(record, smtplog.ScannerNote) and record.at >= since * tai64n.NANOSECONDS:
+            return record.text
+    return ""
+
+
+def _send(context: Context, check: str) -> sample_mail.Proof:
+    settings = context.settings
+    content = doctor_mail.message(check, settings.hostname, settings.postmaster, context.now)
+    seconds = doctor_mail.ANSWER_SECONDS
+    if check == "virus" and settings.proof is not None:
+        began = time.time()
+        got = doctor_mail.over_smtp(settings.proof, content, settings.hostname, settings.postmaster, seconds)
+        if got.command == "message" and got.answer[:1] in ("4", ""):
+            time.sleep(0.3)  # the log is written by another process
+            return sample_mail.Proof(got.command, got.answer, got.seconds, _complaint(context, began))
+        return got
+    pid, environment = smtpd_process(context)
+    if not pid:
+        raise BadInput("qmail-smtpd does not run; expected its service")
+    with open(context.path(f"/proc/{pid}/limits"), encoding="ascii", errors="replace") as stream:
+        limit = doctor_mail.memory_limit(stream.read())
+    path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    return doctor_mail.in_session(
+        doctor_mail.session_command(limit, path),
+        doctor_mail.stranger(environment),
+        content,
+        settings.hostname,
+        settings.postmaster,
+        seconds,
+    )
+
+
+def _proof(context: Context, check: str) -> list[Finding]:
+    name = doctor_mail.TESTS[check][0]
+    try:
+        got = _send(context, check)
+    except (OSError, MailgateError) as error:
+        text = f"{name} could not be sent: {error}"
+        advice = "svstat /service/qmail-smtpd, and see the end of /var/log/qmail/smtpd/current"
+        return [Finding(check, doctor.CRITICAL, text, advice)]
+    return [judge_proof(check, name, got, context.settings.limits)]
+
+
+def virus(context: Context) -> list[Finding]:
+    """EICAR over SMTP."""
+    return _proof(context, "virus")
+
+
+def spam(context: Context) -> list[Finding]:
+    """GTUBE as from a stranger."""
+    return _proof(context, "spam")
+
+
+def _ask_unix(path: str, request: bytes, within_seconds: float) -> bytes:
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(within_seconds)
+        peer.connect(path)
+        peer.sendall(request)
+        return peer.recv(4096)
+
+
+def daily_date(version: str) -> float | None:
+    """When the daily database was made, from clamd's answer 'ClamAV 1.4.6/27700/Sat Nov 21 08:29:41 2026'."""
+    parts = version.split("/")
+    if len(parts) < 3:
+        return None
+    try:
+        return time.mktime(time.strptime(parts[2].strip(), "%a %b %d %H:%M:%S %Y"))
+    except (ValueError, OverflowError):
+        return None
+
+
+def freshclam_success(lines: Sequence[str]) -> float | None:
+    """When freshclam last found its databases up to date or brought them there, from its log's lines."""
+    for line in reversed(lines):
+        if re.search(r"database is up-to-date|\bupdated \(version", line):
+            at = smtplog.unix_nanoseconds(line)
+            if at is not None:
+                return at / tai64n.NANOSECONDS
+    return None
+
+
+def _newest(directory: str, pattern: str) -> float | None:
+    """The latest change of a regular file of such a name in a directory; None when there is none."""
+    times = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if re.search(pattern, entry.name) and entry.is_file():
+                times.append(entry.stat().st_mtime)
+    return max(times, default=None)
+
+
+def signatures(context: Context) -> list[Finding]:
+    """clamd's own word, and the files that it reads."""
+    version, trouble = "", ""
+    try:
+        version = _ask_unix(context.path(CLAMD), b"zVERSION\0", 3).rstrip(b"\0\n").decode("ascii", "replace")
+        trouble = "" if version else "it says nothing"
+    except OSError as error:
+        trouble = str(error.strerror or error)
+    freshclam = "freshclam" in context.settings.services
+    checked = None
+    if freshclam:
+        log = context.path("/var/log/freshclam")
+        with contextlib.suppress(FileNotFoundError):
+            for name in ["current", *sorted((one for one in os.listdir(log) if one[0] == "@"), reverse=True)]:
+                checked = freshclam_success(log_tail(f"{log}/{name}", 1 << 20))
+                if checked is not None:
+                    break
+    seen = Signatures(
+        version,
+        trouble,
+        context.settings.official_signatures,
+        daily_date(version),
+        _newest(context.path(CLAMAV), r"\.[a-z0-9]{2,4}$(?<!\.dat)(?<!\.tmp)"),
+        checked,
+        freshclam,
+    )
+    return judge_signatures(seen, context.now, context.settings.limits)
+
+
+def spam_rules(context: Context) -> list[Finding]:
+    """spamd's answer, and the files of its rules: updated ones, else those of the release."""
+    answers = sa_update.ping(context.path(SPAMD), 0)
+    updated: list[float] = []
+    state = context.path(SPAM_RULES)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(state):
+            if re.fullmatch(r"[0-9]+\.[0-9]{6}", name):
+                newest = _newest(f"{state}/{name}", r"\.cf$")
+                updated += [newest] if newest is not None else []
+    released = (_newest(context.path(one), r"\.cf$") for one in RELEASED_RULES)
+    found = max(updated) if updated else next((one for one in released if one is not None), None)
+    return judge_spam_rules(answers, found, bool(updated), context.now, context.settings.limits)

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Health of the scheduled jobs: when each last succeeded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..host import scheduler as every
+from .context import Context
+from .findings import WARNING, Finding, Limit, ago, graded, several
+from .services import log_directory
+
+# What runs on a schedule
+
+
+@dataclass(frozen=True)
+class Run:
+    """The last runs of a job, from the state file of `mailgate every`; trouble is why it cannot be read."""
+
+    name: str
+    period_seconds: float
+    last_success: float | None = None
+    finished: float | None = None
+    status: int | None = None
+    trouble: str = ""
+
+
+def judge_job(seen: Run, now: float, limits: Mapping[str, Limit]) -> Finding:
+    """Whether a job succeeded lately, by its own period."""
+    advice = f"see the end of {log_directory(seen.name)}/current, and run it now: svc -a /service/{seen.name}"
+    if seen.trouble:
+        return Finding("jobs", WARNING, f"{seen.name}: {seen.trouble}", advice)
+    failed = seen.status not in (None, 0) and seen.finished is not None
+    how = f", its last run ended with status {seen.status}" if failed else ""
+    if seen.last_success is None:
+        return Finding("jobs", WARNING, f"{seen.name} has never succeeded{how}", advice)
+    age = now - seen.last_success
+    level = graded("job_late_periods", age / seen.period_seconds, limits)
+    text = f"{seen.name} succeeded {ago(age)} ago, expected every {ago(seen.period_seconds)}{how}"
+    return Finding("jobs", level, text, advice if level else "")
+
+
+def judge_jobs(found: Sequence[Finding]) -> list[Finding]:
+    """All jobs together."""
+    names = ", ".join(one.text.split(" ", 1)[0] for one in found)
+    return several(found, "jobs", f"{names} succeeded in time" if found else "none are listed")
+
+
+def jobs(context: Context) -> list[Finding]:
+    """The state file of each job."""
+    found = []
+    for one in context.settings.jobs:
+        run = Run(one.name, one.period_seconds)
+        try:
+            with open(context.path(one.state), encoding="utf-8", errors="replace") as stream:
+                text = stream.read()
+            state = every.parse_state(text)
+            if state == every.State():
+                run = Run(one.name, one.period_seconds, trouble=f"{one.state} is damaged")
+            else:
+                run = Run(one.name, one.period_seconds, state.last_success, state.finished, state.status)
+        except OSError as error:
+            trouble = "has never run" if isinstance(error, FileNotFoundError) else f"{error.strerror}"
+            run = Run(one.name, one.period_seconds, trouble=f"{one.state}: {trouble}")
+        found.append(judge_job(run, context.now, context.settings.limits))
+    return judge_jobs(found)

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Health of the supervised services: up, stable, and their logs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.files import atomic_write
+from ..formats import supervise
+from ..formats.tai64n import NANOSECONDS
+from .context import Context, log_tail, without_stamp
+from .findings import CRITICAL, OK, WARNING, Finding, Limit, ago, graded, several
+
+# One start too many would be a false alarm in the first seconds after a converge.
+SETTLE_SECONDS = 6.0
+QUICK_SETTLE_SECONDS = 2.0
+
+
+# Services
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A service as it was seen, perhaps twice, and its log; starts is how many were seen within the hour."""
+
+    name: str
+    first: supervise.Service
+    last: supervise.Service
+    log: supervise.Service | None
+    starts: int = 1
+    last_words: str = ""
+
+
+def log_directory(name: str) -> str:
+    """Where the log of a service lies."""
+    return f"/var/log/qmail/{name[6:]}" if name in ("qmail-smtpd", "qmail-send") else f"/var/log/{name}"
+
+
+def judge_service(
+    seen: Watched, now_nanoseconds: int, settle_seconds: float, limits: Mapping[str, Limit]
+) -> Finding:
+    """How a service does, which should be up and stay up with one process."""
+    name = seen.name
+    place = f"/service/{name}"
+    see = f"see the end of {log_directory(name)}/current"
+    status, before = seen.last.status, seen.first.status
+    words = f", its last words: {seen.last_words}" if seen.last_words else ""
+
+    def finding(level: int, text: str, advice: str) -> Finding:
+        return Finding("services", level, f"{name} {text}", advice)
+
+    if status is None:
+        return finding(
+            CRITICAL,
+            f"is not supervised: {seen.last.trouble}",
+            f"run the playbook again, or look whether svscan runs and {place} is there",
+        )
+    age = status.age_seconds(now_nanoseconds)
+    if not status.pid:
+        if status.want == "down":
+            text = f"is down since {ago(age)}, as somebody wanted it"
+            return finding(CRITICAL, text, f"start it: svc -u {place}")
+        if before is not None and before.pid:
+            return finding(CRITICAL, f"is flapping: it ended just now{words}", f"{see}; it starts and ends")
+        return finding(CRITICAL, f"is down since {ago(age)}{words}", f"{see}, then svc -u {place}")
+    if before is not None and before.pid != status.pid:
+        return finding(CRITICAL, f"is flapping: another process runs than moments ago{words}", see)
+    if status.paused:
+        return finding(CRITICAL, "is paused", f"let it go on: svc -c {place}")
+    if status.want != "up":
+        text = "is told to go down" if status.want == "down" else "runs once and will not start again"
+        return finding(WARNING, text, f"keep it up: svc -u {place}")
+    level = graded("service_starts", seen.starts, limits)
+    if level != OK:
+        return finding(level, f"was seen to start {seen.starts} times within an hour{words}", see)
+    if age < settle_seconds:
+        return finding(WARNING, f"started {ago(age)} ago", f"look again in some seconds; {see}")
+    if not seen.last.normally_up:
+        return finding(WARNING, "will not start at the next boot", f"remove {place}/down")
+    if seen.log is not None and (seen.log.status is None or not seen.log.status.pid):
+        return finding(
+            CRITICAL, "has no log service, and stops when nobody reads what it says", f"svc -u {place}/log"
+        )
+    return finding(OK, f"up since {ago(age)}", "")
+
+
+def judge_services(found: Sequence[Finding], svscan_runs: bool) -> list[Finding]:
+    """All services together; without svscan nothing starts again."""
+    findings = list(found)
+    if not svscan_runs:
+        advice = "systemctl start svscan; without it nothing starts again that ends"
+        findings.append(Finding("services", CRITICAL, "svscan does not run", advice))
+    return several(findings, "services", f"svscan and {len(found)} services are up, their logs, too")
+
+
+def remember_starts(
+    kept: object, now: float, seen: Mapping[str, float], seconds: float = 3600.0
+) -> dict[str, list[float]]:
+    """The starts of each service within the last hour: those that were kept, and those that are seen now."""
+    starts: dict[str, list[float]] = {}
+    for name, start in seen.items():
+        old = kept.get(name) if isinstance(kept, dict) else None
+        times = [one for one in old if isinstance(one, (int, float))] if isinstance(old, list) else []
+        starts[name] = sorted({float(one) for one in (*times, start) if now - seconds < one <= now + 60})
+    return starts
+
+
+def since_nanoseconds(found: supervise.Service) -> float | None:
+    """When the process of a service began, in unix seconds; None when it does not run."""
+    status = found.status
+    return status.since_nanoseconds / NANOSECONDS if status is not None and status.pid else None
+
+
+STATE = "/var/lib/mailgate/doctor/starts.json"
+
+
+# Services
+
+
+def _processes(context: Context) -> Iterator[str]:
+    """The names of the programs that run."""
+    for name in os.listdir(context.path("/proc")):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open(f"{context.path('/proc')}/{name}/comm", "rb") as stream:
+                yield stream.read().decode("utf-8", "replace").strip()
+
+
+def _starts(context: Context, seen: Mapping[str, float]) -> dict[str, list[float]]:
+    """The starts of the last hour that this command saw, now or before; what it cannot keep is lost."""
+    path = context.path(STATE)
+    kept: object = None
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
+        kept = json.load(stream)
+    starts = remember_starts(kept, context.now, seen)
+    if starts != kept:
+        with contextlib.suppress(OSError), atomic_write(path, 0o644) as new:
+            new.write(json.dumps(starts).encode())
+    return starts
+
+
+def services(context: Context) -> list[Finding]:
+    """Each service by its supervise; those that have just started are looked at twice."""
+    names = context.settings.services
+    places = {name: context.path(f"/service/{name}") for name in names}
+    first = {name: supervise.look(place) for name, place in places.items()}
+    ages = [one.status.age_seconds(time.time_ns()) for one in first.values() if one.status and one.status.pid]
+    settle = QUICK_SETTLE_SECONDS if context.quick else SETTLE_SECONDS
+    down = any(one.status is not None and not one.status.pid for one in first.values())
+    wait = max([settle - min(ages, default=settle), 1.2 if down else 0.0])
+    last = first
+    if wait > 0:
+        time.sleep(wait + 0.1)
+        last = {name: supervise.look(place) for name, place in places.items()}
+    began = {name: since_nanoseconds(one) for name, one in last.items()}
+    starts = _starts(context, {name: start for name, start in began.items() if start is not None})
+    found = []
+    for name, place in places.items():
+        log = f"{place}/log"
+        log_lines = log_tail(context.path(f"{log_directory(name)}/current"), 4096)
+        seen = Watched(
+            name,
+            first[name],
+            last[name],
+            supervise.look(log) if os.path.isdir(log) else None,
+            len(starts.get(name, [])),
+            repr(without_stamp(log_lines[-1])[:120]) if log_lines else "",
+        )
+        found.append(judge_service(seen, time.time_ns(), settle, context.settings.limits))
+    return judge_services(found, "svscan" in _processes(context))

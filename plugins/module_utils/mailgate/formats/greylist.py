@@ -1,0 +1,199 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What cqgreylist remembers: looked up, and a network let through as if it had come back after the delay.
+
+Its files are described in greystate.h of the role cqgreylist. The directory belongs to a user without rights:
+every step here goes by descriptors of directories and follows no link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ..core.errors import BadInput
+
+DIRECTORY = "/var/qmail/cqgreylist"
+SETTINGS = "/etc/mailgate/cqgreylist"
+PENDING = ".new"
+FAN = 64
+SHOWN = 500
+WALK_SECONDS = 5.0
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Limits:
+    """cqgreylist's settings, as far as they count here."""
+
+    pass_seconds: int = 36 * 86400
+    pending_seconds: int = 2 * 86400
+    ipv4_prefix: int = 24
+    ipv6_prefix: int = 64
+    delay_seconds: int = 60
+
+
+_LEFT_SECONDS = 28_800  # from the delay's end to the pending time's, at least
+_NAMES = {
+    "GREYLIST_DELAY_SECONDS": ("delay_seconds", 0, 86_400),
+    "GREYLIST_PASS_SECONDS": ("pass_seconds", 1, 315_360_000),
+    "GREYLIST_PENDING_SECONDS": ("pending_seconds", 1, 31_536_000),
+    "GREYLIST_IPV4_PREFIX": ("ipv4_prefix", 8, 32),
+    "GREYLIST_IPV6_PREFIX": ("ipv6_prefix", 16, 128),
+}
+
+
+def limits_of(text: str) -> Limits:
+    """The limits in the text of the settings; what cqgreylist would not take is its default here, too."""
+    found = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name in _NAMES and value.isascii() and value.isdigit():
+            field, least, most = _NAMES[name]
+            if least <= int(value) <= most:
+                found[field] = int(value)
+    limits = Limits(**found)
+    if limits.pending_seconds - limits.delay_seconds < _LEFT_SECONDS:
+        return replace(limits, delay_seconds=Limits.delay_seconds, pending_seconds=Limits.pending_seconds)
+    return limits
+
+
+def read_limits(path: str = SETTINGS) -> Limits:
+    """The limits of the host; the defaults when there is no file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return limits_of(stream.read(65536))
+    except FileNotFoundError:
+        return Limits()
+
+
+def network_of(address: str, limits: Limits) -> str:
+    """The network in CIDR form that an address is remembered by; raises BadInput."""
+    try:
+        one = ipaddress.ip_address(address)
+    except ValueError as error:
+        raise BadInput(f"address: {address!r:.80} is no address; expected one such as 192.0.2.1") from error
+    if isinstance(one, ipaddress.IPv6Address) and one.ipv4_mapped is not None:
+        one = one.ipv4_mapped
+    prefix = limits.ipv4_prefix if one.version == 4 else limits.ipv6_prefix
+    return str(ipaddress.ip_network((one, prefix), strict=False))
+
+
+def place_of(key: str) -> tuple[str, str]:
+    """The two directories of a key such as '198.51.100.0-24'."""
+    found = 2166136261
+    for byte in key.encode("ascii"):
+        found = (found ^ byte) * 16777619 & 0xFFFFFFFF
+    found ^= found >> 16
+    return f"{found % FAN:02x}", f"{found // FAN % FAN:02x}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A network, since when it is known (passed: when it was there last), and whether it has passed."""
+
+    network: str
+    since: int
+    passed: bool
+
+
+def _seen(name: str, modified: float, limits: Limits, now: float) -> Seen | None:
+    passed = not name.endswith(PENDING)
+    if now - modified > (limits.pass_seconds if passed else limits.pending_seconds):
+        return None
+    key = name if passed else name[: -len(PENDING)]
+    return Seen(key.replace("-", "/"), int(modified), passed)
+
+
+def look_up(directory: str, search: str, limits: Limits, now: float) -> tuple[list[Seen], int]:
+    """The networks whose name holds the text, newest first, and how many more there are at least.
+
+    An address means the network that it is remembered by. Raises OSError when there is no directory.
+    """
+    with contextlib.suppress(BadInput):
+        return sorted(_exactly(directory, network_of(search, limits), limits, now), key=_newest), 0
+    found: list[Seen] = []
+    end = time.monotonic() + WALK_SECONDS
+    text = search.replace("/", "-").lower()
+    for folder in _folders(directory):
+        for entry in folder:
+            if text in entry.name and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):
+                    one = _seen(entry.name, entry.stat(follow_symlinks=False).st_mtime, limits, now)
+                    found += [one] if one is not None else []
+        if time.monotonic() > end:
+            break
+    found.sort(key=_newest)
+    return found[:SHOWN], max(0, len(found) - SHOWN)
+
+
+def _newest(one: Seen) -> tuple[int, str]:
+    return -one.since, one.network
+
+
+def _folders(directory: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    os.stat(directory)
+    for number in range(FAN * FAN):
+        path = os.path.join(directory, f"{number % FAN:02x}", f"{number // FAN:02x}")
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as folder:
+            yield folder
+
+
+def _exactly(directory: str, network: str, limits: Limits, now: float) -> Iterator[Seen]:
+    os.stat(directory)
+    key = network.replace("/", "-")
+    for name in (key, key + PENDING):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            status = os.lstat(os.path.join(directory, *place_of(key), name))
+            one = _seen(name, status.st_mtime, limits, now)
+            if one is not None and stat.S_ISREG(status.st_mode):
+                yield one
+
+
+def let_pass(directory: str, network: str, now: float) -> bool:
+    """Makes the network one that passed just now; whether it had not passed before. Raises OSError."""
+    key = network.replace("/", "-")
+    with contextlib.ExitStack() as stack:
+
+        def opened(path: str, above: int | None) -> int:
+            descriptor = os.open(path, _FOLDER, dir_fd=above)
+            stack.callback(os.close, descriptor)
+            return descriptor
+
+        base = opened(directory, None)
+        owner = os.fstat(base)
+        folder = base
+        for name in place_of(key):
+            made = False
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=folder)
+                made = True
+            folder = opened(name, folder)
+            if made:
+                os.fchown(folder, owner.st_uid, owner.st_gid)
+        times = (int(now * 1e9), int(now * 1e9))
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(key, ns=times, dir_fd=folder, follow_symlinks=False)
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(key + PENDING, key, src_dir_fd=folder, dst_dir_fd=folder)
+            os.utime(key, ns=times, dir_fd=folder, follow_symlinks=False)
+            return True
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(key, flags, 0o600, dir_fd=folder)
+        except FileExistsError:
+            return False
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        os.close(descriptor)
+        os.utime(key, ns=times, dir_fd=folder, follow_symlinks=False)
+        with contextlib.suppress(FileNotFoundError):  # of a session that came between
+            os.unlink(key + PENDING, dir_fd=folder)
+        return True

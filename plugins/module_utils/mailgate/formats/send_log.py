@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lines of /var/log/qmail/send as records: what is queued, tried, delivered, put off and returned.
+
+Source: qmail-send.c and qsutil.c of netqmail 1.06, with the patches of the role netqmail. Senders,
+recipients and reports are the words of strangers: qmail-send writes '_' for every byte outside of ! to ~ and
+for '%', and '/' for the end of a line, so that each is one word, and a line can be split at its spaces.
+
+A message's number is its inode, used again once the message is gone. A delivery's number counts from 1 on
+each time that qmail-send starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Union
+
+from .smtpd_log import LABEL_CHARACTERS, unix_nanoseconds
+
+SUCCESS, DEFERRAL, FAILURE, MANGLED = "success", "deferral", "failure", "mangled"
+
+
+@dataclass
+class NewMessage:
+    """A message that qmail-queue has left is taken into the queue."""
+
+    at: int  # unix nanoseconds, in every record
+    message: int
+
+
+@dataclass
+class MessageInfo:
+    """The message's size and envelope sender, '' being the null sender; pid and user of its qmail-queue."""
+
+    at: int
+    message: int
+    size_bytes: int
+    sender: str
+    queue_pid: int
+    uid: int
+
+
+@dataclass
+class DeliveryStarted:
+    """One recipient's delivery begins; channel is local or remote."""
+
+    at: int
+    delivery: int
+    message: int
+    channel: str
+    recipient: str
+
+
+@dataclass
+class DeliveryEnded:
+    """What became of it: success, deferral, failure or mangled (a report that says nothing: a deferral)."""
+
+    at: int
+    delivery: int
+    result: str
+    text: str
+
+
+@dataclass
+class Bounced:
+    """A bounce of the message was queued by the qmail-queue with this pid."""
+
+    at: int
+    message: int
+    queue_pid: int
+
+
+@dataclass
+class BounceWithheld:
+    """No bounce of the message is sent: it is spam, or its sender is no address; reason is in those words."""
+
+    at: int
+    message: int
+    reason: str
+    sender: str
+
+
+@dataclass
+class BounceDiscarded:
+    """A bounce of a bounce that could not be delivered either is dropped."""
+
+    at: int
+    message: int
+
+
+@dataclass
+class MessageEnded:
+    """The message leaves the queue."""
+
+    at: int
+    message: int
+
+
+@dataclass
+class QueueStatus:
+    """Deliveries that run, of at most so many; exiting: none is begun any more."""
+
+    at: int
+    local: int
+    local_limit: int
+    remote: int
+    remote_limit: int
+    exiting: bool
+
+
+@dataclass
+class Exited:
+    """qmail-send ends, all its deliveries being over."""
+
+    at: int
+
+
+@dataclass
+class QueueTrouble:
+    """qmail-send says that something is wrong with the gateway itself; level is warning or alert."""
+
+    at: int
+    level: str
+    text: str
+
+
+Record = Union[
+    NewMessage,
+    MessageInfo,
+    DeliveryStarted,
+    DeliveryEnded,
+    Bounced,
+    BounceWithheld,
+    BounceDiscarded,
+    MessageEnded,
+    QueueStatus,
+    Exited,
+    QueueTrouble,
+]
+
+Make = Callable[[int, "re.Match[str]"], Record]
+_NUMBER = "([0-9]{1,20})"
+
+# Name of a form: how the text after the label begins, its pattern, and what becomes of it. The first pattern
+# that matches counts. Each name has at least one sample in tests/fixtures/sendlog.
+_FORMS: tuple[tuple[str, str, str, Make], ...] = (
+    (
+        "starting delivery",
+        "starting delivery ",
+        rf"{_NUMBER}: msg {_NUMBER} to (local|remote) (\S*)",
+        lambda at, found: DeliveryStarted(at, int(found[1]), int(found[2]), found[3], found[4]),
+    ),
+    (
+        "delivery",
+        "delivery ",
+        rf"{_NUMBER}: (success|deferral|failure): (.*)",
+        lambda at, found: DeliveryEnded(at, int(found[1]), found[2], found[3]),
+    ),
+    (
+        "delivery mangled",
+        "delivery ",
+        rf"{_NUMBER}: report mangled, will defer",
+        lambda at, found: DeliveryEnded(at, int(found[1]), MANGLED, ""),
+    ),
+    (
+        "status",
+        "status: ",
+        rf"local {_NUMBER}/{_NUMBER} remote {_NUMBER}/{_NUMBER}( exitasap)?",
+        lambda at, found: QueueStatus(
+            at, int(found[1]), int(found[2]), int(found[3]), int(found[4]), found[5] is not None
+        ),
+    ),
+    ("status exiting", "status: ", "exiting", lambda at, found: Exited(at)),
+    ("new msg", "new msg ", _NUMBER, lambda at, found: NewMessage(at, int(found[1]))),
+    (
+        "info msg",
+        "info msg ",
+        rf"{_NUMBER}: bytes {_NUMBER} from <(\S*)> qp {_NUMBER} uid {_NUMBER}",
+        lambda at, found: MessageInfo(
+            at, int(found[1]), int(found[2]), found[3], int(found[4]), int(found[5])
+        ),
+    ),
+    ("end msg", "end msg ", _NUMBER, lambda at, found: MessageEnded(at, int(found[1]))),
+    (
+        "bounce msg",
+        "bounce msg ",
+        rf"{_NUMBER} qp {_NUMBER}",
+        lambda at, found: Bounced(at, int(found[1]), int(found[2])),
+    ),
+    (
+        "bounce withheld",
+        "bounce withheld msg ",
+        rf"{_NUMBER}: ([a-z]+(?: [a-z]+)*), from <(\S*)>",
+        lambda at, found: BounceWithheld(at, int(found[1]), found[2], found[3]),
+    ),
+    (
+        "triple bounce",
+        "triple bounce: discarding ",
+        rf"bounce/{_NUMBER}",
+        lambda at, found: BounceDiscarded(at, int(found[1])),
+    ),
+    *(
+        (level, f"{level}: ", "(.*)", lambda at, found, level=level: QueueTrouble(at, level, found[1]))
+        for level in ("warning", "alert")
+    ),
+)
+
+PATTERNS: dict[str, tuple[str, re.Pattern[str], Make]] = {
+    name: (start, re.compile(re.escape(start) + pattern, re.DOTALL | re.ASCII), make)
+    for name, start, pattern, make in _FORMS
+}
+_KEY_CHARACTERS = 3
+_BY_KEY: dict[str, list[tuple[str, str, re.Pattern[str], Make]]] = {}
+
+
+for _name, (_start, _pattern, _make) in PATTERNS.items():
+    _BY_KEY.setdefault(_start[:_KEY_CHARACTERS], []).append((_name, _start, _pattern, _make))
+
+
+def parse(line: str) -> Record | None:
+    """The record of one line of the log, or None for a line that says nothing known."""
+    return classify(line)[1]
+
+
+def classify(line: str) -> tuple[str, Record | None]:
+    """The name of the line's form in PATTERNS, and its record; ('', None) for a line that is not known."""
+    if line[:1] != "@" or line[LABEL_CHARACTERS : LABEL_CHARACTERS + 1] != " ":
+        return "", None
+    begin = LABEL_CHARACTERS + 1
+    for name, start, pattern, make in _BY_KEY.get(line[begin : begin + _KEY_CHARACTERS], ()):
+        if line.startswith(start, begin):
+            found = pattern.fullmatch(line, begin)
+            if found is not None:
+                at = unix_nanoseconds(line)
+                return ("", None) if at is None else (name, make(at, found))
+    return "", None
+
+
+def field(text: str) -> str:
+    """Text as qmail-send writes it into its log: one word."""
+    return "".join(
+        "/" if char == "\n" else char if "!" <= char <= "~" and char != "%" else "_" for char in text
+    )
+
+
+def words(text: str) -> str:
+    """A report as people read it: with spaces, which the log does not keep apart from underscores."""
+    return " / ".join(part for part in text.replace("_", " ").split("/") if part.strip()) if text else ""

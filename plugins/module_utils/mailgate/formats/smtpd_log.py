@@ -1,0 +1,472 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lines of /var/log/qmail/smtpd as records: who connected, what was refused, what the scanner found.
+
+Sources: tcpserver.c and rblsmtpd.c of ucspi-tcp 0.88; refusal.h beside netqmail's patches, and the
+validrcptto patch of 2006-08-23; log_message() of simscan 1.4.0 to 1.4.6.2; cqgreylist, dnsbl and clientname
+of this collection.
+
+What strangers say stands in these lines: recipients, senders, subjects, names of files. A line is known by
+its beginning alone, never by a word further on; where a stranger's text can hold a separator the last one
+counts, and where even that does not decide, the record says so (Verdict.splits) instead of choosing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Union
+
+NANOSECONDS = 1_000_000_000
+_TAI_EPOCH = 2**62 + 10  # as tai64n.py has it; written out here, as each line needs it
+LABEL_CHARACTERS = 25
+
+
+# Records are plain dataclasses: frozen ones take five times as long to make, and there are many.
+
+
+@dataclass
+class SessionCount:
+    """tcpserver has so many sessions open, of at most limit."""
+
+    at: int  # unix nanoseconds, in every record
+    sessions: int
+    limit: int
+
+
+@dataclass
+class Connected:
+    """A session begins: process pid, which stays the same through the whole chain, serves address."""
+
+    at: int
+    pid: int
+    address: str
+
+
+@dataclass
+class Admitted:
+    """tcpserver's rules let the session in, or do not; local and remote are its name:ip:port fields."""
+
+    at: int
+    pid: int
+    allowed: bool
+    local: str
+    remote: str
+
+
+@dataclass
+class Ended:
+    """A session is over; status is the wait status as tcpserver prints it (256: exit status 1)."""
+
+    at: int
+    pid: int
+    status: int
+
+
+@dataclass
+class RecipientRefused:
+    """qmail-smtpd refused a recipient; why is validrcptto, rcpthosts or badmailfrom.
+
+    Recipient and sender are as the log has them, escaped; the null sender is ''. The patch of 2006 names no
+    sender: None.
+    """
+
+    at: int
+    why: str
+    recipient: str
+    sender: str | None
+    address: str
+
+
+@dataclass
+class CommandRefused:
+    """qmail-smtpd refused MAIL, RCPT or DATA (command is mail, rcpt or data) for how it was said.
+
+    why is a word of refusal.h, such as control-byte or bare-lf; recipient is None but for RCPT; sender is
+    as above.
+    """
+
+    at: int
+    command: str
+    why: str
+    recipient: str | None
+    sender: str
+    address: str
+
+
+@dataclass
+class HungUp:
+    """qmail-smtpd ended a session after too many (unknown) recipients, refusals or commands: why."""
+
+    at: int
+    why: str
+    address: str
+
+
+@dataclass
+class RecipientAsked:
+    """With VALIDRCPTTO_LOG: a recipient that is looked up, or the key that it was found by."""
+
+    at: int
+    found: bool
+    text: str
+
+
+@dataclass
+class Trouble:
+    """A program of the chain says that something is wrong with the gateway itself."""
+
+    at: int
+    program: str
+    text: str
+
+
+@dataclass
+class Listed:
+    """rblsmtpd refuses a client that is in a list, or whose rule says so; code is 451 or 553."""
+
+    at: int
+    pid: int
+    address: str
+    code: int
+    text: str
+
+
+@dataclass
+class Greylisted:
+    """cqgreylist's decision about a client; key is what it remembers the client by."""
+
+    at: int
+    pid: int
+    decision: str
+    address: str
+    key: str
+    text: str
+
+
+@dataclass
+class DnsListed:
+    """dnsbl's word about a client and a zone: listed, ignored (the answer counts for nothing), trouble."""
+
+    at: int
+    pid: int
+    decision: str
+    address: str
+    zone: str
+    text: str
+
+
+@dataclass
+class Unnamed:
+    """clientname found no name for a client: unconfirmed or trouble."""
+
+    at: int
+    pid: int
+    decision: str
+    address: str
+    text: str
+
+
+@dataclass
+class Verdict:
+    """simscan's verdict on one message; pid is qmail-smtpd's, so the one that tcpserver named.
+
+    state is CLEAN, SPAM REJECT, SPAM DROPPED, SPAM PASS, PASSTHRU, VIRUS, VIRUS DROPPED, ATTACH, REGEX or
+    RELAYCLIENT; score, required (SpamAssassin's threshold) and refused_from (simscan's) are None where the
+    line has none. tail is 'TEXT:IP:SENDER:RECIPIENT[,RECIPIENT…]', see splits().
+    """
+
+    at: int
+    pid: int
+    state: str
+    score: float | None
+    required: float | None
+    refused_from: float | None
+    seconds: float
+    tail: str
+
+    def splits(self) -> tuple[tuple[str, str, str, str], ...]:
+        """Every way to read tail as (text, address, sender, recipients), the likeliest first.
+
+        More than one only when a stranger's text holds ':' and an address: simscan's own lines allow that in
+        senders and in names of files and viruses. In a subject simscan writes '_' for ':', so the first
+        address there is the one.
+        """
+        found = []
+        for place in _ADDRESS_FIELD.finditer(self.tail):
+            sender, colon, recipients = self.tail[place.end() + 1 :].rpartition(":")
+            if colon:
+                found.append((self.tail[: place.start() - 1], place[1], sender, recipients))
+            if self.state in _WITH_SUBJECT:
+                break
+        return tuple(found)
+
+    def is_of(self, address: str) -> bool:
+        """Whether the line can be one of a session with this client."""
+        if self.state in _WITH_SUBJECT:
+            found = _ADDRESS_FIELD.search(self.tail)
+            return found is not None and found[1] == address
+        return f":{address}:" in self.tail
+
+
+@dataclass
+class ScannerNote:
+    """Anything else that simscan says, with the pid of qmail-smtpd or None."""
+
+    at: int
+    pid: int | None
+    text: str
+
+
+Record = Union[
+    SessionCount,
+    Connected,
+    Admitted,
+    Ended,
+    RecipientRefused,
+    CommandRefused,
+    HungUp,
+    RecipientAsked,
+    Trouble,
+    Listed,
+    Greylisted,
+    DnsListed,
+    Unnamed,
+    Verdict,
+    ScannerNote,
+]
+
+_WITH_SUBJECT = frozenset(("CLEAN", "SPAM REJECT", "SPAM DROPPED", "SPAM PASS", "PASSTHRU"))
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IP = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
+_ADDRESS_FIELD = re.compile(rf"(?<=:)({_IP}|\(null\))(?=:)")
+_NUMBER = r"(-?(?:[0-9]+\.[0-9]+|inf|nan))"
+# What cqgreylist 0.2 writes without a newline, so that it stands before the next line of the same session.
+_GLUED = re.compile(
+    r"(?:(?:Created directory \S+|Directory \S+ already exists - opened|Could not stat file \S+ ?"
+    rf"|could not create file \S+ - this is bad|created file \S+ ?|{_IP} Back too soon ?|Allowing {_IP} ?"
+    r"|executing [\w/. -]+ ?|starting negotiation|accepted mail for relay client or it is whitelisted ?), )+"
+    r"(?=simscan:\[|qmail-smtpd: )"
+)
+
+Make = Callable[[int, "re.Match[str]"], Record]
+
+
+def _make_refused(why: str, swapped: bool = False) -> Make:
+    def make(at: int, found: re.Match[str]) -> Record:
+        recipient, sender = (found[2], found[1]) if swapped else (found[1], found[2])
+        return RecipientRefused(at, why, recipient, "" if sender == "<>" else sender, found[3])
+
+    return make
+
+
+def _make_command_refused(at: int, found: re.Match[str]) -> Record:
+    sender = "" if found[4] == "<>" else found[4]
+    return CommandRefused(at, found[1], found[2], found[3], sender, found[5])
+
+
+def _make_trouble(program: str) -> Make:
+    return lambda at, found: Trouble(at, program, found[1])
+
+
+def _make_verdict(at: int, found: re.Match[str]) -> Record:
+    score, required, refused_from = found[3], found[4], found[5]
+    return Verdict(
+        at,
+        int(found[1]),
+        found[2],
+        None if score is None else float(score),
+        None if required is None else float(required),
+        None if refused_from is None else float(refused_from),
+        float(found[6]),
+        found[7],
+    )
+
+
+# Name of a form: how the text after the label begins, its pattern, and what becomes of it. The first pattern
+# that matches counts. Each name has at least one sample in tests/fixtures/smtplog.
+_FORMS: tuple[tuple[str, str, str, Make], ...] = (
+    (
+        "tcpserver pid",
+        "tcpserver: pid ",
+        rf"([0-9]{{1,10}}) from ({_IP})",
+        lambda at, found: Connected(at, int(found[1]), found[2]),
+    ),
+    (
+        "tcpserver end",
+        "tcpserver: end ",
+        r"([0-9]{1,10}) status ([0-9]{1,10})",
+        lambda at, found: Ended(at, int(found[1]), int(found[2])),
+    ),
+    (
+        "tcpserver ok or deny",
+        "tcpserver: ",
+        r"(ok|deny) ([0-9]{1,10}) (\S*) (\S*)",
+        lambda at, found: Admitted(at, int(found[2]), found[1] == "ok", found[3], found[4]),
+    ),
+    (
+        "tcpserver status",
+        "tcpserver: status: ",
+        r"([0-9]{1,10})/([0-9]{1,10})",
+        lambda at, found: SessionCount(at, int(found[1]), int(found[2])),
+    ),
+    (
+        "tcpserver trouble",
+        "tcpserver: ",
+        r"((?:fatal|warning): .*)",
+        lambda at, found: Trouble(at, "tcpserver", found[1]),
+    ),
+    (
+        "simscan verdict",
+        "simscan:[",
+        r"([0-9]{1,10})\]:(CLEAN|SPAM REJECT|SPAM DROPPED|SPAM PASS|PASSTHRU|VIRUS|VIRUS DROPPED|ATTACH"
+        rf"|REGEX|RELAYCLIENT)(?: \({_NUMBER}/{_NUMBER}(?:/{_NUMBER})?\))?:([0-9]+\.[0-9]+)s:(.*)",
+        _make_verdict,
+    ),
+    (
+        "simscan note",
+        "simscan:",
+        r"(?:\[([0-9]{1,10})\]:)? (.*)",
+        lambda at, found: ScannerNote(at, int(found[1]) if found[1] else None, found[2]),
+    ),
+    (
+        "validrcptto",
+        "qmail-smtpd: not in validrcptto: ",
+        rf"(\S+) from (\S+) at ({_IP})",
+        _make_refused("validrcptto"),
+    ),
+    (
+        "validrcptto of 2006",
+        "qmail-smtpd: not in validrcptto: ",
+        rf"(.*) at ({_IP})",
+        lambda at, found: RecipientRefused(at, "validrcptto", found[1], None, found[2]),
+    ),
+    (
+        "rcpthosts",
+        "qmail-smtpd: rcpthosts: ",
+        rf"(\S+) from (\S+) at ({_IP})",
+        _make_refused("rcpthosts"),
+    ),
+    (
+        "badmailfrom",
+        "qmail-smtpd: badmailfrom: ",
+        rf"(\S+) to (\S+) at ({_IP})",
+        _make_refused("badmailfrom", swapped=True),
+    ),
+    (
+        "too many recipients",
+        "qmail-smtpd: excessive validrcptto violations, hanging up on ",
+        rf"({_IP})",
+        lambda at, found: HungUp(at, "recipients", found[1]),
+    ),
+    (
+        "too many refusals or commands",
+        "qmail-smtpd: excessive ",
+        rf"(refusals|commands), hanging up on ({_IP})",
+        lambda at, found: HungUp(at, found[1], found[2]),
+    ),
+    (
+        "mail, rcpt or data refused",
+        "qmail-smtpd: ",
+        rf"(mail|rcpt|data) refused: ([a-z-]+)(?: for (\S+))? from (\S+) at ({_IP})",
+        _make_command_refused,
+    ),
+    (
+        "recipient asked",
+        "qmail-smtpd: validrcptto ",
+        r"(RCPT TO|found): (.*)",
+        lambda at, found: RecipientAsked(at, found[1] == "found", found[2]),
+    ),
+    (
+        "qmail-smtpd trouble",
+        "qmail-smtpd: ",
+        r"((?:validrcptto\.cdb|rcpthosts) trouble: .*|/var/qmail/control/\S+ is missing .*)",
+        lambda at, found: Trouble(at, "qmail-smtpd", found[1]),
+    ),
+    (
+        "rblsmtpd",
+        "rblsmtpd: ",
+        rf"({_IP}) pid ([0-9]{{1,10}}): (451|553) (.*)",
+        lambda at, found: Listed(at, int(found[2]), found[1], int(found[3]), found[4]),
+    ),
+    (
+        "cqgreylist",
+        "cqgreylist[",
+        rf"([0-9]{{1,10}})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
+        lambda at, found: Greylisted(at, int(found[1]), found[2], found[3], found[4], found[5] or ""),
+    ),
+    (
+        "dnsbl",
+        "dnsbl[",
+        rf"([0-9]{{1,10}})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
+        lambda at, found: DnsListed(at, int(found[1]), found[2], found[3], found[4], found[5]),
+    ),
+    (
+        "clientname",
+        "clientname[",
+        rf"([0-9]{{1,10}})\]: (unconfirmed|trouble) ({_IP}) (.*)",
+        lambda at, found: Unnamed(at, int(found[1]), found[2], found[3], found[4]),
+    ),
+    *(
+        (
+            f"{program} trouble",
+            f"{program}[",
+            r"[0-9]{1,10}\]: ((?:setting|line|cannot run) .*)",
+            _make_trouble(program),
+        )
+        for program in ("cqgreylist", "dnsbl", "clientname")
+    ),
+)
+
+PATTERNS: dict[str, tuple[str, re.Pattern[str], Make]] = {
+    name: (start, re.compile(re.escape(start) + pattern, re.DOTALL | re.ASCII), make)
+    for name, start, pattern, make in _FORMS
+}
+
+# The same by the first characters of the text, of which there are as many as tell the programs apart.
+_KEY_CHARACTERS = 6
+_BY_KEY: dict[str, list[tuple[str, str, re.Pattern[str], Make]]] = {}
+
+
+for _name, (_start, _pattern, _make) in PATTERNS.items():
+    _BY_KEY.setdefault(_start[:_KEY_CHARACTERS], []).append((_name, _start, _pattern, _make))
+
+
+def parse(line: str) -> Record | None:
+    """The record of one line of the log, or None for a line that says nothing known."""
+    return classify(line)[1]
+
+
+def classify(line: str) -> tuple[str, Record | None]:
+    """The name of the line's form in PATTERNS, and its record; ('', None) for a line that is not known."""
+    if line[:1] != "@" or line[LABEL_CHARACTERS : LABEL_CHARACTERS + 1] != " ":
+        return "", None
+    begin = LABEL_CHARACTERS + 1
+    forms = _BY_KEY.get(line[begin : begin + _KEY_CHARACTERS])
+    if forms is None:
+        glued = _GLUED.match(line, begin)
+        if glued is None:
+            return "", None
+        begin = glued.end()
+        forms = _BY_KEY[line[begin : begin + _KEY_CHARACTERS]]
+    for name, start, pattern, make in forms:
+        if line.startswith(start, begin):
+            found = pattern.fullmatch(line, begin)
+            if found is not None:
+                at = unix_nanoseconds(line)
+                return ("", None) if at is None else (name, make(at, found))
+    return "", None
+
+
+def unix_nanoseconds(line: str) -> int | None:
+    """The time of the TAI64N label that a line begins with, or None when it is no label."""
+    try:
+        nanoseconds = int(line[17:LABEL_CHARACTERS], 16)
+        if nanoseconds < NANOSECONDS:
+            return (int(line[1:17], 16) - _TAI_EPOCH) * NANOSECONDS + nanoseconds
+    except ValueError:
+        pass
+    return None

@@ -1,0 +1,306 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""control/smtproutes: which relay qmail-remote takes for a recipient's domain.
+
+The rules are those of netqmail 1.06: qmail-remote.c (main), control.c (control_readfile), constmap.c and
+dns.c, each watched in the running program. A line is `domain:relay[:port]`; trailing blanks and tabs do not
+count, a line that begins with '#' is a comment, and one without ':' is passed over in silence.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import BadInput
+
+SMTP_PORT = 25
+
+_SYNTAX = "expected 'domain:relay[:port]'"
+_RELAY = "expected an IPv4 address, a host name with its domain, or nothing for the domain's MX"
+_PORT = "expected a port from 1 to 65535 after the ':', or no ':'"
+_DOMAIN = "expected a domain, '.domain' for all below it, '[IPv4 address]', or nothing for all the rest"
+
+# Mail domains and relays with '_' exist, and qmail-remote takes them.
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One line's meaning, in lower case: domain '' is the default route, relay '' the MX, port None 25."""
+
+    domain: str
+    relay: str = ""
+    port: int | None = None
+
+    @property
+    def text(self) -> str:
+        """`relay[:port]`, as a site file writes it."""
+        return self.relay if self.port is None else f"{self.relay}:{self.port}"
+
+    @property
+    def line(self) -> str:
+        return f"{self.domain}:{self.text}"
+
+    @property
+    def host(self) -> str:
+        """The relay without the brackets that an address may have."""
+        return self.relay.strip("[]")
+
+    @property
+    def effective_port(self) -> int:
+        return SMTP_PORT if self.port is None else self.port
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line as it stands in the file; without a route it is blank, a comment, or has a fault."""
+
+    text: str
+    route: Route | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A whole file. parse and render are inverses: every byte of the file comes back."""
+
+    lines: tuple[Line, ...]
+    ends_with_newline: bool = True
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        return tuple(line.route for line in self.lines if line.route is not None)
+
+
+def _named(text: str) -> bool:
+    return len(text) <= 253 and all(_LABEL.fullmatch(label) for label in text.split("."))
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _domain_fault(domain: str) -> str:
+    name = domain.lower()
+    if not name or _named(name[1:] if name.startswith(".") else name):
+        return ""
+    if name.startswith("[") and name.endswith("]") and _is_ipv4(name[1:-1]):
+        return ""
+    if name != name.strip():
+        return f"has a blank beside its domain, which never matches then; {_DOMAIN}"
+    if name.endswith("."):
+        return f"has a domain with a dot at its end, which never matches; {_DOMAIN}"
+    if "*" in name:
+        return f"has a '*' in its domain, which stands for itself only; {_DOMAIN}"
+    return f"has a domain that is none; {_DOMAIN}"
+
+
+def _relay_fault(relay: str) -> str:
+    host = relay.lower()
+    if host != host.strip():
+        return f"has a blank or a carriage return beside its relay, so that it never resolves; {_RELAY}"
+    if host.startswith("[") or host.endswith("]"):
+        return (
+            ""
+            if re.fullmatch(r"\[[0-9.]+\]", host) and _is_ipv4(host[1:-1])
+            else (f"has brackets around something that is no IPv4 address; {_RELAY}")
+        )
+    if not host or _is_ipv4(host):
+        return ""
+    if re.fullmatch(r"[0-9.]+", host):
+        return f"has a relay that looks like an address and is none; {_RELAY}"
+    name = host[:-1] if host.endswith(".") else host
+    if not _named(name) or re.fullmatch(r"[0-9]+", name.rsplit(".", 1)[-1]):
+        return f"has a relay that can never resolve; {_RELAY}"
+    # qmail-remote asks DNS alone: neither /etc/hosts nor the search list. localhost every resolver answers.
+    if "." not in name and name != "localhost":
+        return f"has a relay without a domain, and qmail-remote uses no search list; {_RELAY}"
+    return ""
+
+
+def _route_fault(route: str) -> str:
+    """What is wrong with `relay[:port]`, or ''."""
+    if "::" in route:
+        return f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
+    relay, colon, port = route.partition(":")
+    if fault := _relay_fault(relay):
+        return fault
+    if not colon:
+        return ""
+    if not relay:
+        return f"has a port and no relay; {_RELAY}"
+    if not port:
+        return f"has an empty port; {_PORT}"
+    if not re.fullmatch(r"[0-9]+", port):
+        digits = re.match(r"[0-9]+", port)
+        what = f"has {port[digits.end() :]!r} after the port" if digits else f"has the port {port!r}"
+        return f"{what}; {_PORT}"
+    if len(port) > 5 or not 1 <= int(port) <= 65535:
+        return f"has the port {port!r}; {_PORT}"
+    return ""
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 200 else text[:200] + "...")
+
+
+def _route(domain: str, route: str) -> Route:
+    relay, colon, port = route.partition(":")
+    return Route(domain.lower(), relay.lower(), int(port) if colon else None)
+
+
+def make_route(domain: str, route: str, where: str) -> Route:
+    """The route of a domain, from `relay[:port]` or '' for its MX; raises BadInput, beginning with where."""
+    if fault := _domain_fault(domain):
+        raise BadInput(f"{where}: {_shown(domain)} {fault}")
+    if fault := _route_fault(route):
+        raise BadInput(f"{where}: {_shown(route)} {fault}")
+    return _route(domain, route)
+
+
+def _parse_line(text: str) -> Line:
+    # control.c strips these two and the newline only, from the end only.
+    body = text.rstrip(" \t")
+    if not body or body.startswith("#"):
+        return Line(text)
+    if "\0" in body:
+        return Line(text, fault=f"has a NUL byte, where qmail-remote begins a new line; {_SYNTAX}")
+    if body.lstrip().startswith("#"):
+        return Line(text, fault="has a '#' that is not its first character; expected '#' in the first column")
+    domain, colon, route = body.partition(":")
+    if not colon:
+        return Line(text, fault=f"has no ':'; {_SYNTAX}")
+    fault = _domain_fault(domain) or _route_fault(route)
+    return Line(text, fault=fault) if fault else Line(text, _route(domain, route))
+
+
+def parse(text: str) -> Table:
+    """The file's table; never raises. A faulty line has no route, its fault is told by faults()."""
+    if not text:
+        return Table(())
+    ends = text.endswith("\n")
+    return Table(tuple(_parse_line(line) for line in (text[:-1] if ends else text).split("\n")), ends)
+
+
+def render(table: Table) -> str:
+    """The file's text."""
+    text = "\n".join(line.text for line in table.lines)
+    return text + "\n" if table.lines and table.ends_with_newline else text
+
+
+def faults(table: Table, where: str = "smtproutes") -> list[str]:
+    """What qmail-remote would bounce, misread or pass over, one text for each line, in the file's order."""
+    found: list[str] = []
+    first: dict[str, int] = {}
+    for number, line in enumerate(table.lines, 1):
+        if line.fault:
+            found.append(f"{where} line {number}: {_shown(line.text)} {line.fault}")
+        elif line.route is not None:
+            before = first.setdefault(line.route.domain, number)
+            if before != number:
+                found.append(
+                    f"{where} line {number}: {_shown(line.text)} gives {line.route.domain!r} a second route; "
+                    f"expected one, and line {before} has it"
+                )
+    return found
+
+
+def lookup(routes: Iterable[Route], host: str) -> Route | None:
+    """The route that qmail-remote takes for a recipient's host, or None for its MX.
+
+    The host itself, then what begins at each dot, longest first, then the default; of equal domains the last
+    line wins. A route found with an empty relay ends the search: the host's MX.
+    """
+    table: Mapping[str, Route] = {route.domain: route for route in routes}
+    name = host.lower()
+    for start in (0, *(at for at, character in enumerate(name) if at and character == "."), len(name)):
+        if name[start:] in table:
+            return table[name[start:]]
+    return None
+
+
+def _unique(wanted: Sequence[Route]) -> dict[str, Route]:
+    by_domain: dict[str, Route] = {}
+    for route in wanted:
+        if route.domain in by_domain:
+            raise BadInput(f"smtproutes: {route.domain!r} is given two routes; expected one for each domain")
+        by_domain[route.domain] = route
+    return by_domain
+
+
+def set_routes(table: Table, wanted: Sequence[Route]) -> Table:
+    """The table with these routes: changed where their domain stands, otherwise added at the end."""
+    missing = _unique(wanted)
+    lines: list[Line] = []
+    for line in table.lines:
+        route = missing.pop(line.route.domain, None) if line.route is not None else None
+        lines.append(line if route is None or route == line.route else Line(route.line, route))
+    return _with(table, lines, missing.values())
+
+
+def replace_routes(table: Table, wanted: Sequence[Route]) -> Table:
+    """The table with these routes and no other; comments and blank lines stay, faulty lines go."""
+    missing = _unique(wanted)
+    lines: list[Line] = []
+    for line in table.lines:
+        if line.route is None:
+            if not line.fault:
+                lines.append(line)
+        elif (route := missing.pop(line.route.domain, None)) is not None:
+            lines.append(line if route == line.route else Line(route.line, route))
+    return _with(table, lines, missing.values())
+
+
+def remove_routes(table: Table, domains: Iterable[str]) -> Table:
+    """The table without the routes of these domains."""
+    unwanted = {domain.lower() for domain in domains}
+    kept = [line for line in table.lines if line.route is None or line.route.domain not in unwanted]
+    return _with(table, kept, ())
+
+
+def describe_changes(before: Table, after: Table) -> list[str]:
+    """In words whose mail goes where from now on; empty when no mail goes elsewhere."""
+    old = {route.domain: route.text for route in before.routes}
+    new = {route.domain: route.text for route in after.routes}
+    words: list[str] = []
+    for domain in [*new, *(domain for domain in old if domain not in new)]:
+        was, goes = old.get(domain), new.get(domain)
+        if was == goes:
+            continue
+        who = f"mail for {domain}" if domain else "mail for all other domains"
+        if domain not in old:
+            words.append(f"{who} goes to {_place(goes)}")
+        elif domain not in new:
+            words.append(f"{who} loses its route to {_place(was)}")
+        else:
+            words.append(f"{who} goes to {_place(goes)} instead of {_place(was)}")
+    return words
+
+
+def _place(route: str | None) -> str:
+    return route or "its MX"
+
+
+def describe_accepted(before: Iterable[str], after: Iterable[str], routes: Iterable[Route] = ()) -> list[str]:
+    """In words which domains of rcpthosts will be accepted, and where their mail goes, and which no more."""
+    old, new = {one.lower() for one in before}, {one.lower() for one in after}
+    known = list(routes)
+    words = []
+    for domain in sorted(new - old):
+        route = lookup(known, domain)
+        words.append(f"domain {domain} will be accepted and goes to {_place(route.text if route else '')}")
+    return words + [f"domain {domain} stops being accepted" for domain in sorted(old - new)]
+
+
+def _with(table: Table, lines: list[Line], added: Iterable[Route]) -> Table:
+    more = [Line(route.line, route) for route in added]
+    return Table((*lines, *more), table.ends_with_newline or bool(more))

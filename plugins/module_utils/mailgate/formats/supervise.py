@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What supervise says of a service, what svstat would print of it, and what to tell supervise.
+
+The rules are those of daemontools 0.76, supervise.c and svstat.c.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.errors import BadInput, MailgateError
+from . import tai64n
+
+STATUS_BYTES = 18
+
+_WANTS = {b"u": "up", b"d": "down", b"\0": ""}
+# djb's error_str.c has words of its own; svstat prints them.
+_ERROR_TEXTS = {
+    errno.ENOENT: "file does not exist",
+    errno.EACCES: "access denied",
+    errno.ENOTDIR: "not a directory",
+}
+
+
+class BadStatus(BadInput):
+    """Bytes that supervise of daemontools did not write."""
+
+
+class Flapping(MailgateError):
+    """A process that ended although it should stay."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The content of supervise/status: since when, which process, and what supervise was told."""
+
+    since_nanoseconds: int  # unix time of the last start or end of the process
+    pid: int  # 0: down
+    paused: bool
+    want: str  # "up", "down", or "" after svc -o: it runs once
+
+    def age_seconds(self, now_nanoseconds: int) -> float:
+        """How long the process has lived, or been dead; 0 when the clock was set back."""
+        return max(0, now_nanoseconds - self.since_nanoseconds) / tai64n.NANOSECONDS
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as seen from outside; without status, trouble says in svstat's words why there is none."""
+
+    normally_up: bool
+    status: Status | None
+    trouble: str = ""
+
+
+def parse(status: bytes) -> Status:
+    """The status in the 18 bytes of supervise/status; raises BadStatus.
+
+    12 bytes TAI64N, 4 bytes process id (little endian), 1 byte paused, 1 byte 'u', 'd' or NUL.
+    """
+    if len(status) != STATUS_BYTES:
+        raise BadStatus(f"supervise/status: {status!r} has {len(status)} bytes; expected {STATUS_BYTES}")
+    want = _WANTS.get(status[17:])
+    if want is None:
+        raise BadStatus(f"supervise/status: {status!r} ends with {status[17:]!r}; expected 'u', 'd' or NUL")
+    try:
+        since = tai64n.unpack(status[: tai64n.PACKED_BYTES])
+    except tai64n.BadLabel as error:
+        raise BadStatus(f"supervise/status: {status!r} has no time; expected a TAI64N label first") from error
+    return Status(since, int.from_bytes(status[12:16], "little"), status[16] != 0, want)
+
+
+def text(service: Service, now_nanoseconds: int) -> str:
+    """What svstat prints of the service after its name, such as 'up (pid 12) 5 seconds, normally down'."""
+    status = service.status
+    if status is None:
+        return service.trouble
+    # svstat subtracts whole seconds.
+    seconds = max(0, now_nanoseconds // tai64n.NANOSECONDS - status.since_nanoseconds // tai64n.NANOSECONDS)
+    if status.pid:
+        marks = [
+            (not service.normally_up, ", normally down"),
+            (status.paused, ", paused"),
+            (status.want == "down", ", want down"),
+        ]
+        return f"up (pid {status.pid}) {seconds} seconds" + "".join(mark for true, mark in marks if true)
+    marks = [(service.normally_up, ", normally up"), (status.want == "up", ", want up")]
+    return f"down {seconds} seconds" + "".join(mark for true, mark in marks if true)
+
+
+def words(service: Service) -> str:
+    """The state without numbers, for a diff: 'up', 'down', 'not supervised', 'up, paused' and so on."""
+    status = service.status
+    if status is None:
+        return "not supervised"
+    if not status.pid:
+        return "down, want up" if status.want == "up" else "down"
+    wants = {"up": "", "down": ", want down", "": ", once"}
+    return "up" + (", paused" if status.paused else "") + wants[status.want]
+
+
+def orders(service: Service, state: str) -> bytes:
+    """The bytes for supervise/control that lead to the state; empty when none is needed or nobody reads.
+
+    state is started, stopped, restarted or reloaded. What is down is only started when more is asked.
+    """
+    status = service.status
+    if status is None:
+        return b""
+    if state == "stopped":
+        return b"d" if status.pid or status.want == "up" else b""
+    if not status.pid:
+        return b"u"
+    wake = (b"c" if status.paused else b"") + (b"u" if status.want != "up" else b"")
+    return wake + {"started": b"", "restarted": b"t", "reloaded": b"h"}[state]
+
+
+def started_before(status: Status, written_nanoseconds: int) -> bool:
+    """Whether the process was started before that moment, in unix nanoseconds; never when it is down."""
+    return status.pid != 0 and status.since_nanoseconds < written_nanoseconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of what changes: what it is about, and how that is before and after."""
+
+    thing: str
+    before: str
+    after: str
+
+
+def predict(
+    state: str, link: str, wanted_link: str, boots_down: bool, services: Sequence[Service]
+) -> list[Row]:
+    """What is and what will be, in words without numbers, so that check mode and the run say the same.
+
+    state is as for orders, or absent; the links are targets, empty for none; boots_down is whether there is
+    a file named down; services are the service itself and, when it has one, its log.
+    """
+    rows = [Row("link", link or "absent", wanted_link or "absent")]
+    if state != "absent":
+        rows.append(Row("at boot", "down" if boots_down else "up", "down" if state == "stopped" else "up"))
+    for thing, service in zip(("service", "log"), services):
+        now = words(service)
+        if not wanted_link:
+            after = "not supervised"
+        elif state == "stopped" and thing == "service":
+            after = "down"
+        elif state == "restarted" and now.startswith("up"):
+            after = "up, restarted"
+        elif state == "reloaded" and now.startswith("up") and thing == "service":
+            after = "up, told to reload"
+        else:
+            after = "up"
+        rows.append(Row(thing, now, after))
+    return rows
+
+
+@dataclass
+class Settling:
+    """Judges one look after another at a service that should come up and stay up with one process."""
+
+    stable_seconds: float
+    old_pid: int = 0  # a process that was told to end and does not count
+    since_nanoseconds: int = 0  # what the process lived before this does not count
+    pid: int = 0
+
+    def settled(self, service: Service, now_nanoseconds: int) -> bool:
+        """Whether one process has lived long enough; raises Flapping when another one took its place."""
+        status = service.status
+        if status is None or not status.pid or status.pid == self.old_pid:
+            return False
+        if self.pid and status.pid != self.pid:
+            raise Flapping(f"the process ended, its pid changed from {self.pid} to {status.pid}")
+        self.pid = status.pid
+        watched = (now_nanoseconds - self.since_nanoseconds) / tai64n.NANOSECONDS
+        lived = min(status.age_seconds(now_nanoseconds), watched)
+        return not status.paused and status.want == "up" and lived >= self.stable_seconds
+
+
+# The edge: these two touch the disk.
+
+
+def _trouble(doing: str, error: OSError) -> str:
+    return f"unable to {doing}: {_ERROR_TEXTS.get(error.errno or 0, os.strerror(error.errno or 0).lower())}"
+
+
+def look(directory: str) -> Service:
+    """The service in the directory as it is now; raises BadStatus for a status of something else."""
+    try:
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+    except OSError as error:
+        return Service(False, None, _trouble("chdir", error))
+    try:
+        os.stat(os.path.join(directory, "down"))
+        normally_up = False
+    except FileNotFoundError:
+        normally_up = True
+    try:
+        # Only a running supervise has the fifo open for reading.
+        os.close(os.open(os.path.join(directory, "supervise/ok"), os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return Service(normally_up, None, "supervise not running")
+        return Service(normally_up, None, _trouble("open supervise/ok", error))
+    try:
+        with open(os.path.join(directory, "supervise/status"), "rb") as stream:
+            return Service(normally_up, parse(stream.read(STATUS_BYTES + 1)))
+    except OSError as error:
+        return Service(normally_up, None, _trouble("open supervise/status", error))
+
+
+def tell(directory: str, control: bytes) -> None:
+    """Hands the bytes to supervise (see supervise(8)); raises MailgateError when it does not run."""
+    try:
+        descriptor = os.open(os.path.join(directory, "supervise/control"), os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise MailgateError(
+            f"service {directory}: {control!r} cannot be sent, {os.strerror(error.errno or 0).lower()}; "
+            "expected a running supervise"
+        ) from error
+    try:
+        os.write(descriptor, control)
+    finally:
+        os.close(descriptor)

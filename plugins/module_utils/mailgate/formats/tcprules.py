@@ -1,0 +1,379 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Access rules for tcpserver: the text that tcprules compiles, the lookup, what is safe, and what changes.
+
+Source of the format: tcprules.c, rules.c and tcpserver.c of ucspi-tcp 0.88. parse() is stricter than
+tcprules: it also refuses what tcprules takes without a word although it can never have an effect. Texts are
+str; bytes that are no UTF-8 travel as surrogates (errors="surrogateescape").
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from ..core.errors import BadInput
+from .networks import parse_network, rule_address
+
+LOOPBACK = ipaddress.IPv4Network("127.0.0.1/32")
+OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PREFIX = re.compile(rf"(?:{OCTET}\.){{1,3}}")
+HOST_ADDRESS = re.compile(rf"(?:{OCTET}\.){{3}}{OCTET}")
+# Names as tcpserver gets them from the DNS: in lower case, what is no letter or digit as \ and three octal
+# digits.
+_HOST = re.compile(r"\.?(?:[a-z0-9_-]|\\[0-3][0-7]{2})+(?:\.(?:[a-z0-9_-]|\\[0-3][0-7]{2})+)*")
+# What nearly all of many lines are: one address, an action, and no variable.
+_PLAIN = re.compile(rf"((?:{OCTET}\.){{3}}{OCTET}):(allow|deny)\n")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTES = frozenset("\"'!#$%&()*+,-./:;<=>?@[\\]^_`{|}~")
+
+
+# The format.
+
+
+class Rule(NamedTuple):
+    """One line: its place, the address as written, what happens, and the cdb keys that it stands for."""
+
+    name: str
+    line: int
+    text: str
+    address: str
+    action: str  # "allow" or "deny"
+    environment: tuple[tuple[str, str], ...]
+    keys: tuple[str, ...]
+
+    @property
+    def where(self) -> str:
+        return f"{self.name} line {self.line}"
+
+    def variable(self, name: str) -> str | None:
+        """The value that the rule gives to an environment variable, or None."""
+        return dict(self.environment).get(name)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A whole text: each line as it stands, and the rules among them, both in order."""
+
+    name: str
+    lines: tuple[str, ...]
+    rules: tuple[Rule, ...]
+
+    @cached_property
+    def index(self) -> dict[str, Rule]:
+        """The rule that decides each key: of several with one key the first, as a cdb lookup finds it."""
+        index: dict[str, Rule] = {}
+        for rule in self.rules:
+            for key in rule.keys:
+                index.setdefault(key, rule)
+        return index
+
+
+def parse(text: str, name: str) -> Rules:
+    """The rules of a text; render() gives the text back unchanged.
+
+    Raises BadInput ('NAME line N: …') for each line that tcprules refuses or would take without any effect.
+    """
+    lines = tuple(re.findall(r"[^\n]*\n|[^\n]+", text))
+    rules: list[Rule] = []
+    plain = _PLAIN.fullmatch
+    for number, line in enumerate(lines, 1):
+        found = plain(line)
+        if found:
+            address, action = found.groups()
+            rules.append(Rule(name, number, line[:-1], address, action, (), (address,)))
+            continue
+        try:
+            rule = _parse_line(line, name, number)
+        except BadInput as error:
+            raise BadInput(f"{name} line {number}: {error}") from error.__cause__
+        if rule is not None:
+            rules.append(rule)
+    return Rules(name, lines, tuple(rules))
+
+
+def render(rules: Rules) -> str:
+    """The text that parse() was given."""
+    return "".join(rules.lines)
+
+
+def _parse_line(line: str, name: str, number: int) -> Rule | None:
+    text = line.rstrip("\n").rstrip(" \t")
+    if "\0" in text:
+        raise BadInput(f"{text!r} holds a NUL byte; expected text")
+    if text.startswith("#") or not text:
+        return None
+    if text.endswith("\r"):
+        raise BadInput(f"{text!r} ends with a carriage return; expected lines that end with a newline alone")
+    if text[0] in " \t":
+        raise BadInput(f"{text!r} begins with a blank; expected the address at the beginning of the line")
+    address, colon, rest = text.partition(":")
+    if not colon:
+        raise BadInput(f"{text!r} has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'")
+    if text.count(":") > 1 and _is_ipv6(text):
+        raise BadInput(f"{text!r} is a rule for IPv6, which is not supported yet; expected an IPv4 address")
+    action = next((word for word in ("deny", "allow") if rest.startswith(word)), None)
+    if action is None:
+        raise BadInput(f"{text!r} has {rest!r} after the ':'; expected 'allow' or 'deny'")
+    environment = _parse_environment(text, rest[len(action) :])
+    if action == "deny" and environment:
+        raise BadInput(
+            f"{text!r} sets a variable for a connection that it refuses; expected '{address}:deny' "
+            f"or '{address}:allow{rest[len(action) :]}'"
+        )
+    return Rule(name, number, text, address, action, environment, _keys(text, address))
+
+
+def _is_ipv6(text: str) -> bool:
+    words = re.split(r":(?=allow|deny)", text)
+    address = words[0].rpartition("@")[2].strip("[]")
+    if address.count(":") < 2 and not re.fullmatch(r"[0-9a-f]{3,4}:[0-9a-f:]*", address):
+        return False
+    return re.fullmatch(r"[0-9A-Fa-f:.]+(?:[/%][0-9A-Za-z]+)?", address) is not None
+
+
+def _parse_environment(text: str, rest: str) -> tuple[tuple[str, str], ...]:
+    variables: dict[str, str] = {}
+    while rest:
+        if rest[0] != ",":
+            raise BadInput(
+                f"{text!r} has {rest!r} where the rule should end; expected ',VARIABLE=\"value\"' or nothing"
+            )
+        name, equals, rest = rest[1:].partition("=")
+        if not equals:
+            raise BadInput(f"{text!r} has no '=' after {',' + name!r}; expected ',VARIABLE=\"value\"'")
+        if not _VARIABLE.fullmatch(name):
+            raise BadInput(f"{text!r} sets {name!r}; expected a variable's name of letters, digits and '_'")
+        if name in variables:
+            raise BadInput(f"{text!r} sets {name} twice; expected each variable once")
+        if rest[:1] not in _QUOTES:
+            raise BadInput(f'{text!r} does not quote the value of {name}; expected {name}="value"')
+        value, quote, following = rest[1:].partition(rest[0])
+        if not quote:
+            raise BadInput(
+                f'{text!r} has no second {rest[0]} after the value of {name}; expected {name}="value"'
+            )
+        variables[name], rest = value, following
+    return tuple(variables.items())
+
+
+def _keys(text: str, address: str) -> tuple[str, ...]:
+    """The keys that an address stands for; raises BadInput when tcpserver never looks them up."""
+    if address == "":
+        return ("",)
+    if address.startswith("="):
+        _check_host(text, address[1:], suffix=True)
+        return (address,)
+    if "@" in address:
+        rest = address.rpartition("@")[2]
+        if rest.startswith("="):
+            _check_host(text, rest[1:], suffix=False)
+        elif not HOST_ADDRESS.fullmatch(rest):
+            raise BadInput(
+                f"{text!r} has {rest!r} after the '@'; expected one address such as 192.0.2.1, or '=host'"
+            )
+        return (address,)
+    if "=" in address:
+        raise BadInput(f"{text!r} has a '=' inside its address; expected '=host.example:…'")
+    keys = _expand(text, address)
+    if not (_PREFIX.fullmatch(keys[0]) or HOST_ADDRESS.fullmatch(keys[0])):
+        raise BadInput(
+            f"{text!r} has the address {address!r}, which never matches; expected {_suggest(address)}"
+        )
+    return keys
+
+
+def _check_host(text: str, host: str, *, suffix: bool) -> None:
+    if suffix and host == "":
+        return
+    if not _HOST.fullmatch(host) or (host.startswith(".") and not suffix):
+        wanted = "'=host.example', '=.example' or '='" if suffix else "'=host.example' after the '@'"
+        raise BadInput(
+            f"{text!r} has the host {host!r}, which never matches; expected {wanted}, in lower case"
+        )
+
+
+def _expand(text: str, address: str) -> tuple[str, ...]:
+    """The range in an address counted out, as doaddressdata() of tcprules.c does it."""
+    before, dash, after = address.partition("-")
+    if not dash:
+        return (address,)
+    head, dot, low = before.rpartition(".")
+    high, dot_after, tail = after.partition(".")
+    if not re.fullmatch(OCTET, low) or not re.fullmatch(OCTET, high):
+        raise BadInput(f"{text!r} has the range '{low}-{high}'; expected two numbers from 0 to 255")
+    if int(low) > int(high):
+        raise BadInput(f"{text!r} has the range '{low}-{high}', which is empty; expected '{high}-{low}'")
+    if "-" in tail:
+        raise BadInput(f"{text!r} has two ranges in its address; expected one")
+    return tuple(f"{head}{dot}{number}{dot_after}{tail}" for number in range(int(low), int(high) + 1))
+
+
+def _suggest(address: str) -> str:
+    """What somebody who wrote this address probably meant."""
+    if "/" in address:
+        try:
+            return f"'{rule_address(parse_network(address))}'"
+        except BadInput:
+            return "a prefix such as '10.0.0.' or a range such as '10.0.0-3.'"
+    if _PREFIX.fullmatch(address + "."):
+        return f"'{address}.' for the network"
+    if address.endswith(".") and HOST_ADDRESS.fullmatch(address[:-1].partition("-")[0]):
+        return f"'{address[:-1]}' for hosts"
+    return "'10.0.0.7' for a host, '10.0.0.' for a network, or '=host.example'"
+
+
+def lookup(
+    rules: Rules, ip: str | ipaddress.IPv4Address, host: str | None = None, info: str | None = None
+) -> Rule | None:
+    """The one rule that decides a connection, or None, which tcpserver takes as allowed without variables.
+
+    host and info are None when they are not known. Source: doit() in rules.c of ucspi-tcp 0.88.
+    """
+    for key in _lookup_keys(str(ip), host, info):
+        rule = rules.index.get(key)
+        if rule is not None:
+            return rule
+    return None
+
+
+def _lookup_keys(ip: str, host: str | None, info: str | None) -> Iterator[str]:
+    if info is not None:
+        yield f"{info}@{ip}"
+        if host is not None:
+            yield f"{info}@={host}"
+    yield ip
+    if host is not None:
+        yield f"={host}"
+    end = ip.rfind(".")
+    while end != -1:
+        yield ip[: end + 1]
+        end = ip.rfind(".", 0, end)
+    if host is not None:
+        start = host.find(".")
+        while start != -1:
+            yield "=" + host[start:]
+            start = host.find(".", start + 1)
+        yield "="
+    yield ""
+
+
+def encode(rule: Rule) -> bytes:
+    """What tcprules stores for a rule: 'D' for deny, '+VARIABLE=value' a variable, each ended by NUL."""
+    parts = ["D\0"] if rule.action == "deny" else []
+    parts += [f"+{name}={value}\0" for name, value in rule.environment]
+    return to_bytes("".join(parts))
+
+
+def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Action and environment that stored data means; raises BadInput for what tcprules never stores."""
+    action = "allow"
+    variables: list[tuple[str, str]] = []
+    *items, rest = data.split(b"\0")
+    wrong = [rest] if rest else []
+    for item in items:
+        name, equals, value = item[1:].partition(b"=")
+        if item == b"D":
+            action = "deny"
+        elif item[:1] == b"+" and equals:
+            variables.append((to_text(name), to_text(value)))
+        else:
+            wrong.append(item)
+    if wrong:
+        raise BadInput(
+            f"tcprules data: {data!r} holds {wrong[0]!r}; expected 'D' or '+VARIABLE=value', with a NUL"
+        )
+    return action, tuple(variables)
+
+
+def compile_records(rules: Rules) -> list[tuple[bytes, bytes]]:
+    """The records of the cdb that tcprules makes of the same text, in its order."""
+    encoded: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+    records = []
+    for rule in rules.rules:
+        data = encoded.get(rule[4:6])
+        if data is None:
+            data = encoded[rule.action, rule.environment] = encode(rule)
+        records += [(to_bytes(key), data) for key in rule.keys]
+    return records
+
+
+def to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def to_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+# Rules as sets of addresses.
+
+
+def key_interval(key: str) -> tuple[int, int] | None:
+    """The first and last address that a key can match, as numbers, or None for a key that names a host."""
+    address = key.rpartition("@")[2] if "@" in key else key
+    if address[:1] == "=":
+        return None
+    dots = address.count(".")
+    if dots == 3 and address[-1:] != ".":
+        first = int.from_bytes(socket.inet_aton(address), "big")
+        return first, first
+    missing = 4 - dots
+    first = int.from_bytes(socket.inet_aton(address + "0.0.0.0"[: 2 * missing - 1]), "big")
+    return first, first + 256**missing - 1
+
+
+def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]:
+    """The first address of each run of addresses, ascending, and the rule that decides about them all.
+
+    It is what lookup() finds for an address whose host has no name, with these keys alone: keys nest, so what
+    is open in one walk over them is what is around an address, narrowest last.
+    """
+    spans = []
+    for key, rule in index:
+        interval = None if "@" in key else key_interval(key)
+        if interval is not None:
+            spans.append((interval[0], -interval[1], rule))
+    spans.sort()  # no two keys have both ends in common
+    found: list[tuple[int, Rule | None]] = [(0, None)]
+    around: list[tuple[int, Rule | None]] = [(2**32, None)]  # where each ends, and its rule
+    for first, minus_last, rule in spans:
+        while around[-1][0] < first:
+            last, _rule = around.pop()
+            found.append((last + 1, around[-1][1]))
+        found.append((first, rule))
+        around.append((-minus_last, rule))
+    while len(around) > 1:
+        last, _rule = around.pop()
+        found.append((last + 1, around[-1][1]))
+    # Of what begins at one address the last counts; one that goes on needs no beginning.
+    kept: list[tuple[int, Rule | None]] = []
+    for first, decisive in found:
+        if kept and kept[-1][0] == first:
+            kept.pop()
+        if first < 2**32 and not (kept and kept[-1][1] is decisive):
+            kept.append((first, decisive))
+    return kept
+
+
+def is_host_address(key: str) -> bool:
+    """Whether a key that names no host is that of one address alone, not of a network."""
+    return key[-1:] != "." and key != ""
+
+
+def boundaries(rules: Rules) -> set[int]:
+    """The first address and the one after the last address of every key."""
+    found = {0}
+    for key in rules.index:
+        interval = key_interval(key)
+        if interval is not None:
+            found.update((interval[0], interval[1] + 1))
+    found.discard(2**32)
+    return found

@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""System groups and users that programs run as: what is missing or differs, and the commands that mend it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import BadInput
+
+SHELL = "/usr/sbin/nologin"
+LOCKED = "!"  # no password matches it
+_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True)
+class User:
+    """A user with its primary group and its home, which is never made."""
+
+    name: str
+    group: str
+    home: str
+    uid: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, and in words what is before and after it."""
+
+    argv: tuple[str, ...]
+    before: str
+    after: str
+
+
+def _rows(text: str, fields: int, name: str) -> dict[str, list[str]]:
+    """The lines of passwd or group by their names; those of other sources ('+…') are passed over."""
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        row = line.split(":")
+        if not line or line.startswith(("+", "-", "#")):
+            continue
+        if len(row) != fields or not row[2].isdigit():
+            raise BadInput(f"{name} line {number}: {line!r} is damaged; expected {fields} fields")
+        found.setdefault(row[0], row)
+    return found
+
+
+def _check(names: Sequence[str]) -> None:
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise BadInput(f"account: {name!r} is no name; expected small letters, digits, '_' and '-'")
+
+
+def plan(passwd: str, group: str, groups: Mapping[str, int | None], users: Sequence[User]) -> list[Step]:
+    """The steps from what /etc/passwd and /etc/group say to what is wanted, groups first.
+
+    groups has the number of each group, or None for any. Raises BadInput for a name that cannot be one, for a
+    user's group that neither exists nor is wanted, and for a damaged file.
+    """
+    _check([*groups, *(user.name for user in users)])
+    known_groups, known_users = _rows(group, 4, "/etc/group"), _rows(passwd, 7, "/etc/passwd")
+    numbers = {name: row[2] for name, row in known_groups.items()}
+    steps = []
+    for name, gid in groups.items():
+        wish = [] if gid is None else ["--gid", str(gid)]
+        after = f"group {name}: " + (f"gid {gid}" if gid is not None else "present")
+        if name not in numbers:
+            steps.append(Step(("groupadd", "--system", *wish, name), f"group {name}: absent", after))
+        elif wish and numbers[name] != wish[1]:
+            steps.append(Step(("groupmod", *wish, name), f"group {name}: gid {numbers[name]}", after))
+        numbers[name] = str(gid) if gid is not None else numbers.get(name, "of the new group")
+    for user in users:
+        if user.group not in numbers:
+            raise BadInput(f"user {user.name}: the group {user.group!r} is missing; expected one of groups")
+        wanted = {"gid": numbers[user.group], "home": user.home, "shell": SHELL}
+        options = {
+            "gid": ("--gid", user.group),
+            "home": ("--home-dir", user.home),
+            "shell": ("--shell", SHELL),
+        }
+        if user.uid is not None:
+            wanted["uid"], options["uid"] = str(user.uid), ("--uid", str(user.uid))
+        row = known_users.get(user.name)
+        if row is None:
+            words = [word for pair in options.values() for word in pair]
+            argv = ("useradd", "--system", "--no-create-home", "--password", LOCKED, *words, user.name)
+            steps.append(Step(argv, f"user {user.name}: absent", f"user {user.name}: {_told(wanted)}"))
+            continue
+        has = {"gid": row[3], "home": row[5], "shell": row[6], "uid": row[2]}
+        wrong = [what for what in wanted if wanted[what] != has[what]]
+        if wrong:
+            # usermod has another word for the home than useradd's long one.
+            words = [
+                word
+                for what in wrong
+                for word in ("--home" if what == "home" else options[what][0], options[what][1])
+            ]
+            before = f"user {user.name}: {_told({what: has[what] for what in wrong})}"
+            after = f"user {user.name}: {_told({what: wanted[what] for what in wrong})}"
+            steps.append(Step(("usermod", *words, user.name), before, after))
+    return steps
+
+
+def _told(values: Mapping[str, str]) -> str:
+    return " ".join(f"{what} {value}" for what, value in values.items())

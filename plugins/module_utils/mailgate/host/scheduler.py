@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""mailgate every: runs a command again and again, under supervise, and remembers its last success.
+
+Signals: ALRM (svc -a) runs the command now; TERM (svc -d, svc -t) ends it and then this program.
+Exit status: 0 after TERM; 100 wrong usage; 111 the state cannot be kept. What the command itself returns is
+logged and kept in the state, never returned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from ..core.errors import BadInput
+from ..core.exits import TEMPORARY
+from ..core.files import atomic_write
+
+# A wall clock may be set: it is looked at again at least this often.
+LOOK_SECONDS = 60.0
+# How long a command that was told to end may take before it is killed.
+GRACE_SECONDS = 10.0
+CLOCK_TOLERANCE_SECONDS = 300.0
+SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a command is due: every interval after its last success, or daily at a local time."""
+
+    interval_seconds: float
+    at: tuple[int, int] | None = None  # hour, minute
+    jitter_seconds: float = 0.0
+    retry_seconds: float = 900.0
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of the command's runs; times in unix seconds, None for never."""
+
+    command: tuple[str, ...] = ()
+    started: float | None = None
+    finished: float | None = None
+    status: int | None = None
+    last_success: float | None = None
+
+
+def next_start(schedule: Schedule, state: State, now: float, spread: float) -> float:
+    """When the command is due, in unix seconds; not later than now means at once.
+
+    spread, 0 to 1, is how much of the jitter is added. A command that never succeeded and was not tried yet
+    is due at once, so is one whose time passed while nothing ran. After a failure it is tried again after
+    retry_seconds, never later than its schedule has it. Times in the future, from a clock that was set back,
+    count as never.
+    """
+
+    def past(moment: float | None) -> float | None:
+        return moment if moment is not None and moment <= now + CLOCK_TOLERANCE_SECONDS else None
+
+    success, finished = past(state.last_success), past(state.finished)
+    jitter = schedule.jitter_seconds * spread
+    if success is None:
+        due = now
+    elif schedule.at is None:
+        due = success + schedule.interval_seconds + jitter
+    else:
+        latest = _daily(schedule.at, now, 0)
+        due = now if success < latest else _daily(schedule.at, now, 1) + jitter
+    if finished is not None and (success is None or finished > success):
+        due = max(due, finished + min(schedule.retry_seconds, schedule.interval_seconds))
+    return due
+
+
+def _daily(at: tuple[int, int], now: float, days: int) -> float:
+    """The last passed moment of that local time (days 0), or the one so many days later."""
+    today = datetime.fromtimestamp(now).replace(hour=at[0], minute=at[1], second=0, microsecond=0)
+    if today.timestamp() > now:
+        today -= timedelta(days=1)
+    return (today + timedelta(days=days)).timestamp()
+
+
+def parse_time_of_day(text: str) -> tuple[int, int]:
+    """Hour and minute of 'HH:MM'; raises BadInput."""
+    found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
+    if not found:
+        raise BadInput(f"time of day: {text!r} is none; expected HH:MM, 00:00 to 23:59")
+    return int(found.group(1)), int(found.group(2))
+
+
+def parse_state(text: str) -> State:
+    """The state that was kept; a damaged one counts as none, since a run more does no harm."""
+    try:
+        kept = json.loads(text)
+        times = {name: kept.get(name) for name in ("started", "finished", "last_success")}
+        if not all(value is None or isinstance(value, (int, float)) for value in times.values()):
+            return State()
+        status = kept.get("status")
+        return State(tuple(kept.get("command", ())), status=status, **times)
+    except (ValueError, TypeError, AttributeError):
+        return State()
+
+
+class Terminated(Exception):
+    """TERM came."""
+
+
+def _read_state(path: str | None) -> State:
+    if path is None:
+        return State()
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return parse_state(stream.read())
+    except FileNotFoundError:
+        return State()
+
+
+def _keep_state(path: str | None, state: State) -> None:
+    if path is None:
+        return
+    with atomic_write(path, 0o644) as new:
+        new.write((json.dumps(asdict(state)) + "\n").encode())
+
+
+def _wait(signals: Sequence[signal.Signals], seconds: float) -> int | None:
+    """The signal that came within so many seconds, or None."""
+    came = signal.sigtimedwait(signals, max(0.0, seconds))
+    return came.si_signo if came else None
+
+
+def run_once(command: Sequence[str], limit_seconds: float, lock: str | None) -> int:
+    """Runs a command in a process group of its own and returns its status, as a shell would name it.
+
+    A command that outlives limit_seconds is ended. Raises _Ended when TERM comes meanwhile; the command is
+    gone by then. The signals of _SIGNALS must be blocked.
+    """
+    with contextlib.ExitStack() as held:
+        if lock is not None:
+            handle = held.enter_context(open(lock, "ab"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _say(f"{lock}: another run holds it")
+                return TEMPORARY
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS) and None,
+            )
+        except OSError as error:
+            _say(f"{command[0]!r} cannot be run: {error.strerror or error}")
+            return 127
+        deadline = time.monotonic() + limit_seconds
+        while process.poll() is None:
+            came = _wait(SIGNALS, min(LOOK_SECONDS, deadline - time.monotonic()))
+            if came in (signal.SIGTERM, signal.SIGINT):
+                _end(process)
+                raise Terminated
+            if time.monotonic() >= deadline and process.poll() is None:
+                _say(f"{command[0]!r} did not end within {limit_seconds:g} s; it is ended")
+                _end(process)
+                return 124
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        deadline = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < deadline:
+            _wait((signal.SIGCHLD,), min(0.2, deadline - time.monotonic()))
+        if process.returncode is not None:
+            return
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"every: {text}\n")
+    sys.stdout.flush()
+
+
+def run_on_schedule(
+    command: Sequence[str], schedule: Schedule, limit_seconds: float, lock: str | None, path: str | None
+) -> None:
+    state = _read_state(path)
+    spread = random.random()
+    while True:
+        now = time.time()
+        due = next_start(schedule, state, now, spread)
+        if due > now:
+            came = _wait((signal.SIGALRM, signal.SIGTERM, signal.SIGINT), min(LOOK_SECONDS, due - now))
+            if came in (signal.SIGTERM, signal.SIGINT):
+                raise Terminated
+            if came is None:
+                continue
+        started = time.time()
+        status = run_once(command, limit_seconds, lock)
+        finished = time.time()
+        success = finished if status == 0 else state.last_success
+        state = State(tuple(command), started, finished, status, success)
+        _keep_state(path, state)
+        spread = random.random()
+        wait = max(0.0, next_start(schedule, state, finished, spread) - finished)
+        _say(f"{command[0]!r} ended with {status} after {finished - started:.1f} s; next in {wait:.0f} s")

@@ -1,0 +1,459 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the gateway does, as counters: records of both logs in, numbers out.
+
+Everything that is counted is a sum by name, so that the counters of a log are the sums of those of its
+parts: for good in totals, by minute for MINUTES_SECONDS and by quarter of an hour for QUARTERS_SECONDS, by
+the stamps of the lines themselves. Times are counted in classes (BOUNDS), so that they add up as well.
+
+What spans lines (a session, a delivery) is kept while it is open, SESSIONS_MAX and DELIVERIES_MAX at most,
+and belongs to the state; its time counts where it ends.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core.errors import BadInput
+from ..formats import send_log as sendlog
+from ..formats import smtpd_log as smtplog
+from ..formats.smtpd_log import NANOSECONDS
+from . import journey
+
+VERSION = 1
+MINUTE, QUARTER = 60, 900
+MINUTES_SECONDS, QUARTERS_SECONDS = 2 * 3600, 49 * 3600
+SESSIONS_MAX, DELIVERIES_MAX = 4096, 4096
+BOUNDS = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1200.0,
+)
+TIMES = ("session", "scan", "delivery")
+LOGS = ("smtpd", "send")
+
+# Name of a counter: what it counts. The order is that of a session's way through the gateway.
+COUNTERS = {
+    "connections": "connections that tcpserver took",
+    "refused_rule": "sessions refused by a rule, at connect or by its RBLSMTPD",
+    "refused_dnsbl": "sessions refused because of a DNS list",
+    "greylisted": "sessions told to come back later",
+    "refused_sender": "recipients refused because of badmailfrom",
+    "refused_relay": "recipients refused because their domain is not ours",
+    "refused_recipient": "recipients refused because nobody knows them",
+    "refused_protocol": "senders, recipients and messages refused for what they are: no address, a limit",
+    "hung_up": "sessions ended after too many unknown recipients, refusals or commands",
+    "refused_virus": "messages refused with a virus",
+    "refused_spam": "messages refused as spam",
+    "refused_content": "messages refused for an attachment or a pattern",
+    "put_off": "messages put off by the scanner with 451",
+    "clean": "messages accepted as clean",
+    "marked": "messages accepted and marked as spam",
+    "unchecked": "messages accepted without a test for spam",
+    "relayed": "messages accepted from relay clients",
+    "queued": "messages taken into the queue, bounces and forwarded ones included",
+    "delivered": "recipients delivered to",
+    "deferred": "deliveries that will be tried again",
+    "failed": "recipients that could not be delivered to",
+    "bounces": "bounces that were queued",
+    "bounces_withheld": "bounces that were not sent: of spam, or to what is no address",
+    "trouble": "lines in which a program says that something is wrong with the gateway",
+    "lines_smtpd": "lines of qmail-smtpd's log that were read",
+    "lines_send": "lines of qmail-send's log that were read",
+    "gaps": "times that lines were lost, because a log went on faster than it was read",
+}
+_KINDS = {
+    journey.VIRUS: "refused_virus",
+    journey.SPAM: "refused_spam",
+    journey.CONTENT: "refused_content",
+    journey.CLEAN: "clean",
+    journey.MARKED: "marked",
+    journey.UNCHECKED: "unchecked",
+    journey.RELAYED: "relayed",
+}
+_REFUSALS = {
+    "validrcptto": "refused_recipient",
+    "rcpthosts": "refused_relay",
+    "badmailfrom": "refused_sender",
+}
+_RESULTS = {
+    sendlog.SUCCESS: "delivered",
+    sendlog.DEFERRAL: "deferred",
+    sendlog.MANGLED: "deferred",
+    sendlog.FAILURE: "failed",
+}
+
+# What may stand among the counters: the names above, and of each time its classes and its sum.
+_NAMES = frozenset(
+    (
+        *COUNTERS,
+        *(f"{name}:{place}" for name in TIMES for place in range(len(BOUNDS) + 1)),
+        *(f"{name}_milliseconds" for name in TIMES),
+    )
+)
+Counts = dict[str, int]
+
+
+class Stats:
+    """The counters, and what is open; observe() the records of each log in order."""
+
+    def __init__(self) -> None:
+        self.totals: Counts = {}
+        self.minutes: dict[int, Counts] = {}  # by the minute's first unix second
+        self.quarters: dict[int, Counts] = {}
+        self.last = dict.fromkeys(LOGS, 0)  # unix nanoseconds of the last line that was counted
+        self._sessions: dict[int, list[int]] = {}  # pid: when it began, whether a DNS list has it
+        self._deliveries: dict[int, int] = {}
+        self._newest = 0  # unix second of the newest minute
+        self._minute: Counts = {}
+        self._quarter: Counts = {}
+        self._minute_at = self._quarter_at = -1
+
+    # Counting.
+
+    def observe_smtp(self, record: smtplog.Record | None) -> None:
+        """Takes one line of qmail-smtpd's log into account; None is a line that says nothing known."""
+        if record is None:
+            self.totals["lines_smtpd"] = self.totals.get("lines_smtpd", 0) + 1
+            return
+        at = record.at
+        self._turn(at)
+        self.last["smtpd"] = at
+        self._add("lines_smtpd")
+        handle = _SMTP.get(type(record))
+        if handle is not None:
+            handle(self, record)
+
+    def observe_send(self, record: sendlog.Record | None) -> None:
+        """Takes one line of qmail-send's log into account."""
+        if record is None:
+            self.totals["lines_send"] = self.totals.get("lines_send", 0) + 1
+            return
+        at = record.at
+        self._turn(at)
+        self.last["send"] = at
+        self._add("lines_send")
+        if isinstance(record, sendlog.DeliveryStarted):
+            self._deliveries.pop(record.delivery, None)
+            self._deliveries[record.delivery] = at
+            if len(self._deliveries) > DELIVERIES_MAX:
+                del self._deliveries[next(iter(self._deliveries))]
+        elif isinstance(record, sendlog.DeliveryEnded):
+            self._add(_RESULTS[record.result])
+            begun = self._deliveries.pop(record.delivery, None)
+            if begun is not None:
+                self._time("delivery", at - begun)
+        elif isinstance(record, sendlog.NewMessage):
+            self._add("queued")
+        elif isinstance(record, sendlog.Bounced):
+            self._add("bounces")
+        elif isinstance(record, sendlog.BounceWithheld):
+            self._add("bounces_withheld")
+        elif isinstance(record, sendlog.QueueTrouble):
+            self._add("trouble")
+
+    def gap(self) -> None:
+        """Lines were lost."""
+        self.totals["gaps"] = self.totals.get("gaps", 0) + 1
+
+    def _connected(self, record: smtplog.Connected) -> None:
+        self._add("connections")
+        self._sessions.pop(record.pid, None)
+        self._sessions[record.pid] = [record.at, 0]
+        if len(self._sessions) > SESSIONS_MAX:
+            del self._sessions[next(iter(self._sessions))]
+
+    def _counted(self, record: smtplog.SessionCount) -> None:
+        """tcpserver began anew, or has nobody: what was killed with an earlier one never ends."""
+        if record.sessions == 0:
+            self._sessions.clear()
+
+    def _admitted(self, record: smtplog.Admitted) -> None:
+        if not record.allowed:
+            self._add("refused_rule")
+
+    def _ended(self, record: smtplog.Ended) -> None:
+        session = self._sessions.pop(record.pid, None)
+        if session is not None:
+            self._time("session", record.at - session[0])
+
+    def _dns_listed(self, record: smtplog.DnsListed) -> None:
+        session = self._sessions.get(record.pid)
+        if record.decision == "listed" and session is not None:
+            session[1] = 1
+
+    def _listed(self, _record: smtplog.Listed) -> None:
+        self._add("refused_dnsbl")
+
+    def _greylisted(self, record: smtplog.Greylisted) -> None:
+        if record.decision in ("new", "early"):
+            self._add("greylisted")
+        elif record.decision == "refused":
+            listed = self._sessions.get(record.pid, (0, 0))[1]
+            self._add("refused_dnsbl" if listed else "refused_rule")
+
+    def _recipient(self, record: smtplog.RecipientRefused) -> None:
+        self._add(_REFUSALS.get(record.why, "refused_recipient"))
+
+    def _command(self, _record: smtplog.CommandRefused) -> None:
+        self._add("refused_protocol")
+
+    def _hung_up(self, _record: smtplog.HungUp) -> None:
+        self._add("hung_up")
+
+    def _verdict(self, record: smtplog.Verdict) -> None:
+        self._add(_KINDS[journey.kind_of(record)])
+        self._time("scan", int(record.seconds * NANOSECONDS))
+
+    def _note(self, record: smtplog.ScannerNote) -> None:
+        if journey.put_off_note(record) is not None:
+            self._add("put_off")
+
+    def _trouble(self, _record: smtplog.Trouble) -> None:
+        self._add("trouble")
+
+    def _add(self, name: str, count: int = 1) -> None:
+        for counts in (self.totals, self._minute, self._quarter):
+            counts[name] = counts.get(name, 0) + count
+
+    def _time(self, name: str, nanoseconds: int) -> None:
+        nanoseconds = max(0, nanoseconds)
+        self._add(f"{name}:{bisect.bisect_left(BOUNDS, nanoseconds / NANOSECONDS)}")
+        self._add(f"{name}_milliseconds", nanoseconds // 1_000_000)
+
+    def _turn(self, at: int) -> None:
+        """Goes to the minute and the quarter of that time."""
+        seconds = at // NANOSECONDS
+        minute = seconds - seconds % MINUTE
+        if minute == self._minute_at:
+            return
+        quarter = seconds - seconds % QUARTER
+        self._minute_at = minute
+        if minute > self._newest:
+            self._newest = minute
+            self.forget(minute)
+        # A line that is older than what is kept counts in the totals alone.
+        self._minute = self.minutes.setdefault(minute, {}) if minute > self._newest - MINUTES_SECONDS else {}
+        self._quarter = (
+            self.quarters.setdefault(quarter, {}) if quarter > self._newest - QUARTERS_SECONDS else {}
+        )
+        self._quarter_at = quarter
+
+    def forget(self, now: int) -> None:
+        """Drops minutes and quarters that are too old."""
+        for kept, seconds in ((self.minutes, MINUTES_SECONDS), (self.quarters, QUARTERS_SECONDS)):
+            for begin in [begin for begin in kept if begin <= now - seconds]:
+                del kept[begin]
+
+    # State.
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "bounds": list(BOUNDS),
+            "totals": self.totals,
+            "minutes": {str(at): counts for at, counts in sorted(self.minutes.items()) if counts},
+            "quarters": {str(at): counts for at, counts in sorted(self.quarters.items()) if counts},
+            "last": self.last,
+            "newest": self._newest,
+            "sessions": [[pid, *session] for pid, session in self._sessions.items()],
+            "deliveries": [list(item) for item in self._deliveries.items()],
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Stats:
+        """The inverse of to_json(); raises BadInput."""
+        try:
+            if not isinstance(data, Mapping) or data["version"] != VERSION or data["bounds"] != list(BOUNDS):
+                raise ValueError("another version")
+            made = cls()
+            made.totals = _counts(data["totals"])
+            made.minutes = {int(at): _counts(counts) for at, counts in data["minutes"].items()}
+            made.quarters = {int(at): _counts(counts) for at, counts in data["quarters"].items()}
+            made.last = {name: int(data["last"][name]) for name in LOGS}
+            made._newest = int(data["newest"])
+            made._sessions = {int(pid): [int(begun), int(listed)] for pid, begun, listed in data["sessions"]}
+            made._deliveries = {int(number): int(begun) for number, begun in data["deliveries"]}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"stats: {error}; expected what the service wrote") from error
+        return made
+
+    # Looking.
+
+    @property
+    def open_sessions(self) -> int:
+        return len(self._sessions)
+
+    def between(self, begin: int, end: int) -> Counts:
+        """The counters of that span, in unix seconds; of quarters where its minutes are not kept."""
+        return added(counts for _at, counts in self.parts(begin, end))
+
+    def parts(self, begin: int, end: int) -> list[tuple[int, Counts]]:
+        """(first second, counters) of each minute, or each quarter, that begins in the span."""
+        by_minute = begin > end - MINUTES_SECONDS
+        kept = self.minutes if by_minute else self.quarters
+        step = MINUTE if by_minute else QUARTER
+        first = begin - begin % step
+        return sorted((at, counts) for at, counts in kept.items() if first <= at < end)
+
+
+def _counts(data: Any) -> Counts:
+    counts = {str(name): int(count) for name, count in data.items()}
+    unknown = set(counts) - _NAMES
+    if unknown or any(count < 0 for count in counts.values()):
+        raise ValueError(f"{sorted(unknown)!r:.60} among the counters")
+    return counts
+
+
+_SMTP: dict[type, Any] = {
+    smtplog.SessionCount: Stats._counted,
+    smtplog.Connected: Stats._connected,
+    smtplog.Admitted: Stats._admitted,
+    smtplog.Ended: Stats._ended,
+    smtplog.DnsListed: Stats._dns_listed,
+    smtplog.Listed: Stats._listed,
+    smtplog.Greylisted: Stats._greylisted,
+    smtplog.RecipientRefused: Stats._recipient,
+    smtplog.CommandRefused: Stats._command,
+    smtplog.HungUp: Stats._hung_up,
+    smtplog.Verdict: Stats._verdict,
+    smtplog.ScannerNote: Stats._note,
+    smtplog.Trouble: Stats._trouble,
+}
+
+
+def added(all_counts: Iterable[Counts]) -> Counts:
+    """The sums."""
+    found: Counts = {}
+    for counts in all_counts:
+        for name, count in counts.items():
+            found[name] = found.get(name, 0) + count
+    return found
+
+
+def classes(counts: Counts, name: str) -> list[int]:
+    """How many of a time fell into each class of BOUNDS, and beyond."""
+    return [counts.get(f"{name}:{place}", 0) for place in range(len(BOUNDS) + 1)]
+
+
+def percentile(counts: Counts, name: str, percent: float) -> float | None:
+    """The seconds below which so many percent of the times are, within a class; None without any."""
+    numbers = classes(counts, name)
+    rank = sum(numbers) * percent / 100
+    if not rank:
+        return None
+    below = 0
+    for place, number in enumerate(numbers):
+        if below + number >= rank and number:
+            if place == len(BOUNDS):
+                return BOUNDS[-1]
+            low = BOUNDS[place - 1] if place else 0.0
+            return low + (BOUNDS[place] - low) * (rank - below) / number
+        below += number
+    return BOUNDS[-1]
+
+
+# Prometheus: text format 0.0.4.
+
+_LAYERS = ("rule", "dnsbl", "sender", "relay", "recipient", "protocol", "virus", "spam", "content")
+_FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    ("connections", "Connections that tcpserver took.", (("", "connections"),)),
+    (
+        "refused",
+        "Refusals by layer: of sessions (rule, dnsbl), recipients (sender, relay, recipient) and messages.",
+        tuple((f'layer="{layer}"', f"refused_{layer}") for layer in _LAYERS),
+    ),
+    ("greylisted", "Sessions told to come back later.", (("", "greylisted"),)),
+    ("hung_up", "Sessions ended after too many unknown recipients.", (("", "hung_up"),)),
+    ("put_off", "Messages put off by the scanner with 451.", (("", "put_off"),)),
+    (
+        "accepted",
+        "Messages accepted, by what the scanner found.",
+        tuple((f'verdict="{name}"', name) for name in ("clean", "marked", "unchecked", "relayed")),
+    ),
+    ("queued", "Messages taken into the queue, bounces and forwarded ones included.", (("", "queued"),)),
+    (
+        "deliveries",
+        "Deliveries by their result.",
+        (
+            ('result="success"', "delivered"),
+            ('result="deferral"', "deferred"),
+            ('result="failure"', "failed"),
+        ),
+    ),
+    ("bounces", "Bounces that were queued.", (("", "bounces"),)),
+    (
+        "bounces_withheld",
+        "Bounces that were not sent: of spam, or to what is no address.",
+        (("", "bounces_withheld"),),
+    ),
+    (
+        "trouble",
+        "Lines in which a program says that something is wrong with the gateway.",
+        (("", "trouble"),),
+    ),
+    (
+        "log_lines",
+        "Lines of the logs that were counted.",
+        (('log="smtpd"', "lines_smtpd"), ('log="send"', "lines_send")),
+    ),
+    ("log_gaps", "Times that lines were lost unread.", (("", "gaps"),)),
+)
+_TIME_WORDS = {
+    "session": "How long sessions took.",
+    "scan": "How long the scanner took for a message.",
+    "delivery": "How long deliveries took, from their beginning to the back end's answer.",
+}
+
+
+def prometheus(stats: Stats, written: float) -> str:
+    """The counters as a node_exporter textfile; written is now, in unix seconds."""
+    totals = stats.totals
+    lines: list[str] = []
+    for family, words, samples in _FAMILIES:
+        name = f"mailgate_{family}_total"
+        lines += [f"# HELP {name} {words}", f"# TYPE {name} counter"]
+        for label, counter in samples:
+            lines.append(f"{name}{'{' + label + '}' if label else ''} {totals.get(counter, 0)}")
+    for time in TIMES:
+        name = f"mailgate_{time}_seconds"
+        lines += [f"# HELP {name} {_TIME_WORDS[time]}", f"# TYPE {name} histogram"]
+        below = 0
+        for place, number in enumerate(classes(totals, time)):
+            below += number
+            bound = f"{BOUNDS[place]:g}" if place < len(BOUNDS) else "+Inf"
+            lines.append(f'{name}_bucket{{le="{bound}"}} {below}')
+        lines += [f"{name}_sum {totals.get(f'{time}_milliseconds', 0) / 1000:.3f}", f"{name}_count {below}"]
+    for name, words, value in (
+        ("sessions_open", "Sessions that are open.", str(stats.open_sessions)),
+        ("stats_written_timestamp_seconds", "When these numbers were written.", f"{written:.3f}"),
+        (
+            "stats_last_line_timestamp_seconds",
+            "The stamp of the last line that was counted.",
+            f"{max(stats.last.values()) / NANOSECONDS:.3f}",
+        ),
+    ):
+        lines += [
+            f"# HELP mailgate_{name} {words}",
+            f"# TYPE mailgate_{name} gauge",
+            f"mailgate_{name} {value}",
+        ]
+    return "".join(f"{line}\n" for line in lines)

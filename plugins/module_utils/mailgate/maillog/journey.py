@@ -1,0 +1,469 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Records of the logs as sessions and messages, each with its timeline and its verdict in words.
+
+A session is what tcpserver calls `pid P`, until its `end P`. A message of the queue is what qmail-send calls
+`msg N`, from `new msg N` to `end msg N`. No line says which message of the queue is which of the scanner's:
+simscan's line has qmail-smtpd's pid, qmail-send's has the pid of the qmail-queue that simscan ran, and
+qmail-smtpd's `250 ok` is not logged. So the two are joined by envelope sender, recipients and time (match()),
+and whoever shows that says that it is by inference. Bounces and forwarded messages are exact: qmail-send logs
+the pid of their qmail-queue on both sides.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from email.errors import HeaderParseError
+from email.header import decode_header
+
+from ..core.text import one_line
+from ..formats import send_log as sendlog
+from ..formats import smtpd_log as smtplog
+from ..formats.smtpd_log import NANOSECONDS
+
+# What becomes of a session's attempt, or of a message.
+RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted"
+SENDER, RELAY, RECIPIENT = "bad sender", "relay denied", "unknown recipient"
+PROTOCOL = "protocol error"  # an address, the end of a line, or a limit
+VIRUS, SPAM, CONTENT = "virus", "spam", "refused content"
+CLEAN, MARKED, UNCHECKED, RELAYED = "clean", "marked", "not checked for spam", "relayed"
+PUT_OFF = "put off"
+DELIVERED, DEFERRED, BOUNCED = "delivered", "deferred", "bounced"
+WITHHELD = "bounce withheld"  # refused for good, and nobody is told
+NOTHING = "nothing taken"  # a session that ended without a word about a message
+OPEN = "open"  # it goes on, or the log ends
+ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED))
+REFUSAL_KINDS = {"validrcptto": RECIPIENT, "rcpthosts": RELAY, "badmailfrom": SENDER}
+
+_COMMANDS = {"mail": "sender", "rcpt": "recipient", "data": "message"}
+_TOO_MANY = {"recipients": "unknown recipients"}
+
+WIDEST_MATCH_SECONDS = 1800  # qmail-send looks into its todo directory at least so often
+_PUT_OFF_NOTE = re.compile(r"put off for (\S+): (.*)", re.DOTALL)
+_FORWARDED = re.compile(r"(?<![^/_])qp_([0-9]{1,10})(?=/)")
+_NOT_SAFE = re.compile(r"[^!-~]|[%:]")
+
+
+def subject_words(subject: str) -> str:
+    """A subject with its encoded words decoded, as far as they can be; printable."""
+    if "=?" in subject:
+        try:
+            parts = decode_header(subject)
+            subject = "".join(
+                part if isinstance(part, str) else part.decode(charset or "ascii", "replace")
+                for part, charset in parts
+            )
+        except (HeaderParseError, LookupError, ValueError):
+            pass
+    return one_line(subject)
+
+
+def kind_of(verdict: smtplog.Verdict) -> str:
+    """What simscan's verdict means for the message: VIRUS, SPAM, CONTENT, or one of ACCEPTED.
+
+    simscan 1.4.0 calls CLEAN what SpamAssassin takes for spam and it delivers; 0 of 0: nobody looked.
+    """
+    state = verdict.state
+    if state in ("VIRUS", "VIRUS DROPPED"):
+        return VIRUS
+    if state in ("SPAM REJECT", "SPAM DROPPED"):
+        return SPAM
+    if state in ("ATTACH", "REGEX"):
+        return CONTENT
+    if state in ("SPAM PASS", "PASSTHRU"):
+        return MARKED
+    if state == "RELAYCLIENT":
+        return RELAYED
+    score, required = verdict.score, verdict.required
+    if score is None or not required or not math.isfinite(score + required):
+        return UNCHECKED
+    return CLEAN if score < required else MARKED
+
+
+def put_off_note(record: smtplog.ScannerNote) -> tuple[str, str] | None:
+    """(client, why) of simscan's line that says that a message is put off, or None."""
+    found = _PUT_OFF_NOTE.fullmatch(record.text)
+    return (found[1], found[2]) if found else None
+
+
+@dataclass
+class Step:
+    """One line of a timeline; at in unix nanoseconds."""
+
+    at: int
+    program: str
+    words: str
+
+
+@dataclass
+class Attempt:
+    """What became of one attempt of a session, kind being one of the words above."""
+
+    at: int
+    kind: str
+    words: str
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    subject: str = ""
+    seconds: float | None = None  # of the scan
+    verdict: smtplog.Verdict | None = None
+    message: Message | None = None
+    inference: str = ""  # why message is thought to be the one
+
+
+@dataclass
+class Delivery:
+    """One try to deliver to one recipient; ended None while it runs, or when its end was never told."""
+
+    number: int
+    channel: str
+    recipient: str
+    begun: int
+    ended: int | None = None
+    result: str = ""
+    text: str = ""
+
+
+@dataclass
+class Message:
+    """A message of the queue; begun None when the log has lost its beginning."""
+
+    number: int
+    begun: int | None = None
+    size_bytes: int | None = None
+    sender: str | None = None
+    queue_pid: int | None = None
+    uid: int | None = None
+    deliveries: list[Delivery] = field(default_factory=list)
+    bounces: list[tuple[int, int]] = field(default_factory=list)  # when, pid of its qmail-queue
+    withheld: list[tuple[int, str]] = field(default_factory=list)  # when no bounce was sent, and why
+    discarded: int | None = None
+    ended: int | None = None
+    children: list[Message] = field(default_factory=list)  # bounces and forwarded copies
+
+    def recipients(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(delivery.recipient for delivery in self.deliveries))
+
+    def last(self) -> list[Delivery]:
+        """The last try for each recipient, in the order of the first ones."""
+        latest: dict[tuple[str, str], Delivery] = {}
+        for delivery in self.deliveries:
+            latest[delivery.channel, delivery.recipient] = delivery
+        return list(latest.values())
+
+    def outcomes(self) -> list[tuple[str, str]]:
+        """(kind, words) for each recipient, or for the whole message where nothing was tried."""
+        found = []
+        for delivery in self.last():
+            what = sendlog.words(delivery.text)
+            said = f" ({one_line(what)})" if what else ""
+            name = one_line(delivery.recipient)
+            if delivery.result == sendlog.SUCCESS:
+                forwarded = [child for child in self.children if child.queue_pid in forwarded_pids(delivery)]
+                if forwarded:
+                    found += [one for child in forwarded for one in child.outcomes()]
+                else:
+                    found.append((DELIVERED, f"delivered to {name}{said}"))
+            elif delivery.result == sendlog.FAILURE:
+                if self.withheld:
+                    why = one_line(self.withheld[-1][1])
+                    found.append((WITHHELD, f"failed for {name}{said}; no bounce: {why}"))
+                else:
+                    found.append((BOUNCED, f"bounced for {name}{said}"))
+            elif delivery.result:
+                tries = sum(1 for one in self.deliveries if one.recipient == delivery.recipient)
+                count = f" {tries} times" if tries > 1 else ""
+                found.append((DEFERRED, f"deferred{count} for {name}{said}"))
+            else:
+                found.append((OPEN, f"delivery to {name} has not ended"))
+        return found or [(OPEN, "queued, no delivery yet")]
+
+    def steps(self) -> list[Step]:
+        """The message's timeline, its children's included."""
+        found = []
+        if self.begun is not None:
+            size = "" if self.size_bytes is None else f", {self.size_bytes} bytes"
+            sender = "" if self.sender is None else f" from <{one_line(self.sender)}>"
+            found.append(Step(self.begun, "qmail-send", f"message {self.number} queued{sender}{size}"))
+        for delivery in self.deliveries:
+            name = f"{delivery.channel} {one_line(delivery.recipient)}"
+            found.append(Step(delivery.begun, "qmail-send", f"delivery {delivery.number} to {name}"))
+            if delivery.ended is not None:
+                told = {sendlog.SUCCESS: "delivered", sendlog.FAILURE: "failed for good"}
+                what = one_line(sendlog.words(delivery.text)) or "no word"
+                words = f"delivery {delivery.number} {told.get(delivery.result, 'deferred')}: {what}"
+                found.append(Step(delivery.ended, "qmail-send", words))
+        for at, pid in self.bounces:
+            found.append(Step(at, "qmail-send", f"bounce of message {self.number} queued, qp {pid}"))
+        for at, why in self.withheld:
+            words = f"bounce of message {self.number} withheld: {one_line(why)}"
+            found.append(Step(at, "qmail-send", words))
+        if self.discarded is not None:
+            found.append(
+                Step(self.discarded, "qmail-send", f"bounce {self.number} could not be delivered; dropped")
+            )
+        if self.ended is not None:
+            found.append(Step(self.ended, "qmail-send", f"message {self.number} leaves the queue"))
+        for child in self.children:
+            found += child.steps()
+        return found
+
+
+def forwarded_pids(delivery: Delivery) -> list[int]:
+    """The qmail-queue processes to which a local delivery forwarded the message."""
+    if delivery.channel != "local" or delivery.result != sendlog.SUCCESS:
+        return []
+    return [int(pid) for pid in _FORWARDED.findall(delivery.text)]
+
+
+@dataclass
+class Session:
+    """A connection; address None and begun None when the log has lost its beginning."""
+
+    pid: int
+    address: str | None = None
+    begun: int | None = None
+    ended: int | None = None
+    status: int = 0
+    remote: str = ""
+    steps: list[Step] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    _listed: str = ""
+
+    def add(self, record: smtplog.Record, note: str = "") -> bool:
+        """Takes one more record of the session; whether it is one. note is said behind its words."""
+        made = self._words(record)
+        if made is None:
+            return False
+        program, words = made
+        self.steps.append(Step(record.at, program, one_line(words) + note))
+        if self.attempts and note and self.attempts[-1].at == record.at:
+            self.attempts[-1].words += note
+        return True
+
+    def _words(self, record: smtplog.Record) -> tuple[str, str] | None:
+        if isinstance(record, smtplog.Connected):
+            self.address, self.begun = record.address, record.at
+            return "tcpserver", f"connection from {record.address}"
+        if isinstance(record, smtplog.Admitted):
+            self.remote = record.remote
+            if record.allowed:
+                return "tcpserver", "let in by the rules"
+            return "tcpserver", self._try(record.at, RULE, "refused at connect by a rule")
+        if isinstance(record, smtplog.Ended):
+            self.ended, self.status = record.at, record.status
+            return "tcpserver", "connection closed" + (f", status {record.status}" if record.status else "")
+        if isinstance(record, smtplog.DnsListed):
+            if record.decision == "listed":
+                self._listed = record.zone
+            return "dnsbl", f"{record.decision}: {record.zone} {record.text}"
+        if isinstance(record, smtplog.Listed):
+            words = f"refused by DNS list: {record.code} {record.text}"
+            return "rblsmtpd", self._try(record.at, LISTED, words)
+        if isinstance(record, smtplog.Greylisted):
+            return "cqgreylist", self._greylist(record)
+        if isinstance(record, smtplog.Unnamed):
+            return "clientname", f"{record.decision}: {record.text}"
+        if isinstance(record, smtplog.RecipientRefused):
+            kind = REFUSAL_KINDS.get(record.why, RECIPIENT)
+            sender = "" if record.sender is None else f" from <{record.sender}>"
+            words = {
+                RECIPIENT: f"recipient {record.recipient} is unknown",
+                RELAY: f"relay to {record.recipient} denied",
+                SENDER: f"sender is in badmailfrom, recipient {record.recipient} refused",
+            }[kind]
+            self._try(record.at, kind, words + sender, record.sender, (record.recipient,))
+            return "qmail-smtpd", words + sender
+        if isinstance(record, smtplog.CommandRefused):
+            named = "" if record.recipient is None else f" {record.recipient}"
+            told = f"{_COMMANDS[record.command]}{named} refused, {record.why}, from <{record.sender}>"
+            recipients = () if record.recipient is None else (record.recipient,)
+            self._try(record.at, PROTOCOL, told, record.sender, recipients)
+            return "qmail-smtpd", told
+        if isinstance(record, smtplog.HungUp):
+            return "qmail-smtpd", f"hung up: too many {_TOO_MANY.get(record.why, record.why)}"
+        if isinstance(record, smtplog.Verdict):
+            return "simscan", self._judged(record)
+        if isinstance(record, smtplog.ScannerNote):
+            off = put_off_note(record)
+            if off is not None:
+                return "simscan", self._try(record.at, PUT_OFF, f"put off with 451: {off[1]}")
+            return "simscan", record.text
+        return None
+
+    def _greylist(self, record: smtplog.Greylisted) -> str:
+        if record.decision in ("new", "early"):
+            when = "first contact" if record.decision == "new" else "came back too early"
+            words = f"greylisted, {when}: {record.key} {record.text}"
+            return self._try(record.at, GREYLISTED, words)
+        if record.decision == "refused":
+            if self._listed:
+                return self._try(record.at, LISTED, f"refused by DNS list: {record.text}")
+            return self._try(record.at, RULE, f"refused by a rule: {record.text}")
+        told = {
+            "known": f"network {record.key} is known",
+            "passed": f"network {record.key} passes, {record.text} seconds after its first contact",
+            "skipped": f"not asked: {record.text}",
+            "open": f"trouble, so it passes: {record.key} {record.text}",
+        }
+        return told.get(record.decision, record.decision)
+
+    def _try(
+        self, at: int, kind: str, words: str, sender: str | None = None, recipients: tuple[str, ...] = ()
+    ) -> str:
+        self.attempts.append(Attempt(at, kind, one_line(words), sender, recipients))
+        return words
+
+    def _judged(self, verdict: smtplog.Verdict) -> str:
+        kind = kind_of(verdict)
+        text, sender, recipients = fields_of(verdict, self.address)
+        about = ""
+        if kind == VIRUS:
+            words = f"refused, virus {text}"
+        elif kind == CONTENT:
+            words = f"refused for its content: {verdict.state} {text}"
+        else:
+            about = subject_words(text) if kind != RELAYED else ""
+            score = ""
+            if verdict.score is not None and verdict.required is not None and kind != UNCHECKED:
+                limit = verdict.refused_from if kind == SPAM else verdict.required
+                score = f" {verdict.score:.2f} of {verdict.required if limit is None else limit:.2f}"
+            state = {SPAM: "refused as spam", MARKED: "accepted, marked as spam", CLEAN: "accepted, clean"}
+            words = state.get(kind, f"accepted, {kind}") + (f":{score}" if score else "")
+        words = one_line(words)
+        self.attempts.append(
+            Attempt(verdict.at, kind, words, sender, recipients, about, verdict.seconds, verdict)
+        )
+        names = ", ".join(recipients)
+        title = f", subject '{about}'" if about else ""
+        return f"{words}, from <{sender}> to {names}{title}, in {verdict.seconds:.2f} s"
+
+    def kind(self) -> str:
+        """The session's last word: that of its last attempt."""
+        if self.attempts:
+            return self.attempts[-1].kind
+        return OPEN if self.ended is None else NOTHING
+
+
+def fields_of(verdict: smtplog.Verdict, address: str | None) -> tuple[str, str, tuple[str, ...]]:
+    """(text, sender, recipients) of a verdict, read in the way that fits the session's client."""
+    splits = verdict.splits()
+    for text, ip, sender, recipients in splits:
+        if ip == address:
+            return text, sender, tuple(recipients.split(","))
+    if splits:
+        text, _ip, sender, recipients = splits[0]
+        return text, sender, tuple(recipients.split(","))
+    return verdict.tail, "", ()
+
+
+# Which message of the queue is which of the scanner's.
+
+
+def plain(address: str) -> str:
+    """An address in the one form that simscan's lines and qmail-send's have in common."""
+    return _NOT_SAFE.sub("_", address).lower()
+
+
+def recipients_fit(scanned: Iterable[str], queued: Iterable[str]) -> int:
+    """2: the same recipients; 1: some of them; 0: others."""
+    mine, theirs = {plain(one) for one in scanned}, {plain(one) for one in queued}
+    cut = "..." in mine
+    mine.discard("...")
+    # A recipient without a domain gets the gateway's own name.
+    bare = {one for one in mine if "@" not in one}
+    theirs = {local if (local := one.rpartition("@")[0]) in bare else one for one in theirs}
+    if mine == theirs and not cut:
+        return 2
+    return 1 if mine & theirs or (cut and not mine) else 0
+
+
+def match(
+    attempt: Attempt, session_pid: int, messages: Sequence[Message], uid: int | None = None
+) -> tuple[int, str] | None:
+    """(place in messages, why) of the message that this accepted attempt most likely became, or None.
+
+    The same sender (simscan writes it in lower case), the same recipients before some of them, then the
+    nearest in time, then the next pid: qmail-queue's comes soon after qmail-smtpd's. With uid, that of
+    qmaild, only messages that came by SMTP.
+    """
+    if attempt.sender is None:
+        return None
+    found = []
+    for place, message in enumerate(messages):
+        if message.sender is None or message.begun is None or plain(message.sender) != plain(attempt.sender):
+            continue
+        if uid is not None and message.uid is not None and message.uid != uid:
+            continue
+        apart = abs(message.begun - attempt.at)
+        if apart > WIDEST_MATCH_SECONDS * NANOSECONDS:
+            continue
+        queued = message.recipients()
+        fit = recipients_fit(attempt.recipients, queued) if queued else 1
+        if not fit:
+            continue
+        behind = ((message.queue_pid or 0) - session_pid) % 4_194_304
+        found.append((-fit, apart, behind, place))
+    if not found:
+        return None
+    found.sort()
+    fit, apart, _behind, place = found[0]
+    near = sum(1 for one in found if one[0] == fit and one[1] <= apart + NANOSECONDS)
+    which = "same sender and recipients" if fit == -2 else "same sender"
+    why = f"{which}, {apart / NANOSECONDS:.3f} s apart"
+    if near > 1:
+        why += f", the nearest of {near}"
+    return place, why
+
+
+@dataclass
+class Journey:
+    """A session with what became of its messages, or a message whose session the log has lost."""
+
+    session: Session | None = None
+    message: Message | None = None  # of a journey without a session
+
+    @property
+    def begun(self) -> int:
+        return min((step.at for step in self.steps()), default=0)
+
+    def messages(self) -> list[Message]:
+        if self.session is None:
+            return [self.message] if self.message is not None else []
+        return [attempt.message for attempt in self.session.attempts if attempt.message is not None]
+
+    def steps(self) -> list[Step]:
+        """Everything in the order of time; lines of one moment as the logs have them."""
+        found = list(self.session.steps) if self.session is not None else []
+        for message in self.messages():
+            found += message.steps()
+        return sorted(found, key=lambda step: step.at)
+
+    def verdicts(self) -> list[tuple[str, str]]:
+        """(kind, words) of all that was decided, in order; of an accepted message where it went, too."""
+        if self.session is None:
+            return self.message.outcomes() if self.message is not None else []
+        found = []
+        for attempt in self.session.attempts:
+            found.append((attempt.kind, attempt.words))
+            if attempt.message is not None:
+                found += attempt.message.outcomes()
+        if not found:
+            ended = self.session.ended is not None
+            found.append((NOTHING, "no message was taken") if ended else (OPEN, "the session goes on"))
+        return found
+
+    def inferences(self) -> list[str]:
+        """What of it is no certainty."""
+        if self.session is None:
+            return []
+        return [
+            f"message {attempt.message.number} of the queue is this one by inference ({attempt.inference})"
+            for attempt in self.session.attempts
+            if attempt.message is not None and attempt.inference
+        ]

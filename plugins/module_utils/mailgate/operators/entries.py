@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The operators' lists as texts: what is in them, and the same text with one entry more or less.
+
+A list's entries stand in one file, one line each, most with a note above it (notes.py):
+  relay, clients    /etc/tcp.d/20-operator; a relay network stands in its head, too
+  senders           /etc/badmailfrom.d/20-operator
+  trusted, blocked  operator.cf of SpamAssassin
+  recipients        one address a line
+Every other line of a text, a person's own rules and comments, stays where and as it is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import BadInput
+from ..formats import addresses as recipients
+from ..formats import notes, tcprules
+from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, contains, parse_network, rule_address
+from ..formats.tcprules import Rule
+from ..rules import senders as bad_senders
+from ..rules import site_fragment as rules_compiler
+from ..rules.fragments import FACTS
+
+RELAY, CLIENTS, SENDERS, TRUSTED, BLOCKED, RECIPIENTS = LISTS = (
+    "relay",
+    "clients",
+    "senders",
+    "trusted",
+    "blocked",
+    "recipients",
+)
+ACTIONS = ("allow", "deny")
+SITE, OPERATOR = "site", "operator"
+MINIMUM_PREFIX_LENGTH = RELAY_MINIMUM_PREFIX_LENGTH
+TEXT_BYTES_MAX = 4 << 20
+
+_ENVIRONMENT = {RELAY: (("RELAYCLIENT", ""),), "allow": (("WHITELISTED", ""),), "deny": ()}
+_WORDS = {TRUSTED: "welcomelist_from", BLOCKED: "blocklist_from"}
+_SCORED = re.compile(r"(welcomelist_from|blocklist_from)\s+(\S+)\s*")
+_PLAIN = re.compile(r"[a-z0-9._+=~-]*@[a-z0-9.-]+")
+_HEADS = {
+    TRUSTED: "# Written by the service operator: see 'mailgate operator entries trusted'.\n",
+    RECIPIENTS: "# Recipients of the operators: see 'mailgate operator entries recipients'.\n",
+}
+_HEADS[BLOCKED] = _HEADS[TRUSTED]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: its value in canonical form, 'allow' or 'deny' of a client, and why it stays, or ''."""
+
+    value: str
+    action: str = ""
+    note: notes.Note = notes.NONE
+    origin: str = OPERATOR
+    fixed: str = ""
+    line: int = 0
+
+    def same(self, other: Entry | None) -> bool:
+        """Whether both say the same, wherever they stand."""
+        return other is not None and (self.value, self.action, self.note) == (
+            other.value,
+            other.action,
+            other.note,
+        )
+
+    def values(self) -> dict[str, object]:
+        """Return what the audit log and callers are told of the entry, as JSON values."""
+        return {
+            "value": self.value,
+            "action": self.action,
+            "by": self.note.by,
+            "note": self.note.note,
+            "until": self.note.until,
+        }
+
+
+# Values.
+
+
+def canonical(name: str, text: str) -> str:
+    """The one form in which a value of that list is kept; raises BadInput."""
+    if name in (RELAY, CLIENTS):
+        return str(_network(text))
+    if name == RECIPIENTS:
+        local_part, domain = recipients.parse_address(text, "recipient")
+        return f"{local_part}@{domain}"
+    fault = bad_senders.sender_fault(text)
+    if fault:
+        raise BadInput(f"sender: {_shown(text)} {fault}")
+    value = text.lower()
+    if name != SENDERS and not _PLAIN.fullmatch(value):
+        raise BadInput(
+            f"sender: {_shown(text)} has a character that means something else to SpamAssassin; "
+            "expected letters, digits and ._+=~-"
+        )
+    return value
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 200 else f"{text[:200]}...")
+
+
+def _network(text: str) -> Network:
+    if len(text) > 100:
+        raise BadInput(f"network: {_shown(text)} is too long; expected one such as '10.0.0.0/24'")
+    try:
+        network: Network = ipaddress.ip_network(ipaddress.ip_address(text))
+    except ValueError:
+        network = parse_network(text)
+    if network.version != 4:
+        raise BadInput(f"network: {text!r} is IPv6, which is not supported yet; expected an IPv4 network")
+    if network.prefixlen < MINIMUM_PREFIX_LENGTH:
+        raise BadInput(
+            f"network: {text!r} is wider than /{MINIMUM_PREFIX_LENGTH}; "
+            f"expected a prefix length from {MINIMUM_PREFIX_LENGTH} to 32"
+        )
+    return network
+
+
+def note_fault(note: str) -> str:
+    """What keeps a text from being a note, or ''."""
+    if not note.strip():
+        return "note: is empty; expected who asked for it and why"
+    if len(note) > 200 or not note.isprintable():
+        return f"note: {_shown(note)} is too long or not printable; expected at most 200 characters in a line"
+    return ""
+
+
+def overlapping(network: str, protected: Sequence[str]) -> str:
+    """The first of the protected networks that shares an address with the network, or ''."""
+    one = parse_network(network)
+    others = [parse_network(text) for text in protected]
+    return next((str(two) for two in others if contains(one, two) or contains(two, one)), "")
+
+
+# What is there.
+
+
+def entries(name: str, text: str, where: str) -> list[Entry]:
+    """The entries of that list in its file's text, in their order; where is the file. Raises BadInput."""
+    return _READ[name](name, text, where)
+
+
+def _read_rules(name: str, text: str, where: str) -> list[Entry]:
+    rules = tcprules.parse(text, where)
+    written = notes.notes(rules.lines, where)
+    found = []
+    for rule in rules.rules:
+        if (rule.variable("RELAYCLIENT") is not None) == (name == RELAY):
+            network = rule_network(rule)
+            fixed = "" if network and rule.environment == _environment(name, rule.action) else _by_hand(rule)
+            action = "" if name == RELAY else rule.action
+            note = written.get(rule.line, notes.NONE)
+            found.append(Entry(network or rule.address, action, note, OPERATOR, fixed, rule.line))
+    return found
+
+
+def _by_hand(rule: Rule) -> str:
+    return f"{rule.where} was written by hand; change it there"
+
+
+def _environment(name: str, action: str) -> tuple[tuple[str, str], ...]:
+    return _ENVIRONMENT[RELAY if name == RELAY else action]
+
+
+def rule_network(rule: Rule) -> str:
+    """The network in CIDR form that a rule's address means exactly, or ''."""
+    intervals = [tcprules.key_interval(key) for key in rule.keys]
+    ends = [one for one in intervals if one is not None]
+    if len(ends) != len(intervals) or "@" in rule.address or rule.address == "":
+        return ""
+    first, last = ipaddress.IPv4Address(ends[0][0]), ipaddress.IPv4Address(ends[-1][1])
+    networks = list(ipaddress.summarize_address_range(first, last))
+    return str(networks[0]) if len(networks) == 1 and rule_address(networks[0]) == rule.address else ""
+
+
+def _read_senders(dummy_name: str, text: str, where: str) -> list[Entry]:
+    return [
+        Entry(one.address, "", one.note, OPERATOR, "", one.line) for one in bad_senders.parse(text, where)
+    ]
+
+
+def _read_scored(name: str, text: str, where: str) -> list[Entry]:
+    lines = text.split("\n")
+    written = notes.notes(lines, where)
+    found = []
+    for number, line in enumerate(lines, 1):
+        match = _SCORED.fullmatch(line)
+        if match is None:
+            if line.strip() and not line.startswith("#"):
+                raise BadInput(f"{where} line {number}: {line!r} is no entry; expected 'blocklist_from A'")
+        elif match[1] == _WORDS[name]:
+            value = match[2][1:] if match[2].startswith("*@") else match[2]
+            found.append(Entry(value, "", written.get(number, notes.NONE), OPERATOR, "", number))
+    return found
+
+
+def _read_recipients(name: str, text: str, where: str) -> list[Entry]:
+    lines = text.split("\n")
+    written = notes.notes(lines, where)
+    found = []
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.startswith("#"):
+            local_part, domain = recipients.parse_address(line.strip(), f"{where} line {number}")
+            note = written.get(number, notes.NONE)
+            found.append(Entry(f"{local_part}@{domain}", "", note, OPERATOR, "", number))
+    return found
+
+
+_READ: Mapping[str, Callable[[str, str, str], list[Entry]]] = {
+    RELAY: _read_rules,
+    CLIENTS: _read_rules,
+    SENDERS: _read_senders,
+    TRUSTED: _read_scored,
+    BLOCKED: _read_scored,
+    RECIPIENTS: _read_recipients,
+}
+
+
+# What is to be there.
+
+
+def edit(name: str, text: str, where: str, value: str, wanted: Entry | None) -> str:
+    """The text in which the value has just that entry, or with None no entry; raises BadInput.
+
+    An entry that is there already keeps its place, a new one is the last line. Entries that were written by
+    hand in a form of their own are not touched.
+    """
+    there = [one for one in entries(name, text, where) if one.value == value and not one.fixed]
+    lines: list[str] = re.findall(r"[^\n]*\n|[^\n]+", text)
+    fresh = [] if wanted is None else _lines(name, wanted)
+    if wanted is not None and not there:
+        if lines and not lines[-1].endswith("\n"):
+            lines[-1] += "\n"
+        lines = [*(lines or [_HEADS.get(name, "")]), *fresh]
+    for at, one in reversed(list(enumerate(there))):
+        first = one.line - 1
+        if first > 0 and lines[first - 1].startswith(notes.BEGIN):
+            first -= 1
+        lines[first : one.line] = fresh if at == 0 else []
+    made = "".join(lines)
+    if name == RELAY:
+        made = _with_relay_networks(made, where, value)
+    if len(made) > TEXT_BYTES_MAX:
+        raise BadInput(f"file {where}: would have more than {TEXT_BYTES_MAX} bytes; expected fewer entries")
+    return made
+
+
+def _lines(name: str, entry: Entry) -> list[str]:
+    note = {"by": entry.note.by, "note": entry.note.note, "until": entry.note.until}
+    said = {key: value for key, value in note.items() if value not in ("", None)}
+    lines = [f"# {json.dumps(said)}\n"] if said else []
+    return [*lines, f"{_line(name, entry)}\n"]
+
+
+def _line(name: str, entry: Entry) -> str:
+    if name in (RELAY, CLIENTS):
+        action = "allow" if name == RELAY else entry.action
+        variables = "".join(f',{key}="{text}"' for key, text in _environment(name, action))
+        return f"{rule_address(parse_network(entry.value))}:{action}{variables}"
+    if name in _WORDS:
+        star = "*" if entry.value.startswith("@") else ""
+        return f"{_WORDS[name]} {star}{entry.value}"
+    return entry.value
+
+
+def _with_relay_networks(text: str, where: str, value: str) -> str:
+    """The text whose head names every network that has a rule to relay; the value only if it has one."""
+    rules = tcprules.parse(text, where)
+    before = set(rules_compiler.operator_relay_networks(rules))
+    # Of two networks, one inside the other, the compiler names the outer one only.
+    after = (before - {value}) | {one.value for one in _read_rules(RELAY, text, where) if not one.fixed}
+    if after == before:
+        return text
+    ordered = [str(one) for one in sorted(map(ipaddress.IPv4Network, after))]
+    rest = "".join(line for line in rules.lines if not line.startswith(FACTS))
+    return (f"{FACTS}{json.dumps({'relay_networks': ordered})}\n" if ordered else "") + rest

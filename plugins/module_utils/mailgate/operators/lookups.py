@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What operators ask and have done outside of the lists: blacklist, greylist, queue, the gateway's health."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..blacklist import client as blacklist_command
+from ..blacklist.service import DIRECTORY as BLACKLIST_DIRECTORY
+from ..blacklist.settings import check_address
+from ..formats import greylist as operator_greylist
+from ..formats import qmail_queue as operator_queue
+from .list_editor import ListEditor
+from .places import Caller, TryAgain
+
+CHILD_SECONDS = 30.0
+CHILD_BYTES_MAX = 4 << 20
+
+
+@dataclass(frozen=True)
+class ExternalPaths:
+    """Where the others keep what they know, and the programs that are run."""
+
+    blacklist: str = BLACKLIST_DIRECTORY
+    greylist: str = operator_greylist.DIRECTORY
+    greylist_settings: str = operator_greylist.SETTINGS
+    queue: str = operator_queue.DIRECTORY
+    doctor: tuple[str, ...] = ("/usr/local/bin/mailgate", "doctor", "--quick", "--json")
+    flush: tuple[str, ...] = ("/usr/bin/qmailctl", "flush")
+
+
+class Lookups:
+    """The verbs that are not about the lists."""
+
+    def __init__(self, desk: ListEditor, outside: ExternalPaths, clock: Callable[[], float]) -> None:
+        self._desk, self._outside, self._clock = desk, outside, clock
+
+    def answer(self, caller: Caller, do: str, asked: dict[str, Any]) -> dict[str, Any]:
+        """What one verb answers; raises MailgateError and OSError."""
+        if do == "blacklist":
+            return self._blacklist()
+        if do == "explain":
+            address = check_address(asked["address"], "address")
+            found = self._ask({"do": "explain", "address": address})
+            return {"words": blacklist_command.describe(found, self._clock())}
+        if do == "release":
+            return {"effects": self._release(caller, asked["address"], asked["note"])}
+        if do == "greylist":
+            return self._greylist(asked["search"])
+        if do == "pass":
+            return {"effects": self._pass(caller, asked["address"], asked["note"])}
+        if do == "queue":
+            return self._queue(asked["search"])
+        if do == "flush":
+            return {"effects": self._desk.keep(caller, "flush", "", asked["note"], self._flush)}
+        return {"doctor": self._doctor()}
+
+    def _ask(self, request: dict[str, object]) -> dict[str, Any]:
+        try:
+            return blacklist_command.ask(self._outside.blacklist, request)
+        except blacklist_command.NoAnswer as error:
+            raise TryAgain(str(error)) from error
+
+    def _blacklist(self) -> dict[str, Any]:
+        found = self._ask({"do": "list"})
+        names = ("address", "until", "by", "why")
+        return {
+            "entries": [{name: one[name] for name in names} for one in found["entries"]],
+            "spared": found["spared"],
+        }
+
+    def _release(self, caller: Caller, text: str, note: str) -> list[str]:
+        address = check_address(text, "address")
+
+        def work() -> list[str]:
+            released = self._ask({"do": "release", "address": address})["released"]
+            if released:
+                return [f"{address} is no longer refused by the blacklist; what was counted is forgotten"]
+            return [f"{address} was not refused by the blacklist; what was counted is forgotten"]
+
+        return self._desk.keep(caller, "release", address, note, work)
+
+    def _greylist(self, search: str) -> dict[str, Any]:
+        limits = operator_greylist.read_limits(self._outside.greylist_settings)
+        found, more = operator_greylist.look_up(self._outside.greylist, search, limits, self._clock())
+        return {
+            "entries": [{"network": one.network, "since": one.since, "passed": one.passed} for one in found],
+            "more": more,
+        }
+
+    def _pass(self, caller: Caller, address: str, note: str) -> list[str]:
+        limits = operator_greylist.read_limits(self._outside.greylist_settings)
+        network = operator_greylist.network_of(address, limits)
+
+        def work() -> list[str]:
+            if operator_greylist.let_pass(self._outside.greylist, network, self._clock()):
+                return [f"{network} has passed the greylist: mail from there is not put off any more"]
+            return [f"{network} had passed the greylist already, and is remembered anew"]
+
+        return self._desk.keep(caller, "pass", network, note, work)
+
+    def _queue(self, search: str) -> dict[str, Any]:
+        found, more = operator_queue.read_queue(self._outside.queue, search)
+        return {
+            "messages": [
+                {
+                    "id": one.number,
+                    "at": one.at,
+                    "bytes": one.size,
+                    "sender": one.sender,
+                    "recipients": [
+                        {"address": address, "channel": channel, "done": done}
+                        for address, channel, done in one.recipients
+                    ],
+                }
+                for one in found
+            ],
+            "more": more,
+        }
+
+    def _flush(self) -> list[str]:
+        _run(self._outside.flush, statuses=(0,))
+        return ["every message in the queue is tried now"]
+
+    def _doctor(self) -> object:
+        said = _run(self._outside.doctor, statuses=(0, 1, 2, 3))
+        try:
+            found = json.loads(said)
+            if isinstance(found, dict) and "findings" in found:
+                return found
+        except ValueError:
+            pass
+        raise TryAgain(f"{' '.join(self._outside.doctor[:2])}: said no findings; expected JSON")
+
+
+def _run(argv: Sequence[str], statuses: Sequence[int]) -> bytes:
+    """What a program says; raises TryAgain unless it ends well in time."""
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHILD_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TryAgain(f"{argv[0]}: no end within {CHILD_SECONDS:g} s; try again") from error
+    if done.returncode not in statuses:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
+        raise TryAgain(f"{argv[0]}: {lines[-1]}")
+    return done.stdout[:CHILD_BYTES_MAX]

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Paths and limits of the operators' service, its callers, and a change as it is judged."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from ..core.errors import MailgateError
+from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
+from ..recipients.store import DIRECTORY as RECIPIENTS_DIRECTORY
+from ..rules import fragments as tcprules
+from ..rules import senders as bad_senders
+from ..rules.apply import Paths
+from .entries import CLIENTS, RECIPIENTS, RELAY, SENDERS, Entry
+
+STATE = "/var/lib/mailgate/operator"
+SETTINGS = "/etc/mailgate/operator.json"
+SPAMASSASSIN = "/etc/mail/spamassassin"
+OPERATOR_CF, BY_HAND = "operator.cf", ("whitelist.cf", "blocklist.cf")
+SECONDS_MAX = 10 * 365 * 86_400
+
+
+class TryAgain(MailgateError):
+    """Something that may be well the next time."""
+
+
+class Renewed(MailgateError):
+    """An entry that had ended has not."""
+
+
+@dataclass(frozen=True)
+class OperatorPaths:
+    """Where everything is."""
+
+    rules: Paths = field(default_factory=Paths)
+    state: str = STATE
+    settings: str = SETTINGS
+    spamassassin: str = SPAMASSASSIN
+    recipients_settings: str = RECIPIENTS_SETTINGS
+    recipients: str = RECIPIENTS_DIRECTORY
+    mailgate: tuple[str, ...] = ("/usr/local/bin/mailgate",)
+
+    @property
+    def audit(self) -> str:
+        return os.path.join(self.state, "audit.jsonl")
+
+    @property
+    def extra(self) -> str:
+        return os.path.join(self.state, "recipients")
+
+    def file(self, name: str) -> str:
+        """The file of a list."""
+        if name in (RELAY, CLIENTS):
+            return os.path.join(self.rules.directory, tcprules.OPERATOR)
+        if name == SENDERS:
+            return os.path.join(self.rules.senders_directory, bad_senders.OPERATOR)
+        return self.extra if name == RECIPIENTS else os.path.join(self.spamassassin, OPERATOR_CF)
+
+    def lock(self, name: str) -> str:
+        """The directory whose lock the writers of that file hold."""
+        if name in (RELAY, CLIENTS, SENDERS):
+            return os.path.dirname(self.file(name))
+        return self.state
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the number that the kernel says, and the login name."""
+
+    uid: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One edit of one list, judged: the file's text before and after, what it does in words, and why not."""
+
+    name: str
+    value: str
+    old: str
+    new: str
+    before: Entry | None
+    after: Entry | None
+    effects: tuple[str, ...] = ()
+    problem: str = ""

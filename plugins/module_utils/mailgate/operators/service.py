@@ -1,0 +1,331 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The service operator: a unix socket with fixed verbs, for root and the members of a group.
+
+One request is one JSON object on one line, one answer the same, and then the connection is closed. Who asks
+is what the kernel says of the other side, and a stranger is refused before a byte of theirs is read. Every
+wait is bounded, and so are the size of a request and the number of callers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import json
+import os
+import pwd
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..core import locks
+from ..core.errors import BadInput, MailgateError
+from ..core.sockets import listen, peer_uid
+from .entries import LISTS, Entry
+from .list_editor import ListEditor, say
+from .lookups import ExternalPaths, Lookups
+from .places import SECONDS_MAX, Caller, OperatorPaths, TryAgain
+
+SOCKET = "socket"
+GROUP = "operators"
+REQUEST_BYTES_MAX = 65_536
+PEER_SECONDS = 5.0
+CALLERS_MAX = 16
+CALLERS_OF_ONE_MAX = 8
+TEXT_MAX = 1000
+AUDIT_MAX = 1000
+POLL_SECONDS = 0.5
+FULL_SECONDS = 0.5
+Answer = dict[str, Any]
+
+# The fields of each verb: what it takes for a field is a name in _FIELDS, with '?' when it may be missing.
+_ACT = {
+    "act": "act",
+    "list": "list",
+    "value": "text",
+    "action": "text?",
+    "note": "text?",
+    "seconds": "seconds?",
+}
+VERBS: Mapping[str, Mapping[str, str]] = {
+    "entries": {"list": "list"},
+    "check": {"list": "list", "value": "text", "action": "text?"},
+    "preview": _ACT,
+    "act": _ACT,
+    "undo": {"preview": "yes?"},
+    "audit": {"limit": "limit?"},
+    "recipient": {"address": "text"},
+    "blacklist": {},
+    "explain": {"address": "text"},
+    "release": {"address": "text", "note": "text?"},
+    "greylist": {"search": "text?"},
+    "pass": {"address": "text", "note": "text?"},
+    "queue": {"search": "text?"},
+    "flush": {"note": "text?"},
+    "status": {},
+}
+
+
+def _is_number(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+_FIELDS: Mapping[str, tuple[Callable[[object], bool], str, object]] = {
+    "act": (lambda one: one in ("add", "remove"), "'add' or 'remove'", None),
+    "list": (lambda one: one in LISTS, f"one of {', '.join(LISTS)}", None),
+    "text": (
+        lambda one: isinstance(one, str) and len(one) <= TEXT_MAX,
+        f"text of at most {TEXT_MAX} characters",
+        "",
+    ),
+    "seconds": (
+        lambda one: one is None or _is_number(one, 1, SECONDS_MAX),
+        f"null, or 1 to {SECONDS_MAX} seconds",
+        None,
+    ),
+    "limit": (lambda one: _is_number(one, 1, AUDIT_MAX), f"a number from 1 to {AUDIT_MAX}", 100),
+    "yes": (lambda one: isinstance(one, bool), "true or false", False),
+}
+
+
+def parse_request(data: bytes) -> Answer:
+    """The verb as 'do' and all of its fields; raises BadInput for anything else."""
+    try:
+        asked = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("request: is no JSON; expected one object on one line") from error
+    if not isinstance(asked, dict):
+        raise BadInput(f"request: {_shown(asked)} is no object; expected one")
+    do = asked.pop("do", None)
+    if not isinstance(do, str) or do not in VERBS:
+        raise BadInput(f"request: do {_shown(do)} is not known; expected one of {', '.join(VERBS)}")
+    unknown = sorted(set(asked) - set(VERBS[do]))
+    if unknown:
+        expected = ", ".join(VERBS[do]) or "nothing else"
+        raise BadInput(f"request {do}: {_shown(unknown[0])} is not known; expected {expected}")
+    made: Answer = {"do": do}
+    for name, kind in VERBS[do].items():
+        test, expected, default = _FIELDS[kind.rstrip("?")]
+        if name not in asked and kind.endswith("?"):
+            made[name] = default
+        elif name in asked and test(asked[name]):
+            made[name] = asked[name]
+        else:
+            given = f"{_shown(asked[name])} is wrong" if name in asked else "is missing"
+            raise BadInput(f"request {do}: {name} {given}; expected {expected}")
+    return made
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def shown_entry(entry: Entry) -> Answer:
+    """An entry as callers see it."""
+    return {**entry.values(), "origin": entry.origin, "fixed": entry.fixed}
+
+
+class Verbs:
+    """What each verb does."""
+
+    def __init__(self, desk: ListEditor, lookups: Lookups) -> None:
+        self._desk, self._lookups = desk, lookups
+
+    def answer(self, caller: Caller, data: bytes) -> Answer:
+        """The answer to one request, whatever it holds."""
+        try:
+            request = parse_request(data)
+            return {"ok": True, **self._answer(caller, request.pop("do"), request)}
+        except TryAgain as error:
+            return _refusal(str(error), temporary=True)
+        except MailgateError as error:
+            return _refusal(str(error))
+        except OSError as error:
+            return _refusal(str(error), temporary=True)
+
+    def _answer(self, caller: Caller, do: str, asked: Answer) -> Answer:
+        desk = self._desk
+        if do == "entries":
+            return {"entries": [shown_entry(one) for one in desk.entries(asked["list"])]}
+        if do == "check":
+            value, problem = desk.check(asked["list"], asked["value"], asked["action"])
+            return {"value": value, "problem": problem}
+        if do == "preview":
+            return self._preview(caller, asked)
+        if do == "undo" and asked["preview"]:
+            return self._undo_preview(caller)
+        if do in ("act", "undo"):
+            number, effects = desk.undo(caller) if do == "undo" else desk.act(caller, *asked.values())
+            desk.say(f"{caller.name} did {number}: {'; '.join(effects)}")
+            return {"effects": list(effects), "number": number}
+        if do == "audit":
+            return {"records": desk.audit.shown(asked["limit"])}
+        if do == "recipient":
+            known, words = desk.recipient(asked["address"])
+            return {"known": known, "words": words}
+        return self._lookups.answer(caller, do, asked)
+
+    def _preview(self, caller: Caller, asked: Answer) -> Answer:
+        try:
+            change = self._desk.request(caller, *asked.values())
+        except MailgateError as error:
+            return {"effects": [], "problem": str(error)}
+        return {"effects": list(change.effects), "problem": change.problem}
+
+    def _undo_preview(self, caller: Caller) -> Answer:
+        try:
+            dummy, change = self._desk.to_undo(caller)
+        except MailgateError as error:
+            return {"effects": [], "problem": str(error)}
+        return {"effects": list(change.effects), "problem": change.problem}
+
+
+def _refusal(text: str, *, temporary: bool = False) -> Answer:
+    return {"ok": False, "error": text, "temporary": temporary}
+
+
+def caller_of(uid: int, group: str = GROUP) -> Caller | None:
+    """Who that user is, if they may ask: root, or a member of the group as it is now."""
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return Caller(0, "root") if uid == 0 else None
+    if uid == 0:
+        return Caller(uid, user.pw_name)
+    try:
+        members = grp.getgrnam(group)
+    except KeyError:
+        return None
+    allowed = user.pw_name in members.gr_mem or user.pw_gid == members.gr_gid
+    return Caller(uid, user.pw_name) if allowed else None
+
+
+class Server:
+    """The socket, and a thread for each caller."""
+
+    def __init__(
+        self, path: str, answer: Callable[[Caller, bytes], Answer], known: Callable[[int], Caller | None]
+    ) -> None:
+        """Listens; raises OSError."""
+        self._answer, self._known = answer, known
+        self._counts: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self.listener = listen(path, 32)
+
+    def serve_one(self) -> None:
+        """Takes one caller, if there is one soon."""
+        self.listener.settimeout(POLL_SECONDS)
+        try:
+            connection, dummy = self.listener.accept()
+        except OSError:
+            return
+        uid = peer_uid(connection)
+        with self._lock:
+            mine, everybody = self._counts.get(uid, 0), sum(self._counts.values())
+            full = everybody >= CALLERS_MAX or (uid != 0 and mine >= CALLERS_OF_ONE_MAX)
+            if not full:
+                self._counts[uid] = mine + 1
+        if full:
+            with connection:
+                refusal = _refusal("operator: too many callers at once; try again", temporary=True)
+                _send(connection, refusal, FULL_SECONDS)
+            return
+        threading.Thread(target=self._serve, args=(connection, uid), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, uid: int) -> None:
+        try:
+            with connection:
+                _send(connection, self._talk(connection, uid), PEER_SECONDS)
+        finally:
+            with self._lock:
+                self._counts[uid] -= 1
+                if not self._counts[uid]:
+                    del self._counts[uid]
+
+    def _talk(self, connection: socket.socket, uid: int) -> Answer:
+        caller = self._known(uid)
+        if caller is None:
+            return _refusal(f"operator: user {uid} may not ask; expected root or a member of {GROUP}")
+        try:
+            data = _receive(connection)
+        except BadInput as error:
+            return _refusal(str(error))
+        except OSError as error:
+            return _refusal(f"request: {error}; try again", temporary=True)
+        try:
+            return self._answer(caller, data)
+        except Exception as error:
+            # Nothing that a caller sends may end the service; what it was stands in the log.
+            say(f"error of the service itself, at {data[:200]!r}: {error!r}")
+            return _refusal(f"operator: error of the service itself, {type(error).__name__}; see its log")
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """The one line of a request; raises BadInput, and OSError when it does not come in time."""
+    end = time.monotonic() + PEER_SECONDS
+    data = b""
+    while b"\n" not in data:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise BadInput(f"request: no whole line within {PEER_SECONDS:g} s; expected one object")
+        connection.settimeout(left)
+        try:
+            block = connection.recv(REQUEST_BYTES_MAX + 1 - len(data))
+        except TimeoutError:
+            continue
+        data += block
+        if len(data) > REQUEST_BYTES_MAX:
+            raise BadInput(f"request: is too long; expected at most {REQUEST_BYTES_MAX} bytes")
+        if not block:
+            raise BadInput("request: ends without a newline; expected one object on one line")
+    line, dummy, rest = data.partition(b"\n")
+    if rest:
+        raise BadInput("request: goes on after its line; expected one object on one line")
+    return line
+
+
+def _send(connection: socket.socket, answer: Answer, seconds: float) -> None:
+    with contextlib.suppress(OSError):
+        connection.settimeout(seconds)
+        connection.sendall(json.dumps(answer).encode("ascii") + b"\n")
+        # What was sent and not read would make the kernel take the answer back.
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(0.2)
+        for dummy in range(64):
+            if not connection.recv(65_536):
+                break
+
+
+def group_id(name: str = GROUP) -> int:
+    """The group's number; raises BadInput when there is none."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise BadInput(f"group {name!r}: does not exist; expected what the base role makes") from error
+
+
+def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
+    """Runs until TERM; raises MailgateError and OSError for what it cannot have."""
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, dummy: told.append(number))
+    gid = group_id()
+    held = locks.acquire(os.path.join(places.state, "service.lock"), PEER_SECONDS)
+    desk = ListEditor(places, time.time, say, gid=gid)
+    desk.start()
+    path = os.path.join(places.state, SOCKET)
+    server = Server(path, Verbs(desk, Lookups(desk, outside, time.time)).answer, caller_of)
+    os.chown(path, 0, gid)
+    os.chmod(path, 0o660)
+    say(f"listens at {path}, {desk.audit.number} acts so far")
+    with server.listener:
+        while not told:
+            server.serve_one()
+            desk.sweep()
+    os.close(held)
+    return 0

@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The files of the recipients' list: the one that serves, the generations before it, and the state.
+
+    validrcptto.cdb          what qmail-smtpd reads, by way of a symbolic link in its control directory
+    generations/N/addresses  one key a line, ` directory` behind those that a directory gave
+    generations/N/reason.json  when, why and by whom it was made, and the hashes of both files
+    state.json               the last export, the last trouble, and whether a person holds the list
+
+A generation keeps no cdb of its own: the writer makes the same bytes of the same addresses again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..core import locks
+from ..core.errors import BadInput
+from ..core.files import atomic_write, fsync_directory
+from ..formats import cdb
+from .keys import Recipients
+
+DIRECTORY = "/var/lib/mailgate/recipients"
+SERVED = "validrcptto.cdb"
+MODE = 0o644
+
+
+class Busy(OSError):
+    """Another update holds the lock."""
+
+
+@dataclass(frozen=True)
+class Last:
+    """What serves, or served last: its number (0: not known), keys, and what a directory gave of them."""
+
+    number: int
+    recipients: Recipients
+    directory_domains: frozenset[str]
+    exported_at: float | None
+    sha256: str
+
+
+def verify(data: bytes, wanted: Recipients, name: str) -> None:
+    """Raises BadInput unless the bytes are a sound cdb with these keys and no other."""
+    reader = cdb.Reader(data, name)
+    for key in wanted.keys:
+        if reader.get(key.encode("ascii")) != b"":
+            raise BadInput(f"{name}: {key!r} is not in its new copy; expected all {len(wanted.keys)} keys")
+    count = sum(1 for dummy in reader.items())
+    if count != len(wanted.keys):
+        raise BadInput(f"{name}: {count} records are in its new copy; expected {len(wanted.keys)}")
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def _text(wanted: Recipients) -> bytes:
+    lines = (f"{key} directory\n" if key in wanted.exported else f"{key}\n" for key in wanted.keys)
+    return "".join(lines).encode("ascii")
+
+
+class Store:
+    """The directory of the list; whoever writes has its lock."""
+
+    def __init__(self, directory: str = DIRECTORY) -> None:
+        self.directory = directory
+        self.served_path = os.path.join(directory, SERVED)
+        self._generations = os.path.join(directory, "generations")
+        self._state = os.path.join(directory, "state.json")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the lock of the writers; raises Busy at once when another one has it."""
+        path = os.path.join(self.directory, ".lock")
+        try:
+            descriptor = locks.acquire(path)
+        except BlockingIOError as error:
+            raise Busy(f"file {path}: another update holds the lock; try later") from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def served(self) -> bytes | None:
+        """The bytes that qmail-smtpd reads, or None."""
+        return _read(self.served_path)
+
+    def numbers(self) -> list[int]:
+        """The generations that are there, ascending."""
+        try:
+            names = os.listdir(self._generations)
+        except FileNotFoundError:
+            return []
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+    def reason(self, number: int) -> dict[str, object]:
+        """Why a generation was made; raises BadInput when it is not there or not whole."""
+        path = os.path.join(self._generations, str(number), "reason.json")
+        try:
+            value = json.loads(_read(path) or b"null")
+        except ValueError as error:
+            raise BadInput(f"file {path}: {error}; expected JSON") from error
+        if not isinstance(value, dict):
+            raise BadInput(f"generation {number}: has no reason; expected one of {self.numbers()}")
+        return value
+
+    def generation(self, number: int) -> Last:
+        """The addresses of a generation; raises BadInput unless they are those that were written."""
+        reason = self.reason(number)
+        path = os.path.join(self._generations, str(number), "addresses")
+        data = _read(path) or b""
+        if hashlib.sha256(data).hexdigest() != reason.get("addresses_sha256"):
+            raise BadInput(f"file {path}: is not what was written; expected its hash in reason.json")
+        keys: list[str] = []
+        exported: list[str] = []
+        for line in data.decode("ascii").splitlines():
+            key, blank, dummy = line.partition(" ")
+            keys.append(key)
+            if blank:
+                exported.append(key)
+        domains = reason.get("directory_domains")
+        at = reason.get("exported_at")
+        return Last(
+            number,
+            Recipients(tuple(keys), frozenset(exported)),
+            frozenset(str(one) for one in domains) if isinstance(domains, list) else frozenset(),
+            float(at) if isinstance(at, (int, float)) else None,
+            str(reason.get("sha256")),
+        )
+
+    def last(self) -> Last | None:
+        """The generation that serves; the newest whole one when none does; what serves when there is none."""
+        data = self.served()
+        digest = hashlib.sha256(data).hexdigest() if data is not None else ""
+        newest: Last | None = None
+        for number in reversed(self.numbers()):
+            try:
+                one = self.generation(number)
+            except BadInput:
+                continue
+            if one.sha256 == digest:
+                return one
+            newest = newest or one
+        if newest is not None or data is None:
+            return newest
+        try:
+            keys = tuple(sorted(key.decode("ascii") for key, dummy in cdb.Reader(data).items()))
+        except (BadInput, UnicodeDecodeError):
+            return None
+        domains = frozenset(key.rpartition("@")[2] for key in keys if "@" in key)
+        return Last(0, Recipients(keys, frozenset(keys)), domains, None, digest)
+
+    def damage(self) -> str:
+        """What is wrong with the file that serves; '' for a sound file, or none."""
+        data = self.served()
+        if data is None:
+            return ""
+        try:
+            cdb.Reader(data, self.served_path)
+        except BadInput as error:
+            return str(error)
+        return ""
+
+    def serves(self, last: Last | None, wanted: Recipients) -> bool:
+        """Whether the file that serves holds exactly these, may be read by all, and has its generation."""
+        data = self.served()
+        if data is None or last is None or last.number == 0:
+            return False
+        right_mode = stat.S_IMODE(os.stat(self.served_path).st_mode) == MODE
+        return right_mode and last.recipients == wanted and last.sha256 == hashlib.sha256(data).hexdigest()
+
+    def publish(self, wanted: Recipients, reason: Mapping[str, object], keep: int) -> int:
+        """Makes a generation and lets it serve; its number.
+
+        The new file is on the disk and every key was read back from there before it takes its place.
+        """
+        content = cdb.build((key.encode("ascii"), b"") for key in wanted.keys)
+        if not wanted.keys:
+            raise BadInput(f"{self.served_path}: would be empty; expected at least one recipient")
+        os.makedirs(self._generations, mode=0o755, exist_ok=True)
+        number = max(self.numbers(), default=0) + 1
+        fresh = os.path.join(self._generations, f".new-{number}")
+        shutil.rmtree(fresh, ignore_errors=True)
+        os.mkdir(fresh, 0o755)
+        addresses = _text(wanted)
+        whole = {
+            **reason,
+            "number": number,
+            "count": len(wanted.keys),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "addresses_sha256": hashlib.sha256(addresses).hexdigest(),
+        }
+        for name, data in (("addresses", addresses), ("reason.json", _json(whole))):
+            with atomic_write(os.path.join(fresh, name), MODE) as stream:
+                stream.write(data)
+        os.rename(fresh, os.path.join(self._generations, str(number)))
+        fsync_directory(self._generations)
+
+        def check(temporary: str) -> None:
+            with open(temporary, "rb") as stream:
+                verify(stream.read(), wanted, self.served_path)
+
+        try:
+            with atomic_write(self.served_path, MODE, check=check) as stream:
+                stream.write(content)
+        except BaseException:
+            shutil.rmtree(os.path.join(self._generations, str(number)), ignore_errors=True)
+            raise
+        for old in self.numbers()[:-keep]:
+            shutil.rmtree(os.path.join(self._generations, str(old)), ignore_errors=True)
+        return number
+
+    def state(self) -> dict[str, object]:
+        """What state.json holds; {} when it is missing or damaged: nothing of it is needed to serve."""
+        try:
+            value = json.loads(_read(self._state) or b"{}")
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def set_state(self, **values: object) -> None:
+        """Changes some of the state's values."""
+        old = self.state()
+        new = {**old, **values}
+        if new != old:
+            with atomic_write(self._state, MODE) as stream:
+                stream.write(_json(new))
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode("ascii")

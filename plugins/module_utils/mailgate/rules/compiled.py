@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The decision which adaptive entries stand in the compiled rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..formats import notes, tcprules
+from ..formats.tcprules import Rule, Rules
+from .fragments import ADAPTIVE, AdaptiveEntry
+
+# The whole.
+
+
+@dataclass(frozen=True)
+class State:
+    """Which version of a fragment is in force: 'current', 'last good', 'in part', 'left out' or 'absent'."""
+
+    version: str
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A key of a rule that has no effect, and why."""
+
+    where: str
+    text: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """All fragments as one: the rules without the adaptive ones, those, the files, and what to tell."""
+
+    directory: str
+    rules: Rules
+    adaptive: Mapping[str, AdaptiveEntry]
+    cdb: bytes
+    copy: str
+    notices: tuple[str, ...]
+    states: Mapping[str, State]
+    good: Mapping[str, str]  # texts to remember as the last good ones
+    dropped: tuple[Dropped, ...]
+    notes: Mapping[tuple[str, int], notes.Note]  # by name and line of the rule
+    next_expiry: int | None
+
+    @property
+    def count(self) -> int:
+        return len(self.rules.rules) + len(self.adaptive)
+
+    def faults(self) -> list[str]:
+        """One line for each fragment that is not in force as it stands."""
+        done = {
+            "last good": "its last good version is in force",
+            "in part": "its last good version is in force without the rules that are not safe any more",
+            "left out": "it has no last good version and is left out",
+        }
+        return [f"{state.fault}; {done[state.version]}" for state in self.states.values() if state.fault]
+
+
+def decide(
+    made: Compiled, ip: str, host: str | None = None, info: str | None = None
+) -> tuple[Rule | None, AdaptiveEntry | None]:
+    """The rule that decides about a client, and the adaptive entry if it is one of these."""
+    rule = tcprules.lookup(made.rules, ip, host, info)
+    entry = made.adaptive.get(ip)
+    if entry is not None and (rule is None or "@" not in rule.address):
+        return _adaptive_rule(made.directory, ip), entry
+    return rule, None
+
+
+def _adaptive_rule(directory: str, ip: str) -> Rule:
+    return Rule(f"{directory}/{ADAPTIVE}", 0, f"{ip}:deny", ip, "deny", (), (ip,))
+
+
+def adaptive_records(listed: Iterable[str]) -> list[tuple[bytes, bytes]]:
+    return [(address.encode("ascii"), b"D\0") for address in listed]

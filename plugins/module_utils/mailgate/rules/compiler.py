@@ -1,0 +1,429 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The fragments of /etc/tcp.d as one set of rules, in which site > operator > adaptive.
+
+tcpserver takes the most specific key, whatever line it came from. So what must not count is left out here,
+key by key, and a protected address below somebody's wider denial gets a rule of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core import times
+from ..core.errors import BadInput
+from ..formats import cdb, notes, tcprules
+from ..formats.networks import (
+    AddressSet,
+    Network,
+    address_number,
+    address_set,
+    parse_network,
+    parse_networks,
+    rule_address,
+)
+from ..formats.tcprules import LOOPBACK, Rule, Rules, key_interval
+from . import changes as rules_changes
+from . import fragments, safety
+from .compiled import Compiled, Dropped, State, adaptive_records
+from .fragments import ADAPTIVE, DEFAULT, FRAGMENTS, OPERATOR, SITE, AdaptiveEntry, Facts
+from .readable_copy import copied_fragment, readable_copy
+from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
+from .site_fragment import operator_relay_networks, written_variables
+
+# To protect from a rule about a host's name takes one rule for each address.
+MOST_PROTECTED_ADDRESSES = 65536
+
+
+def compile_fragments(
+    texts: Mapping[str, str],
+    directory: str,
+    now: float,
+    *,
+    faults: Mapping[str, str] | None = None,
+    good: Mapping[str, str] | None = None,
+) -> Compiled:
+    """The compiled form of the fragments' texts by name, as it is at a time.
+
+    faults names fragments that cannot be read, good holds the last good texts. A fragment that is bad by
+    itself, or unsafe in the whole, gives way to its last good version, then to that version without the rules
+    that are unsafe now, then (never 10-site and 90-default) to nothing. Raises BadInput, the first fault,
+    when no version of the site's fragments is good.
+    """
+    now = int(now)
+    files = _Files(texts, faults or {}, good or {}, directory)
+    states: dict[str, State] = {}
+    site = files.first_usable(SITE, lambda rules: _check_site(rules, directory, now), states)
+    default = files.first_usable(DEFAULT, lambda rules: safety.assert_safe(rules, ()), states)
+    adaptive = files.adaptive(now, states)
+    fault = files.faults.get(OPERATOR, "")
+    for version, text in files.operator_versions():
+        try:
+            operator = tcprules.parse(text, f"{directory}/{OPERATOR}")
+            if version == "in part":
+                operator = _safe_part(site, operator)
+            made = _merge(site, operator, default, adaptive, directory, now)
+        except BadInput as error:
+            if version == "left out":
+                raise
+            fault = fault or str(error)
+            continue
+        states[OPERATOR] = State(version, fault)
+        return dataclasses.replace(
+            made,
+            states={name: states[name] for name in FRAGMENTS},
+            good={name: texts[name] for name, state in states.items() if state.version == "current"},
+        )
+    raise BadInput(f"directory {directory}: no version of {OPERATOR} can be used; expected at least none")
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The fragments' texts as they are and as they were when they were good last."""
+
+    texts: Mapping[str, str]
+    faults: Mapping[str, str]
+    good: Mapping[str, str]
+    directory: str
+
+    def fault(self, name: str) -> str:
+        """Why the fragment as it stands cannot even be looked at, or ''."""
+        if name in self.texts:
+            return ""
+        expected = "the one that mailgate.qmail.tcp_rules writes"
+        return self.faults.get(name, f"file {self.directory}/{name}: missing; expected {expected}")
+
+    def first_usable(self, name: str, check: Callable[[Rules], None], states: dict[str, State]) -> Rules:
+        """The fragment of the site, or its last good version; raises BadInput when neither is good."""
+        fault = self.fault(name)
+        for version, texts in (("current", self.texts), ("last good", self.good)):
+            if name in texts:
+                try:
+                    rules = tcprules.parse(texts[name], f"{self.directory}/{name}")
+                    check(rules)
+                except BadInput as error:
+                    fault = fault or str(error)
+                    continue
+                states[name] = State(version, fault)
+                return rules
+        raise BadInput(fault)
+
+    def adaptive(self, now: int, states: dict[str, State]) -> tuple[AdaptiveEntry, ...]:
+        """The entries of 30-adaptive or of its last good version that hold."""
+        fault = self.faults.get(ADAPTIVE, "")
+        for version, texts in (("current", self.texts), ("last good", self.good)):
+            if ADAPTIVE in texts and (fault or version == "current"):
+                try:
+                    entries = fragments.parse_adaptive(texts[ADAPTIVE], now, f"{self.directory}/{ADAPTIVE}")
+                except BadInput as error:
+                    fault = fault or str(error)
+                    continue
+                states[ADAPTIVE] = State(version, fault)
+                return entries
+        states[ADAPTIVE] = State("left out" if fault else "absent", fault)
+        return ()
+
+    def operator_versions(self) -> Iterator[tuple[str, str]]:
+        """What to try for 20-operator, best first: a version in words and its text."""
+        if OPERATOR not in self.texts and OPERATOR not in self.faults:
+            yield "absent", ""
+            return
+        if OPERATOR in self.texts:
+            yield "current", self.texts[OPERATOR]
+        if OPERATOR in self.good:
+            yield "last good", self.good[OPERATOR]
+            yield "in part", self.good[OPERATOR]
+        yield "left out", ""
+
+
+def _check_site(site: Rules, directory: str, now: int) -> None:
+    default = tcprules.parse(":allow\n", f"{directory}/{DEFAULT}")
+    _merge(site, Rules(f"{directory}/{OPERATOR}", (), ()), default, (), directory, now)
+
+
+def _relay_networks(facts: Facts, operator: Rules) -> tuple[str, ...]:
+    return (*facts.relay_networks, *operator_relay_networks(operator))
+
+
+def _safe_part(site: Rules, operator: Rules) -> Rules:
+    """The operator's rules without those that are not safe by the site's facts."""
+    facts = fragments.site_facts(site)
+    relay = _relay_networks(facts, operator)
+    while True:
+        try:
+            safety.assert_safe(
+                operator, relay, scanner=facts.scanner, scan_relay_clients=facts.scan_relay_clients
+            )
+            return operator
+        except safety.Unsafe as error:
+            bad = error.rule
+        operator = Rules(
+            operator.name,
+            tuple(
+                f"# not safe: {line}" if at == bad.line else line for at, line in enumerate(operator.lines, 1)
+            ),
+            tuple(rule for rule in operator.rules if rule.line != bad.line),
+        )
+
+
+def _merge(
+    site: Rules,
+    operator: Rules,
+    default: Rules,
+    adaptive: Sequence[AdaptiveEntry],
+    directory: str,
+    now: int,
+) -> Compiled:
+    """All of it compiled; raises BadInput when the whole is not safe. States and good texts are empty."""
+    facts = fragments.site_facts(site)
+    relay = _relay_networks(facts, operator)
+    written = {
+        (operator.name, line): note for line, note in notes.notes(operator.lines, operator.name).items()
+    }
+    protected = parse_networks(facts.protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
+    dropped: list[Dropped] = []
+    if written:
+        operator = _without(
+            operator, lambda rule: _expired(written.get((rule.name, rule.line)), now), dropped
+        )
+    shielded = address_set(protected)
+    operator = _without_keys(operator, lambda rule, key: _outranked(rule, key, site, shielded), dropped)
+    site = _without_keys(site, lambda rule, key: _narrower(rule, key, operator), dropped)
+    inner = Rules(directory, (), (*site.rules, *operator.rules, *default.rules))
+    shield, inner, operator = _shield(inner, operator, protected, f"{directory}/{SITE}", dropped)
+    rules = Rules(
+        directory,
+        tuple(line for part in (site, shield, operator, default) for line in copied_fragment(part)),
+        (*site.rules, *shield.rules, *operator.rules, *default.rules),
+    )
+    safety.assert_safe(rules, relay, scanner=facts.scanner, scan_relay_clients=facts.scan_relay_clients)
+    safety.assert_open(rules, facts.protected_networks)
+    listed, left = _listed(adaptive, rules, facts, relay, directory)
+    return Compiled(
+        directory=directory,
+        rules=rules,
+        adaptive=listed,
+        cdb=cdb.build([*tcprules.compile_records(rules), *adaptive_records(listed)]),
+        copy=readable_copy(rules, listed, directory),
+        notices=(*_notices(dropped, left, directory), *_shadowed(rules)),
+        states={},
+        good={},
+        dropped=(*dropped, *left),
+        notes=written,
+        next_expiry=_next_expiry(operator, written, listed),
+    )
+
+
+def _next_expiry(
+    operator: Rules, written: Mapping[tuple[str, int], notes.Note], listed: Mapping[str, AdaptiveEntry]
+) -> int | None:
+    ends = [entry.until for entry in listed.values()]
+    for rule in operator.rules:
+        note = written.get((rule.name, rule.line))
+        if note is not None and note.until is not None:
+            ends.append(note.until)
+    return min(ends, default=None)
+
+
+# What does not count.
+
+
+def _expired(note: notes.Note | None, now: int) -> str:
+    return (
+        f"it ended at {times.when(note.until)}" if note and note.until is not None and note.over(now) else ""
+    )
+
+
+def _without(part: Rules, reason: Callable[[Rule], str], dropped: list[Dropped]) -> Rules:
+    return _without_keys(part, lambda rule, _key: reason(rule), dropped)
+
+
+def _without_keys(part: Rules, reason: Callable[[Rule, str], str], dropped: list[Dropped]) -> Rules:
+    """The part without the keys for which there is a reason; its lines say which rules are left out."""
+    rules: list[Rule] = []
+    lines = list(part.lines)
+    for rule in part.rules:
+        reasons = {key: why for key in rule.keys if (why := reason(rule, key))}
+        if not reasons:
+            rules.append(rule)
+            continue
+        kept = tuple(key for key in rule.keys if key not in reasons)
+        dropped += [Dropped(rule.where, rule.text, key, why) for key, why in reasons.items()]
+        rest = rule.text[len(rule.address) :]
+        lines[rule.line - 1] = f"# left out: {rule.text}\n" + "".join(f"{key}{rest}\n" for key in kept)
+        if kept:
+            rules.append(rule._replace(keys=kept))
+    return Rules(part.name, tuple(lines), tuple(rules))
+
+
+def _around(key: str) -> Iterator[str]:
+    """The key of an address or prefix itself, then those of the wider networks, narrowest first."""
+    yield key
+    end = key[:-1].rfind(".")
+    while end != -1:
+        yield key[: end + 1]
+        end = key.rfind(".", 0, end)
+    if key:
+        yield ""
+
+
+def _outranked(rule: Rule, key: str, site: Rules, shielded: AddressSet) -> str:
+    """Why a key of the operator's rule does not count, or ''."""
+    interval = key_interval(key)
+    if interval is None:
+        if safety.shuts_out(rule) and "@" in key and shielded.intervals():
+            return "what ident says could shut out a protected address"
+        return ""
+    if safety.shuts_out(rule):
+        return "it is protected" if key and shielded.covers(*interval) else ""
+    for wider in _around(key.rpartition("@")[2]):
+        above = site.index.get(wider)
+        if above is not None:
+            return f"{above.where} refuses it" if above.action == "deny" else ""
+    return ""
+
+
+def _narrower(rule: Rule, key: str, operator: Rules) -> str:
+    """Why a key of a site's network does not count, or '': the operator has a rule for a part of the network.
+
+    Where the network is no whole octet it is written as many keys, one of which the operator's host may have.
+    """
+    other = operator.index.get(key)
+    if other is None or rule.action == "deny" or set(rule.keys) <= set(other.keys):
+        return ""
+    return f"{other.where} is narrower"
+
+
+def _shield(
+    rules: Rules, operator: Rules, protected: Sequence[Network], name: str, dropped: list[Dropped]
+) -> tuple[Rules, Rules, Rules]:
+    """Rules for protected addresses below wider denials, all rules with them, and what the operator keeps."""
+    by_name = [
+        rule for rule in rules.rules if safety.shuts_out(rule) and any(key[:1] == "=" for key in rule.keys)
+    ]
+    if by_name and sum(network.num_addresses for network in protected) > MOST_PROTECTED_ADDRESSES:
+        reason = (
+            f"more than {MOST_PROTECTED_ADDRESSES} addresses are protected, and a name counts before them"
+        )
+        operator = _without(operator, lambda rule: reason if rule in by_name else "", dropped)
+        rules = Rules(rules.name, (), tuple(rule for rule in rules.rules if rule not in by_name))
+        by_name = []
+    index = rules.index
+    made: list[Rule] = []
+    for network in protected:
+        for key in _keys_of(network, single=bool(by_name)):
+            if key in index and not safety.shuts_out(index[key]):
+                continue
+            above = [index[wider] for wider in _around(key) if wider in index]
+            if above and (by_name or safety.shuts_out(above[0])):
+                made.append(_shield_rule(key, above, name))
+            elif by_name:
+                made.append(_shield_rule(key, [], name))
+    lines = [f"{rule.text}\n" for rule in made]
+    shield = Rules(f"{name}, protected networks", tuple(lines), tuple(made))
+    return shield, rules, operator
+
+
+def _keys_of(network: Network, *, single: bool) -> Iterator[str]:
+    if single:
+        return (str(address) for address in network)
+    return iter(tcprules.parse(f"{rule_address(network)}:allow\n", "network").rules[0].keys)
+
+
+def _shield_rule(key: str, above: Sequence[Rule], name: str) -> Rule:
+    """What the address would get without the denials: the environment of the narrowest rule that is none."""
+    rule = next((one for one in above if one.action == "allow"), None)
+    environment = tuple(pair for pair in (rule.environment if rule else ()) if pair[0] != "RBLSMTPD")
+    return Rule(
+        name, 3, f"{key}:allow{written_variables(environment, name)}", key, "allow", environment, (key,)
+    )
+
+
+def _listed(
+    adaptive: Sequence[AdaptiveEntry], rules: Rules, facts: Facts, relay: Sequence[str], directory: str
+) -> tuple[dict[str, AdaptiveEntry], list[Dropped]]:
+    """The adaptive entries that count, by address, and the others."""
+    named = (
+        (address_set([LOOPBACK, *(parse_network(text) for text in relay)]), "it may relay"),
+        (address_set(parse_network(text) for text in facts.protected_networks), "it is protected"),
+        (address_set(parse_network(text) for text in facts.whitelisted_networks), "it is whitelisted"),
+    )
+    spared = [interval for one, _reason in named for interval in one.intervals()]
+    for rule in rules.rules:
+        if any(name in ("RELAYCLIENT", "WHITELISTED") for name, _value in rule.environment):
+            spared += [one for one in map(key_interval, rule.keys) if one is not None]
+    perhaps, index = AddressSet(spared), rules.index
+    listed: dict[str, AdaptiveEntry] = {}
+    left: list[Dropped] = []
+    for entry in adaptive:
+        address = entry.address
+        number = address_number(address)
+        reason = ""
+        if perhaps.covers(number, number):
+            reason = next((words for one, words in named if one.covers(number, number)), "")
+            decisive = tcprules.lookup(rules, address)
+            if not reason and decisive is not None:
+                words = (("RELAYCLIENT", "it may relay"), ("WHITELISTED", "it is whitelisted"))
+                reason = next((text for name, text in words if decisive.variable(name) is not None), "")
+        if not reason and address in index:
+            reason = f"{index[address].where} decides about it"
+        if reason:
+            left.append(Dropped(f"{directory}/{ADAPTIVE}", f"{address}:deny", address, reason))
+        else:
+            listed[address] = entry
+    return listed, left
+
+
+def _notices(dropped: Sequence[Dropped], left: Sequence[Dropped], directory: str) -> Iterator[str]:
+    """What a person should know of rules that are left out, but for what is as it should be."""
+    seen = set()
+    for one in dropped:
+        if (one.where, one.reason) not in seen and not _is_as_it_should_be(one.reason):
+            seen.add((one.where, one.reason))
+            yield f"{one.where}: {one.text!r} is left out for '{one.key}', {one.reason}"
+    if left:
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        yield f"{directory}/{ADAPTIVE}: {left[0].text!r}{more} left out, {left[0].reason}"
+
+
+def _is_as_it_should_be(reason: str) -> bool:
+    return reason.startswith("it ended") or reason.endswith(" is narrower")
+
+
+def _shadowed(rules: Rules) -> Iterator[str]:
+    for rule in rules.rules:
+        if not any(rules.index[key] is rule for key in rule.keys):
+            yield f"{rule.where}: {rule.text!r} has no effect, {rules.index[rule.keys[0]].where} comes first"
+
+
+def describe_changes(before: tuple[Rules, tuple[str, ...]], after: Compiled) -> list[str]:
+    """In words what changes for which network, then for which addresses of the adaptive blacklist."""
+    rules, listed = before[0], set(before[1])
+    changes = rules_changes.describe_changes(rules, after.rules)
+    now = set(after.adaptive)
+    by_number: Callable[[str], int] = address_number
+    changes += [f"{ip}/32 is refused by the blacklist" for ip in sorted(now - listed, key=by_number)]
+    changes += [
+        f"{ip}/32 is no longer refused by the blacklist" for ip in sorted(listed - now, key=by_number)
+    ]
+    return changes
+
+
+def author(rule: Rule) -> str:
+    """Whose fragment a rule stands in."""
+    name = rule.name.rpartition("/")[2]
+    return {SITE: "the site, by Ansible", DEFAULT: "the site, by Ansible", OPERATOR: "the operator"}.get(
+        name, "the adaptive blacklist"
+    )
+
+
+def covers(key: str, ip: str) -> bool:
+    """Whether a key that is left out would have decided about an address."""
+    interval = key_interval(key)
+    number = int(ipaddress.IPv4Address(ip))
+    return interval is not None and interval[0] <= number <= interval[1]

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The fragments of /etc/tcp.d: their names, the site's facts, and adaptive entries."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..core.errors import BadInput
+from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, parse_networks
+from ..formats.tcprules import OCTET, Rules
+from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
+
+SITE, OPERATOR, ADAPTIVE, DEFAULT = "10-site", "20-operator", "30-adaptive", "90-default"
+FRAGMENTS = (SITE, OPERATOR, ADAPTIVE, DEFAULT)
+ADAPTIVE_WHY_CHARACTERS = 200
+FACTS = "# mailgate: "
+_ADAPTIVE_ENTRY = re.compile(
+    rf"# until ([1-9][0-9]{{0,10}}) why ([ -~]{{1,{ADAPTIVE_WHY_CHARACTERS}}})\n"
+    rf"((?:{OCTET}\.){{3}}{OCTET}):deny\n"
+)
+
+
+# What other programs read and write of /etc/tcp.d.
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the site says and the compiler must know: kept in the head of 10-site. Networks in CIDR form."""
+
+    relay_networks: tuple[str, ...] = ()
+    scanner: str = ""
+    protected_networks: tuple[str, ...] = ()  # nobody may deny them
+    whitelisted_networks: tuple[str, ...] = ()
+    scan_relay_clients: bool = True
+
+
+class AdaptiveEntry(NamedTuple):
+    """One entry of 30-adaptive: the address is refused until then (unix seconds), and why."""
+
+    address: str
+    until: int
+    why: str  # printable ASCII
+
+
+def site_facts(site: Rules) -> Facts:
+    """The facts in the head of 10-site; raises BadInput when they are missing or damaged."""
+    return _facts(site.lines, site.name)
+
+
+def read_facts(text: str, name: str = SITE) -> Facts:
+    """The facts in the head of the text of 10-site, for who needs nothing else of it; raises BadInput."""
+    return _facts(text.splitlines(keepends=True), name)
+
+
+def _facts(lines: Sequence[str], name: str) -> Facts:
+    expected = "the file as mailgate.qmail.tcp_rules writes it"
+    found = [line[len(FACTS) :] for line in lines if line.startswith(FACTS)]
+    if len(found) != 1:
+        raise BadInput(f"{name}: {len(found)} lines begin with {FACTS!r}; expected one, {expected}")
+    try:
+        facts = json.loads(found[0])
+        relay, scanner = facts["relay_networks"], facts["scanner"]
+        # A head of an older version knows nothing of these.
+        protected, whitelisted = facts.get("protected_networks", []), facts.get("whitelisted_networks", [])
+        scan = facts.get("scan_relay_clients", True)
+        if not isinstance(scanner, str) or not isinstance(scan, bool):
+            raise TypeError(f"scanner is {scanner!r}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{name}: {found[0]!r} holds no facts; expected {expected}") from error
+    return Facts(
+        _texts(parse_networks(relay, f"{name} relay network", RELAY_MINIMUM_PREFIX_LENGTH)),
+        scanner,
+        _texts(parse_networks(protected, f"{name} protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)),
+        _texts(parse_networks(whitelisted, f"{name} whitelisted network", 1)),
+        scan,
+    )
+
+
+def _texts(networks: Iterable[Network]) -> tuple[str, ...]:
+    return tuple(str(network) for network in networks)
+
+
+def parse_adaptive(text: str, now: float, name: str = ADAPTIVE) -> tuple[AdaptiveEntry, ...]:
+    """The entries of 30-adaptive that still hold, in the file's order, each address once.
+
+    Raises BadInput for anything but pairs of lines '# until SECONDS why TEXT' and 'ADDRESS:deny'. The message
+    names the line and quotes nothing: strangers have a say in what stands there.
+    """
+    found = _ADAPTIVE_ENTRY.findall(text)
+    # Matches do not overlap, so as many characters as the text has are the text.
+    if sum(len(until) + len(why) + len(address) for until, why, address in found) != len(text) - len(
+        "# until  why \n:deny\n"
+    ) * len(found):
+        end = 0
+        for match in _ADAPTIVE_ENTRY.finditer(text):
+            if match.start() != end:
+                break
+            end = match.end()
+        raise BadInput(
+            f"{name} line {text.count(chr(10), 0, end) + 1}: this and the next line are no entry; "
+            "expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
+        )
+    entries: dict[str, AdaptiveEntry] = {}
+    for until, why, address in found:
+        end = int(until)
+        if end > now and (address not in entries or entries[address].until < end):
+            entries[address] = AdaptiveEntry(address, end, why)
+    return tuple(entries.values())
+
+
+def render_adaptive(entries: Iterable[AdaptiveEntry]) -> str:
+    """The text that parse_adaptive() takes; raises BadInput for an entry that it would refuse."""
+    lines = []
+    for entry in entries:
+        text = f"# until {entry.until} why {entry.why}\n{entry.address}:deny\n"
+        if not _ADAPTIVE_ENTRY.fullmatch(text):
+            raise BadInput(
+                f"{ADAPTIVE} entry: {entry!r} cannot stand there; expected an IPv4 address, unix seconds, "
+                f"and 1 to {ADAPTIVE_WHY_CHARACTERS} characters of printable ASCII"
+            )
+        lines.append(text)
+    return "".join(lines)

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Envelope senders that are refused: the fragments of /etc/badmailfrom.d, and what is made of them.
+
+A line is `user@host`, or `@host` for every sender of a host. qmail-smtpd (netqmail 1.06, bmfcheck) looks in
+control/badmailfrom for the whole sender and for what begins at its last '@', in any case, and takes nothing
+for a pattern. An operator's line may have a note above it, as in notes.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.errors import BadInput
+from ..formats import addresses as recipients
+from ..formats import notes
+
+SITE, OPERATOR = "10-site", "20-operator"
+FRAGMENTS = (SITE, OPERATOR)
+_EXPECTED = "expected 'user@host' or '@host'"
+
+
+def sender_fault(text: object) -> str:
+    """What keeps a text from ever being the sender that it means, or ''."""
+    if not isinstance(text, str):
+        return f"is no text; {_EXPECTED}"
+    if "*" in text:
+        return f"has a '*', which stands for itself only; {_EXPECTED}"
+    whole = f"user{text}" if text.startswith("@") else text
+    # A sender's host may be a single word, such as localhost.
+    host = whole.rpartition("@")[2]
+    if host and "." not in host:
+        whole += ".invalid"
+    return recipients.address_fault(whole)
+
+
+@dataclass(frozen=True)
+class Sender:
+    """One line: whom it refuses, in lower case, where it stands, and the note above it."""
+
+    address: str
+    name: str
+    line: int
+    note: notes.Note
+
+    @property
+    def where(self) -> str:
+        return f"{self.name} line {self.line}"
+
+
+def parse(text: str, name: str) -> tuple[Sender, ...]:
+    """The senders of a fragment in its order; raises BadInput, naming the line."""
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    written = notes.notes(lines, name)
+    found = []
+    for number, line in enumerate(lines, 1):
+        sender = line.rstrip("\n").rstrip(" \t")
+        if not sender or sender.startswith("#"):
+            continue
+        fault = sender_fault(sender)
+        if fault:
+            raise BadInput(f"{name} line {number}: {sender!r} {fault}")
+        found.append(Sender(sender.lower(), name, number, written.get(number, notes.NONE)))
+    return tuple(found)
+
+
+def site_text(senders: Iterable[str]) -> str:
+    """The text of 10-site, each sender once; raises BadInput for what is none."""
+    kept = set()
+    for number, sender in enumerate(senders, 1):
+        fault = sender_fault(sender)
+        if fault:
+            raise BadInput(f"senders item {number}: {sender!r} {fault}")
+        kept.add(sender.lower())
+    head = (
+        "# Written by Ansible (mailgate.qmail.bad_senders): changes here are lost.\n"
+        "# Senders of your own belong into 20-operator beside this file.\n"
+    )
+    return head + "".join(f"{sender}\n" for sender in sorted(kept, key=_by_host))
+
+
+def _by_host(sender: str) -> tuple[str, str]:
+    user, _at, host = sender.rpartition("@")
+    return host, user
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """control/badmailfrom, and what it was made of."""
+
+    text: str
+    senders: Mapping[str, Sender]
+    versions: Mapping[str, tuple[str, str]]  # by fragment: which version is in force, and what is wrong
+    good: Mapping[str, str]  # texts to remember as the last good ones
+    next_expiry: int | None
+
+    def faults(self) -> list[str]:
+        """One line for each fragment that is not in force as it stands."""
+        done = {"last good": "its last good version is in force", "left out": "it is left out"}
+        return [f"{fault}; {done[version]}" for version, fault in self.versions.values() if fault]
+
+
+def compile_fragments(
+    texts: Mapping[str, str],
+    directory: str,
+    now: float,
+    *,
+    faults: Mapping[str, str] | None = None,
+    good: Mapping[str, str] | None = None,
+) -> Compiled:
+    """The compiled form of the fragments' texts by name, as it is at a time.
+
+    faults names fragments that cannot be read, good holds the last good texts. A bad fragment gives way to
+    its last good version; raises BadInput when the site's has none.
+    """
+    senders: dict[str, Sender] = {}
+    versions: dict[str, tuple[str, str]] = {}
+    ends: list[int] = []
+    for name in FRAGMENTS:
+        version, fault, lines = _usable(name, texts, directory, faults or {}, good or {})
+        versions[name] = (version, fault)
+        for one in lines:
+            if not one.note.over(now):
+                senders.setdefault(one.address, one)
+                ends += [one.note.until] if one.note.until is not None else []
+    text = (
+        f"# Made from the fragments in {directory} by 'mailgate rules compile': changes here are lost.\n"
+        f"# Senders of your own belong into {directory}/{OPERATOR}.\n"
+    ) + "".join(f"{address}\n" for address in sorted(senders, key=_by_host))
+    current = {name: texts[name] for name, (version, _fault) in versions.items() if version == "current"}
+    return Compiled(text, senders, versions, current, min(ends, default=None))
+
+
+def _usable(
+    name: str, texts: Mapping[str, str], directory: str, faults: Mapping[str, str], good: Mapping[str, str]
+) -> tuple[str, str, tuple[Sender, ...]]:
+    fault = faults.get(name, "")
+    for version, those in (("current", texts), ("last good", good)):
+        if name in those and (fault or version == "current"):
+            try:
+                return version, fault, parse(those[name], f"{directory}/{name}")
+            except BadInput as error:
+                fault = fault or str(error)
+    if fault and name == SITE:
+        raise BadInput(fault)
+    return ("left out" if fault else "absent"), fault, ()
+
+
+def in_force(text: str) -> frozenset[str]:
+    """The senders that a control/badmailfrom refuses, as qmail-smtpd reads it."""
+    lines = (line.rstrip(" \t") for line in text.split("\n"))
+    return frozenset(line.lower() for line in lines if line and not line.startswith("#"))
+
+
+def describe_changes(before: frozenset[str], after: Iterable[str]) -> list[str]:
+    """In words who will be refused and who will not any more."""
+    now = set(after)
+    return [
+        *(f"{_who(one)} will be refused" for one in sorted(now - before, key=_by_host)),
+        *(f"{_who(one)} will no longer be refused" for one in sorted(before - now, key=_by_host)),
+    ]
+
+
+def _who(sender: str) -> str:
+    return f"every sender {sender}" if sender.startswith("@") else f"sender {sender}"
+
+
+def explain(made: Compiled, sender: str) -> Sender | None:
+    """The line that refuses a sender, or None."""
+    whole = sender.lower()
+    at = whole.rfind("@")
+    found: Sequence[str] = (whole, whole[at:]) if at != -1 else (whole,)
+    return next((made.senders[one] for one in found if one in made.senders), None)

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""mailgate rules watch: the service that compiles whenever a fragment changes or an entry ends."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from ..core.errors import MailgateError
+from ..core.text import one_line
+from . import fragments as tcprules
+from . import senders as bad_senders
+from .apply import Done, Paths, compile_rules, compile_senders
+from .files import write_status
+
+POLL_SECONDS = 0.3
+RETRY_SECONDS = 2.0
+SHOWN_LINES = 20
+Signature = tuple[object, ...]
+
+
+def signature(paths: list[str]) -> Signature:
+    """What changes when one of the files does: what is at each path, and what a link there leads to."""
+    found: list[object] = []
+    for path in paths:
+        for look in (os.lstat, os.stat):
+            try:
+                status = look(path)
+                found.append((status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_nlink,
+                              status.st_size, status.st_mtime_ns, status.st_ctime_ns))  # fmt: skip
+            except OSError as error:
+                found.append(error.errno)
+    return tuple(found)
+
+
+class Job:
+    """One set of fragments and what is made of it; run() acts when something is to be done."""
+
+    def __init__(
+        self,
+        name: str,
+        inputs: list[str],
+        outputs: list[str],
+        compile_now: Callable[[float], Done],
+        state: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self._name, self._inputs, self._outputs, self._state, self._say = name, inputs, outputs, state, say
+        self._compile = compile_now
+        self._seen: Signature | None = None
+        self._made: Signature | None = None
+        self._said: tuple[str, ...] = ()
+        self._at: float | None = None  # when to look again although nothing changed
+
+    def run(self, now: float) -> None:
+        """Compiles if a fragment or a compiled file changed, or if an entry ended, or after a failure."""
+        seen, made = signature(self._inputs), signature(self._outputs)
+        if seen == self._seen and made == self._made and (self._at is None or now < self._at):
+            return
+        self._seen = seen
+        try:
+            done = self._compile(now)
+        except (MailgateError, OSError) as error:
+            self._tell((str(error),))
+            # Waits for a person, but a full disk or another run's lock passes by itself.
+            self._at = now + RETRY_SECONDS
+            self._failed(str(error))
+        else:
+            shown = done.changes[:SHOWN_LINES]
+            more = len(done.changes) - len(shown)
+            for line in (
+                *shown,
+                *([f"and {more} more changes"] if more else []),
+                *(done.summary if shown else ()),
+            ):
+                self._say(line)
+            self._tell((*done.faults, *done.notices))
+            self._at = done.next_expiry
+        self._made = signature(self._outputs)
+
+    def _tell(self, lines: tuple[str, ...]) -> None:
+        """Says what is wrong, once for as long as it stays so."""
+        for line in lines:
+            if line not in self._said:
+                self._say(line)
+        if self._said and not lines:
+            self._say(f"{self._name}: everything is in force as it stands again")
+        self._said = lines
+
+    def _failed(self, error: str) -> None:
+        try:
+            write_status(self._state, self._name, {"error": error})
+        except OSError as trouble:
+            self._say(f"file {self._state}/status.json: {trouble}")
+
+
+def jobs(paths: Paths, say: Callable[[str], None]) -> list[Job]:
+    """What the service does: the rules, and the bad senders."""
+    return [
+        Job(
+            "rules",
+            [os.path.join(paths.directory, name) for name in tcprules.FRAGMENTS],
+            [paths.compiled, paths.copy],
+            lambda now: compile_rules(paths, now, by_hand=False),
+            paths.state,
+            say,
+        ),
+        Job(
+            "bad_senders",
+            [os.path.join(paths.senders_directory, name) for name in bad_senders.FRAGMENTS],
+            [paths.senders],
+            lambda now: compile_senders(paths, now),
+            paths.state,
+            say,
+        ),
+    ]
+
+
+def own_files() -> list[str]:
+    """The files of this package: supervise starts the service anew when they change."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return sorted(
+        os.path.join(directory, name)
+        for directory, dummy_subdirectories, names in os.walk(package)
+        for name in names
+        if name.endswith(".py")
+    )
+
+
+def _end(dummy_number: int, dummy_frame: object) -> None:
+    raise SystemExit(0)
+
+
+def watch(paths: Paths) -> None:
+    """Returns when the program itself changed; SIGTERM ends it with its temporary files removed."""
+    # A compilation makes hundreds of thousands of tuples, none in a cycle: to look for cycles takes longer.
+    gc.set_threshold(200000, 20, 20)
+    signal.signal(signal.SIGTERM, _end)
+
+    def say(line: str) -> None:
+        sys.stdout.write(one_line(line.replace("\n", " ")) + "\n")
+        sys.stdout.flush()
+
+    all_jobs = jobs(paths, say)
+    program = signature(own_files())
+    say("rules: watching")
+    while signature(own_files()) == program:
+        for job in all_jobs:
+            job.run(time.time())
+        time.sleep(POLL_SECONDS)
+    say("rules: the program itself changed, starting anew")

@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The site file as a whole: everything in it that cannot work, told at once and before anything changes."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ..core.errors import BadInput
+from ..formats import addresses, networks, smtproutes
+from ..recipients import keys as recipients
+from ..recipients import ldap_settings as recipients_settings
+from ..rules import senders as bad_senders
+
+KEYS = ("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes", "directories")
+
+_DOMAIN_KEYS = ("name", "route", "recipients", "addresses")
+_ROUTE_KEYS = ("domain", "route")
+_ROUTE_EXPECTED = "expected 'host', 'host:port', or '' for the domain's MX"
+
+
+def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> list[str]:
+    """Every fault of a site, one text each, key by key; [] for a good one.
+
+    site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), relay_networks (list
+    of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}) and
+    directories (what recipients_settings.public() makes, so without a password); the last four may be
+    missing. The texts call each as the site file does: `gateway_<key>`, extra_routes `gateway_routes` and
+    directories `gateway_directory`. own_addresses: the host's IPv4 addresses.
+    """
+    hostname = site.get("hostname")
+    found = _unknown(site, KEYS, "site")
+    found += _hostname_faults(hostname)
+    name = hostname.lower() if isinstance(hostname, str) else ""
+    found += _postmaster_faults(site.get("postmaster"), name)
+    own = {"localhost", name, *own_addresses}
+    routed: dict[str, str] = {}
+    found += _domains_faults(site.get("domains"), name, own, routed)
+    found += _directories_faults(site)
+    for number, text in _items(site, "relay_networks", found):
+        found += _network_faults(text, f"gateway_relay_networks item {number}")
+    for number, text in _items(site, "bad_senders", found):
+        found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
+    for number, item in _items(site, "extra_routes", found):
+        where = f"gateway_routes item {number}"
+        if not isinstance(item, Mapping):
+            found.append(f"{where}: {item!r} is no mapping; expected 'domain' and 'route'")
+            continue
+        found += _unknown(item, _ROUTE_KEYS, where)
+        domain = item.get("domain")
+        if isinstance(domain, str):
+            found += _route_faults(domain, item, own, routed, where)
+        else:
+            found.append(f"{where}: {domain!r} is no domain; expected a text, '' for the default route")
+    return found
+
+
+def _items(site: Mapping[str, object], key: str, found: list[str]) -> Iterable[tuple[int, object]]:
+    values = site.get(key)
+    if values is None:
+        return ()
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        variable = "gateway_routes" if key == "extra_routes" else f"gateway_{key}"
+        found.append(f"{variable}: {values!r} is no list; expected a list")
+        return ()
+    return enumerate(values, 1)
+
+
+def _unknown(item: Mapping[str, object], known: Collection[str], where: str) -> list[str]:
+    expected = f"expected one of {', '.join(known)}"
+    return [f"{where}: {key!r} is not known; {expected}" for key in item if key not in known]
+
+
+def _hostname_faults(hostname: object) -> list[str]:
+    if not isinstance(hostname, str):
+        return [f"gateway_hostname: {hostname!r} is no text; expected a name such as 'mx1.example.com'"]
+    fault = addresses.domain_fault(hostname)
+    return [f"gateway_hostname: {hostname!r} {fault}"] if fault else []
+
+
+def _postmaster_faults(postmaster: object, hostname: str) -> list[str]:
+    if not isinstance(postmaster, str):
+        return [f"gateway_postmaster: {postmaster!r} is no text; expected an address"]
+    if fault := addresses.address_fault(postmaster):
+        return [f"gateway_postmaster: {postmaster!r} {fault}"]
+    if postmaster.lower().rpartition("@")[2] == hostname:
+        # The gateway's own roles are forwarded to this address: it would get each message again and again.
+        return [f"gateway_postmaster: {postmaster!r} is at the gateway itself; expected an address elsewhere"]
+    return []
+
+
+def _domains_faults(
+    domains: object, hostname: str, own: Collection[str], routed: dict[str, str]
+) -> list[str]:
+    if isinstance(domains, str) or not isinstance(domains, Sequence) or not domains:
+        return [f"gateway_domains: {domains!r} is no list of domains; expected at least one"]
+    found: list[str] = []
+    for number, item in enumerate(domains, 1):
+        where = f"gateway_domains item {number}"
+        # The shape, the name, its uniqueness and the policy are told by the code that also makes the keys.
+        if not isinstance(item, Mapping):
+            continue
+        found += _unknown(item, _DOMAIN_KEYS, where)
+        name = item.get("name")
+        if not isinstance(name, str) or addresses.domain_fault(name):
+            continue
+        if name.lower() == hostname:
+            found.append(
+                f"{where}: {name!r} is the gateway's own name, whose mail stays here; expected another"
+            )
+        if name.lower() not in routed:
+            found += _route_faults(name, item, own, routed, where)
+    # A bad host name is told already: any good one stands in for it.
+    host = "gateway.invalid" if addresses.domain_fault(hostname) else hostname
+    return found + recipients.faults(domains, hostname=host, where="gateway_domains")
+
+
+def _directories_faults(site: Mapping[str, object]) -> list[str]:
+    given = site.get("directories") or []
+    made, found = recipients_settings.directories(given, "gateway_directory")
+    return found or recipients_settings.missing_directory(site.get("domains"), made, "gateway_domains")
+
+
+def _route_faults(
+    domain: str, item: Mapping[str, object], own: Collection[str], routed: dict[str, str], where: str
+) -> list[str]:
+    text = item.get("route")
+    if text is None:
+        return [f"{where}: {domain!r} has no route; {_ROUTE_EXPECTED}"]
+    if not isinstance(text, str):
+        return [f"{where}: route {text!r} of {domain!r} is no text; {_ROUTE_EXPECTED}"]
+    key = domain.lower()
+    if key in routed:
+        return [f"{where}: {domain!r} has two routes; expected one, and {routed[key]} has it"]
+    routed[key] = where
+    try:
+        route = smtproutes.make_route(domain, text, f"{where}: route of {domain!r}")
+    except BadInput as error:
+        return [str(error)]
+    if is_own_port_25(route, own):
+        return [
+            f"{where}: route {text!r} of {domain!r} leads to the gateway itself; "
+            "expected the back end, or another port of this host"
+        ]
+    return []
+
+
+def is_own_port_25(route: smtproutes.Route, own: Collection[str]) -> bool:
+    """Whether a relay is port 25 of the gateway: one of its names and addresses, 127/8, or 0.0.0.0."""
+    if route.effective_port != smtproutes.SMTP_PORT:
+        return False
+    host = route.host.rstrip(".")
+    try:
+        address = ipaddress.IPv4Address(host)
+    except ValueError:
+        return bool(host) and host in own
+    return address.is_loopback or address.is_unspecified or host in own
+
+
+def _network_faults(text: object, where: str) -> list[str]:
+    if not isinstance(text, str):
+        return [f"{where}: {text!r} is no text; expected a network such as '10.0.0.0/24'"]
+    try:
+        network = networks.parse_network(text, where)
+    except BadInput as error:
+        return [str(error)]
+    if network.version != 4:
+        return [f"{where}: {text!r} is IPv6, which is not supported yet; expected an IPv4 network"]
+    widest = networks.RELAY_MINIMUM_PREFIX_LENGTH
+    if network.prefixlen < widest:
+        expected = f"expected a prefix length from {widest} to 32"
+        return [f"{where}: {text!r} is wider than /{widest}; {expected}"]
+    return []
+
+
+def _bad_sender_faults(text: object, where: str) -> list[str]:
+    fault = bad_senders.sender_fault(text)
+    return [f"{where}: {text!r} {fault}"] if fault else []
