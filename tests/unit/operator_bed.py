@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host in a directory, for the tests of the service operator: a site's files, and a desk above them."""
+"""A host in a directory, for the tests of the service operator: a site's files, and an editor above them."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class Host:
         )
         rules_command.compile_rules(self.places.rules, self.now, by_hand=False)
 
-    def desk(self, step: Callable[[str], None] = lambda dummy: None, start: bool = False) -> ListEditor:
-        desk = ListEditor(self.places, lambda: self.now, self.said.append, step=step)
+    def editor(self, step: Callable[[str], None] = lambda dummy: None, start: bool = False) -> ListEditor:
+        editor = ListEditor(self.places, lambda: self.now, self.said.append, step=step)
         if start:
-            desk.start()
-        return desk
+            editor.start()
+        return editor
 
     def text(self, name: str) -> str:
         path = Path(self.places.file(name))
@@ -122,14 +122,14 @@ class Host:
 
 
 def add(
-    desk: ListEditor, name: str, value: str, action: str = "", **more: Any
+    editor: ListEditor, name: str, value: str, action: str = "", **more: Any
 ) -> tuple[int, tuple[str, ...]]:
     caller = more.get("caller", ALICE)
-    return desk.act(caller, "add", name, value, action, more.get("note", "a test"), more.get("seconds"))
+    return editor.act(caller, "add", name, value, action, more.get("note", "a test"), more.get("seconds"))
 
 
-def remove(desk: ListEditor, name: str, value: str, caller: Caller = ALICE) -> tuple[int, tuple[str, ...]]:
-    return desk.act(caller, "remove", name, value, "", "a test", None)
+def remove(editor: ListEditor, name: str, value: str, caller: Caller = ALICE) -> tuple[int, tuple[str, ...]]:
+    return editor.act(caller, "remove", name, value, "", "a test", None)
 
 
 def together(*works: Callable[[], object]) -> None:

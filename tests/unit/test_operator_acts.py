@@ -31,8 +31,8 @@ def host(tmp_path: Path) -> Host:
 
 
 @pytest.fixture
-def desk(host: Host) -> ListEditor:
-    return host.desk()
+def editor(host: Host) -> ListEditor:
+    return host.editor()
 
 
 DONE = [
@@ -67,83 +67,85 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "value", "action", "effects"), DONE)
 def test_an_act_says_what_it_does_and_undo_takes_it_back(
-    host: Host, desk: ListEditor, name: str, value: str, action: str, effects: list[str]
+    host: Host, editor: ListEditor, name: str, value: str, action: str, effects: list[str]
 ) -> None:
     before, copy = host.files(), Path(host.places.rules.copy).read_text()
-    previewed = desk.request(ALICE, "add", name, value, action, "a test", None)
+    previewed = editor.request(ALICE, "add", name, value, action, "a test", None)
     assert (list(previewed.effects), previewed.problem) == (effects, "")
     assert host.files() == before
-    number, done = add(desk, name, value, action)
+    number, done = add(editor, name, value, action)
     assert (number, list(done)) == (1, effects)
     assert host.files() != before
-    made = next(one for one in desk.entries(name) if one.origin == "operator")
+    made = next(one for one in editor.lists.entries(name) if one.origin == "operator")
     assert (made.action, made.note.by, made.note.note, made.fixed) == (action, "alice", "a test", "")
-    assert desk.undo(ALICE)[0] == 2
-    assert [one for one in desk.entries(name) if one.origin == "operator"] == []
+    assert editor.undo(ALICE)[0] == 2
+    assert [one for one in editor.lists.entries(name) if one.origin == "operator"] == []
     assert Path(host.places.rules.copy).read_text() == copy
 
 
 @pytest.mark.parametrize(("name", "value", "action", "problem"), REFUSED)
 def test_what_is_refused_says_why_and_changes_nothing(
-    host: Host, desk: ListEditor, name: str, value: str, action: str, problem: str
+    host: Host, editor: ListEditor, name: str, value: str, action: str, problem: str
 ) -> None:
     before = host.files()
     with pytest.raises(BadInput) as caught:
-        add(desk, name, value, action)
+        add(editor, name, value, action)
     said = str(caught.value).replace(f"{host.path}/tcp.d", "DIR").replace(str(host.path), "DIR")
     assert said == problem
     if not problem.startswith("action"):
-        assert desk.check(name, value, action)[1] == str(caught.value)
+        assert editor.check(name, value, action)[1] == str(caught.value)
     assert host.files() == before
-    assert desk.audit.shown(10) == []
+    assert editor.audit.shown(10) == []
 
 
-def test_a_denial_goes_round_what_the_site_protects(host: Host, desk: ListEditor) -> None:
-    add(desk, "clients", "192.0.0.0/8", "deny")
+def test_a_denial_goes_round_what_the_site_protects(host: Host, editor: ListEditor) -> None:
+    add(editor, "clients", "192.0.0.0/8", "deny")
     rules = host.rules()
     for address, action in (("192.0.2.10", "allow"), ("192.0.2.9", "deny")):
         rule = tcprules.lookup(rules, address)
         assert rule is not None and rule.action == action
 
 
-def test_no_removal_shuts_a_network_out_that_is_protected_here(host: Host, desk: ListEditor) -> None:
+def test_no_removal_shuts_a_network_out_that_is_protected_here(host: Host, editor: ListEditor) -> None:
     operator = Path(host.places.file("clients"))
     operator.write_text("203.0.:deny\n203.0.113.:allow\n")
     with pytest.raises(
         BadInput, match=r"shuts out 203\.0\.113\.0; expected no rule against a protected network"
     ):
         operator.write_text('203.0.:deny\n203.0.113.:allow,WHITELISTED=""\n')
-        remove(desk, "clients", "203.0.113.0/24")
+        remove(editor, "clients", "203.0.113.0/24")
     assert "203.0.113.:allow" in operator.read_text()
 
 
-def test_a_fragment_that_is_bad_already_is_to_be_mended_first(host: Host, desk: ListEditor) -> None:
+def test_a_fragment_that_is_bad_already_is_to_be_mended_first(host: Host, editor: ListEditor) -> None:
     operator = Path(host.places.file("clients"))
     operator.write_text(':allow,RELAYCLIENT=""\n')
     with pytest.raises(BadInput, match=r"lets 0\.0\.0\.0 relay"):
-        add(desk, "clients", "198.51.100.9", "deny")
+        add(editor, "clients", "198.51.100.9", "deny")
     assert operator.read_text() == ':allow,RELAYCLIENT=""\n'
 
 
-def test_removal_of_what_is_not_there(desk: ListEditor) -> None:
+def test_removal_of_what_is_not_there(editor: ListEditor) -> None:
     with pytest.raises(BadInput, match=r"^198\.51\.100\.9/32: has no entry in the list 'clients'$"):
-        remove(desk, "clients", "198.51.100.9")
+        remove(editor, "clients", "198.51.100.9")
     with pytest.raises(BadInput, match=r"^10\.0\.0\.0/24: it may relay by the site file; change it there$"):
-        remove(desk, "relay", RELAY)
+        remove(editor, "relay", RELAY)
 
 
 def test_an_extra_recipient_is_in_a_served_domain(host: Host) -> None:
-    desk = host.desk(start=True)
-    assert add(desk, "recipients", "Fax@Example.com")[1] == ("recipient fax@example.com will be accepted",)
+    editor = host.editor(start=True)
+    assert add(editor, "recipients", "Fax@Example.com")[1] == ("recipient fax@example.com will be accepted",)
     assert host.text("recipients").endswith('# {"by": "alice", "note": "a test"}\nfax@example.com\n')
-    assert add(desk, "recipients", "x@any.example")[1] == ("recipient x@any.example will be accepted",)
-    assert remove(desk, "recipients", "fax@example.com")[1] == ("recipient fax@example.com will be refused",)
+    assert add(editor, "recipients", "x@any.example")[1] == ("recipient x@any.example will be accepted",)
+    assert remove(editor, "recipients", "fax@example.com")[1] == (
+        "recipient fax@example.com will be refused",
+    )
 
 
 def test_what_cannot_be_put_into_force_at_once_is_said(host: Host) -> None:
     host.places = type(host.places)(**{**vars(host.places), "mailgate": ("false",)})
-    desk = host.desk(start=True)
-    assert add(desk, "recipients", "fax@example.com")[1] == (
+    editor = host.editor(start=True)
+    assert add(editor, "recipients", "fax@example.com")[1] == (
         "recipient fax@example.com will be accepted",
         "not in force yet: recipients: status 1",
     )
@@ -153,27 +155,27 @@ def test_what_cannot_be_put_into_force_at_once_is_said(host: Host) -> None:
 # Two at once.
 
 
-def test_two_operators_never_overwrite_each_other(host: Host, desk: ListEditor) -> None:
+def test_two_operators_never_overwrite_each_other(host: Host, editor: ListEditor) -> None:
     def work(caller: str, start: int) -> Callable[[], None]:
         def run() -> None:
             for number in range(start, start + 8):
-                add(desk, "clients", f"198.51.100.{number}", "deny", note=caller)
+                add(editor, "clients", f"198.51.100.{number}", "deny", note=caller)
 
         return run
 
     together(work("one", 1), work("two", 101))
     wanted = {f"198.51.100.{number}/32" for start in (1, 101) for number in range(start, start + 8)}
-    assert {one.value for one in desk.entries("clients") if one.origin == "operator"} == wanted
-    assert [one["number"] for one in desk.audit.shown(100)] == list(range(16, 0, -1))
+    assert {one.value for one in editor.lists.entries("clients") if one.origin == "operator"} == wanted
+    assert [one["number"] for one in editor.audit.shown(100)] == list(range(16, 0, -1))
 
 
 def test_nobody_writes_while_a_compiler_reads(
-    host: Host, desk: ListEditor, monkeypatch: pytest.MonkeyPatch
+    host: Host, editor: ListEditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rules_files, "LOCK_SECONDS", 0.2)
     monkeypatch.setattr(rules_files.locked.__wrapped__, "__defaults__", (0.2,))  # type: ignore[attr-defined]
     with rules_files.locked(host.places.rules.directory), pytest.raises(rules_files.Busy):
-        add(desk, "clients", "198.51.100.9", "deny")
+        add(editor, "clients", "198.51.100.9", "deny")
     assert host.text("clients") == ""
 
 
@@ -185,9 +187,9 @@ def test_what_a_person_saves_meanwhile_is_not_lost(host: Host) -> None:
             path.write_text("198.51.100.77:deny\n")
 
     with pytest.raises(MailgateError, match="somebody changed it just now; try again"):
-        add(host.desk(step), "clients", "198.51.100.9", "deny")
+        add(host.editor(step), "clients", "198.51.100.9", "deny")
     assert path.read_text() == "198.51.100.77:deny\n"
-    assert host.desk().audit.shown(10) == []
+    assert host.editor().audit.shown(10) == []
 
 
 # Killed in the middle.
@@ -201,12 +203,14 @@ def test_kill_9_leaves_nothing_or_an_act_that_the_audit_shows(host: Host, at: st
     pid = os.fork()
     if pid == 0:
         try:
-            add(host.desk(lambda step: os.kill(os.getpid(), 9) if step == at else None), name, value, action)
+            add(
+                host.editor(lambda step: os.kill(os.getpid(), 9) if step == at else None), name, value, action
+            )
         finally:
             os._exit(1)
     assert os.waitpid(pid, 0)[1] == 9
-    after = host.desk(start=True)
-    there = value in [one.value for one in after.entries(name) if one.origin == "operator"]
+    after = host.editor(start=True)
+    there = value in [one.value for one in after.lists.entries(name) if one.origin == "operator"]
     assert there == (at != "begun")
     assert [one["value"] for one in after.audit.shown(10)] == ([value] if there else [])
     assert (
@@ -223,37 +227,37 @@ def test_kill_9_leaves_nothing_or_an_act_that_the_audit_shows(host: Host, at: st
     # It is an act like any other: the next one goes on from there, and it can be taken back.
     if there:
         assert after.undo(ALICE)[0] == 2
-        assert [one for one in after.entries(name) if one.origin == "operator"] == []
+        assert [one for one in after.lists.entries(name) if one.origin == "operator"] == []
 
 
 def test_an_act_outside_of_the_lists_is_not_guessed(host: Host) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            desk = host.desk(lambda step: os.kill(os.getpid(), 9))
-            desk.keep(ALICE, "pass", "198.51.100.0/24", "", list)
+            editor = host.editor(lambda step: os.kill(os.getpid(), 9))
+            editor.keep(ALICE, "pass", "198.51.100.0/24", "", list)
         finally:
             os._exit(1)
     os.waitpid(pid, 0)
-    (shown,) = host.desk().audit.shown(10)
+    (shown,) = host.editor().audit.shown(10)
     assert (shown["do"], shown["effects"]) == (
         "pass",
         ["it was interrupted; nobody knows whether it took place"],
     )
 
 
-def test_a_line_that_was_cut_off_is_no_act(host: Host, desk: ListEditor) -> None:
-    add(desk, "clients", "198.51.100.9", "deny")
+def test_a_line_that_was_cut_off_is_no_act(host: Host, editor: ListEditor) -> None:
+    add(editor, "clients", "198.51.100.9", "deny")
     with open(host.places.audit, "ab") as stream:
         stream.write(b'{"number": 2, "stage": "begun", "at": 17')
-    later = host.desk()
+    later = host.editor()
     assert [one["number"] for one in later.audit.shown(10)] == [1]
     assert add(later, "clients", "198.51.100.10", "deny")[0] == 2
-    assert [one["number"] for one in host.desk().audit.shown(10)] == [2, 1]
+    assert [one["number"] for one in host.editor().audit.shown(10)] == [2, 1]
 
 
 def test_without_an_audit_line_there_is_no_act(
-    host: Host, desk: ListEditor, monkeypatch: pytest.MonkeyPatch
+    host: Host, editor: ListEditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(dummy: int) -> None:
         raise OSError(28, "No space left on device")
@@ -262,18 +266,18 @@ def test_without_an_audit_line_there_is_no_act(
     with monkeypatch.context() as context:
         context.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
-            add(desk, "clients", "198.51.100.9", "deny")
+            add(editor, "clients", "198.51.100.9", "deny")
     assert host.files() == before
     assert Path(host.places.audit).read_bytes() == b""
-    assert add(desk, "clients", "198.51.100.9", "deny")[0] == 1
+    assert add(editor, "clients", "198.51.100.9", "deny")[0] == 1
 
 
-def test_the_audit_log_is_only_added_to(host: Host, desk: ListEditor) -> None:
+def test_the_audit_log_is_only_added_to(host: Host, editor: ListEditor) -> None:
     seen = b""
     for work in (
-        lambda: add(desk, "clients", "198.51.100.9", "deny"),
-        lambda: desk.undo(ALICE),
-        lambda: add(desk, "senders", "a@b.example", caller=BOB, seconds=60),
+        lambda: add(editor, "clients", "198.51.100.9", "deny"),
+        lambda: editor.undo(ALICE),
+        lambda: add(editor, "senders", "a@b.example", caller=BOB, seconds=60),
     ):
         work()
         now = Path(host.places.audit).read_bytes()
@@ -282,42 +286,44 @@ def test_the_audit_log_is_only_added_to(host: Host, desk: ListEditor) -> None:
     assert Path(host.places.audit).stat().st_mode & 0o777 == 0o640
     first = json.loads(seen.splitlines()[0])
     assert (first["by"], first["from"], first["at"], first["before"]) == ("alice", 1001, int(host.now), None)
-    assert (desk.audit.shown(1)[0]["by"], desk.audit.shown(1)[0]["until"]) == ("bob", int(host.now) + 60)
+    assert (editor.audit.shown(1)[0]["by"], editor.audit.shown(1)[0]["until"]) == ("bob", int(host.now) + 60)
 
 
 # Undo, and what ends.
 
 
-def test_undo_takes_back_ones_own_last_act_that_stands(host: Host, desk: ListEditor) -> None:
-    add(desk, "clients", "198.51.100.1", "deny")
-    add(desk, "clients", "198.51.100.2", "deny")
-    add(desk, "clients", "198.51.100.3", "deny", caller=BOB)
-    remove(desk, "clients", "198.51.100.2", BOB)
-    record, change = desk.to_undo(ALICE)
+def test_undo_takes_back_ones_own_last_act_that_stands(host: Host, editor: ListEditor) -> None:
+    add(editor, "clients", "198.51.100.1", "deny")
+    add(editor, "clients", "198.51.100.2", "deny")
+    add(editor, "clients", "198.51.100.3", "deny", caller=BOB)
+    remove(editor, "clients", "198.51.100.2", BOB)
+    record, change = editor.to_undo(ALICE)
     assert (record["number"], change.effects) == (1, ("198.51.100.1/32 is no longer refused",))
-    assert desk.undo(ALICE)[1] == ("198.51.100.1/32 is no longer refused",)
+    assert editor.undo(ALICE)[1] == ("198.51.100.1/32 is no longer refused",)
     with pytest.raises(BadInput, match="nothing that you did stands any more"):
-        desk.undo(ALICE)
-    assert desk.undo(BOB)[1] == ("198.51.100.2/32 is refused",)
-    (back,) = [one for one in desk.entries("clients") if one.value == "198.51.100.2/32"]
+        editor.undo(ALICE)
+    assert editor.undo(BOB)[1] == ("198.51.100.2/32 is refused",)
+    (back,) = [one for one in editor.lists.entries("clients") if one.value == "198.51.100.2/32"]
     assert back.note.by == "alice", "it is Alice's entry again"
 
 
-def test_undo_gives_back_what_was_there_before(host: Host, desk: ListEditor) -> None:
-    add(desk, "clients", "198.51.100.1", "deny", seconds=60)
-    add(desk, "clients", "198.51.100.1", "allow", caller=BOB, note="not so bad")
+def test_undo_gives_back_what_was_there_before(host: Host, editor: ListEditor) -> None:
+    add(editor, "clients", "198.51.100.1", "deny", seconds=60)
+    add(editor, "clients", "198.51.100.1", "allow", caller=BOB, note="not so bad")
     assert len(host.text("clients").splitlines()) == 2
-    desk.undo(BOB)
-    (one,) = [one for one in desk.entries("clients") if one.value == "198.51.100.1/32"]
+    editor.undo(BOB)
+    (one,) = [one for one in editor.lists.entries("clients") if one.value == "198.51.100.1/32"]
     assert (one.action, one.note.by, one.note.until) == ("deny", "alice", int(host.now) + 60)
-    add(desk, "clients", "198.51.100.1", "allow", caller=BOB)
+    add(editor, "clients", "198.51.100.1", "allow", caller=BOB)
     host.now += 61
-    desk.undo(BOB)
-    assert [one for one in desk.entries("clients") if one.value == "198.51.100.1/32"] == [], "it is over"
+    editor.undo(BOB)
+    assert [one for one in editor.lists.entries("clients") if one.value == "198.51.100.1/32"] == [], (
+        "it is over"
+    )
 
 
 def test_what_ends_goes_from_every_list_and_the_audit_says_so(host: Host) -> None:
-    desk = host.desk(start=True)
+    editor = host.editor(start=True)
     kept = "# a comment of mine\n203.0.113.77:deny\n"
     Path(host.places.file("clients")).write_text(kept)
     for name, value, action in (
@@ -327,13 +333,13 @@ def test_what_ends_goes_from_every_list_and_the_audit_says_so(host: Host) -> Non
         ("blocked", "a@b.example", ""),
         ("recipients", "fax@example.com", ""),
     ):
-        effects = add(desk, name, value, action, seconds=60)[1]
+        effects = add(editor, name, value, action, seconds=60)[1]
         assert effects[-1] == "this ends at 2026-09-21 14:14:20 UTC"
-    desk.sweep()
-    assert len(desk.audit.shown(100)) == 5
+    editor.sweep()
+    assert len(editor.audit.shown(100)) == 5
     host.now += 61
-    desk.sweep()
-    ended = desk.audit.shown(5)
+    editor.sweep()
+    ended = editor.audit.shown(5)
     assert {one["do"] for one in ended} == {"expire"}
     assert sorted(one["list"] for one in ended) == ["blocked", "clients", "recipients", "relay", "senders"]
     assert next(one["effects"] for one in ended if one["list"] == "recipients") == [
@@ -341,4 +347,4 @@ def test_what_ends_goes_from_every_list_and_the_audit_says_so(host: Host) -> Non
     ]
     assert host.text("clients") == kept
     with pytest.raises(BadInput, match="stands any more"):
-        desk.undo(ALICE)
+        editor.undo(ALICE)

@@ -49,12 +49,12 @@ ME = os.getuid()
 
 
 class Running:
-    """The socket with a desk behind it, in a thread."""
+    """The socket with a editor behind it, in a thread."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self.path = str(host.path / "state/socket")
-        self.desk = host.desk(start=True)
+        self.editor = host.editor(start=True)
         outside = ExternalPaths(
             blacklist=str(host.path / "blacklist"),
             greylist=str(host.path / "greylist"),
@@ -63,7 +63,7 @@ class Running:
             doctor=("sh", "-c", 'echo \'{"status": 1, "findings": []}\'; exit 1'),
             flush=("true",),
         )
-        self.verbs = operator_service.Verbs(self.desk, Lookups(self.desk, outside, lambda: host.now))
+        self.verbs = operator_service.Verbs(self.editor, Lookups(self.editor, outside, lambda: host.now))
         self.server = operator_service.Server(self.path, self.verbs.answer, self.caller)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -308,7 +308,7 @@ def test_a_fault_of_the_service_itself_ends_nothing(
     def broken(dummy: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(running.desk, "entries", broken)
+    monkeypatch.setattr(running.editor.lists, "entries", broken)
     assert (
         running.ask(do="entries", list="relay")["error"]
         == "operator: error of the service itself, ZeroDivisionError; see its log"
@@ -464,20 +464,24 @@ def test_whatever_is_sent_only_a_relay_act_gives_relay_and_nobody_protected_is_s
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         host = Host(Path(directory))
-        desk = host.desk()
+        editor = host.editor()
         outside = ExternalPaths(*(f"{directory}/none" for _ in range(4)), doctor=("false",), flush=("false",))
-        verbs = operator_service.Verbs(desk, Lookups(desk, outside, lambda: host.now))
+        verbs = operator_service.Verbs(editor, Lookups(editor, outside, lambda: host.now))
         may = {RELAY, "127.0.0.1/32"}
         for text in requests:
-            before, audited = host.files(), desk.audit.number
+            before, audited = host.files(), editor.audit.number
             answer = verbs.answer(ALICE, text.encode("utf-8", "surrogatepass").partition(b"\n")[0])
             json.dumps(answer)
             assert answer["ok"] or "error of the service" not in answer["error"]
             if "number" not in answer:
                 assert host.files() == before
-                assert desk.audit.number == audited or json.loads(text)["do"] in ("release", "pass", "flush")
+                assert editor.audit.number == audited or json.loads(text)["do"] in (
+                    "release",
+                    "pass",
+                    "flush",
+                )
             else:
-                record = desk.audit.shown(1)[0]
+                record = editor.audit.shown(1)[0]
                 if record["list"] == "relay":
                     may.add(record["value"])
             rules = host.rules()

@@ -39,8 +39,8 @@ class ExternalPaths:
 class Lookups:
     """The verbs that are not about the lists."""
 
-    def __init__(self, desk: ListEditor, outside: ExternalPaths, clock: Callable[[], float]) -> None:
-        self._desk, self._outside, self._clock = desk, outside, clock
+    def __init__(self, editor: ListEditor, outside: ExternalPaths, clock: Callable[[], float]) -> None:
+        self._editor, self._outside, self._clock = editor, outside, clock
 
     def answer(self, caller: Caller, do: str, asked: dict[str, Any]) -> dict[str, Any]:
         """What one verb answers; raises MailgateError and OSError."""
@@ -59,7 +59,7 @@ class Lookups:
         if do == "queue":
             return self._queue(asked["search"])
         if do == "flush":
-            return {"effects": self._desk.keep(caller, "flush", "", asked["note"], self._flush)}
+            return {"effects": self._editor.keep(caller, "flush", "", asked["note"], self._flush)}
         return {"doctor": self._doctor()}
 
     def _ask(self, request: dict[str, object]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Lookups:
                 return [f"{address} is no longer refused by the blacklist; what was counted is forgotten"]
             return [f"{address} was not refused by the blacklist; what was counted is forgotten"]
 
-        return self._desk.keep(caller, "release", address, note, work)
+        return self._editor.keep(caller, "release", address, note, work)
 
     def _greylist(self, search: str) -> dict[str, Any]:
         limits = operator_greylist.read_limits(self._outside.greylist_settings)
@@ -104,7 +104,7 @@ class Lookups:
                 return [f"{network} has passed the greylist: mail from there is not put off any more"]
             return [f"{network} had passed the greylist already, and is remembered anew"]
 
-        return self._desk.keep(caller, "pass", network, note, work)
+        return self._editor.keep(caller, "pass", network, note, work)
 
     def _queue(self, search: str) -> dict[str, Any]:
         found, more = operator_queue.read_queue(self._outside.queue, search)

@@ -134,8 +134,8 @@ def shown_entry(entry: Entry) -> Answer:
 class Verbs:
     """What each verb does."""
 
-    def __init__(self, desk: ListEditor, lookups: Lookups) -> None:
-        self._desk, self._lookups = desk, lookups
+    def __init__(self, editor: ListEditor, lookups: Lookups) -> None:
+        self._editor, self._lookups = editor, lookups
 
     def answer(self, caller: Caller, data: bytes) -> Answer:
         """The answer to one request, whatever it holds."""
@@ -150,37 +150,37 @@ class Verbs:
             return _refusal(str(error), temporary=True)
 
     def _answer(self, caller: Caller, do: str, asked: Answer) -> Answer:
-        desk = self._desk
+        editor = self._editor
         if do == "entries":
-            return {"entries": [shown_entry(one) for one in desk.entries(asked["list"])]}
+            return {"entries": [shown_entry(one) for one in editor.lists.entries(asked["list"])]}
         if do == "check":
-            value, problem = desk.check(asked["list"], asked["value"], asked["action"])
+            value, problem = editor.check(asked["list"], asked["value"], asked["action"])
             return {"value": value, "problem": problem}
         if do == "preview":
             return self._preview(caller, asked)
         if do == "undo" and asked["preview"]:
             return self._undo_preview(caller)
         if do in ("act", "undo"):
-            number, effects = desk.undo(caller) if do == "undo" else desk.act(caller, *asked.values())
-            desk.say(f"{caller.name} did {number}: {'; '.join(effects)}")
+            number, effects = editor.undo(caller) if do == "undo" else editor.act(caller, *asked.values())
+            editor.say(f"{caller.name} did {number}: {'; '.join(effects)}")
             return {"effects": list(effects), "number": number}
         if do == "audit":
-            return {"records": desk.audit.shown(asked["limit"])}
+            return {"records": editor.audit.shown(asked["limit"])}
         if do == "recipient":
-            known, words = desk.recipient(asked["address"])
+            known, words = editor.lists.recipient(asked["address"])
             return {"known": known, "words": words}
         return self._lookups.answer(caller, do, asked)
 
     def _preview(self, caller: Caller, asked: Answer) -> Answer:
         try:
-            change = self._desk.request(caller, *asked.values())
+            change = self._editor.request(caller, *asked.values())
         except MailgateError as error:
             return {"effects": [], "problem": str(error)}
         return {"effects": list(change.effects), "problem": change.problem}
 
     def _undo_preview(self, caller: Caller) -> Answer:
         try:
-            dummy, change = self._desk.to_undo(caller)
+            dummy, change = self._editor.to_undo(caller)
         except MailgateError as error:
             return {"effects": [], "problem": str(error)}
         return {"effects": list(change.effects), "problem": change.problem}
@@ -316,16 +316,16 @@ def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
     signal.signal(signal.SIGTERM, lambda number, dummy: told.append(number))
     gid = group_id()
     held = locks.acquire(os.path.join(places.state, "service.lock"), PEER_SECONDS)
-    desk = ListEditor(places, time.time, say, gid=gid)
-    desk.start()
+    editor = ListEditor(places, time.time, say, gid=gid)
+    editor.start()
     path = os.path.join(places.state, SOCKET)
-    server = Server(path, Verbs(desk, Lookups(desk, outside, time.time)).answer, caller_of)
+    server = Server(path, Verbs(editor, Lookups(editor, outside, time.time)).answer, caller_of)
     os.chown(path, 0, gid)
     os.chmod(path, 0o660)
-    say(f"listens at {path}, {desk.audit.number} acts so far")
+    say(f"listens at {path}, {editor.audit.number} acts so far")
     with server.listener:
         while not told:
             server.serve_one()
-            desk.sweep()
+            editor.sweep()
     os.close(held)
     return 0

@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Entries of the operators' lists as they stand in their files, beside the site's."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ..core import times
+from ..core.errors import BadInput
+from ..formats import tcprules
+from ..formats.cdb import Reader
+from ..formats.networks import parse_networks
+from ..recipients import keys as recipients
+from ..recipients.process import read_settings
+from ..recipients.settings import Settings
+from ..recipients.store import Store
+from ..rules import fragments
+from ..rules import senders as bad_senders
+from ..rules.files import read_owned, read_text
+from . import entries as operator_entries
+from . import site_entries as operator_site
+from .entries import CLIENTS, OPERATOR, RECIPIENTS, RELAY, SENDERS, Entry
+from .places import BY_HAND, OperatorPaths, TryAgain
+
+
+class Lists:
+    """What stands in each list now; every question reads the files anew."""
+
+    def __init__(self, places: OperatorPaths) -> None:
+        self.places = places
+
+    def entries(self, name: str) -> list[Entry]:
+        """The site's entries of a list, and the operators'; raises BadInput and OSError."""
+        own = operator_entries.entries(name, self.text(name), self.places.file(name))
+        return [*self.site_entries(name), *own]
+
+    def text(self, name: str) -> str:
+        """Return the text of a list's file, '' without one; raises BadInput when it is not root's own."""
+        text, fault = read_owned(self.places.file(name), "root")
+        if fault:
+            raise BadInput(fault)
+        return text or ""
+
+    def own_entry(self, name: str, value: str) -> Entry | None:
+        """Return the operators' entry for this value, or None."""
+        found = operator_entries.entries(name, self.text(name), self.places.file(name))
+        return next((one for one in found if one.value == value and not one.fixed), None)
+
+    def site_entries(self, name: str) -> list[Entry]:
+        """Return the entries of a list that the site file made; raises BadInput and OSError."""
+        directory = self.places.rules.directory
+        if name in (RELAY, CLIENTS):
+            path = os.path.join(directory, fragments.SITE)
+            site = tcprules.parse(read_text(path) or "", path)
+            return operator_site.rules_entries(name, site, fragments.site_facts(site), self.protected())
+        if name == SENDERS:
+            path = os.path.join(self.places.rules.senders_directory, bad_senders.SITE)
+            return operator_site.senders_entries(read_text(path) or "", path)
+        if name == RECIPIENTS:
+            settings = self.recipients_settings()
+            return operator_site.recipient_entries(settings.domains, settings.hostname)
+        paths = {one: os.path.join(self.places.spamassassin, one) for one in BY_HAND}
+        texts = {path: read_text(path) or "" for path in paths.values()}
+        return operator_site.scored_entries(name, texts)
+
+    def protected(self) -> tuple[str, ...]:
+        """The networks of operator.json, which the site protects from operators; raises BadInput, OSError."""
+        try:
+            with open(self.places.settings, encoding="utf-8") as stream:
+                networks = json.load(stream)["protected_networks"]
+        except FileNotFoundError:
+            return ()
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(
+                f"file {self.places.settings}: {error!r}; expected an object with 'protected_networks'"
+            ) from error
+        return tuple(str(one) for one in parse_networks(networks, f"file {self.places.settings}: network", 1))
+
+    def recipients_settings(self) -> Settings:
+        """Return the settings of the recipients; raises BadInput and OSError."""
+        return read_settings(self.places.recipients_settings)
+
+    def recipient(self, address: str) -> tuple[bool, list[str]]:
+        """Whether an address is a recipient now, and why, in words; raises MailgateError and OSError."""
+        value = operator_entries.canonical(RECIPIENTS, address)
+        store = Store(self.places.recipients)
+        data = store.served()
+        if data is None:
+            raise TryAgain(f"{store.served_path}: missing, every recipient gets 451; expected a list")
+        reader = Reader(data, store.served_path)
+        tries = recipients.looked_up(value)
+        key = next((one for one in tries if reader.get(one.encode("ascii")) is not None), "")
+        if not key:
+            return False, [f"{value}: refused, not in the list"]
+        words = [f"{value}: accepted, by {key}"]
+        last, own = store.last(), self.own_entry(RECIPIENTS, key)
+        if last is not None and key in last.recipients.exported:
+            words.append(f"{key}: the directory has it")
+        if any(one.value == key for one in self.site_entries(RECIPIENTS)):
+            words.append(f"{key}: the site file has it")
+        if own is not None:
+            until = f", until {times.when(own.note.until)}" if own.note.until is not None else ""
+            words.append(f"{key}: added by {own.note.by or OPERATOR}: {own.note.note}{until}")
+        return True, words
