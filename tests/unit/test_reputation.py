@@ -156,6 +156,18 @@ def test_ten_attempts_of_a_session_count() -> None:
     assert log.listed == [BAD]
 
 
+def test_sessions_that_were_killed_with_their_tcpserver_lend_no_attempts() -> None:
+    log = Log()
+    for _ in range(3):
+        log.connect()
+    log.say("tcpserver: status: 0/120")
+    log.connect()
+    for _ in range(60):
+        log.refuse()
+    assert log.known.explain(BAD, int(log.now))["attempts"] == 10
+    assert not log.known.entries(int(log.now))
+
+
 def test_sessions_side_by_side_have_ten_each() -> None:
     log = Log(attempts=100)
     for _ in range(3):

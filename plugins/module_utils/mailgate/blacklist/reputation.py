@@ -24,7 +24,16 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.times import utc
-from ..formats.smtpd_log import NANOSECONDS, Connected, Ended, RecipientRefused, Record, Verdict
+from ..formats.smtpd_log import (
+    NANOSECONDS,
+    Connected,
+    Ended,
+    RecipientRefused,
+    Record,
+    SessionCount,
+    Verdict,
+)
+from ..maillog.open_sessions import OpenSessions
 from ..rules.fragments import AdaptiveEntry
 from .model import BAD, HAM, OPERATOR, RECIPIENT, RULE, SITE, VIRUS, Entry, Event, kind_of
 from .settings import Settings
@@ -77,7 +86,7 @@ class Reputation:
         self.never = never
         self.changed = True
         self.notes: list[str] = []
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: OpenSessions[_Session] = OpenSessions(SESSIONS_MAX, self._forget)
         self._by_address: dict[str, list[_Session]] = {}
         # The one that was heard of last stands last. Ordered, as a dict is slow when its first ones go.
         self._clients: OrderedDict[str, _Client] = OrderedDict()
@@ -94,22 +103,20 @@ class Reputation:
         if isinstance(record, Connected):
             self._connected(record.pid, record.address)
         elif isinstance(record, Ended):
-            session = self._sessions.pop(record.pid, None)
-            if session is not None:
-                self._forget(session)
+            self._sessions.end(record.pid)
+        elif isinstance(record, SessionCount):
+            self._sessions.count(record.sessions)
         elif isinstance(record, RecipientRefused):
             self._refused(record)
         elif isinstance(record, Verdict):
             self._judged(record)
 
     def _connected(self, pid: int, address: str) -> None:
-        before = self._sessions.pop(pid, None)
-        if before is not None:  # its end was never told
-            self._forget(before)
-        session = self._sessions[pid] = _Session(address)
-        self._by_address.setdefault(address, []).append(session)
-        if len(self._sessions) > SESSIONS_MAX:
-            self._forget(self._sessions.pop(next(iter(self._sessions))))
+        self._open(pid, _Session(address))
+
+    def _open(self, pid: int, session: _Session) -> None:
+        self._sessions.begin(pid, session)
+        self._by_address.setdefault(session.address, []).append(session)
 
     def _forget(self, session: _Session) -> None:
         others = self._by_address[session.address]
@@ -406,9 +413,9 @@ class Reputation:
         try:
             if data["version"] != VERSION:
                 raise ValueError(f"version {data['version']!r}")
-            sessions = {
-                int(pid): _Session(str(address), int(counted)) for pid, address, counted in data["sessions"]
-            }
+            sessions = [
+                (int(pid), _Session(str(address), int(counted))) for pid, address, counted in data["sessions"]
+            ]
             clients = {str(address): _Client(_events(events)) for address, events in data["clients"]}
             ham = {str(address): array("q", times) for address, times in data["ham"]}
             entries = {
@@ -421,9 +428,9 @@ class Reputation:
             released = {str(address): int(at) for address, at in data["released"]}
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise BadInput(f"blacklist state: {error} in it; expected what the service wrote") from error
-        self._sessions, self._by_address = sessions, {}
-        for session in sessions.values():
-            self._by_address.setdefault(session.address, []).append(session)
+        self._sessions, self._by_address = OpenSessions(SESSIONS_MAX, self._forget), {}
+        for pid, session in sessions:
+            self._open(pid, session)
         self._clients = OrderedDict((address, one) for address, one in clients.items() if one.events)
         self._events = sum(len(client.events) for client in self._clients.values())
         self._ham = OrderedDict(ham)

@@ -23,6 +23,7 @@ from ..formats import send_log as sendlog
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from . import journey
+from .open_sessions import OpenSessions
 
 VERSION = 1
 MINUTE, QUARTER = 60, 900
@@ -120,7 +121,9 @@ class Stats:
         self.minutes: dict[int, Counts] = {}  # by the minute's first unix second
         self.quarters: dict[int, Counts] = {}
         self.last = dict.fromkeys(LOGS, 0)  # unix nanoseconds of the last line that was counted
-        self._sessions: dict[int, list[int]] = {}  # pid: when it began, whether a DNS list has it
+        self._sessions: OpenSessions[list[int]] = OpenSessions(
+            SESSIONS_MAX
+        )  # begin, whether a DNS list has it
         self._deliveries: dict[int, int] = {}
         self._newest = 0  # unix second of the newest minute
         self._minute: Counts = {}
@@ -176,22 +179,17 @@ class Stats:
 
     def _connected(self, record: smtplog.Connected) -> None:
         self._add("connections")
-        self._sessions.pop(record.pid, None)
-        self._sessions[record.pid] = [record.at, 0]
-        if len(self._sessions) > SESSIONS_MAX:
-            del self._sessions[next(iter(self._sessions))]
+        self._sessions.begin(record.pid, [record.at, 0])
 
     def _counted(self, record: smtplog.SessionCount) -> None:
-        """tcpserver began anew, or has nobody: what was killed with an earlier one never ends."""
-        if record.sessions == 0:
-            self._sessions.clear()
+        self._sessions.count(record.sessions)
 
     def _admitted(self, record: smtplog.Admitted) -> None:
         if not record.allowed:
             self._add("refused_rule")
 
     def _ended(self, record: smtplog.Ended) -> None:
-        session = self._sessions.pop(record.pid, None)
+        session = self._sessions.end(record.pid)
         if session is not None:
             self._time("session", record.at - session[0])
 
@@ -207,8 +205,8 @@ class Stats:
         if record.decision in ("new", "early"):
             self._add("greylisted")
         elif record.decision == "refused":
-            listed = self._sessions.get(record.pid, (0, 0))[1]
-            self._add("refused_dnsbl" if listed else "refused_rule")
+            session = self._sessions.get(record.pid)
+            self._add("refused_dnsbl" if session is not None and session[1] else "refused_rule")
 
     def _recipient(self, record: smtplog.RecipientRefused) -> None:
         self._add(_REFUSALS.get(record.why, "refused_recipient"))
@@ -290,7 +288,8 @@ class Stats:
             made.quarters = {int(at): _counts(counts) for at, counts in data["quarters"].items()}
             made.last = {name: int(data["last"][name]) for name in LOGS}
             made._newest = int(data["newest"])
-            made._sessions = {int(pid): [int(begun), int(listed)] for pid, begun, listed in data["sessions"]}
+            for pid, begun, listed in data["sessions"]:
+                made._sessions.begin(int(pid), [int(begun), int(listed)])
             made._deliveries = {int(number): int(begun) for number, begun in data["deliveries"]}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"stats: {error}; expected what the service wrote") from error
