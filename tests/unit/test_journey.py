@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import send_log as sendlog
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log as smtplog
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import journey
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import journey, verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,24 +25,24 @@ def verdict(state: str, tail: str = "Hello:192.0.2.7:a@b.example:c@d.example") -
 @pytest.mark.parametrize(
     ("state", "kind"),
     [
-        ("CLEAN (1.20/5.00/10.00)", journey.CLEAN),
-        ("CLEAN (4.99/5.00/10.00)", journey.CLEAN),
-        ("CLEAN (5.00/5.00)", journey.MARKED),
-        ("CLEAN (0.00/0.00/0.00)", journey.UNCHECKED),
-        ("CLEAN (nan/5.00/10.00)", journey.UNCHECKED),
-        ("SPAM PASS (7.10/5.00/10.00)", journey.MARKED),
-        ("PASSTHRU (17.10/5.00/10.00)", journey.MARKED),
-        ("SPAM REJECT (17.10/5.00/10.00)", journey.SPAM),
-        ("SPAM DROPPED (17.10/5.00)", journey.SPAM),
-        ("VIRUS", journey.VIRUS),
-        ("VIRUS DROPPED", journey.VIRUS),
-        ("ATTACH", journey.CONTENT),
-        ("REGEX", journey.CONTENT),
-        ("RELAYCLIENT", journey.RELAYED),
+        ("CLEAN (1.20/5.00/10.00)", verdicts.CLEAN),
+        ("CLEAN (4.99/5.00/10.00)", verdicts.CLEAN),
+        ("CLEAN (5.00/5.00)", verdicts.MARKED),
+        ("CLEAN (0.00/0.00/0.00)", verdicts.UNCHECKED),
+        ("CLEAN (nan/5.00/10.00)", verdicts.UNCHECKED),
+        ("SPAM PASS (7.10/5.00/10.00)", verdicts.MARKED),
+        ("PASSTHRU (17.10/5.00/10.00)", verdicts.MARKED),
+        ("SPAM REJECT (17.10/5.00/10.00)", verdicts.SPAM),
+        ("SPAM DROPPED (17.10/5.00)", verdicts.SPAM),
+        ("VIRUS", verdicts.VIRUS),
+        ("VIRUS DROPPED", verdicts.VIRUS),
+        ("ATTACH", verdicts.CONTENT),
+        ("REGEX", verdicts.CONTENT),
+        ("RELAYCLIENT", verdicts.RELAYED),
     ],
 )
 def test_kinds(state: str, kind: str) -> None:
-    assert journey.kind_of(verdict(state)) == kind
+    assert verdicts.meaning(verdict(state)) == kind
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def message(sender: str, seconds: float, *recipients: str, pid: int = 100, uid: 
 
 
 def accepted(sender: str, *recipients: str) -> journey.Attempt:
-    return journey.Attempt(AT, journey.CLEAN, "", sender, recipients)
+    return journey.Attempt(AT, verdicts.CLEAN, "", sender, recipients)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ KINDS = [
     ("PASSTHRU (17.10/5.00/20.00)", "spam", "spam"),
     ("VIRUS", "ham", "virus"),
     ("VIRUS DROPPED", "ham", "virus"),
-    ("REGEX", "ham", "spam"),
+    ("REGEX", "ham", "other"),
     ("ATTACH", "spam", "other"),
     ("RELAYCLIENT", "spam", None),
 ]

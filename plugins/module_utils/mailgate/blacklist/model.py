@@ -6,14 +6,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from ..formats.smtpd_log import Verdict
+from ..maillog import verdicts
 
 SPAM, HAM, VIRUS, RECIPIENT, OTHER = "spam", "ham", "virus", "recipient", "other"
 BAD = frozenset((SPAM, VIRUS, RECIPIENT))
 RULE, OPERATOR, SITE = "rule", "operator", "site"
+# What the site forbids, an attachment or a pattern, is no evidence of a bad client.
+_COUNTS_AS = {verdicts.SPAM: SPAM, verdicts.VIRUS: VIRUS, verdicts.CONTENT: OTHER, verdicts.CLEAN: HAM}
 # When, what, and a few words: one attempt.
 Event = tuple[int, str, str]
 
@@ -31,19 +33,8 @@ class Entry:
 
 
 def kind_of(verdict: Verdict, marked: str = SPAM) -> str | None:
-    """What a verdict counts as; None for a message that nobody scanned for spam, which counts neither way."""
-    state = verdict.state
-    if state in ("SPAM REJECT", "SPAM DROPPED", "REGEX"):
-        return SPAM
-    if state in ("VIRUS", "VIRUS DROPPED"):
-        return VIRUS
-    if state == "ATTACH":
-        return OTHER
-    if state in ("SPAM PASS", "PASSTHRU"):
+    """Return what a verdict counts as, or None for a message that nobody scanned for spam."""
+    kind = verdicts.meaning(verdict)
+    if kind == verdicts.MARKED:
         return OTHER if marked == "neither" else marked
-    score, required = verdict.score, verdict.required
-    if state != "CLEAN" or score is None or not required or not math.isfinite(score + required):
-        return None
-    if score < required:
-        return HAM
-    return OTHER if marked == "neither" else marked  # simscan 1.4.0 calls these CLEAN, too
+    return _COUNTS_AS.get(kind)

@@ -22,7 +22,7 @@ from ..core.errors import BadInput
 from ..formats import send_log as sendlog
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
-from . import journey
+from . import journey, verdicts
 from .open_sessions import OpenSessions
 
 VERSION = 1
@@ -82,13 +82,13 @@ COUNTERS = {
     "gaps": "times that lines were lost, because a log went on faster than it was read",
 }
 _KINDS = {
-    journey.VIRUS: "refused_virus",
-    journey.SPAM: "refused_spam",
-    journey.CONTENT: "refused_content",
-    journey.CLEAN: "clean",
-    journey.MARKED: "marked",
-    journey.UNCHECKED: "unchecked",
-    journey.RELAYED: "relayed",
+    verdicts.VIRUS: "refused_virus",
+    verdicts.SPAM: "refused_spam",
+    verdicts.CONTENT: "refused_content",
+    verdicts.CLEAN: "clean",
+    verdicts.MARKED: "marked",
+    verdicts.UNCHECKED: "unchecked",
+    verdicts.RELAYED: "relayed",
 }
 _REFUSALS = {
     "validrcptto": "refused_recipient",
@@ -218,7 +218,7 @@ class Stats:
         self._add("hung_up")
 
     def _verdict(self, record: smtplog.Verdict) -> None:
-        self._add(_KINDS[journey.kind_of(record)])
+        self._add(_KINDS[verdicts.meaning(record)])
         self._time("scan", int(record.seconds * NANOSECONDS))
 
     def _note(self, record: smtplog.ScannerNote) -> None:

@@ -14,7 +14,6 @@ the pid of their qmail-queue on both sides.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,19 +24,17 @@ from ..core.text import one_line
 from ..formats import send_log as sendlog
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
+from .verdicts import CLEAN, CONTENT, MARKED, RELAYED, SPAM, UNCHECKED, VIRUS, meaning
 
-# What becomes of a session's attempt, or of a message.
+# What becomes of a session's attempt, or of a message, beside the scanner's verdicts.
 RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted"
 SENDER, RELAY, RECIPIENT = "bad sender", "relay denied", "unknown recipient"
 PROTOCOL = "protocol error"  # an address, the end of a line, or a limit
-VIRUS, SPAM, CONTENT = "virus", "spam", "refused content"
-CLEAN, MARKED, UNCHECKED, RELAYED = "clean", "marked", "not checked for spam", "relayed"
 PUT_OFF = "put off"
 DELIVERED, DEFERRED, BOUNCED = "delivered", "deferred", "bounced"
 WITHHELD = "bounce withheld"  # refused for good, and nobody is told
 NOTHING = "nothing taken"  # a session that ended without a word about a message
 OPEN = "open"  # it goes on, or the log ends
-ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED))
 REFUSAL_KINDS = {"validrcptto": RECIPIENT, "rcpthosts": RELAY, "badmailfrom": SENDER}
 
 _COMMANDS = {"mail": "sender", "rcpt": "recipient", "data": "message"}
@@ -61,28 +58,6 @@ def subject_words(subject: str) -> str:
         except (HeaderParseError, LookupError, ValueError):
             pass
     return one_line(subject)
-
-
-def kind_of(verdict: smtplog.Verdict) -> str:
-    """What simscan's verdict means for the message: VIRUS, SPAM, CONTENT, or one of ACCEPTED.
-
-    simscan 1.4.0 calls CLEAN what SpamAssassin takes for spam and it delivers; 0 of 0: nobody looked.
-    """
-    state = verdict.state
-    if state in ("VIRUS", "VIRUS DROPPED"):
-        return VIRUS
-    if state in ("SPAM REJECT", "SPAM DROPPED"):
-        return SPAM
-    if state in ("ATTACH", "REGEX"):
-        return CONTENT
-    if state in ("SPAM PASS", "PASSTHRU"):
-        return MARKED
-    if state == "RELAYCLIENT":
-        return RELAYED
-    score, required = verdict.score, verdict.required
-    if score is None or not required or not math.isfinite(score + required):
-        return UNCHECKED
-    return CLEAN if score < required else MARKED
 
 
 def put_off_note(record: smtplog.ScannerNote) -> tuple[str, str] | None:
@@ -320,7 +295,7 @@ class Session:
         return words
 
     def _judged(self, verdict: smtplog.Verdict) -> str:
-        kind = kind_of(verdict)
+        kind = meaning(verdict)
         text, sender, recipients = fields_of(verdict, self.address)
         about = ""
         if kind == VIRUS:

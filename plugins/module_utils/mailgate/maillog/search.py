@@ -20,9 +20,10 @@ from ..formats import send_log as sendlog
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
-from .journey import ACCEPTED, Journey, Message, match, plain, subject_words
+from .journey import Journey, Message, match, plain, subject_words
 from .messages import BEFORE_SECONDS, CANDIDATES_MAX, LATE_SECONDS, Messages
 from .sessions import Sessions
+from .verdicts import ACCEPTED
 
 ADDRESS, IP, TEXT = "address", "IP", "text"
 REFUSAL_FIELD_CHARACTERS = 200  # REFUSAL_FIELD_MAX in refusal.h

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
-from .journey import ACCEPTED, Session
+from .journey import Session
+from .verdicts import ACCEPTED
 
 SESSION_SECONDS_MAX = 6 * 3600  # an older session of the same pid is another one
 OPEN_SECONDS = 3600

@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What simscan's verdicts mean for a message."""
+
+from __future__ import annotations
+
+import math
+
+from ..formats.smtpd_log import Verdict
+
+VIRUS, SPAM, CONTENT = "virus", "spam", "refused content"
+CLEAN, MARKED, UNCHECKED, RELAYED = "clean", "marked", "not checked for spam", "relayed"
+ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED))
+
+_BY_STATE = {
+    "VIRUS": VIRUS,
+    "VIRUS DROPPED": VIRUS,
+    "SPAM REJECT": SPAM,
+    "SPAM DROPPED": SPAM,
+    "ATTACH": CONTENT,
+    "REGEX": CONTENT,
+    "SPAM PASS": MARKED,
+    "PASSTHRU": MARKED,
+    "RELAYCLIENT": RELAYED,
+}
+
+
+def meaning(verdict: Verdict) -> str:
+    """Return VIRUS, SPAM or CONTENT for a refused message, or one of ACCEPTED.
+
+    simscan 1.4.0 calls CLEAN what SpamAssassin takes for spam and it delivers; a score of 0 of 0 means that
+    nobody looked.
+    """
+    known = _BY_STATE.get(verdict.state)
+    if known is not None:
+        return known
+    score, required = verdict.score, verdict.required
+    if score is None or not required or not math.isfinite(score + required):
+        return UNCHECKED
+    return CLEAN if score < required else MARKED
