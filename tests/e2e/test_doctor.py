@@ -380,7 +380,7 @@ def test_a_message_that_waits_for_its_back_end(doctor: Doctor) -> None:
         eventually(lambda: "deferral" in log.read_text()[-2000:], 20, "the message was deferred")
         for one in new():
             os.utime(one, (old, old))
-        doctor.expect("queue", WARNING, "the oldest message waits for 5 hours; the last deferral: ")
+        doctor.expect("queue", WARNING, "the oldest message has waited for 5 hours; the last deferral: ")
     finally:
         backend.start()
         # qmail-tcpto keeps an hour what did not answer

@@ -99,7 +99,7 @@ MISSING = [
     ("", "why not", "", "network: nothing is given"),
     ("10.30.0.0/16", "", "", "why: nothing is given; expected a few words for the audit"),
     ("10.30.0.0/16", "   ", "", "why: nothing is given"),
-    ("10.30.0.0/16", "why not", "tomorrow", "time: 'tomorrow' is none; expected one such as 30m, 4h, 2d, 1w"),
+    ("10.30.0.0/16", "why not", "tomorrow", "time: 'tomorrow' is not a duration; expected one such as 30m"),
 ]
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.times import rounded
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import findings as doctor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
     neighbours,
@@ -96,7 +97,7 @@ def test_a_limit_is_reached_from_its_side(name: str, value: float, expected: int
     ],
 )
 def test_a_span_in_words(seconds: float, words: str) -> None:
-    assert doctor.ago(seconds) == words
+    assert rounded(seconds) == words
 
 
 def up(
@@ -112,13 +113,13 @@ DOWN, GONE = up(0, 5), supervise.Service(False, None, "supervise not running")
 @pytest.mark.parametrize(
     ("seen", "status", "text"),
     [
-        (Watched("clamd", up(), up(), up()), OK, "clamd up since 100 seconds"),
-        (Watched("clamd", up(), up(), None), OK, "clamd up since 100 seconds"),
-        (Watched("clamd", up(), up(age=6), up()), OK, "clamd up since 6 seconds"),
+        (Watched("clamd", up(), up(), up()), OK, "clamd up for 100 seconds"),
+        (Watched("clamd", up(), up(), None), OK, "clamd up for 100 seconds"),
+        (Watched("clamd", up(), up(age=6), up()), OK, "clamd up for 6 seconds"),
         (Watched("clamd", up(), up(age=5), up()), WARNING, "clamd started 5 seconds ago"),
         (Watched("clamd", GONE, GONE, None), CRITICAL, "clamd is not supervised: supervise not running"),
-        (Watched("clamd", DOWN, DOWN, up(), 1, "'oops'"), CRITICAL, "clamd is down since 5 seconds, its last words: 'oops'"),
-        (Watched("clamd", DOWN, up(0, 5, "down"), up()), CRITICAL, "clamd is down since 5 seconds, as somebody wanted it"),
+        (Watched("clamd", DOWN, DOWN, up(), 1, "'oops'"), CRITICAL, "clamd has been down for 5 seconds, its last words: 'oops'"),
+        (Watched("clamd", DOWN, up(0, 5, "down"), up()), CRITICAL, "clamd has been down for 5 seconds, as somebody wanted it"),
         (Watched("clamd", up(), DOWN, up()), CRITICAL, "clamd is flapping: it ended just now"),
         (Watched("clamd", up(6), up(7), up()), CRITICAL, "clamd is flapping: another process runs than moments ago"),
         (Watched("clamd", DOWN, up(7, 9), up()), CRITICAL, "clamd is flapping: another process runs than moments ago"),
@@ -143,7 +144,7 @@ def test_the_log_of_the_two_qmail_services_is_where_the_guide_has_it() -> None:
 
 
 def test_without_svscan_nothing_is_well() -> None:
-    fine = Finding("services", OK, "clamd up since 9 days")
+    fine = Finding("services", OK, "clamd up for 9 days")
     assert told(services.judge_services([fine, fine], True)) == [
         (OK, "svscan and 2 services are up, their logs, too")
     ]
@@ -374,9 +375,9 @@ def test_ports(check: str, status: int) -> None:
         (Queue(2, NOW - HOUR, remote=1), [(OK, "2 messages wait, 1 for back ends, the oldest for 60 minutes")]),
         (Queue(400, NOW, 100, NOW), [(WARNING, "500 messages wait, 0 for back ends")]),
         (Queue(5000, NOW, remote=7, deferral="no"), [(CRITICAL, "5000 messages wait, 7 for back ends; the last deferral: no")]),
-        (Queue(1, NOW - 4 * HOUR), [(WARNING, "the oldest message waits for 4 hours")]),
-        (Queue(1, NOW - 48 * HOUR, deferral="no"), [(CRITICAL, "the oldest message waits for 2 days; the last deferral: no")]),
-        (Queue(new=3, oldest_new=NOW - 601), [(CRITICAL, "3 messages are not taken up, the oldest since 10 minutes")]),
+        (Queue(1, NOW - 4 * HOUR), [(WARNING, "the oldest message has waited for 4 hours")]),
+        (Queue(1, NOW - 48 * HOUR, deferral="no"), [(CRITICAL, "the oldest message has waited for 2 days; the last deferral: no")]),
+        (Queue(new=3, oldest_new=NOW - 601), [(CRITICAL, "3 messages are not taken up, the oldest for 10 minutes")]),
         (Queue(new=3, oldest_new=NOW - 599), [(OK, "3 messages wait")]),
     ],
 )  # fmt: skip

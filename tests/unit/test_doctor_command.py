@@ -38,7 +38,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.fin
 FINE = Finding("dns", OK, "dnscache answers")
 ODD = Finding("clock", WARNING, "nothing keeps the clock right", "run chrony")
 BAD = Finding(
-    "queue", CRITICAL, "the oldest message waits for 3 days; " + "x" * 100, "look; " + "do this, " * 12
+    "queue", CRITICAL, "the oldest message has waited for 3 days; " + "x" * 100, "look; " + "do this, " * 12
 )
 BLUR = Finding("jobs", UNKNOWN, "cannot be judged", "run the playbook again")
 SITE = {"hostname": "mx.example", "postmaster": "postmaster@example"}

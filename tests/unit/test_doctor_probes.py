@@ -118,7 +118,7 @@ def test_the_queue_is_counted_in_all_its_directories(tmp_path: Path) -> None:
     assert told(doctor_probes.queue(context(tmp_path))) == [
         (
             1,
-            "the oldest message waits for 5 hours; the last deferral: Connected to 192.0.2.1 but sender was rejected.",
+            "the oldest message has waited for 5 hours; the last deferral: Connected to 192.0.2.1 but sender was rejected.",
         )
     ]
 

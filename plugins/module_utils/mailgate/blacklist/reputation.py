@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..core.errors import BadInput
-from ..core.times import utc
+from ..core.times import rounded, utc
 from ..formats.smtpd_log import (
     NANOSECONDS,
     Connected,
@@ -64,14 +64,6 @@ class _Client:
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.events: list[Event] = list(events)
         self.bad = sum(1 for event in self.events if event[1] in BAD)
-
-
-def minutes(seconds: int) -> str:
-    """A span as the guide would say it."""
-    for unit, size in (("days", _DAY_SECONDS), ("minutes", 60)):
-        if seconds % size == 0 and seconds // size > 1:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} seconds"
 
 
 class Reputation:
@@ -252,11 +244,11 @@ class Reputation:
 
     def _offence(self, address: str, client: _Client, at: int) -> None:
         settings = self.settings
-        why = f"{client.bad} of {len(client.events)} attempts bad in {minutes(settings.window_seconds)}"
+        why = f"{client.bad} of {len(client.events)} attempts bad in {rounded(settings.window_seconds)}"
         reason = self.never(address)
         ham = self.ham(address, at)
         if not reason and settings.spare_ham and ham >= settings.spare_ham:
-            reason = f"{ham} clean messages in {minutes(settings.spare_ham_seconds)}"
+            reason = f"{ham} clean messages in {rounded(settings.spare_ham_seconds)}"
         if not reason:
             self._drop(address)
             until = at + settings.listing_seconds

@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import calendar
 import ipaddress
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ..core.errors import BadInput
-from ..core.times import utc
+from ..core.times import parse_utc, utc
 from ..formats.networks import parse_networks
 
 PATH = "/etc/mailgate/blacklist.json"
@@ -162,12 +160,11 @@ def _until(where: str, value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     if isinstance(value, str):
-        for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"):
-            try:
-                return calendar.timegm(time.strptime(value, form))
-            except ValueError:
-                continue
-    raise BadInput(f"{where}: {value!r} is no time; expected UTC as '2026-12-24' or '2026-12-24T18:00:00Z'")
+        at = parse_utc(value, ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"))
+        if at is not None:
+            return at
+    expected = "expected UTC as '2026-12-24' or '2026-12-24T18:00:00Z'"
+    raise BadInput(f"{where}: {value!r} is not a time; {expected}")
 
 
 def parse(text: str, where: str = PATH) -> Settings:

@@ -19,7 +19,7 @@ from ..blacklist.settings import check_address
 from ..core.errors import MailgateError
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.text import printable
-from ..core.times import seconds_of
+from ..core.times import duration
 from .parser import Parser
 
 EPILOG = f"""\
@@ -88,7 +88,7 @@ def _client(do: str, given: Any) -> list[str]:
     if do != "list":
         request["address"] = check_address(given.address, "address")
     if do == "add":
-        request.update(seconds=seconds_of(given.time), why=given.note)
+        request.update(seconds=duration(given.time), why=given.note)
     answer = ask(given.directory, request)
     if getattr(given, "json", False):
         return [json.dumps(answer, indent=2)]

@@ -20,7 +20,7 @@ from typing import Any
 from ..core.errors import BadInput, MailgateError
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.text import one_line
-from ..core.times import seconds_of, span
+from ..core.times import duration, span, utc
 from ..operators.client import PATH, NoAnswer, ask
 from ..operators.entries import BLOCKED, CLIENTS, LISTS, RECIPIENTS, RELAY, SENDERS, TRUSTED
 from ..operators.lookups import ExternalPaths
@@ -254,7 +254,7 @@ def _act(name: str, given: argparse.Namespace) -> None:
         "value": given.value,
         "action": act.action,
         "note": given.note,
-        "seconds": seconds_of(given.time) if given.time else None,
+        "seconds": duration(given.time) if given.time else None,
     }
     _tell(request, given)
 
@@ -300,7 +300,7 @@ def describe(do: str, answer: Mapping[str, Any], now: float) -> list[str]:
         return lines or ["nobody is refused"]
     if do == "greylist":
         lines = [
-            f"{one['network']:18} {'passed, last' if one['passed'] else 'waits since'} {_when(one['since'])}"
+            f"{one['network']:18} {'passed, last' if one['passed'] else 'waits since'} {utc(one['since'])}"
             for one in answer["entries"]
         ]
         return _with_more(lines, answer["more"], "no such network")
@@ -316,10 +316,6 @@ def _with_more(lines: list[str], more: int, nothing: str) -> list[str]:
     return [*lines, *([f"and {more} more"] if more else [])] or [nothing]
 
 
-def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
-
-
 def _entry(one: Mapping[str, Any], now: float) -> str:
     words = [f"{one['value']:20}"]
     words += [f"{one['action']:5}"] if one["action"] else []
@@ -331,15 +327,13 @@ def _entry(one: Mapping[str, Any], now: float) -> str:
 
 def _record(one: Mapping[str, Any]) -> list[str]:
     what = " ".join(word for word in (one["do"], one["list"], one["action"], one["value"]) if word)
-    until = f", until {_when(one['until'])}" if one["until"] is not None else ""
-    head = (
-        f"{one['number']} {_when(one['at'])} {one['by'] or 'mailgate'}: {what}: {one['note'] or '-'}{until}"
-    )
+    until = f", until {utc(one['until'])}" if one["until"] is not None else ""
+    head = f"{one['number']} {utc(one['at'])} {one['by'] or 'mailgate'}: {what}: {one['note'] or '-'}{until}"
     return [head, *(f"    {effect}" for effect in one["effects"])]
 
 
 def _message(one: Mapping[str, Any]) -> list[str]:
-    head = f"{one['id']} {_when(one['at'])} {one['bytes']} bytes from <{one['sender']}>"
+    head = f"{one['id']} {utc(one['at'])} {one['bytes']} bytes from <{one['sender']}>"
     return [
         head,
         *(f"    {to['channel']} {'done ' if to['done'] else ''}{to['address']}" for to in one["recipients"]),

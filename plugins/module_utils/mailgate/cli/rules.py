@@ -123,7 +123,7 @@ def _explain(paths: Paths, now: float, given: argparse.Namespace) -> Done:
         said.append("  no rule matches")
     elif entry is not None:
         said.append(f"  {rule.name}: {rule.text}")
-        said.append(f"  by {rules_compiler.author(rule)}: {entry.why}, until {times.when(entry.until)}")
+        said.append(f"  by {rules_compiler.author(rule)}: {entry.why}, until {times.utc(entry.until)}")
     else:
         said.append(f"  {rule.where}: {rule.text}")
         said.append(f"  by {rules_compiler.author(rule)}{_noted(made.notes.get((rule.name, rule.line)))}")
@@ -157,7 +157,7 @@ def _noted(note: notes.Note | None) -> str:
         return ""
     text = f" {note.by}" if note.by else ""
     text += f": {note.note}" if note.note else ""
-    return text + (f", until {times.when(note.until)}" if note.until is not None else "")
+    return text + (f", until {times.utc(note.until)}" if note.until is not None else "")
 
 
 def _state(compiled: str, made: rules_compiled.Compiled) -> str:

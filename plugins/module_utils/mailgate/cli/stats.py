@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from ..core import times
 from ..core.errors import BadInput
 from ..core.exits import PERMANENT, TEMPORARY
 from ..maillog.counters import (
@@ -45,7 +45,6 @@ OLD = 1
 OLD_SECONDS = 4 * ALIVE_SECONDS
 COLUMNS = 40
 LONGEST_SECONDS = QUARTERS_SECONDS - 3600
-_UNITS = {"m": 60, "h": 3600, "d": 86_400}
 _BARS = {True: " ▁▂▃▄▅▆▇█", False: " .:-=+*#@"}
 _PERCENTS = (50, 90, 99)
 
@@ -117,10 +116,10 @@ def span_of(text: str, now: float) -> int:
     if text == "today":
         local = time.localtime(now)
         return int(now) - (local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec)
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text, re.ASCII)
-    seconds = int(found[1]) * _UNITS[found[2]] if found is not None else 0
+    seconds = times.duration(text, "--last")
     if not 60 <= seconds <= LONGEST_SECONDS:
-        raise BadInput(f"--last: {text!r} is no span; expected today, or 1m to {LONGEST_SECONDS // 3600}h")
+        longest = f"{LONGEST_SECONDS // 3600}h"
+        raise BadInput(f"--last: {text!r} is too short or too long; expected 1m to {longest}")
     return int(now) - seconds
 
 

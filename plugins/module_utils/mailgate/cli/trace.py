@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import calendar
+import contextlib
 import json
 import os
 import pwd
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core import times
 from ..core.errors import BadInput
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.text import one_line
@@ -31,7 +32,6 @@ LIMIT, LIMIT_MAX = 20, 10_000
 TEXT_CHARACTERS_MIN, TEXT_CHARACTERS_MAX = 2, 1000
 NOTHING_FOUND = 1
 _FIRST_BYTES = 1 << 16
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _FORMS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 _EPILOG = f"""\
@@ -58,19 +58,16 @@ example:
 
 def moment(text: str, now: float) -> int:
     """The unix nanoseconds of '2h' (ago), '18:30' (of today) or '2026-12-24 18:30', UTC; raises BadInput."""
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text, re.ASCII)
-    if found is not None:
-        return int((now - int(found[1]) * _UNITS[found[2]]) * NANOSECONDS)
+    with contextlib.suppress(BadInput):
+        return int((now - times.duration(text)) * NANOSECONDS)
     if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}", text, re.ASCII):
         text = f"{time.strftime('%Y-%m-%d', time.gmtime(now))} {text}"
-    for form in _FORMS:
-        try:
-            return calendar.timegm(time.strptime(text, form)) * NANOSECONDS
-        except ValueError:
-            continue
-    raise BadInput(
-        f"time: {text!r} is none; expected one such as 2h (ago), 18:30 or '2026-12-24 18:30' in UTC"
-    )
+    at = times.parse_utc(text, _FORMS)
+    if at is None:
+        raise BadInput(
+            f"time: {text!r} is not a time; expected one such as 2h (ago), 18:30 or '2026-12-24 18:30' in UTC"
+        )
+    return at * NANOSECONDS
 
 
 def open_log(directories: Sequence[str]) -> Log:

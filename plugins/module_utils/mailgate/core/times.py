@@ -6,24 +6,28 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
+from collections.abc import Sequence
 
 from .errors import BadInput
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PART = re.compile(r"([1-9][0-9]{0,8})([smhdw])", re.ASCII)
+_UTC = "%Y-%m-%d %H:%M:%S"
 
 
-def seconds_of(text: str) -> int:
-    """The seconds of a time such as '4h'; raises BadInput."""
-    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text, re.ASCII)
-    if found is None:
-        raise BadInput(f"time: {text!r} is none; expected one such as 30m, 4h or 2d")
-    return int(found[1]) * _UNITS[found[2]]
+def duration(text: str, what: str = "time") -> int:
+    """Parse '4h' or '1d 12h' to seconds; raises BadInput, which calls the value what."""
+    parts = [_PART.fullmatch(part) for part in text.lower().split()]
+    if not parts or None in parts:
+        raise BadInput(f"{what}: {text!r} is not a duration; expected one such as 30m, 4h, 2d or 1w")
+    return sum(int(part[1]) * _UNITS[part[2]] for part in parts if part is not None)
 
 
 def span(seconds: float) -> str:
-    """A time that is left, as people say it."""
+    """Write a duration to the minute, as in '1 d 2 h 5 min'; seconds only below a minute."""
     minutes = int(seconds) // 60
     if minutes < 1:
         return f"{int(seconds)} s"
@@ -32,14 +36,27 @@ def span(seconds: float) -> str:
     return " ".join(word for word in words if word)
 
 
+def rounded(seconds: float) -> str:
+    """Write a duration in its largest unit of which there are two, as in '90 minutes' or '3 days'."""
+    for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(0.0, seconds):.0f} seconds"
+
+
 def utc(unix_seconds: float) -> str:
-    """A time as people read it."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(unix_seconds))
-
-
-def when(until: int) -> str:
-    """A time in words, in UTC."""
+    """Write a time in UTC to the second; a number that no calendar holds as 'second N'."""
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(until))
+        return time.strftime(f"{_UTC} UTC", time.gmtime(unix_seconds))
     except (OverflowError, ValueError, OSError):
-        return f"second {until}"
+        return f"second {unix_seconds}"
+
+
+def parse_utc(text: str, forms: Sequence[str]) -> int | None:
+    """Parse a time in UTC by the first of strptime's forms that fits; None when none does."""
+    for form in forms:
+        try:
+            return calendar.timegm(time.strptime(text, form))
+        except ValueError:
+            continue
+    return None

@@ -60,14 +60,6 @@ def graded(name: str, value: float, limits: Mapping[str, Limit]) -> int:
     return CRITICAL if value >= critical else WARNING if value >= warning else OK
 
 
-def ago(seconds: float) -> str:
-    """A time span in words."""
-    for unit, name in ((86400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{max(0.0, seconds):.0f} seconds"
-
-
 def several(findings: Sequence[Finding], check: str, text: str) -> list[Finding]:
     """The findings that are not OK; when there is none, one that says in a text that all is well."""
     bad = [finding for finding in findings if finding.status != OK]

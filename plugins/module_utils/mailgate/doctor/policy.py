@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
+from ..core.times import rounded
 from ..formats import cdb, tcprules
 from ..recipients.process import read_settings
 from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
@@ -27,7 +28,7 @@ from ..rules import senders as bad_senders
 from ..rules.files import read_text
 from . import findings as doctor
 from .context import LOOK_AGAIN_SECONDS, Context, mode_and_owner
-from .findings import CRITICAL, WARNING, Finding, ago, several
+from .findings import CRITICAL, WARNING, Finding, several
 from .scanners import smtpd_process
 
 # Lists and rules
@@ -61,7 +62,7 @@ def judge_recipients(
     text = f"{facts.get('count')} recipients, generation {facts.get('generation')}"
     at = facts.get("last_export")
     if facts.get("directory_domains") and isinstance(at, (int, float)):
-        text += f", exported {ago(now - at)} ago"
+        text += f", exported {rounded(now - at)} ago"
     return several(found, check, text)
 
 

@@ -16,10 +16,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..core.times import rounded
 from ..formats import tmpfs
 from ..host import work_directory as workdir
 from .context import Context, log_tail, mode_and_owner
-from .findings import CRITICAL, OK, WARNING, Finding, Limit, ago, graded, several
+from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
 
 # Queue, disks, clock
 
@@ -54,14 +55,15 @@ def judge_queue(seen: Queue, now: float, limits: Mapping[str, Limit]) -> list[Fi
         level = graded("queue_age_hours", age / 3600, limits)
         if level:
             advice = f"{see}; when the back end is back: qmailctl doqueue"
-            found.append(Finding(check, level, f"the oldest message waits for {ago(age)}{because}", advice))
+            text = f"the oldest message has waited for {rounded(age)}{because}"
+            found.append(Finding(check, level, text, advice))
     if seen.oldest_new is not None and now - seen.oldest_new > _TAKEN_UP_SECONDS:
-        text = f"{seen.new} messages are not taken up, the oldest since {ago(now - seen.oldest_new)}"
+        text = f"{seen.new} messages are not taken up, the oldest for {rounded(now - seen.oldest_new)}"
         advice = "svstat /service/qmail-send; see the end of /var/log/qmail/send/current"
         found.append(Finding(check, CRITICAL, text, advice))
     text = f"{count} messages wait" if count else "empty"
     if seen.oldest is not None:
-        text += f", {seen.remote} for back ends, the oldest for {ago(now - seen.oldest)}"
+        text += f", {seen.remote} for back ends, the oldest for {rounded(now - seen.oldest)}"
     return several(found, check, text)
 
 
@@ -131,7 +133,7 @@ def judge_ramdisk(seen: Ramdisk, limits: Mapping[str, Limit]) -> list[Finding]:
         level = graded("leftover_age_seconds", max(seen.leftovers), limits)
         if level:
             count = len(seen.leftovers)
-            text = f"{count} leftovers in {seen.path}, the oldest {ago(max(seen.leftovers))} old"
+            text = f"{count} leftovers in {seen.path}, the oldest {rounded(max(seen.leftovers))} old"
             advice = f"svstat /service/simscan-cleaner; mailgate workdir clean {seen.path}"
             found.append(Finding(check, level, text, advice))
     return several(found, check, f"{seen.path} has {seen.free_percent:.0f} % free, no leftovers")

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput, MailgateError
+from ..core.times import rounded
 from ..formats import smtpd_log as smtplog
 from ..formats import supervise, tai64n
 from ..host import sa_update
@@ -22,7 +23,7 @@ from . import findings as doctor
 from . import sample_mail
 from . import sample_mail as doctor_mail
 from .context import Context, log_tail
-from .findings import CRITICAL, WARNING, Finding, Limit, ago, graded, several
+from .findings import CRITICAL, WARNING, Finding, Limit, graded, several
 from .sample_mail import Proof
 
 # What the refusals of the scanner say (simscan's custom-smtp-reject texts).
@@ -98,14 +99,15 @@ def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) 
             found.append(Finding(check, CRITICAL, "the age of the signatures is not known", advice))
     else:
         level = graded("signature_age_hours", (now - when) / 3600, limits)
-        found.append(Finding(check, level, f"the signatures are {ago(now - when)} old", see if level else ""))
+        text = f"the signatures are {rounded(now - when)} old"
+        found.append(Finding(check, level, text, see if level else ""))
     if seen.freshclam:
         if seen.checked is None:
             text = "freshclam's log knows no success"
             found.append(Finding(check, WARNING, text, see))
         else:
             level = graded("freshclam_age_hours", (now - seen.checked) / 3600, limits)
-            text = f"freshclam's last success is {ago(now - seen.checked)} ago"
+            text = f"freshclam's last success is {rounded(now - seen.checked)} ago"
             found.append(Finding(check, level, text, see if level else ""))
     return several(found, check, "; ".join(["clamd answers", *(one.text for one in found)]))
 
@@ -124,7 +126,7 @@ def judge_spam_rules(
     else:
         what = "the rules" if updated else "the rules, never updated,"
         level = graded("rules_age_days", (now - newest) / 86400, limits)
-        found.append(Finding(check, level, f"{what} are {ago(now - newest)} old", see if level else ""))
+        found.append(Finding(check, level, f"{what} are {rounded(now - newest)} old", see if level else ""))
     return several(found, check, "; ".join(["spamd answers", *(one.text for one in found)]))
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.times import rounded
 from ..host import scheduler as every
 from .context import Context
-from .findings import WARNING, Finding, Limit, ago, graded, several
+from .findings import WARNING, Finding, Limit, graded, several
 from .services import log_directory
 
 # What runs on a schedule
@@ -40,7 +41,7 @@ def judge_job(seen: Run, now: float, limits: Mapping[str, Limit]) -> Finding:
         return Finding("jobs", WARNING, f"{seen.name} has never succeeded{how}", advice)
     age = now - seen.last_success
     level = graded("job_late_periods", age / seen.period_seconds, limits)
-    text = f"{seen.name} succeeded {ago(age)} ago, expected every {ago(seen.period_seconds)}{how}"
+    text = f"{seen.name} succeeded {rounded(age)} ago, expected every {rounded(seen.period_seconds)}{how}"
     return Finding("jobs", level, text, advice if level else "")
 
 

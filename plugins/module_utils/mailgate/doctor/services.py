@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.files import atomic_write
+from ..core.times import rounded
 from ..formats import supervise
 from ..formats.tai64n import NANOSECONDS
 from .context import Context, log_tail, without_stamp
-from .findings import CRITICAL, OK, WARNING, Finding, Limit, ago, graded, several
+from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
 
 # One start too many would be a false alarm in the first seconds after a converge.
 SETTLE_SECONDS = 6.0
@@ -66,11 +67,11 @@ def judge_service(
     age = status.age_seconds(now_nanoseconds)
     if not status.pid:
         if status.want == "down":
-            text = f"is down since {ago(age)}, as somebody wanted it"
+            text = f"has been down for {rounded(age)}, as somebody wanted it"
             return finding(CRITICAL, text, f"start it: svc -u {place}")
         if before is not None and before.pid:
             return finding(CRITICAL, f"is flapping: it ended just now{words}", f"{see}; it starts and ends")
-        return finding(CRITICAL, f"is down since {ago(age)}{words}", f"{see}, then svc -u {place}")
+        return finding(CRITICAL, f"has been down for {rounded(age)}{words}", f"{see}, then svc -u {place}")
     if before is not None and before.pid != status.pid:
         return finding(CRITICAL, f"is flapping: another process runs than moments ago{words}", see)
     if status.paused:
@@ -82,14 +83,14 @@ def judge_service(
     if level != OK:
         return finding(level, f"was seen to start {seen.starts} times within an hour{words}", see)
     if age < settle_seconds:
-        return finding(WARNING, f"started {ago(age)} ago", f"look again in some seconds; {see}")
+        return finding(WARNING, f"started {rounded(age)} ago", f"look again in some seconds; {see}")
     if not seen.last.normally_up:
         return finding(WARNING, "will not start at the next boot", f"remove {place}/down")
     if seen.log is not None and (seen.log.status is None or not seen.log.status.pid):
         return finding(
             CRITICAL, "has no log service, and stops when nobody reads what it says", f"svc -u {place}/log"
         )
-    return finding(OK, f"up since {ago(age)}", "")
+    return finding(OK, f"up for {rounded(age)}", "")
 
 
 def judge_services(found: Sequence[Finding], svscan_runs: bool) -> list[Finding]:

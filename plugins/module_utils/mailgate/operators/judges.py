@@ -59,7 +59,7 @@ class Judge:
         if not effects:
             words.insert(0, NOTHING)
         if wanted is not None and wanted.note.until is not None:
-            words.append(f"this ends at {times.when(wanted.note.until)}")
+            words.append(f"this ends at {times.utc(wanted.note.until)}")
         return dataclasses.replace(change, effects=tuple(words))
 
     def _judge(self, change: Change) -> list[str]:

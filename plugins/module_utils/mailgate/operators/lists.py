@@ -103,6 +103,6 @@ class Lists:
         if any(one.value == key for one in self.site_entries(RECIPIENTS)):
             words.append(f"{key}: the site file has it")
         if own is not None:
-            until = f", until {times.when(own.note.until)}" if own.note.until is not None else ""
+            until = f", until {times.utc(own.note.until)}" if own.note.until is not None else ""
             words.append(f"{key}: added by {own.note.by or OPERATOR}: {own.note.note}{until}")
         return True, words

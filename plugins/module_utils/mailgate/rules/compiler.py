@@ -235,7 +235,7 @@ def _next_expiry(
 
 def _expired(note: notes.Note | None, now: int) -> str:
     return (
-        f"it ended at {times.when(note.until)}" if note and note.until is not None and note.over(now) else ""
+        f"it ended at {times.utc(note.until)}" if note and note.until is not None and note.over(now) else ""
     )
 
 
