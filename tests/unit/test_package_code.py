@@ -39,7 +39,7 @@ def names(top: Path, *entries: str) -> set[str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_a_command_loads_is_part_of_its_code(command: str) -> None:
-    entry = COMMANDS[command].file
+    entry = f"cli.{COMMANDS[command].file}"
     said = subprocess.run(
         [sys.executable, "-I", "-B", "-c", LOADED, str(PACKAGE.parent), entry],
         stdout=subprocess.PIPE,
@@ -52,7 +52,7 @@ def test_what_a_command_loads_is_part_of_its_code(command: str) -> None:
 
 
 def test_a_service_does_not_depend_on_the_whole_package() -> None:
-    assert len(package_code.closure(PACKAGE, ["cli.main", "cli.every"])) < 10
+    assert len(package_code.closure(PACKAGE, ["cli.main", "cli.every"])) < 20
 
 
 def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
