@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.sockets import NoAnswer
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
     address_set,
     parse_network,
@@ -402,7 +403,7 @@ def test_the_commands(running: Running, capsys: pytest.CaptureFixture[str]) -> N
 def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["operator", "audit", "--socket", str(tmp_path / "none")]) == 111
     assert "see svstat /service/operator" in capsys.readouterr().err
-    with pytest.raises(operator_client.NoAnswer):
+    with pytest.raises(NoAnswer):
         operator_client.ask({"do": "audit"}, str(tmp_path / "none"))
 
 

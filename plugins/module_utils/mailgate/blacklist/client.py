@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import BadInput, MailgateError
-from ..core.sockets import peer_uid
+from ..core import sockets
+from ..core.errors import BadInput
+from ..core.sockets import BadPeer, NoAnswer
 from ..core.times import span, utc
 from .service import SOCKET
 
@@ -21,31 +20,13 @@ ANSWER_SECONDS = 30.0
 ANSWER_BYTES_MAX = 256 << 20
 
 
-class NoAnswer(MailgateError):
-    """The service did not answer, or could not do what it was told just now."""
-
-
 def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
-    """The service's answer; raises BadInput with what the service refuses, and NoAnswer."""
+    """Return the service's answer; raises BadInput with what the service refuses, and NoAnswer."""
     path = os.path.join(directory, SOCKET)
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(ANSWER_SECONDS)
-            connection.connect(path)
-            # Whoever owns the directory could have put anything there.
-            if peer_uid(connection) not in (0, os.stat(directory).st_uid):
-                raise NoAnswer(f"socket {path}: another user listens there; expected adaptive-blacklist")
-            connection.sendall(json.dumps(request).encode("ascii") + b"\n")
-            blocks: list[bytes] = []
-            size = 0
-            while True:
-                block = connection.recv(1 << 20)
-                if not block:
-                    break
-                blocks.append(block)
-                size += len(block)
-                if size > ANSWER_BYTES_MAX:
-                    raise NoAnswer(f"socket {path}: the answer does not end; expected adaptive-blacklist")
+        # Whoever owns the directory could have put anything there.
+        users = (0, os.stat(directory).st_uid)
+        answer = sockets.ask(path, request, users, ANSWER_SECONDS, ANSWER_BYTES_MAX)
     except PermissionError as error:
         raise NoAnswer(f"socket {path}: not allowed; expected to run as root") from error
     except OSError as error:
@@ -53,14 +34,14 @@ def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
             f"socket {path}: {error.strerror or error}; expected adaptive-blacklist to run, "
             "see svstat /service/adaptive-blacklist"
         ) from error
-    try:
-        answer = json.loads(b"".join(blocks))
-    except ValueError as error:
-        raise NoAnswer(
-            f"socket {path}: no answer; expected to run as root, and the service to be well"
-        ) from error
-    if not isinstance(answer, dict):
-        raise NoAnswer(f"socket {path}: no answer; expected an object")
+    except BadPeer as error:
+        # The service closes the connection of a user whom it does not answer.
+        expected = (
+            "to run as root, and the service to be well"
+            if error.reason == sockets.NO_OBJECT
+            else "adaptive-blacklist"
+        )
+        raise NoAnswer(f"socket {path}: {error}; expected {expected}") from error
     if "error" in answer:
         raise (NoAnswer if answer.get("temporary") else BadInput)(str(answer["error"]))
     return answer

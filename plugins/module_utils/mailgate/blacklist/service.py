@@ -30,7 +30,7 @@ from ..core import servicelog
 from ..core.errors import BadInput, MailgateError
 from ..core.files import atomic_write
 from ..core.servicelog import Complaints
-from ..core.sockets import listen, peer_uid
+from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_answer
 from ..formats import tcprules
 from ..formats.multilog import Follower, Position
 from ..formats.smtpd_log import parse
@@ -326,21 +326,13 @@ def _serve_one(listener: socket.socket, service: Service) -> None:
     with connection, contextlib.suppress(OSError):
         if peer_uid(connection) not in (0, os.geteuid()):
             return
-        deadline = time.monotonic() + PEER_SECONDS
-        asked = b""
-        while not asked.endswith(b"\n"):
-            connection.settimeout(max(0.01, deadline - time.monotonic()))
-            block = connection.recv(REQUEST_BYTES_MAX)
-            asked += block
-            if not block or len(asked) > REQUEST_BYTES_MAX:
-                return
         try:
-            request = json.loads(asked)
-        except ValueError:
-            request = None
-        reply = json.dumps(service.answer(request)) + "\n"
-        connection.settimeout(PEER_SECONDS)
-        connection.sendall(reply.encode("ascii"))
+            request = parse_json(receive_request(connection, PEER_SECONDS, REQUEST_BYTES_MAX))
+        except BadInput as error:
+            answer = {"error": str(error)}
+        else:
+            answer = service.answer(request)
+        send_answer(connection, answer, PEER_SECONDS)
 
 
 def serve(places: ServicePaths) -> int:

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..blacklist import settings as blacklist_settings
-from ..blacklist.client import NoAnswer, ask, describe, describe_list
+from ..blacklist.client import ask, describe, describe_list
 from ..blacklist.service import DIRECTORY, LOG_DIRECTORY, RULES_DIRECTORY, SOCKET, ServicePaths, serve
 from ..blacklist.settings import check_address
 from ..core.errors import MailgateError
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.sockets import NoAnswer
 from ..core.text import printable
 from ..core.times import duration
 from .parser import Parser

@@ -19,9 +19,10 @@ from typing import Any
 
 from ..core.errors import BadInput, MailgateError
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.sockets import NoAnswer
 from ..core.text import one_line
 from ..core.times import duration, span, utc
-from ..operators.client import PATH, NoAnswer, ask
+from ..operators.client import PATH, ask
 from ..operators.entries import BLOCKED, CLIENTS, LISTS, RECIPIENTS, RELAY, SENDERS, TRUSTED
 from ..operators.lookups import ExternalPaths
 from ..operators.places import OperatorPaths, TryAgain

@@ -2,14 +2,43 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sockets of the machine's own, whose other side the kernel vouches for."""
+"""JSON over the machine's own unix sockets, whose other side the kernel vouches for.
+
+A request is one line of JSON, the answer is one line, and then the connection is closed. Neither side waits
+longer, or reads more, than it set out to.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import struct
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from .errors import BadInput, MailgateError
+
+OTHER_USER = "another user listens there"
+ENDLESS = "the answer does not end"
+NO_OBJECT = "the answer is not a JSON object"
+_BLOCK_BYTES = 1 << 20
+_DRAIN_SECONDS = 0.2
+_DRAIN_BLOCKS = 64
+
+
+class NoAnswer(MailgateError):
+    """A service did not answer, or could not do just now what it was told."""
+
+
+class BadPeer(Exception):
+    """The other side is not to be trusted, or makes no sense; reason is OTHER_USER, ENDLESS or NO_OBJECT."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def listen(path: str, backlog: int) -> socket.socket:
@@ -30,3 +59,95 @@ def peer_uid(connection: socket.socket) -> int:
     """The user on the other side of a unix socket."""
     size = struct.calcsize("3i")
     return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[1])
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse JSON that a stranger may have written; raises BadInput."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadInput("request: is no JSON; expected one object on one line") from error
+
+
+def ask(
+    path: str, request: Mapping[str, object], users: Collection[int], seconds: float, bytes_max: int
+) -> dict[str, Any]:
+    """Return the answer of the service that listens at path, which must run as one of the users.
+
+    The answer must be there, whole, within the seconds. Raises BadPeer, and OSError when nobody is there or
+    time is up.
+    """
+    end = time.monotonic() + seconds
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(seconds)
+        connection.connect(path)
+        if peer_uid(connection) not in users:
+            raise BadPeer(OTHER_USER)
+        # A service may refuse before it has read the request, and its answer says why.
+        with contextlib.suppress(BrokenPipeError):
+            connection.sendall(_line(request))
+        data = _read_answer(connection, end, bytes_max)
+    try:
+        answer = parse_json(data)
+    except BadInput as error:
+        raise BadPeer(NO_OBJECT) from error
+    if not isinstance(answer, dict):
+        raise BadPeer(NO_OBJECT)
+    return answer
+
+
+def _read_answer(connection: socket.socket, end: float, bytes_max: int) -> bytes:
+    blocks: list[bytes] = []
+    size = 0
+    while block := _receive(connection, _BLOCK_BYTES, end):
+        blocks.append(block)
+        size += len(block)
+        if size > bytes_max:
+            raise BadPeer(ENDLESS)
+    return b"".join(blocks)
+
+
+def receive_request(connection: socket.socket, seconds: float, bytes_max: int) -> bytes:
+    """Return the one line of a request, without its end; raises BadInput, and OSError of the connection."""
+    end = time.monotonic() + seconds
+    data = b""
+    while b"\n" not in data:
+        try:
+            block = _receive(connection, bytes_max + 1 - len(data), end)
+        except socket.timeout as error:
+            raise BadInput(f"request: no whole line within {seconds:g} s; expected one object") from error
+        data += block
+        if len(data) > bytes_max:
+            raise BadInput(f"request: is too long; expected at most {bytes_max} bytes")
+        if not block:
+            raise BadInput("request: ends without a newline; expected one object on one line")
+    line, _newline, rest = data.partition(b"\n")
+    if rest:
+        raise BadInput("request: goes on after its line; expected one object on one line")
+    return line
+
+
+def send_answer(connection: socket.socket, answer: Mapping[str, object], seconds: float) -> None:
+    """Send the answer and wait a moment for the other side to close; trouble is the other side's."""
+    with contextlib.suppress(OSError):
+        connection.settimeout(seconds)
+        connection.sendall(_line(answer))
+        # What was sent and not read would make the kernel take the answer back.
+        connection.shutdown(socket.SHUT_WR)
+        end = time.monotonic() + _DRAIN_SECONDS
+        for _dummy in range(_DRAIN_BLOCKS):
+            if not _receive(connection, _BLOCK_BYTES, end):
+                break
+
+
+def _line(values: Mapping[str, object]) -> bytes:
+    return json.dumps(values).encode("ascii") + b"\n"
+
+
+def _receive(connection: socket.socket, bytes_max: int, end: float) -> bytes:
+    """Return what comes next, b"" at the end; raises socket.timeout when the clock passes end first."""
+    left = end - time.monotonic()
+    if left <= 0:
+        raise socket.timeout("timed out")
+    connection.settimeout(left)
+    return connection.recv(bytes_max)

@@ -15,6 +15,7 @@ from typing import Any
 from ..blacklist import client as blacklist_command
 from ..blacklist.service import DIRECTORY as BLACKLIST_DIRECTORY
 from ..blacklist.settings import check_address
+from ..core.sockets import NoAnswer
 from ..formats import greylist as operator_greylist
 from ..formats import qmail_queue as operator_queue
 from .list_editor import ListEditor
@@ -65,7 +66,7 @@ class Lookups:
     def _ask(self, request: dict[str, object]) -> dict[str, Any]:
         try:
             return blacklist_command.ask(self._outside.blacklist, request)
-        except blacklist_command.NoAnswer as error:
+        except NoAnswer as error:
             raise TryAgain(str(error)) from error
 
     def _blacklist(self) -> dict[str, Any]:

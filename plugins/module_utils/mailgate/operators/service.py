@@ -11,9 +11,7 @@ wait is bounded, and so are the size of a request and the number of callers.
 
 from __future__ import annotations
 
-import contextlib
 import grp
-import json
 import os
 import pwd
 import signal
@@ -25,7 +23,7 @@ from typing import Any
 
 from ..core import locks
 from ..core.errors import BadInput, MailgateError
-from ..core.sockets import listen, peer_uid
+from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_answer
 from .entries import LISTS, Entry
 from .list_editor import ListEditor, say
 from .lookups import ExternalPaths, Lookups
@@ -95,10 +93,7 @@ _FIELDS: Mapping[str, tuple[Callable[[object], bool], str, object]] = {
 
 def parse_request(data: bytes) -> Answer:
     """The verb as 'do' and all of its fields; raises BadInput for anything else."""
-    try:
-        asked = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise BadInput("request: is no JSON; expected one object on one line") from error
+    asked = parse_json(data)
     if not isinstance(asked, dict):
         raise BadInput(f"request: {_shown(asked)} is no object; expected one")
     do = asked.pop("do", None)
@@ -234,14 +229,14 @@ class Server:
         if full:
             with connection:
                 refusal = _refusal("operator: too many callers at once; try again", temporary=True)
-                _send(connection, refusal, FULL_SECONDS)
+                send_answer(connection, refusal, FULL_SECONDS)
             return
         threading.Thread(target=self._serve, args=(connection, uid), daemon=True).start()
 
     def _serve(self, connection: socket.socket, uid: int) -> None:
         try:
             with connection:
-                _send(connection, self._talk(connection, uid), PEER_SECONDS)
+                send_answer(connection, self._talk(connection, uid), PEER_SECONDS)
         finally:
             with self._lock:
                 self._counts[uid] -= 1
@@ -253,7 +248,7 @@ class Server:
         if caller is None:
             return _refusal(f"operator: user {uid} may not ask; expected root or a member of {GROUP}")
         try:
-            data = _receive(connection)
+            data = receive_request(connection, PEER_SECONDS, REQUEST_BYTES_MAX)
         except BadInput as error:
             return _refusal(str(error))
         except OSError as error:
@@ -264,42 +259,6 @@ class Server:
             # Nothing that a caller sends may end the service; what it was stands in the log.
             say(f"error of the service itself, at {data[:200]!r}: {error!r}")
             return _refusal(f"operator: error of the service itself, {type(error).__name__}; see its log")
-
-
-def _receive(connection: socket.socket) -> bytes:
-    """The one line of a request; raises BadInput, and OSError when it does not come in time."""
-    end = time.monotonic() + PEER_SECONDS
-    data = b""
-    while b"\n" not in data:
-        left = end - time.monotonic()
-        if left <= 0:
-            raise BadInput(f"request: no whole line within {PEER_SECONDS:g} s; expected one object")
-        connection.settimeout(left)
-        try:
-            block = connection.recv(REQUEST_BYTES_MAX + 1 - len(data))
-        except TimeoutError:
-            continue
-        data += block
-        if len(data) > REQUEST_BYTES_MAX:
-            raise BadInput(f"request: is too long; expected at most {REQUEST_BYTES_MAX} bytes")
-        if not block:
-            raise BadInput("request: ends without a newline; expected one object on one line")
-    line, dummy, rest = data.partition(b"\n")
-    if rest:
-        raise BadInput("request: goes on after its line; expected one object on one line")
-    return line
-
-
-def _send(connection: socket.socket, answer: Answer, seconds: float) -> None:
-    with contextlib.suppress(OSError):
-        connection.settimeout(seconds)
-        connection.sendall(json.dumps(answer).encode("ascii") + b"\n")
-        # What was sent and not read would make the kernel take the answer back.
-        connection.shutdown(socket.SHUT_WR)
-        connection.settimeout(0.2)
-        for dummy in range(64):
-            if not connection.recv(65_536):
-                break
 
 
 def group_id(name: str = GROUP) -> int:
