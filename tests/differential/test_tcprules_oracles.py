@@ -30,6 +30,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules impo
     safety,
     site_fragment,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.files import Versions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -305,7 +306,7 @@ def test_random_lines_are_taken_only_if_tcprules_takes_them(tmp_path: Path) -> N
 
 def test_tcprules_makes_the_published_cdb_of_the_readable_copy(tmp_path: Path) -> None:
     made = rules_compiler.compile_fragments(
-        {
+        Versions("/etc/tcp.d", {
             "10-site": site_fragment.site_rules(
                 ["10.0.0.0/22", "198.51.100.64/26", "172.16.0.0/12"], scanner=SCANNER,
                 protected_networks=["10.0.1.0/30", "203.0.113.128/25"],
@@ -316,8 +317,7 @@ def test_tcprules_makes_the_published_cdb_of_the_readable_copy(tmp_path: Path) -
                 fragments.AdaptiveEntry(ip, 2000, "x") for ip in ("10.0.0.10", "192.0.2.1")
             ),
             "90-default": site_fragment.default_rules(),
-        },
-        "/etc/tcp.d",
+        }),
         1000,
     )  # fmt: skip
     assert real_compile(made.copy, tmp_path) == made.cdb
@@ -422,7 +422,10 @@ def test_whatever_stands_in_the_fragments_nobody_gains_what_he_may_not_have(
     world: dict[str, Any], tmp_path: Path
 ) -> None:
     made = rules_compiler.compile_fragments(
-        {**world["texts"], "20-operator": world["operator"]}, "/d", 1000, good={"20-operator": world["good"]}
+        Versions(
+            "/d", {**world["texts"], "20-operator": world["operator"]}, good={"20-operator": world["good"]}
+        ),
+        1000,
     )
     assert real_compile(made.copy, tmp_path) == made.cdb, "the copy says something else"
     relay = list(world["relay"])
@@ -466,7 +469,8 @@ def test_whatever_stands_in_the_fragments_nobody_gains_what_he_may_not_have(
 def test_two_halves_of_the_world_are_no_relay_list() -> None:
     text = '# mailgate: {"relay_networks": ["0.0.0.0/1", "128.0.0.0/1"]}\n0-127.:allow,RELAYCLIENT=""\n128-255.:allow,RELAYCLIENT=""\n'
     made = rules_compiler.compile_fragments(
-        {"10-site": site_fragment.site_rules([]), "20-operator": text, "90-default": ":allow\n"}, "/d", 0
+        Versions("/d", {"10-site": site_fragment.site_rules([]), "20-operator": text, "90-default": ":allow\n"}),
+        0,
     )
     assert made.states["20-operator"].version == "left out"
     assert made.states["20-operator"].fault.startswith(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import senders as bad_senders
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.files import Versions
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.senders import compile_fragments
 
 SITE = bad_senders.site_text(["x@bad.example", "@Worse.example", "X@bad.example"])
@@ -16,7 +17,7 @@ def test_the_sites_fragment() -> None:
 
 def test_who_is_refused_and_by_whom() -> None:
     text = '# mine\n# {"by": "al", "note": "n", "until": 2000}\n@Third.example\n@worse.example \t\n'
-    made = compile_fragments({"10-site": SITE, "20-operator": text}, "/d", 1000)
+    made = compile_fragments(Versions("/d", {"10-site": SITE, "20-operator": text}), 1000)
     assert made.text.splitlines()[2:] == ["x@bad.example", "@third.example", "@worse.example"]
     assert bad_senders.in_force(made.text) == {"x@bad.example", "@third.example", "@worse.example"}
     assert made.next_expiry == 2000
@@ -29,9 +30,8 @@ def test_who_is_refused_and_by_whom() -> None:
     ):
         found = bad_senders.explain(made, sender)
         assert (found.where if found else None) == where
-    assert (
-        "@third.example" not in compile_fragments({"10-site": SITE, "20-operator": text}, "/d", 2000).senders
-    )
+    later = compile_fragments(Versions("/d", {"10-site": SITE, "20-operator": text}), 2000)
+    assert "@third.example" not in later.senders
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def test_who_is_refused_and_by_whom() -> None:
 )
 def test_a_bad_line_is_named_and_the_last_good_version_serves(line: str, fault: str) -> None:
     texts = {"10-site": SITE, "20-operator": f"@ok.example\n{line}\n"}
-    made = compile_fragments(texts, "/d", 0, good={"20-operator": "@good.example\n"})
+    made = compile_fragments(Versions("/d", texts, good={"20-operator": "@good.example\n"}), 0)
     assert "@good.example" in made.senders
     assert "@ok.example" not in made.senders
     (told,) = made.faults()
     assert told.startswith(f"/d/20-operator line 2: {fault}")
     assert told.endswith("; its last good version is in force")
     assert "20-operator" not in made.good
-    (told,) = compile_fragments(texts, "/d", 0).faults()
-    assert told.endswith("; it is left out")
+    (told,) = compile_fragments(Versions("/d", texts), 0).faults()
+    assert told.endswith("; it has no last good version and is left out")
     with pytest.raises(BadInput):
-        compile_fragments({"10-site": f"{line}\n"}, "/d", 0)
+        compile_fragments(Versions("/d", {"10-site": f"{line}\n"}), 0)
 
 
 def test_changes_in_words() -> None:

@@ -17,6 +17,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.comp
     compile_fragments,
     describe_changes,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.files import Versions
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.fragments import (
     AdaptiveEntry,
     render_adaptive,
@@ -176,7 +177,7 @@ def compiled(
 ) -> Compiled:
     texts = {"10-site": site, "20-operator": operator, "30-adaptive": adaptive, "90-default": default}
     given = {name: text for name, text in texts.items() if text is not None}
-    return compile_fragments(given, "/d", now, faults=faults, good=good)
+    return compile_fragments(Versions("/d", given, faults or {}, good or {}), now)
 
 
 def answer(made: Compiled, ip: str, host: str | None = None) -> str:

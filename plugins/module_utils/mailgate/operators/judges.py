@@ -115,7 +115,7 @@ class Judge:
         now = self._clock()
         before = load_senders(self._places.rules, now)
         after = load_senders(self._places.rules, now, own={bad_senders.OPERATOR: change.new})
-        fault = after.versions[bad_senders.OPERATOR][1]
+        fault = after.states[bad_senders.OPERATOR].fault
         if fault:
             raise BadInput(fault)
         return bad_senders.describe_changes(frozenset(before.senders), after.senders)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput, MailgateError
@@ -17,7 +17,7 @@ from . import compiled as rules_compiled
 from . import compiler as rules_compiler
 from . import fragments, readable_copy, verify
 from . import senders as bad_senders
-from .files import keep_good, locked, publish, read_fragments, read_good, read_text, write_status
+from .files import State, keep_good, locked, publish, read_text, read_versions, write_status
 
 DIRECTORY, COMPILED, COPY = "/etc/tcp.d", "/etc/tcp.smtp.cdb", "/etc/tcp.smtp"
 SENDERS_DIRECTORY, SENDERS = "/etc/badmailfrom.d", "/var/qmail/control/badmailfrom"
@@ -95,24 +95,15 @@ def _edited(path: str, directory: str, done: str) -> str:
 
 def load(paths: Paths, now: float, own: dict[str, str] | None = None) -> rules_compiled.Compiled:
     """The fragments of the disk, own ones instead of theirs, compiled; raises BadInput and OSError."""
-    texts, faults = read_fragments(
-        paths.directory, fragments.FRAGMENTS, {fragments.ADAPTIVE: paths.adaptive_user}
-    )
-    texts.update(own or {})
-    faults = {name: fault for name, fault in faults.items() if name not in texts}
-    good = read_good(paths.good, fragments.FRAGMENTS)
-    # What Ansible writes has to be good by itself.
-    good = {name: text for name, text in good.items() if name not in (own or {})}
-    return rules_compiler.compile_fragments(texts, paths.directory, now, faults=faults, good=good)
+    others = {fragments.ADAPTIVE: paths.adaptive_user}
+    found = read_versions(paths.directory, fragments.FRAGMENTS, paths.good, others, own)
+    return rules_compiler.compile_fragments(found, now)
 
 
 def load_senders(paths: Paths, now: float, own: dict[str, str] | None = None) -> bad_senders.Compiled:
     """The same for the bad senders."""
-    texts, faults = read_fragments(paths.senders_directory, bad_senders.FRAGMENTS)
-    texts.update(own or {})
-    faults = {name: fault for name, fault in faults.items() if name not in texts}
-    good = read_good(paths.good_senders, bad_senders.FRAGMENTS)
-    return bad_senders.compile_fragments(texts, paths.senders_directory, now, faults=faults, good=good)
+    found = read_versions(paths.senders_directory, bad_senders.FRAGMENTS, paths.good_senders, own=own)
+    return bad_senders.compile_fragments(found, now)
 
 
 def rules_in_force(copy: str) -> tuple[tcprules.Rules, tuple[str, ...]]:
@@ -121,6 +112,11 @@ def rules_in_force(copy: str) -> tuple[tcprules.Rules, tuple[str, ...]]:
         return readable_copy.parse_copy(read_text(copy) or "", copy)
     except BadInput:
         return tcprules.Rules(copy, (), ()), ()
+
+
+def _as_values(states: Mapping[str, State]) -> dict[str, dict[str, str]]:
+    """The states as status.json has them."""
+    return {name: {"version": state.version, "fault": state.fault} for name, state in states.items()}
 
 
 def compile_rules(paths: Paths, now: float, *, by_hand: bool) -> Done:
@@ -156,9 +152,7 @@ def compile_rules(paths: Paths, now: float, *, by_hand: bool) -> Done:
             "next_expiry": made.next_expiry,
             "copy_edited": edited,
             "error": "",
-            "fragments": {
-                name: {"version": state.version, "fault": state.fault} for name, state in made.states.items()
-            },
+            "fragments": _as_values(made.states),
         },
     )
     return Done(
@@ -188,9 +182,7 @@ def compile_senders(paths: Paths, now: float) -> Done:
             "senders": len(made.senders),
             "next_expiry": made.next_expiry,
             "error": "",
-            "fragments": {
-                name: {"version": version, "fault": fault} for name, (version, fault) in made.versions.items()
-            },
+            "fragments": _as_values(made.states),
         },
     )
     return Done(

@@ -11,17 +11,10 @@ from dataclasses import dataclass
 
 from ..formats import notes, tcprules
 from ..formats.tcprules import Rule, Rules
+from .files import State, describe_faults
 from .fragments import ADAPTIVE, AdaptiveEntry
 
 # The whole.
-
-
-@dataclass(frozen=True)
-class State:
-    """Which version of a fragment is in force: 'current', 'last good', 'in part', 'left out' or 'absent'."""
-
-    version: str
-    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,12 +49,7 @@ class Compiled:
 
     def faults(self) -> list[str]:
         """One line for each fragment that is not in force as it stands."""
-        done = {
-            "last good": "its last good version is in force",
-            "in part": "its last good version is in force without the rules that are not safe any more",
-            "left out": "it has no last good version and is left out",
-        }
-        return [f"{state.fault}; {done[state.version]}" for state in self.states.values() if state.fault]
+        return describe_faults(self.states)
 
 
 def decide(

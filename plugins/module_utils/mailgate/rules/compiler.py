@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..core import times
 from ..core.errors import BadInput
@@ -30,7 +29,8 @@ from ..formats.networks import (
 from ..formats.tcprules import LOOPBACK, Rule, Rules, key_interval
 from . import changes as rules_changes
 from . import fragments, safety
-from .compiled import Compiled, Dropped, State, adaptive_records
+from .compiled import Compiled, Dropped, adaptive_records
+from .files import ABSENT, CURRENT, IN_PART, LAST_GOOD, LEFT_OUT, State, Versions
 from .fragments import ADAPTIVE, DEFAULT, FRAGMENTS, OPERATOR, SITE, AdaptiveEntry, Facts
 from .readable_copy import copied_fragment, readable_copy
 from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
@@ -40,105 +40,64 @@ from .site_fragment import operator_relay_networks, written_variables
 MOST_PROTECTED_ADDRESSES = 65536
 
 
-def compile_fragments(
-    texts: Mapping[str, str],
-    directory: str,
-    now: float,
-    *,
-    faults: Mapping[str, str] | None = None,
-    good: Mapping[str, str] | None = None,
-) -> Compiled:
-    """The compiled form of the fragments' texts by name, as it is at a time.
+def compile_fragments(found: Versions, now: float) -> Compiled:
+    """The compiled form of the fragments as it is at a time.
 
-    faults names fragments that cannot be read, good holds the last good texts. A fragment that is bad by
-    itself, or unsafe in the whole, gives way to its last good version, then to that version without the rules
-    that are unsafe now, then (never 10-site and 90-default) to nothing. Raises BadInput, the first fault,
-    when no version of the site's fragments is good.
+    A fragment that is bad by itself, or unsafe in the whole, gives way to its last good version, then to that
+    version without the rules that are unsafe now, then (never 10-site and 90-default) to nothing. Raises
+    BadInput, the first fault, when no version of the site's fragments is good.
     """
-    now = int(now)
-    files = _Files(texts, faults or {}, good or {}, directory)
+    now, directory = int(now), found.directory
     states: dict[str, State] = {}
-    site = files.first_usable(SITE, lambda rules: _check_site(rules, directory, now), states)
-    default = files.first_usable(DEFAULT, lambda rules: safety.assert_safe(rules, ()), states)
-    adaptive = files.adaptive(now, states)
-    fault = files.faults.get(OPERATOR, "")
-    for version, text in files.operator_versions():
+
+    def of_the_site(name: str, check: Callable[[Rules], None]) -> Rules:
+        def parse(text: str, path: str) -> Rules:
+            rules = tcprules.parse(text, path)
+            check(rules)
+            return rules
+
+        expected = "the one that mailgate.qmail.tcp_rules writes"
+        missing = f"file {found.path(name)}: missing; expected {expected}"
+        states[name], rules = found.usable(name, parse, missing)
+        if rules is None:
+            raise BadInput(states[name].fault)
+        return rules
+
+    site = of_the_site(SITE, lambda rules: _check_site(rules, directory, now))
+    default = of_the_site(DEFAULT, lambda rules: safety.assert_safe(rules, ()))
+    states[ADAPTIVE], listed = found.usable(
+        ADAPTIVE, lambda text, path: fragments.parse_adaptive(text, now, path)
+    )
+    fault = found.faults.get(OPERATOR, "")
+    for version, text in _operator_versions(found):
         try:
-            operator = tcprules.parse(text, f"{directory}/{OPERATOR}")
-            if version == "in part":
+            operator = tcprules.parse(text, found.path(OPERATOR))
+            if version == IN_PART:
                 operator = _safe_part(site, operator)
-            made = _merge(site, operator, default, adaptive, directory, now)
+            made = _merge(site, operator, default, listed or (), directory, now)
         except BadInput as error:
-            if version == "left out":
+            if version == LEFT_OUT:
                 raise
             fault = fault or str(error)
             continue
         states[OPERATOR] = State(version, fault)
         return dataclasses.replace(
-            made,
-            states={name: states[name] for name in FRAGMENTS},
-            good={name: texts[name] for name, state in states.items() if state.version == "current"},
+            made, states={name: states[name] for name in FRAGMENTS}, good=found.to_keep(states)
         )
     raise BadInput(f"directory {directory}: no version of {OPERATOR} can be used; expected at least none")
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The fragments' texts as they are and as they were when they were good last."""
-
-    texts: Mapping[str, str]
-    faults: Mapping[str, str]
-    good: Mapping[str, str]
-    directory: str
-
-    def fault(self, name: str) -> str:
-        """Why the fragment as it stands cannot even be looked at, or ''."""
-        if name in self.texts:
-            return ""
-        expected = "the one that mailgate.qmail.tcp_rules writes"
-        return self.faults.get(name, f"file {self.directory}/{name}: missing; expected {expected}")
-
-    def first_usable(self, name: str, check: Callable[[Rules], None], states: dict[str, State]) -> Rules:
-        """The fragment of the site, or its last good version; raises BadInput when neither is good."""
-        fault = self.fault(name)
-        for version, texts in (("current", self.texts), ("last good", self.good)):
-            if name in texts:
-                try:
-                    rules = tcprules.parse(texts[name], f"{self.directory}/{name}")
-                    check(rules)
-                except BadInput as error:
-                    fault = fault or str(error)
-                    continue
-                states[name] = State(version, fault)
-                return rules
-        raise BadInput(fault)
-
-    def adaptive(self, now: int, states: dict[str, State]) -> tuple[AdaptiveEntry, ...]:
-        """The entries of 30-adaptive or of its last good version that hold."""
-        fault = self.faults.get(ADAPTIVE, "")
-        for version, texts in (("current", self.texts), ("last good", self.good)):
-            if ADAPTIVE in texts and (fault or version == "current"):
-                try:
-                    entries = fragments.parse_adaptive(texts[ADAPTIVE], now, f"{self.directory}/{ADAPTIVE}")
-                except BadInput as error:
-                    fault = fault or str(error)
-                    continue
-                states[ADAPTIVE] = State(version, fault)
-                return entries
-        states[ADAPTIVE] = State("left out" if fault else "absent", fault)
-        return ()
-
-    def operator_versions(self) -> Iterator[tuple[str, str]]:
-        """What to try for 20-operator, best first: a version in words and its text."""
-        if OPERATOR not in self.texts and OPERATOR not in self.faults:
-            yield "absent", ""
-            return
-        if OPERATOR in self.texts:
-            yield "current", self.texts[OPERATOR]
-        if OPERATOR in self.good:
-            yield "last good", self.good[OPERATOR]
-            yield "in part", self.good[OPERATOR]
-        yield "left out", ""
+def _operator_versions(found: Versions) -> Iterator[tuple[str, str]]:
+    """What to try for 20-operator, best first: a version in words and its text."""
+    if OPERATOR not in found.texts and OPERATOR not in found.faults:
+        yield ABSENT, ""
+        return
+    if OPERATOR in found.texts:
+        yield CURRENT, found.texts[OPERATOR]
+    if OPERATOR in found.good:
+        yield LAST_GOOD, found.good[OPERATOR]
+        yield IN_PART, found.good[OPERATOR]
+    yield LEFT_OUT, ""
 
 
 def _check_site(site: Rules, directory: str, now: int) -> None:

@@ -13,8 +13,11 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..core import locks
+from ..core.errors import BadInput
 from ..core.files import atomic_write
 
 LOCK_SECONDS = 10.0
@@ -154,15 +157,84 @@ def publish(path: str, content: bytes, check: Callable[[bytes], None] | None = N
 
 # What is kept from one run to the next: the last good text of each fragment, and the status.
 
+CURRENT, LAST_GOOD, IN_PART, LEFT_OUT, ABSENT = "current", "last good", "in part", "left out", "absent"
+_DONE = {
+    LAST_GOOD: "its last good version is in force",
+    IN_PART: "its last good version is in force without the rules that are not safe any more",
+    LEFT_OUT: "it has no last good version and is left out",
+}
+T = TypeVar("T")
 
-def read_good(directory: str, names: Sequence[str]) -> dict[str, str]:
-    """The last good texts by name."""
-    texts = {name: read_text(os.path.join(directory, name)) for name in names}
-    return {name: text for name, text in texts.items() if text is not None}
+
+@dataclass(frozen=True)
+class State:
+    """Which version of a fragment is in force, and what is wrong with the fragment as it stands, or ''."""
+
+    version: str
+    fault: str = ""
+
+
+def describe_faults(states: Mapping[str, State]) -> list[str]:
+    """One line for each fragment that is not in force as it stands."""
+    return [f"{state.fault}; {_DONE[state.version]}" for state in states.values() if state.fault]
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The texts of a directory's fragments, why others cannot be read, and their last good texts, by name."""
+
+    directory: str
+    texts: Mapping[str, str]
+    faults: Mapping[str, str] = field(default_factory=dict)
+    good: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, name: str) -> str:
+        return f"{self.directory}/{name}"
+
+    def usable(self, name: str, parse: Callable[[str, str], T], missing: str = "") -> tuple[State, T | None]:
+        """Return the state of a fragment and what parse makes of (text, path) of the version in force.
+
+        A version for which parse raises BadInput gives way to the next, in the end to None. A fragment that
+        does not exist is absent, whatever its last good version was, unless missing says that it must exist.
+        """
+        fault = "" if name in self.texts else self.faults.get(name, missing)
+        for version, texts in ((CURRENT, self.texts), (LAST_GOOD, self.good)):
+            if name in texts and (fault or version == CURRENT):
+                try:
+                    return State(version, fault), parse(texts[name], self.path(name))
+                except BadInput as error:
+                    fault = fault or str(error)
+        return State(LEFT_OUT if fault else ABSENT, fault), None
+
+    def to_keep(self, states: Mapping[str, State]) -> dict[str, str]:
+        """Return the texts that are the last good ones from now on."""
+        return {name: self.texts[name] for name, state in states.items() if state.version == CURRENT}
+
+
+def read_versions(
+    directory: str,
+    names: Sequence[str],
+    kept: str,
+    others: Mapping[str, str] | None = None,
+    own: Mapping[str, str] | None = None,
+) -> Versions:
+    """Read all fragments, and their last good texts from the directory kept; raises OSError.
+
+    own texts stand for what the disk holds, and have to be good by themselves.
+    """
+    own = own or {}
+    texts, faults = read_fragments(directory, names, others)
+    good = {name: read_text(os.path.join(kept, name)) for name in names if name not in own}
+    return Versions(
+        directory,
+        {**texts, **own},
+        {name: fault for name, fault in faults.items() if name not in own},
+        {name: text for name, text in good.items() if text is not None},
+    )
 
 
 def keep_good(directory: str, texts: Mapping[str, str]) -> None:
-    """Remembers texts as the last good ones."""
+    """Remember texts as the last good ones; raises OSError."""
     os.makedirs(directory, mode=0o755, exist_ok=True)
     for name, text in texts.items():
         publish(os.path.join(directory, name), text.encode("utf-8", "surrogateescape"))

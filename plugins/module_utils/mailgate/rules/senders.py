@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ..core.errors import BadInput
 from ..formats import addresses as recipients
 from ..formats import notes
+from .files import State, Versions, describe_faults
 
 SITE, OPERATOR = "10-site", "20-operator"
 FRAGMENTS = (SITE, OPERATOR)
@@ -94,60 +95,37 @@ class Compiled:
 
     text: str
     senders: Mapping[str, Sender]
-    versions: Mapping[str, tuple[str, str]]  # by fragment: which version is in force, and what is wrong
+    states: Mapping[str, State]
     good: Mapping[str, str]  # texts to remember as the last good ones
     next_expiry: int | None
 
     def faults(self) -> list[str]:
         """One line for each fragment that is not in force as it stands."""
-        done = {"last good": "its last good version is in force", "left out": "it is left out"}
-        return [f"{fault}; {done[version]}" for version, fault in self.versions.values() if fault]
+        return describe_faults(self.states)
 
 
-def compile_fragments(
-    texts: Mapping[str, str],
-    directory: str,
-    now: float,
-    *,
-    faults: Mapping[str, str] | None = None,
-    good: Mapping[str, str] | None = None,
-) -> Compiled:
-    """The compiled form of the fragments' texts by name, as it is at a time.
+def compile_fragments(found: Versions, now: float) -> Compiled:
+    """The compiled form of the fragments as it is at a time.
 
-    faults names fragments that cannot be read, good holds the last good texts. A bad fragment gives way to
-    its last good version; raises BadInput when the site's has none.
+    A bad fragment gives way to its last good version; raises BadInput when the site's has none.
     """
     senders: dict[str, Sender] = {}
-    versions: dict[str, tuple[str, str]] = {}
+    states: dict[str, State] = {}
     ends: list[int] = []
     for name in FRAGMENTS:
-        version, fault, lines = _usable(name, texts, directory, faults or {}, good or {})
-        versions[name] = (version, fault)
-        for one in lines:
+        states[name], lines = found.usable(name, parse)
+        if lines is None and name == SITE and states[name].fault:
+            raise BadInput(states[name].fault)
+        for one in lines or ():
             if not one.note.over(now):
                 senders.setdefault(one.address, one)
                 ends += [one.note.until] if one.note.until is not None else []
     text = (
-        f"# Made from the fragments in {directory} by 'mailgate rules compile': changes here are lost.\n"
-        f"# Senders of your own belong into {directory}/{OPERATOR}.\n"
+        f"# Made from the fragments in {found.directory} by 'mailgate rules compile': "
+        "changes here are lost.\n"
+        f"# Senders of your own belong into {found.path(OPERATOR)}.\n"
     ) + "".join(f"{address}\n" for address in sorted(senders, key=_by_host))
-    current = {name: texts[name] for name, (version, _fault) in versions.items() if version == "current"}
-    return Compiled(text, senders, versions, current, min(ends, default=None))
-
-
-def _usable(
-    name: str, texts: Mapping[str, str], directory: str, faults: Mapping[str, str], good: Mapping[str, str]
-) -> tuple[str, str, tuple[Sender, ...]]:
-    fault = faults.get(name, "")
-    for version, those in (("current", texts), ("last good", good)):
-        if name in those and (fault or version == "current"):
-            try:
-                return version, fault, parse(those[name], f"{directory}/{name}")
-            except BadInput as error:
-                fault = fault or str(error)
-    if fault and name == SITE:
-        raise BadInput(fault)
-    return ("left out" if fault else "absent"), fault, ()
+    return Compiled(text, senders, states, found.to_keep(states), min(ends, default=None))
 
 
 def in_force(text: str) -> frozenset[str]:
