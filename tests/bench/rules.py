@@ -31,7 +31,7 @@ TIME = """
 import resource, sys, time  # CPU time: the same on a machine that has other work
 sys.path.insert(0, {package!r})
 begin = time.process_time()
-from mailgate.rules_command import main
+from mailgate.cli.rules import main
 status = main(sys.argv[1:])
 print("MEASURED", time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 sys.exit(status)

@@ -166,9 +166,10 @@ def test_a_damaged_state_is_kept_and_the_log_read_again(world: World) -> None:
         ("192.0.2.7", "it is whitelisted"),
         ("198.18.0.10", "it is protected"),
         ("127.0.0.1", "it is this host"),
-        ("192.0.2.99", "WHITELISTED by 20-operator line 1"),
-        ("192.0.2.100", "RELAYCLIENT by 20-operator line 2"),
+        ("192.0.2.99", "it is whitelisted by 20-operator line 2"),
+        ("192.0.2.100", "it may relay by 20-operator line 3"),
         ("192.0.2.101", ""),
+        ("192.0.2.102", "it may relay"),
         ("198.51.100.4", "the settings spare it"),
         ("198.51.100.99", "the settings release it"),
         (BAD, ""),
@@ -176,6 +177,7 @@ def test_a_damaged_state_is_kept_and_the_log_read_again(world: World) -> None:
 )
 def test_who_is_never_listed(world: World, address: str, reason: str) -> None:
     (world.root / "tcp.d" / "20-operator").write_text(
+        '# mailgate: {"relay_networks": ["192.0.2.102/32"]}\n'
         '192.0.2.99:allow,WHITELISTED=""\n192.0.2.100:allow,RELAYCLIENT=""\n192.0.2.101:deny\n'
     )
     values = {"never": ["198.51.100.0/26"], "released": ["198.51.100.99"]}

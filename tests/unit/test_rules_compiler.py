@@ -235,10 +235,10 @@ RELAY = "+RELAYCLIENT="
         # The adaptive blacklist over strangers alone.
         (None, listed("9.9.9.9"), "9.9.9.9", "deny", ""),
         (None, listed("10.0.0.9"), "10.0.0.9", RELAY, "it may relay"),
-        (None, listed("127.0.0.1"), "127.0.0.1", RELAY, "it may relay"),
+        (None, listed("127.0.0.1"), "127.0.0.1", RELAY, "it is this host"),
         (None, listed("203.0.113.1"), "203.0.113.1", "", "it is protected"),
         (None, listed("192.0.2.200"), "192.0.2.200", "+WHITELISTED=", "it is whitelisted"),
-        ('9.9.9.:allow,WHITELISTED=""\n', listed("9.9.9.9"), "9.9.9.9", "+WHITELISTED=", "it is whitelisted"),
+        ('9.9.9.:allow,WHITELISTED=""\n', listed("9.9.9.9"), "9.9.9.9", "+WHITELISTED=", "it is whitelisted by /d/20-operator line 1"),
         ('9.9.9.:allow,WHITELISTED=""\n9.9.9.8-9:allow,A="1"\n', listed("9.9.9.9"), "9.9.9.9", "+A=1", "/d/20-operator line 2 decides about it"),
         ("9.9.9.9:allow\n", listed("9.9.9.9"), "9.9.9.9", "", "/d/20-operator line 1 decides about it"),
         # The operator's own relay list.

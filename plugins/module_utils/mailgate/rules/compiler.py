@@ -22,16 +22,16 @@ from ..formats.networks import (
     Network,
     address_number,
     address_set,
-    parse_network,
     parse_networks,
     rule_address,
 )
-from ..formats.tcprules import LOOPBACK, Rule, Rules, key_interval
+from ..formats.tcprules import Rule, Rules, key_interval
 from . import changes as rules_changes
 from . import fragments, safety
 from .compiled import Compiled, Dropped, adaptive_records
 from .files import ABSENT, CURRENT, IN_PART, LAST_GOOD, LEFT_OUT, State, Versions
 from .fragments import ADAPTIVE, DEFAULT, FRAGMENTS, OPERATOR, SITE, AdaptiveEntry, Facts
+from .never_refused import RELAYS, NeverRefused, networks_of
 from .readable_copy import copied_fragment, readable_copy
 from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
 from .site_fragment import operator_relay_networks, written_variables
@@ -307,28 +307,13 @@ def _listed(
     adaptive: Sequence[AdaptiveEntry], rules: Rules, facts: Facts, relay: Sequence[str], directory: str
 ) -> tuple[dict[str, AdaptiveEntry], list[Dropped]]:
     """The adaptive entries that count, by address, and the others."""
-    named = (
-        (address_set([LOOPBACK, *(parse_network(text) for text in relay)]), "it may relay"),
-        (address_set(parse_network(text) for text in facts.protected_networks), "it is protected"),
-        (address_set(parse_network(text) for text in facts.whitelisted_networks), "it is whitelisted"),
-    )
-    spared = [interval for one, _reason in named for interval in one.intervals()]
-    for rule in rules.rules:
-        if any(name in ("RELAYCLIENT", "WHITELISTED") for name, _value in rule.environment):
-            spared += [one for one in map(key_interval, rule.keys) if one is not None]
-    perhaps, index = AddressSet(spared), rules.index
+    never_refused = NeverRefused([(RELAYS, relay), *networks_of(facts).items()], rules)
+    index = rules.index
     listed: dict[str, AdaptiveEntry] = {}
     left: list[Dropped] = []
     for entry in adaptive:
         address = entry.address
-        number = address_number(address)
-        reason = ""
-        if perhaps.covers(number, number):
-            reason = next((words for one, words in named if one.covers(number, number)), "")
-            decisive = tcprules.lookup(rules, address)
-            if not reason and decisive is not None:
-                words = (("RELAYCLIENT", "it may relay"), ("WHITELISTED", "it is whitelisted"))
-                reason = next((text for name, text in words if decisive.variable(name) is not None), "")
+        reason = never_refused(address)
         if not reason and address in index:
             reason = f"{index[address].where} decides about it"
         if reason:

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Clients that no entry of 30-adaptive may refuse: who may relay, is whitelisted or is protected.
+
+The blacklist asks before it lists an address, the rules compiler asks again before it takes an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..formats import tcprules
+from ..formats.networks import AddressSet, address_number, address_set, parse_network
+from ..formats.tcprules import Rules, key_interval
+from .fragments import Facts
+
+RELAYS, PROTECTED, WHITELISTED = "it may relay", "it is protected", "it is whitelisted"
+_THIS_HOST = parse_network("127.0.0.0/8")
+_BY_VARIABLE = {"RELAYCLIENT": RELAYS, "WHITELISTED": WHITELISTED}
+
+
+def networks_of(facts: Facts) -> dict[str, list[str]]:
+    """Return the site's networks that are never refused, by the reason."""
+    return {
+        RELAYS: list(facts.relay_networks),
+        PROTECTED: list(facts.protected_networks),
+        WHITELISTED: list(facts.whitelisted_networks),
+    }
+
+
+class NeverRefused:
+    """The reason why an IPv4 address is never refused, or ''; most addresses take one bisection."""
+
+    def __init__(self, networks: Iterable[tuple[str, Iterable[str]]], rules: Rules | None = None) -> None:
+        """Take networks in CIDR form by the reason, and rules that may name more; raises BadInput."""
+        self._named = [("it is this host", address_set([_THIS_HOST]))]
+        self._named += [(reason, address_set(map(parse_network, texts))) for reason, texts in networks]
+        self._rules = rules
+        intervals = [interval for _reason, addresses in self._named for interval in addresses.intervals()]
+        for rule in rules.rules if rules is not None else ():
+            if any(name in _BY_VARIABLE for name, _value in rule.environment):
+                intervals += [one for one in map(key_interval, rule.keys) if one is not None]
+        self._perhaps = AddressSet(intervals)
+
+    def __call__(self, address: str) -> str:
+        number = address_number(address)
+        if not self._perhaps.covers(number, number):
+            return ""
+        for reason, addresses in self._named:
+            if addresses.covers(number, number):
+                return reason
+        rule = None if self._rules is None else tcprules.lookup(self._rules, address)
+        if rule is not None:
+            for name, reason in _BY_VARIABLE.items():
+                if rule.variable(name) is not None:
+                    return f"{reason} by {rule.where}"
+        return ""
