@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
+    Busy,
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tcprules
@@ -174,7 +175,7 @@ def test_nobody_writes_while_a_compiler_reads(
 ) -> None:
     monkeypatch.setattr(rules_files, "LOCK_SECONDS", 0.2)
     monkeypatch.setattr(rules_files.locked.__wrapped__, "__defaults__", (0.2,))  # type: ignore[attr-defined]
-    with rules_files.locked(host.places.rules.directory), pytest.raises(rules_files.Busy):
+    with rules_files.locked(host.places.rules.directory), pytest.raises(Busy):
         add(editor, "clients", "198.51.100.9", "deny")
     assert host.text("clients") == ""
 

@@ -17,6 +17,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
+    Busy,
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb
@@ -293,7 +294,7 @@ def test_a_rollback_serves_and_holds_until_it_is_released(gateway: Gateway) -> N
 
 
 def test_two_writers_take_turns(gateway: Gateway) -> None:
-    with gateway.store.locked(), pytest.raises(recipients_store.Busy):
+    with gateway.store.locked(), pytest.raises(Busy):
         gateway.update()
 
 

@@ -16,13 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import sa_update
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.sa_update import (
-    Channel,
-    Settings,
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import sa_update as cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    Busy,
     TryAgain,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import sa_update
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.sa_update import Channel, Settings
 
 FINGERPRINT = "5E541DC959CB8BAC7C78DFDC4056A61A5244EC45"
 VERSION = "4.000001"
@@ -263,8 +264,30 @@ def test_a_number_that_is_no_longer_spamds_gets_no_signal(settings: Settings) ->
 
 
 def test_two_runs_do_not_meet(settings: Settings) -> None:
-    with sa_update.locked(settings), pytest.raises(TryAgain, match="locked by another run"):
+    with sa_update.locked(settings), pytest.raises(Busy, match="locked by another run"):
         sa_update.locked(settings).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(TryAgain("no answer"), 111), (BadInput("no answer"), 100), (Busy("no answer"), 111)],
+)
+def test_the_status_says_whether_to_try_again(
+    error: Exception,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise error
+
+    config = tmp_path / "sa-update.json"
+    config.write_text('{"channels": [{"name": "updates.spamassassin.org"}]}')
+    monkeypatch.setattr(cli, "become", lambda *_arguments: None)
+    monkeypatch.setattr(cli, "lint", fails)
+    assert cli.main(["--config", str(config), "--reload"]) == status
+    assert capsys.readouterr().err == "mailgate sa-update: no answer\n"
 
 
 def test_the_site_is_linted_as_it_would_be(fakes: Path, settings: Settings) -> None:

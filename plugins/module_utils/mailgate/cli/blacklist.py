@@ -16,7 +16,7 @@ from ..blacklist import settings as blacklist_settings
 from ..blacklist.client import ask, describe, describe_list
 from ..blacklist.service import DIRECTORY, LOG_DIRECTORY, RULES_DIRECTORY, SOCKET, ServicePaths, serve
 from ..blacklist.settings import check_address
-from ..core.errors import MailgateError
+from ..core.errors import MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.sockets import NoAnswer
 from ..core.text import printable
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if given.command == "serve":
             return serve(ServicePaths(given.log, given.directory, given.rules, given.settings))
         lines = _client(given.command, given)
-    except NoAnswer as error:
+    except TryAgain as error:
         return _complain(error, TEMPORARY)
     except MailgateError as error:
         return _complain(error, PERMANENT)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import BadInput, MailgateError
+from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.sockets import NoAnswer
 from ..core.text import one_line
@@ -25,7 +25,7 @@ from ..core.times import duration, span, utc
 from ..operators.client import PATH, ask
 from ..operators.entries import BLOCKED, CLIENTS, LISTS, RECIPIENTS, RELAY, SENDERS, TRUSTED
 from ..operators.lookups import ExternalPaths
-from ..operators.places import OperatorPaths, TryAgain
+from ..operators.places import OperatorPaths
 from .parser import Parser
 
 _STATUS = """\
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _serve(given)
         _question(given)
         return 0
-    except (NoAnswer, TryAgain) as error:
+    except TryAgain as error:
         return _complain(name, error, TEMPORARY)
     except MailgateError as error:
         return _complain(name, error, PERMANENT)

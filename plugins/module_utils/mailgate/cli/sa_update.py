@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ..core.errors import MailgateError
+from ..core.errors import MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
 from ..host.sa_update import (
     CONFIG,
@@ -70,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             with locked(settings):
                 done, failed = update(settings, os.path.abspath(given.install) if given.install else "")
+    except TryAgain as error:
+        return complain(str(error), TEMPORARY)
     except MailgateError as error:
         return complain(str(error), PERMANENT)
     except OSError as error:

@@ -13,3 +13,11 @@ class MailgateError(ValueError):
 
 class BadInput(MailgateError):
     """Input from a person or a file that is refused before anything is changed."""
+
+
+class TryAgain(MailgateError):
+    """Something that may be well the next time: the network, a service, what another program does."""
+
+
+class Busy(OSError):
+    """Another program holds the lock."""

@@ -19,7 +19,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .errors import BadInput, MailgateError
+from .errors import BadInput, TryAgain
 
 OTHER_USER = "another user listens there"
 ENDLESS = "the answer does not end"
@@ -29,7 +29,7 @@ _DRAIN_SECONDS = 0.2
 _DRAIN_BLOCKS = 64
 
 
-class NoAnswer(MailgateError):
+class NoAnswer(TryAgain):
     """A service did not answer, or could not do just now what it was told."""
 
 

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..core import locks
-from ..core.errors import BadInput
+from ..core.errors import BadInput, Busy, TryAgain
 from ..core.files import fsync_directory
 
 CONFIG = "/etc/mailgate/sa-update.json"
@@ -39,10 +39,6 @@ SHOWN_CHARACTERS = 300
 
 # sa-update's own words for how it ended (its manual page, "EXIT CODES").
 UPDATED, NOTHING_NEW = 0, 1
-
-
-class TryAgain(OSError):
-    """Something that may be well the next time: the network, a mirror, another run."""
 
 
 @dataclass(frozen=True)
@@ -218,12 +214,12 @@ def rules_in_force(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def locked(settings: Settings) -> Iterator[None]:
-    """Only one run at a time works on the rules; raises TryAgain when there is another."""
+    """Only one run at a time works on the rules; raises Busy when there is another."""
     path = os.path.join(settings.home, "sa-update.lock")
     try:
         descriptor = locks.acquire(path)
     except BlockingIOError as error:
-        raise TryAgain(f"file {path}: locked by another run; try later") from error
+        raise Busy(f"file {path}: locked by another run; try later") from error
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..core import servicelog
-from ..core.errors import BadInput, MailgateError
+from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.files import atomic_write
 from ..formats import notes
 from ..rules.apply import compile_rules, compile_senders
@@ -29,7 +29,7 @@ from .deferred import DeferredCommand
 from .entries import ACTIONS, BLOCKED, CLIENTS, LISTS, RECIPIENTS, RELAY, SENDERS, TRUSTED, Entry
 from .judges import NOTHING, Judge
 from .lists import Lists
-from .places import Caller, Change, OperatorPaths, Renewed, TryAgain
+from .places import Caller, Change, OperatorPaths, Renewed
 
 LOCK_SECONDS = 15.0
 RECIPIENTS_SECONDS = 10.0

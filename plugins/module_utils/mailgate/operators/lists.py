@@ -10,7 +10,7 @@ import json
 import os
 
 from ..core import times
-from ..core.errors import BadInput
+from ..core.errors import BadInput, TryAgain
 from ..formats import tcprules
 from ..formats.cdb import Reader
 from ..formats.networks import parse_networks
@@ -24,7 +24,7 @@ from ..rules.files import read_owned, read_text
 from . import entries as operator_entries
 from . import site_entries as operator_site
 from .entries import CLIENTS, OPERATOR, RECIPIENTS, RELAY, SENDERS, Entry
-from .places import BY_HAND, OperatorPaths, TryAgain
+from .places import BY_HAND, OperatorPaths
 
 
 class Lists:

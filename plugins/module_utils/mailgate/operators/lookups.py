@@ -15,11 +15,11 @@ from typing import Any
 from ..blacklist import client as blacklist_command
 from ..blacklist.service import DIRECTORY as BLACKLIST_DIRECTORY
 from ..blacklist.settings import check_address
-from ..core.sockets import NoAnswer
+from ..core.errors import TryAgain
 from ..formats import greylist as operator_greylist
 from ..formats import qmail_queue as operator_queue
 from .list_editor import ListEditor
-from .places import Caller, TryAgain
+from .places import Caller
 
 CHILD_SECONDS = 30.0
 CHILD_BYTES_MAX = 4 << 20
@@ -64,10 +64,8 @@ class Lookups:
         return {"doctor": self._doctor()}
 
     def _ask(self, request: dict[str, object]) -> dict[str, Any]:
-        try:
-            return blacklist_command.ask(self._outside.blacklist, request)
-        except NoAnswer as error:
-            raise TryAgain(str(error)) from error
+        """Return the answer of the blacklist; raises BadInput and TryAgain."""
+        return blacklist_command.ask(self._outside.blacklist, request)
 
     def _blacklist(self) -> dict[str, Any]:
         found = self._ask({"do": "list"})

@@ -24,10 +24,6 @@ OPERATOR_CF, BY_HAND = "operator.cf", ("whitelist.cf", "blocklist.cf")
 SECONDS_MAX = 10 * 365 * 86_400
 
 
-class TryAgain(MailgateError):
-    """Something that may be well the next time."""
-
-
 class Renewed(MailgateError):
     """An entry that had ended has not."""
 

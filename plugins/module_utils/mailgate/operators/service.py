@@ -22,12 +22,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core import locks
-from ..core.errors import BadInput, MailgateError
+from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_answer
 from .entries import LISTS, Entry
 from .list_editor import ListEditor, say
 from .lookups import ExternalPaths, Lookups
-from .places import SECONDS_MAX, Caller, OperatorPaths, TryAgain
+from .places import SECONDS_MAX, Caller, OperatorPaths
 
 SOCKET = "socket"
 GROUP = "operators"

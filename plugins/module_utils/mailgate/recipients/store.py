@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..core import locks
-from ..core.errors import BadInput
+from ..core.errors import BadInput, Busy
 from ..core.files import atomic_write, fsync_directory
 from ..formats import cdb
 from .keys import Recipients
@@ -32,10 +32,6 @@ from .keys import Recipients
 DIRECTORY = "/var/lib/mailgate/recipients"
 SERVED = "validrcptto.cdb"
 MODE = 0o644
-
-
-class Busy(OSError):
-    """Another update holds the lock."""
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..core import locks
-from ..core.errors import BadInput
+from ..core.errors import BadInput, Busy
 from ..core.files import atomic_write
 
 LOCK_SECONDS = 10.0
 MODE = 0o644
 LIMIT_BYTES = 32 * 1024 * 1024
-
-
-class Busy(OSError):
-    """Another run holds the lock."""
 
 
 def read_text(path: str) -> str | None:
