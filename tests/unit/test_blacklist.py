@@ -423,6 +423,29 @@ def test_a_caller_that_says_nothing_holds_nobody_up_for_long(
     silent.close()
 
 
+@pytest.mark.parametrize(
+    ("sent", "fault"),
+    [
+        (b"[" * 60_000 + b"\n", "request: is no JSON"),
+        (b"\xff\n", "request: is no JSON"),
+        (b'{"do": "list"}\n{}\n', "request: goes on after its line"),
+        (b'{"do": "list"}', "request: ends without a newline"),
+        (b" " * 70_000, "request: is too long"),
+        (b"[]\n", "request: [] is no object"),
+    ],
+)
+def test_a_bad_request_is_answered_and_ends_nothing(
+    sent: bytes, fault: str, world: World, process: subprocess.Popen[str]
+) -> None:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(20)
+        caller.connect(world.places.own("socket"))
+        caller.sendall(sent)
+        caller.shutdown(socket.SHUT_WR)
+        assert json.loads(caller.makefile("rb").read())["error"].startswith(fault)
+    assert command(world, "list") == 0
+
+
 def reachable(world: World) -> None:
     """Lets other users come to the world; pytest's directories are root's alone."""
     for directory in (Path(world.places.directory), world.root, *world.root.parents):
