@@ -35,7 +35,6 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.con
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import OK, Finding
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.settings import Job, Settings
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb as mailgate_cdb
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import dns_message as doctor_dns
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 
 NOW = 1_795_000_000.0
@@ -258,81 +257,142 @@ def test_what_the_kernel_says_of_its_clock(
 # DNS
 
 
-def dns_answer(asked: bytes, records: list[tuple[int, bytes]], flags: int = 0x8180) -> bytes:
+def dns_answer(asked: bytes, records: list[tuple[int, bytes]] = [], flags: int = 0x8180) -> bytes:  # noqa: B006
     packet = asked[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0) + asked[12:]
     for kind, data in records:
         packet += b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) + data
     return packet
 
 
-QUESTION = doctor_dns.question(7, "mx.example", "A")
-PTR = doctor_dns.question(7, doctor_dns.reverse_name("192.0.2.1"), "PTR")
+ADDRESS = (1, bytes([192, 0, 2, 1]))
+Packets = Callable[[bytes], list[bytes]]
 
 
-def test_names_are_encoded_as_packets_have_them() -> None:
-    assert doctor_dns.reverse_name("192.0.2.1") == "1.2.0.192.in-addr.arpa"
-    assert doctor_dns.encode_name("mx.example.") == b"\2mx\7example\0"
-    for bad in ("", "a..b", "x" * 64, "a b", ".".join(["x" * 60] * 5)):
-        with pytest.raises(BadInput):
-            doctor_dns.encode_name(bad)
+@contextmanager
+def name_server(*script: Packets, over_tcp: Packets | None = None) -> Iterator[int]:
+    """What is sent for the first datagram, for the second, and so on; and over TCP, where one listens."""
+    with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        stream.bind(("127.0.0.1", 0))
+        datagrams.bind(stream.getsockname())
+
+        def serve() -> None:
+            for packets in script:
+                asked, peer = datagrams.recvfrom(512)
+                for packet in packets(asked):
+                    datagrams.sendto(packet, peer)
+
+        def serve_tcp(packets: Packets) -> None:
+            connection = stream.accept()[0]
+            with connection:
+                asked = connection.recv(2048)
+                for packet in packets(asked[2:]):
+                    connection.sendall(struct.pack(">H", len(packet)) + packet)
+
+        threads = [threading.Thread(target=serve, daemon=True)]
+        if over_tcp is not None:
+            stream.listen(1)
+            threads.append(threading.Thread(target=serve_tcp, args=(over_tcp,), daemon=True))
+        for thread in threads:
+            thread.start()
+        yield stream.getsockname()[1]
 
 
-def test_answers_are_read() -> None:
-    packet = dns_answer(
-        QUESTION, [(5, b"\1a\xc0\x0f"), (1, bytes([192, 0, 2, 1])), (1, bytes([192, 0, 2, 2]))]
-    )
-    assert doctor_dns.answers(packet, QUESTION) == ("192.0.2.1", "192.0.2.2")
-    packet = dns_answer(PTR, [(12, b"\2mx\7example\0"), (12, b"\1b\xc0\x10")])
-    assert doctor_dns.answers(packet, PTR) == ("mx.example", "b.0.192.in-addr.arpa")
-    assert doctor_dns.answers(dns_answer(QUESTION, [], 0x8183), QUESTION) == ()
+def resolved(port: int, name: str = "mx.example", kind: str = "A") -> tuple[tuple[str, ...], str]:
+    began = time.monotonic()
+    found = network.resolve("127.0.0.1", name, kind, 0.6, port)
+    assert time.monotonic() - began < 1.5
+    assert found.name == name
+    return found.answers, found.error
 
 
 @pytest.mark.parametrize(
-    "packet",
+    ("kind", "records", "flags", "expected"),
     [
-        b"",
-        QUESTION,  # a question is no answer
-        dns_answer(QUESTION, [], 0x8182),
-        dns_answer(QUESTION, [], 0x8185),
-        b"\0\1" + dns_answer(QUESTION, [])[2:],
-        dns_answer(doctor_dns.question(7, "my.example", "A"), [(1, b"abcd")]),
-        dns_answer(QUESTION, [(1, b"abcd")])[:-1],
-        dns_answer(QUESTION, [(1, b"abc")]),
-        dns_answer(PTR, [(12, b"\xc0\xff")]),
-        dns_answer(QUESTION, [(1, b"abcd")])[: len(QUESTION)] + b"\xc0" + bytes([len(QUESTION)]) + b"\0" * 20,
+        ("A", [(5, b"\1a\xc0\x0f"), ADDRESS, (1, b"\xc0\0\2\2")], 0x8180, (("192.0.2.1", "192.0.2.2"), "")),
+        ("PTR", [(12, b"\2mx\7example\0"), (12, b"\1b\xc0\x0f")], 0x8180, (("mx.example", "b.example"), "")),
+        ("A", [], 0x8183, ((), "")),  # no such name
+        ("A", [(16, b"\1x")], 0x8180, ((), "")),
+        ("A", [], 0x8181, ((), "it finds the question malformed")),
+        ("A", [], 0x8182, ((), "server failure")),
+        ("A", [], 0x8184, ((), "not implemented")),
+        ("A", [ADDRESS], 0x8185, ((), "refused")),
+        ("A", [], 0x8186, ((), "code YXDOMAIN")),
     ],
 )
-def test_what_is_no_answer_is_refused(packet: bytes) -> None:
-    with pytest.raises(BadInput):
-        doctor_dns.answers(packet, PTR if packet[12:14] == PTR[12:14] else QUESTION)
+def test_what_a_name_server_says_is_told(
+    kind: str, records: list[tuple[int, bytes]], flags: int, expected: tuple[tuple[str, ...], str]
+) -> None:
+    with name_server(lambda asked: [dns_answer(asked, records, flags)]) as port:
+        assert resolved(port, kind=kind) == expected
 
 
-@pytest.mark.parametrize(("drop", "expected"), [(0, ("192.0.2.1",)), (1, ("192.0.2.1",)), (9, None)])
-def test_a_name_server_is_asked_again_and_not_for_ever(drop: int, expected: tuple[str, ...] | None) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
+GARBAGE: list[Packets] = [
+    lambda asked: [b""],
+    lambda asked: [asked],  # a question is no answer
+    lambda asked: [b"\0\0" + dns_answer(asked, [ADDRESS])[2:]],
+    lambda asked: [dns_answer(asked[:13] + b"y" + asked[14:], [ADDRESS])],
+    lambda asked: [dns_answer(asked, [ADDRESS])[:-1]],
+    lambda asked: [dns_answer(asked, [(1, b"abc")])],
+    lambda asked: [dns_answer(asked, [(5, b"\xc0\xff")])],
+]
 
-        def serve() -> None:
-            for number in range(3):
-                try:
-                    asked, peer = server.recvfrom(512)
-                except OSError:
-                    return
-                if number >= drop:
-                    server.sendto(b"garbage", peer)
-                    server.sendto(dns_answer(asked, [(1, bytes([192, 0, 2, 1]))]), peer)
 
-        threading.Thread(target=serve, daemon=True).start()
-        ask: Callable[[], Any] = lambda: doctor_dns.ask(  # noqa: E731
-            "127.0.0.1", "mx.example", "A", 0.6, server.getsockname()[1]
-        )
-        began = time.monotonic()
-        if expected is None:
-            with pytest.raises(TimeoutError):
-                ask()
-        else:
-            assert ask()[0] == expected
-        assert time.monotonic() - began < 1.5
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_what_is_no_answer_is_refused_and_the_server_asked_again(garbage: Packets) -> None:
+    with name_server(garbage, garbage, garbage) as port:
+        answers, error = resolved(port)
+        assert answers == () and error.startswith("malformed question or answer: ")
+    with name_server(garbage, lambda asked: [dns_answer(asked, [ADDRESS])]) as port:
+        assert resolved(port) == (("192.0.2.1",), "")
+
+
+def test_a_name_server_is_asked_three_times_and_not_for_ever() -> None:
+    silent: Packets = lambda asked: []  # noqa: E731
+    with name_server(silent, silent, lambda asked: [dns_answer(asked, [ADDRESS])]) as port:
+        assert resolved(port) == (("192.0.2.1",), "")
+    with name_server(silent, silent, silent) as port:
+        assert resolved(port) == ((), "no answer within 0.6 s")
+
+
+def test_a_late_answer_to_the_first_question_is_an_answer() -> None:
+    asked_first = []
+
+    def keep(asked: bytes) -> list[bytes]:
+        asked_first.append(asked)
+        return []
+
+    with name_server(keep, lambda asked: [dns_answer(asked_first[0], [ADDRESS])]) as port:
+        assert resolved(port) == (("192.0.2.1",), "")
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_over_tcp() -> None:
+    cut: Packets = lambda asked: [dns_answer(asked, [], 0x8380)]  # noqa: E731
+    with name_server(cut, over_tcp=lambda asked: [dns_answer(asked, [ADDRESS])]) as port:
+        assert resolved(port) == (("192.0.2.1",), "")
+    with name_server(cut, over_tcp=lambda asked: []) as port:
+        assert resolved(port) == ((), "it hangs up")
+    with name_server(cut) as port:
+        assert resolved(port) == ((), "Connection refused")
+
+
+def test_a_closed_port_of_a_name_server_is_told_at_once() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    assert resolved(port) == ((), "Connection refused")
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 64, ".".join(["x" * 60] * 5)])
+def test_a_name_that_cannot_be_asked_for_is_told(name: str) -> None:
+    answers, error = resolved(1, name)
+    assert answers == () and error.startswith("malformed question or answer: ")
+
+
+def test_dnspython_that_is_missing_is_said_of_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dns", None)
+    monkeypatch.setitem(sys.modules, "dns.exception", None)
+    with pytest.raises(BadInput, match="module dns: not there; expected the package python3-dnspython"):
+        resolved(1)
 
 
 # Mail

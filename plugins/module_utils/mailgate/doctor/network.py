@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import importlib
+import ipaddress
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ..core.errors import MailgateError
+from ..core.errors import BadInput
 from ..core.threads import run_parallel
-from ..formats import dns_message as doctor_dns
 from ..formats import smtproutes
 from ..recipients.process import read_settings
 from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
@@ -118,16 +121,73 @@ def judge_ports(check: str, tried: Sequence[Reached]) -> list[Finding]:
     return several(found, check, f"{places} answer" if tried else "none are listed")
 
 
-# The network
+# A question to one name server. The system's resolver is not asked: /etc/resolv.conf may name another one.
+
+_TRIES = 3
+_CODES = {
+    "FORMERR": "it finds the question malformed",
+    "SERVFAIL": "server failure",
+    "NOTIMP": "not implemented",
+    "REFUSED": "refused",
+}
 
 
-def _resolve(server: str, name: str, kind: str, within_seconds: float) -> Answer:
+def _dnspython() -> Any:
+    """Return python3-dnspython's package, loaded only when a name is asked for; raise BadInput without it."""
     try:
-        answers, seconds = doctor_dns.ask(server, name, kind, within_seconds)
-    except (OSError, MailgateError) as error:
-        words = getattr(error, "strerror", None) or str(error)
-        return Answer(name, (), words.removeprefix("answer: ").split("; expected")[0])
-    return Answer(name, answers, "", seconds * 1000)
+        # By name, as the controller's checks of types do not need it.
+        for part in ("exception", "message", "query", "rcode", "rdataclass", "rdatatype"):
+            importlib.import_module(f"dns.{part}")
+        return importlib.import_module("dns")
+    except ImportError as error:
+        raise BadInput("module dns: not there; expected the package python3-dnspython") from error
+
+
+def resolve(server: str, name: str, kind: str, within_seconds: float, port: int = 53) -> Answer:
+    """Return a name server's answer to one question, or why there is none; kind is 'A' or 'PTR'.
+
+    It is asked three times, and over TCP when the answer is cut off; raises BadInput without dnspython.
+    """
+    dns = _dnspython()
+    began = time.monotonic()
+    try:
+        question = dns.message.make_query(name, kind)
+        reply = _exchange(dns, question, server, port, began + within_seconds, within_seconds / _TRIES)
+    except dns.exception.Timeout:
+        return Answer(name, (), f"no answer within {within_seconds:g} s")
+    except OSError as error:
+        return Answer(name, (), error.strerror or str(error))
+    except EOFError:
+        return Answer(name, (), "it hangs up")
+    except dns.exception.DNSException as error:
+        # Some have no words of their own but the name of their class.
+        return Answer(name, (), f"malformed question or answer: {error or type(error).__name__}")
+    milliseconds = (time.monotonic() - began) * 1000
+    code = dns.rcode.to_text(reply.rcode())
+    if code not in ("NOERROR", "NXDOMAIN"):
+        return Answer(name, (), _CODES.get(code, f"code {code}"), milliseconds)
+    wanted = (dns.rdataclass.IN, dns.rdatatype.from_text(kind))
+    records = [one for found in reply.answer if (found.rdclass, found.rdtype) == wanted for one in found]
+    return Answer(name, tuple(one.to_text().rstrip(".") for one in records), "", milliseconds)
+
+
+def _exchange(dns: Any, question: Any, server: str, port: int, end: float, try_seconds: float) -> Any:
+    """Return the reply to a question; raises DNSException, OSError and EOFError."""
+    trouble: Exception = dns.exception.Timeout()
+    # One socket for all tries: a late answer to the first is an answer, and a closed port is told at once.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.connect((server, port))
+        udp.setblocking(False)
+        address = udp.getpeername()[0]
+        for left in range(_TRIES - 1, -1, -1):
+            seconds = max(0.0, end - left * try_seconds - time.monotonic())
+            try:
+                return dns.query.udp(question, address, seconds, port, sock=udp, raise_on_truncation=True)
+            except dns.message.Truncated:
+                return dns.query.tcp(question, address, max(0.0, end - time.monotonic()), port)
+            except dns.exception.DNSException as error:
+                trouble = error
+    raise trouble
 
 
 def dns(context: Context) -> list[Finding]:
@@ -137,17 +197,17 @@ def dns(context: Context) -> list[Finding]:
     if settings.dns_name and not context.quick:
         names.append(settings.dns_name)
     seconds = 3.0 if context.quick else 9.0
-    asked = [_resolve(settings.dns_server, name, "A", seconds) for name in names]
+    asked = [resolve(settings.dns_server, name, "A", seconds) for name in names]
     return judge_dns(settings.dns_server, asked, settings.limits)
 
 
 def reverse(context: Context) -> list[Finding]:
     """The names of the public addresses, and the address of the gateway's name."""
     settings = context.settings
-    forward = _resolve(settings.dns_server, settings.hostname, "A", 6)
+    forward = resolve(settings.dns_server, settings.hostname, "A", 6)
     addresses = settings.public_addresses or forward.answers
     back = {
-        address: _resolve(settings.dns_server, doctor_dns.reverse_name(address), "PTR", 6)
+        address: resolve(settings.dns_server, ipaddress.IPv4Address(address).reverse_pointer, "PTR", 6)
         for address in addresses[:8]
     }
     return judge_reverse(settings.hostname, forward, back)
