@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -441,6 +442,55 @@ def test_a_session_is_held_to_the_end(answers: str, expected: tuple[str, str, st
     got = doctor_mail.in_session(argv, environment, content, "mx.example", "postmaster@example", 1.5, None)
     assert (got.command, got.answer, got.reason) == expected
     assert time.monotonic() - began < 6
+
+
+def slow(connection: socket.socket) -> None:
+    for one in b"220 slow" * 10:
+        connection.sendall(bytes([one]))
+        time.sleep(0.1)
+
+
+def endless(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"220-" + b"x" * 996 + b"\r\n")
+
+
+def deaf(connection: socket.socket) -> None:
+    connection.sendall(b"220 a\r\n250 b\r\n250 c\r\n250 d\r\n354 e\r\n")
+    time.sleep(3)
+
+
+def leaving(connection: socket.socket) -> None:
+    connection.sendall(b"220 a\r\n421 that is all\r\n")
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("peer", "limit_seconds", "expected"),
+    [
+        (slow, 0.5, ("connection", "")),
+        (endless, 30, ("connection", "")),
+        (deaf, 0.5, ("message", "")),
+        (leaving, 30, ("HELO", "421 that is all")),
+    ],
+)
+def test_a_dialogue_over_tcp_is_bounded_and_keeps_the_last_answer(
+    peer: Callable[[socket.socket], None], limit_seconds: float, expected: tuple[str, str]
+) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+
+        def serve() -> None:
+            with listener.accept()[0] as connection, contextlib.suppress(OSError):
+                peer(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        content = b"x" * 10_000_000
+        began = time.monotonic()
+        got = doctor_mail.over_smtp(listener.getsockname(), content, "mx", "to@example", limit_seconds)
+        assert (got.command, got.answer) == expected
+        assert time.monotonic() - began < 2.5
 
 
 def test_no_scanner_finds_anything_in_the_program() -> None:

@@ -39,6 +39,7 @@ class Proof:
 PROGRAM = "/var/qmail/bin/qmail-smtpd"
 ANSWER_SECONDS = 35.0
 _SHOWN = 200
+_REPLY_BYTES = 65536
 # In pieces that are put together when they are sent: scanners find nothing in this file or its compiled copy.
 _EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!", "$H+H*")
 _GTUBE = ("XJS*C4JDBQADN1.NSBN3*2IDNEN*", "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL", "*C.34X")
@@ -64,7 +65,11 @@ def message(check: str, hostname: str, recipient: str, now: float) -> bytes:
 
 
 class _Dialogue:
-    """Lines of SMTP over a socket, all of them together within a time."""
+    """Lines of SMTP over a socket, all of them together within a time, each reply within some bytes.
+
+    Not smtplib: its time limit is one for each piece that arrives, its replies have as many lines as the peer
+    sends, and what a peer answered before it hung up is lost when the next command cannot be sent.
+    """
 
     def __init__(self, connection: socket.socket, within_seconds: float) -> None:
         self._connection = connection
@@ -73,13 +78,14 @@ class _Dialogue:
 
     def say(self, data: bytes) -> None:
         self._patience()
-        # A peer that has hung up is noticed by the next reply.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        # A peer that has hung up, or reads no more, is noticed by the next reply.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, socket.timeout):
             self._connection.sendall(data)
 
     def reply(self) -> str:
-        """A whole reply, its lines joined by blanks; '' when there is none."""
+        """Return a whole reply, its lines joined by blanks; '' when there is none."""
         lines = []
+        taken_bytes = 0
         while True:
             line, newline, rest = self._buffer.partition(b"\n")
             if newline:
@@ -93,7 +99,8 @@ class _Dialogue:
                 block = self._connection.recv(4096)
             except (socket.timeout, ConnectionResetError):
                 return ""
-            if not block or len(self._buffer) > 65536:
+            taken_bytes += len(block)
+            if not block or taken_bytes > _REPLY_BYTES:
                 return ""
             self._buffer += block
 
