@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ldap_answers import bound, done, element, entry, farewell, message, number, octets, reference, result
 
 BASE = "DC=corp,DC=test"
-CORP = ldap_server.Directory(
+CORP = ldap_server.LdapDirectory(
     name="corp",
     servers=(("dc1", 636), ("dc2", 636)),
     bases=(BASE,),
@@ -84,7 +84,7 @@ def one_page(*names: str) -> Answer:
 
 def read(*answers: Answer, bases: Sequence[str] = (), **more: Any) -> directory.Found:
     changed = {**CORP.__dict__, **more}
-    return directory.read_all(Scripted([root, *answers]), ldap_server.Directory(**changed), bases)
+    return directory.read_all(Scripted([root, *answers]), ldap_server.LdapDirectory(**changed), bases)
 
 
 def failure(*answers: Answer, **more: Any) -> str:
@@ -282,7 +282,7 @@ def exported(links: dict[str, Any]) -> tuple[directory.Found, list[str]]:
     """An export whose servers are these: a link, or what connecting raises."""
     tried: list[str] = []
 
-    def connect(_directory: ldap_server.Directory, server: tuple[str, int], _password: str) -> Any:
+    def connect(_directory: ldap_server.LdapDirectory, server: tuple[str, int], _password: str) -> Any:
         tried.append(server[0])
         link = links[server[0]]
         if isinstance(link, BaseException):
@@ -306,15 +306,15 @@ def test_the_second_server_is_asked_for_everything_again() -> None:
 
 
 def test_a_wrong_password_is_not_tried_on_the_next_server() -> None:
-    final = ldap_errors.DirectoryError("user 'reader': no", final=True)
-    with pytest.raises(ldap_errors.DirectoryError) as refusal:
+    final = ldap_errors.LdapError("user 'reader': no", final=True)
+    with pytest.raises(ldap_errors.LdapError) as refusal:
         exported({"dc1": final, "dc2": Scripted([root, one_page("a")])})
     assert str(refusal.value) == "directory corp server dc1:636: user 'reader': no"
 
 
 def test_the_troubles_of_all_servers_are_told_and_the_password_is_not() -> None:
     echo = Scripted([lambda i: done(i, 1, text="you sent s3cret")])
-    with pytest.raises(ldap_errors.DirectoryError) as refusal:
+    with pytest.raises(ldap_errors.LdapError) as refusal:
         exported({"dc1": TimeoutError(), "dc2": echo})
     assert str(refusal.value) == (
         "directory corp server dc1:636: no answer in time; expected one; "
@@ -350,7 +350,7 @@ def test_each_refusal_has_its_own_words(code: int, text: str, words: str) -> Non
 def test_a_certificate_is_refused_in_words() -> None:
     error = ssl.SSLCertVerificationError(1, "x")
     error.verify_message = "unable to get local issuer certificate"
-    with pytest.raises(ldap_errors.DirectoryError) as refusal:
+    with pytest.raises(ldap_errors.LdapError) as refusal:
         exported({"dc1": error, "dc2": ConnectionRefusedError(111, "Connection refused")})
     assert str(refusal.value) == (
         "directory corp server dc1:636: its certificate is refused: unable to get local issuer certificate; "
@@ -389,7 +389,7 @@ def test_any_damage_is_an_error_or_a_message(sample: bytes, at: int, value: int)
 
 def test_ldap3_that_is_missing_has_its_own_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ldap3", None)
-    with pytest.raises(ldap_errors.DirectoryError) as refusal:
+    with pytest.raises(ldap_errors.LdapError) as refusal:
         directory.export(CORP, "s3cret")
     assert str(refusal.value) == (
         "directory corp server dc1:636: module ldap3: not there; expected the package python3-ldap3"

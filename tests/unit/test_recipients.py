@@ -65,7 +65,6 @@ def test_any_and_two_domains() -> None:
         "postmaster@mx1.example.com",
         "root@mx1.example.com",
     )
-    assert found.records()[:2] == [(b"@example.net", b""), (b"abuse@example.com", b"")]
 
 
 # Each is one listed address of example.com and what is wrong with it.

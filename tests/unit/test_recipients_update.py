@@ -35,7 +35,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients
     update as recipients_update,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.ldap_errors import (
-    DirectoryError,
+    LdapError,
 )
 
 HOST = "mx1.example.com"
@@ -93,7 +93,7 @@ def gateway(tmp_path: Path) -> Gateway:
     return Gateway(tmp_path)
 
 
-DOWN = DirectoryError("directory ad server dc1.corp.test:636: no answer in time; expected one")
+DOWN = LdapError("directory ad server dc1.corp.test:636: no answer in time; expected one")
 
 
 def test_first_update_publishes_and_the_second_writes_nothing(gateway: Gateway) -> None:
@@ -346,7 +346,7 @@ def test_what_the_service_reads_has_no_secret_in_it() -> None:
         "/etc/mailgate/directory-ad.password",
         "/etc/mailgate/directory-other.password",
     ]
-    made, faults = ldap_settings.directories(public, "gateway_directory")
+    made, faults = ldap_settings.parse_ldap_directories(public, "gateway_directory")
     assert (faults, [one.name for one in made]) == ([], ["ad", "other"])
     files = ldap_settings.secret_files(given)
     assert [(one["path"], one["content"], one["mode"], one["owner"]) for one in files] == [
@@ -378,7 +378,7 @@ def test_what_the_service_reads_has_no_secret_in_it() -> None:
     ],
 )
 def test_a_bad_directory(change: dict[str, Any], text: str | None) -> None:
-    made, faults = ldap_settings.directories([{**DIRECTORY, **change}], "gateway_directory")
+    made, faults = ldap_settings.parse_ldap_directories([{**DIRECTORY, **change}], "gateway_directory")
     assert made == ()
     if text is None:
         assert faults[0].startswith(
@@ -390,7 +390,7 @@ def test_a_bad_directory(change: dict[str, Any], text: str | None) -> None:
 
 def test_ports_follow_from_the_encryption() -> None:
     def servers(**more: Any) -> Any:
-        return ldap_settings.directories([{**DIRECTORY, **more}], "x")[0][0].servers
+        return ldap_settings.parse_ldap_directories([{**DIRECTORY, **more}], "x")[0][0].servers
 
     assert servers(servers=["a", "b:3269"]) == (("a", 636), ("b", 3269))
     assert servers(encryption="starttls") == (("dc1.corp.test", 389),)

@@ -340,10 +340,6 @@ class Reputation:
         """The content of 30-adaptive."""
         return [AdaptiveEntry(one.address, one.until, one.why) for one in self.current(now)]
 
-    def spared(self) -> dict[str, tuple[int, str]]:
-        """Address: until when it is not reported again, and why it was."""
-        return dict(self._spared)
-
     def explain(self, address: str, now: int) -> dict[str, Any]:
         """All that is known of an address, as values of JSON."""
         entry = next((one for one in self.current(now) if one.address == address), None)

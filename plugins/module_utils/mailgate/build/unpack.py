@@ -2,7 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Unpacking of verified archives into a tree, with every member checked."""
+"""Unpacking of verified archives into a tree, with every member checked.
+
+The checks are our own until tarfile.data_filter is in every Python from 3.9 on that a host may have.
+"""
 
 from __future__ import annotations
 

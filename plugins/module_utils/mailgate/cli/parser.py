@@ -16,7 +16,7 @@ from ..core.exits import PERMANENT
 class Parser(argparse.ArgumentParser):
     """An argument parser that leaves wrong usage with status 100, as the tools around it do.
 
-    What stands below the options, in the manner of a man page, keeps its lines.
+    Our own, as argparse exits with 2, and reflows what stands below the options in the manner of a man page.
     """
 
     def __init__(self, **options: Any) -> None:

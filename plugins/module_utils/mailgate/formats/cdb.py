@@ -6,6 +6,7 @@
 
 The file: 256 pairs (position, slots) of little-endian 32-bit numbers; the records, each as key length, data
 length, key, data; then the 256 hash tables, twice as many slots (hash, record position) as records.
+Our own, as Debian has no cdb module for Python 3, and a gateway gets neither compiler nor wheel for one.
 """
 
 from __future__ import annotations

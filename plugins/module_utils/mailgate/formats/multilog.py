@@ -10,6 +10,7 @@ once its file is gone, hence the first bytes of the file, which begin with a tim
 A line that does not fit into a file goes on in the next one; what stands at the end of a `.u` file without a
 newline was lost with the multilog that wrote it. With a `!processor` files are copied, not renamed: not for
 this reader.
+Our own, as no library knows multilog's names, nor that a `.u` file's last line was lost.
 """
 
 from __future__ import annotations

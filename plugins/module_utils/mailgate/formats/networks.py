@@ -15,7 +15,6 @@ from typing import Union
 from ..core.errors import BadInput
 
 # Union, as an alias is evaluated by Python 3.9 too.
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 RELAY_MINIMUM_PREFIX_LENGTH = 8
@@ -143,12 +142,3 @@ def rule_address(network: Network) -> str:
     if ending != last[octets - 1]:
         ending += "-" + last[octets - 1]
     return ".".join([*first[: octets - 1], ending]) + ("." if octets < 4 else "")
-
-
-def relay_prefixes(
-    networks: Iterable[str], minimum_prefix_length: int = RELAY_MINIMUM_PREFIX_LENGTH
-) -> list[str]:
-    """The tcprules addresses of networks that may relay, ascending, each network inside another left out."""
-    return [
-        rule_address(network) for network in parse_networks(networks, "relay network", minimum_prefix_length)
-    ]

@@ -7,6 +7,7 @@
 Signals: ALRM (svc -a) runs the command now; TERM (svc -d, svc -t) ends it and then this program.
 Exit status: 0 after TERM; 100 wrong usage; 111 the state cannot be kept. What the command itself returns is
 logged and kept in the state, never returned.
+Our own, as neither cron nor a systemd timer obeys svc, or keeps the last success, which the doctor reads.
 """
 
 from __future__ import annotations

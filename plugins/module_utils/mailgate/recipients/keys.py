@@ -43,10 +43,6 @@ class Recipients:
     keys: tuple[str, ...]
     exported: frozenset[str] = frozenset()  # those of the keys that a directory gave
 
-    def records(self) -> list[tuple[bytes, bytes]]:
-        """The records of validrcptto.cdb: a key that is there is a recipient, whatever its value."""
-        return [(key.encode("ascii"), b"") for key in self.keys]
-
 
 @dataclass(frozen=True)
 class Sorted:

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from .ldap_errors import INVALID_CREDENTIALS, DirectoryError, result_fault
-from .ldap_server import Directory
+from .ldap_errors import INVALID_CREDENTIALS, LdapError, result_fault
+from .ldap_server import LdapDirectory
 
 _READ_BYTES = 262144
 _T = TypeVar("_T")
@@ -76,16 +76,16 @@ class TlsStream:
 
 
 class Connection:
-    """ldap3's connection to one server, encrypted and bound; raises DirectoryError and OSError."""
+    """ldap3's connection to one server, encrypted and bound; raises LdapError and OSError."""
 
-    def __init__(self, directory: Directory, server: tuple[str, int], password: str) -> None:
+    def __init__(self, directory: LdapDirectory, server: tuple[str, int], password: str) -> None:
         try:
             # By name, as no types of it exist.
             ldap3: Any = importlib.import_module("ldap3")
             search: Any = importlib.import_module("ldap3.operation.search")
             rfc2696: Any = importlib.import_module("ldap3.protocol.rfc2696")
         except ImportError as error:
-            raise DirectoryError(
+            raise LdapError(
                 "module ldap3: not there; expected the package python3-ldap3", final=True
             ) from error
         self._search_operation: Callable[..., Any] = search.search_operation
@@ -142,11 +142,11 @@ class Connection:
             if trouble:
                 raise trouble[0] from None
             # The original is not chained: a bind's request holds the password.
-            raise DirectoryError(f"{_first_line(error)}; expected a connection") from None
+            raise LdapError(f"{_first_line(error)}; expected a connection") from None
         if not bound:
             self.close()
             code = int(result.get("result", -1))
-            raise DirectoryError(
+            raise LdapError(
                 f"user {directory.user!r}: {result_fault(code, str(result.get('message') or ''))}",
                 final=code == INVALID_CREDENTIALS,
             )
@@ -181,7 +181,7 @@ class Connection:
         except OSError:
             raise
         except Exception as error:
-            raise DirectoryError(f"base {base!r}: {_first_line(error)}; expected to ask for it") from None
+            raise LdapError(f"base {base!r}: {_first_line(error)}; expected to ask for it") from None
 
     def receive(self) -> bytes:
         left = self._end - time.monotonic()

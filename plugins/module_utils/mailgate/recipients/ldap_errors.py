@@ -25,7 +25,7 @@ _BIND_REASONS = {
 }
 
 
-class DirectoryError(MailgateError):
+class LdapError(MailgateError):
     """The export is not complete; final when asking another server is useless, or would lock the account."""
 
     def __init__(self, text: str, final: bool = False) -> None:

@@ -22,9 +22,9 @@ from typing import Any
 from ..core.errors import MailgateError
 from ..formats import ldap_message as ber
 from .ldap_connection import Connection
-from .ldap_errors import SUCCESS, DirectoryError, result_fault
+from .ldap_errors import SUCCESS, LdapError, result_fault
 from .ldap_names import is_below, parse_dn, unaccounted
-from .ldap_server import Directory, Link
+from .ldap_server import LdapDirectory, Link
 
 _RANGE = re.compile(r"(?i)([^;]+);range=(\d+)-(\d+|\*)")
 
@@ -58,15 +58,15 @@ class _Search:
     """One search of one base on one connection."""
 
     def __init__(
-        self, link: Link, stream: Iterator[bytes], directory: Directory, bases: Sequence[str]
+        self, link: Link, stream: Iterator[bytes], directory: LdapDirectory, bases: Sequence[str]
     ) -> None:
         self.link = link
         self.stream = stream
         self.directory = directory
         self.bases = bases
 
-    def fault(self, base: str, what: str) -> DirectoryError:
-        return DirectoryError(f"base {base!r}: {what}")
+    def fault(self, base: str, what: str) -> LdapError:
+        return LdapError(f"base {base!r}: {what}")
 
     def one(self, base: str, attributes: Sequence[str]) -> ber.Entry:
         """The object of that very name."""
@@ -151,8 +151,8 @@ def _take(values: Sequence[bytes], found: Found, prefixed: bool) -> None:
             found.other_values += 1
 
 
-def read_all(link: Link, directory: Directory, bases: Sequence[str] = ()) -> Found:
-    """What one server knows, complete; raises DirectoryError, BadAnswer and OSError.
+def read_all(link: Link, directory: LdapDirectory, bases: Sequence[str] = ()) -> Found:
+    """What one server knows, complete; raises LdapError, BadAnswer and OSError.
 
     bases: those of all directories, which a reference to another server may name.
     """
@@ -166,7 +166,7 @@ def read_all(link: Link, directory: Directory, bases: Sequence[str] = ()) -> Fou
             gc.enable()
 
 
-def _read_all(link: Link, directory: Directory, bases: Sequence[str]) -> Found:
+def _read_all(link: Link, directory: LdapDirectory, bases: Sequence[str]) -> Found:
     found = Found()
     search = _Search(link, ber.messages(link.receive), directory, [*directory.bases, *bases])
     for base in directory.bases:
@@ -190,12 +190,12 @@ def _read_all(link: Link, directory: Directory, bases: Sequence[str]) -> Found:
 
 
 def export(
-    directory: Directory,
+    directory: LdapDirectory,
     password: str,
     bases: Sequence[str] = (),
-    connect: Callable[[Directory, tuple[str, int], str], Any] | None = None,
+    connect: Callable[[LdapDirectory, tuple[str, int], str], Any] | None = None,
 ) -> Found:
-    """What the first server that answers completely knows; raises DirectoryError with each one's trouble."""
+    """What the first server that answers completely knows; raises LdapError with each one's trouble."""
     troubles: list[str] = []
     opened = connect or Connection
     for host, port in directory.servers:
@@ -209,12 +209,12 @@ def export(
             return found
         except (MailgateError, OSError) as error:
             troubles.append(f"{where}: {redact(_words(error), password)}")
-            if isinstance(error, DirectoryError) and error.final:
+            if isinstance(error, LdapError) and error.final:
                 break
         finally:
             if link is not None:
                 link.close()
-    raise DirectoryError("; ".join(troubles))
+    raise LdapError("; ".join(troubles))
 
 
 def redact(text: str, password: str) -> str:

@@ -30,7 +30,7 @@ ANSWER_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Directory:
+class LdapDirectory:
     """Where a forest or domain is and how it is asked; servers are (host, port) in the order of asking."""
 
     name: str

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from . import keys as recipients
 from .ldap_names import parse_dn
-from .ldap_server import ANSWER_SECONDS, PAGE_ENTRIES, PORTS, PRESETS, Directory
+from .ldap_server import ANSWER_SECONDS, PAGE_ENTRIES, PORTS, PRESETS, LdapDirectory
 
 ETC = "/etc/mailgate"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
@@ -60,7 +60,7 @@ def secret_files(directories: object) -> list[dict[str, str]]:
 def public(directories: object) -> list[object]:
     """The directories as the service reads them: without password and certificate, with their files' names.
 
-    Takes one mapping or a list of them, and passes on what is neither, for directory_faults() to tell.
+    Takes one mapping or a list of them, and passes on what is neither, for parse_ldap_directories() to tell.
     """
     found: list[object] = []
     for number, item in enumerate(_several(directories), 1):
@@ -94,7 +94,7 @@ def _texts(value: object) -> list[str] | None:
     return list(value) if all(isinstance(one, str) and one for one in value) else None
 
 
-def _directory(item: Mapping[str, object], where: str) -> tuple[Directory | None, list[str]]:
+def _parse_ldap_directory(item: Mapping[str, object], where: str) -> tuple[LdapDirectory | None, list[str]]:
     known = ", ".join(_DIRECTORY_KEYS)
     found = [
         f"{where}: {key!r} is not known; expected one of {known}"
@@ -159,7 +159,7 @@ def _directory(item: Mapping[str, object], where: str) -> tuple[Directory | None
         found.append(f"{where}: answer_seconds {answer!r} is no time; expected a number from 1 to 600")
     if found:
         return None, found
-    made = Directory(
+    made = LdapDirectory(
         name=str(name),
         servers=tuple(address for address in addresses if address),
         bases=tuple(bases or ()),
@@ -175,18 +175,18 @@ def _directory(item: Mapping[str, object], where: str) -> tuple[Directory | None
     return made, []
 
 
-def directories(items: object, where: str) -> tuple[tuple[Directory, ...], list[str]]:
+def parse_ldap_directories(items: object, where: str) -> tuple[tuple[LdapDirectory, ...], list[str]]:
     """(the directories, every fault), where items is what public() returns."""
     if isinstance(items, str) or not isinstance(items, Sequence):
         return (), [f"{where}: {items!r} is no list of directories; expected a mapping, or a list of them"]
-    made: list[Directory] = []
+    made: list[LdapDirectory] = []
     found: list[str] = []
     for number, item in enumerate(items, 1):
         here = f"{where} item {number}"
         if not isinstance(item, Mapping):
             found.append(f"{here}: {item!r} is no mapping; expected servers, bases, user and password")
             continue
-        one, faults = _directory(item, here)
+        one, faults = _parse_ldap_directory(item, here)
         found += faults
         if one is not None:
             if one.name in [other.name for other in made]:
@@ -195,7 +195,7 @@ def directories(items: object, where: str) -> tuple[tuple[Directory, ...], list[
     return tuple(made), found
 
 
-def missing_directory(domains: object, items: object, where: str) -> list[str]:
+def missing_ldap_directory(domains: object, items: object, where: str) -> list[str]:
     """The fault of a domain that comes from a directory when the site names none."""
     if isinstance(domains, str) or not isinstance(domains, Sequence) or items:
         return []

@@ -13,8 +13,8 @@ from ..core.errors import BadInput
 from ..formats import addresses, notes
 from . import keys as recipients
 from . import limits as recipients_limits
-from .ldap_server import Directory
-from .ldap_settings import ETC, directories, missing_directory
+from .ldap_server import LdapDirectory
+from .ldap_settings import ETC, missing_ldap_directory, parse_ldap_directories
 
 SETTINGS = f"{ETC}/recipients.json"
 EXTRA = "/var/lib/mailgate/operator/recipients"
@@ -35,7 +35,7 @@ class Settings:
 
     hostname: str
     domains: tuple[Mapping[str, object], ...]
-    directories: tuple[Directory, ...] = ()
+    directories: tuple[LdapDirectory, ...] = ()
     required: tuple[str, ...] = ()
     limits: recipients_limits.Limits = field(default_factory=recipients_limits.Limits)
     generations: int = 10
@@ -68,8 +68,8 @@ def parse(value: object, where: str = "settings") -> Settings:
         domains = ()
     elif isinstance(hostname, str):
         found += recipients.faults(domains, hostname=hostname)
-    given, faults = directories(value.get("directories") or [], f"{where} directories")
-    found += faults or missing_directory(domains, given, f"{where} directories")
+    given, faults = parse_ldap_directories(value.get("directories") or [], f"{where} directories")
+    found += faults or missing_ldap_directory(domains, given, f"{where} directories")
     required = value.get("required") or []
     if isinstance(required, str) or not isinstance(required, Sequence):
         found.append(f"{where}: required {required!r} is no list; expected a list of addresses")

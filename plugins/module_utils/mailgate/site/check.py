@@ -120,8 +120,8 @@ def _domains_faults(
 
 def _directories_faults(site: Mapping[str, object]) -> list[str]:
     given = site.get("directories") or []
-    made, found = recipients_settings.directories(given, "gateway_directory")
-    return found or recipients_settings.missing_directory(site.get("domains"), made, "gateway_domains")
+    made, found = recipients_settings.parse_ldap_directories(given, "gateway_directory")
+    return found or recipients_settings.missing_ldap_directory(site.get("domains"), made, "gateway_domains")
 
 
 def _route_faults(

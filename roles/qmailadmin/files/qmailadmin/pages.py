@@ -19,7 +19,7 @@ from textual.widgets import DataTable, Input, Label, Static
 
 from .client import Answer, Refused, Trouble
 from .text import cell, ends, left, paragraphs, plain, safe, seconds_of, size, utc
-from .windows import Confirm, Deed, Form, LookUp, Message, Values, note_of
+from .windows import Action, Confirm, Form, LookUp, Message, Values, note_of
 
 if TYPE_CHECKING:
     from .app import QmailAdmin
@@ -246,8 +246,8 @@ class Page(Vertical):
     # Acts.
 
     @work(exclusive=True, group="act")
-    async def form(self, deed: Deed) -> None:
-        done = await self.app.push_screen_wait(Form(deed))
+    async def form(self, action: Action) -> None:
+        done = await self.app.push_screen_wait(Form(action))
         if done is not None:
             self.finished(done)
 
@@ -332,10 +332,10 @@ class Entries(Page, inherit_bindings=False):
             "seconds": seconds_of(values.get("time", "")),
         }
 
-    def deed(
+    def make_action(
         self, title: str, act: str, fields: Sequence[str], values: Values, intro: Sequence[str] = ()
-    ) -> Deed:
-        return Deed(
+    ) -> Action:
+        return Action(
             title,
             act=lambda given: {"do": "act", **self.asked(act, given)},
             fields=fields,
@@ -352,9 +352,9 @@ class Entries(Page, inherit_bindings=False):
             preview=lambda given: {"do": "preview", **self.asked(act, given)},
         )
 
-    def adding(self, value: str = "", action: str = "", title: str = "") -> Deed:
+    def adding(self, value: str = "", action: str = "", title: str = "") -> Action:
         title = title or f"Add a {self.WHAT}"
-        return self.deed(title, "add", ("value", "note", "time"), {"value": value, "action": action})
+        return self.make_action(title, "add", ("value", "note", "time"), {"value": value, "action": action})
 
     def action_add(self) -> None:
         self.form(self.adding())
@@ -369,7 +369,7 @@ class Entries(Page, inherit_bindings=False):
             self.app.push_screen(Message(f"{self.WHAT.capitalize()} {value}", lines))
             return
         values = {"value": value, "action": action}
-        self.form(self.deed(f"Remove {value}", "remove", ("note",), values))
+        self.form(self.make_action(f"Remove {value}", "remove", ("note",), values))
 
 
 class Relay(Entries):
@@ -527,7 +527,7 @@ class Blacklist(Page, inherit_bindings=False):
     def action_release(self) -> None:
         row = self.chosen()
         self.form(
-            Deed(
+            Action(
                 "Release a client",
                 act=lambda given: {
                     "do": "release",
@@ -573,7 +573,7 @@ class Greylist(Page, inherit_bindings=False):
         row = self.chosen()
         value = str(row.given["network"]).partition("/")[0] if row and not row.given["passed"] else ""
         self.form(
-            Deed(
+            Action(
                 "Let a client pass the greylist",
                 act=lambda given: {"do": "pass", "address": given["value"].strip(), "note": note_of(given)},
                 fields=("value", "note"),
@@ -621,7 +621,7 @@ class Queue(Page, inherit_bindings=False):
 
     def action_flush(self) -> None:
         self.form(
-            Deed(
+            Action(
                 "Flush the queue",
                 act=lambda given: {"do": "flush", "note": note_of(given)},
                 words=lambda given: ["every waiting delivery is tried now, not at its next turn"],

@@ -32,7 +32,7 @@ NO_NOTE = "why: nothing is given; expected a few words for the audit"
 
 
 @dataclass(frozen=True)
-class Deed:
+class Action:
     """One act of the operator: what the form asks for, and what the service is asked."""
 
     title: str
@@ -130,25 +130,25 @@ class Form(Window):
         Binding("f2,ctrl+s", "submit", "Go on", key_display="F2", priority=True),
     ]
 
-    def __init__(self, deed: Deed) -> None:
+    def __init__(self, action: Action) -> None:
         super().__init__()
-        self.deed = deed
+        self.action = action
         self._timer: Timer | None = None
         self._busy = ""
 
     def compose(self) -> ComposeResult:
-        deed = self.deed
-        hints = {"value": deed.hint, "note": NOTE_HINT, "time": TIME_HINT}
+        action = self.action
+        hints = {"value": action.hint, "note": NOTE_HINT, "time": TIME_HINT}
         with Vertical(classes="window form"):
-            yield Label(plain(deed.title), classes="title", markup=False)
-            if deed.intro:
-                yield Static(paragraphs(deed.intro), id="intro", markup=False)
-            for name in deed.fields:
+            yield Label(plain(action.title), classes="title", markup=False)
+            if action.intro:
+                yield Static(paragraphs(action.intro), id="intro", markup=False)
+            for name in action.fields:
                 with Horizontal(classes="field"):
-                    label = deed.label if name == "value" and deed.label else LABELS[name]
+                    label = action.label if name == "value" and action.label else LABELS[name]
                     yield Label(label, markup=False)
                     yield Input(
-                        deed.values.get(name, ""), placeholder=hints[name], id=name, select_on_focus=False
+                        action.values.get(name, ""), placeholder=hints[name], id=name, select_on_focus=False
                     )
                 if name == "value":
                     yield Static("", id="check", markup=False)
@@ -157,7 +157,7 @@ class Form(Window):
         yield Footer()
 
     def values(self) -> Values:
-        return {**self.deed.values, **{one.id or "": one.value for one in self.query(Input)}}
+        return {**self.action.values, **{one.id or "": one.value for one in self.query(Input)}}
 
     def complain(self, text: str) -> None:
         self.query_one("#trouble", Static).update(plain(text))
@@ -182,7 +182,7 @@ class Form(Window):
                 seconds_of(event.value)
             except BadTime as error:
                 self.complain(str(error))
-        if event.input.id == "value" and self.deed.check is not None:
+        if event.input.id == "value" and self.action.check is not None:
             if self._timer is not None:
                 self._timer.stop()
             self.workers.cancel_group(self, "check")  # an answer about an earlier text is no answer
@@ -192,11 +192,11 @@ class Form(Window):
 
     @work(exclusive=True, group="check")
     async def check(self) -> None:
-        if self.deed.check is None:
+        if self.action.check is None:
             return
         shown = self.query_one("#check", Static)
         try:
-            answer = await self.admin.ask(self.deed.check(self.values()))
+            answer = await self.admin.ask(self.action.check(self.values()))
         except Trouble as error:
             shown.update(plain(str(error), "bold"))
             return
@@ -235,9 +235,9 @@ class Form(Window):
     async def _outcome(self) -> Answer | None:
         """The service's answer to the act; None when it was not done."""
         values = self.values()
-        deed = self.deed
-        if "value" in deed.fields and not values.get("value", "").strip():
-            self.refuse("value", f"{(deed.label or LABELS['value']).lower()}: nothing is given")
+        action = self.action
+        if "value" in action.fields and not values.get("value", "").strip():
+            self.refuse("value", f"{(action.label or LABELS['value']).lower()}: nothing is given")
             return None
         if not note_of(values):
             self.refuse("note", NO_NOTE)
@@ -249,25 +249,25 @@ class Form(Window):
             return None
         self.complain("")
         try:
-            if deed.preview is None:
-                effects = list((deed.words or (lambda given: []))(values))
+            if action.preview is None:
+                effects = list((action.words or (lambda given: []))(values))
             else:
-                answer = await self.admin.ask(deed.preview(values))
+                answer = await self.admin.ask(action.preview(values))
                 if answer.get("problem"):
                     self.complain(str(answer["problem"]))
                     return None
                 effects = answer.get("effects") or ["nothing changes"]
-            lines = [f"{deed.label}: {values['value'].strip()}"] if values.get("value") else []
+            lines = [f"{action.label}: {values['value'].strip()}"] if values.get("value") else []
             lines.append(f"Why: {note_of(values)}")
-            if "time" in deed.fields:
+            if "time" in action.fields:
                 lines.append(
                     "For: " + (values["time"].strip() if seconds is not None else "ever, until it is removed")
                 )
-            if not await self.app.push_screen_wait(Confirm(deed.title, [*deed.intro, *lines], effects)):
+            if not await self.app.push_screen_wait(Confirm(action.title, [*action.intro, *lines], effects)):
                 return None
             self._busy = "act"
             self.complain("…")
-            return await self.admin.ask(deed.act(values))
+            return await self.admin.ask(action.act(values))
         except Trouble as error:
             self.complain(str(error))
             return None
