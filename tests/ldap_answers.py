@@ -28,7 +28,7 @@ def message(identity: int, *content: bytes) -> bytes:
     return element(0x30, number(identity), *content)
 
 
-def entry(identity: int, dn: str, **attributes: list[str | bytes]) -> bytes:
+def entry(identity: int, dn: str, /, **attributes: list[str | bytes]) -> bytes:
     """An object; a range of values is spelled `name__0_to_9`, the last one `name__10_to_end`."""
     lists = [
         element(
