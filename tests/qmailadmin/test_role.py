@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import importlib.metadata
 import re
 from pathlib import Path
@@ -28,6 +29,15 @@ def test_every_file_of_the_program_is_installed() -> None:
         name = one["path"].rpartition("}}/")[2]
         if name in there:
             assert f"'{name}', rstrip=false" in one["content"]
+
+
+def test_an_import_of_the_program_goes_one_way() -> None:
+    imported = {
+        path.stem: set(re.findall(r"(?m)^ *from \.([a-z]+) import", path.read_text(encoding="utf-8")))
+        for path in (FILES / "qmailadmin").glob("*.py")
+    }
+    assert imported["app"] >= {"pages", "windows"} and "host" in imported["pages"]
+    graphlib.TopologicalSorter(imported).prepare()  # raises CycleError
 
 
 def test_every_requirement_is_pinned_with_its_hash_and_the_tests_run_on_the_same() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -18,11 +18,9 @@ from textual.timer import Timer
 from textual.widgets import DataTable, Input, Label, Static
 
 from .client import Answer, Refused, Trouble
+from .host import Host
 from .text import cell, ends, left, paragraphs, plain, safe, seconds_of, size, utc
 from .windows import Action, Confirm, Form, LookUp, Message, Values, note_of
-
-if TYPE_CHECKING:
-    from .app import QmailAdmin
 
 ROWS_MAX = 1000
 FLEXIBLE = 0  # the width of the one column that takes what is left
@@ -67,7 +65,7 @@ class Page(Vertical):
         self._remarks: Sequence[str] = ()
 
     @property
-    def admin(self) -> QmailAdmin:
+    def host(self) -> Host:
         return self.app  # type: ignore[return-value]
 
     # What a subclass says.
@@ -126,7 +124,7 @@ class Page(Vertical):
         self.say("…" if not self._done else self._done)
         search = self.search_field.value.strip() if self.SERVER_SEARCHES else ""
         try:
-            answer = await self.admin.ask(self.request(search))
+            answer = await self.host.ask(self.request(search))
         except Trouble as error:
             self._failed(str(error), isinstance(error, Refused) and error.temporary)
             return
@@ -231,7 +229,7 @@ class Page(Vertical):
             return
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(self.admin.debounce_seconds, self.load)
+        self._timer = self.set_timer(self.host.debounce_seconds, self.load)
 
     @on(Input.Submitted, ".search")
     def search_ended(self) -> None:
@@ -262,14 +260,14 @@ class Page(Vertical):
     @work(exclusive=True, group="act")
     async def action_undo(self) -> None:
         try:
-            answer = await self.admin.ask({"do": "undo", "preview": True})
+            answer = await self.host.ask({"do": "undo", "preview": True})
             if answer.get("problem"):
                 await self.app.push_screen_wait(Message("Undo", [answer["problem"]]))
                 return
             effects = answer.get("effects") or ["nothing changes"]
             if not await self.app.push_screen_wait(Confirm("Undo your last act", [], effects)):
                 return
-            done = await self.admin.ask({"do": "undo"})
+            done = await self.host.ask({"do": "undo"})
         except Trouble as error:
             await self.app.push_screen_wait(Message("Undo", [str(error)], trouble=True))
             return
@@ -303,7 +301,7 @@ class Entries(Page, inherit_bindings=False):
 
     def row(self, one: Mapping[str, Any]) -> Row:
         site = one["origin"] == "site"
-        until, now = one["until"], self.admin.now()
+        until, now = one["until"], self.host.now()
         detail = [
             " ".join(word for word in (safe(one["value"]), safe(one["action"])) if word),
             f"From {'the site' if site else one['by'] or 'an operator'}; ends: "
@@ -492,7 +490,7 @@ class Blacklist(Page, inherit_bindings=False):
         return {"do": "blacklist"}
 
     def rows(self, answer: Answer) -> list[Row]:
-        now = self.admin.now()
+        now = self.host.now()
         rows = []
         for one in answer["entries"]:
             detail = [

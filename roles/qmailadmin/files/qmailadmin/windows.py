@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -19,10 +19,8 @@ from textual.timer import Timer
 from textual.widgets import Footer, Input, Label, Static
 
 from .client import Answer, Trouble
+from .host import Host
 from .text import BadTime, paragraphs, plain, seconds_of
-
-if TYPE_CHECKING:
-    from .app import QmailAdmin
 
 Values = dict[str, str]
 LABELS = {"value": "Value", "note": "Why", "time": "For"}
@@ -52,12 +50,12 @@ def note_of(values: Values) -> str:
 
 
 class Window(ModalScreen):
-    """What all windows share: they know the program, and F1 in them is no page's help."""
+    """What all windows share: they know the program that they lie in, and F1 in them is no page's help."""
 
     AUTO_FOCUS = "*"
 
     @property
-    def admin(self) -> QmailAdmin:
+    def host(self) -> Host:
         return self.app  # type: ignore[return-value]
 
 
@@ -188,7 +186,7 @@ class Form(Window):
             self.workers.cancel_group(self, "check")  # an answer about an earlier text is no answer
             self.query_one("#check", Static).update("")
             if event.value.strip():
-                self._timer = self.set_timer(self.admin.debounce_seconds, self.check)
+                self._timer = self.set_timer(self.host.debounce_seconds, self.check)
 
     @work(exclusive=True, group="check")
     async def check(self) -> None:
@@ -196,7 +194,7 @@ class Form(Window):
             return
         shown = self.query_one("#check", Static)
         try:
-            answer = await self.admin.ask(self.action.check(self.values()))
+            answer = await self.host.ask(self.action.check(self.values()))
         except Trouble as error:
             shown.update(plain(str(error), "bold"))
             return
@@ -252,7 +250,7 @@ class Form(Window):
             if action.preview is None:
                 effects = list((action.words or (lambda given: []))(values))
             else:
-                answer = await self.admin.ask(action.preview(values))
+                answer = await self.host.ask(action.preview(values))
                 if answer.get("problem"):
                     self.complain(str(answer["problem"]))
                     return None
@@ -267,7 +265,7 @@ class Form(Window):
                 return None
             self._busy = "act"
             self.complain("…")
-            return await self.admin.ask(action.act(values))
+            return await self.host.ask(action.act(values))
         except Trouble as error:
             self.complain(str(error))
             return None
@@ -340,7 +338,7 @@ class LookUp(Window):
         self._unknown = ""
         trouble = False
         try:
-            answer = await self.admin.ask(self._request(word))
+            answer = await self.host.ask(self._request(word))
             lines = list(answer.get("words") or ["nothing is known"])
             if self._known is not None and not self._known(answer):
                 self._unknown = word
