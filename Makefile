@@ -49,10 +49,10 @@ link:
 prepare: ## venv, packages, Docker engine, base image, choice of sources
 	@$(BED) prepare
 
-lint: lint-python lint-ansible ## ruff, mypy, yamllint, changelog, ansible-lint
+lint: lint-python lint-ansible ## ruff, mypy, import-linter, yamllint, changelog, ansible-lint
 
 lint-python:
-	@$(PART) ruff mypy
+	@$(PART) ruff mypy imports
 
 lint-ansible:
 	@$(PART) yamllint changelog ansible-lint
