@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "fuzz.h"
 #include "scanchild.h"
+#include "scanheader.h"
 #include "scanmessage.h"
 
 const char *const fuzz_words[] = {
@@ -145,10 +146,17 @@ static void settings(void)
   HOLD(fd != -1 && close(fd) == 0);
 }
 
-/* A field of the sender's may be gone; without one what came is the message. */
+/* A field of the sender's may be gone, or a line with many CRs and NULs before its name; else the message came. */
 static void is_whole(const char *message, size_t size)
 {
+  size_t skipped = 0;
   size_t i;
+
+  for (i = 0; i < size; ++i) {
+    skipped = message[i] == '\r' || message[i] == 0 ? skipped + 1 : 0;
+    if (skipped >= SCANHEADER_HELD / 2)
+      return;
+  }
 
   for (i = 0; i + 1 < size; ++i)
     if ((message[i] == 'x' || message[i] == 'X') && (message[i + 1] == '-' || message[i + 1] == '\r' || message[i + 1] == 0))
