@@ -59,6 +59,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import addresses as recipients
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import ACCEPTED_DOMAINS
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
 
 
@@ -78,7 +79,7 @@ def main():
         argument_spec={
             "domains": {"type": "list", "elements": "str", "required": True},
             "routes": {"type": "list", "elements": "dict", "default": []},
-            "path": {"type": "path", "default": "/var/qmail/control/rcpthosts"},
+            "path": {"type": "path", "default": ACCEPTED_DOMAINS},
         },
         supports_check_mode=True,
     )

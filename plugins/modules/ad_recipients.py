@@ -158,12 +158,16 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     BadInput,
     MailgateError,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
+    OPERATOR_RECIPIENTS,
+    RECIPIENTS_DIRECTORY,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.process import (
     become,
     bound,
     with_extra,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.settings import EXTRA, parse
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.settings import parse
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.store import Store
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.update import update
 
@@ -227,7 +231,7 @@ def main():
     texts = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
         argument_spec={
-            "directory": {"type": "path", "default": "/var/lib/mailgate/recipients"},
+            "directory": {"type": "path", "default": RECIPIENTS_DIRECTORY},
             "user": {"type": "str", "default": "recipients"},
             "hostname": {"type": "str", "required": True},
             "domains": {"type": "list", "elements": "dict", "required": True},
@@ -238,7 +242,7 @@ def main():
             "loss_floor": {"type": "int", "default": 5},
             "generations": {"type": "int", "default": 10},
             "max_age_hours": {"type": "int", "default": 24},
-            "extra": {"type": "path", "default": EXTRA},
+            "extra": {"type": "path", "default": OPERATOR_RECIPIENTS},
             "diff_limit": {"type": "int", "default": 20},
         },
         supports_check_mode=True,

@@ -137,6 +137,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist 
     settings as blacklist_settings,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import BLACKLIST_SETTINGS
 
 NUMBERS = {
     "attempts": 10,
@@ -177,7 +178,7 @@ def main():
     spec = {name: {"type": "int", "default": default} for name, default in NUMBERS.items()}
     spec.update(
         {
-            "path": {"type": "path", "default": "/etc/mailgate/blacklist.json"},
+            "path": {"type": "path", "default": BLACKLIST_SETTINGS},
             "marked": {"type": "str", "choices": ["spam", "ham", "neither"], "default": "spam"},
             "never": {"type": "list", "elements": "str", "default": []},
             "added": {

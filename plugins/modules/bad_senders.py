@@ -74,6 +74,11 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules impo
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import apply as rules_command
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
+    RULES_STATE,
+    SENDERS_COMPILED,
+    SENDERS_DIRECTORY,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
 
 
@@ -106,9 +111,9 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "senders": {"type": "list", "elements": "str", "required": True},
-            "directory": {"type": "path", "default": rules_command.SENDERS_DIRECTORY},
-            "path": {"type": "path", "default": rules_command.SENDERS},
-            "state": {"type": "path", "default": rules_command.STATE},
+            "directory": {"type": "path", "default": SENDERS_DIRECTORY},
+            "path": {"type": "path", "default": SENDERS_COMPILED},
+            "state": {"type": "path", "default": RULES_STATE},
         },
         supports_check_mode=True,
     )

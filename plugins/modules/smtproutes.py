@@ -114,6 +114,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import ROUTES
 
 
 def octal(mode):
@@ -152,7 +153,7 @@ def changed_table(table, path, params):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "default": "/var/qmail/control/smtproutes"},
+            "path": {"type": "path", "default": ROUTES},
             "routes": {
                 "type": "list",
                 "elements": "dict",

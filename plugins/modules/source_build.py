@@ -265,6 +265,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     BadInput,
     MailgateError,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import STATE_DIRECTORY
 
 READ_BYTES = 6_000_000
 
@@ -306,7 +307,7 @@ def fetch(module, spec, transfer):
     """One place of an archive asked by this host."""
     from ansible.module_utils.urls import open_url  # a tenth of a second that no other phase needs
 
-    path = f"{layout.STATE}/fetched/{transfer['sha256']}"
+    path = f"{STATE_DIRECTORY}/fetched/{transfer['sha256']}"
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     pool = transfer.get("pool")
     causes = []
@@ -357,7 +358,7 @@ def build(module, spec, transfer):
         if module.params["keep_archive"]:
             archive.pack(manifest)
         layout.write_stamp(spec.name, manifest)
-        shutil.rmtree(f"{layout.STATE}/fetched", ignore_errors=True)
+        shutil.rmtree(f"{STATE_DIRECTORY}/fetched", ignore_errors=True)
         if module.params["keep_archive"]:
             answer["first"] = read(module, spec, {"built": manifest.recipe_hash, "offset": 0})
     return dict(answer, recipe_hash=manifest.recipe_hash)
@@ -368,7 +369,7 @@ def read(module, spec, transfer):
     if "built" in transfer:
         path = archive.built_path(transfer["built"])
     else:
-        path = f"{layout.STATE}/fetched/{transfer['fetched']}"
+        path = f"{STATE_DIRECTORY}/fetched/{transfer['fetched']}"
     size = os.path.getsize(path)
     with open(path, "rb") as stream:
         stream.seek(transfer["offset"])

@@ -149,6 +149,12 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules impo
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import changes as rules_changes
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import fragments
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
+    RULES_COMPILED,
+    RULES_COPY,
+    RULES_DIRECTORY,
+    RULES_STATE,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
 
 
@@ -232,10 +238,10 @@ def main() -> None:
                     "environment": {"type": "dict", "default": {}},
                 },
             },
-            "directory": {"type": "path", "default": rules_command.DIRECTORY},
-            "compiled": {"type": "path", "default": rules_command.COMPILED},
-            "copy": {"type": "path", "default": rules_command.COPY},
-            "state": {"type": "path", "default": rules_command.STATE},
+            "directory": {"type": "path", "default": RULES_DIRECTORY},
+            "compiled": {"type": "path", "default": RULES_COMPILED},
+            "copy": {"type": "path", "default": RULES_COPY},
+            "state": {"type": "path", "default": RULES_STATE},
             "adaptive_user": {"type": "str", "default": rules_command.ADAPTIVE_USER},
             "force": {"type": "bool", "default": False},
         },

@@ -30,6 +30,7 @@ from mailgate.blacklist.reputation import Reputation  # noqa: E402
 from mailgate.blacklist.settings import Settings  # noqa: E402
 from mailgate.formats import multilog, tai64n  # noqa: E402
 from mailgate.formats import smtpd_log as smtplog  # noqa: E402
+from mailgate.formats.networks import parse_network  # noqa: E402
 
 BEGIN = 1_795_000_000
 FILE_BYTES = 10_000_000
@@ -102,7 +103,12 @@ def plain(directory: Path) -> int:
 
 def reputation() -> Reputation:
     never = Exemptions()
-    never.take_site({"it may relay": ["10.0.0.0/8"], "it is protected": ["192.0.2.0/24"]})
+    never.take_site(
+        {
+            "it may relay": [parse_network("10.0.0.0/8")],
+            "it is protected": [parse_network("192.0.2.0/24")],
+        }
+    )
     never.take_settings(Settings())
     return Reputation(Settings(), never)
 

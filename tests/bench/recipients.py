@@ -45,7 +45,7 @@ print(len(sort_exported(addresses, frozenset(["example.test"])).kept))
 UPDATE = """
 import sys
 sys.path.insert(0, "/usr/local/lib")
-from mailgate.recipients_command import main
+from mailgate.cli.recipients import main
 sys.exit(main(["update", "--settings", "/tmp/recipients.json", "--directory", "/tmp/list"]))
 """
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import paths
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tcprules
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import build
@@ -267,7 +268,7 @@ def test_lookups_and_safety_at_every_boundary(seed: int, tmp_path: Path) -> None
                 assert answer == our_lookup(rules, ip, host, info), (one, ip, host, info)
                 danger = danger or (dangers(answer, ip, one.relay))
         try:
-            safety.assert_safe(rules, one.relay, scanner=SCANNER)
+            safety.assert_safe(rules, parse_networks(one.relay), scanner=SCANNER)
             safe += 1
             assert not danger, one
         except BadInput as error:
@@ -355,7 +356,7 @@ HOSTS = ["=a.example", "=.example", "=", "joe@10.0.0.1", "joe@127.0.0.1", "joe@=
 EFFECTS = [
     "allow", "deny", "deny", 'allow,RELAYCLIENT=""', 'allow,WHITELISTED=""', 'allow,RBLSMTPD="-no"',
     f'allow,QMAILQUEUE="{SCANNER}"', 'allow,QMAILQUEUE="/bin/other"', 'allow,RELAYCLIENT="x"',
-    f'allow,RELAYCLIENT="",QMAILQUEUE="{safety.UNSCANNED}"',
+    f'allow,RELAYCLIENT="",QMAILQUEUE="{paths.UNSCANNED_QUEUE}"',
 ]  # fmt: skip
 
 
@@ -451,7 +452,7 @@ def test_whatever_stands_in_the_fragments_nobody_gains_what_he_may_not_have(
             if allowed and not (inside and not world["scan"]):
                 assert not dangers(answer, ip, relay), where
             if allowed and not world["scan"]:
-                straight = f"set environment variable QMAILQUEUE={safety.UNSCANNED}"
+                straight = f"set environment variable QMAILQUEUE={paths.UNSCANNED_QUEUE}"
                 assert not dangers(
                     "\n".join(line for line in lines if not (inside and line == straight)), ip, relay
                 ), where
@@ -461,7 +462,7 @@ def test_whatever_stands_in_the_fragments_nobody_gains_what_he_may_not_have(
         exempt = [
             *relay,
             *world["protected"],
-            *fragments.read_facts(world["texts"]["10-site"]).whitelisted_networks,
+            *map(str, fragments.read_facts(world["texts"]["10-site"]).whitelisted_networks),
         ]
         assert not any(ip in ipaddress.IPv4Network(one) for one in exempt), (world, entry)
 

@@ -10,9 +10,10 @@ import re
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.accounts import SHELL, User, plan
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import NOLOGIN_SHELL
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.accounts import User, plan
 
-PASSWD = f"root:x:0:0:root:/root:/bin/bash\nclamav:x:101:102::/var/lib/clamav:{SHELL}\n+::::::\n"
+PASSWD = f"root:x:0:0:root:/root:/bin/bash\nclamav:x:101:102::/var/lib/clamav:{NOLOGIN_SHELL}\n+::::::\n"
 GROUP = "root:x:0:\nclamav:x:102:\n"
 CLAMAV = User("clamav", "clamav", "/var/lib/clamav")
 
@@ -43,11 +44,11 @@ def test_what_is_missing_is_made_groups_first() -> None:
 @pytest.mark.parametrize(
     ("row", "user", "expected"),
     [
-        ("clamav:x:101:0::/var/lib/clamav:" + SHELL, CLAMAV, "usermod --gid clamav clamav"),
-        ("clamav:x:101:102::/nonexistent:" + SHELL, CLAMAV, "usermod --home /var/lib/clamav clamav"),
-        ("clamav:x:101:102::/var/lib/clamav:/bin/sh", CLAMAV, f"usermod --shell {SHELL} clamav"),
+        ("clamav:x:101:0::/var/lib/clamav:" + NOLOGIN_SHELL, CLAMAV, "usermod --gid clamav clamav"),
+        ("clamav:x:101:102::/nonexistent:" + NOLOGIN_SHELL, CLAMAV, "usermod --home /var/lib/clamav clamav"),
+        ("clamav:x:101:102::/var/lib/clamav:/bin/sh", CLAMAV, f"usermod --shell {NOLOGIN_SHELL} clamav"),
         (
-            "clamav:x:7:102::/x:" + SHELL,
+            "clamav:x:7:102::/x:" + NOLOGIN_SHELL,
             User("clamav", "clamav", "/var/lib/clamav", 101),
             "usermod --home /var/lib/clamav --uid 101 clamav",
         ),

@@ -151,7 +151,14 @@ def test_the_state_is_written_in_time(world: World) -> None:
 
 def test_a_damaged_state_is_kept_and_the_log_read_again(world: World) -> None:
     world.bad(11)
-    for damage in ("{", '{"position": {"inode": 1}}', "[]", '{"never": 3, "reputation": null}'):
+    for damage in (
+        "{",
+        '{"position": {"inode": 1}}',
+        "[]",
+        '{"never": 3, "reputation": null}',
+        '{"never": {"it may relay": 3}}',
+        '{"never": {"it may relay": ["10.0.0.1/24"]}}',
+    ):
         (world.root / "own" / "state.json").write_text(damage)
         world.settle(world.service())
         assert world.fragment == ENTRY
@@ -598,6 +605,12 @@ def test_facts_of_a_site() -> None:
     assert never(BAD) == "10-site was never readable"
     never.take_site(facts_of(SITE))
     assert never(BAD) == ""
+    assert never("10.0.0.7") == "it may relay"
+    assert never.known_texts() == {
+        "it may relay": ["10.0.0.0/24"],
+        "it is whitelisted": ["192.0.2.0/28"],
+        "it is protected": ["198.18.0.10/32"],
+    }
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("4h", 14_400), ("2d", 172_800), ("90m", 5400)])

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import doctor as doctor_command
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import paths
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
     network,
@@ -98,9 +99,9 @@ def test_state_files_of_jobs(text: str | bytes | None, expected: tuple[int, str]
 @pytest.mark.parametrize("text", [None, "garbage", "[]", '{"clamd": 5}', b"\xff"])
 def test_starts_that_cannot_be_read_are_none(text: str | bytes | None, tmp_path: Path) -> None:
     if text is not None:
-        put(tmp_path, services.STATE, text)
+        put(tmp_path, paths.DOCTOR_STARTS, text)
     else:
-        put(tmp_path, services.STATE).unlink()
+        put(tmp_path, paths.DOCTOR_STARTS).unlink()
     for start in (NOW - 30, NOW - 20, NOW - 20):
         kept = services._starts(context(tmp_path), {"clamd": start})
     assert kept == {"clamd": [NOW - 30, NOW - 20]}

@@ -12,6 +12,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
     RELAY_MINIMUM_PREFIX_LENGTH,
     address_set,
+    checked_networks,
     contains,
     parse_network,
     parse_networks,
@@ -122,6 +123,21 @@ def test_networks_inside_others_are_left_out_and_neighbours_keep_their_names() -
         "10.0.1.0/24",
         "192.0.2.7/32",
     ]
+
+
+def test_parsed_networks_are_checked_as_their_texts_are() -> None:
+    networks = [parse_network(text) for text in ("10.0.1.0/24", "10.0.0.0/24", "10.0.0.9/32")]
+    assert [str(network) for network in checked_networks(iter(networks))] == ["10.0.0.0/24", "10.0.1.0/24"]
+    for text, message in (
+        ("10.0.0.0/7", "x 2: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32"),
+        (
+            "2001:db8::/32",
+            "x 2: '2001:db8::/32' is IPv6, which is not supported yet; expected an IPv4 network",
+        ),
+    ):
+        with pytest.raises(BadInput) as caught:
+            checked_networks([networks[0], ipaddress.ip_network(text)], "x", 8)
+        assert str(caught.value) == message
 
 
 def test_two_halves_of_the_internet_are_too_wide_to_relay() -> None:

@@ -486,7 +486,8 @@ def test_whatever_is_sent_only_a_relay_act_gives_relay_and_nobody_protected_is_s
                 if record["list"] == "relay":
                     may.add(record["value"])
             rules = host.rules()
-            wide = address_set(parse_network(one) for one in may)
+            relay = [parse_network(one) for one in sorted(may)]
+            wide = address_set(relay)
             assert all(wide.covers(*interval) for interval in host.relays().intervals())
-            tcprules.assert_open(rules, [PROTECTED, PROTECTED_HERE])
-            tcprules.assert_safe(rules, sorted(may))
+            tcprules.assert_open(rules, [parse_network(PROTECTED), parse_network(PROTECTED_HERE)])
+            tcprules.assert_safe(rules, relay)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "module_utils" / "mailgate"
 PREFIX = "ansible_collections.mailgate.qmail.plugins.module_utils."
 MODULES = sorted((ROOT / "plugins" / "modules").glob("*.py"))
+# Not /proc, and not the files of every Unix: os-release, passwd, group.
+HOST_PATH = re.compile(r"/(?!etc/(?:os-release|passwd|group)$)(?:etc|run|service|usr|var)/[^ :]*")
 
 
 def imported(path: Path) -> set[Path]:
@@ -70,3 +73,14 @@ def test_no_file_is_too_long_to_read() -> None:
         if (lines := path.read_text(encoding="utf-8").count("\n")) > 500
     }
     assert not long
+
+
+def test_paths_of_the_host_stand_in_one_module() -> None:
+    stray = {
+        f"{path.relative_to(PACKAGE)}: {node.value}"
+        for path in PACKAGE.rglob("*.py")
+        if path != PACKAGE / "core" / "paths.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and HOST_PATH.fullmatch(str(node.value))
+    }
+    assert not stray

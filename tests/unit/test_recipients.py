@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,12 +14,26 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
     limits as recipients_limits,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.domains import (
+    Domain,
+    directory_domains,
+    parse_domains,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.settings import parse
 
 HOST = "mx1.example.com"
 HOST_KEYS = ["postmaster", *(f"{role}@{HOST}" for role in ("abuse", "mailer-daemon", "postmaster", "root"))]
 NAME = "expected a name such as 'mail.example.com'"
 AVAILABLE = "expected 'directory', 'list' or 'any'"
 LISTED = {"name": "example.com", "recipients": "list", "addresses": ["joe"]}
+
+
+def _keys(
+    *items: dict[str, Any], hostname: str = HOST, exported: Iterable[str] = ()
+) -> recipients.Recipients:
+    domains, faults = parse_domains(items)
+    assert not faults
+    return recipients.keys(domains, hostname=hostname, exported=exported)
 
 
 def _list(*addresses: object, **more: object) -> dict[str, Any]:
@@ -41,7 +56,7 @@ def _list(*addresses: object, **more: object) -> dict[str, Any]:
     ],
 )
 def test_addresses_become_keys(addresses: list[str], keys: set[str]) -> None:
-    found = recipients.keys([_list(*addresses)], hostname=HOST)
+    found = _keys(_list(*addresses))
     expected = keys | {"abuse@example.com", "postmaster@example.com", *HOST_KEYS}
     assert found.keys == tuple(sorted(expected))
 
@@ -51,7 +66,7 @@ def test_any_and_two_domains() -> None:
         {"name": "Example.NET", "recipients": "any", "addresses": None, "route": "10.0.0.5"},
         {"name": "example.com", "recipients": "list", "addresses": ("joe",)},
     ]
-    found = recipients.keys(domains, hostname="MX1.example.com")
+    found = _keys(*domains, hostname="MX1.example.com")
     assert found.keys == (
         "@example.net",
         "abuse@example.com",
@@ -100,9 +115,7 @@ BAD_ADDRESSES = [
 
 @pytest.mark.parametrize(("address", "fault"), BAD_ADDRESSES)
 def test_bad_address(address: str, fault: str) -> None:
-    with pytest.raises(BadInput) as refusal:
-        recipients.keys([_list("fine", address)], hostname=HOST)
-    assert str(refusal.value) == f"domains item 1 address 2: {address!r} {fault}"
+    assert parse_domains([_list("fine", address)])[1] == [f"domains item 1 address 2: {address!r} {fault}"]
 
 
 def test_whole_address_at_its_longest() -> None:
@@ -111,9 +124,9 @@ def test_whole_address_at_its_longest() -> None:
     address = "a" * 64
     assert len(f"{address}@{domain}") == 254
     item = {"name": domain, "recipients": "list", "addresses": [address]}
-    assert f"{address}@{domain}" in recipients.keys([item], hostname=HOST).keys
+    assert f"{address}@{domain}" in _keys(item).keys
     longer = {"name": f"{domain}e", "recipients": "list", "addresses": [address]}
-    assert recipients.faults([longer], hostname=HOST) == [
+    assert parse_domains([longer])[1] == [
         f"domains item 1 address 1: '{address}' has 255 bytes; expected at most 254"
     ]
 
@@ -170,20 +183,34 @@ def test_whole_address_at_its_longest() -> None:
     ],
 )
 def test_faults(domains: list[Any], faults: list[str]) -> None:
-    assert recipients.faults(domains, hostname=HOST) == faults
+    assert parse_domains(domains)[1] == faults
 
 
 def test_bad_host_name() -> None:
-    assert recipients.faults([LISTED], hostname="10.0.0.1") == [
-        f"hostname: '10.0.0.1' is an IP address; {NAME}"
-    ]
-
-
-def test_message_is_bounded() -> None:
     with pytest.raises(BadInput) as refusal:
-        recipients.keys([_list(*[f"{number} x" for number in range(25)])], hostname=HOST)
-    lines = str(refusal.value).split("\n")
-    assert (len(lines), lines[-1]) == (21, "and 5 more")
+        parse({"hostname": "10.0.0.1", "domains": [LISTED]})
+    assert str(refusal.value) == f"hostname: '10.0.0.1' is an IP address; {NAME}"
+
+
+def test_a_domain_is_parsed_once() -> None:
+    items = [
+        {"name": "A.Test", "recipients": "directory"},
+        {"name": "B.test", "recipients": "list", "addresses": ["Joe", "joe@b.TEST", "x y", "a"]},
+        {"name": "c.test", "recipients": "nobody"},
+    ]
+    domains, faults = parse_domains(items)
+    assert domains == (Domain("a.test", "directory"), Domain("b.test", "list", ("joe@b.test", "a@b.test")))
+    assert len(faults) == 2
+    assert directory_domains(domains) == {"a.test"}
+
+
+def test_faults_of_domains_and_of_the_host_name_are_told_at_once() -> None:
+    with pytest.raises(BadInput) as refusal:
+        parse({"hostname": 7, "domains": [{"name": "example.com"}]})
+    assert str(refusal.value).split("\n") == [
+        "settings: hostname 7 is no text; expected a name such as 'mx1.example.com'",
+        f"domains item 1: 'example.com' has no recipients; {AVAILABLE}",
+    ]
 
 
 def test_difference_counts_all_and_names_a_few() -> None:
@@ -261,7 +288,7 @@ def test_dropped_addresses_are_counted_and_a_few_are_named() -> None:
 def _wanted(*exported: str, listed: str = "example.org") -> recipients.Recipients:
     domains: list[dict[str, Any]] = [{"name": name, "recipients": "directory"} for name in sorted(DIRECTORY)]
     domains.append({"name": listed, "recipients": "list", "addresses": ["x"]})
-    return recipients.keys(domains, hostname=HOST, exported=exported)
+    return _keys(*domains, exported=exported)
 
 
 def _objections(before: list[str], *after: str, **more: Any) -> list[str]:
@@ -283,7 +310,6 @@ def test_exported_addresses_are_added_to_those_of_the_site() -> None:
     assert {"joe@example.com", "x@example.org", "abuse@example.com", "postmaster@example.net"} <= set(
         found.keys
     )
-    assert recipients.directory_domains([{"name": "A.Test", "recipients": "directory"}, LISTED]) == {"a.test"}
 
 
 @pytest.mark.parametrize("accept_shrink", [False, True])

@@ -10,6 +10,10 @@ from ipaddress import IPv4Address
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
+    parse_network,
+    parse_networks,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import (
     Rules,
     compile_records,
@@ -26,9 +30,12 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.chan
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.fragments import (
     AdaptiveEntry,
     Facts,
+    operator_relay_networks,
     parse_adaptive,
     read_facts,
     render_adaptive,
+    render_facts,
+    render_operator_relay_networks,
     site_facts,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.safety import (
@@ -232,7 +239,7 @@ def test_decode_refuses_what_tcprules_never_stores(data: bytes, wrong: bytes) ->
 
 # Safety.
 
-RELAY = ["10.0.0.0/22", "198.51.100.64/26"]
+RELAY = parse_networks(["10.0.0.0/22", "198.51.100.64/26"])
 
 
 @pytest.mark.parametrize(
@@ -359,7 +366,7 @@ def test_the_site_may_leave_relay_clients_unscanned_and_nobody_else() -> None:
 )
 def test_a_protected_network_is_never_shut_out(text: str, who: str) -> None:
     with pytest.raises(BadInput) as caught:
-        assert_open(parse(text, "x"), ["10.0.0.4/30"])
+        assert_open(parse(text, "x"), parse_networks(["10.0.0.4/30"]))
     line = text.splitlines()[-1]
     assert str(caught.value) == (
         f"x line {text.count(chr(10))}: {line!r} shuts out {who}; expected no rule against a protected network"
@@ -376,12 +383,12 @@ def test_a_protected_network_is_never_shut_out(text: str, who: str) -> None:
     ],
 )
 def test_a_protected_network_is_open(text: str) -> None:
-    assert_open(parse(text, "x"), ["10.0.0.4/30"])
+    assert_open(parse(text, "x"), parse_networks(["10.0.0.4/30"]))
 
 
 def test_relay_networks_that_are_too_wide_make_nothing_safe() -> None:
     with pytest.raises(BadInput) as caught:
-        assert_safe(parse(":allow\n", "x"), ["0.0.0.0/1", "128.0.0.0/1"])
+        assert_safe(parse(":allow\n", "x"), parse_networks(["0.0.0.0/1", "128.0.0.0/1"]))
     assert (
         str(caught.value)
         == "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
@@ -452,7 +459,27 @@ def test_damaged_facts_are_refused(lines: str, message: str) -> None:
 def test_facts_of_an_older_version_have_the_safe_values() -> None:
     assert read_facts(
         '# mailgate: {"relay_networks": ["10.0.0.0/24"], "scanner": ""}\n10.0.0.:deny\n'
-    ) == Facts(("10.0.0.0/24",), "", (), (), True)
+    ) == Facts(parse_networks(["10.0.0.0/24"]), "", (), (), True)
+
+
+def test_the_facts_are_read_as_they_were_rendered() -> None:
+    facts = Facts(
+        parse_networks(["10.0.0.0/24", "192.0.2.0/24"]),
+        SIMSCAN,
+        parse_networks(["10.0.0.5/32"]),
+        parse_networks(["198.51.100.0/24"]),
+        False,
+    )
+    line = render_facts(facts)
+    assert line.count("\n") == 1
+    assert read_facts(f"# a comment\n{line}10.0.0.:allow\n") == facts
+
+
+@pytest.mark.parametrize("networks", [[], ["10.0.0.0/24"], ["10.1.0.0/16", "10.0.0.0/24"]])
+def test_the_operators_relay_networks_are_read_as_they_were_rendered(networks: list[str]) -> None:
+    rendered = render_operator_relay_networks(map(parse_network, networks))
+    assert rendered.count("\n") == (1 if networks else 0)
+    assert operator_relay_networks(parse(rendered, "x")) == parse_networks(networks)
 
 
 ENTRIES = [
@@ -614,7 +641,7 @@ def test_no_denial_of_a_protected_address_is_missed() -> None:
                 rule = lookup(rules, str(IPv4Address(number)))
                 expected |= rule is not None and (rule.action == "deny" or bool(rule.variable("RBLSMTPD")))
         try:
-            assert_open(rules, protected)
+            assert_open(rules, parse_networks(protected))
             found = False
         except BadInput:
             found = True

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..formats import tcprules
-from ..rules.fragments import read_facts
+from ..formats.networks import Network, parse_network
+from ..rules.fragments import operator_relay_networks, read_facts
 from ..rules.never_refused import RELAYS, NeverRefused, networks_of
-from ..rules.site_fragment import operator_relay_networks
 from .settings import Settings
 
 
@@ -22,26 +22,33 @@ class Exemptions:
     """
 
     def __init__(self) -> None:
-        self.known: dict[str, list[str]] | None = None  # networks by the reason, of 10-site
-        self._spared: tuple[str, ...] = ()
+        self.known: dict[str, tuple[Network, ...]] | None = None  # networks by the reason, of 10-site
+        self._spared: tuple[Network, ...] = ()
         self._released: frozenset[str] = frozenset()
         self._operator: tcprules.Rules | None = None
         self._never_refused = NeverRefused(())
 
-    def take_site(self, networks: Mapping[str, list[str]]) -> None:
-        """Take networks in CIDR form by the reason; raises BadInput and changes nothing."""
-        known = {reason: list(texts) for reason, texts in networks.items()}
+    def take_site(self, networks: Mapping[str, Sequence[Network]]) -> None:
+        """Take the networks of 10-site by the reason."""
+        known = {reason: tuple(ones) for reason, ones in networks.items()}
         self._never_refused = _combined(known, self._spared, self._operator)
         self.known = known
 
     def take_settings(self, settings: Settings) -> None:
-        self._never_refused = _combined(self.known, settings.never, self._operator)
-        self._spared, self._released = tuple(settings.never), frozenset(settings.released)
+        spared = tuple(map(parse_network, settings.never))
+        self._never_refused = _combined(self.known, spared, self._operator)
+        self._spared, self._released = spared, frozenset(settings.released)
 
     def take_operator(self, rules: tcprules.Rules | None) -> None:
         """Take the rules of 20-operator, None when there are none; raises BadInput and changes nothing."""
         self._never_refused = _combined(self.known, self._spared, rules)
         self._operator = rules
+
+    def known_texts(self) -> dict[str, list[str]] | None:
+        """Return the networks of 10-site in CIDR form by the reason, for the service's state."""
+        if self.known is None:
+            return None
+        return {reason: [str(one) for one in ones] for reason, ones in self.known.items()}
 
     def __call__(self, address: str) -> str:
         if self.known is None:
@@ -52,7 +59,7 @@ class Exemptions:
 
 
 def _combined(
-    known: Mapping[str, list[str]] | None, spared: Sequence[str], operator: tcprules.Rules | None
+    known: Mapping[str, Sequence[Network]] | None, spared: Sequence[Network], operator: tcprules.Rules | None
 ) -> NeverRefused:
     relay = () if operator is None else operator_relay_networks(operator)
     return NeverRefused(
@@ -60,6 +67,6 @@ def _combined(
     )
 
 
-def facts_of(text: str) -> dict[str, list[str]]:
+def facts_of(text: str) -> dict[str, tuple[Network, ...]]:
     """The networks of 10-site that are never listed, by the reason; raises BadInput."""
     return networks_of(read_facts(text))

@@ -29,10 +29,12 @@ from typing import Any
 from ..core import servicelog
 from ..core.errors import BadInput, MailgateError
 from ..core.files import atomic_write
+from ..core.paths import BLACKLIST_DIRECTORY, BLACKLIST_SETTINGS, RULES_DIRECTORY, SMTP_LOG
 from ..core.servicelog import Complaints
 from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_answer
 from ..formats import tcprules
 from ..formats.multilog import Follower, Position
+from ..formats.networks import parse_network
 from ..formats.smtpd_log import parse
 from ..rules import fragments
 from . import settings as blacklist_settings
@@ -40,9 +42,6 @@ from .exemptions import Exemptions, facts_of
 from .reputation import Reputation
 from .settings import Settings
 
-LOG_DIRECTORY = "/var/log/qmail/smtpd"
-DIRECTORY = "/var/lib/mailgate/blacklist"
-RULES_DIRECTORY = "/etc/tcp.d"
 STATE, SOCKET = "state.json", "socket"
 
 POLL_SECONDS = 0.2
@@ -61,10 +60,10 @@ ORDER_SECONDS_MAX = 30 * 86_400
 class ServicePaths:
     """Where the service finds and leaves everything."""
 
-    log: str = LOG_DIRECTORY
-    directory: str = DIRECTORY
+    log: str = SMTP_LOG
+    directory: str = BLACKLIST_DIRECTORY
     rules: str = RULES_DIRECTORY
-    settings: str = blacklist_settings.PATH
+    settings: str = BLACKLIST_SETTINGS
 
     def own(self, name: str) -> str:
         return os.path.join(self.directory, name)
@@ -152,7 +151,8 @@ class Service:
         known = state.get("never")
         if known is not None:
             try:
-                self.never.take_site(known)
+                networks = {reason: [parse_network(one) for one in texts] for reason, texts in known.items()}
+                self.never.take_site(networks)
             except (AttributeError, TypeError) as error:
                 raise BadInput(f"{error} in its networks; expected what the service wrote") from error
         self.reputation.load(state.get("reputation"))
@@ -254,7 +254,7 @@ class Service:
         state = {
             "position": None if position is None else position.to_json(),
             "settings": blacklist_settings.as_values(self.reputation.settings),
-            "never": self.never.known,
+            "never": self.never.known_texts(),
             "reputation": self.reputation.to_json(),
         }
         self._saved = self._clock()

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from ..core.errors import BadInput
+from ..core.paths import BLACKLIST_SETTINGS
 from ..core.times import parse_utc, utc
 from ..formats.networks import parse_networks
 
-PATH = "/etc/mailgate/blacklist.json"
 _EXPECTED = "expected the file as Ansible writes it"
 MARKED = ("spam", "ham", "neither")
 
@@ -167,7 +167,7 @@ def _until(where: str, value: object) -> int | None:
     raise BadInput(f"{where}: {value!r} is not a time; {expected}")
 
 
-def parse(text: str, where: str = PATH) -> Settings:
+def parse(text: str, where: str = BLACKLIST_SETTINGS) -> Settings:
     """The settings of a file's text; raises BadInput."""
     try:
         values = json.loads(text)

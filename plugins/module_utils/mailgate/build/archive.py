@@ -16,10 +16,11 @@ from collections.abc import Mapping
 
 from ..core.errors import BadInput
 from ..core.files import atomic_write
+from ..core.paths import STATE_DIRECTORY
 from . import manifest as build_manifest
 from . import spec as source
 from .artifacts import differences, observe, put_directory_modes
-from .layout import STATE, BuildFailed, remove_stamp
+from .layout import BuildFailed, remove_stamp
 from .manifest import Entry, Manifest
 
 # -- the archive of what was built ----------------------------------------------------------------
@@ -47,7 +48,7 @@ def _info(entry: Entry, size: int = 0) -> tarfile.TarInfo:
 
 
 def built_path(digest: str) -> str:
-    return f"{STATE}/built/{digest}.tar.gz"
+    return f"{STATE_DIRECTORY}/built/{digest}.tar.gz"
 
 
 def pack(manifest: Manifest) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
+from ..core.paths import NOLOGIN_SHELL
 from .layout import PATH, BuildFailed
 
 SWEEP_SECONDS = 10
@@ -37,7 +38,7 @@ def builder(name: str) -> Builder:
     except KeyError:
         argv = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
         made = subprocess.run(
-            [*argv, "--shell", "/usr/sbin/nologin", name],
+            [*argv, "--shell", NOLOGIN_SHELL, name],
             env={"PATH": PATH, "LC_ALL": "C"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

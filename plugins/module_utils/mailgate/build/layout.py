@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from ..core.errors import BadInput, MailgateError
 from ..core.files import atomic_write, fsync_directory
+from ..core.paths import STATE_DIRECTORY
 from . import manifest as source
 from .manifest import Manifest
 
-STATE = "/var/lib/mailgate"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SOURCE_BYTES = 200_000_000
 NOBODY = 65534
@@ -31,11 +31,11 @@ class BuildFailed(MailgateError):
 
 
 def stamp_path(name: str) -> str:
-    return f"{STATE}/stamps/{name}.json"
+    return f"{STATE_DIRECTORY}/stamps/{name}.json"
 
 
 def log_path(name: str) -> str:
-    return f"{STATE}/log/{name}.log"
+    return f"{STATE_DIRECTORY}/log/{name}.log"
 
 
 def read_stamp(name: str) -> Manifest | None:
@@ -72,7 +72,7 @@ def file_sha256(path: str) -> str:
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
     """Holds the one lock of everything that builds or installs from source on this host."""
-    os.makedirs(STATE, 0o755, exist_ok=True)
-    with open(f"{STATE}/build.lock", "ab") as stream:
+    os.makedirs(STATE_DIRECTORY, 0o755, exist_ok=True)
+    with open(f"{STATE_DIRECTORY}/build.lock", "ab") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

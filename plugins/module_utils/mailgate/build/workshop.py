@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.paths import STATE_DIRECTORY
 from . import manifest as build_manifest
 from . import recipe as build_recipe
 from . import spec as source
 from .artifacts import fresh_inode, observe_all, observe_skeleton, parents, put_directory_modes
 from .builder import Builder, as_user, builder, sweep
-from .layout import PATH, SOURCE_BYTES, STATE, BuildFailed, file_sha256, log_path, remove_stamp
+from .layout import PATH, SOURCE_BYTES, BuildFailed, file_sha256, log_path, remove_stamp
 from .manifest import Manifest
 from .unpack import give_to_root, unpack, write_files
 
@@ -131,7 +132,7 @@ def workshop(spec: source.Spec, digest: str) -> Iterator[Workshop]:
     """A fresh tree of the build user; it, its processes and older trees of the name are gone afterwards."""
     user = builder(spec.build_user)
     sweep(user)
-    top = f"{STATE}/build"
+    top = f"{STATE_DIRECTORY}/build"
     os.makedirs(top, 0o755, exist_ok=True)
     for left in os.listdir(top):
         if left.rpartition("-")[0] == spec.name:

@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..blacklist import settings as blacklist_settings
 from ..blacklist.client import ask, describe, describe_list
-from ..blacklist.service import DIRECTORY, LOG_DIRECTORY, RULES_DIRECTORY, SOCKET, ServicePaths, serve
+from ..blacklist.service import SOCKET, ServicePaths, serve
 from ..blacklist.settings import check_address
 from ..core.errors import MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.paths import BLACKLIST_DIRECTORY, BLACKLIST_SETTINGS, RULES_DIRECTORY, SMTP_LOG
 from ..core.sockets import NoAnswer
 from ..core.text import printable
 from ..core.times import duration
@@ -25,7 +25,7 @@ from .parser import Parser
 
 EPILOG = f"""\
 asks:
-  {DIRECTORY}/{SOCKET}   the service adaptive-blacklist; as root. Operators have the same
+  {BLACKLIST_DIRECTORY}/{SOCKET}   the service adaptive-blacklist; as root. Operators have the same
                          from the service operator, with an audit log: mailgate operator blacklist
 
 exit status:
@@ -52,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--directory", default=DIRECTORY, help="the service's own files (%(default)s)")
+        command.add_argument(
+            "--directory", default=BLACKLIST_DIRECTORY, help="the service's own files (%(default)s)"
+        )
         if name in ("explain", "release", "add"):
             command.add_argument("address", metavar="ADDRESS", help="an IPv4 address")
         if name in ("list", "explain"):
@@ -63,11 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             command.add_argument("--note", default="added by hand", help="why (%(default)s)")
         if name == "serve":
-            command.add_argument("--log", default=LOG_DIRECTORY, help="multilog's directory (%(default)s)")
+            command.add_argument("--log", default=SMTP_LOG, help="multilog's directory (%(default)s)")
             command.add_argument("--rules", default=RULES_DIRECTORY, help="the fragments (%(default)s)")
-            command.add_argument(
-                "--settings", default=blacklist_settings.PATH, help="the settings (%(default)s)"
-            )
+            command.add_argument("--settings", default=BLACKLIST_SETTINGS, help="the settings (%(default)s)")
     given = parser.parse_args(argv)
     try:
         if given.command == "serve":

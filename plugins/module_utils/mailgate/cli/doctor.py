@@ -19,13 +19,14 @@ from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 from ..core.errors import BadInput, MailgateError
+from ..core.paths import DOCTOR_SETTINGS, DOCTOR_STARTS
 from ..core.text import printable
 from ..core.threads import run_parallel
 from ..doctor import neighbours, network, policy, scanners, schedule, services
 from ..doctor import resources as probes
 from ..doctor.context import Context
 from ..doctor.findings import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, worst
-from ..doctor.settings import SETTINGS, read
+from ..doctor.settings import read
 from .parser import Parser
 
 WIDTH = 80
@@ -185,8 +186,8 @@ checks:
 {checks}
 
 reads:
-  {SETTINGS}: services, limits, what is left out
-  {services.STATE}: starts of services within the last hour
+  {DOCTOR_SETTINGS}: services, limits, what is left out
+  {DOCTOR_STARTS}: starts of services within the last hour
   the state, logs and sockets of the services
 
 writes:
@@ -213,7 +214,7 @@ examples:
         help="one JSON object with status, summary and findings (default: a screen for a person)",
     )
     parser.add_argument(
-        "--settings", default=SETTINGS, metavar="FILE", help="the settings (default: %(default)s)"
+        "--settings", default=DOCTOR_SETTINGS, metavar="FILE", help="the settings (default: %(default)s)"
     )
     parser.add_argument(
         "--check-settings",

@@ -19,10 +19,11 @@ from typing import Any
 
 from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.paths import OPERATOR_SOCKET
 from ..core.sockets import NoAnswer
 from ..core.text import one_line
 from ..core.times import duration, span, utc
-from ..operators.client import PATH, ask
+from ..operators.client import ask
 from ..operators.entries import BLOCKED, CLIENTS, LISTS, RECIPIENTS, RELAY, SENDERS, TRUSTED
 from ..operators.lookups import ExternalPaths
 from ..operators.places import OperatorPaths
@@ -176,7 +177,7 @@ def _value_help(act: _Act) -> str:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer as JSON (default: words)")
-    parser.add_argument("--socket", default=PATH, help="where the service listens (%(default)s)")
+    parser.add_argument("--socket", default=OPERATOR_SOCKET, help="where the service listens (%(default)s)")
 
 
 def _operator_parser() -> Parser:

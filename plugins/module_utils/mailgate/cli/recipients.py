@@ -20,12 +20,13 @@ from dataclasses import asdict
 
 from ..core.errors import BadInput, MailgateError
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.paths import OPERATOR_RECIPIENTS, RECIPIENTS_DIRECTORY, RECIPIENTS_SETTINGS
 from ..core.text import printable
 from ..formats.cdb import Reader
 from ..recipients import keys as recipients
 from ..recipients.process import become, bound, read_settings, with_extra
-from ..recipients.settings import EXTRA, SETTINGS, Settings
-from ..recipients.store import DIRECTORY, Store
+from ..recipients.settings import Settings
+from ..recipients.store import Store
 from ..recipients.update import Outcome, Uncovered, age_alarm, refresh, rollback, status, update
 from .parser import Parser
 
@@ -41,9 +42,9 @@ def _caller() -> str:
 
 EPILOG = f"""\
 reads and writes:
-  {SETTINGS}   domains, directories and limits, by Ansible
-  {DIRECTORY}   generations, the list that serves, and status.json
-  {EXTRA}   what operators added
+  {RECIPIENTS_SETTINGS}   domains, directories and limits, by Ansible
+  {RECIPIENTS_DIRECTORY}   generations, the list that serves, and status.json
+  {OPERATOR_RECIPIENTS}   what operators added
 
 A list serves only after it is proven complete; until then the last one does.
 
@@ -72,12 +73,14 @@ def _parser() -> Parser:
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--settings", default=SETTINGS, help="the settings (%(default)s)")
+        command.add_argument("--settings", default=RECIPIENTS_SETTINGS, help="the settings (%(default)s)")
         command.add_argument(
-            "--directory", default=DIRECTORY, help="the list and its generations (%(default)s)"
+            "--directory", default=RECIPIENTS_DIRECTORY, help="the list and its generations (%(default)s)"
         )
         if name not in ("status", "check"):
-            command.add_argument("--extra", default=EXTRA, help="the operators' recipients (%(default)s)")
+            command.add_argument(
+                "--extra", default=OPERATOR_RECIPIENTS, help="the operators' recipients (%(default)s)"
+            )
         if name in ("status", "diff", "check", "update"):
             command.add_argument("--json", action="store_true", help="one JSON object")
         if name in ("update", "diff"):

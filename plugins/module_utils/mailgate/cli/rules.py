@@ -21,6 +21,14 @@ from collections.abc import Sequence
 from ..core import times
 from ..core.errors import BadInput, MailgateError
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.paths import (
+    RULES_COMPILED,
+    RULES_COPY,
+    RULES_DIRECTORY,
+    RULES_STATE,
+    SENDERS_COMPILED,
+    SENDERS_DIRECTORY,
+)
 from ..core.text import printable
 from ..formats import cdb, notes
 from ..rules import changes as rules_changes
@@ -29,12 +37,6 @@ from ..rules import compiler as rules_compiler
 from ..rules import fragments
 from ..rules import senders as bad_senders
 from ..rules.apply import (
-    COMPILED,
-    COPY,
-    DIRECTORY,
-    SENDERS,
-    SENDERS_DIRECTORY,
-    STATE,
     Done,
     EditedByHand,
     Paths,
@@ -52,10 +54,10 @@ from .parser import Parser
 EDITED = 1
 EPILOG = f"""\
 reads and writes:
-  {DIRECTORY}/10-site, 20-operator, 30-adaptive, 90-default   the fragments, each with one writer
-  {COMPILED}, {COPY}   what tcpserver reads, and the same for people
-  {SENDERS_DIRECTORY}, {SENDERS}   refused senders
-  {STATE}   last good versions and status.json
+  {RULES_DIRECTORY}/10-site, 20-operator, 30-adaptive, 90-default   the fragments, each with one writer
+  {RULES_COMPILED}, {RULES_COPY}   what tcpserver reads, and the same for people
+  {SENDERS_DIRECTORY}, {SENDERS_COMPILED}   refused senders
+  {RULES_STATE}   last good versions and status.json
 
 A fragment with a fault is left as it was last good. The service rules compiles within a second of a change.
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from ..core.errors import MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.paths import SA_UPDATE_SETTINGS
 from ..host.sa_update import (
-    CONFIG,
     EPILOG,
     become,
     complain,
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Brings SpamAssassin's rules up to date, as its own user, and has spamd read them.",
         epilog=EPILOG,
     )
-    parser.add_argument("--config", default=CONFIG, help="the settings (%(default)s)")
+    parser.add_argument("--config", default=SA_UPDATE_SETTINGS, help="the settings (%(default)s)")
     one = parser.add_mutually_exclusive_group()
     one.add_argument(
         "--install",

@@ -16,6 +16,7 @@ from typing import Any
 from ..core import times
 from ..core.errors import BadInput
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.paths import SEND_LOG, SMTP_LOG, STATS_DIRECTORY, STATS_TEXTFILE
 from ..maillog.counters import (
     COUNTERS,
     MINUTE,
@@ -29,11 +30,7 @@ from ..maillog.counters import (
 )
 from ..maillog.service import (
     ALIVE_SECONDS,
-    DIRECTORY,
-    SEND_LOG,
-    SMTP_LOG,
     STATE,
-    TEXTFILE,
     ServicePaths,
     State,
     read_state,
@@ -193,7 +190,7 @@ def _arguments(argv: Sequence[str] | None) -> Any:
     parser = Parser(
         prog="mailgate stats",
         description="What the gateway does: connections, each layer's refusals, deliveries, and times.",
-        epilog=_EPILOG.format(directory=DIRECTORY, smtp=SMTP_LOG, send=SEND_LOG),
+        epilog=_EPILOG.format(directory=STATS_DIRECTORY, smtp=SMTP_LOG, send=SEND_LOG),
     )
     parser.add_argument(
         "do",
@@ -211,7 +208,10 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         "--ascii", action="store_true", help="charts in plain ASCII (default: as the terminal can)"
     )
     parser.add_argument(
-        "--directory", default=DIRECTORY, metavar="DIR", help="the service's own files (default: %(default)s)"
+        "--directory",
+        default=STATS_DIRECTORY,
+        metavar="DIR",
+        help="the service's own files (default: %(default)s)",
     )
     parser.add_argument(
         "--smtp-log",
@@ -227,7 +227,7 @@ def _arguments(argv: Sequence[str] | None) -> Any:
     )
     parser.add_argument(
         "--textfile",
-        default=TEXTFILE,
+        default=STATS_TEXTFILE,
         metavar="FILE",
         help="what serve writes for Prometheus, '' for nothing (default: %(default)s)",
     )

@@ -19,6 +19,7 @@ from typing import Any
 from ..core import times
 from ..core.errors import BadInput
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.paths import SEND_LOG, SMTP_LOG
 from ..core.text import one_line
 from ..formats.smtpd_log import LABEL_CHARACTERS, NANOSECONDS, unix_nanoseconds
 from ..maillog.archive import File, Log, ordered
@@ -26,7 +27,6 @@ from ..maillog.journey import Attempt, Journey, Message
 from ..maillog.search import Found, Search, wanted
 from .parser import Parser
 
-SMTP_LOG, SEND_LOG = "/var/log/qmail/smtpd", "/var/log/qmail/send"
 SMTP_USER = "qmaild"
 LIMIT, LIMIT_MAX = 20, 10_000
 TEXT_CHARACTERS_MIN, TEXT_CHARACTERS_MAX = 2, 1000

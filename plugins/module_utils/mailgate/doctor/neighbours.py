@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 
 from ..blacklist import client as blacklist_command
-from ..blacklist.service import DIRECTORY as BLACKLIST
 from ..core.errors import MailgateError
+from ..core.paths import BLACKLIST_DIRECTORY, OPERATOR_SOCKET
 from .context import Context
 from .findings import OK, WARNING, Finding
 
@@ -24,13 +24,10 @@ def judge_listening(check: str, what: str, trouble: str, text: str, status: int 
     return Finding(check, status, f"{what} does not answer: {trouble}", advice)
 
 
-OPERATOR = "/var/lib/mailgate/operator/socket"
-
-
 def blacklist(context: Context) -> list[Finding]:
     """The adaptive blacklist's own answer."""
     try:
-        answer = blacklist_command.ask(context.path(BLACKLIST), {"do": "list"})
+        answer = blacklist_command.ask(context.path(BLACKLIST_DIRECTORY), {"do": "list"})
     except MailgateError as error:
         return [judge_listening("blacklist", "the adaptive blacklist", str(error), "")]
     entries = answer.get("entries")
@@ -43,8 +40,8 @@ def operator(context: Context) -> list[Finding]:
     try:
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(2)
-            peer.connect(context.path(OPERATOR))
+            peer.connect(context.path(OPERATOR_SOCKET))
     except OSError as error:
-        trouble = f"{OPERATOR}: {error.strerror or error}".lower()
+        trouble = f"{OPERATOR_SOCKET}: {error.strerror or error}".lower()
         return [judge_listening("operator", "the operator's service", trouble, "")]
     return [judge_listening("operator", "", "", "the operator's service listens")]

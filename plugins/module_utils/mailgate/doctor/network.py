@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import BadInput
+from ..core.paths import RECIPIENTS_SETTINGS, ROUTES
 from ..core.threads import run_parallel
 from ..formats import smtproutes
 from ..recipients.process import read_settings
-from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
 from ..rules.files import read_text
 from .context import Context
 from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
@@ -245,7 +245,7 @@ def _reach_all(places: Sequence[tuple[str, int]], greets: bool) -> list[Reached]
 
 def backends(context: Context) -> list[Finding]:
     """The mail servers of control/smtproutes, each of which should greet."""
-    text = read_text(context.path("/var/qmail/control/smtproutes")) or ""
+    text = read_text(context.path(ROUTES)) or ""
     routes = smtproutes.parse(text).routes
     places = [(route.host, route.effective_port) for route in routes if route.relay]
     return judge_ports("backends", _reach_all(places, True))

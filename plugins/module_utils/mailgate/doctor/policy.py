@@ -15,11 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
+from ..core.paths import (
+    ACCEPTED_DOMAINS,
+    RECIPIENTS_DIRECTORY,
+    RECIPIENTS_SETTINGS,
+    RULES_COMPILED,
+    SCANNER,
+    VALID_RECIPIENTS,
+)
 from ..core.times import rounded
 from ..formats import cdb, tcprules
 from ..recipients.process import read_settings
-from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
-from ..recipients.store import DIRECTORY as RECIPIENTS_DIRECTORY
 from ..recipients.store import Store
 from ..recipients.update import status as recipients_status
 from ..rules import apply as rules_command
@@ -110,7 +116,7 @@ class Safety:
 
     domains: int | None = 1  # in control/rcpthosts; None for no such file
     queue: str | None = None  # QMAILQUEUE of the SMTP service's process; None when it does not run
-    scanner: str = "/var/qmail/bin/simscan"
+    scanner: str = SCANNER
     mode: int | None = 0o4710  # of the scanner; None for no such file
     owner: str = "simscan:nofiles"
     unsafe: tuple[str, ...] = ()  # rules in force that let somebody relay or go unscanned
@@ -146,15 +152,12 @@ def judge_safety(seen: Safety) -> list[Finding]:
     return several(found, check, text)
 
 
-SCANNER = "/var/qmail/bin/simscan"
-
-
 # Lists and rules
 
 
 def _unreadable(context: Context, served: str) -> str:
     """Why qmail-smtpd cannot read the list, '' when it can."""
-    link = context.path("/var/qmail/control/validrcptto.cdb")
+    link = context.path(VALID_RECIPIENTS)
     try:
         if not os.path.samefile(link, served):
             return f"{link} is not {served}: qmail-smtpd reads another list"
@@ -253,7 +256,7 @@ def unsafe(data: bytes, made: bytes) -> tuple[str, ...]:
     """The records of compiled rules that relay or choose a queue, and that the compiler did not make so."""
     rightful = set(cdb.Reader(made, "the compiler's").items())
     found = []
-    for key, value in cdb.Reader(data, rules_command.COMPILED).items():
+    for key, value in cdb.Reader(data, RULES_COMPILED).items():
         if (key, value) in rightful:
             continue
         names = {name for name, dummy in tcprules.decode(value)[1]}
@@ -266,7 +269,7 @@ def unsafe(data: bytes, made: bytes) -> tuple[str, ...]:
 
 def safety(context: Context) -> list[Finding]:
     """What is in force now, whatever the files that it was made of say."""
-    text = read_text(context.path("/var/qmail/control/rcpthosts"))
+    text = read_text(context.path(ACCEPTED_DOMAINS))
     domains = None
     if text is not None:
         domains = sum(1 for line in text.splitlines() if line.strip() and not line.startswith("#"))

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..core.paths import CLOCK_SYNCHRONIZED, GREYLIST_DIRECTORY, QMAIL_QUEUE, SEND_LOG
 from ..core.times import rounded
 from ..formats import tmpfs
 from ..host import work_directory as workdir
@@ -199,9 +200,6 @@ def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]
     return several(found, check, f"{seen.entries} networks are remembered")
 
 
-GREYLIST = "/var/qmail/cqgreylist"
-
-
 # Queue, disks, clock
 
 
@@ -234,7 +232,7 @@ def deferral(lines: Sequence[str]) -> str:
 
 def queue(context: Context) -> list[Finding]:
     """The files of qmail's queue; a message's info file is as old as the message."""
-    top = context.path("/var/qmail/queue")
+    top = context.path(QMAIL_QUEUE)
     os.stat(f"{top}/mess")  # a queue, or none
     known, new = _times(f"{top}/info"), _times(f"{top}/todo")
     remote = sum(1 for dummy in _files(f"{top}/remote"))
@@ -244,7 +242,7 @@ def queue(context: Context) -> list[Finding]:
         len(new),
         min(new, default=None),
         remote,
-        deferral(log_tail(context.path("/var/log/qmail/send/current"))) if known else "",
+        deferral(log_tail(context.path(f"{SEND_LOG}/current"))) if known else "",
     )
     return judge_queue(seen, context.now, context.settings.limits)
 
@@ -340,7 +338,7 @@ def kernel_clock() -> Clock:
 def clock(context: Context) -> list[Finding]:
     """The kernel's word, then systemd-timesyncd's."""
     seen = kernel_clock()
-    if seen.synchronized is None and os.path.exists(context.path("/run/systemd/timesync/synchronized")):
+    if seen.synchronized is None and os.path.exists(context.path(CLOCK_SYNCHRONIZED)):
         seen = Clock(True, None, "systemd-timesyncd says so")
     return judge_clock(seen, context.settings.limits)
 
@@ -350,13 +348,15 @@ def clock(context: Context) -> list[Finding]:
 
 def greylist(context: Context) -> list[Finding]:
     """The directory of cqgreylist."""
-    path = context.path(GREYLIST)
+    path = context.path(GREYLIST_DIRECTORY)
     try:
         mode, owner = mode_and_owner(path)
-        room = space(path, GREYLIST)
+        room = space(path, GREYLIST_DIRECTORY)
         with os.scandir(path) as entries:
             count = sum(1 for dummy in entries)
     except OSError as error:
-        return judge_greylist(Greylist(GREYLIST, str(error.strerror).lower()), context.settings.limits)
-    seen = Greylist(GREYLIST, "", owner.partition(":")[0], mode, room, count)
+        return judge_greylist(
+            Greylist(GREYLIST_DIRECTORY, str(error.strerror).lower()), context.settings.limits
+        )
+    seen = Greylist(GREYLIST_DIRECTORY, "", owner.partition(":")[0], mode, room, count)
     return judge_greylist(seen, context.settings.limits)

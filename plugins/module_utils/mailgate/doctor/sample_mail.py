@@ -23,6 +23,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.paths import QMAIL_SMTPD
+
 # The scanners
 
 
@@ -36,7 +38,6 @@ class Proof:
     reason: str = ""  # what the scanner's log says of it
 
 
-PROGRAM = "/var/qmail/bin/qmail-smtpd"
 ANSWER_SECONDS = 35.0
 _SHOWN = 200
 _REPLY_BYTES = 65536
@@ -163,7 +164,7 @@ def memory_limit(limits: str) -> str:
     return found[1] if found else ""
 
 
-def session_command(limit_bytes: str, path: str, program: str = PROGRAM) -> list[str]:
+def session_command(limit_bytes: str, path: str, program: str = QMAIL_SMTPD) -> list[str]:
     """The words that start a session below the same limit as the service's."""
     softlimit = shutil.which("softlimit", path=f"{path}:/usr/local/bin:/command:/usr/bin")
     return [softlimit, "-m", limit_bytes, program] if softlimit and limit_bytes else [program]

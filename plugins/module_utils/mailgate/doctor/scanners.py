@@ -15,6 +15,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput, MailgateError
+from ..core.paths import (
+    CLAMAV_DATABASES,
+    CLAMD_SOCKET,
+    FRESHCLAM_LOG,
+    SERVICES,
+    SMTP_LOG,
+    SPAMASSASSIN_RELEASED_RULES,
+    SPAMASSASSIN_UPDATED_RULES,
+    SPAMD_SOCKET,
+)
 from ..core.times import rounded
 from ..formats import smtpd_log as smtplog
 from ..formats import supervise, tai64n
@@ -130,19 +140,12 @@ def judge_spam_rules(
     return several(found, check, "; ".join(["spamd answers", *(one.text for one in found)]))
 
 
-SMTPD_LOG = "/var/log/qmail/smtpd/current"
-CLAMD, CLAMAV = "/run/clamav/clamd.ctl", "/var/lib/clamav"
-SPAMD = "/run/spamd/spamd.sock"
-SPAM_RULES = "/var/lib/spamassassin"
-RELEASED_RULES = ("/usr/local/share/spamassassin", "/usr/share/spamassassin")
-
-
 # The scanners
 
 
 def smtpd_process(context: Context) -> tuple[int, dict[str, str]]:
     """The process of the SMTP service and its environment; 0 when it does not run."""
-    status = supervise.look(context.path("/service/qmail-smtpd")).status
+    status = supervise.look(context.path(f"{SERVICES}/qmail-smtpd")).status
     if status is None or not status.pid:
         return 0, {}
     try:
@@ -156,7 +159,7 @@ def smtpd_process(context: Context) -> tuple[int, dict[str, str]]:
 
 def _complaint(context: Context, since: float) -> str:
     """What the scanner noted in the log since then."""
-    for line in reversed(log_tail(context.path(SMTPD_LOG))):
+    for line in reversed(log_tail(context.path(f"{SMTP_LOG}/current"))):
         record = smtplog.parse(line)
         if isinstance(record, smtplog.ScannerNote) and record.at >= since * tai64n.NANOSECONDS:
             return record.text
@@ -254,14 +257,15 @@ def signatures(context: Context) -> list[Finding]:
     """clamd's own word, and the files that it reads."""
     version, trouble = "", ""
     try:
-        version = _ask_unix(context.path(CLAMD), b"zVERSION\0", 3).rstrip(b"\0\n").decode("ascii", "replace")
+        answer = _ask_unix(context.path(CLAMD_SOCKET), b"zVERSION\0", 3)
+        version = answer.rstrip(b"\0\n").decode("ascii", "replace")
         trouble = "" if version else "it says nothing"
     except OSError as error:
         trouble = str(error.strerror or error)
     freshclam = "freshclam" in context.settings.services
     checked = None
     if freshclam:
-        log = context.path("/var/log/freshclam")
+        log = context.path(FRESHCLAM_LOG)
         with contextlib.suppress(FileNotFoundError):
             for name in ["current", *sorted((one for one in os.listdir(log) if one[0] == "@"), reverse=True)]:
                 checked = freshclam_success(log_tail(f"{log}/{name}", 1 << 20))
@@ -272,7 +276,7 @@ def signatures(context: Context) -> list[Finding]:
         trouble,
         context.settings.official_signatures,
         daily_date(version),
-        _newest(context.path(CLAMAV), r"\.[a-z0-9]{2,4}$(?<!\.dat)(?<!\.tmp)"),
+        _newest(context.path(CLAMAV_DATABASES), r"\.[a-z0-9]{2,4}$(?<!\.dat)(?<!\.tmp)"),
         checked,
         freshclam,
     )
@@ -281,14 +285,14 @@ def signatures(context: Context) -> list[Finding]:
 
 def spam_rules(context: Context) -> list[Finding]:
     """spamd's answer, and the files of its rules: updated ones, else those of the release."""
-    answers = sa_update.ping(context.path(SPAMD), 0)
+    answers = sa_update.ping(context.path(SPAMD_SOCKET), 0)
     updated: list[float] = []
-    state = context.path(SPAM_RULES)
+    state = context.path(SPAMASSASSIN_UPDATED_RULES)
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(state):
             if re.fullmatch(r"[0-9]+\.[0-9]{6}", name):
                 newest = _newest(f"{state}/{name}", r"\.cf$")
                 updated += [newest] if newest is not None else []
-    released = (_newest(context.path(one), r"\.cf$") for one in RELEASED_RULES)
+    released = (_newest(context.path(one), r"\.cf$") for one in SPAMASSASSIN_RELEASED_RULES)
     found = max(updated) if updated else next((one for one in released if one is not None), None)
     return judge_spam_rules(answers, found, bool(updated), context.now, context.settings.limits)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.files import atomic_write
+from ..core.paths import DOCTOR_STARTS, LOGS, SEND_LOG, SERVICES, SMTP_LOG
 from ..core.times import rounded
 from ..formats import supervise
 from ..formats.tai64n import NANOSECONDS
@@ -42,7 +43,7 @@ class Watched:
 
 def log_directory(name: str) -> str:
     """Where the log of a service lies."""
-    return f"/var/log/qmail/{name[6:]}" if name in ("qmail-smtpd", "qmail-send") else f"/var/log/{name}"
+    return {"qmail-smtpd": SMTP_LOG, "qmail-send": SEND_LOG}.get(name, f"{LOGS}/{name}")
 
 
 def judge_service(
@@ -50,7 +51,7 @@ def judge_service(
 ) -> Finding:
     """How a service does, which should be up and stay up with one process."""
     name = seen.name
-    place = f"/service/{name}"
+    place = f"{SERVICES}/{name}"
     see = f"see the end of {log_directory(name)}/current"
     status, before = seen.last.status, seen.first.status
     words = f", its last words: {seen.last_words}" if seen.last_words else ""
@@ -120,9 +121,6 @@ def since_nanoseconds(found: supervise.Service) -> float | None:
     return status.since_nanoseconds / NANOSECONDS if status is not None and status.pid else None
 
 
-STATE = "/var/lib/mailgate/doctor/starts.json"
-
-
 # Services
 
 
@@ -136,7 +134,7 @@ def _processes(context: Context) -> Iterator[str]:
 
 def _starts(context: Context, seen: Mapping[str, float]) -> dict[str, list[float]]:
     """The starts of the last hour that this command saw, now or before; what it cannot keep is lost."""
-    path = context.path(STATE)
+    path = context.path(DOCTOR_STARTS)
     kept: object = None
     with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
         kept = json.load(stream)
@@ -150,7 +148,7 @@ def _starts(context: Context, seen: Mapping[str, float]) -> dict[str, list[float
 def services(context: Context) -> list[Finding]:
     """Each service by its supervise; those that have just started are looked at twice."""
     names = context.settings.services
-    places = {name: context.path(f"/service/{name}") for name in names}
+    places = {name: context.path(f"{SERVICES}/{name}") for name in names}
     first = {name: supervise.look(place) for name, place in places.items()}
     ages = [one.status.age_seconds(time.time_ns()) for one in first.values() if one.status and one.status.pid]
     settle = QUICK_SETTLE_SECONDS if context.quick else SETTLE_SECONDS

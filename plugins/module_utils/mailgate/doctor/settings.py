@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..core.errors import BadInput
+from ..core.paths import DOCTOR_SETTINGS, LOGS, QMAIL_QUEUE, SIMSCAN_DIRECTORY, SYSTEM_STATE
 from .findings import FALLING, LIMITS, Limit
-
-SETTINGS = "/etc/mailgate/doctor.json"
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Settings:
     ports: tuple[tuple[str, int], ...] = ()
     proof: tuple[str, int] | None = ("127.0.0.1", 25)  # None: a session of its own instead
     official_signatures: bool = True
-    ramdisk_directory: str = "/var/spool/simscan"
+    ramdisk_directory: str = SIMSCAN_DIRECTORY
     ramdisk: bool = True
-    disks: tuple[str, ...] = ("/var/qmail/queue", "/var/log", "/var/lib")
+    disks: tuple[str, ...] = (QMAIL_QUEUE, LOGS, SYSTEM_STATE)
     skip: tuple[str, ...] = ()  # checks that are left out
     limits: Mapping[str, Limit] = field(default_factory=lambda: dict(LIMITS))
 
@@ -159,7 +158,7 @@ def parse(text: str, name: str) -> Settings:
     return Settings(**values)
 
 
-def read(path: str = SETTINGS) -> Settings:
+def read(path: str = DOCTOR_SETTINGS) -> Settings:
     """The settings in the file; raises BadInput."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:

@@ -19,9 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..core.errors import BadInput
+from ..core.paths import GREYLIST_SETTINGS
 
-DIRECTORY = "/var/qmail/cqgreylist"
-SETTINGS = "/etc/mailgate/cqgreylist"
 PENDING = ".new"
 FAN = 64
 SHOWN = 500
@@ -65,7 +64,7 @@ def limits_of(text: str) -> Limits:
     return limits
 
 
-def read_limits(path: str = SETTINGS) -> Limits:
+def read_limits(path: str = GREYLIST_SETTINGS) -> Limits:
     """The limits of the host; the defaults when there is no file."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:

@@ -54,25 +54,38 @@ def parse_networks(
     """
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
         raise BadInput(f"{thing}s: {texts!r} is no list; expected a list of networks such as ['10.0.0.0/24']")
-    networks: list[Network] = []
-    for number, text in enumerate(texts, 1):
-        where = f"{thing} {number}"
-        network = parse_network(text, where)
+    parsed = (parse_network(text, f"{thing} {number}") for number, text in enumerate(texts, 1))
+    return checked_networks(parsed, thing, minimum_prefix_length)
+
+
+def checked_networks(
+    networks: Iterable[Network], thing: str = "network", minimum_prefix_length: int = 0
+) -> tuple[Network, ...]:
+    """Return the networks in ascending order, without those that lie inside another one.
+
+    Raises BadInput for what is IPv6, or wider than minimum_prefix_length.
+    """
+    checked: set[Network] = set()
+    for number, network in enumerate(networks, 1):
+        where = f"{thing} {number}: '{network}'"
         if network.version != 4:
-            raise BadInput(f"{where}: {text!r} is IPv6, which is not supported yet; expected an IPv4 network")
+            raise BadInput(f"{where} is IPv6, which is not supported yet; expected an IPv4 network")
         if network.prefixlen < minimum_prefix_length:
             raise BadInput(
-                f"{where}: {text!r} is wider than /{minimum_prefix_length}; "
+                f"{where} is wider than /{minimum_prefix_length}; "
                 f"expected a prefix length from {minimum_prefix_length} to {network.max_prefixlen}"
             )
-        networks.append(network)
+        checked.add(network)
     kept: list[Network] = []
-    for network in sorted(
-        set(networks), key=lambda one: (one.version, int(one.network_address), one.prefixlen)
-    ):
+    for network in sorted(checked, key=network_order):
         if not kept or not contains(kept[-1], network):
             kept.append(network)
     return tuple(kept)
+
+
+def network_order(network: Network) -> tuple[int, int, int]:
+    """Return the key that sorts networks by their first address, then the wider one first."""
+    return network.version, int(network.network_address), network.prefixlen
 
 
 def contains(outer: Network, inner: Network) -> bool:

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-DIRECTORY = "/var/qmail/queue"
 SHOWN = 500
 RECIPIENTS_SHOWN = 100
 READ_SECONDS = 5.0

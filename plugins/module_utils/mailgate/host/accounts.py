@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
+from ..core.paths import NOLOGIN_SHELL
 
-SHELL = "/usr/sbin/nologin"
 LOCKED = "!"  # no password matches it
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
@@ -76,11 +76,11 @@ def plan(passwd: str, group: str, groups: Mapping[str, int | None], users: Seque
     for user in users:
         if user.group not in numbers:
             raise BadInput(f"user {user.name}: the group {user.group!r} is missing; expected one of groups")
-        wanted = {"gid": numbers[user.group], "home": user.home, "shell": SHELL}
+        wanted = {"gid": numbers[user.group], "home": user.home, "shell": NOLOGIN_SHELL}
         options = {
             "gid": ("--gid", user.group),
             "home": ("--home-dir", user.home),
-            "shell": ("--shell", SHELL),
+            "shell": ("--shell", NOLOGIN_SHELL),
         }
         if user.uid is not None:
             wanted["uid"], options["uid"] = str(user.uid), ("--uid", str(user.uid))

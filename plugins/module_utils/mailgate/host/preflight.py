@@ -16,9 +16,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..core.paths import SENDMAIL
+
 SMTP_PORT = 25
 SUPPORTED_DEBIAN = ("12", "13")
-SENDMAIL = "/usr/sbin/sendmail"
 
 _LISTEN = "0A"
 

@@ -31,8 +31,15 @@ from dataclasses import dataclass
 from ..core import locks
 from ..core.errors import BadInput, Busy, TryAgain
 from ..core.files import fsync_directory
+from ..core.paths import (
+    SA_UPDATE_SETTINGS,
+    SPAMASSASSIN_SITE,
+    SPAMASSASSIN_UPDATED_RULES,
+    SPAMD_HOME,
+    SPAMD_PID,
+    SPAMD_SOCKET,
+)
 
-CONFIG = "/etc/mailgate/sa-update.json"
 BASE_RULES = "10_default_prefs.cf"
 SHOWN_LINES = 8
 SHOWN_CHARACTERS = 300
@@ -56,11 +63,11 @@ class Settings:
 
     channels: tuple[Channel, ...]
     user: str = "spamd"
-    home: str = "/var/lib/spamd"
-    site: str = "/etc/mail/spamassassin"
-    state: str = "/var/lib/spamassassin"
-    pid_file: str = "/run/spamd/spamd.pid"
-    socket: str = "/run/spamd/spamd.sock"
+    home: str = SPAMD_HOME
+    site: str = SPAMASSASSIN_SITE
+    state: str = SPAMASSASSIN_UPDATED_RULES
+    pid_file: str = SPAMD_PID
+    socket: str = SPAMD_SOCKET
     proxy: str = ""
 
 
@@ -357,7 +364,7 @@ def update(settings: Settings, bundle: str = "") -> tuple[list[str], list[str]]:
 
 EPILOG = f"""\
 reads:
-  {CONFIG}   channels, keys and where everything is, by Ansible
+  {SA_UPDATE_SETTINGS}   channels, keys and where everything is, by Ansible
 
 Works on a copy; only one that lints takes the place of the rules in force, by one rename.
 

@@ -24,15 +24,13 @@ from typing import Any
 from ..core import locks, servicelog
 from ..core.errors import BadInput
 from ..core.files import atomic_write
+from ..core.paths import SEND_LOG, SMTP_LOG, STATS_DIRECTORY, STATS_TEXTFILE
 from ..core.servicelog import Complaints
 from ..formats import send_log as sendlog
 from ..formats import smtpd_log as smtplog
 from ..formats.multilog import Follower, Position
 from .counters import Stats, prometheus
 
-SMTP_LOG, SEND_LOG = "/var/log/qmail/smtpd", "/var/log/qmail/send"
-DIRECTORY = "/var/lib/mailgate/stats"
-TEXTFILE = f"{DIRECTORY}/mailgate.prom"
 STATE, LOCK = "state.json", "lock"
 
 POLL_SECONDS = 0.25
@@ -47,8 +45,8 @@ class ServicePaths:
 
     smtp_log: str = SMTP_LOG
     send_log: str = SEND_LOG
-    directory: str = DIRECTORY
-    textfile: str = TEXTFILE
+    directory: str = STATS_DIRECTORY
+    textfile: str = STATS_TEXTFILE
 
     def own(self, name: str) -> str:
         return os.path.join(self.directory, name)

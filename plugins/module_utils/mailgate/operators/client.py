@@ -12,14 +12,14 @@ from typing import Any
 
 from ..core import sockets
 from ..core.errors import BadInput
+from ..core.paths import OPERATOR_SOCKET
 from ..core.sockets import BadPeer, NoAnswer
 
-PATH = "/var/lib/mailgate/operator/socket"
 ANSWER_SECONDS = 60.0
 ANSWER_BYTES_MAX = 64 << 20
 
 
-def ask(request: Mapping[str, object], path: str = PATH) -> dict[str, Any]:
+def ask(request: Mapping[str, object], path: str = OPERATOR_SOCKET) -> dict[str, Any]:
     """Return the service's answer without 'ok'; raises BadInput with what it refuses, and NoAnswer."""
     try:
         owner = os.stat(os.path.dirname(path)).st_uid

@@ -26,8 +26,7 @@ from ..formats import notes, tcprules
 from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, contains, parse_network, rule_address
 from ..formats.tcprules import Rule
 from ..rules import senders as bad_senders
-from ..rules import site_fragment as rules_compiler
-from ..rules.fragments import FACTS
+from ..rules.fragments import FACTS, operator_relay_networks, render_operator_relay_networks
 
 RELAY, CLIENTS, SENDERS, TRUSTED, BLOCKED, RECIPIENTS = LISTS = (
     "relay",
@@ -135,11 +134,10 @@ def note_fault(note: str) -> str:
     return ""
 
 
-def overlapping(network: str, protected: Sequence[str]) -> str:
+def overlapping(network: str, protected: Sequence[Network]) -> str:
     """The first of the protected networks that shares an address with the network, or ''."""
     one = parse_network(network)
-    others = [parse_network(text) for text in protected]
-    return next((str(two) for two in others if contains(one, two) or contains(two, one)), "")
+    return next((str(two) for two in protected if contains(one, two) or contains(two, one)), "")
 
 
 # What is there.
@@ -276,11 +274,11 @@ def _line(name: str, entry: Entry) -> str:
 def _with_relay_networks(text: str, where: str, value: str) -> str:
     """The text whose head names every network that has a rule to relay; the value only if it has one."""
     rules = tcprules.parse(text, where)
-    before = set(rules_compiler.operator_relay_networks(rules))
+    before = set(operator_relay_networks(rules))
     # Of two networks, one inside the other, the compiler names the outer one only.
-    after = (before - {value}) | {one.value for one in _read_rules(RELAY, text, where) if not one.fixed}
+    ruled = {parse_network(one.value) for one in _read_rules(RELAY, text, where) if not one.fixed}
+    after = {one for one in before if str(one) != value} | ruled
     if after == before:
         return text
-    ordered = [str(one) for one in sorted(map(ipaddress.IPv4Network, after))]
     rest = "".join(line for line in rules.lines if not line.startswith(FACTS))
-    return (f"{FACTS}{json.dumps({'relay_networks': ordered})}\n" if ordered else "") + rest
+    return render_operator_relay_networks(after) + rest

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from ..core import times
 from ..core.errors import BadInput, MailgateError
-from ..formats.networks import contains, parse_network
+from ..formats.networks import Network, contains, parse_network
 from ..recipients import limits
 from ..recipients.settings import extra_addresses
 from ..recipients.store import Store
@@ -87,7 +87,7 @@ class Judge:
         return rules_compiler.describe_changes((before.rules, tuple(before.adaptive)), after)
 
     def _judge_rule(
-        self, change: Change, entry: Entry, made: compiled.Compiled, protected: Sequence[str]
+        self, change: Change, entry: Entry, made: compiled.Compiled, protected: Sequence[Network]
     ) -> None:
         path, value = self._places.file(change.name), change.value
         found = operator_entries.entries(change.name, change.new, path)

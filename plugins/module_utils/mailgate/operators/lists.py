@@ -13,7 +13,7 @@ from ..core import times
 from ..core.errors import BadInput, TryAgain
 from ..formats import tcprules
 from ..formats.cdb import Reader
-from ..formats.networks import parse_networks
+from ..formats.networks import Network, parse_networks
 from ..recipients import keys as recipients
 from ..recipients.process import read_settings
 from ..recipients.settings import Settings
@@ -67,7 +67,7 @@ class Lists:
         texts = {path: read_text(path) or "" for path in paths.values()}
         return operator_site.scored_entries(name, texts)
 
-    def protected(self) -> tuple[str, ...]:
+    def protected(self) -> tuple[Network, ...]:
         """The networks of operator.json, which the site protects from operators; raises BadInput, OSError."""
         try:
             with open(self.places.settings, encoding="utf-8") as stream:
@@ -78,7 +78,7 @@ class Lists:
             raise BadInput(
                 f"file {self.places.settings}: {error!r}; expected an object with 'protected_networks'"
             ) from error
-        return tuple(str(one) for one in parse_networks(networks, f"file {self.places.settings}: network", 1))
+        return parse_networks(networks, f"file {self.places.settings}: network", 1)
 
     def recipients_settings(self) -> Settings:
         """Return the settings of the recipients; raises BadInput and OSError."""

@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..blacklist import client as blacklist_command
-from ..blacklist.service import DIRECTORY as BLACKLIST_DIRECTORY
 from ..blacklist.settings import check_address
 from ..core.errors import TryAgain
+from ..core.paths import (
+    BLACKLIST_DIRECTORY,
+    GREYLIST_DIRECTORY,
+    GREYLIST_SETTINGS,
+    MAILGATE_COMMAND,
+    QMAIL_QUEUE,
+    QMAILCTL,
+)
 from ..formats import greylist as operator_greylist
 from ..formats import qmail_queue as operator_queue
 from .list_editor import ListEditor
@@ -30,11 +37,11 @@ class ExternalPaths:
     """Where the others keep what they know, and the programs that are run."""
 
     blacklist: str = BLACKLIST_DIRECTORY
-    greylist: str = operator_greylist.DIRECTORY
-    greylist_settings: str = operator_greylist.SETTINGS
-    queue: str = operator_queue.DIRECTORY
-    doctor: tuple[str, ...] = ("/usr/local/bin/mailgate", "doctor", "--quick", "--json")
-    flush: tuple[str, ...] = ("/usr/bin/qmailctl", "flush")
+    greylist: str = GREYLIST_DIRECTORY
+    greylist_settings: str = GREYLIST_SETTINGS
+    queue: str = QMAIL_QUEUE
+    doctor: tuple[str, ...] = (MAILGATE_COMMAND, "doctor", "--quick", "--json")
+    flush: tuple[str, ...] = (QMAILCTL, "flush")
 
 
 class Lookups:

@@ -10,16 +10,19 @@ import os
 from dataclasses import dataclass, field
 
 from ..core.errors import MailgateError
-from ..recipients.settings import SETTINGS as RECIPIENTS_SETTINGS
-from ..recipients.store import DIRECTORY as RECIPIENTS_DIRECTORY
+from ..core.paths import (
+    MAILGATE_COMMAND,
+    OPERATOR_DIRECTORY,
+    OPERATOR_SETTINGS,
+    RECIPIENTS_DIRECTORY,
+    RECIPIENTS_SETTINGS,
+    SPAMASSASSIN_SITE,
+)
 from ..rules import fragments as tcprules
 from ..rules import senders as bad_senders
 from ..rules.apply import Paths
 from .entries import CLIENTS, RECIPIENTS, RELAY, SENDERS, Entry
 
-STATE = "/var/lib/mailgate/operator"
-SETTINGS = "/etc/mailgate/operator.json"
-SPAMASSASSIN = "/etc/mail/spamassassin"
 OPERATOR_CF, BY_HAND = "operator.cf", ("whitelist.cf", "blocklist.cf")
 SECONDS_MAX = 10 * 365 * 86_400
 
@@ -33,12 +36,12 @@ class OperatorPaths:
     """Where everything is."""
 
     rules: Paths = field(default_factory=Paths)
-    state: str = STATE
-    settings: str = SETTINGS
-    spamassassin: str = SPAMASSASSIN
+    state: str = OPERATOR_DIRECTORY
+    settings: str = OPERATOR_SETTINGS
+    spamassassin: str = SPAMASSASSIN_SITE
     recipients_settings: str = RECIPIENTS_SETTINGS
     recipients: str = RECIPIENTS_DIRECTORY
-    mailgate: tuple[str, ...] = ("/usr/local/bin/mailgate",)
+    mailgate: tuple[str, ...] = (MAILGATE_COMMAND,)
 
     @property
     def audit(self) -> str:

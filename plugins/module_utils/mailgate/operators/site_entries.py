@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ..formats import tcprules
+from ..formats.networks import Network
 from ..formats.tcprules import LOOPBACK
 from ..recipients import keys as recipients
+from ..recipients.domains import Domain
 from ..rules import senders as bad_senders
 from ..rules.fragments import Facts
 from .entries import BLOCKED, CLIENTS, RELAY, SITE, TRUSTED, Entry, rule_network
@@ -22,21 +24,21 @@ _SCORED = re.compile(
 )
 
 
-def rules_entries(name: str, site: tcprules.Rules, facts: Facts, protected: Iterable[str]) -> list[Entry]:
+def rules_entries(name: str, site: tcprules.Rules, facts: Facts, protected: Iterable[Network]) -> list[Entry]:
     """The site's relay networks, or its own rules about clients; protected: the networks of operator.json."""
     if name == RELAY:
-        networks = (str(LOOPBACK), *facts.relay_networks)
-        return [_site(one, "", "it may relay by the site file; change it there") for one in networks]
+        networks = (LOOPBACK, *facts.relay_networks)
+        return [_site(str(one), "", "it may relay by the site file; change it there") for one in networks]
     found = [
-        _site(one, "allow", "it is protected by the site file: nobody may refuse it")
+        _site(str(one), "allow", "it is protected by the site file: nobody may refuse it")
         for one in facts.protected_networks
     ]
     found += [
-        _site(one, "allow", "it is protected here by the site file: no operator may refuse it")
+        _site(str(one), "allow", "it is protected here by the site file: no operator may refuse it")
         for one in protected
         if one not in facts.protected_networks
     ]
-    known = {*facts.relay_networks, *(one.value for one in found), str(LOOPBACK)}
+    known = {*map(str, (LOOPBACK, *facts.relay_networks)), *(one.value for one in found)}
     for rule in site.rules:
         value = rule_network(rule) or rule.address
         if value not in known:
@@ -69,9 +71,9 @@ def scored_entries(name: str, texts: Mapping[str, str]) -> list[Entry]:
     return found
 
 
-def recipient_entries(domains: Iterable[Mapping[str, object]], hostname: str) -> list[Entry]:
+def recipient_entries(domains: Iterable[Domain], hostname: str) -> list[Entry]:
     """The recipients that the site file names, or accepts as a whole domain."""
-    found = recipients.keys(list(domains), hostname=hostname).keys
+    found = recipients.keys(domains, hostname=hostname).keys
     return [_site(one, "", "the site file accepts it; change it there") for one in found]
 
 

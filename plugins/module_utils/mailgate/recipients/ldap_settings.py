@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from . import keys as recipients
+from ..core.paths import SETTINGS_DIRECTORY
 from .ldap_names import parse_dn
 from .ldap_server import ANSWER_SECONDS, PAGE_ENTRIES, PORTS, PRESETS, LdapDirectory
 
-ETC = "/etc/mailgate"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _DIRECTORY_KEYS = (
     "name",
@@ -47,7 +46,7 @@ def secret_files(directories: object) -> list[dict[str, str]]:
     for number, item in enumerate(_several(directories), 1):
         if not isinstance(item, Mapping):
             continue
-        start = f"{ETC}/directory-{item.get('name', _default_name(number))}"
+        start = f"{SETTINGS_DIRECTORY}/directory-{item.get('name', _default_name(number))}"
         if item.get("password"):
             own = {"mode": "0400", "owner": "recipients", "group": "recipients"}
             found.append({"path": f"{start}.password", "content": f"{item['password']}\n", **own})
@@ -70,9 +69,9 @@ def public(directories: object) -> list[object]:
         plain = {key: value for key, value in item.items() if key not in ("password", "ca")}
         name = plain.setdefault("name", _default_name(number))
         if item.get("password"):
-            plain["password_file"] = f"{ETC}/directory-{name}.password"
+            plain["password_file"] = f"{SETTINGS_DIRECTORY}/directory-{name}.password"
         if item.get("ca"):
-            plain["ca_file"] = f"{ETC}/directory-{name}.ca.pem"
+            plain["ca_file"] = f"{SETTINGS_DIRECTORY}/directory-{name}.ca.pem"
         found.append(plain)
     return found
 
@@ -195,11 +194,8 @@ def parse_ldap_directories(items: object, where: str) -> tuple[tuple[LdapDirecto
     return tuple(made), found
 
 
-def missing_ldap_directory(domains: object, items: object, where: str) -> list[str]:
-    """The fault of a domain that comes from a directory when the site names none."""
-    if isinstance(domains, str) or not isinstance(domains, Sequence) or items:
+def missing_ldap_directory(domains: Collection[str], items: object, where: str) -> list[str]:
+    """Return the fault of the domains that come from a directory when the site names none."""
+    if items or not domains:
         return []
-    names = sorted(recipients.directory_domains(domains))
-    return (
-        [f"{where}: {names[0]!r} has recipients 'directory' and there is none; expected one"] if names else []
-    )
+    return [f"{where}: {min(domains)!r} has recipients 'directory' and there is none; expected one"]

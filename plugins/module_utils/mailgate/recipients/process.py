@@ -15,7 +15,8 @@ import stat
 from types import FrameType
 
 from ..core.errors import BadInput
-from .settings import EXTRA, Settings, extra_addresses, parse
+from ..core.paths import OPERATOR_RECIPIENTS
+from .settings import Settings, extra_addresses, parse
 
 _EXTRA_BYTES = 4 << 20
 
@@ -34,7 +35,7 @@ def read_settings(path: str) -> Settings:
     return parse(value, f"file {path}")
 
 
-def with_extra(settings: Settings, now: float, path: str = EXTRA) -> Settings:
+def with_extra(settings: Settings, now: float, path: str = OPERATOR_RECIPIENTS) -> Settings:
     """The settings with the recipients of the operators' file, if there is one; raises BadInput, OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

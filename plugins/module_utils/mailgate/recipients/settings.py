@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 
 from ..core.errors import BadInput
 from ..formats import addresses, notes
-from . import keys as recipients
 from . import limits as recipients_limits
+from .domains import Domain, directory_domains, parse_domains
 from .ldap_server import LdapDirectory
-from .ldap_settings import ETC, missing_ldap_directory, parse_ldap_directories
+from .ldap_settings import missing_ldap_directory, parse_ldap_directories
 
-SETTINGS = f"{ETC}/recipients.json"
-EXTRA = "/var/lib/mailgate/operator/recipients"
 _NUMBERS = {
     "loss_percent": (0, 100),
     "loss_number": (0, 10_000_000),
@@ -31,10 +29,10 @@ _KEYS = ("hostname", "domains", "directories", "required", *_NUMBERS)
 
 @dataclass(frozen=True)
 class Settings:
-    """The site, as far as it decides about recipients; domains as recipients.keys() takes them."""
+    """The site, as far as it decides about recipients."""
 
     hostname: str
-    domains: tuple[Mapping[str, object], ...]
+    domains: tuple[Domain, ...]
     directories: tuple[LdapDirectory, ...] = ()
     required: tuple[str, ...] = ()
     limits: recipients_limits.Limits = field(default_factory=recipients_limits.Limits)
@@ -44,11 +42,11 @@ class Settings:
 
     @property
     def domain_names(self) -> frozenset[str]:
-        return frozenset(str(item.get("name")).lower() for item in self.domains)
+        return frozenset(domain.name for domain in self.domains)
 
     @property
     def directory_domains(self) -> frozenset[str]:
-        return recipients.directory_domains(self.domains)
+        return directory_domains(self.domains)
 
 
 def parse(value: object, where: str = "settings") -> Settings:
@@ -63,13 +61,16 @@ def parse(value: object, where: str = "settings") -> Settings:
     hostname, domains = value.get("hostname"), value.get("domains")
     if not isinstance(hostname, str):
         found.append(f"{where}: hostname {hostname!r} is no text; expected a name such as 'mx1.example.com'")
+    made: tuple[Domain, ...] = ()
     if isinstance(domains, str) or not isinstance(domains, Sequence):
         found.append(f"{where}: domains {domains!r} is no list; expected a list of domains")
-        domains = ()
-    elif isinstance(hostname, str):
-        found += recipients.faults(domains, hostname=hostname)
+    else:
+        made, faults = parse_domains(domains)
+        found += faults
+    if isinstance(hostname, str) and (fault := addresses.domain_fault(hostname)):
+        found.append(f"hostname: {addresses.shortened(hostname)} {fault}")
     given, faults = parse_ldap_directories(value.get("directories") or [], f"{where} directories")
-    found += faults or missing_ldap_directory(domains, given, f"{where} directories")
+    found += faults or missing_ldap_directory(directory_domains(made), given, f"{where} directories")
     required = value.get("required") or []
     if isinstance(required, str) or not isinstance(required, Sequence):
         found.append(f"{where}: required {required!r} is no list; expected a list of addresses")
@@ -96,7 +97,7 @@ def parse(value: object, where: str = "settings") -> Settings:
     limits = recipients_limits.Limits(numbers["loss_percent"], numbers["loss_number"], numbers["loss_floor"])
     return Settings(
         hostname=str(hostname),
-        domains=tuple(item for item in domains if isinstance(item, Mapping)),
+        domains=made,
         directories=given,
         required=tuple(str(address) for address in required),
         limits=limits,

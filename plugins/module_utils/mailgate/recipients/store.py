@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from ..core import locks
 from ..core.errors import BadInput, Busy
 from ..core.files import atomic_write, fsync_directory
+from ..core.paths import RECIPIENTS_DIRECTORY
 from ..formats import cdb
 from .keys import Recipients
 
-DIRECTORY = "/var/lib/mailgate/recipients"
 SERVED = "validrcptto.cdb"
 MODE = 0o644
 
@@ -72,7 +72,7 @@ def _text(wanted: Recipients) -> bytes:
 class Store:
     """The directory of the list; whoever writes has its lock."""
 
-    def __init__(self, directory: str = DIRECTORY) -> None:
+    def __init__(self, directory: str = RECIPIENTS_DIRECTORY) -> None:
         self.directory = directory
         self.served_path = os.path.join(directory, SERVED)
         self._generations = os.path.join(directory, "generations")

@@ -12,6 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput, MailgateError
+from ..core.paths import (
+    RULES_COMPILED,
+    RULES_COPY,
+    RULES_DIRECTORY,
+    RULES_STATE,
+    SENDERS_COMPILED,
+    SENDERS_DIRECTORY,
+)
 from ..formats import tcprules
 from . import compiled as rules_compiled
 from . import compiler as rules_compiler
@@ -19,9 +27,6 @@ from . import fragments, readable_copy, verify
 from . import senders as bad_senders
 from .files import State, keep_good, locked, publish, read_text, read_versions, write_status
 
-DIRECTORY, COMPILED, COPY = "/etc/tcp.d", "/etc/tcp.smtp.cdb", "/etc/tcp.smtp"
-SENDERS_DIRECTORY, SENDERS = "/etc/badmailfrom.d", "/var/qmail/control/badmailfrom"
-STATE = "/var/lib/mailgate/rules"
 ADAPTIVE_USER = "blacklist"
 _SHOWN_LINES = 10
 
@@ -34,12 +39,12 @@ class EditedByHand(MailgateError):
 class Paths:
     """Where everything is."""
 
-    directory: str = DIRECTORY
-    compiled: str = COMPILED
-    copy: str = COPY
+    directory: str = RULES_DIRECTORY
+    compiled: str = RULES_COMPILED
+    copy: str = RULES_COPY
     senders_directory: str = SENDERS_DIRECTORY
-    senders: str = SENDERS
-    state: str = STATE
+    senders: str = SENDERS_COMPILED
+    state: str = RULES_STATE
     adaptive_user: str = ADAPTIVE_USER
 
     @property

@@ -22,7 +22,6 @@ from ..formats.networks import (
     Network,
     address_number,
     address_set,
-    parse_networks,
     rule_address,
 )
 from ..formats.tcprules import Rule, Rules, key_interval
@@ -33,8 +32,7 @@ from .files import ABSENT, CURRENT, IN_PART, LAST_GOOD, LEFT_OUT, State, Version
 from .fragments import ADAPTIVE, DEFAULT, FRAGMENTS, OPERATOR, SITE, AdaptiveEntry, Facts
 from .never_refused import RELAYS, NeverRefused, networks_of
 from .readable_copy import copied_fragment, readable_copy
-from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
-from .site_fragment import operator_relay_networks, written_variables
+from .site_fragment import written_variables
 
 # To protect from a rule about a host's name takes one rule for each address.
 MOST_PROTECTED_ADDRESSES = 65536
@@ -105,8 +103,8 @@ def _check_site(site: Rules, directory: str, now: int) -> None:
     _merge(site, Rules(f"{directory}/{OPERATOR}", (), ()), default, (), directory, now)
 
 
-def _relay_networks(facts: Facts, operator: Rules) -> tuple[str, ...]:
-    return (*facts.relay_networks, *operator_relay_networks(operator))
+def _relay_networks(facts: Facts, operator: Rules) -> tuple[Network, ...]:
+    return (*facts.relay_networks, *fragments.operator_relay_networks(operator))
 
 
 def _safe_part(site: Rules, operator: Rules) -> Rules:
@@ -140,11 +138,10 @@ def _merge(
 ) -> Compiled:
     """All of it compiled; raises BadInput when the whole is not safe. States and good texts are empty."""
     facts = fragments.site_facts(site)
-    relay = _relay_networks(facts, operator)
+    relay, protected = _relay_networks(facts, operator), facts.protected_networks
     written = {
         (operator.name, line): note for line, note in notes.notes(operator.lines, operator.name).items()
     }
-    protected = parse_networks(facts.protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
     dropped: list[Dropped] = []
     if written:
         operator = _without(
@@ -161,7 +158,7 @@ def _merge(
         (*site.rules, *shield.rules, *operator.rules, *default.rules),
     )
     safety.assert_safe(rules, relay, scanner=facts.scanner, scan_relay_clients=facts.scan_relay_clients)
-    safety.assert_open(rules, facts.protected_networks)
+    safety.assert_open(rules, protected)
     listed, left = _listed(adaptive, rules, facts, relay, directory)
     return Compiled(
         directory=directory,
@@ -304,7 +301,7 @@ def _shield_rule(key: str, above: Sequence[Rule], name: str) -> Rule:
 
 
 def _listed(
-    adaptive: Sequence[AdaptiveEntry], rules: Rules, facts: Facts, relay: Sequence[str], directory: str
+    adaptive: Sequence[AdaptiveEntry], rules: Rules, facts: Facts, relay: Sequence[Network], directory: str
 ) -> tuple[dict[str, AdaptiveEntry], list[Dropped]]:
     """The adaptive entries that count, by address, and the others."""
     never_refused = NeverRefused([(RELAYS, relay), *networks_of(facts).items()], rules)

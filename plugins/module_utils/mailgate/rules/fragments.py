@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..core.errors import BadInput
-from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, parse_networks
+from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, network_order, parse_networks
 from ..formats.tcprules import OCTET, Rules
 from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
 
@@ -32,12 +32,12 @@ _ADAPTIVE_ENTRY = re.compile(
 
 @dataclass(frozen=True)
 class Facts:
-    """What the site says and the compiler must know: kept in the head of 10-site. Networks in CIDR form."""
+    """What the site says and the compiler must know: kept in the head of 10-site."""
 
-    relay_networks: tuple[str, ...] = ()
+    relay_networks: tuple[Network, ...] = ()
     scanner: str = ""
-    protected_networks: tuple[str, ...] = ()  # nobody may deny them
-    whitelisted_networks: tuple[str, ...] = ()
+    protected_networks: tuple[Network, ...] = ()  # nobody may deny them
+    whitelisted_networks: tuple[Network, ...] = ()
     scan_relay_clients: bool = True
 
 
@@ -75,16 +75,47 @@ def _facts(lines: Sequence[str], name: str) -> Facts:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{name}: {found[0]!r} holds no facts; expected {expected}") from error
     return Facts(
-        _texts(parse_networks(relay, f"{name} relay network", RELAY_MINIMUM_PREFIX_LENGTH)),
+        parse_networks(relay, f"{name} relay network", RELAY_MINIMUM_PREFIX_LENGTH),
         scanner,
-        _texts(parse_networks(protected, f"{name} protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)),
-        _texts(parse_networks(whitelisted, f"{name} whitelisted network", 1)),
+        parse_networks(protected, f"{name} protected network", PROTECTED_MINIMUM_PREFIX_LENGTH),
+        parse_networks(whitelisted, f"{name} whitelisted network", 1),
         scan,
     )
 
 
-def _texts(networks: Iterable[Network]) -> tuple[str, ...]:
-    return tuple(str(network) for network in networks)
+def render_facts(facts: Facts) -> str:
+    """Return the line of 10-site that site_facts() reads."""
+    values = {
+        "relay_networks": [str(network) for network in facts.relay_networks],
+        "scanner": facts.scanner,
+        "protected_networks": [str(network) for network in facts.protected_networks],
+        "whitelisted_networks": [str(network) for network in facts.whitelisted_networks],
+        "scan_relay_clients": facts.scan_relay_clients,
+    }
+    return f"{FACTS}{json.dumps(values)}\n"
+
+
+def operator_relay_networks(operator: Rules) -> tuple[Network, ...]:
+    """Return the operator's relay list, from the head of 20-operator; raises BadInput when it is damaged."""
+    found = [line[len(FACTS) :] for line in operator.lines if line.startswith(FACTS)]
+    if not found:
+        return ()
+    expected = f'one line such as \'{FACTS}{{"relay_networks": ["192.0.2.0/24"]}}\''
+    if len(found) > 1:
+        raise BadInput(f"{operator.name}: {len(found)} lines begin with {FACTS!r}; expected {expected}")
+    try:
+        networks = json.loads(found[0])["relay_networks"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(
+            f"{operator.name}: {found[0]!r} holds no relay networks; expected {expected}"
+        ) from error
+    return parse_networks(networks, f"{operator.name} relay network", RELAY_MINIMUM_PREFIX_LENGTH)
+
+
+def render_operator_relay_networks(networks: Iterable[Network]) -> str:
+    """Return the line of 20-operator that operator_relay_networks() reads; '' for no networks."""
+    texts = [str(network) for network in sorted(networks, key=network_order)]
+    return f"{FACTS}{json.dumps({'relay_networks': texts})}\n" if texts else ""
 
 
 def parse_adaptive(text: str, now: float, name: str = ADAPTIVE) -> tuple[AdaptiveEntry, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..formats import tcprules
-from ..formats.networks import AddressSet, address_number, address_set, parse_network
+from ..formats.networks import AddressSet, Network, address_number, address_set, parse_network
 from ..formats.tcprules import Rules, key_interval
 from .fragments import Facts
 
@@ -21,22 +21,22 @@ _THIS_HOST = parse_network("127.0.0.0/8")
 _BY_VARIABLE = {"RELAYCLIENT": RELAYS, "WHITELISTED": WHITELISTED}
 
 
-def networks_of(facts: Facts) -> dict[str, list[str]]:
+def networks_of(facts: Facts) -> dict[str, tuple[Network, ...]]:
     """Return the site's networks that are never refused, by the reason."""
     return {
-        RELAYS: list(facts.relay_networks),
-        PROTECTED: list(facts.protected_networks),
-        WHITELISTED: list(facts.whitelisted_networks),
+        RELAYS: facts.relay_networks,
+        PROTECTED: facts.protected_networks,
+        WHITELISTED: facts.whitelisted_networks,
     }
 
 
 class NeverRefused:
     """The reason why an IPv4 address is never refused, or ''; most addresses take one bisection."""
 
-    def __init__(self, networks: Iterable[tuple[str, Iterable[str]]], rules: Rules | None = None) -> None:
-        """Take networks in CIDR form by the reason, and rules that may name more; raises BadInput."""
+    def __init__(self, networks: Iterable[tuple[str, Iterable[Network]]], rules: Rules | None = None) -> None:
+        """Take networks by the reason, and rules that may name more."""
         self._named = [("it is this host", address_set([_THIS_HOST]))]
-        self._named += [(reason, address_set(map(parse_network, texts))) for reason, texts in networks]
+        self._named += [(reason, address_set(ones)) for reason, ones in networks]
         self._rules = rules
         intervals = [interval for _reason, addresses in self._named for interval in addresses.intervals()]
         for rule in rules.rules if rules is not None else ():

@@ -11,13 +11,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from ..core.errors import BadInput
+from ..core.paths import UNSCANNED_QUEUE
 from ..formats.networks import (
     RELAY_MINIMUM_PREFIX_LENGTH,
     AddressSet,
     Network,
     address_number,
     address_set,
-    parse_networks,
+    checked_networks,
 )
 from ..formats.tcprules import (
     HOST_ADDRESS,
@@ -32,7 +33,6 @@ from ..formats.tcprules import (
 )
 
 PROTECTED_MINIMUM_PREFIX_LENGTH = 8
-UNSCANNED = "/var/qmail/bin/qmail-queue"
 
 
 class Unsafe(BadInput):
@@ -44,16 +44,16 @@ class Unsafe(BadInput):
 
 
 def assert_safe(
-    rules: Rules, relay_networks: Iterable[str], *, scanner: str = "", scan_relay_clients: bool = True
+    rules: Rules, relay_networks: Iterable[Network], *, scanner: str = "", scan_relay_clients: bool = True
 ) -> None:
     """Raises Unsafe, naming rule and address, when somebody could relay, or go unscanned, who may not.
 
     RELAYCLIENT may be set for the relay networks and 127.0.0.1 alone, only empty, never by a host's name
     (which the owner of the address chooses). QMAILQUEUE may be set to the scanner only; where relay clients
-    are not scanned, for them to UNSCANNED also. What a lookup finds changes at boundaries of rules alone, and
-    who may relay at boundaries of networks, so to look at each of these addresses is to look at all.
+    are not scanned, for them to UNSCANNED_QUEUE also. What a lookup finds changes at boundaries of rules
+    alone, and who may relay at boundaries of networks, so to look at each of these addresses is enough.
     """
-    networks = (*parse_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH), LOOPBACK)
+    networks = (*checked_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH), LOOPBACK)
     inside = address_set(networks)
     points: list[int] = []
     for rule in rules.rules:
@@ -66,8 +66,8 @@ def assert_safe(
                 rule,
             )
         scanned = rule.variable("QMAILQUEUE") in (None, scanner or None)
-        if not scanned and (scan_relay_clients or rule.variable("QMAILQUEUE") != UNSCANNED):
-            who = "relay clients too" if scan_relay_clients else f"or {UNSCANNED!r} for relay clients"
+        if not scanned and (scan_relay_clients or rule.variable("QMAILQUEUE") != UNSCANNED_QUEUE):
+            who = "relay clients too" if scan_relay_clients else f"or {UNSCANNED_QUEUE!r} for relay clients"
             raise Unsafe(
                 f"{rule.where}: {rule.text!r} takes mail past the scanner; expected {_queue(scanner)}, {who}",
                 rule,
@@ -113,14 +113,14 @@ def shuts_out(rule: Rule) -> bool:
     return rule.action == "deny" or bool(rule.variable("RBLSMTPD"))
 
 
-def assert_open(rules: Rules, protected_networks: Iterable[str]) -> None:
+def assert_open(rules: Rules, protected_networks: Iterable[Network]) -> None:
     """Raises Unsafe, naming rule and address, when a rule shuts out an address of a protected network.
 
     A host's name counts before a prefix and only an address counts before it, and what ident says before
     both, so where names shut somebody out each protected address must have a rule of its own.
     """
     inside = address_set(
-        parse_networks(protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
+        checked_networks(protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
     )
     if not inside.intervals():
         return

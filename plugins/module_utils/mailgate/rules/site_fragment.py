@@ -6,18 +6,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
+from ..core.paths import UNSCANNED_QUEUE
 from ..formats import tcprules
 from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, contains, parse_networks, rule_address
-from ..formats.tcprules import LOOPBACK, Rules
+from ..formats.tcprules import LOOPBACK
 from . import safety
-from .fragments import FACTS, SITE
-from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH, UNSCANNED
+from .fragments import SITE, Facts, render_facts
+from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
 
 _WRITTEN = "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n"
 
@@ -57,7 +57,7 @@ def site_rules(
     whitelisted = parse_networks(whitelisted_networks, "whitelisted network", 1)
     if scanner and not scanner.startswith("/"):
         raise BadInput(f"scanner: {scanner!r} is no absolute path; expected one or nothing")
-    queue = scanner if scan_relay_clients else UNSCANNED
+    queue = scanner if scan_relay_clients else UNSCANNED_QUEUE
     environment = {"RELAYCLIENT": "", **({"QMAILQUEUE": queue} if queue else {})}
     for name, value in (relay_environment or {}).items():
         if environment.setdefault(name, value) != value:
@@ -81,23 +81,11 @@ def site_rules(
             )
         wanted[network] = (rule.action, rule.environment, where)
     _whitelist(wanted, whitelisted)
-    facts = {
-        "relay_networks": [str(network) for network in relay],
-        "scanner": scanner,
-        "protected_networks": [str(network) for network in protected],
-        "whitelisted_networks": [str(network) for network in whitelisted],
-        "scan_relay_clients": scan_relay_clients,
-    }
-    text = (
-        f"{_WRITTEN}# Rules of your own belong into 20-operator beside this file.\n"
-        f"{FACTS}{json.dumps(facts)}\n"
-    )
+    facts = Facts(relay, scanner, protected, whitelisted, scan_relay_clients)
+    text = f"{_WRITTEN}# Rules of your own belong into 20-operator beside this file.\n{render_facts(facts)}"
     text += "".join(_line(network, *wanted[network]) for network in sorted(wanted, key=_narrow_first))
     safety.assert_safe(
-        tcprules.parse(text, SITE),
-        [str(network) for network in relay],
-        scanner=scanner,
-        scan_relay_clients=scan_relay_clients,
+        tcprules.parse(text, SITE), relay, scanner=scanner, scan_relay_clients=scan_relay_clients
     )
     return text
 
@@ -148,24 +136,3 @@ def written_variables(environment: Iterable[tuple[str, str]], where: str) -> str
             )
         text += f",{name}={quote}{value}{quote}"
     return text
-
-
-# The operator's fragment.
-
-
-def operator_relay_networks(operator: Rules) -> tuple[str, ...]:
-    """The operator's relay list, from the head of 20-operator; raises BadInput when it is damaged."""
-    found = [line[len(FACTS) :] for line in operator.lines if line.startswith(FACTS)]
-    if not found:
-        return ()
-    expected = f'one line such as \'{FACTS}{{"relay_networks": ["192.0.2.0/24"]}}\''
-    if len(found) > 1:
-        raise BadInput(f"{operator.name}: {len(found)} lines begin with {FACTS!r}; expected {expected}")
-    try:
-        networks = json.loads(found[0])["relay_networks"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadInput(
-            f"{operator.name}: {found[0]!r} holds no relay networks; expected {expected}"
-        ) from error
-    parsed = parse_networks(networks, f"{operator.name} relay network", RELAY_MINIMUM_PREFIX_LENGTH)
-    return tuple(str(network) for network in parsed)

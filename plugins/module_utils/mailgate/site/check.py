@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..core.errors import BadInput
 from ..formats import addresses, networks, smtproutes
-from ..recipients import keys as recipients
-from ..recipients import ldap_settings as recipients_settings
+from ..recipients import ldap_settings
+from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
 
 KEYS = ("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes", "directories")
@@ -27,7 +27,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
 
     site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), relay_networks (list
     of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}) and
-    directories (what recipients_settings.public() makes, so without a password); the last four may be
+    directories (what ldap_settings.public() makes, so without a password); the last four may be
     missing. The texts call each as the site file does: `gateway_<key>`, extra_routes `gateway_routes` and
     directories `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -38,8 +38,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     found += _postmaster_faults(site.get("postmaster"), name)
     own = {"localhost", name, *own_addresses}
     routed: dict[str, str] = {}
-    found += _domains_faults(site.get("domains"), name, own, routed)
-    found += _directories_faults(site)
+    domains, faults = _parse_domains(site.get("domains"))
+    found += _domains_faults(site.get("domains"), name, own, routed) + faults
+    found += _directories_faults(site, domains)
     for number, text in _items(site, "relay_networks", found):
         found += _network_faults(text, f"gateway_relay_networks item {number}")
     for number, text in _items(site, "bad_senders", found):
@@ -92,15 +93,22 @@ def _postmaster_faults(postmaster: object, hostname: str) -> list[str]:
     return []
 
 
+def _parse_domains(domains: object) -> tuple[tuple[Domain, ...], list[str]]:
+    """Return the domains and the faults of their shape, names and recipients."""
+    if isinstance(domains, str) or not isinstance(domains, Sequence) or not domains:
+        return (), [f"gateway_domains: {domains!r} is no list of domains; expected at least one"]
+    return parse_domains(domains, "gateway_domains")
+
+
 def _domains_faults(
     domains: object, hostname: str, own: Collection[str], routed: dict[str, str]
 ) -> list[str]:
-    if isinstance(domains, str) or not isinstance(domains, Sequence) or not domains:
-        return [f"gateway_domains: {domains!r} is no list of domains; expected at least one"]
+    """Return what else is wrong with the domains: keys, the gateway's own name, and routes."""
     found: list[str] = []
+    if isinstance(domains, str) or not isinstance(domains, Sequence):
+        return found
     for number, item in enumerate(domains, 1):
         where = f"gateway_domains item {number}"
-        # The shape, the name, its uniqueness and the policy are told by the code that also makes the keys.
         if not isinstance(item, Mapping):
             continue
         found += _unknown(item, _DOMAIN_KEYS, where)
@@ -113,15 +121,12 @@ def _domains_faults(
             )
         if name.lower() not in routed:
             found += _route_faults(name, item, own, routed, where)
-    # A bad host name is told already: any good one stands in for it.
-    host = "gateway.invalid" if addresses.domain_fault(hostname) else hostname
-    return found + recipients.faults(domains, hostname=host, where="gateway_domains")
+    return found
 
 
-def _directories_faults(site: Mapping[str, object]) -> list[str]:
-    given = site.get("directories") or []
-    made, found = recipients_settings.parse_ldap_directories(given, "gateway_directory")
-    return found or recipients_settings.missing_ldap_directory(site.get("domains"), made, "gateway_domains")
+def _directories_faults(site: Mapping[str, object], domains: Iterable[Domain]) -> list[str]:
+    made, found = ldap_settings.parse_ldap_directories(site.get("directories") or [], "gateway_directory")
+    return found or ldap_settings.missing_ldap_directory(directory_domains(domains), made, "gateway_domains")
 
 
 def _route_faults(

@@ -111,6 +111,7 @@ def seconds_of(words: str) -> int | None:
     for part in parts:
         found = _TIME.fullmatch(part)
         if found is None:
-            raise BadTime(f"time: {words!r} is not a duration; expected one such as 30m, 4h, 2d, 1w, or nothing")
+            expected = "expected one such as 30m, 4h, 2d, 1w, or nothing"
+            raise BadTime(f"time: {words!r} is not a duration; {expected}")
         total += int(found[1]) * _UNITS[found[2]]
     return total if parts else None

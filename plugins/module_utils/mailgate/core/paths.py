@@ -1,0 +1,72 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Paths of the host: settings, rules, state, logs, sockets and programs, each under one name."""
+
+from __future__ import annotations
+
+# Settings, which Ansible writes
+SETTINGS_DIRECTORY = "/etc/mailgate"
+BLACKLIST_SETTINGS = f"{SETTINGS_DIRECTORY}/blacklist.json"
+DOCTOR_SETTINGS = f"{SETTINGS_DIRECTORY}/doctor.json"
+GREYLIST_SETTINGS = f"{SETTINGS_DIRECTORY}/cqgreylist"
+OPERATOR_SETTINGS = f"{SETTINGS_DIRECTORY}/operator.json"
+RECIPIENTS_SETTINGS = f"{SETTINGS_DIRECTORY}/recipients.json"
+SA_UPDATE_SETTINGS = f"{SETTINGS_DIRECTORY}/sa-update.json"
+
+# Rules about clients and senders: fragments, and what is compiled from them
+RULES_DIRECTORY = "/etc/tcp.d"
+RULES_COMPILED = "/etc/tcp.smtp.cdb"
+RULES_COPY = "/etc/tcp.smtp"
+SENDERS_DIRECTORY = "/etc/badmailfrom.d"
+SENDERS_COMPILED = "/var/qmail/control/badmailfrom"
+
+# State of mailgate's own services and commands
+STATE_DIRECTORY = "/var/lib/mailgate"
+BLACKLIST_DIRECTORY = f"{STATE_DIRECTORY}/blacklist"
+DOCTOR_STARTS = f"{STATE_DIRECTORY}/doctor/starts.json"
+OPERATOR_DIRECTORY = f"{STATE_DIRECTORY}/operator"
+OPERATOR_RECIPIENTS = f"{OPERATOR_DIRECTORY}/recipients"
+OPERATOR_SOCKET = f"{OPERATOR_DIRECTORY}/socket"
+RECIPIENTS_DIRECTORY = f"{STATE_DIRECTORY}/recipients"
+RULES_STATE = f"{STATE_DIRECTORY}/rules"
+STATS_DIRECTORY = f"{STATE_DIRECTORY}/stats"
+STATS_TEXTFILE = f"{STATS_DIRECTORY}/mailgate.prom"
+
+# qmail
+QMAIL_CONTROL = "/var/qmail/control"
+QMAIL_QUEUE = "/var/qmail/queue"
+QMAIL_SMTPD = "/var/qmail/bin/qmail-smtpd"
+ACCEPTED_DOMAINS = f"{QMAIL_CONTROL}/rcpthosts"
+ROUTES = f"{QMAIL_CONTROL}/smtproutes"
+VALID_RECIPIENTS = f"{QMAIL_CONTROL}/validrcptto.cdb"
+SCANNER = "/var/qmail/bin/simscan"
+UNSCANNED_QUEUE = "/var/qmail/bin/qmail-queue"  # queues a message without the scanner
+GREYLIST_DIRECTORY = "/var/qmail/cqgreylist"
+
+# Services of daemontools, and what multilog writes
+SERVICES = "/service"
+LOGS = "/var/log"
+SMTP_LOG = f"{LOGS}/qmail/smtpd"
+SEND_LOG = f"{LOGS}/qmail/send"
+FRESHCLAM_LOG = f"{LOGS}/freshclam"
+
+# Scanners
+CLAMD_SOCKET = "/run/clamav/clamd.ctl"
+CLAMAV_DATABASES = "/var/lib/clamav"
+SIMSCAN_DIRECTORY = "/var/spool/simscan"
+SPAMASSASSIN_SITE = "/etc/mail/spamassassin"
+SPAMASSASSIN_UPDATED_RULES = "/var/lib/spamassassin"
+SPAMASSASSIN_RELEASED_RULES = ("/usr/local/share/spamassassin", "/usr/share/spamassassin")
+SPAMD_HOME = "/var/lib/spamd"
+SPAMD_PID = "/run/spamd/spamd.pid"
+SPAMD_SOCKET = "/run/spamd/spamd.sock"
+
+# The system's
+SYSTEM_STATE = "/var/lib"
+MAILGATE_COMMAND = "/usr/local/bin/mailgate"
+NOLOGIN_SHELL = "/usr/sbin/nologin"
+QMAILCTL = "/usr/bin/qmailctl"
+SENDMAIL = "/usr/sbin/sendmail"
+CLOCK_SYNCHRONIZED = "/run/systemd/timesync/synchronized"  # made by systemd-timesyncd
