@@ -271,14 +271,15 @@ def test_no_words_count_against_somebody_else(blacklist: Blacklist, spammer: str
             if name == "qmail-smtpd"
         ]
         assert pids
-        texts = [f'"x at {other}', f'"\rqmail-smtpd: rcpthosts: a@b from c@d at {other}']
+        texts = [f'"x at {other}"', f'"\rqmail-smtpd: rcpthosts: a@b from c@d at {other}"']
         texts += [f"simscan:[{pid}]:VIRUS:0.1s:x:{other}:a@b.example:c" for pid in pids]
         for text in texts:
-            with begun(spammer, text) as session:
+            with begun(spammer, f"{text}@else.where") as session:
                 for _ in range(3):
                     asked(session, f"{text}@else.where")
         assert asked(victim, GOOD) == OK
-        blacklist.counts(spammer, 3 * len(texts))
+        # A sender with a control byte is refused at MAIL, before there is a recipient.
+        blacklist.counts(spammer, 3 * sum("\r" not in text for text in texts))
         told = blacklist.explain(other)
     assert (told["attempts"], told["refused"]) == (0, False)
 
