@@ -96,7 +96,7 @@ def test_a_text_without_header_does_not_go_back(bed: Bed) -> None:
 def test_no_bounce_for_what_scored_as_spam(bed: Bed, sender: str) -> None:
     """Nor one for the postmaster; one line says so."""
     log = SendLog(bed)
-    accepted(message(MARK, BODY), sender=sender, who=STRANGER)
+    accepted(content(MARK), sender=sender, who=STRANGER)
     line = log.wait_for("bounce withheld msg ")
     assert re.fullmatch(rf"bounce withheld msg [0-9]+: spam, from <{re.escape(sender)}>", line)
     log.wait_for_end(1)
