@@ -170,7 +170,7 @@ def test_a_converged_gateway_is_well(bed: Bed) -> None:
 
 def test_a_service_that_is_down(doctor: Doctor) -> None:
     with down(doctor, "simscan-cleaner"):
-        doctor.expect("services", CRITICAL, "simscan-cleaner is down")
+        doctor.expect("services", CRITICAL, "simscan-cleaner has been down")
         quick = doctor.ask("--quick", "--only", "services")
         assert quick.status == CRITICAL
     doctor.well("services")
