@@ -37,7 +37,7 @@ DOCTOR = (
 def host(tmp_path: Path) -> Iterator[Host]:
     """A host with the service behind its socket, for whom this user is alice."""
     one = Host(tmp_path)
-    desk = one.desk(start=True)
+    editor = one.editor(start=True)
     (tmp_path / "greylist").mkdir()
     outside = ExternalPaths(
         blacklist=str(tmp_path / "blacklist"),
@@ -47,7 +47,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         doctor=("sh", "-c", f"echo '{DOCTOR}'; exit 1"),
         flush=("true",),
     )
-    verbs = operator_service.Verbs(desk, Lookups(desk, outside, lambda: one.now))
+    verbs = operator_service.Verbs(editor, Lookups(editor, outside, lambda: one.now))
     server = operator_service.Server(
         str(tmp_path / "socket"),
         verbs.answer,
