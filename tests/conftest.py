@@ -12,6 +12,7 @@ from bed.signals import reset_signals
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTIONS = ROOT / ".ansible" / "collections"
+SUMMARY_WIDTH = 300  # pytest leaves out the reason when a test's name fills the line
 
 
 def _link() -> None:
@@ -37,7 +38,8 @@ def pytest_report_teststatus(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name each test that was not run, and why."""
+    """Name each test that was not run, and why; leave room for why a test failed in the summary below."""
+    terminalreporter.config.get_terminal_writer().fullwidth = SUMMARY_WIDTH
     for report in terminalreporter.stats.get("not run", ()):
         terminalreporter.write_line(f"NOT RUN {report.nodeid} - {_why_not_run(report)}")
 

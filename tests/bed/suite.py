@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .collection import command_link
-from .common import BED, ONLY_REAL, ROOT, Trouble, answer, run, write_atomically
+from .common import BED, ONLY_REAL, ROOT, Trouble, answer, run, tail, write_atomically
 from .converged import converged_image, is_fresh
 from .parts import BUDGETS, BY_NAME, FAST, FULL, PARTS, TEST, Part
 from .python_venv import command_venv, venv_path
@@ -32,8 +32,8 @@ WORDS = ("passed", "failed", "skipped", "not run")
 COUNT = r"\d+ (?:passed|failed|skipped|not run|errors?|xfailed|xpassed|deselected|warnings?)"
 COUNTS = re.compile(rf"((?:{COUNT},? ?)+)in \d+[.\d]*s")
 
-MOST = 40
-FAILURE = re.compile(r"((?:FAILED|ERROR) tests/[^\n]{1,200})")
+MOST = 16  # with the last line fewer than the twenty that `tail` shows
+FAILURE = re.compile(r"((?:FAILED|ERROR) tests/[^\n]{1,300})")
 NOT_RUN = re.compile(rf"^NOT RUN (tests/\S+) - ({ONLY_REAL}[^\n]{{1,200}})", re.MULTILINE)
 
 
@@ -54,6 +54,11 @@ def counts(text: str) -> dict[str, int]:
 def failures(text: str) -> list[str]:
     """The tests that pytest's short summary in `text` names, each once."""
     return list(dict.fromkeys(found.group(1).strip() for found in FAILURE.finditer(text)))
+
+
+def reasons(text: str) -> list[str]:
+    """Why a failed part failed: a line a test, as pytest's short summary has it, else its last words."""
+    return failures(text) or [tail(text)]
 
 
 def not_run(text: str) -> list[tuple[str, str]]:
@@ -186,7 +191,7 @@ def run_part(
             if status == 0:
                 status = follow(main)
         except (OSError, Trouble) as error:
-            lines.append(f"{part.name}: {error}\n")
+            lines.append(f"{error}\n")
             print(f"{prefix}{error}", flush=True)
             status = 1
         finally:
@@ -198,7 +203,8 @@ def run_part(
         found["failed" if status else "passed"] += 1
     elif status and not found["failed"]:
         found["failed"] += 1
-    return Ran(part, status, found, failures(output), time.monotonic() - begin, not_run(output))
+    failed = reasons(output) if status else []
+    return Ran(part, status, found, failed, time.monotonic() - begin, not_run(output))
 
 
 def line_of(ran: Ran) -> str:
@@ -300,16 +306,28 @@ def run_all(parts: Sequence[Part], suite: str) -> list[Ran]:
     return sorted(ran, key=lambda one: parts.index(one.part))
 
 
+def failed_lines(ran: Sequence[Ran]) -> list[str]:
+    """The failed tests with their reasons: at most MOST lines, divided evenly between the failed parts."""
+    waiting = {one.part.name: list(one.failed) for one in ran if one.failed}
+    shown: dict[str, list[str]] = {name: [] for name in waiting}
+    for _dummy in range(MOST):
+        name = min((name for name in waiting if waiting[name]), key=lambda name: len(shown[name]), default="")
+        if name:
+            shown[name].append(waiting[name].pop(0))
+    left = ", ".join(f"{name} {len(lines)}" for name, lines in waiting.items() if lines)
+    more = [f"  more failed: {left}"] if left else []
+    return [*more, *(f"  {name}: {line}" for name, lines in shown.items() for line in lines)]
+
+
 def table(ran: Sequence[Ran], suite: str, seconds: float) -> tuple[str, dict[str, int]]:
-    """What is said at the end, and the sums in it: whoever reads the end alone learns what failed."""
-    lines = [f"  {one.part.name}: {line}" for one in ran for line in one.failed]
-    if len(lines) > MOST:
-        lines = [*lines[:MOST], f"  and {len(lines) - MOST} more"]
+    """What is said at the end, and the sums in it: its last lines alone tell what failed, and why."""
+    lines = []
     missing = list(dict.fromkeys(pair for one in ran for pair in one.not_run))
     if missing:
         lines.append("  not run on the stand-in; `make verify-real` runs them with the real programs:")
         lines += [f"    {test}: {reason}" for test, reason in missing]
     lines += map(line_of, ran)
+    lines += failed_lines(ran)
     total = {word: sum(one.found[word] for one in ran) for word in WORDS}
     summary = ", ".join(f"{number} {word}" for word, number in total.items())
     over = ", over its budget" if seconds > BUDGETS[suite] else ""
@@ -381,6 +399,6 @@ def command_part(names: Sequence[str], more: Sequence[str]) -> None:
             ran.append(run_part(part, environment(), log, more=more, running=running, prefix=""))
     finally:
         running.end()
-    print("\n".join(line_of(one) for one in ran), flush=True)
+    print("\n".join([*map(line_of, ran), *failed_lines(ran)]), flush=True)
     if any(one.status for one in ran):
         raise SystemExit(1)

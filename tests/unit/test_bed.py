@@ -176,14 +176,30 @@ def test_c(): pytest.skip("no compiler")
 def test_d(): pass
 """
 
+LONG_NAME = """
+import pytest
+@pytest.mark.parametrize("value", ["x" * 100])
+def test_a(value): assert value == 1, "the reason"
+"""
+
+
+def run_pytest(directory: Path, content: str) -> subprocess.CompletedProcess[str]:
+    """Run one file of tests with this project's conftest.py."""
+    (directory / "test_x.py").write_text(content)
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest"]
+    argv += [f"--rootdir={directory}", str(directory)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    env.pop("CI", None)
+    return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_reason_stands_beside_a_long_name(tmp_path: Path) -> None:
+    (line,) = suite.failures(run_pytest(tmp_path, LONG_NAME).stdout.replace("FAILED ", "FAILED tests/"))
+    assert line.endswith("] - AssertionError: the reason")
+
 
 def test_pytest_counts_and_names_what_needs_a_real_program(tmp_path: Path) -> None:
-    (tmp_path / "test_x.py").write_text(NOT_RUN_TESTS)
-    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
-    done = subprocess.run(
-        [*argv, f"--rootdir={tmp_path}", str(tmp_path)], env=env, capture_output=True, text=True, check=False
-    )
+    done = run_pytest(tmp_path, NOT_RUN_TESTS)
     assert tuple(suite.counts(done.stdout).values()) == (1, 0, 1, 2), done.stdout + done.stderr
     assert "NOT RUN test_x.py::test_a - only with the real netqmail: the stand-in has no queue" in done.stdout
     assert done.returncode == 0
@@ -334,9 +350,26 @@ def test_all_parts_run_also_after_one_has_failed_and_stand_in_order(
     ]
     assert (tmp_path / "test" / "four.log").read_text() == "green\n"
     text, total = suite.table(ran, TEST, 12.3)
-    assert text.splitlines()[0] == "  two: FAILED tests/x.py::y - no"
+    assert text.splitlines()[-3:-1] == [
+        "  two: FAILED tests/x.py::y - no",
+        "  three: [Errno 2] No such file or directory: 'nonsense-of-a-program'",
+    ]
     assert text.splitlines()[-1] == "3 passed, 2 failed, 0 skipped, 1 not run in 12s of 1800"
     assert total["failed"] == 2
+
+
+def test_the_last_twenty_lines_tell_which_tests_failed_and_why() -> None:
+    found = {**dict.fromkeys(suite.WORDS, 0), "failed": 30}
+    many = [f"FAILED tests/a.py::test_{number} - no" for number in range(30)]
+    ran = [
+        suite.Ran(part("many"), 1, found, many, 1.0),
+        suite.Ran(part("fine"), 0, found, [], 1.0),
+        suite.Ran(part("lint"), 1, found, suite.reasons("one\n\nx.py:1: wrong\nFound 1 error\n"), 1.0),
+    ]
+    last = suite.table(ran, TEST, 1.0)[0].splitlines()[-20:]
+    assert "  more failed: many 15" in last
+    assert "  many: FAILED tests/a.py::test_14 - no" in last
+    assert last[-2] == "  lint: one | x.py:1: wrong | Found 1 error"
 
 
 def test_what_only_the_full_suite_runs_is_dated() -> None:
