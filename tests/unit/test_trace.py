@@ -710,3 +710,73 @@ def test_an_address_that_the_log_has_cut_is_found() -> None:
     )
     (found,) = find(smtp, Book(), long)
     assert kinds(found) == ["relay denied"]
+
+
+@pytest.mark.parametrize("sender", ["_", "%", ":", "é", "__", "%:", "_%_", "é_:", "<", "a_", "_a"])
+@pytest.mark.parametrize("lost", [False, True], ids=["with its verdict", "without"])
+def test_a_sender_without_a_letter_ends_the_search(sender: str, lost: bool) -> None:
+    """What is left of such a sender to search for is nothing, or next to nothing."""
+    smtp, send = Book(), Book()
+    written = "".join("_" if not " " <= char <= "~" else char for char in sender)
+    queued_as = "".join("_" if not "!" <= char <= "~" or char == "%" else char for char in sender)
+    smtp.say(1, *begin(10))
+    if not lost:
+        smtp.say(2, scanned(10, CLEAN, "odd", written, "alice@example.test"))
+    smtp.say(3, end(10))
+    smtp.say(2.5, *begin(11, "203.0.113.9"))
+    smtp.say(2.6, scanned(11, CLEAN, "other", "bob@sender.example", "alice@example.test", "203.0.113.9"))
+    send.say(3, *queued(7, queued_as, 20), *sent(7, 1, "alice@example.test"), "end msg 7")
+    journey = find(smtp, send, "alice@example.test")[-1 if lost else 0]
+    assert [message.number for message in journey.messages()] == [7]
+    assert (journey.session is None) is lost
+
+
+@pytest.mark.parametrize("needle", [b"", b"\n", b"x", b"c\n", b"line"])
+def test_any_needle_comes_to_an_end(needle: bytes) -> None:
+    """Each line once, in both directions, whatever is searched."""
+    data = [b"line a x\nline b\n", b"", b"line x\n\nline c\n"]
+    log = archive.Log([archive.File(0, lambda part=part: part) for part in data])
+    first, last = archive.LineRef(0, 0), log.end()
+    forward = []
+    for number, place in enumerate(log.forward(needle, first, last)):
+        assert number < 10
+        forward.append(place)
+    backward = []
+    for number, place in enumerate(log.backward(needle, first, last)):
+        assert number < 10
+        backward.append(place)
+    assert forward == list(reversed(backward)) and len(set(forward)) == len(forward)
+
+
+def cycle(length: int) -> Book:
+    """Messages of which each is the bounce of the one before, and the first that of the last."""
+    send = Book()
+    for place in range(length):
+        send.say(place, *queued(place + 1, "", 100 + place))
+        send.say(place + 0.5, f"bounce msg {place + 1} qp {101 + place}")
+    # The first one's number again, its beginning lost with a line, and the last one's bounce's pid.
+    send.say(length, f"info msg 1: bytes 620 from <> qp {100 + length} uid {QMAILD}")
+    send.say(length + 1, *sent(1, 1, "alice@example.test"))
+    return send
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 6, 7, 20])
+def test_messages_that_are_each_others_bounces_come_to_an_end(length: int) -> None:
+    """Process numbers are used again, and a bounce may seem to be the parent of its own parent."""
+    send = cycle(length)
+    for what in ("msg", "bounce", "alice@example.test"):
+        for journey in find(Book(), send, what, limit=100):
+            assert journey.steps() and journey.verdicts()
+            assert json.dumps(trace_command.values(journey)) and trace_command.describe(journey)
+
+
+def test_a_long_row_of_forwarded_copies_is_told_in_pieces() -> None:
+    send = Book()
+    for number in range(1, 300):
+        send.say(number, *queued(number, "ann@sender.example", number))
+        send.say(number + 0.2, f"starting delivery {number}: msg {number} to local al@example.test")
+        send.say(number + 0.5, f"delivery {number}: success: did_0+0+1/qp_{number + 1}/", f"end msg {number}")
+    journeys = find(Book(), send, "ann@sender.example", limit=10_000)
+    assert all(journey.steps() and trace_command.values(journey) for journey in journeys)
+    steps = [step.words for journey in journeys for step in journey.steps()]
+    assert sum(words.startswith("message") and "queued" in words for words in steps) == 299

@@ -131,6 +131,8 @@ class Log:
                 at = data.find(needle, at, stop)
                 if at == -1:
                     break
+                if at == len(data):
+                    break
                 yield LineRef(file, data.rfind(b"\n", 0, at) + 1)
                 at = data.find(b"\n", at) + 1
                 if not at:
@@ -144,8 +146,9 @@ class Log:
             at = end.offset if file == end.file else len(data)
             stop = begin.offset if file == begin.file else 0
             while True:
-                at = data.rfind(needle, stop, at)
-                if at == -1:
+                # An empty needle stands before the end of the line as well, and never in the line before.
+                at = data.rfind(needle, stop, at) if needle else at - 1
+                if at < stop:
                     break
                 at = data.rfind(b"\n", 0, at) + 1
                 yield LineRef(file, at)

@@ -36,6 +36,9 @@ class Messages:
     def __init__(self, log: Log, uid: int | None = None) -> None:
         self._log, self._uid = log, uid
         self._known: dict[LineRef, Message] = {}
+        # How many levels of children each message has, once it is complete; a child has one parent.
+        self._levels: dict[LineRef, int] = {}
+        self._has_parent: set[LineRef] = set()
 
     def is_known(self, begin: LineRef) -> bool:
         """Whether the message that begins there was found before."""
@@ -95,8 +98,8 @@ class Messages:
             if getattr(record, "message", None) != message.number:
                 continue
             self._take(message, record, place)
-        if depth < DEPTH_MAX:
-            self._add_children(message, begin, depth)
+        levels = self._add_children(message, begin, depth) if depth < DEPTH_MAX else 0
+        self._levels[begin] = levels
         return message
 
     def _take(self, message: Message, record: sendlog.Record | None, place: LineRef) -> None:
@@ -126,14 +129,27 @@ class Messages:
         elif isinstance(record, sendlog.MessageEnded):
             message.ended = record.at
 
-    def _add_children(self, message: Message, begin: LineRef, depth: int) -> None:
+    def _add_children(self, message: Message, begin: LineRef, depth: int) -> int:
+        """Adds the bounces and copies, and returns how many levels of them there are.
+
+        Pids and message numbers are used again, so a log can seem to hold a message that is a copy of itself.
+        Children make a tree of DEPTH_MAX levels: none that is not complete yet, and none of another parent.
+        """
+        levels = 0
         times = {pid: at for at, pid in message.bounces}
         for delivery in message.deliveries:
             times.update(dict.fromkeys(forwarded_pids(delivery), delivery.begun))
         for pid, at in times.items():
             child = self._of_queue_pid(pid, at)
-            if child is not None and child != begin:
-                message.children.append(self._message(child, depth + 1))
+            if child is None or child == begin or child in self._has_parent:
+                continue
+            found = self._message(child, depth + 1)
+            below = self._levels.get(child)
+            if below is not None and below < DEPTH_MAX:
+                self._has_parent.add(child)
+                message.children.append(found)
+                levels = max(levels, below + 1)
+        return levels
 
     def _of_queue_pid(self, pid: int, at: int) -> LineRef | None:
         """The beginning of the message that this qmail-queue left, soon after that time."""

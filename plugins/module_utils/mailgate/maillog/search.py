@@ -214,9 +214,10 @@ class Search:
             return
         wanted_sender = plain(message.sender)
         pieces = sorted(wanted_sender.split("_"), key=len)
-        needle = (
-            b":" + wanted_sender.encode("ascii") + b":" if len(pieces) == 1 else pieces[-1].encode("ascii")
-        )
+        if len(pieces) == 1:
+            needle = b":" + wanted_sender.encode("ascii") + b":"
+        else:  # '_' may stand for another byte in the other log; where nothing else is left, every verdict
+            needle = pieces[-1].encode("ascii") or b" simscan:["
         at = message.begun
         ranges = (
             (at - BEFORE_SECONDS * NANOSECONDS, at + BEFORE_SECONDS * NANOSECONDS),
