@@ -14,6 +14,7 @@ import yaml
 
 ROLES = sorted(path for path in (Path(__file__).resolve().parents[2] / "roles").iterdir() if path.is_dir())
 NAMES = [role.name for role in ROLES]
+SCENARIOS = {path.name for path in (Path(__file__).resolve().parents[2] / "molecule").iterdir()}
 LONGEST_TASK_FILE = 10
 
 
@@ -35,6 +36,32 @@ def test_defaults_and_argument_specs_are_the_same_list(role: Path) -> None:
         assert options[name].get("description"), f"{name} has no description"
         if not (isinstance(value, str) and "{{" in value):
             assert options[name].get("default") == value, f"{name} has another default in its specification"
+
+
+def test_a_readme_tells_of_the_role(role: Path) -> None:
+    """Each variable of this role that it names exists, and so does each file of the project."""
+    text = (role / "README.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {role.name}\n")
+    named = set(re.findall(rf"\b{role.name}_[a-z_]+\b", text)) - set(NAMES)
+    unknown = named - set(load(role / "defaults" / "main.yml") or {})
+    assert not unknown - SCENARIOS
+    for path in re.findall(r"`((?:tests|roles|docs|playbooks)/[\w./-]+)`", text):
+        assert (role.parents[1] / path).exists(), f"{role.name}/README.md names {path}, which is not there"
+
+
+def test_meta_tells_what_the_role_is_for(role: Path) -> None:
+    meta = load(role / "meta" / "main.yml")
+    info = meta["galaxy_info"]
+    assert meta["dependencies"] == []
+    assert info["description"] and info["license"] == "GPL-3.0-or-later"
+    assert [platform["name"] for platform in info["platforms"]] == ["Debian"]
+    assert info["galaxy_tags"] and all(re.fullmatch("[a-z0-9]+", tag) for tag in info["galaxy_tags"])
+
+
+def test_no_task_has_a_tag(role: Path) -> None:
+    """A run of a part would leave what depends on it as it was; playbooks/policy.yml is the quick run."""
+    for path in [*(role / "tasks").glob("*.yml"), *(role / "handlers").glob("*.yml")]:
+        assert not re.search(r"^\s*(- )?tags:", path.read_text(encoding="utf-8"), re.MULTILINE), path
 
 
 def test_private_variables_are_marked(role: Path) -> None:
