@@ -293,6 +293,165 @@ def test_a_rollback_serves_and_holds_until_it_is_released(gateway: Gateway) -> N
     assert gateway.update().problem == ""
 
 
+NEW = {"name": "new.test", "recipients": "directory"}
+
+
+def roll_back(
+    gateway: Gateway, number: int | None = None, settings: recipients_settings.Settings | None = None
+) -> int:
+    return recipients_update.rollback(gateway.store, number, settings or site(), now=gateway.now, by="ann")
+
+
+@pytest.mark.parametrize("number", [None, 1])
+def test_a_rollback_takes_the_old_export_and_the_settings_of_now(
+    gateway: Gateway, number: int | None
+) -> None:
+    """Only what the directory gave is old; the site's and the operators' addresses are those of today."""
+    gateway.update(site(CORP, LIST, {"name": "gone.test", "recipients": "any"}))
+    now = dataclasses.replace(
+        site(
+            {**CORP, "addresses": ["desk"]},
+            {**LIST, "addresses": ["jane"]},
+            {"name": "fresh.test", "recipients": "list", "addresses": ["info"]},
+            {"name": "open.test", "recipients": "any"},
+        ),
+        extra=("late@corp.test", "late@list.test", "late@elsewhere.test"),
+    )
+    gateway.exported = {f"x{number}@corp.test" for number in range(10)}
+    gateway.update(now, accept_shrink=True)
+    roll_back(gateway, number, now)
+    keys = gateway.served_keys()
+    assert {"u0@corp.test", "u9@corp.test", "desk@corp.test", "jane@list.test", "info@fresh.test"} <= keys
+    assert {"@open.test", "abuse@fresh.test", "late@corp.test", "late@list.test", "postmaster"} <= keys
+    assert not keys & {"x0@corp.test", "fax@corp.test", "joe@list.test", "@gone.test", "late@elsewhere.test"}
+    # What follows works on: an update while it is held, another setting, and its end.
+    assert "held" in gateway.update(now).problem
+    assert "bob@list.test" not in gateway.served_keys()
+    gateway.update(site(CORP, {**LIST, "addresses": ["bob"]}))
+    assert {"bob@list.test", "u0@corp.test"} <= gateway.served_keys()
+    assert gateway.update(now, release=True, accept_shrink=True).problem == ""
+    assert "x0@corp.test" in gateway.served_keys()
+
+
+def test_a_rollback_that_lacks_a_domain_of_the_directory_is_refused(gateway: Gateway) -> None:
+    """All of a domain would be 553; what serves goes on, and nothing is held."""
+    gateway.update()  # 1
+    both = site(CORP, LIST, NEW)
+    gateway.exported = {*gateway.exported, "a@new.test"}  # type: ignore[misc]
+    gateway.update(both)  # 2
+    before = gateway.listing()
+    for number in (None, 1):
+        with pytest.raises(BadInput) as caught:
+            roll_back(gateway, number, both)
+        assert str(caught.value) == (
+            "generation 1: has no address of the directory for the domain 'new.test', all of it would be "
+            "refused; expected a generation with every domain of now"
+        )
+    assert gateway.listing() == before and not gateway.store.state().get("held")
+    assert gateway.update(both).problem == ""
+    # A domain that left the site since keeps nothing from going back, and takes no mail.
+    gateway.update(site(CORP, LIST))
+    roll_back(gateway, 2, site(CORP, LIST))
+    assert "u0@corp.test" in gateway.served_keys() and "a@new.test" not in gateway.served_keys()
+
+
+def test_a_rollback_to_a_generation_without_an_address_of_a_domain_is_refused(gateway: Gateway) -> None:
+    """It had the domain and nobody in it, by a person's word; what serves has somebody."""
+    both = site(CORP, LIST, NEW)
+    gateway.update(both, accept_shrink=True)  # 1: nobody in new.test
+    gateway.exported = {*gateway.exported, "a@new.test"}  # type: ignore[misc]
+    gateway.update(both)  # 2
+    with pytest.raises(BadInput, match=r"generation 1: has no address .* 'new\.test'"):
+        roll_back(gateway, None, both)
+    assert "a@new.test" in gateway.served_keys()
+
+
+def test_a_list_that_became_a_directory_is_not_rolled_back_behind_that(gateway: Gateway) -> None:
+    gateway.update(site({**CORP, "recipients": "list"}, LIST))
+    gateway.update(accept_shrink=True)
+    with pytest.raises(BadInput, match=r"'corp\.test'"):
+        roll_back(gateway)
+    # The other way round the site's own list holds.
+    roll_back(gateway, 2, site({**CORP, "recipients": "directory"}, LIST))
+    listed = site({**CORP, "recipients": "list"}, {**LIST, "recipients": "directory", "addresses": []})
+    with pytest.raises(BadInput, match=r"'list\.test'"):
+        roll_back(gateway, 2, listed)
+
+
+def test_a_rollback_keeps_what_is_required(gateway: Gateway) -> None:
+    gateway.update()
+    gateway.exported = {*gateway.exported, "boss@corp.test"}  # type: ignore[misc]
+    required = site(required=["boss@corp.test"])
+    gateway.update(required)
+    with pytest.raises(BadInput, match=r"required address: 'boss@corp\.test'"):
+        roll_back(gateway, None, required)
+
+
+def test_without_a_directory_there_is_no_export_to_go_back_to(gateway: Gateway) -> None:
+    gateway.update(site(LIST))
+    gateway.update(site({**LIST, "addresses": ["jane"]}))
+    with pytest.raises(BadInput, match="no domain has recipients 'directory'"):
+        roll_back(gateway, None, site({**LIST, "addresses": ["jane"]}))
+    assert "jane@list.test" in gateway.served_keys()
+
+
+def test_each_rollback_goes_further_back(gateway: Gateway) -> None:
+    """From what serves: never to the bad export that the first one left, whatever was published since."""
+    for number in (1, 2, 3):
+        gateway.exported = {f"u{other}@corp.test" for other in range(10)} | {f"new{number}@corp.test"}
+        gateway.update()
+
+    def serving() -> int:
+        return next(number for number in (1, 2, 3) if f"new{number}@corp.test" in gateway.served_keys())
+
+    roll_back(gateway)
+    assert serving() == 2
+    operators = dataclasses.replace(site(), extra=("late@corp.test",))
+    with gateway.store.locked():
+        recipients_update.refresh(operators, gateway.store, now=gateway.now, by="x")
+    assert serving() == 2
+    roll_back(gateway, None, operators)
+    assert serving() == 1 and "late@corp.test" in gateway.served_keys()
+    for _again in range(2):
+        with pytest.raises(BadInput, match="none has an older export"):
+            roll_back(gateway, None, operators)
+    assert serving() == 1
+    roll_back(gateway, 3)
+    assert serving() == 3
+    roll_back(gateway)
+    assert serving() == 2
+
+
+def test_a_rollback_knows_those_of_before(gateway: Gateway) -> None:
+    """A generation that an older version rolled back to says so only in its reason."""
+    test_each_rollback_goes_further_back(gateway)
+    for reason in gateway.path.rglob("reason.json"):
+        value = json.loads(reason.read_text())
+        value.pop("origin", None)
+        reason.write_text(json.dumps(value))
+    last = gateway.store.last()
+    assert last is not None and last.origin == 2
+    roll_back(gateway)
+    assert "new1@corp.test" in gateway.served_keys()
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_a_rollback_heals_a_file_that_is_damaged(gateway: Gateway, harm: str) -> None:
+    """Nothing serves then, so the newest generation is the one to go back to, or the newest whole one."""
+    gateway.update()
+    gateway.exported = {*gateway.exported, "new@corp.test"}  # type: ignore[misc]
+    gateway.update()
+    served = gateway.path / "validrcptto.cdb"
+    if harm == "missing":
+        served.unlink()
+    else:
+        served.write_bytes(b"x" * 3000)
+        (gateway.path / "generations/2/addresses").write_text("")
+    roll_back(gateway)
+    assert ("new@corp.test" in gateway.served_keys()) is (harm == "missing")
+    assert "u0@corp.test" in gateway.served_keys()
+
+
 def test_two_writers_take_turns(gateway: Gateway) -> None:
     with gateway.store.locked(), pytest.raises(Busy):
         gateway.update()

@@ -68,7 +68,7 @@ def _parser() -> Parser:
         "update": "export, prove and publish",
         "refresh": "publish what the site file and the operators say now, without asking the directory",
         "diff": "export, and say what update would change",
-        "rollback": "let an earlier generation serve again, and hold it",
+        "rollback": "let an earlier export serve again, with the settings of now, and hold it",
         "check": "say whether an address is a recipient",
     }
     for name, text in texts.items():
@@ -95,7 +95,11 @@ def _parser() -> Parser:
             command.add_argument("--limit", type=int, default=_SHOWN, help="addresses shown (%(default)s)")
         if name == "rollback":
             command.add_argument(
-                "number", nargs="?", type=int, metavar="GENERATION", help="default: the last one"
+                "number",
+                nargs="?",
+                type=int,
+                metavar="GENERATION",
+                help="default: the last one before the export that serves",
             )
         if name == "check":
             command.add_argument("address", metavar="ADDRESS")

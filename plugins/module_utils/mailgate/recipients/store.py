@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ from .keys import Recipients
 
 SERVED = "validrcptto.cdb"
 MODE = 0o644
+_ROLLBACK = re.compile(r"rollback to generation ([0-9]+)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Last:
     directory_domains: frozenset[str]
     exported_at: float | None
     sha256: str
+    origin: int = 0  # the generation that first had this export: an earlier one after a rollback or refresh
 
 
 def verify(data: bytes, wanted: Recipients, name: str) -> None:
@@ -54,6 +57,15 @@ def verify(data: bytes, wanted: Recipients, name: str) -> None:
     count = sum(1 for dummy in reader.items())
     if count != len(wanted.keys):
         raise BadInput(f"{name}: {count} records are in its new copy; expected {len(wanted.keys)}")
+
+
+def _origin(reason: Mapping[str, object], number: int) -> int:
+    """Which generation first had the export of the one with this number and reason."""
+    given = reason.get("origin")
+    if isinstance(given, int):
+        return given
+    earlier = _ROLLBACK.fullmatch(str(reason.get("reason")))  # written before reasons had an origin
+    return int(earlier[1]) if earlier else number
 
 
 def _read(path: str) -> bytes | None:
@@ -136,7 +148,15 @@ class Store:
             frozenset(str(one) for one in domains) if isinstance(domains, list) else frozenset(),
             float(at) if isinstance(at, (int, float)) else None,
             str(reason.get("sha256")),
+            _origin(reason, number),
         )
+
+    def whole(self, number: int) -> Last | None:
+        """The addresses of a generation, or None if it is damaged or gone."""
+        try:
+            return self.generation(number)
+        except BadInput:
+            return None
 
     def last(self) -> Last | None:
         """The generation that serves; the newest whole one when none does; what serves when there is none."""
@@ -144,9 +164,8 @@ class Store:
         digest = hashlib.sha256(data).hexdigest() if data is not None else ""
         newest: Last | None = None
         for number in reversed(self.numbers()):
-            try:
-                one = self.generation(number)
-            except BadInput:
+            one = self.whole(number)
+            if one is None:
                 continue
             if one.sha256 == digest:
                 return one
@@ -170,6 +189,10 @@ class Store:
         except BadInput as error:
             return str(error)
         return ""
+
+    def is_served(self, last: Last) -> bool:
+        """Whether qmail-smtpd reads the bytes of this generation."""
+        return hashlib.sha256(self.served() or b"").hexdigest() == last.sha256
 
     def serves(self, last: Last | None, wanted: Recipients) -> bool:
         """Whether the file that serves holds exactly these, may be read by all, and has its generation."""

@@ -136,6 +136,7 @@ def refresh(settings: Settings, store: Store, *, now: float, by: str) -> Outcome
         "made": now,
         "by": by,
         "reason": "refresh",
+        **_origin(last),
         "gained": change.gained_count,
         "lost": change.lost_count,
         "directory_domains": sorted(settings.directory_domains),
@@ -143,6 +144,11 @@ def refresh(settings: Settings, store: Store, *, now: float, by: str) -> Outcome
     }
     outcome.generation = store.publish(wanted, reason, settings.generations)
     return outcome
+
+
+def _origin(last: Last | None) -> dict[str, object]:
+    """What the reason of a generation says that has the export of the last one."""
+    return {} if last is None or not last.origin else {"origin": last.origin}
 
 
 def read_password(path: str) -> str:
@@ -254,6 +260,7 @@ def update(
             "made": now,
             "by": by,
             "reason": "update" + (", shrink accepted" if accept_shrink else ""),
+            **({} if decided.fresh else _origin(last)),
             "gained": change.gained_count,
             "lost": change.lost_count,
             "directory_domains": sorted(domains),
@@ -264,26 +271,68 @@ def update(
 
 
 def rollback(store: Store, number: int | None, settings: Settings, *, now: float, by: str) -> int:
-    """Lets an earlier generation serve again and holds it; the number that it got. Raises BadInput."""
+    """Let an earlier export serve again, with the settings of now, hold it, and return the generation made.
+
+    Without a number it is the last one before the export that serves. Raises BadInput unless every domain of
+    a directory is in the export, and each required address in the list: what is missing there would be 553.
+    """
+    domains = settings.directory_domains
+    if not domains:
+        raise BadInput(
+            "rollback: no domain has recipients 'directory', so there is no export to go back to; expected "
+            "a change of the site file or of the operators' recipients instead"
+        )
     last = store.last()
-    if number is None:
-        older = [one for one in store.numbers() if last is not None and one < last.number]
-        if not older:
-            raise BadInput(
-                f"generation: there is none before the one that serves; expected one of {store.numbers()}"
-            )
-        number = older[-1]
-    wanted = store.generation(number)
+    older = _before(store, last) if number is None else store.generation(number)
+    exported = frozenset(key for key in older.recipients.exported if key.rpartition("@")[2] in domains)
+    uncovered = domains - older.directory_domains | _lost_domains(last, exported, domains)
+    faults = [
+        f"generation {older.number}: has no address of the directory for the domain {domain!r}, all of it "
+        "would be refused; expected a generation with every domain of now"
+        for domain in sorted(uncovered)
+    ]
+    wanted = _keys(settings, exported)
+    if not faults:
+        faults = limits.objections(
+            (), wanted, domains, limits=settings.limits, required=settings.required, accept_shrink=True
+        )
+    if faults:
+        raise BadInput("\n".join(faults[:_SHOWN]))
+    change = limits.difference(last.recipients.keys if last else (), wanted.keys)
     reason = {
         "made": now,
         "by": by,
-        "reason": f"rollback to generation {number}",
-        "directory_domains": sorted(wanted.directory_domains),
-        "exported_at": wanted.exported_at,
+        "reason": f"rollback to generation {older.number}",
+        "origin": older.origin,
+        "gained": change.gained_count,
+        "lost": change.lost_count,
+        "directory_domains": sorted(domains),
+        "exported_at": older.exported_at,
     }
-    made = store.publish(wanted.recipients, reason, settings.generations)
-    store.set_state(held=f"rolled back to generation {number} by {by}")
+    made = store.publish(wanted, reason, settings.generations)
+    store.set_state(held=f"rolled back to generation {older.number} by {by}")
     return made
+
+
+def _before(store: Store, last: Last | None) -> Last:
+    """The newest whole generation with an older export than the one that serves; raises BadInput.
+
+    The newest whole one at all when the file that serves is none of them.
+    """
+    end = last.origin if last is not None and store.is_served(last) else None
+    for number in reversed(store.numbers()):
+        older = store.whole(number) if end is None or number < end else None
+        if older is not None:
+            return older
+    raise BadInput(
+        f"generation: none has an older export than the one that serves; expected one of {store.numbers()}"
+    )
+
+
+def _lost_domains(last: Last | None, exported: frozenset[str], domains: frozenset[str]) -> frozenset[str]:
+    """The domains of which an export has no address, though what serves now has some."""
+    served = {key.rpartition("@")[2] for key in (last.recipients.exported if last else ())} & domains
+    return frozenset(served - {key.rpartition("@")[2] for key in exported})
 
 
 def status(settings: Settings, store: Store, *, now: float) -> tuple[dict[str, object], list[str]]:
