@@ -22,7 +22,7 @@ from ..core.errors import BadInput, MailgateError
 from ..core.paths import DOCTOR_SETTINGS, DOCTOR_STARTS
 from ..core.text import printable
 from ..core.threads import run_parallel
-from ..doctor import neighbours, network, policy, scanners, schedule, services
+from ..doctor import neighbours, network, policy, programs, scanners, schedule, services
 from ..doctor import resources as probes
 from ..doctor.context import Context
 from ..doctor.findings import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, worst
@@ -61,6 +61,7 @@ CHECKS = {
     "backends": Check("the mail servers behind the gateway greet", network.backends, 20.0, 0.0),
     "directories": Check("the directory servers can be reached", network.directories, 20.0, 0.0),
     "ports": Check("what else must be reached out there", network.ports, 20.0, 0.0),
+    "programs": Check("the programs that deliver mail can be run", programs.programs),
     "queue": Check("how much waits in the queue, how long", probes.queue),
     "disk": Check("room and inodes", probes.disks),
     "ramdisk": Check("the scanner's work directory", probes.ramdisk),

@@ -37,6 +37,7 @@ STATS_TEXTFILE = f"{STATS_DIRECTORY}/mailgate.prom"
 # qmail
 QMAIL_CONTROL = "/var/qmail/control"
 QMAIL_QUEUE = "/var/qmail/queue"
+QMAIL_PROGRAMS = "/var/qmail/bin"
 QMAIL_SMTPD = "/var/qmail/bin/qmail-smtpd"
 ACCEPTED_DOMAINS = f"{QMAIL_CONTROL}/rcpthosts"
 ROUTES = f"{QMAIL_CONTROL}/smtproutes"

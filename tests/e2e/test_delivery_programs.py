@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A delivery program that cannot run: mail waits, and is delivered when the program is back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from play import Bed
+from queueing import SendLog
+from rows import HOSTNAME, POSTMASTER, SENDER, A
+from test_queue import GOOD, accepted, eventually, nothing_comes, qmailctl, waiting, whole
+
+PATCH = pytest.mark.patch("98-delivery-programs")
+LOCAL = f"postmaster@{HOSTNAME}"  # an alias of the gateway, which qmail-local forwards
+FALSE_REPORT = "#!/bin/sh\necho DIED; exit 0\n"
+LOST_LIBRARY = "#!/bin/sh\necho qmail: error while loading shared libraries >&2; exit 127\n"
+
+
+@pytest.fixture(autouse=True)
+def normal(bed: Bed) -> Iterator[None]:
+    reason = bed.only_real("the stand-in has no queue")
+    if reason:
+        pytest.skip(reason)
+    qmailctl(bed, "doqueue")
+    eventually(lambda: waiting(bed) == [], "the queue is empty")
+    bed.mailroom.take(lambda delivery: True)
+    yield
+    qmailctl(bed, "doqueue")
+    eventually(lambda: waiting(bed) == [], "the queue is empty again")
+    bed.mailroom.take(lambda delivery: True)
+
+
+@contextmanager
+def broken(path: Path, how: str) -> Iterator[None]:
+    """The program is missing, has another mode (0...), or another content."""
+    before = path.stat()
+    kept = path.with_name(f".{path.name}.kept")
+    os.rename(path, kept)
+    try:
+        if how.startswith("0"):
+            path.write_bytes(kept.read_bytes())
+            path.chmod(int(how, 8))
+        elif how != "missing":
+            path.write_text(how)
+            path.chmod(0o755)
+        yield
+    finally:
+        os.replace(kept, path)
+        assert path.stat().st_mode == before.st_mode
+
+
+REMOTE = {
+    "missing": "missing",
+    "no-execute-bit": "0600",
+    "lost-library": LOST_LIBRARY,
+    "exit-100": "#!/bin/sh\nexit 100\n",
+    "empty": "",
+    "a-text": "DIED\n",
+    "no-report": FALSE_REPORT,
+}
+
+
+@PATCH
+@pytest.mark.parametrize("how", REMOTE)
+def test_without_qmail_remote_mail_waits(bed: Bed, how: str) -> None:
+    log = SendLog(bed)
+    with broken(bed.root / "var/qmail/bin/qmail-remote", REMOTE[how]):
+        content = accepted(f"remote-{how}", GOOD)
+        log.wait_for(": deferral: ")
+        nothing_comes(bed)
+    qmailctl(bed, "doqueue")
+    whole(bed, A, GOOD, content)
+    assert "bounce" not in log.text()
+
+
+@PATCH
+@pytest.mark.parametrize("how", ["missing", "no-execute-bit", "lost-library"])
+@pytest.mark.parametrize("program", ["qmail-local", "qmail-getpw"])
+def test_without_qmail_local_mail_waits(bed: Bed, program: str, how: str) -> None:
+    """qmail-getpw says for qmail-lspawn whose mail it is."""
+    log = SendLog(bed)
+    with broken(bed.root / "var/qmail/bin" / program, REMOTE[how]):
+        content = accepted(f"{program}-{how}", LOCAL)
+        log.wait_for(": deferral: ")
+        nothing_comes(bed)
+    qmailctl(bed, "doqueue")
+    arrived = bed.mailroom.claim(lambda one: (one.recipient, one.sender) == (POSTMASTER, SENDER), 20)
+    assert arrived is not None and arrived.content.endswith(content)
+    assert "bounce" not in log.text()
+
+
+@pytest.mark.parametrize(
+    ("program", "how", "said"),
+    [
+        ("qmail-remote", "missing", "is missing"),
+        ("qmail-remote", "0600", "has mode 0600 and cannot be executed"),
+        ("qmail-local", "", "is not a program"),
+    ],
+    ids=["missing", "mode", "empty"],
+)
+def test_the_doctor_is_critical(bed: Bed, program: str, how: str, said: str) -> None:
+    with broken(bed.root / "var/qmail/bin" / program, how):
+        status, output, _ = bed.inside("mailgate", "doctor", "--json", "--only", "programs")
+    assert (status, json.loads(output)["findings"][0]["text"]) == (
+        2,
+        f"/var/qmail/bin/{program} {said}: mail is deferred",
+    )
+    assert bed.inside("mailgate", "doctor", "--only", "programs")[0] == 0
