@@ -37,7 +37,7 @@ fast: ## what needs no Docker, in about a minute
 test: ## lint, unit, module, differential, sanity, archive, molecule and end-to-end tests
 	@$(BED) test test
 
-test-full: ## that, and what takes too long for every day; dated in docs/VERIFIED-full.md
+test-full: ## that, and what takes too long for every day; dated in docs/generated/VERIFIED-full.md
 	@$(BED) test full
 
 venv: ## .venv from requirements-test.txt
@@ -90,13 +90,13 @@ TARGETS ?=
 fuzz: ## each fuzz target (or TARGETS="dnsask settings") for SECONDS=60, under libFuzzer where clang is
 	@$(PYTHON) tests/fuzz --directory .bed/fuzz --seconds $(SECONDS) $(TARGETS)
 
-bench: venv link ## the gateway beside Postfix, postgrey and amavisd-new, into docs/BENCHMARKS.md; BENCH=--small tries it
+bench: venv link ## the gateway beside Postfix, postgrey and amavisd-new, into docs/generated/BENCHMARKS.md; BENCH=--small tries it
 	$(RUN) $(BIN)/python tests/bench/front.py $(BENCH)
 
-bench-converge: venv link ## the playbooks over ssh on a fresh and a second host, into docs/BENCHMARKS.md
+bench-converge: venv link ## the playbooks over ssh on a fresh and a second host, into docs/generated/BENCHMARKS.md
 	$(RUN) $(BIN)/python tests/bench/converge.py $(BENCH)
 
-bench-services: venv link ## blacklist, stats, trace, rules and recipients, into docs/BENCHMARKS.md
+bench-services: venv link ## blacklist, stats, trace, rules and recipients, into docs/generated/BENCHMARKS.md
 	$(RUN) $(BIN)/python tests/bench/services.py $(BENCH)
 
 bench-scan: venv ## the whole chain beside spamc and clamdscan alone, on the gateway that `make gateway` left

@@ -5,7 +5,7 @@
 """`make verify-real`: end-to-end tests with the real programs, those of patches without the patches too.
 
 The second time each of them must fail, in one of its cases at least: a test that stays green without the
-patch that it is there for proves nothing.  What ran is written to docs/VERIFIED-PROGRAM.md, with a digest of
+patch that it is there for proves nothing.  docs/generated/VERIFIED-PROGRAM.md says what ran, with a digest of
 what ran, and tests/unit/test_verified.py fails as soon as a patch, or a C file of ours, is another one.
 Programs named on the command line are verified, else all of them.
 """
@@ -48,7 +48,7 @@ READABLE = (
 
 
 def report_path(role: str) -> Path:
-    return ROOT / "docs" / f"VERIFIED-{role}.md"
+    return ROOT / "docs" / "generated" / f"VERIFIED-{role}.md"
 
 
 def sources(role: str) -> list[Path]:

@@ -23,7 +23,7 @@ class Part:
     """One command of the suite.
 
     budget_seconds: what it may take on two idle cores, in `make test`.
-    suites: which of fast, test and full run it; what only `full` runs is dated in docs/VERIFIED-full.md.
+    suites: which of fast, test and full run it; the report of `full` is docs/generated/VERIFIED-full.md.
     fast: what is added to the command in `make fast`.
     makes: the platform of whose gateway it makes the image; parts with `image` wait for that meanwhile.
     image: the platform on whose converged gateway it begins.

@@ -26,7 +26,7 @@ from .python_venv import command_venv, venv_path
 from .targets import command_prepare
 
 BESIDE = 3  # parts at once: most of them wait more than they work
-VERIFIED = ROOT / "docs" / "VERIFIED-full.md"
+VERIFIED = ROOT / "docs" / "generated" / "VERIFIED-full.md"
 
 WORDS = ("passed", "failed", "skipped", "not run")
 COUNT = r"\d+ (?:passed|failed|skipped|not run|errors?|xfailed|xpassed|deselected|warnings?)"
@@ -354,7 +354,7 @@ def command_test(suite: str) -> None:
 
 
 def report(ran: Sequence[Ran]) -> str:
-    """docs/VERIFIED-full.md: what ran when that `make test` does not run."""
+    """docs/generated/VERIFIED-full.md: what ran when that `make test` does not run."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     commit = run(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], why="asking git").strip()
     rows = [

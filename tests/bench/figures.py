@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The figures of the benchmarks: kept in docs/benchmarks.json, told in docs/BENCHMARKS.md.
+"""The figures of the benchmarks: kept in docs/generated/benchmarks.json, shown in BENCHMARKS.md beside it.
 
 A section is what one target measured. Its figures have runs of metrics; told is the middle run, and the
 spread is what lies between the least and the most. Against the section that stood before, a figure is worse
@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "docs" / "benchmarks.json"
-PAGE = ROOT / "docs" / "BENCHMARKS.md"
+DATA = ROOT / "docs" / "generated" / "benchmarks.json"
+PAGE = ROOT / "docs" / "generated" / "BENCHMARKS.md"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pytest
 from driving import Driver, play
 from scripted_service import Service
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "generated"
 
 
 async def relay(driver: Driver) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/VERIFIED-*.md speak of the patches and C files that lie here now."""
+"""docs/generated/VERIFIED-*.md speak of the patches and C files that lie here now."""
 
 from __future__ import annotations
 
