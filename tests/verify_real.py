@@ -200,7 +200,7 @@ def main(argv: Sequence[str]) -> int:
     os.environ["MAILGATE_STANDINS"] = "never"
     unknown = sorted(set(argv) - set(PATCHED_ROLES))
     if unknown:
-        print(f"verify-real: {unknown} are no patched programs; expected {PATCHED_ROLES}", file=sys.stderr)
+        print(f"verify-real: {unknown} are not patched programs; expected {PATCHED_ROLES}", file=sys.stderr)
         return 1
     try:
         command_prepare(("bookworm",))

@@ -86,7 +86,7 @@ def numbers(ids, kind):
     """The ids as numbers; raises BadInput."""
     for name, number in ids.items():
         if isinstance(number, bool) or not str(number).isdigit():
-            raise BadInput(f"{kind} {name}: {number!r} is no number; expected one such as 951")
+            raise BadInput(f"{kind} {name}: {number!r} is not a number; expected one such as 951")
     return {name: int(number) for name, number in ids.items()}
 
 

@@ -136,7 +136,7 @@ problem:
   type: str
   returned: success
 notices:
-  description: What was exported, and how much of it is no recipient and why.
+  description: What was exported, and how much of it is not a recipient and why.
   type: list
   elements: str
   returned: success

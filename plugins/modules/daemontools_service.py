@@ -232,7 +232,7 @@ def change(given: dict[str, Any], link: str, target: str, directory: str, watche
         return
     if not os.path.isdir(given["service_directory"]):
         scanned = given["service_directory"]
-        raise BadInput(f"service {given['name']}: {scanned!r} is no directory; expected that of svscan")
+        raise BadInput(f"service {given['name']}: {scanned!r} is not a directory; expected that of svscan")
     if target != directory:
         host.link(link, target, directory)
     host.order(watched, given["state"])

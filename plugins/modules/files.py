@@ -180,7 +180,7 @@ def parse_validators(files: list[dict[str, Any]]) -> dict[str, list[str]]:
 def stale(names: list[str], directory: str, pattern: str, listed: set[str]) -> list[str]:
     """The paths of those names in the directory that match the pattern and are not listed, sorted."""
     if "/" in pattern or not pattern:
-        raise BadInput(f"prune {directory}: pattern {pattern!r} is no name; expected one such as '*.cf'")
+        raise BadInput(f"prune {directory}: pattern {pattern!r} is not a name; expected one such as '*.cf'")
     paths = [os.path.join(directory, name) for name in names if fnmatch.fnmatchcase(name, pattern)]
     return sorted(path for path in paths if path not in listed)
 

@@ -40,7 +40,7 @@ options:
   replace_mta:
     description:
       - Another mail server is a warning and not an error, and RV(mta) tells which.
-      - A program on port 25 that is no known mail server stays an error.
+      - A program on port 25 that is not a known mail server stays an error.
     type: bool
     default: false
   require_hostname_resolution:

@@ -215,7 +215,9 @@ def main():
         memory = tmpfs.memory_bytes(read("/proc/meminfo"))
         share = (given["session_bytes"], given["share_percent"])
         if not 1 <= given["share_percent"] <= 100:
-            raise BadInput(f"share_percent: {given['share_percent']!r} is no percentage; expected 1 to 100")
+            raise BadInput(
+                f"share_percent: {given['share_percent']!r} is not a percentage; expected 1 to 100"
+            )
         size_bytes = given["size_bytes"] or tmpfs.needed_bytes(largest, given["sessions"], memory, *share)
         mount = tmpfs.mounted_at(path, read("/proc/self/mounts"))
         brought = not tmpfs.may_mount(read("/proc/self/status"))

@@ -191,7 +191,7 @@ def choose_cdb(mode: str) -> str:
     if place:
         say("choose", f"cdb: the real source, {place}")
         return "cdb_install_method: source\n"
-    # A package is no stand-in: it is the real cdb, and only people use its tools.
+    # A package is not a stand-in: it is the real cdb, and only people use its tools.
     say("choose", f"cdb: the distribution's package ({why})")
     return "cdb_install_method: package\n"
 

@@ -247,7 +247,7 @@ class ScanBed:
                     "size", "50%"
                 )
                 return self._size
-        raise AssertionError(f"/{WORK} is no file system of its own")
+        raise AssertionError(f"/{WORK} is not a file system of its own")
 
     _size = ""
 

@@ -66,7 +66,7 @@ class Session:
 def stuffed(content: bytes) -> bytes:
     """`content` (CRLF lines, or nothing) as DATA sends it: dots doubled, final dot (RFC 5321, 4.5.2)."""
     if content and not content.endswith(b"\r\n"):
-        raise ValueError(f"content: {content[-10:]!r} is no whole line; expected CRLF at the end")
+        raise ValueError(f"content: {content[-10:]!r} is not a whole line; expected CRLF at the end")
     if content.startswith(b"."):
         content = b"." + content
     return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"

@@ -83,7 +83,7 @@ def test_a_header_without_end_goes_back_in_part(bed: Bed) -> None:
 
 @PATCH
 def test_a_text_without_header_does_not_go_back(bed: Bed) -> None:
-    """Its first line is no field, so all of it is the body."""
+    """Its first line is not a field, so all of it is the body."""
     accepted(b"buy at our shop: http://shop.example\r\nX-Row: headless\r\n\r\n" + BODY)
     _, _, back = bounce(bed, B, SENDER).partition(MARKER)
     assert "Received: " in back

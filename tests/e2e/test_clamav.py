@@ -236,7 +236,7 @@ def test_reloading_makes_nobody_wait(box: Box) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"clamav_max_message_bytes": 0}, "clamav_max_message_bytes: 0 is no limit"),
+        ({"clamav_max_message_bytes": 0}, "clamav_max_message_bytes: 0 is not a limit"),
         ({"clamav_database_files": ["/nowhere/x.ndb"]}, "clamav_database_files: /nowhere/x.ndb is not there"),
     ],
     ids=["limit", "database"],

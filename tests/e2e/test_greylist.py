@@ -77,7 +77,7 @@ class Door:
     log: list[str]
 
     def ask(self, who: str, recipient: str = "alice@example.test") -> str:
-        """The reply to RCPT, or the first one that is no 2xx."""
+        """The reply to RCPT, or the first one that is not a 2xx."""
         target = "127.0.0.1" if who.startswith("127.") else GATEWAY_ADDRESS
         with Session(who, target, PORT, timeout_seconds=20) as session:
             for line in ("", "EHLO a.test", "MAIL FROM:<ann@sender.example>", f"RCPT TO:<{recipient}>"):

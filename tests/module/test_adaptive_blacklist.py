@@ -71,7 +71,7 @@ def test_a_damaged_or_foreign_file_is_replaced(file: Path, damage: str) -> None:
         ({"attempts": 0}, "settings attempts: 0 is out of range; expected 1 to 10000 attempts"),
         (
             {"added": [{"address": "::1"}]},
-            "settings added item 1 address: '::1' is no IPv4 address; expected one such as '192.0.2.7'",
+            "settings added item 1 address: '::1' is not an IPv4 address; expected one such as '192.0.2.7'",
         ),
     ],
 )

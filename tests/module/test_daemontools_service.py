@@ -277,7 +277,7 @@ def test_what_is_missing_in_a_run_is_named(world: World) -> None:
     world.define("send")
     nowhere = f"{world.root}/none"
     assert world.run("send", service_directory=nowhere)["msg"] == (
-        f"service send: '{nowhere}' is no directory; expected that of svscan"
+        f"service send: '{nowhere}' is not a directory; expected that of svscan"
     )
     (world.scanned / "send").mkdir()
     assert world.run("send", check=True)["msg"] == (

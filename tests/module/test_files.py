@@ -165,7 +165,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"prune": [{"directory": "/nowhere", "pattern": "a/*"}]},
-        "prune /nowhere: pattern 'a/*' is no name; expected one such as '*.cf'",
+        "prune /nowhere: pattern 'a/*' is not a name; expected one such as '*.cf'",
     ),
     (
         {"links": [{"path": "/nowhere/file", "target": "x"}], **file()},

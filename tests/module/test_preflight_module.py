@@ -76,7 +76,7 @@ def test_one_message_with_every_error_on_a_line() -> None:
     assert lines[0] == "this host cannot become the gateway yet; nothing was changed"
     assert lines[1:] == [finding["message"] for finding in result["findings"] if finding["level"] == "error"]
     assert lines[1:3] == [
-        "gateway_domains: [] is no list of domains; expected at least one",
+        "gateway_domains: [] is not a list of domains; expected at least one",
         "gateway_relay_networks item 1: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32",
     ]
     assert (

@@ -98,7 +98,7 @@ def test_fragments_of_others_are_merged_and_not_written(tmp_path: Path) -> None:
     ]
     assert (tmp_path / "tcp.d/20-operator").read_text() == "# infected\n10.0.0.9:deny"
     assert (tmp_path / "tcp.d/30-adaptive").read_text() == adaptive
-    # What the blacklist lists meanwhile is no change that Ansible makes or reports.
+    # What the blacklist lists meanwhile is not a change that Ansible makes or reports.
     (tmp_path / "tcp.d/30-adaptive").write_text(entry.format("192.0.2.2"))
     again = run(tmp_path, relay_networks=["10.0.0.0/24"])
     assert (again["changed"], again["changed_paths"]) == (False, [])

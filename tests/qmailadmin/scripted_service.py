@@ -209,7 +209,7 @@ class Service:
             try:
                 network = ipaddress.IPv4Network(value, strict=False)
             except ValueError:
-                return value, f"network: {value!r} is none; expected one such as 10.1.2.0/24"
+                return value, f"network: {value!r} is not a network; expected one such as 10.1.2.0/24"
             if name == "relay" and network.prefixlen < 8:
                 return str(network), f"network: '{network}' is wider than /8; expected a smaller one"
             protected = network.overlaps(ipaddress.IPv4Network("10.0.0.0/24"))
@@ -217,7 +217,7 @@ class Service:
                 return str(network), f"client: '{network}' is protected by the site; expected another"
             return str(network), ""
         if not re.fullmatch(r"[^@\s\[\]]*@[a-z0-9.-]+", value.lower()):
-            return value, f"address: {value!r} is none; expected user@domain"
+            return value, f"address: {value!r} is not an address; expected user@domain"
         return value.lower(), ""
 
     def do_check(self, request: Answer) -> Answer:

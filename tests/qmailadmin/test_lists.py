@@ -19,7 +19,7 @@ LISTS = [
         "203.0.113.200",
         "203.0.113.200/32",
         "203.0.113.300",
-        "is none; expected one such as",
+        "is not a network; expected one such as",
     ),
     ("clients", "clients", "d", "203.0.113.200", "203.0.113.200/32", "10.0.0.9", "is protected by the site"),
     (
@@ -29,7 +29,7 @@ LISTS = [
         "@Bad.example",
         "@bad.example",
         "bad.example",
-        "is none; expected user@domain",
+        "is not an address; expected user@domain",
     ),
     (
         "trusted",
@@ -38,9 +38,17 @@ LISTS = [
         "Me@good.example",
         "me@good.example",
         "me at good",
-        "is none; expected user@domain",
+        "is not an address; expected user@domain",
     ),
-    ("spam", "blocked", "a", "x@bad.example", "x@bad.example", "x@[b]", "is none; expected user@domain"),
+    (
+        "spam",
+        "blocked",
+        "a",
+        "x@bad.example",
+        "x@bad.example",
+        "x@[b]",
+        "is not an address; expected user@domain",
+    ),
     (
         "recipients",
         "recipients",
@@ -48,7 +56,7 @@ LISTS = [
         "eve@example.com",
         "eve@example.com",
         "eve",
-        "is none; expected user@domain",
+        "is not an address; expected user@domain",
     ),
 ]
 EVERY_LIST = pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pages that are no lists of the operator's, the menu, the help, and what every page shares."""
+"""The pages that are not lists of the operator's, the menu, the help, and what every page shares."""
 
 from __future__ import annotations
 

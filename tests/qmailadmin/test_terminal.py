@@ -149,7 +149,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_without_a_terminal_it_says_so() -> None:
     done = run()
     assert (done.returncode, done.stdout) == (100, "")
-    assert "this is no terminal; expected one (over ssh: ssh -t)" in done.stderr
+    assert "this is not a terminal; expected one (over ssh: ssh -t)" in done.stderr
 
 
 def test_wrong_arguments_end_with_100_and_the_help_tells_all() -> None:

@@ -70,8 +70,18 @@ def test_a_step_says_what_is_before_and_after_it() -> None:
 @pytest.mark.parametrize(
     ("passwd", "groups", "users", "message"),
     [
-        (PASSWD, {"a b": None}, [], "account: 'a b' is no name; expected small letters, digits, '_' and '-'"),
-        (PASSWD, {"-x": None}, [], "account: '-x' is no name; expected small letters, digits, '_' and '-'"),
+        (
+            PASSWD,
+            {"a b": None},
+            [],
+            "account: 'a b' is not a name; expected small letters, digits, '_' and '-'",
+        ),
+        (
+            PASSWD,
+            {"-x": None},
+            [],
+            "account: '-x' is not a name; expected small letters, digits, '_' and '-'",
+        ),
         (PASSWD, {}, [User("a", "b", "/")], "user a: the group 'b' is missing; expected one of groups"),
         ("x:y\n", {}, [], "/etc/passwd line 1: 'x:y' is damaged; expected 7 fields"),
     ],

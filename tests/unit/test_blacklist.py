@@ -293,12 +293,12 @@ def test_an_order_that_cannot_be_kept_is_not_confirmed(world: World, monkeypatch
 @pytest.mark.parametrize(
     ("request_", "error"),
     [
-        (None, "request: None is no object; expected one"),
-        ({}, "address: None is no IPv4 address; expected one such as '192.0.2.7'"),
+        (None, "request: None is not an object; expected one"),
+        ({}, "address: None is not an IPv4 address; expected one such as '192.0.2.7'"),
         ({"do": "x", "address": BAD}, "request: 'x' is unknown; expected list, explain, release or add"),
         (
             {"do": "add", "address": "::1"},
-            "address: '::1' is no IPv4 address; expected one such as '192.0.2.7'",
+            "address: '::1' is not an IPv4 address; expected one such as '192.0.2.7'",
         ),
         (
             {"do": "add", "address": BAD, "seconds": 0, "why": "x"},
@@ -433,12 +433,12 @@ def test_a_caller_that_says_nothing_holds_nobody_up_for_long(
 @pytest.mark.parametrize(
     ("sent", "fault"),
     [
-        (b"[" * 60_000 + b"\n", "request: is no JSON"),
-        (b"\xff\n", "request: is no JSON"),
+        (b"[" * 60_000 + b"\n", "request: is not valid JSON"),
+        (b"\xff\n", "request: is not valid JSON"),
         (b'{"do": "list"}\n{}\n', "request: goes on after its line"),
         (b'{"do": "list"}', "request: ends without a newline"),
         (b" " * 70_000, "request: is too long"),
-        (b"[]\n", "request: [] is no object"),
+        (b"[]\n", "request: [] is not an object"),
     ],
 )
 def test_a_bad_request_is_answered_and_ends_nothing(
@@ -564,10 +564,10 @@ def test_the_default_is_the_guides_rule() -> None:
             "s never network 1: '192.0.2.1' has no prefix length; expected '192.0.2.1/32' for a host, "
             "or a network such as '10.0.0.0/24'",
         ),
-        ({"never": "x"}, "s never: 'x' is no list; expected a list"),
+        ({"never": "x"}, "s never: 'x' is not a list; expected a list"),
         (
             {"released": ["192.0.2.01"]},
-            "s released item 1: '192.0.2.01' is no IPv4 address; expected one such as '192.0.2.7'",
+            "s released item 1: '192.0.2.01' is not an IPv4 address; expected one such as '192.0.2.7'",
         ),
         (
             {"added": [{"address": "192.0.2.1"}, {"address": "192.0.2.1"}]},

@@ -75,7 +75,7 @@ def test_no_limit_is_below_a_message(tmp_path: Path, message_bytes: int) -> None
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"clamav_max_message_bytes": 0}, "clamav_max_message_bytes: 0 is no limit"),
+        ({"clamav_max_message_bytes": 0}, "clamav_max_message_bytes: 0 is not a limit"),
         (
             {"clamav_max_message_bytes": 15000000, "clamav_max_stream_bytes": 15000000},
             "clamav_max_stream_bytes: 15000000 is too small for messages of 15000000 bytes; expected 1506",

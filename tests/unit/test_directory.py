@@ -101,7 +101,7 @@ def test_all_pages_up_to_the_empty_cookie() -> None:
                 user(i, "a", "SMTP:A@X.test", "smtp:b@x.test", "X400:c=us", "sip:a@x.test")
                 + done(i, cookie=b"1")
             ),
-            lambda i: done(i, cookie=b"2"),  # a page without an entry is no end
+            lambda i: done(i, cookie=b"2"),  # a page without an entry is not an end
             lambda i: user(i, "c", " Smtp:C@x.test") + user(i, "d", "sMTP: D@x.test ") + done(i),
         ]
     )
@@ -195,8 +195,8 @@ BROKEN: list[tuple[Answer, str]] = [
         lambda i: user(i, "a", "smtp:a@x")[:-9],
         "answer: the server closed the connection; expected the rest of the answer",
     ),
-    (lambda i: b"HTTP/1.1 400\r\n", "answer: tag 0x48 is no message; expected 0x30"),
-    (lambda i: b"\x30\x80", "answer: 128 is no length; expected the definite form"),
+    (lambda i: b"HTTP/1.1 400\r\n", "answer: tag 0x48 is not a message; expected 0x30"),
+    (lambda i: b"\x30\x80", "answer: 128 is not a length; expected the definite form"),
     (
         lambda i: b"\x30\x88" + b"\xff" * 8,
         "answer: a message of 18446744073709551615 bytes; expected at most 67108864",
@@ -231,7 +231,7 @@ def test_bytes_that_are_no_answer_are_an_error(answer: Answer, text: str) -> Non
         ),
         (
             lambda i: done(i, 32, None, "none"),
-            "'none' there is no such base, or the account may not see it (result 32); "
+            "'none' the base does not exist, or the account may not see it (result 32); "
             "expected the name of a base",
         ),
     ],

@@ -274,7 +274,7 @@ def test_settings_are_judged_without_looking(
     assert main(["--check-settings", str(settings)]) == 0
     settings.write_text(json.dumps({**SITE, "skip": ["dsn"]}))
     assert main(["--check-settings", str(settings)]) == 3
-    assert "skip 'dsn' is no check; expected some of dns" in " ".join(capsys.readouterr().out.split())
+    assert "skip 'dsn' is not a check; expected some of dns" in " ".join(capsys.readouterr().out.split())
 
 
 def test_help_names_every_check(capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,26 +309,26 @@ def test_whole_settings() -> None:
     ("given", "error"),
     [
         ({"hostname": ""}, "file x: hostname is missing; expected the site's"),
-        ({"hostname": 1}, "file x: hostname: 1 is no text; expected one"),
+        ({"hostname": 1}, "file x: hostname: 1 is not a string; expected one"),
         ({"nonsense": 1}, "file x: 'nonsense' is unknown; expected disks, "),
-        ({"services": "clamd"}, "file x: services: 'clamd' is no list; expected one"),
-        ({"services": ["../x"]}, "file x: services 1: '../x' is no name; expected one without '/'"),
-        ({"services": [""]}, "file x: services 1: '' is no name; expected one without '/'"),
+        ({"services": "clamd"}, "file x: services: 'clamd' is not a list; expected one"),
+        ({"services": ["../x"]}, "file x: services 1: '../x' is not a name; expected one without '/'"),
+        ({"services": [""]}, "file x: services 1: '' is not a name; expected one without '/'"),
         ({"ramdisk": "yes"}, "file x: ramdisk: 'yes' is neither; expected true or false"),
-        ({"ports": ["a:1", "a"]}, "file x: ports 2: 'a' is no place; expected 'host:port'"),
-        ({"ports": ["a:0"]}, "file x: ports 1: 'a:0' is no place; expected 'host:port'"),
-        ({"ports": ["a:65536"]}, "file x: ports 1: 'a:65536' is no place; expected 'host:port'"),
-        ({"ports": [":1"]}, "file x: ports 1: ':1' is no place; expected 'host:port'"),
-        ({"ports": [25]}, "file x: ports 1: 25 is no place; expected 'host:port'"),
-        ({"jobs": [{"name": "a"}]}, "file x: jobs 1: {'name': 'a'} is no job; expected name, period_seconds, state"),
-        ({"jobs": [{"name": "a", "state": "b", "period_seconds": 0}]}, "file x: jobs 1: period_seconds 0 is no time; expected seconds above 0"),
-        ({"limits": []}, "file x: limits: [] is no object; expected names with [warning, critical]"),
+        ({"ports": ["a:1", "a"]}, "file x: ports 2: 'a' is not a place; expected 'host:port'"),
+        ({"ports": ["a:0"]}, "file x: ports 1: 'a:0' is not a place; expected 'host:port'"),
+        ({"ports": ["a:65536"]}, "file x: ports 1: 'a:65536' is not a place; expected 'host:port'"),
+        ({"ports": [":1"]}, "file x: ports 1: ':1' is not a place; expected 'host:port'"),
+        ({"ports": [25]}, "file x: ports 1: 25 is not a place; expected 'host:port'"),
+        ({"jobs": [{"name": "a"}]}, "file x: jobs 1: {'name': 'a'} is not a job; expected name, period_seconds, state"),
+        ({"jobs": [{"name": "a", "state": "b", "period_seconds": 0}]}, "file x: jobs 1: period_seconds 0 is not a time; expected seconds above 0"),
+        ({"limits": []}, "file x: limits: [] is not an object; expected names with [warning, critical]"),
         ({"limits": {"x": [1, 2]}}, "file x: limits: 'x' is unknown; expected one of clock_error_milliseconds, "),
-        ({"limits": {"queue_messages": [2, 1]}}, "file x: limits: queue_messages [2, 1] is no limit; expected [warning, critical], warning at most critical"),
-        ({"limits": {"disk_free_percent": [1, 2]}}, "file x: limits: disk_free_percent [1, 2] is no limit; expected [warning, critical], warning at least critical"),
-        ({"limits": {"queue_messages": [1]}}, "file x: limits: queue_messages [1] is no limit; "),
-        ({"limits": {"queue_messages": 5}}, "file x: limits: queue_messages 5 is no limit; "),
-        ({"limits": {"queue_messages": [1, True]}}, "file x: limits: queue_messages [1, True] is no limit; "),
+        ({"limits": {"queue_messages": [2, 1]}}, "file x: limits: queue_messages [2, 1] is not a limit; expected [warning, critical], warning at most critical"),
+        ({"limits": {"disk_free_percent": [1, 2]}}, "file x: limits: disk_free_percent [1, 2] is not a limit; expected [warning, critical], warning at least critical"),
+        ({"limits": {"queue_messages": [1]}}, "file x: limits: queue_messages [1] is not a limit; "),
+        ({"limits": {"queue_messages": 5}}, "file x: limits: queue_messages 5 is not a limit; "),
+        ({"limits": {"queue_messages": [1, True]}}, "file x: limits: queue_messages [1, True] is not a limit; "),
     ],
 )  # fmt: skip
 def test_wrong_settings(given: dict[str, Any], error: str) -> None:

@@ -330,7 +330,7 @@ def test_what_a_name_server_says_is_told(
 
 GARBAGE: list[Packets] = [
     lambda asked: [b""],
-    lambda asked: [asked],  # a question is no answer
+    lambda asked: [asked],  # a question is not an answer
     lambda asked: [b"\0\0" + dns_answer(asked, [ADDRESS])[2:]],
     lambda asked: [dns_answer(asked[:13] + b"y" + asked[14:], [ADDRESS])],
     lambda asked: [dns_answer(asked, [ADDRESS])[:-1]],

@@ -109,7 +109,7 @@ def test_next_start(schedule: Schedule, state: State, spread: float, due: float)
 
 @pytest.mark.parametrize("text", ["", "1", "24:00", "01:60", "1:5", "01:00\n", "-1:00"])
 def test_a_time_of_day_that_is_none(text: str) -> None:
-    with pytest.raises(BadInput, match="is none; expected HH:MM"):
+    with pytest.raises(BadInput, match="is not a time of day; expected HH:MM"):
         every.parse_time_of_day(text)
 
 

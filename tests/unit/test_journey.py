@@ -176,7 +176,7 @@ def test_the_outcome_says_that_a_bounce_is_withheld() -> None:
         ("did_0+1+0/qp_4301/", "local", [4301]),
         ("did_0+2+0/qp_4301/qp_4302/", "local", [4301, 4302]),
         ("did_1+0+0/", "local", []),
-        # A back end's words are no forwarding.
+        # A back end's words are not forwarding.
         ("198.18.0.10_accepted_message./Remote_host_said:_250_ok_1_qp_4301/", "remote", []),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_session_says_what_it_is() -> None:
     session = journey.Session(7)
     assert session.add(smtplog.Connected(AT, 7, "192.0.2.7"))
     assert not session.add(smtplog.SessionCount(AT, 1, 120))
-    assert journey.Journey(session).verdicts() == [(journey.OPEN, "the session goes on")]
+    assert journey.Journey(session).verdicts() == [(journey.OPEN, "the session is open")]
     assert session.add(smtplog.Ended(AT + 1, 7, 256))
     assert journey.Journey(session).verdicts() == [(journey.NOTHING, "no message was taken")]
     assert [step.words for step in session.steps] == [

@@ -218,7 +218,7 @@ def test_a_file_of_the_same_inode_is_another_file(world: World) -> None:
     said = world.say("three, which is long enough to go past the place", "four")
     reader = Follower(str(world.directory), position)
     assert drain(reader) == said
-    assert reader.notes == ["the file that was read last is gone: lines may be lost, none is read twice"]
+    assert reader.notes == ["the file that was read last is gone: lines may be lost; none is read twice"]
 
 
 def test_a_log_that_was_copied_is_not_read_twice(world: World, tmp_path: Path) -> None:
@@ -300,7 +300,10 @@ def test_links_are_not_followed(world: World, tmp_path: Path) -> None:
 def test_what_is_no_position(data: object) -> None:
     with pytest.raises(BadInput) as caught:
         Position.from_json(data)
-    assert str(caught.value) == f"log position: {data!r} is none; expected inode, head, offset and label"
+    assert (
+        str(caught.value)
+        == f"log position: {data!r} is not a position; expected inode, head, offset and label"
+    )
 
 
 def test_blocks_end_anywhere(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,13 +60,13 @@ def test_rule_address_matches_the_network_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "network: '' is no network; expected one such as '10.0.0.0/24'"),
-        ("office", "network: 'office' is no network; expected one such as '10.0.0.0/24'"),
-        ("10.0.0.0/33", "network: '10.0.0.0/33' is no network; expected one such as '10.0.0.0/24'"),
-        ("10.0.0/24", "network: '10.0.0/24' is no network; expected one such as '10.0.0.0/24'"),
-        ("10.0.0.", "network: '10.0.0.' is no network; expected one such as '10.0.0.0/24'"),
-        (" 10.0.0.0/24", "network: ' 10.0.0.0/24' is no network; expected one such as '10.0.0.0/24'"),
-        ("010.0.0.0/8", "network: '010.0.0.0/8' is no network; expected one such as '10.0.0.0/24'"),
+        ("", "network: '' is not a network; expected one such as '10.0.0.0/24'"),
+        ("office", "network: 'office' is not a network; expected one such as '10.0.0.0/24'"),
+        ("10.0.0.0/33", "network: '10.0.0.0/33' is not a network; expected one such as '10.0.0.0/24'"),
+        ("10.0.0/24", "network: '10.0.0/24' is not a network; expected one such as '10.0.0.0/24'"),
+        ("10.0.0.", "network: '10.0.0.' is not a network; expected one such as '10.0.0.0/24'"),
+        (" 10.0.0.0/24", "network: ' 10.0.0.0/24' is not a network; expected one such as '10.0.0.0/24'"),
+        ("010.0.0.0/8", "network: '010.0.0.0/8' is not a network; expected one such as '10.0.0.0/24'"),
         (
             "10.0.0.5",
             "network: '10.0.0.5' has no prefix length; expected '10.0.0.5/32' for a host, "
@@ -83,7 +83,7 @@ def test_rule_address_matches_the_network_and_nothing_else() -> None:
         ),
         ("10.0.0.0/255.255.255.0", "network: '10.0.0.0/255.255.255.0' is not in the usual form; expected '10.0.0.0/24'"),
         ("10.0.0.0/0.0.0.255", "network: '10.0.0.0/0.0.0.255' is not in the usual form; expected '10.0.0.0/24'"),
-        (5, "network: 5 is no text; expected a network such as '10.0.0.0/24'"),
+        (5, "network: 5 is not a string; expected a network such as '10.0.0.0/24'"),
     ],
 )  # fmt: skip
 def test_parse_network_refuses(text: str, message: str) -> None:
@@ -106,8 +106,8 @@ def test_ipv6_is_a_network_like_any_other() -> None:
         (["10.0.0.0/24", "0.0.0.0/0"], 8, "relay network 2: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32"),
         (["10.0.0.0/15"], 16, "relay network 1: '10.0.0.0/15' is wider than /16; expected a prefix length from 16 to 32"),
         (["2001:db8::/32"], 8, "relay network 1: '2001:db8::/32' is IPv6, which is not supported yet; expected an IPv4 network"),
-        ("10.0.0.0/24", 8, "relay networks: '10.0.0.0/24' is no list; expected a list of networks such as ['10.0.0.0/24']"),
-        (["10.0.0.0/24", "x"], 8, "relay network 2: 'x' is no network; expected one such as '10.0.0.0/24'"),
+        ("10.0.0.0/24", 8, "relay networks: '10.0.0.0/24' is not a list; expected a list of networks such as ['10.0.0.0/24']"),
+        (["10.0.0.0/24", "x"], 8, "relay network 2: 'x' is not a network; expected one such as '10.0.0.0/24'"),
     ],
 )  # fmt: skip
 def test_relay_networks_are_refused(texts: list[str], minimum: int, message: str) -> None:

@@ -57,7 +57,7 @@ REFUSED = [
     ("clients", "203.0.113.5", "deny", f"203.0.113.5/32: '{PROTECTED_HERE}' is protected here; expected a network without it"),
     ("clients", "203.0.0.0/8", "deny", f"203.0.0.0/8: '{PROTECTED_HERE}' is protected here; expected a network without it"),
     ("clients", PROTECTED_HERE, "deny", f"{PROTECTED_HERE}: it is protected here by the site file: no operator may refuse it"),
-    ("clients", "198.51.100.9", "", "action: '' is none; expected 'allow' or 'deny'"),
+    ("clients", "198.51.100.9", "", "action: '' is not an action; expected 'allow' or 'deny'"),
     ("relay", "10.9.0.0/24", "deny", "action: 'deny' has no meaning in the list 'relay'; expected none"),
     ("senders", "site@bad.example", "", "site@bad.example: the site file refuses it; change it there"),
     ("trusted", "@friend.example", "", "@friend.example: it stands in DIR/sa/whitelist.cf, which people write by hand; change it there"),

@@ -121,6 +121,6 @@ def test_the_settings_are_those_of_cqgreylist(text: str, expected: greylist.Limi
 
 def test_no_address() -> None:
     with pytest.raises(
-        BadInput, match=r"^address: '\.\./x' is no address; expected one such as 192\.0\.2\.1$"
+        BadInput, match=r"^address: '\.\./x' is not an address; expected one such as 192\.0\.2\.1$"
     ):
         greylist.network_of("../x", LIMITS)

@@ -145,7 +145,7 @@ def test_the_protocol(running: Running) -> None:
         "problem": "",
     }
     assert running.ask(do="check", list="clients", value="198.51", action="deny")["problem"].startswith(
-        "network: '198.51' is no network"
+        "network: '198.51' is not a network"
     )
     assert running.ask(do="undo", preview=True) == {
         "ok": True,
@@ -178,11 +178,11 @@ def test_the_protocol(running: Running) -> None:
 
 
 WRONG = [
-    (b"\n", "request: is no JSON; expected one object on one line"),
-    (b"{\n", "request: is no JSON; expected one object on one line"),
-    (b"\xff\n", "request: is no JSON; expected one object on one line"),
-    (b"[" * 60000 + b"\n", "request: is no JSON; expected one object on one line"),
-    (b"[]\n", "request: [] is no object; expected one"),
+    (b"\n", "request: is not valid JSON; expected one object on one line"),
+    (b"{\n", "request: is not valid JSON; expected one object on one line"),
+    (b"\xff\n", "request: is not valid JSON; expected one object on one line"),
+    (b"[" * 60000 + b"\n", "request: is not valid JSON; expected one object on one line"),
+    (b"[]\n", "request: [] is not an object; expected one"),
     (b"{}\n", "request: do None is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, status"),
     (b'{"do": "shell"}\n', "request: do 'shell' is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, status"),
     (b'{"do": ["act"]}\n', "request: do ['act'] is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, status"),

@@ -108,7 +108,7 @@ BAD_ADDRESSES = [
     ("joe@10.0.0.1", f"has a domain that is an IP address; {NAME}"),
     (
         "joe@example..com",
-        f"has a domain that is no domain name; {NAME}: letters, digits and '-' between dots",
+        f"has a domain that is not a domain name; {NAME}: letters, digits and '-' between dots",
     ),
 ]
 
@@ -135,8 +135,11 @@ def test_whole_address_at_its_longest() -> None:
     ("domains", "faults"),
     [
         ([], ["domains: [] is empty; expected at least one domain"]),
-        (["example.com"], ["domains item 1: 'example.com' is no mapping; expected 'name' and 'recipients'"]),
-        ([{"recipients": "any"}], ["domains item 1: None is no text; expected the domain's name"]),
+        (
+            ["example.com"],
+            ["domains item 1: 'example.com' is not a mapping; expected 'name' and 'recipients'"],
+        ),
+        ([{"recipients": "any"}], ["domains item 1: None is not a string; expected the domain's name"]),
         ([{"name": "example", "recipients": "any"}], [f"domains item 1: 'example' has no dot; {NAME}"]),
         ([{"name": "", "recipients": "any"}], [f"domains item 1: '' is empty; {NAME}"]),
         (
@@ -146,7 +149,7 @@ def test_whole_address_at_its_longest() -> None:
         ([{"name": "example.com"}], [f"domains item 1: 'example.com' has no recipients; {AVAILABLE}"]),
         (
             [{"name": "example.com", "recipients": "all"}],
-            [f"domains item 1: recipients 'all' of 'example.com' is no policy; {AVAILABLE}"],
+            [f"domains item 1: recipients 'all' of 'example.com' is not a policy; {AVAILABLE}"],
         ),
         ([{"name": "example.com", "recipients": "directory"}], []),
         (
@@ -159,7 +162,7 @@ def test_whole_address_at_its_longest() -> None:
         ),
         (
             [{**LISTED, "addresses": "joe"}],
-            ["domains item 1: addresses 'joe' of 'example.com' is no list; expected a list of addresses"],
+            ["domains item 1: addresses 'joe' of 'example.com' is not a list; expected a list of addresses"],
         ),
         (
             [{**LISTED, "recipients": "any"}],
@@ -168,7 +171,7 @@ def test_whole_address_at_its_longest() -> None:
                 "expected recipients 'list' or 'directory'"
             ],
         ),
-        ([_list(7)], ["domains item 1 address 1: 7 is no text; expected a local part or an address"]),
+        ([_list(7)], ["domains item 1 address 1: 7 is not a string; expected a local part or an address"]),
         (
             [LISTED, {"name": "EXAMPLE.com", "recipients": "any"}],
             ["domains item 2: 'EXAMPLE.com' is given twice; expected it once, and item 1 has it"],
@@ -177,7 +180,8 @@ def test_whole_address_at_its_longest() -> None:
             [_list("a b"), {"name": "x_y.test", "recipients": "any"}],
             [
                 "domains item 1 address 1: 'a b' has a blank or a control character; expected none",
-                f"domains item 2: 'x_y.test' is no domain name; {NAME}: letters, digits and '-' between dots",
+                f"domains item 2: 'x_y.test' is not a domain name; {NAME}: "
+                "letters, digits and '-' between dots",
             ],
         ),
     ],
@@ -208,7 +212,7 @@ def test_faults_of_domains_and_of_the_host_name_are_told_at_once() -> None:
     with pytest.raises(BadInput) as refusal:
         parse({"hostname": 7, "domains": [{"name": "example.com"}]})
     assert str(refusal.value).split("\n") == [
-        "settings: hostname 7 is no text; expected a name such as 'mx1.example.com'",
+        "settings: hostname 7 is not a string; expected a name such as 'mx1.example.com'",
         f"domains item 1: 'example.com' has no recipients; {AVAILABLE}",
     ]
 

@@ -520,19 +520,22 @@ def test_what_the_service_reads_has_no_secret_in_it() -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"servers": []}, "servers [] is no list of servers; expected ['dc1.example.com']"),
-        ({"servers": ["dc1:0"]}, "server 'dc1:0' is no server; expected 'host' or 'host:port'"),
-        ({"servers": ["ldap://dc1"]}, "server 'ldap://dc1' is no server; expected 'host' or 'host:port'"),
-        ({"bases": "DC=x"}, "bases 'DC=x' is no list of search bases; expected ['DC=example,DC=com']"),
-        ({"bases": ["corp"]}, "base 'corp' is no distinguished name; expected such as 'DC=example,DC=com'"),
-        ({"user": ""}, "user '' is no user; expected 'reader@example.com' or a distinguished name"),
+        ({"servers": []}, "servers [] is not a list of servers; expected ['dc1.example.com']"),
+        ({"servers": ["dc1:0"]}, "server 'dc1:0' is not a server; expected 'host' or 'host:port'"),
+        ({"servers": ["ldap://dc1"]}, "server 'ldap://dc1' is not a server; expected 'host' or 'host:port'"),
+        ({"bases": "DC=x"}, "bases 'DC=x' is not a list of search bases; expected ['DC=example,DC=com']"),
+        (
+            {"bases": ["corp"]},
+            "base 'corp' is not a distinguished name; expected such as 'DC=example,DC=com'",
+        ),
+        ({"user": ""}, "user '' is not a user; expected 'reader@example.com' or a distinguished name"),
         ({"password_file": None}, "it has no password; expected the password of its user, vaulted"),
         ({"filter": "(a=*)"}, "preset 'exchange' and filter '(a=*)'; expected one of the two"),
         ({"preset": None}, "preset None and filter None; expected one of the two"),
         ({"preset": "all"}, "preset 'all' is not known; expected 'exchange' or 'plain'"),
-        ({"name": "a/b"}, "name 'a/b' is no plain word; expected small letters, digits and '-'"),
-        ({"page_entries": 0}, "page_entries 0 is no page; expected a number from 1 to 20000"),
-        ({"mail": "yes"}, "mail 'yes' is no yes or no; expected true or false"),
+        ({"name": "a/b"}, "name 'a/b' is not a plain word; expected small letters, digits and '-'"),
+        ({"page_entries": 0}, "page_entries 0 is not a page; expected a number from 1 to 20000"),
+        ({"mail": "yes"}, "mail 'yes' is neither yes nor no; expected true or false"),
         ({"pasword": "x"}, None),
     ],
 )
@@ -648,5 +651,5 @@ def test_only_a_plain_file_is_read_for_extra_recipients(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         recipients_process.with_extra(site(), 0, str(tmp_path / "link"))
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(BadInput, match="is no file"):
+    with pytest.raises(BadInput, match="is not a file"):
         recipients_process.with_extra(site(), 0, str(tmp_path / "fifo"))

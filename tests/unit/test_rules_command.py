@@ -195,7 +195,7 @@ def _too_big(path: Path) -> None:
         (_of_somebody_else, "belongs to user 0"),
         (_another_name, "has 2 links"),
         (_a_link, "is a link"),
-        (_a_pipe, "is no regular file"),
+        (_a_pipe, "is not a regular file"),
         (_too_big, "has 33554433 bytes"),
     ],
 )
@@ -204,7 +204,7 @@ def test_the_adaptive_fragment_is_read_with_suspicion(
 ) -> None:
     (host / "blacklist").mkdir()
     (host / "tcp.d/30-adaptive").symlink_to("../blacklist/30-adaptive")
-    assert run(host, "compile") == 0, "a link to nothing is no fault"
+    assert run(host, "compile") == 0, "a link to nothing is not a fault"
     capsys.readouterr()
     prepare(host / "blacklist/30-adaptive")
     assert run(host, "compile") == (100 if what else 0)
@@ -342,7 +342,7 @@ def test_explain_says_when_the_rule_is_not_in_force(host: Path, capsys: pytest.C
     [
         (
             "office",
-            "address: 'office' is no address; expected one such as 192.0.2.1, or a sender such as user@host",
+            "address: 'office' is not an address; expected one such as 192.0.2.1, or a sender such as user@host",
         ),
         ("::1", "address: '::1' is IPv6, which is not supported yet; expected an IPv4 address"),
     ],

@@ -82,7 +82,7 @@ def test_site_rules_without_anything() -> None:
     ("networks", "scanner", "environment", "extra", "message"),
     [
         (["10.0.0.0/7"], "", {}, [], "relay network 1: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32"),
-        ([], "simscan", {}, [], "scanner: 'simscan' is no absolute path; expected one or nothing"),
+        ([], "simscan", {}, [], "scanner: 'simscan' is not an absolute path; expected one or nothing"),
         ([], "", {"RELAYCLIENT": "x"}, [], "relay environment: RELAYCLIENT='x' is set already; expected '' or none"),
         ([], "", {"A": "x\ny"}, [], "relay environment: A='x\\ny' cannot stand in a rule; expected text of one line"),
         ([], "", {"A": 5}, [], "relay environment: A=5 cannot stand in a rule; expected text of one line"),
@@ -91,7 +91,7 @@ def test_site_rules_without_anything() -> None:
             "rule 1: '10.0.0.0/24' has a rule already; expected one rule for each network",
         ),
         ([], "", {}, [SiteRule("0.0.0.0/0", "deny", {})], "rule 1 network 1: '0.0.0.0/0' is wider than /1; expected a prefix length from 1 to 32"),
-        ([], "", {}, [SiteRule("10.0.0.0/24", "drop", {})], "rule 1: 'drop' is no action; expected 'allow' or 'deny'"),
+        ([], "", {}, [SiteRule("10.0.0.0/24", "drop", {})], "rule 1: 'drop' is not an action; expected 'allow' or 'deny'"),
         (
             [], "", {}, [SiteRule("10.0.0.0/24", "allow", {"RELAYCLIENT": ""})],
             "10-site line 5: '10.0.0.:allow,RELAYCLIENT=\"\"' lets 10.0.0.0 relay; expected RELAYCLIENT only for 127.0.0.1/32",
@@ -319,13 +319,13 @@ OPEN_RELAY = (
         ),
         (
             "# {until: 5}\n8.8.8.8:deny\n",
-            "/d/20-operator line 1: '# {until: 5}' is no JSON; expected '# {\"by\": \"name\", \"note\": \"text\", \"until\": SECONDS}', each of them optional",
+            "/d/20-operator line 1: '# {until: 5}' is not valid JSON; expected '# {\"by\": \"name\", \"note\": \"text\", \"until\": SECONDS}', each of them optional",
         ),
         (
             '# mailgate: {"relay_networks": ["0.0.0.0/1", "128.0.0.0/1"]}\n:allow,RELAYCLIENT=""\n',
             "/d/20-operator relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32",
         ),
-        (None, "file /d/20-operator: is no regular file; expected another"),
+        (None, "file /d/20-operator: is not a regular file; expected another"),
     ],
 )  # fmt: skip
 def test_the_last_good_version_of_the_operators_fragment_serves(operator: str | None, fault: str) -> None:
@@ -352,7 +352,7 @@ def test_a_last_good_version_that_the_site_made_unsafe_serves_in_part() -> None:
 def test_the_last_good_version_of_the_blacklist_serves_and_still_ends() -> None:
     good = {"30-adaptive": listed("9.9.9.9")}
     bad = "9.9.9.8:deny\n"
-    fault = "/d/30-adaptive line 1: this and the next line are no entry; expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
+    fault = "/d/30-adaptive line 1: this and the next line are not an entry; expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
     made = compiled(None, bad, good=good)
     assert (answer(made, "9.9.9.9"), answer(made, "9.9.9.8")) == ("deny", "")
     assert made.faults() == [f"{fault}; its last good version is in force"]

@@ -81,7 +81,7 @@ def test_each_fault_is_told_with_what_serves_instead() -> None:
     }
     assert describe_faults(states) == [
         "b is bad; its last good version is in force",
-        "c is bad; its last good version is in force without the rules that are not safe any more",
+        "c is bad; its last good version is in force without the rules that are no longer safe",
         "d is bad; it has no last good version and is left out",
     ]
 

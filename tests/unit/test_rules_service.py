@@ -105,7 +105,7 @@ def test_a_fault_is_told_once_and_when_it_is_over(world: World) -> None:
     world.write("30-adaptive", "# until 2000 why bad\n9.9.9.8:deny\n")
     assert world.step() == ["9.9.9.8/32 is refused by the blacklist", "/cdb: 5 rules, in force now"]
     world.write("20-operator", "")
-    assert world.step()[-1] == "rules: everything is in force as it stands again"
+    assert world.step()[-1] == "rules: every fragment is in force again"
 
 
 def test_what_somebody_takes_away_comes_back(world: World) -> None:

@@ -321,15 +321,15 @@ def test_settings_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "file f: is no JSON, .*; expected an object"),
-        ("[]", r"file f: \[\] is no object; expected one with 'channels'"),
-        ('{"channels": []}', r"file f: channels \[\] is no list of channels; expected at least one"),
+        ("{", "file f: is not valid JSON, .*; expected an object"),
+        ("[]", r"file f: \[\] is not an object; expected one with 'channels'"),
+        ('{"channels": []}', r"file f: channels \[\] is not a list of channels; expected at least one"),
         ('{"chanels": "x", "channels": [{"name": "a"}]}', "file f: 'chanels': 'x' is unknown or no text; .*"),
         ('{"proxy": 1, "channels": [{"name": "a"}]}', "file f: 'proxy': 1 is unknown or no text; .*"),
-        ('{"channels": ["a"]}', "file f: channel 'a' is no object of texts; expected one with 'name'"),
+        ('{"channels": ["a"]}', "file f: channel 'a' is not an object of strings; expected one with 'name'"),
         ('{"channels": [{"name": "a", "key": "b"}]}', r"file f: channel .* has \['key'\]; expected .*"),
-        ('{"channels": [{"name": "-a"}]}', "file f: channel '-a' is no name of a channel; .*"),
-        ('{"channels": [{"name": "../a"}]}', "file f: channel '../a' is no name of a channel; .*"),
+        ('{"channels": [{"name": "-a"}]}', "file f: channel '-a' is not a name of a channel; .*"),
+        ('{"channels": [{"name": "../a"}]}', "file f: channel '../a' is not a name of a channel; .*"),
         (
             '{"channels": [{"name": "a", "fingerprint": "5244EC45"}]}',
             "file f: channel 'a': fingerprint '5244EC45' is too short or no fingerprint; expected 40 .*",

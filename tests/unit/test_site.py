@@ -62,37 +62,40 @@ def test_good_sites() -> None:
 
 
 BAD = [
-    (_site(hostname=None), ["gateway_hostname: None is no text; expected a name such as 'mx1.example.com'"]),
+    (
+        _site(hostname=None),
+        ["gateway_hostname: None is not a string; expected a name such as 'mx1.example.com'"],
+    ),
     (_site(hostname="mx1"), [f"gateway_hostname: 'mx1' has no dot; {NAME}"]),
     (_site(hostname="192.0.2.25"), [f"gateway_hostname: '192.0.2.25' is an IP address; {NAME}"]),
     (
         _site(hostname="mx_1.example.com"),
-        [f"gateway_hostname: 'mx_1.example.com' is no domain name; {LABELS}"],
+        [f"gateway_hostname: 'mx_1.example.com' is not a domain name; {LABELS}"],
     ),
     (
         _site(hostname="-mx.example.com"),
-        [f"gateway_hostname: '-mx.example.com' is no domain name; {LABELS}"],
+        [f"gateway_hostname: '-mx.example.com' is not a domain name; {LABELS}"],
     ),
     (
         _site(hostname="mx.example.com."),
-        [f"gateway_hostname: 'mx.example.com.' is no domain name; {LABELS}"],
+        [f"gateway_hostname: 'mx.example.com.' is not a domain name; {LABELS}"],
     ),
     (_site(hostname="mx.10"), [f"gateway_hostname: 'mx.10' ends in a number; {NAME}"]),
-    (_site(postmaster=None), ["gateway_postmaster: None is no text; expected an address"]),
+    (_site(postmaster=None), ["gateway_postmaster: None is not a string; expected an address"]),
     (_site(postmaster="postmaster"), ["gateway_postmaster: 'postmaster' has no '@'; expected 'user@domain'"]),
     (
         _site(postmaster="x@MX1.example.com"),
         ["gateway_postmaster: 'x@MX1.example.com' is at the gateway itself; expected an address elsewhere"],
     ),
-    (_site(domains=[]), ["gateway_domains: [] is no list of domains; expected at least one"]),
-    (_site(domains=None), ["gateway_domains: None is no list of domains; expected at least one"]),
+    (_site(domains=[]), ["gateway_domains: [] is not a list of domains; expected at least one"]),
+    (_site(domains=None), ["gateway_domains: None is not a list of domains; expected at least one"]),
     (
         _site(domains="example.com"),
-        ["gateway_domains: 'example.com' is no list of domains; expected at least one"],
+        ["gateway_domains: 'example.com' is not a list of domains; expected at least one"],
     ),
     (
         _site(domains=["example.com"]),
-        ["gateway_domains item 1: 'example.com' is no mapping; expected 'name' and 'recipients'"],
+        ["gateway_domains item 1: 'example.com' is not a mapping; expected 'name' and 'recipients'"],
     ),
     (
         _domain(name="mx1.example.com"),
@@ -114,7 +117,7 @@ BAD = [
     ),
     (
         _site(directories="dc1"),
-        ["gateway_directory: 'dc1' is no list of directories; expected a mapping, or a list of them"],
+        ["gateway_directory: 'dc1' is not a list of directories; expected a mapping, or a list of them"],
     ),
     (
         _site(directories=[{**DIRECTORY, "password_file": None, "encryption": "tls"}]),
@@ -138,7 +141,7 @@ BAD = [
         ["gateway_domains item 3: 'EXAMPLE.com' is given twice; expected it once, and item 1 has it"],
     ),
     (_route(None), [f"gateway_domains item 1: 'example.com' has no route; {ROUTE}"]),
-    (_route(25), [f"gateway_domains item 1: route 25 of 'example.com' is no text; {ROUTE}"]),
+    (_route(25), [f"gateway_domains item 1: route 25 of 'example.com' is not a string; {ROUTE}"]),
     (
         _route("10.0.0.5:"),
         [
@@ -148,7 +151,7 @@ BAD = [
     ),
     (
         _site(relay_networks="10.0.0.0/24"),
-        ["gateway_relay_networks: '10.0.0.0/24' is no list; expected a list"],
+        ["gateway_relay_networks: '10.0.0.0/24' is not a list; expected a list"],
     ),
     (
         _site(relay_networks=["10.0.0.0/8", "10.0.0.0/7", "0.0.0.0/0"]),
@@ -166,7 +169,7 @@ BAD = [
     ),
     (
         _site(relay_networks=[10]),
-        ["gateway_relay_networks item 1: 10 is no text; expected a network such as '10.0.0.0/24'"],
+        ["gateway_relay_networks item 1: 10 is not a string; expected a network such as '10.0.0.0/24'"],
     ),
     (
         _site(bad_senders=["*@bad.test", "bad.test", "", "@", "a b@bad.test", 7]),
@@ -177,13 +180,13 @@ BAD = [
             "gateway_bad_senders item 3: '' has no '@'; expected 'user@domain'",
             "gateway_bad_senders item 4: '@' has an empty domain; expected 'user@domain'",
             "gateway_bad_senders item 5: 'a b@bad.test' has a blank or a control character; expected none",
-            "gateway_bad_senders item 6: 7 is no text; expected 'user@host' or '@host'",
+            "gateway_bad_senders item 6: 7 is not a string; expected 'user@host' or '@host'",
         ],
     ),
-    (_site(extra_routes=["x"]), [f"{EXTRA_1}: 'x' is no mapping; expected 'domain' and 'route'"]),
+    (_site(extra_routes=["x"]), [f"{EXTRA_1}: 'x' is not a mapping; expected 'domain' and 'route'"]),
     (
         _site(extra_routes=[{"route": "10.0.0.5"}]),
-        [f"{EXTRA_1}: None is no domain; expected a text, '' for the default route"],
+        [f"{EXTRA_1}: None is not a domain; expected a text, '' for the default route"],
     ),
     (_site(extra_routes=[{"domain": "other.test"}]), [f"{EXTRA_1}: 'other.test' has no route; {ROUTE}"]),
     (
@@ -244,7 +247,7 @@ def test_route_elsewhere(route: str) -> None:
 
 
 def test_extra_routes_that_are_no_list() -> None:
-    assert check_site(_site(extra_routes="x"), OWN) == ["gateway_routes: 'x' is no list; expected a list"]
+    assert check_site(_site(extra_routes="x"), OWN) == ["gateway_routes: 'x' is not a list; expected a list"]
 
 
 def test_all_faults_at_once() -> None:

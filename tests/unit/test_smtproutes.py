@@ -15,7 +15,7 @@ _DOMAIN = "expected a domain, '.domain' for all below it, '[IPv4 address]', or n
 _IPV6 = f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
 _BESIDE = f"has a blank or a carriage return beside its relay, so that it never resolves; {_RELAY}"
 _NEVER = f"has a relay that can never resolve; {_RELAY}"
-_NUMBERS = f"has a relay that looks like an address and is none; {_RELAY}"
+_NUMBERS = f"has a relay that looks like an address and is not one; {_RELAY}"
 
 # Seen with qmail-remote of netqmail 1.06 in a network of its own, with a name server and mail servers on the
 # loopback: the file, the recipient's host, and where it connected. None: it asked for the host's MX.
@@ -58,12 +58,12 @@ REFUSED = [
     (
         "example.com:[127.0.0.5",
         "bounce",
-        f"has brackets around something that is no IPv4 address; {_RELAY}",
+        f"has brackets around something that is not an IPv4 address; {_RELAY}",
     ),
     (
         "example.com:[back.test]",
         "bounce",
-        f"has brackets around something that is no IPv4 address; {_RELAY}",
+        f"has brackets around something that is not an IPv4 address; {_RELAY}",
     ),
     ("example.com::26", "bounce", f"has a port and no relay; {_RELAY}"),
     ("example.com:127.0.0.5#c", "bounce", _NEVER),
@@ -114,9 +114,9 @@ REFUSED = [
         "passed over",
         f"has a '*' in its domain, which stands for itself only; {_DOMAIN}",
     ),
-    ("joe@example.com:127.0.0.5", "passed over", f"has a domain that is none; {_DOMAIN}"),
-    ("..example.com:127.0.0.5", "passed over", f"has a domain that is none; {_DOMAIN}"),
-    ("[127.0.0]:127.0.0.5", "passed over", f"has a domain that is none; {_DOMAIN}"),
+    ("joe@example.com:127.0.0.5", "passed over", f"has a domain that is not valid; {_DOMAIN}"),
+    ("..example.com:127.0.0.5", "passed over", f"has a domain that is not valid; {_DOMAIN}"),
+    ("[127.0.0]:127.0.0.5", "passed over", f"has a domain that is not valid; {_DOMAIN}"),
     (
         " # a comment",
         "passed over",
@@ -174,9 +174,9 @@ def test_all_faults_at_once_and_long_lines_cut() -> None:
     ("domain", "route", "message"),
     [
         ("example.com", "10.0.0.5:", f"routes item 1: '10.0.0.5:' has an empty port; {_PORT}"),
-        ("exa mple", "10.0.0.5", f"routes item 1: 'exa mple' has a domain that is none; {_DOMAIN}"),
-        ("a:b", "10.0.0.5", f"routes item 1: 'a:b' has a domain that is none; {_DOMAIN}"),
-        ("#a.test", "10.0.0.5", f"routes item 1: '#a.test' has a domain that is none; {_DOMAIN}"),
+        ("exa mple", "10.0.0.5", f"routes item 1: 'exa mple' has a domain that is not valid; {_DOMAIN}"),
+        ("a:b", "10.0.0.5", f"routes item 1: 'a:b' has a domain that is not valid; {_DOMAIN}"),
+        ("#a.test", "10.0.0.5", f"routes item 1: '#a.test' has a domain that is not valid; {_DOMAIN}"),
         ("a.test", "10.0.0.5\nb.test:10.0.0.6", f"routes item 1: '10.0.0.5\\nb.test:10.0.0.6' {_NEVER}"),
     ],
 )

@@ -227,7 +227,7 @@ def test_a_caller_who_is_silent_or_drips_is_not_waited_for(
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"{} {}", b"[" * 90_000])
 def test_a_request_that_is_no_json(data: bytes) -> None:
-    with pytest.raises(BadInput, match="request: is no JSON; expected one object on one line"):
+    with pytest.raises(BadInput, match="request: is not valid JSON; expected one object on one line"):
         sockets.parse_json(data)
 
 

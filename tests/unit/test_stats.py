@@ -222,7 +222,7 @@ def test_a_restart_anywhere_changes_nothing(seed: int, places: list[int]) -> Non
 @given(st.integers(0, 9999), st.integers(0, 400))
 @settings(max_examples=60, deadline=None)
 def test_counters_are_additive_over_any_split(seed: int, place: int) -> None:
-    """What is no time spans no lines: two counters that know nothing of each other have the sum of both."""
+    """Two counters that know nothing of each other have the sum of both, as a log gap counts no lines."""
     lines = [one for one in day(seed, 60) if "dnsbl" not in one[1]]
     place %= len(lines) + 1
     whole = count(stats.Stats(), lines).totals

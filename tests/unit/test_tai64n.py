@@ -36,7 +36,7 @@ def test_labels_sort_as_times_do(one: int, other: int) -> None:
     assert (tai64n.render(one) < tai64n.render(other)) == (one < other)
 
 
-NO_LABEL = "is no label; expected '@' and 24 lower-case hex digits"
+NO_LABEL = "is not a label; expected '@' and 24 lower-case hex digits"
 BAD_LABELS: list[tuple[str, str]] = [
     ("", f"tai64n label: '' {NO_LABEL}"),
     ("400000000000000a00000000", f"tai64n label: '400000000000000a00000000' {NO_LABEL}"),

@@ -57,7 +57,7 @@ SIMSCAN = "/var/qmail/bin/simscan"
         "# a comment: with a colon\n\n \t\n1.2.3.4:deny \t\n:allow\n",
         "# no newline at the end",
         ":allow",
-        '# \udcff bytes that are no UTF-8, and a form feed \f\n=host.example:allow,NOTE="\udcff"\n',
+        '# \udcff bytes that are not UTF-8, and a form feed \f\n=host.example:allow,NOTE="\udcff"\n',
     ],
 )
 def test_render_gives_the_text_back(text: str) -> None:
@@ -532,7 +532,7 @@ def test_the_adaptive_fragment_may_hold_nothing_else_and_is_not_quoted(lines: st
     with pytest.raises(BadInput) as caught:
         parse_adaptive(render_adaptive(ENTRIES) + lines, 0, "/d/30-adaptive")
     assert str(caught.value) == (
-        "/d/30-adaptive line 5: this and the next line are no entry; "
+        "/d/30-adaptive line 5: this and the next line are not an entry; "
         "expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
     )
 

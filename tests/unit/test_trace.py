@@ -217,7 +217,7 @@ def test_words_of_a_journey() -> None:
         "qmail-send  delivery 2 to remote alice@example.test",
         "qmail-send  delivery 2 delivered: 198.18.0.10 accepted message.",
         "qmail-send  delivery 3 to remote bob@example.test",
-        "qmail-send  delivery 3 failed for good: 198.18.0.10 does not like recipient. / "
+        "qmail-send  delivery 3 failed permanently: 198.18.0.10 does not like recipient. / "
         "Remote host said: 550 no",
         "qmail-send  bounce of message 7 queued, qp 130",
         "qmail-send  message 7 leaves the queue",

@@ -63,7 +63,7 @@ def test_a_line_of_proc_is_read_with_any_name() -> None:
     tail = " S " + " ".join(["1"] * 18) + " 250 " + " ".join(["1"] * 30)
     assert workdir.parse_stat(f"7 (simscan){tail}", 1000, 100) == Process("simscan", 1002.5)
     assert workdir.parse_stat(f"7 (a) (b) 9){tail}", 1000, 100).name == "a) (b) 9"
-    with pytest.raises(ValueError, match="is no line of /proc/PID/stat"):
+    with pytest.raises(ValueError, match="is not a line of /proc/PID/stat"):
         workdir.parse_stat("7 (simscan", 1000, 100)
 
 

@@ -14,7 +14,7 @@ from ..maillog import verdicts
 SPAM, HAM, VIRUS, RECIPIENT, OTHER = "spam", "ham", "virus", "recipient", "other"
 BAD = frozenset((SPAM, VIRUS, RECIPIENT))
 RULE, OPERATOR, SITE = "rule", "operator", "site"
-# What the site forbids, an attachment or a pattern, is no evidence of a bad client.
+# What the site forbids, an attachment or a pattern, is not evidence of a bad client.
 _COUNTS_AS = {verdicts.SPAM: SPAM, verdicts.VIRUS: VIRUS, verdicts.CONTENT: OTHER, verdicts.CLEAN: HAM}
 # When, what, and a few words: one attempt.
 Event = tuple[int, str, str]

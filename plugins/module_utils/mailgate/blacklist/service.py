@@ -145,7 +145,7 @@ class Service:
 
     def _load(self, state: Any) -> None:
         if not isinstance(state, dict):
-            raise BadInput(f"{state!r:.40} is no object; expected what the service wrote")
+            raise BadInput(f"{state!r:.40} is not an object; expected what the service wrote")
         position = None if state.get("position") is None else Position.from_json(state["position"])
         settings = blacklist_settings.make(state.get("settings") or {}, "state")
         known = state.get("never")
@@ -275,7 +275,7 @@ class Service:
         now = int(self._clock())
         try:
             if not isinstance(request, dict):
-                raise BadInput(f"request: {request!r:.40} is no object; expected one")
+                raise BadInput(f"request: {request!r:.40} is not an object; expected one")
             do = request.get("do")
             if do == "list":
                 return {

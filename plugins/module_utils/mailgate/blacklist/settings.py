@@ -74,7 +74,9 @@ def make(values: Mapping[str, object], where: str = "settings") -> Settings:
     names = {field.name for field in fields(Settings)}
     unknown = sorted(set(values) - names)
     if unknown:
-        raise BadInput(f"{where}: {unknown[0]!r} is no setting; expected one of {', '.join(sorted(names))}")
+        raise BadInput(
+            f"{where}: {unknown[0]!r} is not a setting; expected one of {', '.join(sorted(names))}"
+        )
     given: dict[str, object] = {}
     for name, value in values.items():
         if name in LIMITS:
@@ -110,7 +112,7 @@ def _number(where: str, name: str, value: object) -> int:
 
 def _list(where: str, value: object) -> Sequence[object]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-        raise BadInput(f"{where}: {value!r} is no list; expected a list")
+        raise BadInput(f"{where}: {value!r} is not a list; expected a list")
     return value
 
 
@@ -126,7 +128,7 @@ def check_address(text: object, where: str) -> str:
             return text
     except ValueError:
         pass
-    raise BadInput(f"{where}: {text!r} is no IPv4 address; expected one such as '192.0.2.7'")
+    raise BadInput(f"{where}: {text!r} is not an IPv4 address; expected one such as '192.0.2.7'")
 
 
 def _sorted(addresses: Sequence[str]) -> list[str]:
@@ -143,7 +145,7 @@ def _added(where: str, value: object) -> tuple[Added, ...]:
     for at, item in enumerate(_list(where, value), 1):
         place = f"{where} item {at}"
         if not isinstance(item, Mapping) or not set(item) <= {"address", "until", "note"}:
-            raise BadInput(f"{place}: {item!r} is no entry; expected address and perhaps until and note")
+            raise BadInput(f"{place}: {item!r} is not an entry; expected address and perhaps until and note")
         address = check_address(item.get("address"), f"{place} address")
         if address in found:
             raise BadInput(f"{place}: {address!r} is there already; expected each address once")
@@ -172,9 +174,9 @@ def parse(text: str, where: str = BLACKLIST_SETTINGS) -> Settings:
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise BadInput(f"{where}: {text[:40]!r} is no JSON; {_EXPECTED}") from error
+        raise BadInput(f"{where}: {text[:40]!r} is not valid JSON; {_EXPECTED}") from error
     if not isinstance(values, dict):
-        raise BadInput(f"{where}: {text[:40]!r} is no object; {_EXPECTED}")
+        raise BadInput(f"{where}: {text[:40]!r} is not an object; {_EXPECTED}")
     return make(values, where)
 
 

@@ -78,7 +78,7 @@ def verified(tar: tarfile.TarFile, digest: str) -> tuple[Manifest, list[tuple[ta
     infos = tar.getmembers()
     content = tar.extractfile(infos[0]) if infos and infos[0].isreg() else None
     if content is None or infos[0].name != "manifest.json":
-        raise BadInput(f"{where}: first member is no manifest.json; expected one")
+        raise BadInput(f"{where}: first member is not a manifest.json; expected one")
     manifest = build_manifest.parse_manifest(content.read().decode("utf-8", "replace"), "of the archive")
     if manifest.recipe_hash != digest:
         raise BadInput(f"{where}: recipe {manifest.recipe_hash!r} is another; expected {digest!r}")

@@ -91,7 +91,7 @@ def _entry(raw: Mapping[str, Any]) -> Entry:
         raise BadInput(f"kind {entry.kind!r} is unknown")
     numbers = (entry.mode, entry.uid, entry.gid)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
-        raise BadInput("mode, uid or gid is no number")
+        raise BadInput("mode, uid or gid is not a number")
     if entry.mode & ~0o7777 or not re.fullmatch(r"([0-9a-f]{64})?", entry.sha256):
         raise BadInput("mode or sha256 is out of range")
     return entry

@@ -218,5 +218,5 @@ def _text(path: str) -> str:
     """The file's text; root reads in the build user's tree, so neither through a link nor without end."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
         return stream.read(SOURCE_BYTES).decode("utf-8", "surrogateescape")

@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None, root: str = "") -> int:
         if unknown:
             expected = f"expected some of {', '.join(CHECKS)}"
             path = given.check_settings or given.settings
-            raise BadInput(f"file {path}: skip {unknown[0]!r} is no check; {expected}")
+            raise BadInput(f"file {path}: skip {unknown[0]!r} is not a check; {expected}")
         if given.check_settings:
             return OK
         if os.geteuid() != 0:

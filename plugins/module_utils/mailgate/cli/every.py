@@ -43,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     for name in ("seconds", "retry", "limit"):
         if not getattr(given, name) > 0:
-            parser.error(f"{name}: {getattr(given, name)!r} is no time; expected seconds above 0")
+            parser.error(f"{name}: {getattr(given, name)!r} is not a time; expected seconds above 0")
     if given.jitter < 0:
-        parser.error(f"jitter: {given.jitter!r} is no time; expected seconds, 0 or more")
+        parser.error(f"jitter: {given.jitter!r} is not a time; expected seconds, 0 or more")
     try:
         at = parse_time_of_day(given.at) if given.at else None
     except BadInput as error:

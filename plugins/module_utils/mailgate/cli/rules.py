@@ -105,7 +105,7 @@ def _explain(paths: Paths, now: float, given: argparse.Namespace) -> Done:
         address = ipaddress.ip_address(given.address)
     except ValueError as error:
         expected = "expected one such as 192.0.2.1, or a sender such as user@host"
-        raise BadInput(f"address: {given.address!r} is no address; {expected}") from error
+        raise BadInput(f"address: {given.address!r} is not an address; {expected}") from error
     if not isinstance(address, ipaddress.IPv4Address):
         raise BadInput(
             f"address: {given.address!r} is IPv6, which is not supported yet; expected an IPv4 address"

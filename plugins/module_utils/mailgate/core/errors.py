@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class MailgateError(ValueError):
-    """Something that a person must mend; its text names the place, the value and what was expected."""
+    """An error that a person must correct; its text names the place, the value and what was expected."""
 
 
 class BadInput(MailgateError):
@@ -16,7 +16,7 @@ class BadInput(MailgateError):
 
 
 class TryAgain(MailgateError):
-    """Something that may be well the next time: the network, a service, what another program does."""
+    """A failure that may be over at the next attempt: the network, a service, another program."""
 
 
 class Busy(OSError):

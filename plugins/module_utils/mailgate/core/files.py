@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files that a reader, or a crash, finds old or new, always whole: written beside, synced and renamed."""
+"""Atomic file writes: a reader, or a crash, finds the old file or the new one, never a part of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO, Callable
 
 
 def fsync_directory(path: str) -> None:
-    """Makes the names in the directory last; raises OSError."""
+    """Sync a directory, so that the names in it survive a crash; raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -24,10 +24,10 @@ def fsync_directory(path: str) -> None:
 
 @contextlib.contextmanager
 def temporary_beside(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iterator[tuple[IO[bytes], str]]:
-    """A stream and the path of its file, in the same directory as path.
+    """Yield a stream, and the path of its temporary file in the same directory as path.
 
-    It is complete, on the disk and has its mode and owners (-1: the caller's) when the block ends well, and
-    is gone otherwise.  Raises OSError.
+    The file is complete, synced and has its mode and owners (-1: the caller's) when the block ends without
+    an error, and is removed otherwise.  Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=os.path.dirname(path) or ".")
     complete = False
@@ -48,9 +48,9 @@ def temporary_beside(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iter
 def atomic_write(
     path: str, mode: int, uid: int = -1, gid: int = -1, check: Callable[[str], None] | None = None
 ) -> Iterator[IO[bytes]]:
-    """A stream whose content becomes the file when the block ends well.
+    """Yield a stream whose content replaces the file when the block ends without an error.
 
-    check sees the path of what the disk holds before it gets its name, and raises to refuse it.
+    check is called with the path of the synced temporary file before the rename, and raises to refuse it.
     """
     with temporary_beside(path, mode, uid, gid) as (stream, temporary):
         yield stream

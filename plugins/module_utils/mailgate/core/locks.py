@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Locks between programs: a file that only one of them can hold at a time."""
+"""Lock files: only one process at a time can hold each of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PAUSE_SECONDS = 0.05
 
 
 def acquire(path: str, seconds: float = 0.0) -> int:
-    """The descriptor with which the lock is held until it is closed, or its process ends.
+    """Return a descriptor that holds the lock until it is closed or its process ends.
 
-    The file is made when it is missing, never through a link. Raises BlockingIOError when somebody else has
-    held it for so many seconds, and OSError.
+    The file is created when it is missing, never through a link. Raises BlockingIOError when another process
+    still holds the lock after so many seconds, and OSError.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     end = time.monotonic() + seconds

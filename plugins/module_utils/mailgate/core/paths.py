@@ -64,7 +64,7 @@ SPAMD_HOME = "/var/lib/spamd"
 SPAMD_PID = "/run/spamd/spamd.pid"
 SPAMD_SOCKET = "/run/spamd/spamd.sock"
 
-# The system's
+# Paths of the system
 SYSTEM_STATE = "/var/lib"
 MAILGATE_COMMAND = "/usr/local/bin/mailgate"
 NOLOGIN_SHELL = "/usr/sbin/nologin"

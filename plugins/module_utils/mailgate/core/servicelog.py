@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lines that a service writes to its own log, and complaints that are not repeated at once."""
+"""Log lines of a service, and a limit on how often the same complaint is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def say(program: str, text: str) -> None:
 
 
 class Complaints:
-    """Complaints of a service; each is written once within COMPLAIN_SECONDS, however often it is added."""
+    """The complaints of a service; each is written at most once within COMPLAIN_SECONDS."""
 
     def __init__(self, clock: Callable[[], float], say: Callable[[str], None]) -> None:
         self._clock, self._say = clock, say

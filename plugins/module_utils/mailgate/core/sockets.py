@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""JSON over the machine's own unix sockets, whose other side the kernel vouches for.
+"""JSON requests over the machine's own unix sockets, whose peer the kernel identifies.
 
-A request is one line of JSON, the answer is one line, and then the connection is closed. Neither side waits
-longer, or reads more, than it set out to.
+A request is one line of JSON, the answer is one line, and then the connection is closed. Each side has a
+limit on how long it waits and how much it reads.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _DRAIN_BLOCKS = 64
 
 
 class NoAnswer(TryAgain):
-    """A service did not answer, or could not do just now what it was told."""
+    """The service did not answer, or could not carry out the request now."""
 
 
 class BadPeer(Exception):
-    """The other side is not to be trusted, or makes no sense; reason is OTHER_USER, ENDLESS or NO_OBJECT."""
+    """The peer is not trusted, or its answer is not valid; reason is OTHER_USER, ENDLESS or NO_OBJECT."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,7 +42,7 @@ class BadPeer(Exception):
 
 
 def listen(path: str, backlog: int) -> socket.socket:
-    """A listening stream socket that only its owner can reach; one that an earlier service left makes way."""
+    """Return a listening stream socket that only its owner can reach; a socket left at path is replaced."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -56,17 +56,17 @@ def listen(path: str, backlog: int) -> socket.socket:
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The user on the other side of a unix socket."""
+    """Return the user id of the process on the other side of a unix socket."""
     size = struct.calcsize("3i")
     return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[1])
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse JSON that a stranger may have written; raises BadInput."""
+    """Parse JSON of an untrusted peer; raises BadInput."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise BadInput("request: is no JSON; expected one object on one line") from error
+        raise BadInput("request: is not valid JSON; expected one object on one line") from error
 
 
 def ask(
@@ -74,8 +74,8 @@ def ask(
 ) -> dict[str, Any]:
     """Return the answer of the service that listens at path, which must run as one of the users.
 
-    The answer must be there, whole, within the seconds. Raises BadPeer, and OSError when nobody is there or
-    time is up.
+    The whole answer must arrive within the seconds. Raises BadPeer, and OSError when nobody listens or the
+    time is over.
     """
     end = time.monotonic() + seconds
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -128,11 +128,12 @@ def receive_request(connection: socket.socket, seconds: float, bytes_max: int) -
 
 
 def send_answer(connection: socket.socket, answer: Mapping[str, object], seconds: float) -> None:
-    """Send the answer and wait a moment for the other side to close; trouble is the other side's."""
+    """Send the answer and wait briefly for the other side to close; errors of the connection are ignored."""
     with contextlib.suppress(OSError):
         connection.settimeout(seconds)
         connection.sendall(_line(answer))
-        # What was sent and not read would make the kernel take the answer back.
+        # Without this wait the kernel would discard the answer when the peer has sent bytes that were not
+        # read.
         connection.shutdown(socket.SHUT_WR)
         end = time.monotonic() + _DRAIN_SECONDS
         for _dummy in range(_DRAIN_BLOCKS):
@@ -145,7 +146,7 @@ def _line(values: Mapping[str, object]) -> bytes:
 
 
 def _receive(connection: socket.socket, bytes_max: int, end: float) -> bytes:
-    """Return what comes next, b"" at the end; raises socket.timeout when the clock passes end first."""
+    """Return the next bytes, b"" at the end; raises socket.timeout when the monotonic clock passes end."""
     left = end - time.monotonic()
     if left <= 0:
         raise socket.timeout("timed out")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Things done at the same time, none of which may keep the others waiting."""
+"""Tasks in parallel threads, each with a time limit, so that no task delays the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass
 class Outcome(Generic[T]):
-    """What became of a task: its value, the error that it ended with, or neither when it did not end."""
+    """The result of a task: its value, its error, or neither when it did not end in time."""
 
     value: T | None = None
     error: Exception | None = None
@@ -25,9 +25,9 @@ class Outcome(Generic[T]):
 
 
 def run_parallel(tasks: Sequence[tuple[Callable[[], T], float]]) -> list[Outcome[T]]:
-    """The outcome of each (task, seconds that it may take), in their order.
+    """Run each (task, seconds that it may take) in a thread; return the outcomes in the same order.
 
-    A task that takes longer goes on in a thread that nobody waits for, not even the end of the program.
+    A task that takes longer keeps running in a daemon thread, which does not delay the end of the program.
     """
     outcomes: list[Outcome[T]] = [Outcome() for dummy in tasks]
     began = time.monotonic()
@@ -39,7 +39,7 @@ def run_parallel(tasks: Sequence[tuple[Callable[[], T], float]]) -> list[Outcome
     found = []
     for one, thread, outcome in zip(tasks, threads, outcomes):
         thread.join(max(0.0, began + one[1] - time.monotonic()))
-        # What ends later changes nothing of what is said now.
+        # The outcome of a thread that ends later must not change what is returned here.
         found.append(Outcome(outcome.value, outcome.error, True) if outcome.ended else Outcome())
     return found
 
@@ -47,6 +47,6 @@ def run_parallel(tasks: Sequence[tuple[Callable[[], T], float]]) -> list[Outcome
 def _run(task: Callable[[], T], outcome: Outcome[T]) -> None:
     try:
         outcome.value = task()
-    except Exception as error:  # whatever it is, it is told; the other tasks go on
+    except Exception as error:  # any error becomes the outcome; the other tasks go on
         outcome.error = error
     outcome.ended = True

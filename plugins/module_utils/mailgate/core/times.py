@@ -19,7 +19,7 @@ _UTC = "%Y-%m-%d %H:%M:%S"
 
 
 def duration(text: str, what: str = "time") -> int:
-    """Parse '4h' or '1d 12h' to seconds; raises BadInput, which calls the value what."""
+    """Parse a duration such as '4h' or '1d 12h' to seconds; the message of BadInput begins with what."""
     parts = [_PART.fullmatch(part) for part in text.lower().split()]
     if not parts or None in parts:
         raise BadInput(f"{what}: {text!r} is not a duration; expected one such as 30m, 4h, 2d or 1w")
@@ -27,7 +27,7 @@ def duration(text: str, what: str = "time") -> int:
 
 
 def span(seconds: float) -> str:
-    """Write a duration to the minute, as in '1 d 2 h 5 min'; seconds only below a minute."""
+    """Format a duration to the minute, as in '1 d 2 h 5 min'; below a minute in seconds."""
     minutes = int(seconds) // 60
     if minutes < 1:
         return f"{int(seconds)} s"
@@ -37,7 +37,7 @@ def span(seconds: float) -> str:
 
 
 def rounded(seconds: float) -> str:
-    """Write a duration in its largest unit of which there are two, as in '90 minutes' or '3 days'."""
+    """Format a duration in the largest unit that gives at least 2, as in '90 minutes' or '3 days'."""
     for unit, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"
@@ -45,7 +45,7 @@ def rounded(seconds: float) -> str:
 
 
 def utc(unix_seconds: float) -> str:
-    """Write a time in UTC to the second; a number that no calendar holds as 'second N'."""
+    """Format a time in UTC to the second; 'second N' when it is outside the calendar's range."""
     try:
         return time.strftime(f"{_UTC} UTC", time.gmtime(unix_seconds))
     except (OverflowError, ValueError, OSError):
@@ -53,7 +53,7 @@ def utc(unix_seconds: float) -> str:
 
 
 def parse_utc(text: str, forms: Sequence[str]) -> int | None:
-    """Parse a time in UTC by the first of strptime's forms that fits; None when none does."""
+    """Parse a time in UTC with the first of strptime's forms that fits; return None when none fits."""
     for form in forms:
         try:
             return calendar.timegm(time.strptime(text, form))

@@ -52,19 +52,19 @@ def place(text: object, where: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
     if not host or not colon or not 0 < number < 65536 or " " in host:
-        raise BadInput(f"{where}: {text!r} is no place; expected 'host:port'")
+        raise BadInput(f"{where}: {text!r} is not a place; expected 'host:port'")
     return host, number
 
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise BadInput(f"{where}: {value!r} is no text; expected one")
+        raise BadInput(f"{where}: {value!r} is not a string; expected one")
     return value
 
 
 def _name(value: object, where: str) -> str:
     if not _text(value, where) or not str(value).isprintable() or "/" in str(value):
-        raise BadInput(f"{where}: {value!r} is no name; expected one without '/'")
+        raise BadInput(f"{where}: {value!r} is not a name; expected one without '/'")
     return str(value)
 
 
@@ -76,23 +76,23 @@ def _flag(value: object, where: str) -> bool:
 
 def _list(value: object, where: str, one: Callable[[object, str], Any]) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        raise BadInput(f"{where}: {value!r} is no list; expected one")
+        raise BadInput(f"{where}: {value!r} is not a list; expected one")
     return tuple(one(item, f"{where} {number}") for number, item in enumerate(value, 1))
 
 
 def _job(value: object, where: str) -> Job:
     keys = {"name", "state", "period_seconds"}
     if not isinstance(value, dict) or set(value) != keys:
-        raise BadInput(f"{where}: {value!r} is no job; expected {', '.join(sorted(keys))}")
+        raise BadInput(f"{where}: {value!r} is not a job; expected {', '.join(sorted(keys))}")
     seconds = value["period_seconds"]
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise BadInput(f"{where}: period_seconds {seconds!r} is no time; expected seconds above 0")
+        raise BadInput(f"{where}: period_seconds {seconds!r} is not a time; expected seconds above 0")
     return Job(_name(value["name"], where), _text(value["state"], where), float(seconds))
 
 
 def _limits(value: object, where: str) -> dict[str, Limit]:
     if not isinstance(value, dict):
-        raise BadInput(f"{where}: {value!r} is no object; expected names with [warning, critical]")
+        raise BadInput(f"{where}: {value!r} is not an object; expected names with [warning, critical]")
     found = dict(LIMITS)
     for name, pair in value.items():
         if name not in LIMITS:
@@ -107,7 +107,7 @@ def _limits(value: object, where: str) -> dict[str, Limit]:
         if (first < last) if falling else (first > last):
             order = "at least" if falling else "at most"
             expected = f"expected [warning, critical], warning {order} critical"
-            raise BadInput(f"{where}: {name} {pair!r} is no limit; {expected}")
+            raise BadInput(f"{where}: {name} {pair!r} is not a limit; {expected}")
         found[name] = (first, last)
     return found
 
@@ -146,7 +146,7 @@ def parse(text: str, name: str) -> Settings:
     except ValueError as error:
         raise BadInput(f"file {name}: {error}; expected JSON") from error
     if not isinstance(given, dict):
-        raise BadInput(f"file {name}: {given!r} is no object; expected one with 'hostname'")
+        raise BadInput(f"file {name}: {given!r} is not an object; expected one with 'hostname'")
     known = {one.name for one in fields(Settings)}
     unknown = sorted(set(given) - known)
     if unknown:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Mail addresses and domains as rcpthosts and validrcptto take them."""
+"""Mail addresses and domains in the form that rcpthosts and validrcptto use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUOTED_LOCAL_PART = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 def domain_fault(text: str) -> str:
-    """What keeps a text from being a fully qualified domain name, or ''."""
+    """Return why a text is not a fully qualified domain name, or ''."""
     expected = "expected a name such as 'mail.example.com'"
     if not text:
         return f"is empty; {expected}"
@@ -36,7 +36,7 @@ def domain_fault(text: str) -> str:
     if len(text) > MAX_DOMAIN_BYTES:
         return f"has {len(text)} characters; {expected} of at most {MAX_DOMAIN_BYTES}"
     if not all(_LABEL.fullmatch(label) for label in labels):
-        return f"is no domain name; {expected}: letters, digits and '-' between dots"
+        return f"is not a domain name; {expected}: letters, digits and '-' between dots"
     if len(labels) < 2:
         return f"has no dot; {expected}"
     if labels[-1].isdigit():
@@ -71,14 +71,14 @@ def _local_part_fault(text: str) -> str:
 
 
 def local_part_at_smtp(local_part: str) -> str:
-    """The local part as qmail-smtpd sees it: without quotes and backslashes, in lower case."""
+    """Return a local part as qmail-smtpd compares it: without quotes and backslashes, in lower case."""
     quoted = QUOTED_LOCAL_PART.fullmatch(local_part)
     text = re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else local_part
     return text.lower()
 
 
 def address_fault(text: str) -> str:
-    """What keeps a text from being a whole address, or ''."""
+    """Return why a text is not a complete address, or ''."""
     local_part, at, domain = text.rpartition("@")
     if not at:
         return "has no '@'; expected 'user@domain'"
@@ -94,7 +94,7 @@ def address_fault(text: str) -> str:
 
 
 def parse_address(text: str, where: str) -> tuple[str, str]:
-    """(local part, domain) as qmail-smtpd compares them; raises BadInput, beginning with where."""
+    """Return (local part, domain) as qmail-smtpd compares them; raises BadInput that begins with where."""
     if fault := address_fault(text):
         raise BadInput(f"{where}: {shortened(text)} {fault}")
     local_part, dummy, domain = text.rpartition("@")

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The constant database of cdb 0.75: a writer, and a reader that trusts no byte of what it reads.
+"""The constant database of cdb 0.75: a writer, and a reader that verifies the whole file.
 
 The file: 256 pairs (position, slots) of little-endian 32-bit numbers; the records, each as key length, data
 length, key, data; then the 256 hash tables, twice as many slots (hash, record position) as records.
-Our own, as Debian has no cdb module for Python 3, and a gateway gets neither compiler nor wheel for one.
+A module of our own: Debian has no cdb module for Python 3, and a gateway gets no compiler or wheel for one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEAD_BYTES = 256 * _PAIR.size
 
 
 def hash_key(key: bytes) -> int:
-    """The 32-bit hash of a key; 0 is a hash as any other."""
+    """Return the 32-bit hash of a key; 0 is a valid hash."""
     value = 5381
     for byte in key:
         value = (value * 33 & 0xFFFFFFFF) ^ byte
@@ -30,9 +30,9 @@ def hash_key(key: bytes) -> int:
 
 
 def hash_keys(keys: Sequence[bytes]) -> list[int]:
-    """hash_key() of each key, several times as fast where there are many.
+    """Return hash_key() of each key, several times as fast for many keys.
 
-    All keys of one length go together: one long number holds 64 bits for each, in which times 33 has room.
+    All keys of one length are hashed together: one long integer has 64 bits for each, enough for the product.
     """
     by_length: dict[int, list[int]] = {}
     for place, key in enumerate(keys):
@@ -53,12 +53,12 @@ def hash_keys(keys: Sequence[bytes]) -> list[int]:
 
 
 def _pairs(data: bytes, start: int, count: int) -> list[tuple[int, int]]:
-    """So many pairs of numbers from a position on; raises struct.error when they are not all there."""
+    """Return count pairs of numbers from a position on; raises struct.error when the data end before."""
     return list(_PAIR.iter_unpack(memoryview(data)[start : start + count * _PAIR.size]))
 
 
 def build(records: Iterable[tuple[bytes, bytes]], *, limit_bytes: int = LIMIT_BYTES) -> bytes:
-    """The file that cdbmake makes of the same records in the same order, byte for byte.
+    """Return the same bytes that cdbmake writes for these records in this order.
 
     A key may come twice; lookups find its first record. Raises BadInput when the file would exceed
     limit_bytes, which is all that 32-bit positions can reach.
@@ -104,7 +104,7 @@ class Reader:
         self.verify()
 
     def get(self, key: bytes) -> bytes | None:
-        """The data of the key's first record, or None; the way of cdb_findnext in cdb.c of ucspi-tcp 0.88."""
+        """Return the data of the key's first record, or None; as cdb_findnext in cdb.c of ucspi-tcp 0.88."""
         found = self._find(key)
         if found is None:
             return None
@@ -113,13 +113,13 @@ class Reader:
         return self._data[start : start + data_bytes]
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Each record as (key, data), in the file's order."""
+        """Yield each record as (key, data), in the file's order."""
         data = self._data
         for position, middle, end in self._records():
             yield data[position + 8 : middle], data[middle:end]
 
     def verify(self) -> None:
-        """Raises BadInput unless each pointer, record and slot is right and each record can be found."""
+        """Raise BadInput unless every pointer, record and slot is valid and every record can be found."""
         size = len(self._data)
         if size < 2048:
             raise self._bad(f"{size} bytes are too few", "at least the 2048 bytes of the head")
@@ -146,7 +146,7 @@ class Reader:
                 )
 
     def _verify_tables(self, size: int) -> None:
-        """The tables follow each other up to the end of the file, and the first one ends the records."""
+        """Raise BadInput unless the tables follow the records and each other up to the end of the file."""
         end = self._pair(0)[0]
         if not 2048 <= end <= size:
             raise self._bad(f"table 0 begins at byte {end}", f"a position from 2048 to {size}")
@@ -164,7 +164,7 @@ class Reader:
             raise self._bad(f"the last table ends at byte {end}", f"{size}, the size of the file")
 
     def _records(self) -> Iterator[tuple[int, int, int]]:
-        """Where each record begins, where its data begin, and where it ends."""
+        """Yield for each record its position, the position of its data, and its end."""
         position = 2048
         unpack, data = _PAIR.unpack_from, self._data
         while position < self._end_of_records:
@@ -181,7 +181,7 @@ class Reader:
             position = following
 
     def _verify_slots(self, table: int, waiting: dict[int, int]) -> None:
-        """Raises BadInput unless each slot is right; takes the records it leads to from those waiting."""
+        """Raise BadInput unless each slot is valid; remove the records that it leads to from waiting."""
         start, slots = self._pair(table * 8)
         used = 0
         pairs = _pairs(self._data, start, slots)

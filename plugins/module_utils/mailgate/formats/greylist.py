@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What cqgreylist remembers: looked up, and a network let through as if it had come back after the delay.
+"""The state of cqgreylist: look up networks, and let a network pass without the delay.
 
-Its files are described in greystate.h of the role cqgreylist. The directory belongs to a user without rights:
-every step here goes by descriptors of directories and follows no link.
+The files are described in greystate.h of cqgreylist. The directory belongs to an unprivileged user, so every
+step here uses descriptors of directories and follows no link.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Limits:
-    """cqgreylist's settings, as far as they count here."""
+    """The settings of cqgreylist that are used here."""
 
     pass_seconds: int = 36 * 86400
     pending_seconds: int = 2 * 86400
@@ -50,7 +50,7 @@ _NAMES = {
 
 
 def limits_of(text: str) -> Limits:
-    """The limits in the text of the settings; what cqgreylist would not take is its default here, too."""
+    """Parse the text of the settings; a value that cqgreylist would refuse is its default here, too."""
     found = {}
     for line in text.splitlines():
         name, equals, value = line.partition("=")
@@ -65,7 +65,7 @@ def limits_of(text: str) -> Limits:
 
 
 def read_limits(path: str = GREYLIST_SETTINGS) -> Limits:
-    """The limits of the host; the defaults when there is no file."""
+    """Read the host's settings; return the defaults when the file is missing."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return limits_of(stream.read(65536))
@@ -74,11 +74,13 @@ def read_limits(path: str = GREYLIST_SETTINGS) -> Limits:
 
 
 def network_of(address: str, limits: Limits) -> str:
-    """The network in CIDR form that an address is remembered by; raises BadInput."""
+    """Return the network, in CIDR form, under which an address is remembered; raises BadInput."""
     try:
         one = ipaddress.ip_address(address)
     except ValueError as error:
-        raise BadInput(f"address: {address!r:.80} is no address; expected one such as 192.0.2.1") from error
+        raise BadInput(
+            f"address: {address!r:.80} is not an address; expected one such as 192.0.2.1"
+        ) from error
     if isinstance(one, ipaddress.IPv6Address) and one.ipv4_mapped is not None:
         one = one.ipv4_mapped
     prefix = limits.ipv4_prefix if one.version == 4 else limits.ipv6_prefix
@@ -86,7 +88,7 @@ def network_of(address: str, limits: Limits) -> str:
 
 
 def place_of(key: str) -> tuple[str, str]:
-    """The two directories of a key such as '198.51.100.0-24'."""
+    """Return the names of the two nested directories that hold a key such as '198.51.100.0-24'."""
     found = 2166136261
     for byte in key.encode("ascii"):
         found = (found ^ byte) * 16777619 & 0xFFFFFFFF
@@ -96,7 +98,7 @@ def place_of(key: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Seen:
-    """A network, since when it is known (passed: when it was there last), and whether it has passed."""
+    """A network, when it was first seen (passed: last seen), and whether it has passed."""
 
     network: str
     since: int
@@ -112,9 +114,9 @@ def _seen(name: str, modified: float, limits: Limits, now: float) -> Seen | None
 
 
 def look_up(directory: str, search: str, limits: Limits, now: float) -> tuple[list[Seen], int]:
-    """The networks whose name holds the text, newest first, and how many more there are at least.
+    """Return the networks whose name contains the text, newest first, and how many more were found.
 
-    An address means the network that it is remembered by. Raises OSError when there is no directory.
+    An address is looked up as its network. Raises OSError when the directory does not exist.
     """
     with contextlib.suppress(BadInput):
         return sorted(_exactly(directory, network_of(search, limits), limits, now), key=_newest), 0
@@ -157,7 +159,7 @@ def _exactly(directory: str, network: str, limits: Limits, now: float) -> Iterat
 
 
 def let_pass(directory: str, network: str, now: float) -> bool:
-    """Makes the network one that passed just now; whether it had not passed before. Raises OSError."""
+    """Record that the network passed just now; return whether it had not passed before. Raises OSError."""
     key = network.replace("/", "-")
     with contextlib.ExitStack() as stack:
 
@@ -193,6 +195,6 @@ def let_pass(directory: str, network: str, now: float) -> bool:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.close(descriptor)
         os.utime(key, ns=times, dir_fd=folder, follow_symlinks=False)
-        with contextlib.suppress(FileNotFoundError):  # of a session that came between
+        with contextlib.suppress(FileNotFoundError):  # made meanwhile by a session
             os.unlink(key + PENDING, dir_fd=folder)
         return True

@@ -2,15 +2,15 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Follows a log directory of multilog: every line once, across rotation, restart and kill -9 of either side.
+"""Follow a log directory of multilog: each line once, across rotation, restart and kill -9 of either side.
 
-multilog (daemontools 0.76) writes `current`; when that is full it becomes `@TIME.s`, when multilog was killed
-`@TIME.u`, by rename, so that a place in the log is a file's inode and an offset. An inode may be used again
-once its file is gone, hence the first bytes of the file, which begin with a time, belong to a place as well.
-A line that does not fit into a file goes on in the next one; what stands at the end of a `.u` file without a
-newline was lost with the multilog that wrote it. With a `!processor` files are copied, not renamed: not for
-this reader.
-Our own, as no library knows multilog's names, nor that a `.u` file's last line was lost.
+multilog (daemontools 0.76) writes `current`. When that is full, multilog renames it to `@TIME.s`; when it
+was killed, to `@TIME.u`. A position in the log is therefore a file's inode and an offset. Because an inode is
+reused once its file is gone, the position also has the first bytes of the file, which begin with a time.
+A line that does not fit into a file continues in the next one. Text without a newline at the end of a `.u`
+file was lost with the multilog that wrote it. With a `!processor` files are copied, not renamed: this reader
+does not support that.
+A module of our own: no library knows multilog's file names and the incomplete line of a `.u` file.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ CURRENT, PREVIOUS = "current", "previous"
 HEAD_BYTES = 32
 LABEL_CHARACTERS = 25
 READ_BYTES = 1 << 20
-LINE_BYTES_MAX = 1 << 18  # a line longer than this is dropped: nothing that is worth reading writes one
+LINE_BYTES_MAX = 1 << 18  # a longer line is dropped: no program of the gateway writes one
 
 _ROTATED = re.compile(r"@[0-9a-f]{24}\.[su]")
 
 
 @dataclass(frozen=True)
 class Position:
-    """The first byte that was not read as part of a whole line.
+    """The position of the first byte that was not yet returned as part of a whole line.
 
-    head is what the file begins with, in hexadecimal; label the time, as it is written, of the last line
+    head is the beginning of the file in hexadecimal; label is the TAI64N label, as text, of the last line
     that was read.
     """
 
@@ -49,7 +49,7 @@ class Position:
 
     @classmethod
     def from_json(cls, data: object) -> Position:
-        """The inverse of to_json(); raises BadInput."""
+        """Parse what to_json() returned; raises BadInput."""
         if isinstance(data, Mapping):
             inode, head, offset, label = (data.get(name) for name in ("inode", "head", "offset", "label"))
             if (
@@ -61,14 +61,14 @@ class Position:
                 and offset >= 0
             ):
                 return cls(inode, head, offset, label)
-        raise BadInput(f"log position: {data!r} is none; expected inode, head, offset and label")
+        raise BadInput(f"log position: {data!r} is not a position; expected inode, head, offset and label")
 
 
 class Follower:
-    """The lines of a log directory, from a position on, or from the oldest line that there is.
+    """The lines of a log directory, from a position on, or from the oldest line.
 
-    read() returns what is there and never waits; notes tells a person what could not be read, and is for the
-    caller to empty.
+    read() returns the lines that are available and never waits. notes holds messages for a person about lines
+    that could not be read; the caller empties it.
     """
 
     def __init__(self, directory: str, position: Position | None = None) -> None:
@@ -84,11 +84,11 @@ class Follower:
         self._wanted = position
         self._label = position.label if position else ""
         self._skip_until = ""
-        self._over = False  # multilog has left the file: what is read from now on is its last
+        self._over = False  # multilog no longer writes to the file: the next read is its last
 
     @property
     def position(self) -> Position | None:
-        """Where to go on after a restart, or None as long as nothing was found to read."""
+        """The position to continue from after a restart, or None as long as nothing was found to read."""
         if self._descriptor == -1:
             return self._wanted
         if self._carry and self._carry_place is not None:
@@ -103,7 +103,7 @@ class Follower:
             self._descriptor = -1
 
     def read(self) -> list[str]:
-        """The next whole lines, without their newlines; [] when there is none now. Raises OSError."""
+        """Return the next whole lines, without newlines; [] when there are none now. Raises OSError."""
         if self._descriptor == -1 and not self._open_first():
             return []
         while True:
@@ -113,7 +113,7 @@ class Follower:
                 if lines:
                     return lines
             elif not self._over:
-                # What was written between the read and the rename is read once more.
+                # Read once more: multilog may have written between the read and the rename.
                 if not self._left():
                     return []
                 self._over = True
@@ -134,7 +134,7 @@ class Follower:
             whole = self._carry + whole
         self._carry, self._carry_place = b"", None
         self._keep(rest, self._offset - len(rest))
-        # Not splitlines(): strangers' text may hold what Unicode takes for the end of a line.
+        # Not splitlines(): untrusted text may hold other characters that Unicode counts as line ends.
         lines = whole.decode("utf-8", "backslashreplace").split("\n") if whole else []
         if self._skip_until:
             lines = [line for line in lines if line[:LABEL_CHARACTERS] > self._skip_until]
@@ -143,7 +143,7 @@ class Follower:
         return lines
 
     def _keep(self, rest: bytes, offset: int) -> None:
-        """Keeps the beginning of a line until the rest of it comes."""
+        """Keep the beginning of a line until its rest arrives."""
         if not rest or self._too_long:
             return
         if not self._carry:
@@ -158,10 +158,10 @@ class Follower:
             self._head = os.pread(self._descriptor, HEAD_BYTES, 0)
         return self._head
 
-    # The files of the directory.
+    # The files of the directory
 
     def _files(self) -> list[tuple[str, int]]:
-        """(name, inode) of the log's files, the oldest first."""
+        """Return (name, inode) of the log's files, oldest first."""
         found = []
         try:
             with os.scandir(self.directory) as entries:
@@ -174,7 +174,7 @@ class Follower:
         return sorted(found, key=lambda file: (order.get(file[0], 0), file[0]))
 
     def _open(self, name: str, inode: int) -> bool:
-        """Begins with another file; False when it has another name by now."""
+        """Open another file; return False when the name has another inode meanwhile."""
         try:
             descriptor = os.open(
                 os.path.join(self.directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -209,30 +209,30 @@ class Follower:
         if not files or not self._open(*files[0]):
             return False
         if wanted is not None:
-            self.notes.append("the file that was read last is gone: lines may be lost, none is read twice")
+            self.notes.append("the file that was read last is gone: lines may be lost; none is read twice")
             self._skip_until, self._wanted = wanted.label, None
         return True
 
     def _left(self) -> bool:
-        """Whether multilog writes to another file now."""
+        """Whether multilog now writes to another file."""
         try:
             return os.stat(os.path.join(self.directory, CURRENT)).st_ino != self._inode
         except FileNotFoundError:
             return False
 
     def _next(self) -> bool:
-        """Goes on with the file after this one; False when that cannot be told just now."""
+        """Open the file after this one; return False when it cannot be determined now."""
         files = self._files()
         here = next((at for at, (_name, inode) in enumerate(files) if inode == self._inode), None)
         if here is None:
             if os.fstat(self._descriptor).st_nlink != 0 or not files:
-                return False  # renamed while the directory was read
+                return False  # renamed while the directory was listed
             self.notes.append("the log went on faster than it was read: lines are lost")
             self._drop_carry()
             return self._open(*files[0])
         name = files[here][0]
         if here + 1 == len(files) or name == PREVIOUS:
-            return False  # still on its way to its last name
+            return False  # multilog has not given it its final name yet
         if not self._open(*files[here + 1]):
             return False
         if name.endswith(".u"):

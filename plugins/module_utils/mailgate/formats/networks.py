@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Networks as a site writes them (CIDR), and the addresses of tcprules that mean exactly the same."""
+"""Networks in CIDR form, and the addresses of tcprules that match exactly the same."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Union
 
 from ..core.errors import BadInput
 
-# Union, as an alias is evaluated by Python 3.9 too.
+# Union, because Python 3.9 evaluates an alias.
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 RELAY_MINIMUM_PREFIX_LENGTH = 8
 
 
 def parse_network(text: str, thing: str = "network") -> Network:
-    """The network that CIDR text such as '10.0.0.0/24' names; thing begins the message of BadInput."""
+    """Parse CIDR text such as '10.0.0.0/24' to a network; the message of BadInput begins with thing."""
     if not isinstance(text, str):
-        raise BadInput(f"{thing}: {text!r} is no text; expected a network such as '10.0.0.0/24'")
+        raise BadInput(f"{thing}: {text!r} is not a string; expected a network such as '10.0.0.0/24'")
     try:
         loose = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
-        raise BadInput(f"{thing}: {text!r} is no network; expected one such as '10.0.0.0/24'") from error
+        raise BadInput(f"{thing}: {text!r} is not a network; expected one such as '10.0.0.0/24'") from error
     address = text.partition("/")[0]
     if "/" not in text:
         raise BadInput(
@@ -47,13 +47,15 @@ def parse_network(text: str, thing: str = "network") -> Network:
 def parse_networks(
     texts: Iterable[str], thing: str = "network", minimum_prefix_length: int = 0
 ) -> tuple[Network, ...]:
-    """The networks in ascending order, without those that lie inside another one.
+    """Parse networks; return them in ascending order, without those that lie inside another one.
 
     Neighbours are not joined, so that each network keeps the name that the site gave it. Raises BadInput for
-    what is no network, is IPv6, or is wider than minimum_prefix_length.
+    a text that is not a network, is IPv6, or is wider than minimum_prefix_length.
     """
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
-        raise BadInput(f"{thing}s: {texts!r} is no list; expected a list of networks such as ['10.0.0.0/24']")
+        raise BadInput(
+            f"{thing}s: {texts!r} is not a list; expected a list of networks such as ['10.0.0.0/24']"
+        )
     parsed = (parse_network(text, f"{thing} {number}") for number, text in enumerate(texts, 1))
     return checked_networks(parsed, thing, minimum_prefix_length)
 
@@ -63,7 +65,7 @@ def checked_networks(
 ) -> tuple[Network, ...]:
     """Return the networks in ascending order, without those that lie inside another one.
 
-    Raises BadInput for what is IPv6, or wider than minimum_prefix_length.
+    Raises BadInput for a network that is IPv6 or wider than minimum_prefix_length.
     """
     checked: set[Network] = set()
     for number, network in enumerate(networks, 1):
@@ -89,7 +91,7 @@ def network_order(network: Network) -> tuple[int, int, int]:
 
 
 def contains(outer: Network, inner: Network) -> bool:
-    """Whether every address of inner is in outer; networks of two versions share none."""
+    """Whether every address of inner is in outer; networks of different IP versions have none in common."""
     return (
         outer.version == inner.version
         and outer.prefixlen <= inner.prefixlen
@@ -99,12 +101,12 @@ def contains(outer: Network, inner: Network) -> bool:
 
 
 def address_number(text: str) -> int:
-    """An IPv4 address as a number; the text must be one already (this looks at hundreds of thousands)."""
+    """Return an IPv4 address as a number; the text must be valid (called for hundreds of thousands)."""
     return int.from_bytes(socket.inet_aton(text), "big")
 
 
 class AddressSet:
-    """IPv4 addresses as disjoint intervals: whether one of them is in the set takes a bisection."""
+    """A set of IPv4 addresses as disjoint intervals; a lookup is a bisection."""
 
     def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
         self._firsts: list[int] = []
@@ -126,19 +128,19 @@ class AddressSet:
         return self.covers(number, number)
 
     def intervals(self) -> list[tuple[int, int]]:
-        """The first and last number of each interval, ascending."""
+        """Return the first and last number of each interval, ascending."""
         return list(zip(self._firsts, self._lasts))
 
 
 def address_set(networks: Iterable[Network]) -> AddressSet:
-    """The IPv4 addresses of networks."""
+    """Return the set of the networks' IPv4 addresses."""
     return AddressSet(
         (int(one.network_address), int(one.broadcast_address)) for one in networks if one.version == 4
     )
 
 
 def rule_address(network: Network) -> str:
-    """The one address in a line of tcprules that matches exactly this network.
+    """Return the address for a line of tcprules that matches exactly this network.
 
     Whole octets become a prefix ('10.0.0.'), the rest a range in the octet where the network ends
     ('10.0.0-3.', '198.51.100.64-127'), a single host its address and 0.0.0.0/0 the empty address.

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What waits in qmail's queue, read from its files.
+"""Messages in qmail's queue, read from its files.
 
 netqmail 1.06, INTERNALS: info/N/ID holds 'F', the sender and NUL; local/N/ID and remote/N/ID hold for each
-recipient 'T' (not done) or 'D' (done), the address and NUL; mess/N/ID is the message. Messages come and go
-while this reads.
+recipient 'T' (not done) or 'D' (done), the address and NUL; mess/N/ID is the message. Messages are added and
+removed during the reading.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FILE_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True)
 class Waiting:
-    """One message: its recipients are (address, 'local' or 'remote', whether done)."""
+    """One queued message: its recipients are (address, 'local' or 'remote', whether done)."""
 
     number: int
     at: int
@@ -35,9 +35,9 @@ class Waiting:
 
 
 def read_queue(directory: str, search: str) -> tuple[list[Waiting], int]:
-    """The messages whose number, sender or a recipient holds the text, oldest first, and how many more.
+    """Return the messages whose number, sender or a recipient contains the text, and how many more there are.
 
-    Raises OSError when there is no queue.
+    The oldest message comes first. Raises OSError when there is no queue.
     """
     found: list[Waiting] = []
     end = time.monotonic() + READ_SECONDS

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lines of /var/log/qmail/send as records: what is queued, tried, delivered, put off and returned.
+"""Parse /var/log/qmail/send: messages queued, deliveries started, delivered, deferred and failed.
 
 Source: qmail-send.c and qsutil.c of netqmail 1.06, with the patches of the role netqmail. Senders,
-recipients and reports are the words of strangers: qmail-send writes '_' for every byte outside of ! to ~ and
-for '%', and '/' for the end of a line, so that each is one word, and a line can be split at its spaces.
+recipients and reports are untrusted text: qmail-send writes '_' for every byte outside of ! to ~ and for '%',
+and '/' for a newline, so that each is one word, and a line can be split at its spaces.
 
-A message's number is its inode, used again once the message is gone. A delivery's number counts from 1 on
-each time that qmail-send starts.
+A message's number is its inode, which is used again once the message is gone. The numbers of deliveries
+start from 1 each time that qmail-send starts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUCCESS, DEFERRAL, FAILURE, MANGLED = "success", "deferral", "failure", "mangled
 
 @dataclass
 class NewMessage:
-    """A message that qmail-queue has left is taken into the queue."""
+    """qmail-send takes a new message into the queue."""
 
     at: int  # unix nanoseconds, in every record
     message: int
@@ -34,7 +34,7 @@ class NewMessage:
 
 @dataclass
 class MessageInfo:
-    """The message's size and envelope sender, '' being the null sender; pid and user of its qmail-queue."""
+    """The message's size and envelope sender ('': the null sender), and pid and uid of its qmail-queue."""
 
     at: int
     message: int
@@ -46,7 +46,7 @@ class MessageInfo:
 
 @dataclass
 class DeliveryStarted:
-    """One recipient's delivery begins; channel is local or remote."""
+    """The delivery to one recipient begins; channel is local or remote."""
 
     at: int
     delivery: int
@@ -57,7 +57,7 @@ class DeliveryStarted:
 
 @dataclass
 class DeliveryEnded:
-    """What became of it: success, deferral, failure or mangled (a report that says nothing: a deferral)."""
+    """The result of a delivery: success, deferral, failure or mangled (the report is damaged: a deferral)."""
 
     at: int
     delivery: int
@@ -76,7 +76,7 @@ class Bounced:
 
 @dataclass
 class BounceWithheld:
-    """No bounce of the message is sent: it is spam, or its sender is no address; reason is in those words."""
+    """No bounce of the message is sent: it is spam, or its sender is not an address; reason says which."""
 
     at: int
     message: int
@@ -86,7 +86,7 @@ class BounceWithheld:
 
 @dataclass
 class BounceDiscarded:
-    """A bounce of a bounce that could not be delivered either is dropped."""
+    """A bounce of a bounce could not be delivered and is dropped."""
 
     at: int
     message: int
@@ -102,7 +102,7 @@ class MessageEnded:
 
 @dataclass
 class QueueStatus:
-    """Deliveries that run, of at most so many; exiting: none is begun any more."""
+    """The deliveries that run and their limits; exiting: qmail-send starts no more."""
 
     at: int
     local: int
@@ -114,14 +114,14 @@ class QueueStatus:
 
 @dataclass
 class Exited:
-    """qmail-send ends, all its deliveries being over."""
+    """qmail-send exits after its last delivery."""
 
     at: int
 
 
 @dataclass
 class QueueTrouble:
-    """qmail-send says that something is wrong with the gateway itself; level is warning or alert."""
+    """qmail-send reports a problem of the gateway itself; level is warning or alert."""
 
     at: int
     level: str
@@ -145,8 +145,8 @@ Record = Union[
 Make = Callable[[int, "re.Match[str]"], Record]
 _NUMBER = "([0-9]{1,20})"
 
-# Name of a form: how the text after the label begins, its pattern, and what becomes of it. The first pattern
-# that matches counts. Each name has at least one sample in tests/fixtures/sendlog.
+# Name of a form: how the text after the label begins, its pattern, and how its record is made. The first
+# pattern that matches counts. Each name has at least one sample in tests/fixtures/sendlog.
 _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "starting delivery",
@@ -222,12 +222,12 @@ for _name, (_start, _pattern, _make) in PATTERNS.items():
 
 
 def parse(line: str) -> Record | None:
-    """The record of one line of the log, or None for a line that says nothing known."""
+    """Return the record of one line of the log, or None for an unknown line."""
     return classify(line)[1]
 
 
 def classify(line: str) -> tuple[str, Record | None]:
-    """The name of the line's form in PATTERNS, and its record; ('', None) for a line that is not known."""
+    """Return the name of the line's form in PATTERNS and its record; ('', None) for an unknown line."""
     if line[:1] != "@" or line[LABEL_CHARACTERS : LABEL_CHARACTERS + 1] != " ":
         return "", None
     begin = LABEL_CHARACTERS + 1
@@ -241,12 +241,12 @@ def classify(line: str) -> tuple[str, Record | None]:
 
 
 def field(text: str) -> str:
-    """Text as qmail-send writes it into its log: one word."""
+    """Return text as qmail-send writes it into its log: one word."""
     return "".join(
         "/" if char == "\n" else char if "!" <= char <= "~" and char != "%" else "_" for char in text
     )
 
 
 def words(text: str) -> str:
-    """A report as people read it: with spaces, which the log does not keep apart from underscores."""
+    """Return a report for people: with spaces, which the log does not distinguish from underscores."""
     return " / ".join(part for part in text.replace("_", " ").split("/") if part.strip()) if text else ""

@@ -2,15 +2,15 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lines of /var/log/qmail/smtpd as records: who connected, what was refused, what the scanner found.
+"""Parse /var/log/qmail/smtpd: connections, refusals, greylisting, and the scanner's verdicts.
 
 Sources: tcpserver.c and rblsmtpd.c of ucspi-tcp 0.88; refusal.h beside netqmail's patches, and the
 validrcptto patch of 2006-08-23; log_message() of simscan 1.4.0 to 1.4.6.2; cqgreylist, dnsbl and clientname
 of this collection.
 
-What strangers say stands in these lines: recipients, senders, subjects, names of files. A line is known by
-its beginning alone, never by a word further on; where a stranger's text can hold a separator the last one
-counts, and where even that does not decide, the record says so (Verdict.splits) instead of choosing.
+The lines contain untrusted text: recipients, senders, subjects, names of files. A line is recognised by its
+beginning alone, never by a word further on. Where untrusted text can contain a separator, the last one
+counts; where that is still ambiguous, the record returns all readings (Verdict.splits).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Union
 
 NANOSECONDS = 1_000_000_000
-_TAI_EPOCH = 2**62 + 10  # as tai64n.py has it; written out here, as each line needs it
+_TAI_EPOCH = 2**62 + 10  # as in tai64n.py; repeated here for speed, as it is used for each line
 LABEL_CHARACTERS = 25
 
 
@@ -39,7 +39,7 @@ class SessionCount:
 
 @dataclass
 class Connected:
-    """A session begins: process pid, which stays the same through the whole chain, serves address."""
+    """A session begins: the process pid, the same through the whole chain of programs, serves address."""
 
     at: int
     pid: int
@@ -48,7 +48,7 @@ class Connected:
 
 @dataclass
 class Admitted:
-    """tcpserver's rules let the session in, or do not; local and remote are its name:ip:port fields."""
+    """tcpserver's rules allow or refuse the session; local and remote are its name:ip:port fields."""
 
     at: int
     pid: int
@@ -59,7 +59,7 @@ class Admitted:
 
 @dataclass
 class Ended:
-    """A session is over; status is the wait status as tcpserver prints it (256: exit status 1)."""
+    """A session ends; status is the wait status as tcpserver prints it (256: exit status 1)."""
 
     at: int
     pid: int
@@ -83,10 +83,10 @@ class RecipientRefused:
 
 @dataclass
 class CommandRefused:
-    """qmail-smtpd refused MAIL, RCPT or DATA (command is mail, rcpt or data) for how it was said.
+    """qmail-smtpd refused MAIL, RCPT or DATA (command is mail, rcpt or data) for its syntax or content.
 
-    why is a word of refusal.h, such as control-byte or bare-lf; recipient is None but for RCPT; sender is
-    as above.
+    why is a word of refusal.h, such as control-byte or bare-lf; recipient is None except for RCPT; sender is
+    as in RecipientRefused.
     """
 
     at: int
@@ -99,7 +99,7 @@ class CommandRefused:
 
 @dataclass
 class HungUp:
-    """qmail-smtpd ended a session after too many (unknown) recipients, refusals or commands: why."""
+    """qmail-smtpd ended a session after too many (unknown) recipients, refusals or commands (why)."""
 
     at: int
     why: str
@@ -108,7 +108,7 @@ class HungUp:
 
 @dataclass
 class RecipientAsked:
-    """With VALIDRCPTTO_LOG: a recipient that is looked up, or the key that it was found by."""
+    """With VALIDRCPTTO_LOG: a recipient that is looked up, or the key under which it was found."""
 
     at: int
     found: bool
@@ -117,7 +117,7 @@ class RecipientAsked:
 
 @dataclass
 class Trouble:
-    """A program of the chain says that something is wrong with the gateway itself."""
+    """A program of the chain reports a problem of the gateway itself."""
 
     at: int
     program: str
@@ -126,7 +126,7 @@ class Trouble:
 
 @dataclass
 class Listed:
-    """rblsmtpd refuses a client that is in a list, or whose rule says so; code is 451 or 553."""
+    """rblsmtpd refuses a client because of a DNS list or a rule; code is 451 or 553."""
 
     at: int
     pid: int
@@ -137,7 +137,7 @@ class Listed:
 
 @dataclass
 class Greylisted:
-    """cqgreylist's decision about a client; key is what it remembers the client by."""
+    """cqgreylist's decision about a client; key is the network under which it remembers the client."""
 
     at: int
     pid: int
@@ -149,7 +149,7 @@ class Greylisted:
 
 @dataclass
 class DnsListed:
-    """dnsbl's word about a client and a zone: listed, ignored (the answer counts for nothing), trouble."""
+    """dnsbl's result for a client and a zone: listed, ignored (the answer is not used) or trouble."""
 
     at: int
     pid: int
@@ -161,7 +161,7 @@ class DnsListed:
 
 @dataclass
 class Unnamed:
-    """clientname found no name for a client: unconfirmed or trouble."""
+    """clientname did not set the client's name: decision is unconfirmed or trouble."""
 
     at: int
     pid: int
@@ -172,11 +172,11 @@ class Unnamed:
 
 @dataclass
 class Verdict:
-    """simscan's verdict on one message; pid is qmail-smtpd's, so the one that tcpserver named.
+    """simscan's verdict on one message; pid is that of qmail-smtpd, which tcpserver logged.
 
     state is CLEAN, SPAM REJECT, SPAM DROPPED, SPAM PASS, PASSTHRU, VIRUS, VIRUS DROPPED, ATTACH, REGEX or
-    RELAYCLIENT; score, required (SpamAssassin's threshold) and refused_from (simscan's) are None where the
-    line has none. tail is 'TEXT:IP:SENDER:RECIPIENT[,RECIPIENT…]', see splits().
+    RELAYCLIENT; score, required (SpamAssassin's threshold) and refused_from (simscan's) are None when the
+    line does not have them. tail is 'TEXT:IP:SENDER:RECIPIENT[,RECIPIENT…]', see splits().
     """
 
     at: int
@@ -189,11 +189,11 @@ class Verdict:
     tail: str
 
     def splits(self) -> tuple[tuple[str, str, str, str], ...]:
-        """Every way to read tail as (text, address, sender, recipients), the likeliest first.
+        """Return every way to read tail as (text, address, sender, recipients), the likeliest first.
 
-        More than one only when a stranger's text holds ':' and an address: simscan's own lines allow that in
-        senders and in names of files and viruses. In a subject simscan writes '_' for ':', so the first
-        address there is the one.
+        There are several only when untrusted text contains ':' and an address: simscan's own lines allow that
+        in senders and in names of files and viruses. In a subject simscan writes '_' for ':', so the first
+        address is the client's.
         """
         found = []
         for place in _ADDRESS_FIELD.finditer(self.tail):
@@ -205,7 +205,7 @@ class Verdict:
         return tuple(found)
 
     def is_of(self, address: str) -> bool:
-        """Whether the line can be one of a session with this client."""
+        """Whether the line can belong to a session with this client."""
         if self.state in _WITH_SUBJECT:
             found = _ADDRESS_FIELD.search(self.tail)
             return found is not None and found[1] == address
@@ -214,7 +214,7 @@ class Verdict:
 
 @dataclass
 class ScannerNote:
-    """Anything else that simscan says, with the pid of qmail-smtpd or None."""
+    """Any other line of simscan, with the pid of qmail-smtpd or None."""
 
     at: int
     pid: int | None
@@ -244,7 +244,7 @@ _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IP = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
 _ADDRESS_FIELD = re.compile(rf"(?<=:)({_IP}|\(null\))(?=:)")
 _NUMBER = r"(-?(?:[0-9]+\.[0-9]+|inf|nan))"
-# What cqgreylist 0.2 writes without a newline, so that it stands before the next line of the same session.
+# cqgreylist 0.2 writes these without a newline, so they stand before the next line of the same session.
 _GLUED = re.compile(
     r"(?:(?:Created directory \S+|Directory \S+ already exists - opened|Could not stat file \S+ ?"
     rf"|could not create file \S+ - this is bad|created file \S+ ?|{_IP} Back too soon ?|Allowing {_IP} ?"
@@ -286,8 +286,8 @@ def _make_verdict(at: int, found: re.Match[str]) -> Record:
     )
 
 
-# Name of a form: how the text after the label begins, its pattern, and what becomes of it. The first pattern
-# that matches counts. Each name has at least one sample in tests/fixtures/smtplog.
+# Name of a form: how the text after the label begins, its pattern, and how its record is made. The first
+# pattern that matches counts. Each name has at least one sample in tests/fixtures/smtplog.
 _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "tcpserver pid",
@@ -426,7 +426,7 @@ PATTERNS: dict[str, tuple[str, re.Pattern[str], Make]] = {
     for name, start, pattern, make in _FORMS
 }
 
-# The same by the first characters of the text, of which there are as many as tell the programs apart.
+# The same patterns by the first characters of the text: as many as distinguish the programs.
 _KEY_CHARACTERS = 6
 _BY_KEY: dict[str, list[tuple[str, str, re.Pattern[str], Make]]] = {}
 
@@ -436,12 +436,12 @@ for _name, (_start, _pattern, _make) in PATTERNS.items():
 
 
 def parse(line: str) -> Record | None:
-    """The record of one line of the log, or None for a line that says nothing known."""
+    """Return the record of one line of the log, or None for an unknown line."""
     return classify(line)[1]
 
 
 def classify(line: str) -> tuple[str, Record | None]:
-    """The name of the line's form in PATTERNS, and its record; ('', None) for a line that is not known."""
+    """Return the name of the line's form in PATTERNS and its record; ('', None) for an unknown line."""
     if line[:1] != "@" or line[LABEL_CHARACTERS : LABEL_CHARACTERS + 1] != " ":
         return "", None
     begin = LABEL_CHARACTERS + 1
@@ -462,7 +462,7 @@ def classify(line: str) -> tuple[str, Record | None]:
 
 
 def unix_nanoseconds(line: str) -> int | None:
-    """The time of the TAI64N label that a line begins with, or None when it is no label."""
+    """Return the time of the TAI64N label at the start of a line, or None when it is not a label."""
     try:
         nanoseconds = int(line[17:LABEL_CHARACTERS], 16)
         if nanoseconds < NANOSECONDS:

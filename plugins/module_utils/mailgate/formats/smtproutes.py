@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""control/smtproutes: which relay qmail-remote takes for a recipient's domain.
+"""control/smtproutes: the relay that qmail-remote uses for a recipient's domain.
 
 The rules are those of netqmail 1.06: qmail-remote.c (main), control.c (control_readfile), constmap.c and
-dns.c, each watched in the running program. A line is `domain:relay[:port]`; trailing blanks and tabs do not
-count, a line that begins with '#' is a comment, and one without ':' is passed over in silence.
+dns.c, each verified with the running program. A line is `domain:relay[:port]`; trailing blanks and tabs are
+ignored, a line that begins with '#' is a comment, and a line without ':' is ignored without a message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 @dataclass(frozen=True)
 class Route:
-    """One line's meaning, in lower case: domain '' is the default route, relay '' the MX, port None 25."""
+    """One route, in lower case: domain '' is the default route, relay '' means the MX, port None means 25."""
 
     domain: str
     relay: str = ""
@@ -39,7 +39,7 @@ class Route:
 
     @property
     def text(self) -> str:
-        """`relay[:port]`, as a site file writes it."""
+        """`relay[:port]` as in a site file."""
         return self.relay if self.port is None else f"{self.relay}:{self.port}"
 
     @property
@@ -58,7 +58,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Line:
-    """One line as it stands in the file; without a route it is blank, a comment, or has a fault."""
+    """One line of the file, unchanged; without a route it is blank, a comment, or has a fault."""
 
     text: str
     route: Route | None = None
@@ -67,7 +67,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A whole file. parse and render are inverses: every byte of the file comes back."""
+    """A whole file. parse() and render() are inverses: render() returns every byte of the file."""
 
     lines: tuple[Line, ...]
     ends_with_newline: bool = True
@@ -101,7 +101,7 @@ def _domain_fault(domain: str) -> str:
         return f"has a domain with a dot at its end, which never matches; {_DOMAIN}"
     if "*" in name:
         return f"has a '*' in its domain, which stands for itself only; {_DOMAIN}"
-    return f"has a domain that is none; {_DOMAIN}"
+    return f"has a domain that is not valid; {_DOMAIN}"
 
 
 def _relay_fault(relay: str) -> str:
@@ -112,23 +112,23 @@ def _relay_fault(relay: str) -> str:
         return (
             ""
             if re.fullmatch(r"\[[0-9.]+\]", host) and _is_ipv4(host[1:-1])
-            else (f"has brackets around something that is no IPv4 address; {_RELAY}")
+            else (f"has brackets around something that is not an IPv4 address; {_RELAY}")
         )
     if not host or _is_ipv4(host):
         return ""
     if re.fullmatch(r"[0-9.]+", host):
-        return f"has a relay that looks like an address and is none; {_RELAY}"
+        return f"has a relay that looks like an address and is not one; {_RELAY}"
     name = host[:-1] if host.endswith(".") else host
     if not _named(name) or re.fullmatch(r"[0-9]+", name.rsplit(".", 1)[-1]):
         return f"has a relay that can never resolve; {_RELAY}"
-    # qmail-remote asks DNS alone: neither /etc/hosts nor the search list. localhost every resolver answers.
+    # qmail-remote queries DNS only, not /etc/hosts or the search list. Every resolver knows localhost.
     if "." not in name and name != "localhost":
         return f"has a relay without a domain, and qmail-remote uses no search list; {_RELAY}"
     return ""
 
 
 def _route_fault(route: str) -> str:
-    """What is wrong with `relay[:port]`, or ''."""
+    """Return what is wrong with `relay[:port]`, or ''."""
     if "::" in route:
         return f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
     relay, colon, port = route.partition(":")
@@ -159,7 +159,7 @@ def _route(domain: str, route: str) -> Route:
 
 
 def make_route(domain: str, route: str, where: str) -> Route:
-    """The route of a domain, from `relay[:port]` or '' for its MX; raises BadInput, beginning with where."""
+    """Make a route from a domain and `relay[:port]` ('': its MX); raises BadInput that begins with where."""
     if fault := _domain_fault(domain):
         raise BadInput(f"{where}: {_shown(domain)} {fault}")
     if fault := _route_fault(route):
@@ -168,7 +168,7 @@ def make_route(domain: str, route: str, where: str) -> Route:
 
 
 def _parse_line(text: str) -> Line:
-    # control.c strips these two and the newline only, from the end only.
+    # control.c strips blanks, tabs and the newline, and only from the end.
     body = text.rstrip(" \t")
     if not body or body.startswith("#"):
         return Line(text)
@@ -184,7 +184,7 @@ def _parse_line(text: str) -> Line:
 
 
 def parse(text: str) -> Table:
-    """The file's table; never raises. A faulty line has no route, its fault is told by faults()."""
+    """Parse the file's text; never raises. A faulty line has no route; faults() returns its fault."""
     if not text:
         return Table(())
     ends = text.endswith("\n")
@@ -192,13 +192,13 @@ def parse(text: str) -> Table:
 
 
 def render(table: Table) -> str:
-    """The file's text."""
+    """Return the file's text."""
     text = "\n".join(line.text for line in table.lines)
     return text + "\n" if table.lines and table.ends_with_newline else text
 
 
 def faults(table: Table, where: str = "smtproutes") -> list[str]:
-    """What qmail-remote would bounce, misread or pass over, one text for each line, in the file's order."""
+    """Return what qmail-remote would bounce, misread or ignore: one text for each such line, in order."""
     found: list[str] = []
     first: dict[str, int] = {}
     for number, line in enumerate(table.lines, 1):
@@ -215,10 +215,10 @@ def faults(table: Table, where: str = "smtproutes") -> list[str]:
 
 
 def lookup(routes: Iterable[Route], host: str) -> Route | None:
-    """The route that qmail-remote takes for a recipient's host, or None for its MX.
+    """Return the route that qmail-remote uses for a recipient's host, or None for its MX.
 
-    The host itself, then what begins at each dot, longest first, then the default; of equal domains the last
-    line wins. A route found with an empty relay ends the search: the host's MX.
+    Tried in order: the host, the part from each dot on, longest first, then the default route. Of several
+    lines with one domain the last counts. A route with an empty relay ends the search: the host's MX is used.
     """
     table: Mapping[str, Route] = {route.domain: route for route in routes}
     name = host.lower()
@@ -238,7 +238,7 @@ def _unique(wanted: Sequence[Route]) -> dict[str, Route]:
 
 
 def set_routes(table: Table, wanted: Sequence[Route]) -> Table:
-    """The table with these routes: changed where their domain stands, otherwise added at the end."""
+    """Return the table with these routes: changed where their domain is, otherwise added at the end."""
     missing = _unique(wanted)
     lines: list[Line] = []
     for line in table.lines:
@@ -248,7 +248,7 @@ def set_routes(table: Table, wanted: Sequence[Route]) -> Table:
 
 
 def replace_routes(table: Table, wanted: Sequence[Route]) -> Table:
-    """The table with these routes and no other; comments and blank lines stay, faulty lines go."""
+    """Return the table with only these routes; comments and blank lines stay, faulty lines are removed."""
     missing = _unique(wanted)
     lines: list[Line] = []
     for line in table.lines:
@@ -261,14 +261,14 @@ def replace_routes(table: Table, wanted: Sequence[Route]) -> Table:
 
 
 def remove_routes(table: Table, domains: Iterable[str]) -> Table:
-    """The table without the routes of these domains."""
+    """Return the table without the routes of these domains."""
     unwanted = {domain.lower() for domain in domains}
     kept = [line for line in table.lines if line.route is None or line.route.domain not in unwanted]
     return _with(table, kept, ())
 
 
 def describe_changes(before: Table, after: Table) -> list[str]:
-    """In words whose mail goes where from now on; empty when no mail goes elsewhere."""
+    """Describe whose mail goes where after the change; empty when no mail takes another route."""
     old = {route.domain: route.text for route in before.routes}
     new = {route.domain: route.text for route in after.routes}
     words: list[str] = []
@@ -291,7 +291,7 @@ def _place(route: str | None) -> str:
 
 
 def describe_accepted(before: Iterable[str], after: Iterable[str], routes: Iterable[Route] = ()) -> list[str]:
-    """In words which domains of rcpthosts will be accepted, and where their mail goes, and which no more."""
+    """Describe which domains of rcpthosts will be accepted, where their mail goes, and which will not."""
     old, new = {one.lower() for one in before}, {one.lower() for one in after}
     known = list(routes)
     words = []

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What supervise says of a service, what svstat would print of it, and what to tell supervise.
+"""supervise: read a service's status, print it as svstat does, and choose control bytes.
 
 The rules are those of daemontools 0.76, supervise.c and svstat.c.
 """
@@ -29,16 +29,16 @@ _ERROR_TEXTS = {
 
 
 class BadStatus(BadInput):
-    """Bytes that supervise of daemontools did not write."""
+    """The status file was not written by supervise of daemontools."""
 
 
 class Flapping(MailgateError):
-    """A process that ended although it should stay."""
+    """A process ended although it should stay up."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """The content of supervise/status: since when, which process, and what supervise was told."""
+    """The content of supervise/status: time of the last change, process, and what supervise was told."""
 
     since_nanoseconds: int  # unix time of the last start or end of the process
     pid: int  # 0: down
@@ -46,13 +46,13 @@ class Status:
     want: str  # "up", "down", or "" after svc -o: it runs once
 
     def age_seconds(self, now_nanoseconds: int) -> float:
-        """How long the process has lived, or been dead; 0 when the clock was set back."""
+        """Return how long the process has been up, or down; 0 when the clock was set back."""
         return max(0, now_nanoseconds - self.since_nanoseconds) / tai64n.NANOSECONDS
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service as seen from outside; without status, trouble says in svstat's words why there is none."""
+    """A service as seen from outside; without a status, trouble is svstat's text for the reason."""
 
     normally_up: bool
     status: Status | None
@@ -60,7 +60,7 @@ class Service:
 
 
 def parse(status: bytes) -> Status:
-    """The status in the 18 bytes of supervise/status; raises BadStatus.
+    """Parse the 18 bytes of supervise/status; raises BadStatus.
 
     12 bytes TAI64N, 4 bytes process id (little endian), 1 byte paused, 1 byte 'u', 'd' or NUL.
     """
@@ -77,7 +77,7 @@ def parse(status: bytes) -> Status:
 
 
 def text(service: Service, now_nanoseconds: int) -> str:
-    """What svstat prints of the service after its name, such as 'up (pid 12) 5 seconds, normally down'."""
+    """Return svstat's text for the service, such as 'up (pid 12) 5 seconds, normally down'."""
     status = service.status
     if status is None:
         return service.trouble
@@ -95,7 +95,7 @@ def text(service: Service, now_nanoseconds: int) -> str:
 
 
 def words(service: Service) -> str:
-    """The state without numbers, for a diff: 'up', 'down', 'not supervised', 'up, paused' and so on."""
+    """Return the state without numbers, for a diff: 'up', 'down', 'not supervised', 'up, paused' …"""
     status = service.status
     if status is None:
         return "not supervised"
@@ -106,9 +106,10 @@ def words(service: Service) -> str:
 
 
 def orders(service: Service, state: str) -> bytes:
-    """The bytes for supervise/control that lead to the state; empty when none is needed or nobody reads.
+    """Return the bytes for supervise/control that lead to the state; empty when none are needed.
 
-    state is started, stopped, restarted or reloaded. What is down is only started when more is asked.
+    state is started, stopped, restarted or reloaded. A service that is down is only started by the last two.
+    Empty also when supervise does not run.
     """
     status = service.status
     if status is None:
@@ -122,13 +123,13 @@ def orders(service: Service, state: str) -> bytes:
 
 
 def started_before(status: Status, written_nanoseconds: int) -> bool:
-    """Whether the process was started before that moment, in unix nanoseconds; never when it is down."""
+    """Whether the process was started before that moment, in unix nanoseconds; false when it is down."""
     return status.pid != 0 and status.since_nanoseconds < written_nanoseconds
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of what changes: what it is about, and how that is before and after."""
+    """One line of a diff: the thing, and its state before and after."""
 
     thing: str
     before: str
@@ -138,10 +139,11 @@ class Row:
 def predict(
     state: str, link: str, wanted_link: str, boots_down: bool, services: Sequence[Service]
 ) -> list[Row]:
-    """What is and what will be, in words without numbers, so that check mode and the run say the same.
+    """Return the states before and after, without numbers, so that check mode and the run report the same.
 
-    state is as for orders, or absent; the links are targets, empty for none; boots_down is whether there is
-    a file named down; services are the service itself and, when it has one, its log.
+    state is as for orders(), or absent; link and wanted_link are targets of the link, empty when it is
+    absent; boots_down is whether there is a file named down; services are the service and, if it has one, its
+    log.
     """
     rows = [Row("link", link or "absent", wanted_link or "absent")]
     if state != "absent":
@@ -164,15 +166,15 @@ def predict(
 
 @dataclass
 class Settling:
-    """Judges one look after another at a service that should come up and stay up with one process."""
+    """Judge successive looks at a service that should come up and stay up with one process."""
 
     stable_seconds: float
     old_pid: int = 0  # a process that was told to end and does not count
-    since_nanoseconds: int = 0  # what the process lived before this does not count
+    since_nanoseconds: int = 0  # the process's time before this does not count
     pid: int = 0
 
     def settled(self, service: Service, now_nanoseconds: int) -> bool:
-        """Whether one process has lived long enough; raises Flapping when another one took its place."""
+        """Whether one process has been up long enough; raises Flapping when another process replaced it."""
         status = service.status
         if status is None or not status.pid or status.pid == self.old_pid:
             return False
@@ -184,7 +186,7 @@ class Settling:
         return not status.paused and status.want == "up" and lived >= self.stable_seconds
 
 
-# The edge: these two touch the disk.
+# The functions below touch the disk.
 
 
 def _trouble(doing: str, error: OSError) -> str:
@@ -192,7 +194,7 @@ def _trouble(doing: str, error: OSError) -> str:
 
 
 def look(directory: str) -> Service:
-    """The service in the directory as it is now; raises BadStatus for a status of something else."""
+    """Return the service in the directory as it is now; raises BadStatus for a foreign status file."""
     try:
         os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
     except OSError as error:
@@ -217,7 +219,7 @@ def look(directory: str) -> Service:
 
 
 def tell(directory: str, control: bytes) -> None:
-    """Hands the bytes to supervise (see supervise(8)); raises MailgateError when it does not run."""
+    """Write the bytes to supervise's control pipe (see supervise(8)); raises MailgateError if it is down."""
     try:
         descriptor = os.open(os.path.join(directory, "supervise/control"), os.O_WRONLY | os.O_NONBLOCK)
     except OSError as error:

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""TAI64N, the time of multilog's lines and of supervise's status, from and to unix time.
+"""Convert TAI64N, the time format of multilog's lines and supervise's status, to and from unix time.
 
 A label is 2^62 + 10 + the unix second, then the nanosecond, both big endian: daemontools adds the constant
-10 and knows no leap seconds (daemontools 0.76, tai_now.c and timestamp.c). Times here are unix nanoseconds,
-as an int because a float has no room for them.
+10 and ignores leap seconds (daemontools 0.76, tai_now.c and timestamp.c). Times here are unix nanoseconds,
+an int because a float is not precise enough.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LABEL = re.compile(r"@([0-9a-f]{16})([0-9a-f]{8})")
 
 
 class BadLabel(BadInput):
-    """Text or bytes that are no TAI64N time."""
+    """The text or bytes are not a TAI64N time."""
 
 
 def _join(seconds: int, nanoseconds: int, culprit: object) -> int:
@@ -44,33 +44,33 @@ def _split(unix_nanoseconds: int) -> tuple[int, int]:
 
 
 def unpack(packed: bytes) -> int:
-    """The unix nanoseconds of 12 bytes as in supervise/status; raises BadLabel."""
+    """Convert the 12 bytes of a TAI64N time, as in supervise/status, to unix nanoseconds; raises BadLabel."""
     if len(packed) != PACKED_BYTES:
         raise BadLabel(f"tai64n label: {packed!r} has {len(packed)} bytes; expected {PACKED_BYTES}")
     return _join(int.from_bytes(packed[:8], "big"), int.from_bytes(packed[8:], "big"), packed)
 
 
 def pack(unix_nanoseconds: int) -> bytes:
-    """The 12 bytes of a time; the inverse of unpack; raises BadLabel."""
+    """Convert unix nanoseconds to the 12 bytes of a TAI64N time; raises BadLabel."""
     seconds, nanoseconds = _split(unix_nanoseconds)
     return seconds.to_bytes(8, "big") + nanoseconds.to_bytes(4, "big")
 
 
 def parse(label: str) -> int:
-    """The unix nanoseconds of a label such as '@4000000045d5e1a21b2f5c84'; raises BadLabel."""
+    """Convert a label such as '@4000000045d5e1a21b2f5c84' to unix nanoseconds; raises BadLabel."""
     found = _LABEL.fullmatch(label)
     if found is None:
-        raise BadLabel(f"tai64n label: {label!r} is no label; expected '@' and 24 lower-case hex digits")
+        raise BadLabel(f"tai64n label: {label!r} is not a label; expected '@' and 24 lower-case hex digits")
     return _join(int(found[1], 16), int(found[2], 16), label)
 
 
 def render(unix_nanoseconds: int) -> str:
-    """The label of a time; the inverse of parse; raises BadLabel."""
+    """Convert unix nanoseconds to a label; raises BadLabel."""
     return "@" + pack(unix_nanoseconds).hex()
 
 
 def readable(line: str) -> str:
-    """The line with the label at its start as UTC, as tai64nlocal writes it; any other line as it is."""
+    """Return the line with its label as UTC, as tai64nlocal does; a line without a label unchanged."""
     found = _LABEL.match(line)
     if found is None:
         return line

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Access rules for tcpserver: the text that tcprules compiles, the lookup, what is safe, and what changes.
+"""Access rules for tcpserver: parse and compile the text of tcprules, look up, and compare addresses.
 
 Source of the format: tcprules.c, rules.c and tcpserver.c of ucspi-tcp 0.88. parse() is stricter than
-tcprules: it also refuses what tcprules takes without a word although it can never have an effect. Texts are
-str; bytes that are no UTF-8 travel as surrogates (errors="surrogateescape").
+tcprules: it also refuses lines that tcprules accepts silently although they can never have an effect. Texts
+are str; bytes that are not UTF-8 become surrogates (errors="surrogateescape").
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ LOOPBACK = ipaddress.IPv4Network("127.0.0.1/32")
 OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PREFIX = re.compile(rf"(?:{OCTET}\.){{1,3}}")
 HOST_ADDRESS = re.compile(rf"(?:{OCTET}\.){{3}}{OCTET}")
-# Names as tcpserver gets them from the DNS: in lower case, what is no letter or digit as \ and three octal
-# digits.
+# Names as tcpserver gets them from the DNS: in lower case; any other byte as \ and three octal digits.
 _HOST = re.compile(r"\.?(?:[a-z0-9_-]|\\[0-3][0-7]{2})+(?:\.(?:[a-z0-9_-]|\\[0-3][0-7]{2})+)*")
-# What nearly all of many lines are: one address, an action, and no variable.
+# The form of nearly all lines: one address, an action, and no variable; matched first for speed.
 _PLAIN = re.compile(rf"((?:{OCTET}\.){{3}}{OCTET}):(allow|deny)\n")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTES = frozenset("\"'!#$%&()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
-# The format.
+# The format
 
 
 class Rule(NamedTuple):
-    """One line: its place, the address as written, what happens, and the cdb keys that it stands for."""
+    """One line: its place, the address as written, the action, and the cdb keys that it stands for."""
 
     name: str
     line: int
@@ -54,13 +53,13 @@ class Rule(NamedTuple):
         return f"{self.name} line {self.line}"
 
     def variable(self, name: str) -> str | None:
-        """The value that the rule gives to an environment variable, or None."""
+        """Return the value that the rule gives to an environment variable, or None."""
         return dict(self.environment).get(name)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A whole text: each line as it stands, and the rules among them, both in order."""
+    """A whole text: its lines unchanged, and the rules among them, both in order."""
 
     name: str
     lines: tuple[str, ...]
@@ -68,7 +67,7 @@ class Rules:
 
     @cached_property
     def index(self) -> dict[str, Rule]:
-        """The rule that decides each key: of several with one key the first, as a cdb lookup finds it."""
+        """The rule for each key; of several rules with one key the first, as a cdb lookup finds it."""
         index: dict[str, Rule] = {}
         for rule in self.rules:
             for key in rule.keys:
@@ -77,9 +76,9 @@ class Rules:
 
 
 def parse(text: str, name: str) -> Rules:
-    """The rules of a text; render() gives the text back unchanged.
+    """Parse a text to rules; render() returns the text unchanged.
 
-    Raises BadInput ('NAME line N: …') for each line that tcprules refuses or would take without any effect.
+    Raises BadInput ('NAME line N: …') for a line that tcprules refuses or would accept without any effect.
     """
     lines = tuple(re.findall(r"[^\n]*\n|[^\n]+", text))
     rules: list[Rule] = []
@@ -100,7 +99,7 @@ def parse(text: str, name: str) -> Rules:
 
 
 def render(rules: Rules) -> str:
-    """The text that parse() was given."""
+    """Return the text that parse() was given."""
     return "".join(rules.lines)
 
 
@@ -165,7 +164,7 @@ def _parse_environment(text: str, rest: str) -> tuple[tuple[str, str], ...]:
 
 
 def _keys(text: str, address: str) -> tuple[str, ...]:
-    """The keys that an address stands for; raises BadInput when tcpserver never looks them up."""
+    """Return the keys of an address; raises BadInput when tcpserver never looks them up."""
     if address == "":
         return ("",)
     if address.startswith("="):
@@ -201,7 +200,7 @@ def _check_host(text: str, host: str, *, suffix: bool) -> None:
 
 
 def _expand(text: str, address: str) -> tuple[str, ...]:
-    """The range in an address counted out, as doaddressdata() of tcprules.c does it."""
+    """Expand the range in an address, as doaddressdata() of tcprules.c does."""
     before, dash, after = address.partition("-")
     if not dash:
         return (address,)
@@ -217,7 +216,7 @@ def _expand(text: str, address: str) -> tuple[str, ...]:
 
 
 def _suggest(address: str) -> str:
-    """What somebody who wrote this address probably meant."""
+    """Return what the author of this address probably meant."""
     if "/" in address:
         try:
             return f"'{rule_address(parse_network(address))}'"
@@ -233,9 +232,9 @@ def _suggest(address: str) -> str:
 def lookup(
     rules: Rules, ip: str | ipaddress.IPv4Address, host: str | None = None, info: str | None = None
 ) -> Rule | None:
-    """The one rule that decides a connection, or None, which tcpserver takes as allowed without variables.
+    """Return the rule for a connection, or None, which tcpserver treats as allowed without variables.
 
-    host and info are None when they are not known. Source: doit() in rules.c of ucspi-tcp 0.88.
+    host and info are None when they are unknown. Source: doit() in rules.c of ucspi-tcp 0.88.
     """
     for key in _lookup_keys(str(ip), host, info):
         rule = rules.index.get(key)
@@ -266,14 +265,14 @@ def _lookup_keys(ip: str, host: str | None, info: str | None) -> Iterator[str]:
 
 
 def encode(rule: Rule) -> bytes:
-    """What tcprules stores for a rule: 'D' for deny, '+VARIABLE=value' a variable, each ended by NUL."""
+    """Return the data that tcprules stores for a rule: 'D' for deny, '+VARIABLE=value', each with a NUL."""
     parts = ["D\0"] if rule.action == "deny" else []
     parts += [f"+{name}={value}\0" for name, value in rule.environment]
     return to_bytes("".join(parts))
 
 
 def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Action and environment that stored data means; raises BadInput for what tcprules never stores."""
+    """Return action and environment of stored data; raises BadInput for data that tcprules never stores."""
     action = "allow"
     variables: list[tuple[str, str]] = []
     *items, rest = data.split(b"\0")
@@ -294,7 +293,7 @@ def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 
 def compile_records(rules: Rules) -> list[tuple[bytes, bytes]]:
-    """The records of the cdb that tcprules makes of the same text, in its order."""
+    """Return the records of the cdb that tcprules makes of the same text, in its order."""
     encoded: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
     records = []
     for rule in rules.rules:
@@ -313,11 +312,11 @@ def to_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-# Rules as sets of addresses.
+# Rules as sets of addresses
 
 
 def key_interval(key: str) -> tuple[int, int] | None:
-    """The first and last address that a key can match, as numbers, or None for a key that names a host."""
+    """Return the first and last address that a key can match, as numbers, or None for a host name."""
     address = key.rpartition("@")[2] if "@" in key else key
     if address[:1] == "=":
         return None
@@ -331,10 +330,10 @@ def key_interval(key: str) -> tuple[int, int] | None:
 
 
 def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]:
-    """The first address of each run of addresses, ascending, and the rule that decides about them all.
+    """Return the first address of each run with one deciding rule, ascending, and that rule.
 
-    It is what lookup() finds for an address whose host has no name, with these keys alone: keys nest, so what
-    is open in one walk over them is what is around an address, narrowest last.
+    The rule is what lookup() finds with these keys alone for an address without a host name. Keys nest, so
+    that during one walk over them the innermost open key decides.
     """
     spans = []
     for key, rule in index:
@@ -343,7 +342,7 @@ def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]
             spans.append((interval[0], -interval[1], rule))
     spans.sort()  # no two keys have both ends in common
     found: list[tuple[int, Rule | None]] = [(0, None)]
-    around: list[tuple[int, Rule | None]] = [(2**32, None)]  # where each ends, and its rule
+    around: list[tuple[int, Rule | None]] = [(2**32, None)]  # the open keys: where each ends, and its rule
     for first, minus_last, rule in spans:
         while around[-1][0] < first:
             last, _rule = around.pop()
@@ -353,7 +352,7 @@ def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]
     while len(around) > 1:
         last, _rule = around.pop()
         found.append((last + 1, around[-1][1]))
-    # Of what begins at one address the last counts; one that goes on needs no beginning.
+    # Of several runs that begin at one address the last counts; runs with the same rule are joined.
     kept: list[tuple[int, Rule | None]] = []
     for first, decisive in found:
         if kept and kept[-1][0] == first:
@@ -364,12 +363,12 @@ def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]
 
 
 def is_host_address(key: str) -> bool:
-    """Whether a key that names no host is that of one address alone, not of a network."""
+    """Whether a key that is not a host name is a single address, not a network."""
     return key[-1:] != "." and key != ""
 
 
 def boundaries(rules: Rules) -> set[int]:
-    """The first address and the one after the last address of every key."""
+    """Return the first address of every key, and the address after its last."""
     found = {0}
     for key in rules.index:
         interval = key_interval(key)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A file system in memory: how large it should be, and what /etc/fstab and /proc/self/mounts say of it.
+"""Size of a tmpfs, and its lines in /etc/fstab and /proc/self/mounts.
 
 The formats are those of fstab(5) and proc(5); the options are tmpfs(5)'s.
 """
@@ -22,14 +22,14 @@ _PAGE_BYTES = 4096
 
 @dataclass(frozen=True)
 class Mount:
-    """What is mounted at a place: the file system's type and its options."""
+    """A mounted file system: its type and its options."""
 
     kind: str
     options: tuple[str, ...]
 
     @property
     def size_bytes(self) -> int | None:
-        """The size option; None when there is none, or none in bytes (half of the memory, then)."""
+        """The size option in bytes; None without a size in bytes (half of the memory, then)."""
         for option in self.options:
             found = re.fullmatch(r"size=([0-9]+)([kmg]?)", option)
             if found:
@@ -44,10 +44,10 @@ def needed_bytes(
     session_bytes: int = 0,
     share_percent: int = 100,
 ) -> int:
-    """Enough for every session's largest message, but at most a quarter of the memory, but enough for one.
+    """Return the size: for the largest message of every session, at most a quarter of the memory.
 
-    Enough for one is what one session needs in its share, too. tmpfs takes memory only for what is stored,
-    and when it is full messages are put off, not lost.
+    It is never less than what one session needs, also within its share. tmpfs takes memory only for the data
+    stored; when it is full messages are deferred, not lost.
     """
     one = max(COPIES * largest_message_bytes, _size_for(session_bytes, share_percent))
     size = max(min(sessions * COPIES * largest_message_bytes, memory_bytes // 4), one, 16 * 1024 * 1024)
@@ -70,7 +70,7 @@ def check_share(size_bytes: int, session_bytes: int, share_percent: int) -> None
 
 
 def memory_bytes(meminfo: str) -> int:
-    """The memory that /proc/meminfo speaks of; raises BadInput."""
+    """Return the memory size in the text of /proc/meminfo; raises BadInput."""
     found = re.search(r"^MemTotal: +([0-9]+) kB$", meminfo, re.MULTILINE)
     if not found:
         raise BadInput("file /proc/meminfo: has no line 'MemTotal: NUMBER kB'; expected one")
@@ -78,18 +78,18 @@ def memory_bytes(meminfo: str) -> int:
 
 
 def may_mount(status: str) -> bool:
-    """Whether the process that /proc/PID/status speaks of has the capability to mount, CAP_SYS_ADMIN."""
+    """Whether the process of this /proc/PID/status has the capability to mount, CAP_SYS_ADMIN."""
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return bool(found and int(found[1], 16) >> _CAP_SYS_ADMIN & 1)
 
 
 def _plain(field: str) -> str:
-    """A field of either file without its octal escapes (blank, tab, newline, backslash)."""
+    """Decode the octal escapes (blank, tab, newline, backslash) in a field of either file."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
 
 
 def mounted_at(path: str, mounts: str) -> Mount | None:
-    """What lies on top at this path, from the text of /proc/self/mounts; None when nothing is mounted."""
+    """Return the topmost mount at this path, from the text of /proc/self/mounts; None without one."""
     last = None
     for line in mounts.splitlines():
         words = line.split(" ")
@@ -99,12 +99,12 @@ def mounted_at(path: str, mounts: str) -> Mount | None:
 
 
 def options(size_bytes: int, mode: int, uid: int | str, gid: int | str) -> str:
-    """The mount options, in the order in which fstab gets them."""
+    """Return the mount options, in the order that fstab gets them."""
     return ",".join((f"size={size_bytes}", f"mode={mode:04o}", f"uid={uid}", f"gid={gid}", *FLAGS))
 
 
 def fstab_with(fstab: str, path: str, wanted: str) -> str:
-    """The text of fstab with one line for this path, a tmpfs with these options; the others stay."""
+    """Return the text of fstab with one line for a tmpfs at this path; other lines are unchanged."""
     line = f"tmpfs {path} tmpfs {wanted} 0 0\n"
     lines = fstab.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
@@ -122,7 +122,7 @@ def _names(line: str, path: str) -> bool:
 
 
 def faults(mount: Mount, least_bytes: int) -> list[str]:
-    """What is wrong with a file system that somebody else has mounted, in words."""
+    """Describe what is wrong with a file system that was mounted by someone else."""
     found = []
     if mount.kind != "tmpfs":
         return [f"it is of type {mount.kind!r}; expected 'tmpfs'"]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""System groups and users that programs run as: what is missing or differs, and the commands that mend it."""
+"""System groups and users of the programs: what is missing or differs, and the commands that correct it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from ..core.errors import BadInput
 from ..core.paths import NOLOGIN_SHELL
 
-LOCKED = "!"  # no password matches it
+LOCKED = "!"  # in place of a password hash: no password matches
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True)
 class User:
-    """A user with its primary group and its home, which is never made."""
+    """A user with its primary group and its home directory, which is not created."""
 
     name: str
     group: str
@@ -29,7 +29,7 @@ class User:
 
 @dataclass(frozen=True)
 class Step:
-    """One command, and in words what is before and after it."""
+    """One command, and a description of the state before and after it."""
 
     argv: tuple[str, ...]
     before: str
@@ -37,7 +37,7 @@ class Step:
 
 
 def _rows(text: str, fields: int, name: str) -> dict[str, list[str]]:
-    """The lines of passwd or group by their names; those of other sources ('+…') are passed over."""
+    """Return the lines of passwd or group by name; those for other sources ('+…') are ignored."""
     found: dict[str, list[str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         row = line.split(":")
@@ -52,14 +52,15 @@ def _rows(text: str, fields: int, name: str) -> dict[str, list[str]]:
 def _check(names: Sequence[str]) -> None:
     for name in names:
         if _NAME.fullmatch(name) is None:
-            raise BadInput(f"account: {name!r} is no name; expected small letters, digits, '_' and '-'")
+            raise BadInput(f"account: {name!r} is not a name; expected small letters, digits, '_' and '-'")
 
 
 def plan(passwd: str, group: str, groups: Mapping[str, int | None], users: Sequence[User]) -> list[Step]:
-    """The steps from what /etc/passwd and /etc/group say to what is wanted, groups first.
+    """Return the steps from the present accounts to the wanted ones, groups first.
 
-    groups has the number of each group, or None for any. Raises BadInput for a name that cannot be one, for a
-    user's group that neither exists nor is wanted, and for a damaged file.
+    passwd and group are the texts of /etc/passwd and /etc/group; groups has the number of each group, or None
+    for any. Raises BadInput for an invalid name, for a user's group that neither exists nor is wanted, and
+    for a damaged file.
     """
     _check([*groups, *(user.name for user in users)])
     known_groups, known_users = _rows(group, 4, "/etc/group"), _rows(passwd, 7, "/etc/passwd")
@@ -93,7 +94,7 @@ def plan(passwd: str, group: str, groups: Mapping[str, int | None], users: Seque
         has = {"gid": row[3], "home": row[5], "shell": row[6], "uid": row[2]}
         wrong = [what for what in wanted if wanted[what] != has[what]]
         if wrong:
-            # usermod has another word for the home than useradd's long one.
+            # usermod's option for the home directory differs from useradd's long one.
             words = [
                 word
                 for what in wrong

@@ -76,9 +76,9 @@ def parse_settings(text: str, path: str) -> Settings:
     try:
         given = json.loads(text)
     except ValueError as error:
-        raise BadInput(f"file {path}: is no JSON, {error}; expected an object") from error
+        raise BadInput(f"file {path}: is not valid JSON, {error}; expected an object") from error
     if not isinstance(given, dict):
-        raise BadInput(f"file {path}: {given!r} is no object; expected one with 'channels'")
+        raise BadInput(f"file {path}: {given!r} is not an object; expected one with 'channels'")
     words = {name for name in Settings.__dataclass_fields__ if name != "channels"}
     for name, value in given.items():
         if name == "channels":
@@ -89,7 +89,7 @@ def parse_settings(text: str, path: str) -> Settings:
             )
     channels = given.get("channels")
     if not isinstance(channels, list) or not channels:
-        raise BadInput(f"file {path}: channels {channels!r} is no list of channels; expected at least one")
+        raise BadInput(f"file {path}: channels {channels!r} is not a list of channels; expected at least one")
     texts = {name: value for name, value in given.items() if name in words}
     return Settings(tuple(parse_channel(item, path) for item in channels), **texts)
 
@@ -97,14 +97,14 @@ def parse_settings(text: str, path: str) -> Settings:
 def parse_channel(item: object, path: str) -> Channel:
     """One channel; raises BadInput.  Names as sa-update takes them, fingerprints in full."""
     if not isinstance(item, dict) or not all(isinstance(value, str) for value in item.values()):
-        raise BadInput(f"file {path}: channel {item!r} is no object of texts; expected one with 'name'")
+        raise BadInput(f"file {path}: channel {item!r} is not an object of strings; expected one with 'name'")
     unknown = sorted(set(item) - set(Channel.__dataclass_fields__))
     if unknown:
         raise BadInput(f"file {path}: channel {item!r} has {unknown!r}; expected name, fingerprint, key_file")
     name, fingerprint = item.get("name", ""), item.get("fingerprint", "").replace(" ", "").upper()
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) is None:
         raise BadInput(
-            f"file {path}: channel {name!r} is no name of a channel; "
+            f"file {path}: channel {name!r} is not a name of a channel; "
             "expected one such as 'updates.spamassassin.org'"
         )
     if fingerprint and re.fullmatch("[0-9A-F]{40}", fingerprint) is None:
@@ -206,7 +206,7 @@ def parse_change(text: str) -> tuple[str, str]:
     """Name and path of NAME=PATH; raises BadInput."""
     name, equals, path = text.partition("=")
     if not equals or re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(cf|pre)", name) is None or not path:
-        raise BadInput(f"argument {text!r}: is no change; expected one such as 'local.cf=/tmp/new'")
+        raise BadInput(f"argument {text!r}: is not a change; expected one such as 'local.cf=/tmp/new'")
     return name, path
 
 
@@ -376,7 +376,7 @@ example:
 
 
 def read_settings(path: str, missing_ok: bool = False) -> Settings:
-    """The settings of the file; its defaults when a missing one is no trouble."""
+    """The settings of the file; its defaults when a missing one is not an error."""
     try:
         with open(path, encoding="utf-8") as stream:
             return parse_settings(stream.read(), path)

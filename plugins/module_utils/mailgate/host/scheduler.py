@@ -97,7 +97,7 @@ def parse_time_of_day(text: str) -> tuple[int, int]:
     """Hour and minute of 'HH:MM'; raises BadInput."""
     found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
     if not found:
-        raise BadInput(f"time of day: {text!r} is none; expected HH:MM, 00:00 to 23:59")
+        raise BadInput(f"time of day: {text!r} is not a time of day; expected HH:MM, 00:00 to 23:59")
     return int(found.group(1)), int(found.group(2))
 
 

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate workdir: removes from simscan's work directory what a simscan that is gone has left there.
+"""mailgate workdir: remove directories that a killed simscan has left in its work directory.
 
-A simscan that is killed cannot remove its directory, and the file system is small. The directory's name says
-whose it is: SECONDS.MICROSECONDS.PID, the time at which it was made and the process (simscan 1.4.6.2,
-format_dir(); scanfile.c of this collection).
+A simscan that is killed cannot remove its directory, and the file system is small. The directory's name is
+SECONDS.MICROSECONDS.PID: when it was made and by which process (simscan 1.4.6.2, format_dir(); scanfile.c of
+this collection).
 
 Exit status: 0 done; 100 an argument is bad; 111 something could not be read or removed.
 """
@@ -23,13 +23,13 @@ from dataclasses import dataclass
 PROGRAM = "simscan"
 AGE_SECONDS = 60
 _NAME = re.compile(r"([0-9]{1,12})\.[0-9]{1,6}\.([0-9]{1,10})")
-_ROUNDING_SECONDS = 2  # between the kernel's clock, which counts from its start, and the one that people set
+_ROUNDING_SECONDS = 2  # between the kernel's clock since boot and the adjustable clock
 _PROC = "/proc"
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a directory's name says: when it was made (unix seconds), and by which process."""
+    """The parts of a directory's name: when it was made (unix seconds), and by which process."""
 
     seconds: int
     pid: int
@@ -37,22 +37,22 @@ class Made:
 
 @dataclass(frozen=True)
 class Process:
-    """A process that lives: the name of its program, and when it began (unix seconds)."""
+    """A living process: the name of its program, and when it started (unix seconds)."""
 
     name: str
     began_seconds: float
 
 
 def parse_name(name: str) -> Made | None:
-    """Who made the directory of this name; None when it is no name of simscan's."""
+    """Parse the name of a directory; return None when simscan does not make such names."""
     found = _NAME.fullmatch(name)
     return Made(int(found[1]), int(found[2])) if found else None
 
 
 def abandoned(made: Made, process: Process | None, now_seconds: float, age_seconds: float) -> bool:
-    """Whether the directory is nobody's any more.
+    """Whether the process that made the directory is gone.
 
-    A process of another program, or one that began after the directory was made, only has the same number.
+    A process of another program, or one that started after the directory was made, only reuses the number.
     """
     if now_seconds - made.seconds < age_seconds:
         return False
@@ -62,21 +62,21 @@ def abandoned(made: Made, process: Process | None, now_seconds: float, age_secon
 
 
 def parse_stat(text: str, boot_seconds: float, ticks_per_second: int) -> Process:
-    """The process that a /proc/PID/stat speaks of; raises ValueError when it is none.
+    """Parse the text of /proc/PID/stat; raises ValueError when it is not valid.
 
-    proc(5): the program's name stands in parentheses and may hold some itself; field 22 is when the process
-    began, in ticks since the system did.
+    proc(5): the program's name is in parentheses and may contain some itself; field 22 is when the process
+    started, in ticks since the system did.
     """
     before, found, after = text.rpartition(")")
     words = after.split()
     if not found or "(" not in before or len(words) < 20:
-        raise ValueError(f"process: {text[:80]!r} is no line of /proc/PID/stat; expected 'PID (NAME) ...'")
+        raise ValueError(f"process: {text[:80]!r} is not a line of /proc/PID/stat; expected 'PID (NAME) ...'")
     name = before.partition("(")[2]
     return Process(name, boot_seconds + int(words[19]) / ticks_per_second)
 
 
 def boot_time(text: str) -> float:
-    """When the system began, in unix seconds, from the text of /proc/stat; raises ValueError."""
+    """Return when the system started, in unix seconds, from the text of /proc/stat; raises ValueError."""
     found = re.search(r"^btime ([0-9]+)$", text, re.MULTILINE)
     if not found:
         raise ValueError("file /proc/stat: has no line 'btime SECONDS'; expected one")
@@ -84,14 +84,14 @@ def boot_time(text: str) -> float:
 
 
 def living(pid: int, proc: str = _PROC) -> Process | None:
-    """The process of this number, or None; raises OSError when it lives and nothing can be known of it."""
+    """Return the process of this number, or None; raises OSError when it lives but cannot be read."""
     try:
         with open(f"{proc}/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             line = stream.read()
         with open(f"{proc}/stat", encoding="ascii", errors="replace") as stream:
             boot_seconds = boot_time(stream.read())
     except FileNotFoundError:
-        # where /proc hides other people's processes, a signal still finds them
+        # When /proc hides other users' processes, a signal still finds them.
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -108,7 +108,7 @@ def clean(
     age_seconds: float,
     process_of: Callable[[int], Process | None] = living,
 ) -> tuple[list[str], list[str]]:
-    """Removes what is abandoned; returns (names removed, what went wrong). Raises OSError for the whole."""
+    """Remove abandoned directories; return (names removed, errors). Raises OSError for the work directory."""
     removed, troubles = [], []
     for name in sorted(os.listdir(directory)):
         made = parse_name(name)
@@ -122,7 +122,7 @@ def clean(
                 shutil.rmtree(path)
                 removed.append(name)
         except FileNotFoundError:
-            continue  # its simscan was quicker
+            continue  # removed by its own simscan meanwhile
         except (OSError, ValueError) as error:
             troubles.append(f"directory {path}: {error}")
     return removed, troubles

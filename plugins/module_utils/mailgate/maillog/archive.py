@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The log of a service as its rotated files: their order, and lines found by offset."""
+"""The rotated files of a service's log: their order, and lines found by offset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"@[0-9a-f]{24}\.[su]")
 
 @dataclass(frozen=True)
 class LineRef:
-    """A line of a log: the file's place among the files, and the offset of its first byte."""
+    """The position of a line in a log: the file's number, and the offset of its first byte."""
 
     file: int
     offset: int
@@ -33,9 +33,9 @@ class LineRef:
 
 @dataclass(frozen=True)
 class File:
-    """One file of a log; first is the time of its first line, or None when it has none.
+    """One file of a log; first is the time of its first line, or None when it is empty.
 
-    broken: its last line goes on in the next file, as multilog leaves one that did not fit.
+    broken: its last line continues in the next file, because multilog rotates in the middle of a long line.
     """
 
     first: int | None
@@ -44,23 +44,23 @@ class File:
 
 
 def ordered(names: Sequence[str]) -> list[str]:
-    """The names that multilog gives to a log's files, the oldest first; other names are left out."""
+    """Return multilog's names of a log's files, oldest first; other names are left out."""
     last = {"previous": 1, "current": 2}
     kept = [name for name in names if name in last or _NAME.fullmatch(name)]
     return sorted(kept, key=lambda name: (last.get(name, 0), name))
 
 
 class Log:
-    """The lines of a log as bytes, in lower case for searching and as they are for reading."""
+    """The lines of a log as bytes: in lower case for searching, unchanged for reading."""
 
     def __init__(self, files: Sequence[File]) -> None:
         self.files = list(files)
         self._loaded: OrderedDict[int, tuple[bytes, bytes]] = OrderedDict()
 
     def text(self, file: int) -> tuple[bytes, bytes]:
-        """(as it is, in lower case) of a file: whole lines only.
+        """Return the bytes of a file, (unchanged, in lower case), whole lines only.
 
-        A line that did not fit goes on in the next file, and stands here where it began.
+        A line that continues in the next file is complete here, in the file where it begins.
         """
         found = self._loaded.get(file)
         if found is not None:
@@ -95,12 +95,12 @@ class Log:
         return LineRef(len(self.files), 0)
 
     def at(self, time: int) -> LineRef:
-        """The first line that is as late as that."""
+        """Return the first line at or after the time."""
         if not self.files:
             return self.end()
         file = self.around(time)
         data = self.text(file)[1]
-        low, high = 0, len(data)  # low: a line's beginning before that time; high: one that is not
+        low, high = 0, len(data)  # low: the start of a line before the time; high: of one that is not
         while low < high:
             middle = data.rfind(b"\n", low, (low + high) // 2) + 1 or low
             seen = self.time(LineRef(file, middle))
@@ -114,7 +114,7 @@ class Log:
         return LineRef(file, low) if low < len(data) else LineRef(file + 1, 0)
 
     def around(self, time: int) -> int:
-        """The file that the time falls into, without a look into it."""
+        """Return the number of the file that contains the time, by the files' first lines alone."""
         file = 0
         for number, one in enumerate(self.files):
             if one.first is not None and one.first < time:
@@ -122,7 +122,7 @@ class Log:
         return file
 
     def forward(self, needle: bytes, begin: LineRef, end: LineRef) -> Iterator[LineRef]:
-        """Lines that hold the needle, from begin to before end."""
+        """Yield the lines that contain the needle, from begin to before end."""
         for file in range(begin.file, min(end.file + 1, len(self.files))):
             data = self.text(file)[1]
             at = begin.offset if file == begin.file else 0
@@ -140,7 +140,7 @@ class Log:
                 data = self.text(file)[1]
 
     def backward(self, needle: bytes, begin: LineRef, end: LineRef) -> Iterator[LineRef]:
-        """Lines that hold the needle, from before end back to begin."""
+        """Yield the lines that contain the needle, from before end back to begin."""
         for file in range(min(end.file, len(self.files) - 1), begin.file - 1, -1):
             data = self.text(file)[1]
             at = end.offset if file == end.file else len(data)
@@ -155,7 +155,7 @@ class Log:
                 data = self.text(file)[1]
 
     def after(self, place: LineRef) -> LineRef:
-        """The beginning of the next line."""
+        """Return the beginning of the next line."""
         data = self.text(place.file)[1]
         end = data.find(b"\n", place.offset)
         return LineRef(place.file, len(data) if end == -1 else end + 1)

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the gateway does, as counters: records of both logs in, numbers out.
+"""Counters of the gateway, from the records of both logs.
 
-Everything that is counted is a sum by name, so that the counters of a log are the sums of those of its
-parts: for good in totals, by minute for MINUTES_SECONDS and by quarter of an hour for QUARTERS_SECONDS, by
-the stamps of the lines themselves. Times are counted in classes (BOUNDS), so that they add up as well.
+Every counter is a sum by name, so the counters of a log are the sums of those of its parts: for ever in
+totals, by minute for MINUTES_SECONDS and by quarter of an hour for QUARTERS_SECONDS, by the lines' own times.
+Durations are counted in classes (BOUNDS), so they can be added as well.
 
-What spans lines (a session, a delivery) is kept while it is open, SESSIONS_MAX and DELIVERIES_MAX at most,
-and belongs to the state; its time counts where it ends.
+Sessions and deliveries, which span lines, are kept while they are open, at most SESSIONS_MAX and
+DELIVERIES_MAX, and are part of the state; their duration is counted when they end.
 """
 
 from __future__ import annotations
@@ -53,19 +53,19 @@ LOGS = ("smtpd", "send")
 
 # Name of a counter: what it counts. The order is that of a session's way through the gateway.
 COUNTERS = {
-    "connections": "connections that tcpserver took",
+    "connections": "connections that tcpserver accepted",
     "refused_rule": "sessions refused by a rule, at connect or by its RBLSMTPD",
     "refused_dnsbl": "sessions refused because of a DNS list",
-    "greylisted": "sessions told to come back later",
+    "greylisted": "sessions deferred by the greylist",
     "refused_sender": "recipients refused because of badmailfrom",
-    "refused_relay": "recipients refused because their domain is not ours",
-    "refused_recipient": "recipients refused because nobody knows them",
-    "refused_protocol": "senders, recipients and messages refused for what they are: no address, a limit",
+    "refused_relay": "recipients refused because the gateway does not accept their domain",
+    "refused_recipient": "recipients refused because they do not exist",
+    "refused_protocol": "senders, recipients and messages refused for their syntax or a limit",
     "hung_up": "sessions ended after too many unknown recipients, refusals or commands",
     "refused_virus": "messages refused with a virus",
     "refused_spam": "messages refused as spam",
     "refused_content": "messages refused for an attachment or a pattern",
-    "put_off": "messages put off by the scanner with 451",
+    "put_off": "messages put off (deferred) by the scanner with 451",
     "clean": "messages accepted as clean",
     "marked": "messages accepted and marked as spam",
     "unchecked": "messages accepted without a test for spam",
@@ -75,11 +75,11 @@ COUNTERS = {
     "deferred": "deliveries that will be tried again",
     "failed": "recipients that could not be delivered to",
     "bounces": "bounces that were queued",
-    "bounces_withheld": "bounces that were not sent: of spam, or to what is no address",
-    "trouble": "lines in which a program says that something is wrong with the gateway",
+    "bounces_withheld": "bounces that were not sent: of spam, or to a sender that is no address",
+    "trouble": "lines in which a program reports a problem of the gateway",
     "lines_smtpd": "lines of qmail-smtpd's log that were read",
     "lines_send": "lines of qmail-send's log that were read",
-    "gaps": "times that lines were lost, because a log went on faster than it was read",
+    "gaps": "times that lines were lost, because a log was rotated faster than it was read",
 }
 _KINDS = {
     verdicts.VIRUS: "refused_virus",
@@ -102,7 +102,7 @@ _RESULTS = {
     sendlog.FAILURE: "failed",
 }
 
-# What may stand among the counters: the names above, and of each time its classes and its sum.
+# Valid names of counters: those above, and of each duration its classes and its sum.
 _NAMES = frozenset(
     (
         *COUNTERS,
@@ -114,7 +114,7 @@ Counts = dict[str, int]
 
 
 class Stats:
-    """The counters, and what is open; observe() the records of each log in order."""
+    """The counters, open sessions and open deliveries; observe_*() take the records of each log in order."""
 
     def __init__(self) -> None:
         self.totals: Counts = {}
@@ -130,10 +130,10 @@ class Stats:
         self._quarter: Counts = {}
         self._minute_at = self._quarter_at = -1
 
-    # Counting.
+    # Counting
 
     def observe_smtp(self, record: smtplog.Record | None) -> None:
-        """Takes one line of qmail-smtpd's log into account; None is a line that says nothing known."""
+        """Count one line of qmail-smtpd's log; None is an unknown line."""
         if record is None:
             self.totals["lines_smtpd"] = self.totals.get("lines_smtpd", 0) + 1
             return
@@ -146,7 +146,7 @@ class Stats:
             handle(self, record)
 
     def observe_send(self, record: sendlog.Record | None) -> None:
-        """Takes one line of qmail-send's log into account."""
+        """Count one line of qmail-send's log; None is an unknown line."""
         if record is None:
             self.totals["lines_send"] = self.totals.get("lines_send", 0) + 1
             return
@@ -174,7 +174,7 @@ class Stats:
             self._add("trouble")
 
     def gap(self) -> None:
-        """Lines were lost."""
+        """Count a gap: lines were lost."""
         self.totals["gaps"] = self.totals.get("gaps", 0) + 1
 
     def _connected(self, record: smtplog.Connected) -> None:
@@ -238,7 +238,7 @@ class Stats:
         self._add(f"{name}_milliseconds", nanoseconds // 1_000_000)
 
     def _turn(self, at: int) -> None:
-        """Goes to the minute and the quarter of that time."""
+        """Switch to the minute and the quarter of a time."""
         seconds = at // NANOSECONDS
         minute = seconds - seconds % MINUTE
         if minute == self._minute_at:
@@ -248,7 +248,7 @@ class Stats:
         if minute > self._newest:
             self._newest = minute
             self.forget(minute)
-        # A line that is older than what is kept counts in the totals alone.
+        # A line older than the counters kept by minute or quarter counts only in the totals.
         self._minute = self.minutes.setdefault(minute, {}) if minute > self._newest - MINUTES_SECONDS else {}
         self._quarter = (
             self.quarters.setdefault(quarter, {}) if quarter > self._newest - QUARTERS_SECONDS else {}
@@ -256,12 +256,12 @@ class Stats:
         self._quarter_at = quarter
 
     def forget(self, now: int) -> None:
-        """Drops minutes and quarters that are too old."""
+        """Delete minutes and quarters that are too old."""
         for kept, seconds in ((self.minutes, MINUTES_SECONDS), (self.quarters, QUARTERS_SECONDS)):
             for begin in [begin for begin in kept if begin <= now - seconds]:
                 del kept[begin]
 
-    # State.
+    # State
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -278,7 +278,7 @@ class Stats:
 
     @classmethod
     def from_json(cls, data: object) -> Stats:
-        """The inverse of to_json(); raises BadInput."""
+        """Restore from the result of to_json(); raises BadInput."""
         try:
             if not isinstance(data, Mapping) or data["version"] != VERSION or data["bounds"] != list(BOUNDS):
                 raise ValueError("another version")
@@ -295,18 +295,18 @@ class Stats:
             raise BadInput(f"stats: {error}; expected what the service wrote") from error
         return made
 
-    # Looking.
+    # Queries
 
     @property
     def open_sessions(self) -> int:
         return len(self._sessions)
 
     def between(self, begin: int, end: int) -> Counts:
-        """The counters of that span, in unix seconds; of quarters where its minutes are not kept."""
+        """Return the counters of a span, in unix seconds; by quarters when its minutes are no longer kept."""
         return added(counts for _at, counts in self.parts(begin, end))
 
     def parts(self, begin: int, end: int) -> list[tuple[int, Counts]]:
-        """(first second, counters) of each minute, or each quarter, that begins in the span."""
+        """Return (first second, counters) of each minute, or each quarter, that begins in the span."""
         by_minute = begin > end - MINUTES_SECONDS
         kept = self.minutes if by_minute else self.quarters
         step = MINUTE if by_minute else QUARTER
@@ -340,7 +340,7 @@ _SMTP: dict[type, Any] = {
 
 
 def added(all_counts: Iterable[Counts]) -> Counts:
-    """The sums."""
+    """Return the sums of several counters."""
     found: Counts = {}
     for counts in all_counts:
         for name, count in counts.items():
@@ -349,12 +349,12 @@ def added(all_counts: Iterable[Counts]) -> Counts:
 
 
 def classes(counts: Counts, name: str) -> list[int]:
-    """How many of a time fell into each class of BOUNDS, and beyond."""
+    """Return how many durations fell into each class of BOUNDS, and above the last bound."""
     return [counts.get(f"{name}:{place}", 0) for place in range(len(BOUNDS) + 1)]
 
 
 def percentile(counts: Counts, name: str, percent: float) -> float | None:
-    """The seconds below which so many percent of the times are, within a class; None without any."""
+    """Return the duration in seconds that a percentage does not exceed, interpolated; None without any."""
     numbers = classes(counts, name)
     rank = sum(numbers) * percent / 100
     if not rank:
@@ -370,19 +370,19 @@ def percentile(counts: Counts, name: str, percent: float) -> float | None:
     return BOUNDS[-1]
 
 
-# Prometheus: text format 0.0.4.
+# Prometheus text format 0.0.4
 
 _LAYERS = ("rule", "dnsbl", "sender", "relay", "recipient", "protocol", "virus", "spam", "content")
 _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("connections", "Connections that tcpserver took.", (("", "connections"),)),
+    ("connections", "Connections that tcpserver accepted.", (("", "connections"),)),
     (
         "refused",
         "Refusals by layer: of sessions (rule, dnsbl), recipients (sender, relay, recipient) and messages.",
         tuple((f'layer="{layer}"', f"refused_{layer}") for layer in _LAYERS),
     ),
-    ("greylisted", "Sessions told to come back later.", (("", "greylisted"),)),
+    ("greylisted", "Sessions deferred by the greylist.", (("", "greylisted"),)),
     ("hung_up", "Sessions ended after too many unknown recipients.", (("", "hung_up"),)),
-    ("put_off", "Messages put off by the scanner with 451.", (("", "put_off"),)),
+    ("put_off", "Messages put off (deferred) by the scanner with 451.", (("", "put_off"),)),
     (
         "accepted",
         "Messages accepted, by what the scanner found.",
@@ -401,12 +401,12 @@ _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("bounces", "Bounces that were queued.", (("", "bounces"),)),
     (
         "bounces_withheld",
-        "Bounces that were not sent: of spam, or to what is no address.",
+        "Bounces that were not sent: of spam, or to a sender that is no address.",
         (("", "bounces_withheld"),),
     ),
     (
         "trouble",
-        "Lines in which a program says that something is wrong with the gateway.",
+        "Lines in which a program reports a problem of the gateway.",
         (("", "trouble"),),
     ),
     (
@@ -414,17 +414,17 @@ _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "Lines of the logs that were counted.",
         (('log="smtpd"', "lines_smtpd"), ('log="send"', "lines_send")),
     ),
-    ("log_gaps", "Times that lines were lost unread.", (("", "gaps"),)),
+    ("log_gaps", "Times that lines were lost before they were read.", (("", "gaps"),)),
 )
 _TIME_WORDS = {
     "session": "How long sessions took.",
     "scan": "How long the scanner took for a message.",
-    "delivery": "How long deliveries took, from their beginning to the back end's answer.",
+    "delivery": "How long deliveries took, from their start to the back end's answer.",
 }
 
 
 def prometheus(stats: Stats, written: float) -> str:
-    """The counters as a node_exporter textfile; written is now, in unix seconds."""
+    """Return the counters as a node_exporter textfile; written is now, in unix seconds."""
     totals = stats.totals
     lines: list[str] = []
     for family, words, samples in _FAMILIES:
@@ -446,7 +446,7 @@ def prometheus(stats: Stats, written: float) -> str:
         ("stats_written_timestamp_seconds", "When these numbers were written.", f"{written:.3f}"),
         (
             "stats_last_line_timestamp_seconds",
-            "The stamp of the last line that was counted.",
+            "The time of the last line that was counted.",
             f"{max(stats.last.values()) / NANOSECONDS:.3f}",
         ),
     ):

@@ -2,14 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Records of the logs as sessions and messages, each with its timeline and its verdict in words.
+"""Sessions and messages made of the records of the logs, each with its timeline and its outcome.
 
-A session is what tcpserver calls `pid P`, until its `end P`. A message of the queue is what qmail-send calls
-`msg N`, from `new msg N` to `end msg N`. No line says which message of the queue is which of the scanner's:
-simscan's line has qmail-smtpd's pid, qmail-send's has the pid of the qmail-queue that simscan ran, and
-qmail-smtpd's `250 ok` is not logged. So the two are joined by envelope sender, recipients and time (match()),
-and whoever shows that says that it is by inference. Bounces and forwarded messages are exact: qmail-send logs
-the pid of their qmail-queue on both sides.
+A session is what tcpserver logs as `pid P`, until its `end P`. A message of the queue is what qmail-send logs
+as `msg N`, from `new msg N` to `end msg N`. No line connects a message of the queue with the scanner's
+verdict: simscan's line has qmail-smtpd's pid, qmail-send's has the pid of the qmail-queue that simscan ran,
+and qmail-smtpd's `250 ok` is not logged. So match() joins the two by envelope sender, recipients and time,
+and the output says that this is inferred. Bounces and forwarded messages are exact: qmail-send logs the pid
+of their qmail-queue on both sides.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from .verdicts import CLEAN, CONTENT, MARKED, RELAYED, SPAM, UNCHECKED, VIRUS, meaning
 
-# What becomes of a session's attempt, or of a message, beside the scanner's verdicts.
+# Outcomes of a session's attempt, or of a message, beside the scanner's verdicts
 RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted"
 SENDER, RELAY, RECIPIENT = "bad sender", "relay denied", "unknown recipient"
 PROTOCOL = "protocol error"  # an address, the end of a line, or a limit
 PUT_OFF = "put off"
 DELIVERED, DEFERRED, BOUNCED = "delivered", "deferred", "bounced"
-WITHHELD = "bounce withheld"  # refused for good, and nobody is told
-NOTHING = "nothing taken"  # a session that ended without a word about a message
-OPEN = "open"  # it goes on, or the log ends
+WITHHELD = "bounce withheld"  # failed permanently, and no bounce is sent
+NOTHING = "nothing taken"  # a session that ended without an attempt to send a message
+OPEN = "open"  # it has not ended, or the log ends
 REFUSAL_KINDS = {"validrcptto": RECIPIENT, "rcpthosts": RELAY, "badmailfrom": SENDER}
 
 _COMMANDS = {"mail": "sender", "rcpt": "recipient", "data": "message"}
 _TOO_MANY = {"recipients": "unknown recipients"}
 
-WIDEST_MATCH_SECONDS = 1800  # qmail-send looks into its todo directory at least so often
+WIDEST_MATCH_SECONDS = 1800  # qmail-send scans its todo directory at least this often
 _PUT_OFF_NOTE = re.compile(r"put off for (\S+): (.*)", re.DOTALL)
 _FORWARDED = re.compile(r"(?<![^/_])qp_([0-9]{1,10})(?=/)")
 _NOT_SAFE = re.compile(r"[^!-~]|[%:]")
 
 
 def subject_words(subject: str) -> str:
-    """A subject with its encoded words decoded, as far as they can be; printable."""
+    """Decode the encoded words of a subject as far as possible; the result is printable."""
     if "=?" in subject:
         try:
             parts = decode_header(subject)
@@ -61,7 +61,7 @@ def subject_words(subject: str) -> str:
 
 
 def put_off_note(record: smtplog.ScannerNote) -> tuple[str, str] | None:
-    """(client, why) of simscan's line that says that a message is put off, or None."""
+    """Return (client, reason) of simscan's line that reports a message as put off, or None."""
     found = _PUT_OFF_NOTE.fullmatch(record.text)
     return (found[1], found[2]) if found else None
 
@@ -77,7 +77,7 @@ class Step:
 
 @dataclass
 class Attempt:
-    """What became of one attempt of a session, kind being one of the words above."""
+    """The outcome of one attempt of a session; kind is one of the constants above."""
 
     at: int
     kind: str
@@ -88,12 +88,12 @@ class Attempt:
     seconds: float | None = None  # of the scan
     verdict: smtplog.Verdict | None = None
     message: Message | None = None
-    inference: str = ""  # why message is thought to be the one
+    inference: str = ""  # why message is inferred to be the result
 
 
 @dataclass
 class Delivery:
-    """One try to deliver to one recipient; ended None while it runs, or when its end was never told."""
+    """One attempt to deliver to one recipient; ended is None while it runs, or when its end is not logged."""
 
     number: int
     channel: str
@@ -106,7 +106,7 @@ class Delivery:
 
 @dataclass
 class Message:
-    """A message of the queue; begun None when the log has lost its beginning."""
+    """A message of the queue; begun is None when the log no longer has its beginning."""
 
     number: int
     begun: int | None = None
@@ -125,14 +125,14 @@ class Message:
         return tuple(dict.fromkeys(delivery.recipient for delivery in self.deliveries))
 
     def last(self) -> list[Delivery]:
-        """The last try for each recipient, in the order of the first ones."""
+        """Return the last attempt for each recipient, in the order of the first attempts."""
         latest: dict[tuple[str, str], Delivery] = {}
         for delivery in self.deliveries:
             latest[delivery.channel, delivery.recipient] = delivery
         return list(latest.values())
 
     def outcomes(self) -> list[tuple[str, str]]:
-        """(kind, words) for each recipient, or for the whole message where nothing was tried."""
+        """Return (kind, text) for each recipient, or for the whole message when nothing was attempted."""
         found = []
         for delivery in self.last():
             what = sendlog.words(delivery.text)
@@ -159,7 +159,7 @@ class Message:
         return found or [(OPEN, "queued, no delivery yet")]
 
     def steps(self) -> list[Step]:
-        """The message's timeline, its children's included."""
+        """Return the message's timeline, including those of its bounces and copies."""
         found = []
         if self.begun is not None:
             size = "" if self.size_bytes is None else f", {self.size_bytes} bytes"
@@ -169,8 +169,8 @@ class Message:
             name = f"{delivery.channel} {one_line(delivery.recipient)}"
             found.append(Step(delivery.begun, "qmail-send", f"delivery {delivery.number} to {name}"))
             if delivery.ended is not None:
-                told = {sendlog.SUCCESS: "delivered", sendlog.FAILURE: "failed for good"}
-                what = one_line(sendlog.words(delivery.text)) or "no word"
+                told = {sendlog.SUCCESS: "delivered", sendlog.FAILURE: "failed permanently"}
+                what = one_line(sendlog.words(delivery.text)) or "no text"
                 words = f"delivery {delivery.number} {told.get(delivery.result, 'deferred')}: {what}"
                 found.append(Step(delivery.ended, "qmail-send", words))
         for at, pid in self.bounces:
@@ -190,7 +190,7 @@ class Message:
 
 
 def forwarded_pids(delivery: Delivery) -> list[int]:
-    """The qmail-queue processes to which a local delivery forwarded the message."""
+    """Return the pids of the qmail-queue processes to which a local delivery forwarded the message."""
     if delivery.channel != "local" or delivery.result != sendlog.SUCCESS:
         return []
     return [int(pid) for pid in _FORWARDED.findall(delivery.text)]
@@ -198,7 +198,7 @@ def forwarded_pids(delivery: Delivery) -> list[int]:
 
 @dataclass
 class Session:
-    """A connection; address None and begun None when the log has lost its beginning."""
+    """A connection; address and begun are None when the log no longer has its beginning."""
 
     pid: int
     address: str | None = None
@@ -211,7 +211,7 @@ class Session:
     _listed: str = ""
 
     def add(self, record: smtplog.Record, note: str = "") -> bool:
-        """Takes one more record of the session; whether it is one. note is said behind its words."""
+        """Add one record of the session; return whether it is one. note is appended to the step's text."""
         made = self._words(record)
         if made is None:
             return False
@@ -319,14 +319,14 @@ class Session:
         return f"{words}, from <{sender}> to {names}{title}, in {verdict.seconds:.2f} s"
 
     def kind(self) -> str:
-        """The session's last word: that of its last attempt."""
+        """Return the session's outcome: that of its last attempt."""
         if self.attempts:
             return self.attempts[-1].kind
         return OPEN if self.ended is None else NOTHING
 
 
 def fields_of(verdict: smtplog.Verdict, address: str | None) -> tuple[str, str, tuple[str, ...]]:
-    """(text, sender, recipients) of a verdict, read in the way that fits the session's client."""
+    """Return (text, sender, recipients) of a verdict, in the reading that fits the session's client."""
     splits = verdict.splits()
     for text, ip, sender, recipients in splits:
         if ip == address:
@@ -337,20 +337,20 @@ def fields_of(verdict: smtplog.Verdict, address: str | None) -> tuple[str, str, 
     return verdict.tail, "", ()
 
 
-# Which message of the queue is which of the scanner's.
+# Which message of the queue results from which verdict of the scanner
 
 
 def plain(address: str) -> str:
-    """An address in the one form that simscan's lines and qmail-send's have in common."""
+    """Return an address in the common form of simscan's and qmail-send's lines."""
     return _NOT_SAFE.sub("_", address).lower()
 
 
 def recipients_fit(scanned: Iterable[str], queued: Iterable[str]) -> int:
-    """2: the same recipients; 1: some of them; 0: others."""
+    """Return how well the recipients fit: 2 all are the same, 1 some are, 0 none is."""
     mine, theirs = {plain(one) for one in scanned}, {plain(one) for one in queued}
     cut = "..." in mine
     mine.discard("...")
-    # A recipient without a domain gets the gateway's own name.
+    # qmail adds the gateway's own name to a recipient without a domain.
     bare = {one for one in mine if "@" not in one}
     theirs = {local if (local := one.rpartition("@")[0]) in bare else one for one in theirs}
     if mine == theirs and not cut:
@@ -361,11 +361,11 @@ def recipients_fit(scanned: Iterable[str], queued: Iterable[str]) -> int:
 def match(
     attempt: Attempt, session_pid: int, messages: Sequence[Message], uid: int | None = None
 ) -> tuple[int, str] | None:
-    """(place in messages, why) of the message that this accepted attempt most likely became, or None.
+    """Return (place in messages, reason) of the likeliest message of this accepted attempt, or None.
 
-    The same sender (simscan writes it in lower case), the same recipients before some of them, then the
-    nearest in time, then the next pid: qmail-queue's comes soon after qmail-smtpd's. With uid, that of
-    qmaild, only messages that came by SMTP.
+    The sender must be the same (simscan writes it in lower case). Then the same recipients come before some
+    of them, then the nearest in time, then the nearest pid: qmail-queue's is soon after qmail-smtpd's. With
+    uid, that of qmaild, only messages that came by SMTP are considered.
     """
     if attempt.sender is None:
         return None
@@ -398,7 +398,7 @@ def match(
 
 @dataclass
 class Journey:
-    """A session with what became of its messages, or a message whose session the log has lost."""
+    """A session and its messages, or a message whose session the log no longer has."""
 
     session: Session | None = None
     message: Message | None = None  # of a journey without a session
@@ -413,14 +413,14 @@ class Journey:
         return [attempt.message for attempt in self.session.attempts if attempt.message is not None]
 
     def steps(self) -> list[Step]:
-        """Everything in the order of time; lines of one moment as the logs have them."""
+        """Return all steps in the order of time; steps of one moment in the order of the logs."""
         found = list(self.session.steps) if self.session is not None else []
         for message in self.messages():
             found += message.steps()
         return sorted(found, key=lambda step: step.at)
 
     def verdicts(self) -> list[tuple[str, str]]:
-        """(kind, words) of all that was decided, in order; of an accepted message where it went, too."""
+        """Return (kind, text) of every decision, in order; for an accepted message also its deliveries."""
         if self.session is None:
             return self.message.outcomes() if self.message is not None else []
         found = []
@@ -430,11 +430,11 @@ class Journey:
                 found += attempt.message.outcomes()
         if not found:
             ended = self.session.ended is not None
-            found.append((NOTHING, "no message was taken") if ended else (OPEN, "the session goes on"))
+            found.append((NOTHING, "no message was taken") if ended else (OPEN, "the session is open"))
         return found
 
     def inferences(self) -> list[str]:
-        """What of it is no certainty."""
+        """Return a sentence for each message that is joined to its session only by inference."""
         if self.session is None:
             return []
         return [

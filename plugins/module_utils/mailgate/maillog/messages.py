@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Messages found in the log of qmail-send: which one a line is of, its deliveries, bounces and copies."""
+"""Messages in the log of qmail-send: the message of a line, its deliveries, bounces and copies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEPTH_MAX = 5
 
 
 def _needles(name: bytes) -> tuple[bytes, ...]:
-    """What stands in a line about the message with this number."""
+    """Return the texts that lines about the message with this number contain."""
     return (
         b" new msg " + name + b"\n",
         b" info msg " + name + b": ",
@@ -31,7 +31,7 @@ def _needles(name: bytes) -> tuple[bytes, ...]:
 
 
 class Messages:
-    """The messages of one log, each parsed once; uid is that of qmaild, where it is known."""
+    """The messages of one log, each parsed once; uid is that of qmaild, if known."""
 
     def __init__(self, log: Log, uid: int | None = None) -> None:
         self._log, self._uid = log, uid
@@ -45,7 +45,7 @@ class Messages:
         return begin in self._known
 
     def beginning(self, hit: LineRef) -> LineRef | None:
-        """The first line of the message that a line of qmail-send's log is of."""
+        """Return the first line of the message that a line of qmail-send's log belongs to."""
         record = sendlog.parse(self._log.line(hit))
         if isinstance(record, sendlog.DeliveryEnded):
             needle = f" starting delivery {record.delivery}: msg ".encode("ascii")
@@ -64,7 +64,7 @@ class Messages:
             ended = next(self._log.forward(b" end msg " + name + b"\n", begin, hit), None)
             if ended is None:
                 return begin
-        # Its beginning is lost: the first line of it behind the end of the one before.
+        # The log no longer has its beginning: use its first line after the end of the message before.
         before = next(self._log.backward(b" end msg " + name + b"\n", LineRef(0, 0), hit), None)
         after = LineRef(0, 0) if before is None else self._log.after(before)
         first = hit
@@ -76,7 +76,7 @@ class Messages:
         return first
 
     def _message(self, begin: LineRef, depth: int = 0) -> Message:
-        """The message whose first line that is, with its bounces and forwarded copies."""
+        """Return the message that begins with this line, with its bounces and forwarded copies."""
         known = self._known.get(begin)
         if known is not None:
             return known
@@ -116,7 +116,7 @@ class Messages:
             for later in self._log.forward(needle, self._log.after(place), self._log.end()):
                 end = sendlog.parse(self._log.line(later))
                 if isinstance(end, sendlog.DeliveryStarted):
-                    break  # qmail-send began anew
+                    break  # qmail-send was restarted
                 if isinstance(end, sendlog.DeliveryEnded):
                     delivery.ended, delivery.result, delivery.text = end.at, end.result, end.text
                     break
@@ -152,7 +152,7 @@ class Messages:
         return levels
 
     def _of_queue_pid(self, pid: int, at: int) -> LineRef | None:
-        """The beginning of the message that this qmail-queue left, soon after that time."""
+        """Return the beginning of the message that this qmail-queue queued soon after the time."""
         needle = f" qp {pid} uid ".encode("ascii")
         first, last = self._log.at(at), self._log.at(at + CHILD_SECONDS * NANOSECONDS)
         for place in self._log.forward(needle, first, last):
@@ -160,7 +160,7 @@ class Messages:
         return None
 
     def root(self, begin: LineRef) -> Message:
-        """The message that this one is a bounce or a copy of, or itself."""
+        """Return the message of which this one is a bounce or a copy, or itself."""
         for _depth in range(DEPTH_MAX):
             message = self._message(begin)
             parent = None if message.queue_pid is None else self._parent(message, begin)
@@ -185,9 +185,9 @@ class Messages:
         return None
 
     def candidates(self, at: int, sender: str) -> list[Message]:
-        """Messages from this sender (as simscan has it) that came at about that time."""
+        """Return messages from this sender (in simscan's form) that were queued at about that time."""
         wanted_sender = plain(sender)
-        # '_' may stand for another byte in the other log: what is before the first one is searched.
+        # '_' may stand for another byte in the other log, so only the part before the first one is searched.
         piece = wanted_sender.partition("_")[0]
         needle = b" from <" + piece.encode("ascii") + (b"> qp " if piece == wanted_sender else b"")
         found: list[Message] = []

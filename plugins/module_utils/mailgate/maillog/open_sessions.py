@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""SMTP sessions that are open now, as tcpserver's lines tell it."""
+"""SMTP sessions that are open now, by the lines of tcpserver."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class OpenSessions(Generic[T]):
-    """What its user keeps of each open session, by the pid that serves it; most_sessions of them at most.
+    """A user's value for each open session, by its pid; at most most_sessions of them.
 
-    left() is called with what was kept of a session that is no longer open, however that came: its end, a new
-    session with its pid, a tcpserver that began anew, or too many others.
+    left() is called with the value of a session that is no longer open, whatever the reason: its end, a new
+    session with its pid, a restart of tcpserver, or too many others.
     """
 
     def __init__(self, most_sessions: int, left: Callable[[T], None] = lambda kept: None) -> None:
@@ -28,29 +28,29 @@ class OpenSessions(Generic[T]):
         return len(self._kept)
 
     def begin(self, pid: int, kept: T) -> None:
-        """Open a session; one with the same pid is over, for its end was never told."""
+        """Open a session; an open one with the same pid is closed, because its end was not logged."""
         self.end(pid)
         self._kept[pid] = kept
         if len(self._kept) > self._most_sessions:
             self.end(next(iter(self._kept)))
 
     def get(self, pid: int) -> T | None:
-        """Return what is kept of the open session with this pid."""
+        """Return the value of the open session with this pid, or None."""
         return self._kept.get(pid)
 
     def end(self, pid: int) -> T | None:
-        """Close a session, and return what was kept of it, or None if none was open."""
+        """Close a session; return its value, or None if it was not open."""
         kept = self._kept.pop(pid, None)
         if kept is not None:
             self._left(kept)
         return kept
 
     def count(self, sessions: int) -> None:
-        """Take tcpserver's own count: with none open, what an earlier tcpserver left open never ends."""
+        """Use tcpserver's own count: at 0, close the sessions that an earlier tcpserver left open."""
         if sessions == 0:
             for pid in list(self._kept):
                 self.end(pid)
 
     def items(self) -> Iterable[tuple[int, T]]:
-        """Return the pids and what is kept, the oldest session first."""
+        """Return the pids and values, oldest session first."""
         return self._kept.items()

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Finds journeys in logs of any size: raw bytes are searched, and only lines that matter are parsed.
+"""Search for journeys in logs of any size: raw bytes are searched, and only relevant lines are parsed.
 
-A log is the files that multilog keeps, in the order of time. What is wanted is searched as bytes, in lower
-case, newest file first; around each hit the lines of its session are found by its pid, those of its message
-by its number, again as bytes. Files come from a loader, so that nothing here touches a disk.
+A log is the files that multilog keeps, in the order of time. The query is searched as bytes, in lower case,
+newest file first. Around each hit the lines of its session are found by its pid, those of its message by its
+number, again as bytes. Files come from a loader, so nothing here touches a disk.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ADDRESS_CHARACTER = rb"[a-z0-9.!#$&'*+/=?^`{|}~-]"
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for: kind, as it was given, and the bytes of it that must stand in a line."""
+    """A query: its kind, the text given, and the bytes that a line must contain."""
 
     kind: str
     given: str
@@ -41,7 +41,7 @@ class Query:
     pattern: re.Pattern[bytes]
 
     def decoded(self, line: str) -> bool:
-        """Whether a subject of this line, decoded, holds it."""
+        """Whether the decoded subject of this line contains the text."""
         record = smtplog.parse(line)
         if not isinstance(record, smtplog.Verdict):
             return False
@@ -49,7 +49,7 @@ class Query:
 
 
 def wanted(text: str) -> Query:
-    """What a person means by a text: an IPv4 address, a mail address (or @domain), or any words."""
+    """Make a query of a text: an IPv4 address, a mail address (or @domain), or any other text."""
     try:
         ip = str(ipaddress.IPv4Address(text))
         needle = ip.encode("ascii")
@@ -70,12 +70,12 @@ def wanted(text: str) -> Query:
 
 
 def _scanner_form(text: str) -> str:
-    """Text as simscan writes it."""
+    """Return text as simscan writes it."""
     return "".join("_" if not " " <= char <= "~" or char == ":" else char for char in text)
 
 
 def _refusal_form(text: str) -> str:
-    """Text as qmail-smtpd writes it into its refusals, which cut it between two characters (refusal.h)."""
+    """Return text as qmail-smtpd writes it into its refusals, cut between two characters (refusal.h)."""
     written = ""
     for char in text:
         plain_char = "!" <= char <= "~" and char not in "\\<>"
@@ -88,14 +88,14 @@ def _refusal_form(text: str) -> str:
 
 @dataclass
 class Found:
-    """The journeys, the oldest first, and whether there are more, older ones."""
+    """The journeys, oldest first, and whether there are older ones."""
 
     journeys: list[Journey]
     more: bool
 
 
 class Search:
-    """Finds journeys in qmail-smtpd's log and in qmail-send's; uid is that of qmaild, where it is known."""
+    """A search for journeys in the logs of qmail-smtpd and qmail-send; uid is that of qmaild, if known."""
 
     def __init__(self, smtp: Log, send: Log, uid: int | None = None) -> None:
         self.smtp, self.send, self.uid = smtp, send, uid
@@ -103,7 +103,7 @@ class Search:
         self._journeys: dict[object, Journey] = {}
 
     def find(self, what: Query, since: int | None = None, until: int | None = None, limit: int = 20) -> Found:
-        """The newest journeys that hold it, limit of them at most."""
+        """Return the newest journeys that match, at most limit of them."""
         found: dict[int, Journey] = {}
         more = False
         for log, hit in _newest_first(
@@ -133,7 +133,7 @@ class Search:
     def _hits(
         self, log: Log, needles: Sequence[bytes], what: Query, since: int | None, until: int | None
     ) -> Iterator[tuple[int, LineRef]]:
-        """(time, place) of lines that hold what is wanted, the newest first."""
+        """Yield (time, position) of the lines that match, newest first."""
         first, last = LineRef(0, 0), log.end()
         if log.files and since is not None:
             first = log.at(since)
@@ -159,13 +159,13 @@ class Search:
                 if time is not None:
                     yield time, LineRef(file, offset)
 
-    # Sessions.
+    # Sessions
 
     def _smtp_journeys(self, hit: LineRef) -> list[Journey]:
         return [self._journey(begin) for begin in self._sessions.beginnings(hit)]
 
     def _journey(self, begin: LineRef) -> Journey:
-        """The whole journey of the session that begins there."""
+        """Return the whole journey of the session that begins there."""
         known = self._journeys.get(begin)
         if known is not None:
             return known
@@ -205,7 +205,7 @@ class Search:
         return [journey]
 
     def _verdicts(self, message: Message) -> Iterator[LineRef]:
-        """Verdicts on a message of this sender at about that time, the nearest range first."""
+        """Yield verdicts on messages of this sender at about that time, the nearest range first."""
         if (
             message.sender is None
             or message.begun is None
@@ -237,7 +237,7 @@ class Search:
 
 
 def _newest_first(*sources: tuple[Log, Iterator[tuple[int, LineRef]]]) -> Iterator[tuple[Log, LineRef]]:
-    """Merges hits of several logs by their times."""
+    """Merge the hits of several logs by their times."""
     heads = [(log, hits, next(hits, None)) for log, hits in sources]
     while True:
         newest = -1

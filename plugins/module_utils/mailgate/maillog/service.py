@@ -2,12 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The service stats: follows both logs, counts every line once, and leaves the numbers where they are read.
+"""The service stats: follow both logs, count every line once, and write the numbers to two files.
 
-It runs as a user of its own, which may read the logs and write its own directory only:
-  state.json     the counters, and the places in the logs up to which they count: one file, so never apart
-  mailgate.prom  the same numbers for node_exporter's textfile collector, or wherever the site wants them
-After a crash it goes on from the last state; what the log says from that place on is counted then.
+It runs as a user of its own, which may read the logs and write only its own directory:   state.json     the
+counters, and the positions in the logs up to which they count: one file, always consistent   mailgate.prom
+the same numbers for node_exporter's textfile collector, or where the site wants them After a crash it
+continues from the last state, and counts the lines of the logs from those positions on.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from .counters import Stats, prometheus
 STATE, LOCK = "state.json", "lock"
 
 POLL_SECONDS = 0.25
-SAVE_SECONDS = 3.0  # between two states while something changes, and at least so many times what one takes:
+SAVE_SECONDS = 3.0  # between saves while counters change, and at least SAVE_SHARE times the time of one
 SAVE_SHARE = 20
-ALIVE_SECONDS = 30.0  # between two states when nothing does
+ALIVE_SECONDS = 30.0  # between saves while no counter changes
 
 
 @dataclass(frozen=True)
 class ServicePaths:
-    """Where the service finds and leaves everything; no textfile with ''."""
+    """The service's logs and files; textfile '' means none."""
 
     smtp_log: str = SMTP_LOG
     send_log: str = SEND_LOG
@@ -54,7 +54,7 @@ class ServicePaths:
 
 @dataclass
 class State:
-    """What the file holds: the counters, the places in both logs, and when it was written (unix seconds)."""
+    """The content of state.json: counters, positions in both logs, time of writing (unix seconds)."""
 
     stats: Stats
     smtp: Position | None
@@ -71,13 +71,13 @@ class State:
 
 
 def read_state(text: str) -> State:
-    """The state of a file's text; raises BadInput."""
+    """Parse the text of state.json; raises BadInput."""
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise BadInput(f"state: {text[:40]!r} is no JSON; expected what the service wrote") from error
+        raise BadInput(f"state: {text[:40]!r} is not valid JSON; expected what the service wrote") from error
     if not isinstance(data, dict) or not isinstance(data.get("written"), (int, float)):
-        raise BadInput(f"state: {text[:40]!r} is no state; expected what the service wrote")
+        raise BadInput(f"state: {text[:40]!r} is not a state; expected what the service wrote")
     positions = [
         None if data.get(name) is None else Position.from_json(data[name]) for name in ("smtp", "send")
     ]
@@ -85,7 +85,7 @@ def read_state(text: str) -> State:
 
 
 class Service:
-    """The service without its loop: step() does what there is to do and says whether there may be more."""
+    """The service without its loop: step() does what is due and returns whether there may be more."""
 
     def __init__(self, places: ServicePaths, clock: Callable[[], float], say: Callable[[str], None]) -> None:
         self.places = places
@@ -98,8 +98,8 @@ class Service:
         self._complaints = Complaints(clock, say)
 
     def begin(self) -> None:
-        """Takes up the state that was left."""
-        for name in os.listdir(self.places.directory):  # left by a predecessor that was killed
+        """Restore the saved state."""
+        for name in os.listdir(self.places.directory):  # left by a run that was killed
             if name.startswith(".mailgate-"):
                 os.unlink(self.places.own(name))
         path = self.places.own(STATE)
@@ -117,7 +117,7 @@ class Service:
             self.send = Follower(self.places.send_log, state.send)
 
     def step(self) -> bool:
-        """Reads, counts, writes; whether there is probably more to read."""
+        """Read, count and write; return whether there is probably more to read."""
         smtp = self._read(self.smtp, self.places.smtp_log)
         observe = self.stats.observe_smtp
         for line in smtp:
@@ -146,7 +146,7 @@ class Service:
         return lines
 
     def save(self) -> bool:
-        """Writes the state, then the textfile from the same numbers; whether the state was written."""
+        """Write the state, then the textfile with the same numbers; return whether the state was written."""
         begin = time.monotonic()
         now = self._clock()
         self._saved = now
@@ -162,7 +162,7 @@ class Service:
         finally:
             self._save_pause = max(SAVE_SECONDS, SAVE_SHARE * (time.monotonic() - begin))
         self._changed = False
-        # After the state: what Prometheus has seen must not be counted once more after a crash.
+        # After the state: a crash must not make Prometheus see the same lines counted twice.
         if self.places.textfile:
             try:
                 with atomic_write(self.places.textfile, 0o644) as stream:
@@ -173,7 +173,7 @@ class Service:
 
 
 def serve(places: ServicePaths) -> int:
-    """Runs until TERM; HUP writes the numbers at once. Raises OSError for what it cannot have."""
+    """Run until SIGTERM; SIGHUP writes the numbers at once. Raises OSError without directory or lock."""
     told: list[int] = []
     hup: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _frame: hup.append(number))

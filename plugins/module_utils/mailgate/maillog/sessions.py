@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""SMTP sessions found in the log of qmail-smtpd's service: which one a line is of, and all its lines."""
+"""SMTP sessions in the log of qmail-smtpd's service: the session of a line, and all lines of a session."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .archive import LineRef, Log
 from .journey import Session
 from .verdicts import ACCEPTED
 
-SESSION_SECONDS_MAX = 6 * 3600  # an older session of the same pid is another one
+SESSION_SECONDS_MAX = 6 * 3600  # an older line with the same pid is of another session
 OPEN_SECONDS = 3600
-OPEN_LOOKED_AT = 50  # sessions of one client that are looked at to find whose a refused recipient was
-# What a session can have met before qmail-smtpd refuses one of its recipients.
+OPEN_LOOKED_AT = 50  # sessions of one client that are examined to assign a refused recipient
+# Outcomes that a session can have had before qmail-smtpd refuses one of its recipients
 JUDGED_AT_SMTP = frozenset(
     (
         *ACCEPTED,
@@ -34,7 +34,7 @@ JUDGED_AT_SMTP = frozenset(
 
 
 def _needles(number: bytes) -> tuple[bytes, ...]:
-    """What stands in a line of the session with this pid."""
+    """Return the texts that lines of the session with this pid contain."""
     return (
         b"[" + number + b"]:",
         b" tcpserver: pid " + number + b" from ",
@@ -53,7 +53,7 @@ class Sessions:
         self._known: dict[LineRef, tuple[Session, LineRef]] = {}
 
     def beginnings(self, hit: LineRef) -> list[LineRef]:
-        """Where the sessions begin that a line of qmail-smtpd's log belongs to."""
+        """Return the beginnings of the sessions that a line of qmail-smtpd's log may belong to."""
         record = smtplog.parse(self._log.line(hit))
         pid = getattr(record, "pid", None)
         if isinstance(pid, int):
@@ -65,7 +65,7 @@ class Sessions:
         return []
 
     def _begin(self, pid: int, hit: LineRef, record: object) -> LineRef | None:
-        """The first line of the session that a line with this pid is of, as far as the log has it."""
+        """Return the first line, as far as the log has it, of the session of a line with this pid."""
         if isinstance(record, smtplog.Connected):
             return hit
         number = str(pid).encode("ascii")
@@ -79,7 +79,7 @@ class Sessions:
         )
         if begin is not None and (ended is None or ended < begin):
             return begin
-        # Its beginning is lost: the first line with its pid behind the end of the one before.
+        # The log no longer has its beginning: use its first line after the end of the session before.
         after = self._log.after(ended) if ended is not None else earliest
         first = hit
         for needle in _needles(number):
@@ -89,13 +89,13 @@ class Sessions:
         return first
 
     def _first(self, kind: type, places: Iterator[LineRef]) -> LineRef | None:
-        """The first of these lines that is of that kind, and not another one with its words."""
+        """Return the first of these lines that really is a record of that kind."""
         return next(
             (place for place in places if isinstance(smtplog.parse(self._log.line(place)), kind)), None
         )
 
     def _open(self, address: str, hit: LineRef, at: int) -> list[LineRef]:
-        """Where the sessions of a client begin that may have said this: open then, and past the greylist."""
+        """Return the beginnings of the client's sessions that may have logged this: open, not greylisted."""
         earliest = LineRef(self._log.around(at - OPEN_SECONDS * NANOSECONDS), 0)
         found = []
         needle = b" from " + address.encode("ascii", "replace") + b"\n"
@@ -112,7 +112,7 @@ class Sessions:
         return list(reversed(found))
 
     def session(self, begin: LineRef) -> tuple[Session, LineRef]:
-        """The session that begins there, but for what qmail-smtpd says without a pid, and its last line."""
+        """Return the session that begins there, without qmail-smtpd's lines (no pid), and its last line."""
         known = self._known.get(begin)
         if known is not None:
             return known
@@ -132,7 +132,8 @@ class Sessions:
         if again is not None:
             end, last = None, again
         if end is None:
-            # A session that was killed with its tcpserver has no end; the next one begins with none open.
+            # A session that was killed with its tcpserver has no end; the next tcpserver logs 0 open
+            # sessions.
             none = self._first(
                 smtplog.SessionCount,
                 self._log.forward(b" tcpserver: status: 0/", self._log.after(begin), last),
@@ -152,7 +153,7 @@ class Sessions:
         return self._known[begin]
 
     def add_refusals(self, session: Session, begin: LineRef, last: LineRef) -> None:
-        """What qmail-smtpd said of this client while the session was open; it names no pid."""
+        """Add the refusals, logged without a pid, for this client while the session was open."""
         address = (session.address or "").encode("ascii", "replace")
         extra: list[tuple[int, smtplog.Record, str]] = []
         for needle in (b" at " + address + b"\n", b" hanging up on " + address + b"\n"):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What simscan's verdicts mean for a message."""
+"""The meaning of simscan's verdicts for a message."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _BY_STATE = {
 def meaning(verdict: Verdict) -> str:
     """Return VIRUS, SPAM or CONTENT for a refused message, or one of ACCEPTED.
 
-    simscan 1.4.0 calls CLEAN what SpamAssassin takes for spam and it delivers; a score of 0 of 0 means that
-    nobody looked.
+    simscan 1.4.0 logs CLEAN for a message that SpamAssassin takes for spam and simscan delivers; a score of 0
+    of 0 means that it was not checked.
     """
     known = _BY_STATE.get(verdict.state)
     if known is not None:

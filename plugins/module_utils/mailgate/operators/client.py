@@ -34,7 +34,7 @@ def ask(request: Mapping[str, object], path: str = OPERATOR_SOCKET) -> dict[str,
     except BadPeer as error:
         raise NoAnswer(f"socket {path}: {error}; expected the service operator, see its log") from error
     if "ok" not in answer:
-        raise NoAnswer(f"socket {path}: {answer!r:.80} is no answer; expected the same version")
+        raise NoAnswer(f"socket {path}: {answer!r:.80} is not an answer; expected the same version")
     if not answer.pop("ok"):
         raise (NoAnswer if answer.get("temporary") else BadInput)(str(answer.get("error")))
     return answer

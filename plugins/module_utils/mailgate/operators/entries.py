@@ -195,7 +195,9 @@ def _read_scored(name: str, text: str, where: str) -> list[Entry]:
         match = _SCORED.fullmatch(line)
         if match is None:
             if line.strip() and not line.startswith("#"):
-                raise BadInput(f"{where} line {number}: {line!r} is no entry; expected 'blocklist_from A'")
+                raise BadInput(
+                    f"{where} line {number}: {line!r} is not an entry; expected 'blocklist_from A'"
+                )
         elif match[1] == _WORDS[name]:
             value = match[2][1:] if match[2].startswith("*@") else match[2]
             found.append(Entry(value, "", written.get(number, notes.NONE), OPERATOR, "", number))

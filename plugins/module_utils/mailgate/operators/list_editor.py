@@ -91,7 +91,7 @@ class ListEditor:
     def request(
         self, caller: Caller, act: str, name: str, value: str, action: str, note: str, seconds: int | None
     ) -> Change:
-        """What an act would do; raises BadInput for what is no act at all."""
+        """What an act would do; raises BadInput for what is not an act at all."""
         made = operator_entries.canonical(name, value)
         fault = operator_entries.note_fault(note)
         if fault:
@@ -105,7 +105,7 @@ class ListEditor:
 
     def _wanted(self, name: str, value: str, action: str, note: notes.Note) -> Entry:
         if name == CLIENTS and action not in ACTIONS:
-            raise BadInput(f"action: {action!r} is none; expected {' or '.join(map(repr, ACTIONS))}")
+            raise BadInput(f"action: {action!r} is not an action; expected {' or '.join(map(repr, ACTIONS))}")
         if name != CLIENTS and action:
             raise BadInput(f"action: {action!r} has no meaning in the list {name!r}; expected none")
         return Entry(value, action, note)

@@ -95,7 +95,7 @@ def parse_request(data: bytes) -> Answer:
     """The verb as 'do' and all of its fields; raises BadInput for anything else."""
     asked = parse_json(data)
     if not isinstance(asked, dict):
-        raise BadInput(f"request: {_shown(asked)} is no object; expected one")
+        raise BadInput(f"request: {_shown(asked)} is not an object; expected one")
     do = asked.pop("do", None)
     if not isinstance(do, str) or do not in VERBS:
         raise BadInput(f"request: do {_shown(do)} is not known; expected one of {', '.join(VERBS)}")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The site's domains as far as they decide about recipients, parsed once."""
+"""The site's domains and their recipient policies, parsed once."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Domain:
 
 
 def _listed(address: object, domain: str, where: str) -> tuple[str, str]:
-    """Return (key, '') or ('', fault) of one entry of a list: a local part or a whole address."""
+    """Return (key, '') or ('', fault) for one listed recipient: a local part or a whole address."""
     if not isinstance(address, str):
-        return "", f"{where}: {shortened(address)} is no text; expected a local part or an address"
+        return "", f"{where}: {shortened(address)} is not a string; expected a local part or an address"
     quoted_local_part = QUOTED_LOCAL_PART.fullmatch(address) is not None
     whole = address if "@" in address and not quoted_local_part else f"{address}@{domain}"
     if fault := address_fault(whole):
@@ -48,16 +48,16 @@ def _listed(address: object, domain: str, where: str) -> tuple[str, str]:
 
 
 def _domain(item: Mapping[str, object], name: str, where: str) -> tuple[Domain | None, list[str]]:
-    """Return the domain of a valid name and its faults; None when the fault is not one address."""
+    """Return the domain of a valid name and its faults; None for faults other than of single addresses."""
     policy, given = item.get("recipients"), item.get("addresses")
     listed: object = [] if given is None else given
     fault = ""
     if policy is None:
         fault = f"{name!r} has no recipients; {_AVAILABLE}"
     elif policy not in POLICIES:
-        fault = f"recipients {shortened(policy)} of {name!r} is no policy; {_AVAILABLE}"
+        fault = f"recipients {shortened(policy)} of {name!r} is not a policy; {_AVAILABLE}"
     elif not isinstance(listed, Sequence) or isinstance(listed, str):
-        fault = f"addresses {shortened(listed)} of {name!r} is no list; expected a list of addresses"
+        fault = f"addresses {shortened(listed)} of {name!r} is not a list; expected a list of addresses"
     elif policy == ANY and listed:
         fault = f"{name!r} has addresses beside recipients 'any'; expected recipients 'list' or 'directory'"
     elif policy == LIST and not listed:
@@ -80,11 +80,11 @@ def parse_domains(items: Sequence[object], where: str = "domains") -> tuple[tupl
     for number, item in enumerate(items, 1):
         here = f"{where} item {number}"
         if not isinstance(item, Mapping):
-            faults.append(f"{here}: {shortened(item)} is no mapping; expected 'name' and 'recipients'")
+            faults.append(f"{here}: {shortened(item)} is not a mapping; expected 'name' and 'recipients'")
             continue
         name = item.get("name")
         if not isinstance(name, str):
-            faults.append(f"{here}: {shortened(name)} is no text; expected the domain's name")
+            faults.append(f"{here}: {shortened(name)} is not a string; expected the domain's name")
             continue
         if fault := domain_fault(name):
             faults.append(f"{here}: {shortened(name)} {fault}")

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who may be written to: the site's domains turned into the keys of control/validrcptto.cdb.
+"""Valid recipients: the keys of control/validrcptto.cdb for the site's domains.
 
-qmail-smtpd lower-cases a recipient, takes its quotes away, and tries the whole address, then for each '-'
-from the right `user-default@domain`, then `@domain`; a recipient without a domain only as it stands.
+qmail-smtpd converts a recipient to lower case and removes its quotes. It then looks up the whole address,
+for each '-' from the right `user-default@domain`, and `@domain`; a recipient without a domain only unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..formats.addresses import (
 )
 from .domains import ANY, Domain
 
-# RFC 2142 and RFC 5321, 4.5.1: every domain that takes mail has these.
+# RFC 2142 and RFC 5321 4.5.1: every domain that receives mail has these.
 DOMAIN_ROLES = ("abuse", "postmaster")
 HOST_ROLES = ("abuse", "mailer-daemon", "postmaster", "root")
 
@@ -34,15 +34,15 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Recipients:
-    """The keys, sorted, in lower case: `user@domain`, `@domain` for all of it, or bare `postmaster`."""
+    """The keys, sorted, in lower case: `user@domain`, `@domain` for a whole domain, or bare `postmaster`."""
 
     keys: tuple[str, ...]
-    exported: frozenset[str] = frozenset()  # those of the keys that a directory gave
+    exported: frozenset[str] = frozenset()  # the keys that came from a directory
 
 
 @dataclass(frozen=True)
 class Sorted:
-    """What an export comes to: the keys, and for each reason how many addresses were dropped, and a few."""
+    """The result of an export: the keys, and the number of dropped addresses by reason, with examples."""
 
     kept: frozenset[str]
     dropped: Mapping[str, tuple[int, tuple[str, ...]]]
@@ -51,9 +51,9 @@ class Sorted:
 def keys(domains: Iterable[Domain], *, hostname: str, exported: Iterable[str] = ()) -> Recipients:
     """Return the recipients of the site's domains and of the gateway itself.
 
-    A directory's addresses come in exported, as sort_exported() keeps them; those listed beside it are added.
-    Every domain also gets postmaster and abuse, the gateway's host name postmaster, abuse, root and
-    mailer-daemon, and bare postmaster is always there.
+    exported has the addresses of the directories, as sort_exported() keeps them; addresses listed in the site
+    file are added. Every domain also gets postmaster and abuse; the gateway's host name gets postmaster,
+    abuse, root and mailer-daemon; bare postmaster is always a key.
     """
     found = {"postmaster", *(f"{role}@{hostname.lower()}" for role in HOST_ROLES)}
     for domain in domains:
@@ -66,7 +66,7 @@ def keys(domains: Iterable[Domain], *, hostname: str, exported: Iterable[str] = 
 
 
 def sort_exported(addresses: Iterable[str], domains: frozenset[str]) -> Sorted:
-    """The addresses of these domains that can be recipients, as keys; addresses come in lower case."""
+    """Sort addresses in lower case into keys of these domains, and addresses that cannot be recipients."""
     kept: set[str] = set()
     dropped: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
@@ -89,7 +89,7 @@ def sort_exported(addresses: Iterable[str], domains: frozenset[str]) -> Sorted:
 
 
 def describe_dropped(dropped: Mapping[str, tuple[int, tuple[str, ...]]]) -> list[str]:
-    """One line for each reason: how many addresses of the directory are no recipients, and a few of them."""
+    """Return a line for each reason: how many addresses were dropped, with examples."""
     return [
         f"{count} not taken, e.g. {', '.join(shortened(one) for one in examples)}: {why}"
         for why, (count, examples) in dropped.items()
@@ -97,7 +97,7 @@ def describe_dropped(dropped: Mapping[str, tuple[int, tuple[str, ...]]]) -> list
 
 
 def looked_up(address: str) -> list[str]:
-    """The keys that qmail-smtpd tries for a recipient, in its order."""
+    """Return the keys that qmail-smtpd looks up for a recipient, in its order."""
     text = address.lower()
     local_part, at, domain = text.rpartition("@")
     if not at:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One connection to a directory server by python3-ldap3, with TLS that verifies."""
+"""One connection to a directory server with python3-ldap3; TLS certificates are verified."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _T = TypeVar("_T")
 
 
 class TlsStream:
-    """TLS over a connected socket, in large pieces, with what ldap3 uses of a socket; raises OSError.
+    """TLS over a connected socket, with the methods that ldap3 uses of a socket; raises OSError.
 
-    An SSLSocket takes two reads of the kernel for each record, and a server makes a record of each entry.
+    Reads large blocks: an SSLSocket needs two system calls for each record, and a server sends one for each
+    entry.
     """
 
     def __init__(self, raw: socket.socket, context: ssl.SSLContext, host: str) -> None:
@@ -49,17 +50,17 @@ class TlsStream:
                 self._incoming.write_eof()
 
     def recv(self, size: int) -> bytes:
-        """At least a byte, unless the other side has ended; more than size, if it is there already."""
+        """Return at least one byte, b"" at the end; more than size when more has already arrived."""
         try:
             blocks = [self._until_done(lambda: self._tls.read(size))]
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
-        # ldap3 wants a message or two; an export all that is there.
+        # ldap3 wants one message or two; an export wants everything that has arrived.
         while size == _READ_BYTES and blocks[-1]:
             try:
                 blocks.append(self._tls.read(size))
             except ssl.SSLError:
-                break  # nothing more is here now, or the end, which the next call finds again
+                break  # nothing more has arrived, or the end, which the next call finds again
         return b"".join(blocks)
 
     def sendall(self, data: bytes) -> None:
@@ -80,7 +81,7 @@ class Connection:
 
     def __init__(self, directory: LdapDirectory, server: tuple[str, int], password: str) -> None:
         try:
-            # By name, as no types of it exist.
+            # Imported by name, because ldap3 has no type stubs.
             ldap3: Any = importlib.import_module("ldap3")
             search: Any = importlib.import_module("ldap3.operation.search")
             rfc2696: Any = importlib.import_module("ldap3.protocol.rfc2696")
@@ -96,13 +97,13 @@ class Connection:
         trouble: list[BaseException] = []
 
         class VerifiedTls(ldap3.Tls):  # type: ignore[misc]
-            """OpenSSL checks chain and name; ldap3's own check knows neither addresses nor Python 3.12."""
+            """TLS verified by OpenSSL; ldap3's own check supports neither IP addresses nor Python 3.12."""
 
             def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
                 try:
                     context = ssl.create_default_context(cafile=directory.ca_file or None)
                     context.minimum_version = ssl.TLSVersion.TLSv1_2
-                    # From Python 3.13 on form is judged too, which many an in-house CA does not keep.
+                    # Python 3.13 and later also check X.509 rules that many in-house CAs do not follow.
                     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
                     connection.socket = TlsStream(connection.socket, context, host)
                 except OSError as error:
@@ -137,7 +138,7 @@ class Connection:
             bound = connection.bind(read_server_info=False)
             result = dict(connection.result or {})
         except Exception as error:
-            # Of any kind: ldap3's decoder raises what it stumbles over.
+            # Any exception: ldap3's decoder raises many kinds.
             self.close()
             if trouble:
                 raise trouble[0] from None
@@ -192,7 +193,7 @@ class Connection:
         return data
 
     def close(self) -> None:
-        """Lets go without a word: what is read is complete already, or worth nothing."""
+        """Close the connection without unbinding; what was read is complete already, or not used."""
         raw = getattr(self._connection, "socket", None)
         if raw is not None:
             raw.close()

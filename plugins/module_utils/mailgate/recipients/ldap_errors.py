@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Errors of a directory server, in words that say what to do."""
+"""Errors of a directory server, explained with what to do about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BIND_REASONS = {
 
 
 class LdapError(MailgateError):
-    """The export is not complete; final when asking another server is useless, or would lock the account."""
+    """The export is not complete; final when other servers would fail as well, or the account be locked."""
 
     def __init__(self, text: str, final: bool = False) -> None:
         super().__init__(text)
@@ -34,7 +34,7 @@ class LdapError(MailgateError):
 
 
 def result_fault(result: int, message: str, urls: Sequence[str] = ()) -> str:
-    """What a result other than 0 means, in words for the person who has to mend it."""
+    """Explain a result code other than 0 to the person who has to correct the cause."""
     said = f"{message.strip()[:300]!r}"
     integrity = "integrity" in message or "BINDSIMPLE" in message or "Transport encryption" in message
     if result == 8 or (result == 13) or (result == 53 and integrity):
@@ -51,7 +51,7 @@ def result_fault(result: int, message: str, urls: Sequence[str] = ()) -> str:
         4: ("the server's size limit cut the search", "every entry, page by page"),
         11: ("the server's administrative limit cut the search", "a page size that the server allows"),
         12: ("the server does not page", "a server with the paged results control"),
-        _NO_SUCH_OBJECT: ("there is no such base, or the account may not see it", "the name of a base"),
+        _NO_SUCH_OBJECT: ("the base does not exist, or the account may not see it", "the name of a base"),
         50: ("the account may not read here", "an account that may read"),
         51: ("the server is busy", "an answer"),
         52: ("the server is not available", "an answer"),

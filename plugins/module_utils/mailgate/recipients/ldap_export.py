@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""All addresses of a directory, proven complete, or an error: the only place that speaks LDAP.
+"""Export all addresses of a directory, complete or not at all.
 
-An export is one server's answer to every search base, each paged to the last empty cookie with result 0 on
-every page, every reference to another server accounted for. Anything else fails it, and the next server is
-asked for all of it again. Connection, TLS and bind are those of ldap3, which is imported only here.
+An export is one server's answer to every search base: each paged until the empty cookie, with result 0 on
+every page, and with every reference to another server accounted for. Otherwise the export fails and starts
+again with the next server. Connection, TLS and bind are in ldap_connection.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RANGE = re.compile(r"(?i)([^;]+);range=(\d+)-(\d+|\*)")
 
 @dataclass
 class Found:
-    """What an export read: the addresses as they stand in the directory, and how it came to be complete."""
+    """The result of an export: the addresses as in the directory, and how it was read."""
 
     addresses: set[str] = field(default_factory=set)
     entries: int = 0
@@ -43,7 +43,7 @@ class Found:
 
 
 def _page(link: Link, stream: Iterator[bytes], message_id: int) -> tuple[list[bytes], ber.Done]:
-    """The undecoded messages of one page, and its end."""
+    """Return the undecoded messages of one page, and its end."""
     kept: list[bytes] = []
     for message in stream:
         if ber.is_done(message):
@@ -69,7 +69,7 @@ class _Search:
         return LdapError(f"base {base!r}: {what}")
 
     def one(self, base: str, attributes: Sequence[str]) -> ber.Entry:
-        """The object of that very name."""
+        """Return the object with exactly this name."""
         number = self.link.ask(base, False, "(objectClass=*)", attributes, 0, b"")
         kept, done = _page(self.link, self.stream, number)
         if done.result != SUCCESS:
@@ -85,7 +85,7 @@ class _Search:
         return entries[0]
 
     def all(self, base: str, found: Found) -> Iterator[ber.Entry]:
-        """Every entry below the base; it has ended well only when the last one was taken."""
+        """Yield every entry below the base; the search is complete only when the last one was returned."""
         own = self.one(base, ["1.1"]).dn
         suffix, parsed = f",{own}".lower(), parse_dn(own)
         wanted = ["proxyAddresses", *(["mail"] if self.directory.with_mail else [])]
@@ -101,7 +101,7 @@ class _Search:
                     base, "the server did not page its answer; expected the paged results control"
                 )
             this = number
-            # The server gathers the next page while this one is taken apart.
+            # The server prepares the next page while this one is decoded.
             if done.cookie:
                 number = self.link.ask(base, True, self.directory.filter, wanted, page, done.cookie)
             for message in kept:
@@ -123,7 +123,7 @@ class _Search:
                 return
 
     def rest(self, entry: ber.Entry, name: str, start: int) -> Iterator[bytes]:
-        """The values of a multi-valued attribute that the server gives only in ranges."""
+        """Yield the values of a multi-valued attribute that the server returns only in ranges."""
         while True:
             again = self.one(entry.dn, [f"{name};range={start}-*"])
             for key, values in again.attributes:
@@ -152,11 +152,11 @@ def _take(values: Sequence[bytes], found: Found, prefixed: bool) -> None:
 
 
 def read_all(link: Link, directory: LdapDirectory, bases: Sequence[str] = ()) -> Found:
-    """What one server knows, complete; raises LdapError, BadAnswer and OSError.
+    """Read all addresses from one server; raises LdapError, BadAnswer and OSError unless it is complete.
 
-    bases: those of all directories, which a reference to another server may name.
+    bases: the search bases of all directories, which a reference to another server may name.
     """
-    # A hundred thousand entries make no cycles, and looking for them takes a fifth of the time.
+    # The entries contain no reference cycles, and looking for cycles takes a fifth of the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -195,7 +195,7 @@ def export(
     bases: Sequence[str] = (),
     connect: Callable[[LdapDirectory, tuple[str, int], str], Any] | None = None,
 ) -> Found:
-    """What the first server that answers completely knows; raises LdapError with each one's trouble."""
+    """Return what the first server with a complete answer has; raises LdapError with the error of each."""
     troubles: list[str] = []
     opened = connect or Connection
     for host, port in directory.servers:
@@ -218,7 +218,7 @@ def export(
 
 
 def redact(text: str, password: str) -> str:
-    """The text without the password, which a server that was told it could send back."""
+    """Return the text without the password, which a server could include in its error."""
     return text.replace(password, "***") if password else text
 
 

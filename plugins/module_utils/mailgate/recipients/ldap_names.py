@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Distinguished names: parse them, and tell which lie below which."""
+"""Distinguished names: parse them, and find which lies below which."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import re
 import urllib.parse
 from collections.abc import Sequence
 
-# Parts of every forest that hold no recipient; a search of a domain's root is told of them.
+# Partitions of every forest that hold no recipients; a search of a domain's root returns references to them.
 PASSED_OVER = ("dc=forestdnszones", "dc=domaindnszones", "cn=configuration")
 
 
 def parse_dn(text: str) -> tuple[str, ...]:
-    """The parts of a distinguished name, from the most specific one, as they are compared (RFC 4514)."""
+    """Parse a distinguished name to its parts, most specific first, normalised for comparison (RFC 4514)."""
     parts: list[str] = []
     part: list[str] = []
     raw = text.encode("utf-8", "surrogateescape")
@@ -52,13 +52,13 @@ def is_below(name: Sequence[str], base: Sequence[str]) -> bool:
 
 
 def reference_name(url: str) -> tuple[str, ...]:
-    """The parsed name in an LDAP URL such as 'ldap://dc2.example.com/DC=child,DC=example,DC=com??base'."""
+    """Parse the name in an LDAP URL such as 'ldap://dc2.example.com/DC=child,DC=example,DC=com??base'."""
     path = urllib.parse.urlsplit(url).path.lstrip("/").partition("?")[0]
     return parse_dn(urllib.parse.unquote(path))
 
 
 def unaccounted(urls: Sequence[str], bases: Sequence[str]) -> str:
-    """The first URL of a reference that neither is passed over nor names a base of its own, or ''."""
+    """Return the first URL of a reference that is neither passed over nor names one of the bases, or ''."""
     known = {parse_dn(base) for base in bases}
     for url in urls:
         name = reference_name(url)

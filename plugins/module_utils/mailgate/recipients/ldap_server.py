@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a directory server is reached and asked: address, TLS, base, filter, paging."""
+"""Directory servers: address, TLS, search base, filter and paging."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Protocol
 
 PORTS = {"ldaps": 636, "starttls": 389, "none-password-is-readable": 389}
 PRESETS = {
-    # Exchange's own idea of a recipient: the Default Global Address List, with dynamic groups.
-    # Nothing is left out for being a disabled account: shared, room and linked mailboxes are.
+    # Exchange's own definition of a recipient: the Default Global Address List, with dynamic groups.
+    # Disabled accounts are included: shared, room and linked mailboxes are disabled accounts.
     "exchange": (
         "(&(mailNickname=*)(proxyAddresses=smtp:*)(|(&(objectCategory=person)(objectClass=user))"
         "(&(objectCategory=person)(objectClass=contact))(objectCategory=group)(objectCategory=publicFolder)"
@@ -31,7 +31,7 @@ ANSWER_SECONDS = 60
 
 @dataclass(frozen=True)
 class LdapDirectory:
-    """Where a forest or domain is and how it is asked; servers are (host, port) in the order of asking."""
+    """Servers and search parameters of one forest or domain; servers are (host, port) in the order of use."""
 
     name: str
     servers: tuple[tuple[str, int], ...]
@@ -60,7 +60,7 @@ class Link(Protocol):
         page: int,
         cookie: bytes,
     ) -> int:
-        """Sends a search, paged unless page is 0; its message's number."""
+        """Send a search, paged unless page is 0; return its message number."""
 
     def receive(self) -> bytes:
-        """The next bytes, b"" at the end; raises OSError."""
+        """Return the next bytes, b"" at the end; raises OSError."""

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Settings of the directory servers, and the files of their secrets."""
+"""Settings of the directory servers, and the files that hold their secrets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _default_name(number: int) -> str:
 
 
 def secret_files(directories: object) -> list[dict[str, str]]:
-    """The files that public() names, with their content: path, content, mode, owner and group of each."""
+    """Return the files that public() names: path, content, mode, owner and group of each."""
     found: list[dict[str, str]] = []
     for number, item in enumerate(_several(directories), 1):
         if not isinstance(item, Mapping):
@@ -57,9 +57,10 @@ def secret_files(directories: object) -> list[dict[str, str]]:
 
 
 def public(directories: object) -> list[object]:
-    """The directories as the service reads them: without password and certificate, with their files' names.
+    """Return the directories without password and certificate, with the names of their files instead.
 
-    Takes one mapping or a list of them, and passes on what is neither, for parse_ldap_directories() to tell.
+    directories is one mapping or a list; other values are passed on, and parse_ldap_directories() reports
+    them.
     """
     found: list[object] = []
     for number, item in enumerate(_several(directories), 1):
@@ -102,7 +103,7 @@ def _parse_ldap_directory(item: Mapping[str, object], where: str) -> tuple[LdapD
     ]
     name = item.get("name", _default_name(1))
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        found.append(f"{where}: name {name!r} is no plain word; expected small letters, digits and '-'")
+        found.append(f"{where}: name {name!r} is not a plain word; expected small letters, digits and '-'")
     wish = item.get("encryption", "ldaps")
     encryption = wish if isinstance(wish, str) and wish in PORTS else "ldaps"
     if wish != encryption:
@@ -111,32 +112,32 @@ def _parse_ldap_directory(item: Mapping[str, object], where: str) -> tuple[LdapD
     servers = _texts(item.get("servers"))
     if servers is None:
         found.append(
-            f"{where}: servers {item.get('servers')!r} is no list of servers; expected ['dc1.example.com']"
+            f"{where}: servers {item.get('servers')!r} is not a list of servers; expected ['dc1.example.com']"
         )
     addresses = [_server(text, encryption) for text in servers or ()]
     for text, address in zip(servers or (), addresses):
         if address is None:
-            found.append(f"{where}: server {text!r} is no server; expected 'host' or 'host:port'")
+            found.append(f"{where}: server {text!r} is not a server; expected 'host' or 'host:port'")
     bases = _texts(item.get("bases"))
     if bases is None:
         expected = "expected ['DC=example,DC=com']"
-        found.append(f"{where}: bases {item.get('bases')!r} is no list of search bases; {expected}")
+        found.append(f"{where}: bases {item.get('bases')!r} is not a list of search bases; {expected}")
     for base in bases or ():
         if not all(re.fullmatch(r"(?:[a-z][a-z0-9-]*|[0-9.]+)=.+", part) for part in parse_dn(base)):
             found.append(
-                f"{where}: base {base!r} is no distinguished name; expected such as 'DC=example,DC=com'"
+                f"{where}: base {base!r} is not a distinguished name; expected such as 'DC=example,DC=com'"
             )
     user = item.get("user")
     if not isinstance(user, str) or not user:
         found.append(
-            f"{where}: user {user!r} is no user; expected 'reader@example.com' or a distinguished name"
+            f"{where}: user {user!r} is not a user; expected 'reader@example.com' or a distinguished name"
         )
     files: dict[str, str] = {}
     for key in ("password_file", "ca_file"):
         path = item.get(key) or ""
         files[key] = path if isinstance(path, str) else ""
         if not isinstance(path, str) or (path and not path.startswith("/")):
-            found.append(f"{where}: {key} {path!r} is no absolute path; expected '/etc/mailgate/...'")
+            found.append(f"{where}: {key} {path!r} is not an absolute path; expected '/etc/mailgate/...'")
     if not item.get("password_file"):
         found.append(f"{where}: it has no password; expected the password of its user, vaulted")
     preset, own = item.get("preset"), item.get("filter")
@@ -146,16 +147,16 @@ def _parse_ldap_directory(item: Mapping[str, object], where: str) -> tuple[LdapD
         words = " or ".join(repr(one) for one in PRESETS)
         found.append(f"{where}: preset {preset!r} is not known; expected {words}")
     if own is not None and not (isinstance(own, str) and own.startswith("(") and own.endswith(")")):
-        found.append(f"{where}: filter {own!r} is no filter; expected one in parentheses")
+        found.append(f"{where}: filter {own!r} is not a filter; expected one in parentheses")
     mail = item.get("mail", preset == "plain")
     if not isinstance(mail, bool):
-        found.append(f"{where}: mail {mail!r} is no yes or no; expected true or false")
+        found.append(f"{where}: mail {mail!r} is neither yes nor no; expected true or false")
     page = item.get("page_entries", PAGE_ENTRIES)
     if isinstance(page, bool) or not isinstance(page, int) or not 1 <= page <= 20000:
-        found.append(f"{where}: page_entries {page!r} is no page; expected a number from 1 to 20000")
+        found.append(f"{where}: page_entries {page!r} is not a page; expected a number from 1 to 20000")
     answer = item.get("answer_seconds", ANSWER_SECONDS)
     if isinstance(answer, bool) or not isinstance(answer, int) or not 1 <= answer <= 600:
-        found.append(f"{where}: answer_seconds {answer!r} is no time; expected a number from 1 to 600")
+        found.append(f"{where}: answer_seconds {answer!r} is not a time; expected a number from 1 to 600")
     if found:
         return None, found
     made = LdapDirectory(
@@ -175,15 +176,15 @@ def _parse_ldap_directory(item: Mapping[str, object], where: str) -> tuple[LdapD
 
 
 def parse_ldap_directories(items: object, where: str) -> tuple[tuple[LdapDirectory, ...], list[str]]:
-    """(the directories, every fault), where items is what public() returns."""
+    """Return (the directories, every fault); items is the result of public()."""
     if isinstance(items, str) or not isinstance(items, Sequence):
-        return (), [f"{where}: {items!r} is no list of directories; expected a mapping, or a list of them"]
+        return (), [f"{where}: {items!r} is not a list of directories; expected a mapping, or a list of them"]
     made: list[LdapDirectory] = []
     found: list[str] = []
     for number, item in enumerate(items, 1):
         here = f"{where} item {number}"
         if not isinstance(item, Mapping):
-            found.append(f"{here}: {item!r} is no mapping; expected servers, bases, user and password")
+            found.append(f"{here}: {item!r} is not a mapping; expected servers, bases, user and password")
             continue
         one, faults = _parse_ldap_directory(item, here)
         found += faults

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How much a list of recipients may change at once, and what is said of a change."""
+"""Limits on how much a list of recipients may change at once, and the description of a change."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .keys import Recipients
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a domain's list one export may take away without a person's word."""
+    """How many addresses of a domain one export may remove without a person's consent."""
 
     loss_percent: int = 10
     loss_number: int = 1000
-    loss_floor: int = 5  # so many may always go, unless nothing is left
+    loss_floor: int = 5  # so many may always be removed, unless none is left
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def objections(
     required: Iterable[str] = (),
     accept_shrink: bool = False,
 ) -> list[str]:
-    """Why a list must not be published, one text each; [] when nothing speaks against it.
+    """Return why a list must not be published, one text for each reason; [] when it may be.
 
     before: the keys that serve now; domains: those that come from a directory. accept_shrink is a person's
-    word that a domain may lose what it loses; an export without one address, and one that lacks a required
-    address, is refused all the same.
+    consent that a domain may lose any number. An export without any address, and a list without a required
+    address, are refused all the same.
     """
     if domains and not wanted.exported:
         return ["export: 0 addresses of the gateway's domains; expected at least one"]
@@ -83,14 +83,14 @@ def objections(
 
 
 def difference(before: Iterable[str], after: Iterable[str], *, limit: int = 20) -> Difference:
-    """What the recipients gain and lose, with at most limit addresses of each."""
+    """Return what the recipients gain and lose, with at most limit addresses of each."""
     old, new = set(before), set(after)
     gained, lost = sorted(new - old), sorted(old - new)
     return Difference(len(old), len(new), len(gained), len(lost), tuple(gained[:limit]), tuple(lost[:limit]))
 
 
 def describe(change: Difference) -> tuple[str, str]:
-    """Two texts for a diff: the count and what is lost, the count and what is gained."""
+    """Return the two sides of a diff: the count and what is lost, the count and what is gained."""
     return (
         _side(change.before_count, "lost", change.lost_count, change.lost),
         _side(change.after_count, "gained", change.gained_count, change.gained),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The process that writes the list: whose it is, and how long it may run."""
+"""The process that writes the list: its user and its time limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXTRA_BYTES = 4 << 20
 
 
 def read_settings(path: str) -> Settings:
-    """The settings in the file; raises BadInput."""
+    """Read the settings in the file; raises BadInput."""
     try:
         with open(path, encoding="utf-8") as stream:
             value = json.load(stream)
@@ -36,7 +36,7 @@ def read_settings(path: str) -> Settings:
 
 
 def with_extra(settings: Settings, now: float, path: str = OPERATOR_RECIPIENTS) -> Settings:
-    """The settings with the recipients of the operators' file, if there is one; raises BadInput, OSError."""
+    """Add the recipients in the operators' file, if it exists; raises BadInput and OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -45,14 +45,14 @@ def with_extra(settings: Settings, now: float, path: str = OPERATOR_RECIPIENTS) 
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _EXTRA_BYTES:
             raise BadInput(
-                f"file {path}: is no file or has {status.st_size} bytes; expected at most {_EXTRA_BYTES}"
+                f"file {path}: is not a file or has {status.st_size} bytes; expected at most {_EXTRA_BYTES}"
             )
         text = stream.read(_EXTRA_BYTES).decode("utf-8", "surrogateescape")
     return dataclasses.replace(settings, extra=extra_addresses(text, f"file {path}", now))
 
 
 def become(name: str) -> None:
-    """The rest of this process runs as that user; for root only. Raises BadInput and OSError."""
+    """Switch this process to a user for good; only root can. Raises BadInput and OSError."""
     try:
         user = pwd.getpwnam(name)
     except KeyError as error:
@@ -67,7 +67,7 @@ def _too_long(_signal: int, _frame: FrameType | None) -> None:
 
 
 def bound(settings: Settings) -> None:
-    """No server, however slow, keeps this process longer than its directories' time."""
+    """Limit the time of this process to the time limits of its directories, however slow a server is."""
     seconds = sum(one.export_seconds * len(one.servers) for one in settings.directories)
     if seconds:
         signal.signal(signal.SIGALRM, _too_long)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the recipients' service is told: the site's domains, its directories and the limits, checked."""
+"""The settings of the recipients' service, checked: domains, directories and limits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KEYS = ("hostname", "domains", "directories", "required", *_NUMBERS)
 
 @dataclass(frozen=True)
 class Settings:
-    """The site, as far as it decides about recipients."""
+    """The part of the site's settings that determines the recipients."""
 
     hostname: str
     domains: tuple[Domain, ...]
@@ -50,9 +50,9 @@ class Settings:
 
 
 def parse(value: object, where: str = "settings") -> Settings:
-    """The settings; raises BadInput with all faults, one a line."""
+    """Parse the settings; raises BadInput with every fault, one in each line."""
     if not isinstance(value, Mapping):
-        raise BadInput(f"{where}: {value!r} is no mapping; expected hostname and domains")
+        raise BadInput(f"{where}: {value!r} is not a mapping; expected hostname and domains")
     found = [
         f"{where}: {key!r} is not known; expected one of {', '.join(_KEYS)}"
         for key in value
@@ -60,10 +60,12 @@ def parse(value: object, where: str = "settings") -> Settings:
     ]
     hostname, domains = value.get("hostname"), value.get("domains")
     if not isinstance(hostname, str):
-        found.append(f"{where}: hostname {hostname!r} is no text; expected a name such as 'mx1.example.com'")
+        found.append(
+            f"{where}: hostname {hostname!r} is not a string; expected a name such as 'mx1.example.com'"
+        )
     made: tuple[Domain, ...] = ()
     if isinstance(domains, str) or not isinstance(domains, Sequence):
-        found.append(f"{where}: domains {domains!r} is no list; expected a list of domains")
+        found.append(f"{where}: domains {domains!r} is not a list; expected a list of domains")
     else:
         made, faults = parse_domains(domains)
         found += faults
@@ -73,13 +75,13 @@ def parse(value: object, where: str = "settings") -> Settings:
     found += faults or missing_ldap_directory(directory_domains(made), given, f"{where} directories")
     required = value.get("required") or []
     if isinstance(required, str) or not isinstance(required, Sequence):
-        found.append(f"{where}: required {required!r} is no list; expected a list of addresses")
+        found.append(f"{where}: required {required!r} is not a list; expected a list of addresses")
         required = []
     for address in required:
         fault = (
             addresses.address_fault(address)
             if isinstance(address, str)
-            else "is no text; expected an address"
+            else "is not a string; expected an address"
         )
         if fault:
             found.append(f"{where}: required {address!r} {fault}")
@@ -107,7 +109,7 @@ def parse(value: object, where: str = "settings") -> Settings:
 
 
 def extra_addresses(text: str, where: str, now: float) -> tuple[str, ...]:
-    """The operators' recipients that hold, in the file's order; raises BadInput, naming the line.
+    """Return the operators' recipients that have not expired, in the file's order; BadInput names the line.
 
     A line is an address as qmail-smtpd compares it, and may have a note above it, as in notes.py.
     """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The files of the recipients' list: the one that serves, the generations before it, and the state.
+"""The files of the recipients' list: the one that serves, its generations, and the state.
 
     validrcptto.cdb          what qmail-smtpd reads, by way of a symbolic link in its control directory
     generations/N/addresses  one key a line, ` directory` behind those that a directory gave
@@ -38,7 +38,7 @@ _ROLLBACK = re.compile(r"rollback to generation ([0-9]+)", re.ASCII)
 
 @dataclass(frozen=True)
 class Last:
-    """What serves, or served last: its number (0: not known), keys, and what a directory gave of them."""
+    """A generation: its number (0: unknown), its keys, and which of them a directory gave."""
 
     number: int
     recipients: Recipients
@@ -49,7 +49,7 @@ class Last:
 
 
 def verify(data: bytes, wanted: Recipients, name: str) -> None:
-    """Raises BadInput unless the bytes are a sound cdb with these keys and no other."""
+    """Raise BadInput unless the bytes are a valid cdb with exactly these keys."""
     reader = cdb.Reader(data, name)
     for key in wanted.keys:
         if reader.get(key.encode("ascii")) != b"":
@@ -82,7 +82,7 @@ def _text(wanted: Recipients) -> bytes:
 
 
 class Store:
-    """The directory of the list; whoever writes has its lock."""
+    """The directory of the list; a writer holds its lock."""
 
     def __init__(self, directory: str = RECIPIENTS_DIRECTORY) -> None:
         self.directory = directory
@@ -92,7 +92,7 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the lock of the writers; raises Busy at once when another one has it."""
+        """Hold the writers' lock; raises Busy at once when another process has it."""
         path = os.path.join(self.directory, ".lock")
         try:
             descriptor = locks.acquire(path)
@@ -104,11 +104,11 @@ class Store:
             os.close(descriptor)
 
     def served(self) -> bytes | None:
-        """The bytes that qmail-smtpd reads, or None."""
+        """Return the bytes that qmail-smtpd reads, or None."""
         return _read(self.served_path)
 
     def numbers(self) -> list[int]:
-        """The generations that are there, ascending."""
+        """Return the numbers of the existing generations, ascending."""
         try:
             names = os.listdir(self._generations)
         except FileNotFoundError:
@@ -116,7 +116,7 @@ class Store:
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
     def reason(self, number: int) -> dict[str, object]:
-        """Why a generation was made; raises BadInput when it is not there or not whole."""
+        """Return why a generation was made; raises BadInput when it is missing or incomplete."""
         path = os.path.join(self._generations, str(number), "reason.json")
         try:
             value = json.loads(_read(path) or b"null")
@@ -127,7 +127,7 @@ class Store:
         return value
 
     def generation(self, number: int) -> Last:
-        """The addresses of a generation; raises BadInput unless they are those that were written."""
+        """Read the addresses of a generation; raises BadInput unless they have the recorded hash."""
         reason = self.reason(number)
         path = os.path.join(self._generations, str(number), "addresses")
         data = _read(path) or b""
@@ -159,7 +159,7 @@ class Store:
             return None
 
     def last(self) -> Last | None:
-        """The generation that serves; the newest whole one when none does; what serves when there is none."""
+        """Return the serving generation, else the newest valid one, else the keys of the file that serves."""
         data = self.served()
         digest = hashlib.sha256(data).hexdigest() if data is not None else ""
         newest: Last | None = None
@@ -180,7 +180,7 @@ class Store:
         return Last(0, Recipients(keys, frozenset(keys)), domains, None, digest)
 
     def damage(self) -> str:
-        """What is wrong with the file that serves; '' for a sound file, or none."""
+        """Return what is wrong with the file that serves; '' when it is valid or missing."""
         data = self.served()
         if data is None:
             return ""
@@ -195,7 +195,7 @@ class Store:
         return hashlib.sha256(self.served() or b"").hexdigest() == last.sha256
 
     def serves(self, last: Last | None, wanted: Recipients) -> bool:
-        """Whether the file that serves holds exactly these, may be read by all, and has its generation."""
+        """Whether the file that serves has exactly these recipients, its mode, and a generation."""
         data = self.served()
         if data is None or last is None or last.number == 0:
             return False
@@ -203,9 +203,9 @@ class Store:
         return right_mode and last.recipients == wanted and last.sha256 == hashlib.sha256(data).hexdigest()
 
     def publish(self, wanted: Recipients, reason: Mapping[str, object], keep: int) -> int:
-        """Makes a generation and lets it serve; its number.
+        """Make a generation and let it serve; return its number.
 
-        The new file is on the disk and every key was read back from there before it takes its place.
+        The new file is synced and every key was read back from it before it replaces the old file.
         """
         content = cdb.build((key.encode("ascii"), b"") for key in wanted.keys)
         if not wanted.keys:
@@ -244,7 +244,7 @@ class Store:
         return number
 
     def state(self) -> dict[str, object]:
-        """What state.json holds; {} when it is missing or damaged: nothing of it is needed to serve."""
+        """Return the content of state.json; {} when it is missing or damaged, as serving does not need it."""
         try:
             value = json.loads(_read(self._state) or b"{}")
         except ValueError:
@@ -252,7 +252,7 @@ class Store:
         return value if isinstance(value, dict) else {}
 
     def set_state(self, **values: object) -> None:
-        """Changes some of the state's values."""
+        """Change some of the state's values."""
         old = self.state()
         new = {**old, **values}
         if new != old:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What becomes of an export: proven against the limits, published, rolled back, and told."""
+"""Update the recipients' list: export, compare with the limits, publish, roll back, report."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .store import Last, Store
 _SHOWN = 20
 _SECRET_BYTES = 4096
 
-# The export of all directories: (addresses, one line for each directory); tests give one of their own.
+# The export of all directories: (addresses, one line for each directory); tests pass their own.
 Export = Callable[[Settings], "tuple[set[str], list[str]]"]
 
 
 class Uncovered(MailgateError):
-    """A domain is to come from a directory that has not answered yet, beside a list that serves."""
+    """A domain's list is to come from a directory that has not answered yet, while another list serves."""
 
 
 @dataclass
 class Outcome:
-    """What an update did, or would do."""
+    """The result of an update, or of its preview."""
 
     changed: bool = False
     generation: int = 0
@@ -40,7 +40,7 @@ class Outcome:
     gained: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     damage: str = ""
-    problem: str = ""  # why the directory's word does not serve; '' when all is well
+    problem: str = ""  # why the directory's answer is not used; '' without a problem
     notices: list[str] = field(default_factory=list)
     before: str = ""
     after: str = ""
@@ -48,10 +48,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to serve; None: nothing can, and whatever is there stays."""
+    """The list that is to serve; wanted is None when there is none and the present file stays."""
 
     wanted: recipients.Recipients | None
-    fresh: bool  # whether the directories' answer is in it
+    fresh: bool  # whether it has the directories' new answer
     problem: str
 
 
@@ -63,11 +63,11 @@ def plan(
     *,
     accept_shrink: bool = False,
 ) -> Plan:
-    """Decides what is to serve; raises BadInput and Uncovered.
+    """Decide which list is to serve; raises BadInput and Uncovered.
 
-    exported: the usable addresses of all directories, None when one of them failed, with trouble to say why.
-    A list that cannot be believed changes nothing of what the directories gave before; what the site file
-    says takes effect all the same.
+    exported: the usable addresses of all directories; None when one of them failed, and trouble says why.
+    When the export is refused, the addresses that the directories gave before stay; the site file takes
+    effect all the same.
     """
     domains = settings.directory_domains
     if exported is not None or not domains:
@@ -98,14 +98,14 @@ def plan(
 
 def _keys(settings: Settings, exported: frozenset[str]) -> recipients.Recipients:
     made = recipients.keys(settings.domains, hostname=settings.hostname, exported=exported)
-    # A domain that is not served any more takes no mail, whoever added a recipient of it.
+    # A domain that is no longer served gets no mail, not even for an operator's recipient.
     served = settings.domain_names
     extra = {address for address in settings.extra if address.rpartition("@")[2] in served}
     return recipients.Recipients(tuple(sorted({*made.keys, *extra})), made.exported)
 
 
 def without_export(settings: Settings, last: Last | None) -> recipients.Recipients:
-    """What is to serve by the settings of now and what the directories gave last.
+    """Return the list from the present settings and the directories' last answer.
 
     Raises BadInput and Uncovered.
     """
@@ -119,9 +119,9 @@ def without_export(settings: Settings, last: Last | None) -> recipients.Recipien
 
 
 def refresh(settings: Settings, store: Store, *, now: float, by: str) -> Outcome:
-    """Lets serve what without_export() says; no directory is asked. Raises BadInput, Uncovered and OSError.
+    """Publish the list of without_export(), asking no directory. Raises BadInput, Uncovered and OSError.
 
-    For the operators' recipients, which take effect at once. The caller has the store's lock.
+    Used for the operators' recipients, which take effect at once. The caller holds the store's lock.
     """
     last = store.last()
     wanted = without_export(settings, last)
@@ -152,7 +152,7 @@ def _origin(last: Last | None) -> dict[str, object]:
 
 
 def read_password(path: str) -> str:
-    """The password in a file of the service's own; raises OSError and BadInput, which do not show it."""
+    """Read the password in the service's own file; raises OSError and BadInput, which do not contain it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
         if os.fstat(stream.fileno()).st_mode & 0o077:
@@ -168,7 +168,7 @@ def read_password(path: str) -> str:
 
 
 def export_all(settings: Settings) -> tuple[set[str], list[str]]:
-    """The addresses of all directories; raises MailgateError and OSError unless every one is complete."""
+    """Export the addresses of all directories; raises MailgateError and OSError unless all are complete."""
     bases = [base for one in settings.directories for base in one.bases]
     found: set[str] = set()
     said: list[str] = []
@@ -184,7 +184,7 @@ def export_all(settings: Settings) -> tuple[set[str], list[str]]:
 
 
 def _gather(settings: Settings, export: Export) -> tuple[frozenset[str] | None, str, list[str]]:
-    """(usable addresses or None, the trouble, what to tell)."""
+    """Return (usable addresses or None, the error, the notices)."""
     try:
         addresses, said = export(settings)
     except MailgateError as error:
@@ -207,10 +207,10 @@ def update(
     release: bool = False,
     shown: int = _SHOWN,
 ) -> Outcome:
-    """Brings the list up to date, or with write False says what it would do.
+    """Update the list, or with write False return what it would do.
 
-    Raises BadInput for settings that are wrong, Uncovered, and OSError when the disk does not take it. The
-    caller has the store's lock when it writes.
+    Raises BadInput for invalid settings, Uncovered, and OSError when the disk cannot be written. The caller
+    holds the store's lock when it writes.
     """
     state = store.state()
     last = store.last()
@@ -336,7 +336,7 @@ def _lost_domains(last: Last | None, exported: frozenset[str], domains: frozense
 
 
 def status(settings: Settings, store: Store, *, now: float) -> tuple[dict[str, object], list[str]]:
-    """(facts, what a person should look at)."""
+    """Return (facts, what a person should look at)."""
     state, last = store.state(), store.last()
     alarms = []
     damage = store.damage()
@@ -372,7 +372,7 @@ def status(settings: Settings, store: Store, *, now: float) -> tuple[dict[str, o
 
 
 def age_alarm(settings: Settings, state: Mapping[str, object], now: float) -> list[str]:
-    """The alarm of a list whose directories have not been heard completely for too long."""
+    """Return the alarm for directories whose last complete export is too old."""
     at = state.get("last_export")
     if not isinstance(at, (int, float)):
         return ["alarm: the directory was never exported; expected an export"]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compile the rules and the bad senders of this host, and report what was done."""
+"""Compile the rules and the bad senders of this host, and report the result."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _SHOWN_LINES = 10
 
 
 class EditedByHand(MailgateError):
-    """The readable copy holds changes that a new one would lose."""
+    """The readable copy was edited by hand; a new copy would lose the edits."""
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Where everything is."""
+    """The directories and files of the rules and the bad senders."""
 
     directory: str = RULES_DIRECTORY
     compiled: str = RULES_COMPILED
@@ -58,17 +58,17 @@ class Paths:
 
 @dataclass(frozen=True)
 class Done:
-    """What a compilation found and did, in lines to tell."""
+    """The result of a compilation, as lines to report."""
 
-    changes: tuple[str, ...] = ()  # who is treated otherwise from now on
-    notices: tuple[str, ...] = ()  # what has no effect
-    faults: tuple[str, ...] = ()  # what a person must mend
+    changes: tuple[str, ...] = ()  # whose treatment changes
+    notices: tuple[str, ...] = ()  # files and rules without effect
+    faults: tuple[str, ...] = ()  # what a person must correct
     summary: tuple[str, ...] = ()
     next_expiry: int | None = None
 
 
 def stray_files(directory: str, names: Sequence[str] = fragments.FRAGMENTS) -> list[str]:
-    """A notice for each file in the directory that is no fragment, and so has no effect."""
+    """Return a notice for each file in the directory that is not a fragment, and so has no effect."""
     found = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
     return [
         f"file {directory}/{name}: has no effect; expected only {', '.join(names)}"
@@ -78,7 +78,7 @@ def stray_files(directory: str, names: Sequence[str] = fragments.FRAGMENTS) -> l
 
 
 def refuse_edited(copy: str | None, wanted: str, path: str, directory: str) -> None:
-    """Raises EditedByHand, showing the rules that would be lost, unless the copy is a generated one."""
+    """Raise EditedByHand, showing the rules that would be lost, if the copy was edited by hand."""
     if copy is None or not readable_copy.edited_by_hand(copy):
         return
     now = [line for line in copy.splitlines() if line and not line.startswith("#")]
@@ -99,20 +99,20 @@ def _edited(path: str, directory: str, done: str) -> str:
 
 
 def load(paths: Paths, now: float, own: dict[str, str] | None = None) -> rules_compiled.Compiled:
-    """The fragments of the disk, own ones instead of theirs, compiled; raises BadInput and OSError."""
+    """Compile the fragments on the disk, with own texts in place of theirs; raises BadInput and OSError."""
     others = {fragments.ADAPTIVE: paths.adaptive_user}
     found = read_versions(paths.directory, fragments.FRAGMENTS, paths.good, others, own)
     return rules_compiler.compile_fragments(found, now)
 
 
 def load_senders(paths: Paths, now: float, own: dict[str, str] | None = None) -> bad_senders.Compiled:
-    """The same for the bad senders."""
+    """Compile the bad senders on the disk, with own texts in place of theirs; raises BadInput and OSError."""
     found = read_versions(paths.senders_directory, bad_senders.FRAGMENTS, paths.good_senders, own=own)
     return bad_senders.compile_fragments(found, now)
 
 
 def rules_in_force(copy: str) -> tuple[tcprules.Rules, tuple[str, ...]]:
-    """The rules of the readable copy, as they were compiled; none when it is missing or unreadable."""
+    """Return the rules in the readable copy and the denied addresses; none if it is missing or damaged."""
     try:
         return readable_copy.parse_copy(read_text(copy) or "", copy)
     except BadInput:
@@ -120,15 +120,15 @@ def rules_in_force(copy: str) -> tuple[tcprules.Rules, tuple[str, ...]]:
 
 
 def _as_values(states: Mapping[str, State]) -> dict[str, dict[str, str]]:
-    """The states as status.json has them."""
+    """Return the states in the form of status.json."""
     return {name: {"version": state.version, "fault": state.fault} for name, state in states.items()}
 
 
 def compile_rules(paths: Paths, now: float, *, by_hand: bool) -> Done:
-    """Brings the compiled rules up to date; raises MailgateError and OSError.
+    """Update the compiled rules; raises MailgateError and OSError.
 
-    A readable copy that was edited by hand stops the command, whose caller can mend it; the service leaves
-    the copy alone and goes on.
+    A readable copy that was edited by hand stops a compilation by a person, who can move the edits; the
+    service leaves the copy unchanged and compiles.
     """
     if not os.path.isdir(paths.directory):
         raise BadInput(f"directory {paths.directory}: missing; expected what mailgate.qmail.tcp_rules makes")
@@ -172,7 +172,7 @@ def compile_rules(paths: Paths, now: float, *, by_hand: bool) -> Done:
 
 
 def compile_senders(paths: Paths, now: float) -> Done:
-    """Brings control/badmailfrom up to date; raises MailgateError and OSError."""
+    """Update control/badmailfrom; raises MailgateError and OSError."""
     if not os.path.isdir(paths.senders_directory):
         return Done()
     with locked(paths.senders_directory):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What changes between two sets of rules, in words."""
+"""The difference between two sets of rules, described network by network."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..formats.tcprules import Rule, Rules, is_host_address, segments
 
 
 def describe_changes(before: Rules, after: Rules) -> list[str]:
-    """In words what changes for which network; empty when every connection is treated as before."""
+    """Describe what changes for which network; empty when every connection is treated as before."""
     changes: list[tuple[int, int, str]] = []
     known: dict[object, str] = {}
     for first, following, old, new in _side_by_side(*_changed(before, after)):
         if (old is None or old.address == "") and (new is None or new.address == ""):
             continue
-        what = (old and old[4:6], new and new[4:6])  # what a rule does, whatever its address
+        what = (old and old[4:6], new and new[4:6])  # the effect of a rule, without its address
         words = known.get(what)
         if words is None:
             words = known[what] = _change(old, new)
@@ -39,10 +39,10 @@ def describe_changes(before: Rules, after: Rules) -> list[str]:
 def _changed(
     before: Rules, after: Rules
 ) -> tuple[list[tuple[int, Rule | None]], list[tuple[int, Rule | None]]]:
-    """The segments of both, without single addresses whose rules say the same before and after.
+    """Return the segments of both, without single addresses whose rule has the same effect in both.
 
-    Such an address has its own rule in both; left out of both it is like what is around it, and that is told
-    of it only where the network around it changes: then all are looked at.
+    Such an address keeps its own rule, so it changes only in the description when a network around it
+    changes: then all segments are returned.
     """
     old, new = before.index, after.index
     changed = {key for key, rule in new.items() if (was := old.get(key)) is None or was[4:6] != rule[4:6]}
@@ -59,7 +59,7 @@ def _changed(
 def _side_by_side(
     before: Sequence[tuple[int, Rule | None]], after: Sequence[tuple[int, Rule | None]]
 ) -> Iterator[tuple[int, int, Rule | None, Rule | None]]:
-    """(first address, the one after the last, rule before, rule after) of what each treats alike."""
+    """Yield (first address, address after the last, rule before, rule after) for each run of addresses."""
     one = two = first = 0
     while first < 2**32:
         next_one = before[one + 1][0] if one + 1 < len(before) else 2**32
@@ -72,7 +72,7 @@ def _side_by_side(
 
 
 def _span(first: int, last: int) -> str:
-    """A network if the addresses are just one, else the first and the last of them."""
+    """Describe a run of addresses: as one network if possible, else by its first and last address."""
     if first == last:
         return f"{socket.inet_ntoa(first.to_bytes(4, 'big'))}/32"
     ends = ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)
@@ -93,7 +93,7 @@ def _change(old: Rule | None, new: Rule | None) -> str:
 
 
 def effects(rule: Rule | None) -> list[str]:
-    """What a rule does, in words: 'refused', 'relay', and each other variable as VARIABLE="value"."""
+    """Describe the effect of a rule: 'refused', 'relay', and each other variable as VARIABLE="value"."""
     if rule is None:
         return []
     if rule.action == "deny":

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The decision which adaptive entries stand in the compiled rules."""
+"""The compiled rules of all fragments, and the rule that decides about a client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..formats.tcprules import Rule, Rules
 from .files import State, describe_faults
 from .fragments import ADAPTIVE, AdaptiveEntry
 
-# The whole.
+# All fragments
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Compiled:
-    """All fragments as one: the rules without the adaptive ones, those, the files, and what to tell."""
+    """The result of a compilation: the rules, adaptive entries, files to write, and what to report."""
 
     directory: str
     rules: Rules
@@ -38,7 +38,7 @@ class Compiled:
     copy: str
     notices: tuple[str, ...]
     states: Mapping[str, State]
-    good: Mapping[str, str]  # texts to remember as the last good ones
+    good: Mapping[str, str]  # texts to keep as last good versions
     dropped: tuple[Dropped, ...]
     notes: Mapping[tuple[str, int], notes.Note]  # by name and line of the rule
     next_expiry: int | None
@@ -48,14 +48,14 @@ class Compiled:
         return len(self.rules.rules) + len(self.adaptive)
 
     def faults(self) -> list[str]:
-        """One line for each fragment that is not in force as it stands."""
+        """Return a line for each fragment of which an older version is in force, or none."""
         return describe_faults(self.states)
 
 
 def decide(
     made: Compiled, ip: str, host: str | None = None, info: str | None = None
 ) -> tuple[Rule | None, AdaptiveEntry | None]:
-    """The rule that decides about a client, and the adaptive entry if it is one of these."""
+    """Return the rule that decides about a client, and its adaptive entry if that is the rule."""
     rule = tcprules.lookup(made.rules, ip, host, info)
     entry = made.adaptive.get(ip)
     if entry is not None and (rule is None or "@" not in rule.address):

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The fragments of /etc/tcp.d as one set of rules, in which site > operator > adaptive.
+"""Compile the fragments of /etc/tcp.d to one set of rules, with the precedence site > operator > adaptive.
 
-tcpserver takes the most specific key, whatever line it came from. So what must not count is left out here,
-key by key, and a protected address below somebody's wider denial gets a rule of its own.
+tcpserver uses the most specific key, whatever fragment it came from. So keys that must not take effect are
+left out here, and a protected address within a wider denial gets a rule of its own.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from .never_refused import RELAYS, NeverRefused, networks_of
 from .readable_copy import copied_fragment, readable_copy
 from .site_fragment import written_variables
 
-# To protect from a rule about a host's name takes one rule for each address.
+# A denial by host name needs a rule for each protected address.
 MOST_PROTECTED_ADDRESSES = 65536
 
 
 def compile_fragments(found: Versions, now: float) -> Compiled:
-    """The compiled form of the fragments as it is at a time.
+    """Compile the fragments for the time now.
 
-    A fragment that is bad by itself, or unsafe in the whole, gives way to its last good version, then to that
-    version without the rules that are unsafe now, then (never 10-site and 90-default) to nothing. Raises
-    BadInput, the first fault, when no version of the site's fragments is good.
+    A fragment that is invalid, or unsafe together with the others, is replaced by its last good version, then
+    by that version without the rules that are now unsafe, then (never 10-site and 90-default) by nothing.
+    Raises BadInput, with the first fault, when no version of the site's fragments can be used.
     """
     now, directory = int(now), found.directory
     states: dict[str, State] = {}
@@ -86,7 +86,7 @@ def compile_fragments(found: Versions, now: float) -> Compiled:
 
 
 def _operator_versions(found: Versions) -> Iterator[tuple[str, str]]:
-    """What to try for 20-operator, best first: a version in words and its text."""
+    """Yield the versions of 20-operator to try, best first: the kind of version and its text."""
     if OPERATOR not in found.texts and OPERATOR not in found.faults:
         yield ABSENT, ""
         return
@@ -108,7 +108,7 @@ def _relay_networks(facts: Facts, operator: Rules) -> tuple[Network, ...]:
 
 
 def _safe_part(site: Rules, operator: Rules) -> Rules:
-    """The operator's rules without those that are not safe by the site's facts."""
+    """Return the operator's rules without those that are unsafe with the site's facts."""
     facts = fragments.site_facts(site)
     relay = _relay_networks(facts, operator)
     while True:
@@ -136,7 +136,7 @@ def _merge(
     directory: str,
     now: int,
 ) -> Compiled:
-    """All of it compiled; raises BadInput when the whole is not safe. States and good texts are empty."""
+    """Merge and compile all fragments, leaving states and good empty; raises BadInput if that is unsafe."""
     facts = fragments.site_facts(site)
     relay, protected = _relay_networks(facts, operator), facts.protected_networks
     written = {
@@ -186,7 +186,7 @@ def _next_expiry(
     return min(ends, default=None)
 
 
-# What does not count.
+# Keys that must not take effect
 
 
 def _expired(note: notes.Note | None, now: int) -> str:
@@ -200,7 +200,7 @@ def _without(part: Rules, reason: Callable[[Rule], str], dropped: list[Dropped])
 
 
 def _without_keys(part: Rules, reason: Callable[[Rule, str], str], dropped: list[Dropped]) -> Rules:
-    """The part without the keys for which there is a reason; its lines say which rules are left out."""
+    """Remove the keys for which there is a reason; the lines of the part name the rules left out."""
     rules: list[Rule] = []
     lines = list(part.lines)
     for rule in part.rules:
@@ -218,7 +218,7 @@ def _without_keys(part: Rules, reason: Callable[[Rule, str], str], dropped: list
 
 
 def _around(key: str) -> Iterator[str]:
-    """The key of an address or prefix itself, then those of the wider networks, narrowest first."""
+    """Yield the key of an address or prefix, then the keys of the wider networks, narrowest first."""
     yield key
     end = key[:-1].rfind(".")
     while end != -1:
@@ -229,7 +229,7 @@ def _around(key: str) -> Iterator[str]:
 
 
 def _outranked(rule: Rule, key: str, site: Rules, shielded: AddressSet) -> str:
-    """Why a key of the operator's rule does not count, or ''."""
+    """Return why a key of the operator's rule must not take effect, or ''."""
     interval = key_interval(key)
     if interval is None:
         if safety.shuts_out(rule) and "@" in key and shielded.intervals():
@@ -245,9 +245,9 @@ def _outranked(rule: Rule, key: str, site: Rules, shielded: AddressSet) -> str:
 
 
 def _narrower(rule: Rule, key: str, operator: Rules) -> str:
-    """Why a key of a site's network does not count, or '': the operator has a rule for a part of the network.
+    """Return why a key of a site's network is left out (the operator has a narrower rule), or ''.
 
-    Where the network is no whole octet it is written as many keys, one of which the operator's host may have.
+    Such a network takes several keys unless it ends at an octet, and one of them may be the operator's host.
     """
     other = operator.index.get(key)
     if other is None or rule.action == "deny" or set(rule.keys) <= set(other.keys):
@@ -258,7 +258,7 @@ def _narrower(rule: Rule, key: str, operator: Rules) -> str:
 def _shield(
     rules: Rules, operator: Rules, protected: Sequence[Network], name: str, dropped: list[Dropped]
 ) -> tuple[Rules, Rules, Rules]:
-    """Rules for protected addresses below wider denials, all rules with them, and what the operator keeps."""
+    """Return rules for protected addresses in wider denials, all rules with them, and the operator's rest."""
     by_name = [
         rule for rule in rules.rules if safety.shuts_out(rule) and any(key[:1] == "=" for key in rule.keys)
     ]
@@ -292,7 +292,7 @@ def _keys_of(network: Network, *, single: bool) -> Iterator[str]:
 
 
 def _shield_rule(key: str, above: Sequence[Rule], name: str) -> Rule:
-    """What the address would get without the denials: the environment of the narrowest rule that is none."""
+    """Return an allowing rule with the environment that the address would get without the denials."""
     rule = next((one for one in above if one.action == "allow"), None)
     environment = tuple(pair for pair in (rule.environment if rule else ()) if pair[0] != "RBLSMTPD")
     return Rule(
@@ -303,7 +303,7 @@ def _shield_rule(key: str, above: Sequence[Rule], name: str) -> Rule:
 def _listed(
     adaptive: Sequence[AdaptiveEntry], rules: Rules, facts: Facts, relay: Sequence[Network], directory: str
 ) -> tuple[dict[str, AdaptiveEntry], list[Dropped]]:
-    """The adaptive entries that count, by address, and the others."""
+    """Return the adaptive entries that take effect, by address, and those left out."""
     never_refused = NeverRefused([(RELAYS, relay), *networks_of(facts).items()], rules)
     index = rules.index
     listed: dict[str, AdaptiveEntry] = {}
@@ -321,7 +321,7 @@ def _listed(
 
 
 def _notices(dropped: Sequence[Dropped], left: Sequence[Dropped], directory: str) -> Iterator[str]:
-    """What a person should know of rules that are left out, but for what is as it should be."""
+    """Yield a notice for each rule left out, except for expected reasons."""
     seen = set()
     for one in dropped:
         if (one.where, one.reason) not in seen and not _is_as_it_should_be(one.reason):
@@ -343,7 +343,7 @@ def _shadowed(rules: Rules) -> Iterator[str]:
 
 
 def describe_changes(before: tuple[Rules, tuple[str, ...]], after: Compiled) -> list[str]:
-    """In words what changes for which network, then for which addresses of the adaptive blacklist."""
+    """Describe what changes for which network, then for which addresses of the adaptive blacklist."""
     rules, listed = before[0], set(before[1])
     changes = rules_changes.describe_changes(rules, after.rules)
     now = set(after.adaptive)
@@ -356,7 +356,7 @@ def describe_changes(before: tuple[Rules, tuple[str, ...]], after: Compiled) -> 
 
 
 def author(rule: Rule) -> str:
-    """Whose fragment a rule stands in."""
+    """Return whose fragment a rule is in."""
     name = rule.name.rpartition("/")[2]
     return {SITE: "the site, by Ansible", DEFAULT: "the site, by Ansible", OPERATOR: "the operator"}.get(
         name, "the adaptive blacklist"
@@ -364,7 +364,7 @@ def author(rule: Rule) -> str:
 
 
 def covers(key: str, ip: str) -> bool:
-    """Whether a key that is left out would have decided about an address."""
+    """Whether a key that was left out would have matched an address."""
     interval = key_interval(key)
     number = int(ipaddress.IPv4Address(ip))
     return interval is not None and interval[0] <= number <= interval[1]

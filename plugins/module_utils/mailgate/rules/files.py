@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The files of the rules compiler: fragments that are read with suspicion, the lock, and what is kept."""
+"""Files of the rules compiler: fragments read with checks, the lock, last good versions, the status."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT_BYTES = 32 * 1024 * 1024
 
 
 def read_text(path: str) -> str | None:
-    """The file's text, bytes that are no UTF-8 as surrogates; None when there is no such file."""
+    """Read a file's text, bytes that are not UTF-8 as surrogates; return None when it does not exist."""
     try:
         with open(path, "rb") as stream:
             return stream.read().decode("utf-8", "surrogateescape")
@@ -37,10 +37,10 @@ def read_text(path: str) -> str | None:
 def read_fragments(
     directory: str, names: Sequence[str], others: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The texts of the fragments that are there, and why others cannot be read, both by name.
+    """Return the texts of the existing fragments, and why others cannot be read, both by name.
 
-    others names fragments that a user without rights writes: such a fragment may be a link to a file of that
-    user, and is then read as something that a stranger prepared.
+    others maps fragments that an unprivileged user writes to that user: such a fragment may be a link to a
+    file of the user, which is then read as untrusted.
     """
     texts: dict[str, str] = {}
     faults: dict[str, str] = {}
@@ -57,7 +57,7 @@ def read_fragments(
 
 
 def read_owned(path: str, owner: str) -> tuple[str | None, str]:
-    """The text of a regular file of an owner, or None when there is none; or why it is not taken."""
+    """Return the text of a regular file of an owner, or None when it is missing; or why it is refused."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -71,7 +71,7 @@ def read_owned(path: str, owner: str) -> tuple[str | None, str]:
         status = os.fstat(descriptor)
         what = ""
         if not stat.S_ISREG(status.st_mode):
-            what = "is no regular file"
+            what = "is not a regular file"
         elif status.st_uid != _uid(owner):
             what = f"belongs to user {status.st_uid}"
         elif status.st_nlink != 1:
@@ -92,7 +92,7 @@ def _fault(path: str, what: str, owner: str) -> str:
 
 
 def _uid(owner: str) -> int:
-    """The user's number; whoever runs this counts as root, for root is who runs it."""
+    """Return the user's number; for root the effective user, so that the code also runs in tests."""
     if owner == "root":
         return os.geteuid()
     try:
@@ -103,7 +103,7 @@ def _uid(owner: str) -> int:
 
 @contextlib.contextmanager
 def locked(directory: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-    """Holds the lock under which fragments are read and compiled files written; raises Busy after seconds."""
+    """Hold the lock for reading fragments and writing compiled files; raises Busy after seconds."""
     path = os.path.join(directory, ".lock")
     try:
         descriptor = locks.acquire(path, seconds)
@@ -117,7 +117,7 @@ def locked(directory: str, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 @contextlib.contextmanager
 def prepared(directory: str, check_mode: bool) -> Iterator[None]:
-    """Makes a missing directory and keeps other compilers away; check mode writes not even a lock."""
+    """Create a missing directory and hold its lock; in check mode write nothing, not even a lock."""
     if check_mode:
         yield
         return
@@ -129,10 +129,9 @@ def prepared(directory: str, check_mode: bool) -> Iterator[None]:
 
 
 def publish(path: str, content: bytes, check: Callable[[bytes], None] | None = None) -> bool:
-    """Puts content into place so that a reader finds the old file or the new one, whole; whether anything
-    changed.
+    """Replace the file atomically if content or mode differ; return whether they did.
 
-    check sees what the disk holds before the new file gets its name, and raises to refuse it.
+    check is called with the written bytes, read back, before the rename, and raises to refuse them.
     """
     try:
         with open(path, "rb") as old:
@@ -151,12 +150,12 @@ def publish(path: str, content: bytes, check: Callable[[bytes], None] | None = N
     return True
 
 
-# What is kept from one run to the next: the last good text of each fragment, and the status.
+# Kept from one run to the next: the last good text of each fragment, and the status
 
 CURRENT, LAST_GOOD, IN_PART, LEFT_OUT, ABSENT = "current", "last good", "in part", "left out", "absent"
 _DONE = {
     LAST_GOOD: "its last good version is in force",
-    IN_PART: "its last good version is in force without the rules that are not safe any more",
+    IN_PART: "its last good version is in force without the rules that are no longer safe",
     LEFT_OUT: "it has no last good version and is left out",
 }
 T = TypeVar("T")
@@ -164,20 +163,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class State:
-    """Which version of a fragment is in force, and what is wrong with the fragment as it stands, or ''."""
+    """Which version of a fragment is in force, and what is wrong with the current text, or ''."""
 
     version: str
     fault: str = ""
 
 
 def describe_faults(states: Mapping[str, State]) -> list[str]:
-    """One line for each fragment that is not in force as it stands."""
+    """Return a line for each fragment of which an older version is in force, or none."""
     return [f"{state.fault}; {_DONE[state.version]}" for state in states.values() if state.fault]
 
 
 @dataclass(frozen=True)
 class Versions:
-    """The texts of a directory's fragments, why others cannot be read, and their last good texts, by name."""
+    """The texts of a directory's fragments, the faults of unreadable ones, and last good texts, by name."""
 
     directory: str
     texts: Mapping[str, str]
@@ -188,10 +187,11 @@ class Versions:
         return f"{self.directory}/{name}"
 
     def usable(self, name: str, parse: Callable[[str, str], T], missing: str = "") -> tuple[State, T | None]:
-        """Return the state of a fragment and what parse makes of (text, path) of the version in force.
+        """Return the state of a fragment and the result of parse(text, path) for the version in force.
 
-        A version for which parse raises BadInput gives way to the next, in the end to None. A fragment that
-        does not exist is absent, whatever its last good version was, unless missing says that it must exist.
+        When parse raises BadInput for a version, the next one is tried, and None is the last resort. A
+        fragment that does not exist is absent, whatever its last good version was, unless missing is given:
+        the fault of its absence.
         """
         fault = "" if name in self.texts else self.faults.get(name, missing)
         for version, texts in ((CURRENT, self.texts), (LAST_GOOD, self.good)):
@@ -203,7 +203,7 @@ class Versions:
         return State(LEFT_OUT if fault else ABSENT, fault), None
 
     def to_keep(self, states: Mapping[str, State]) -> dict[str, str]:
-        """Return the texts that are the last good ones from now on."""
+        """Return the texts to keep as last good versions."""
         return {name: self.texts[name] for name, state in states.items() if state.version == CURRENT}
 
 
@@ -216,7 +216,7 @@ def read_versions(
 ) -> Versions:
     """Read all fragments, and their last good texts from the directory kept; raises OSError.
 
-    own texts stand for what the disk holds, and have to be good by themselves.
+    own texts replace those on the disk, and have no last good version.
     """
     own = own or {}
     texts, faults = read_fragments(directory, names, others)
@@ -230,14 +230,14 @@ def read_versions(
 
 
 def keep_good(directory: str, texts: Mapping[str, str]) -> None:
-    """Remember texts as the last good ones; raises OSError."""
+    """Store texts as last good versions; raises OSError."""
     os.makedirs(directory, mode=0o755, exist_ok=True)
     for name, text in texts.items():
         publish(os.path.join(directory, name), text.encode("utf-8", "surrogateescape"))
 
 
 def write_status(state: str, name: str, values: Mapping[str, object]) -> None:
-    """Puts values under a name into status.json, beside those of others; raises OSError."""
+    """Store values under a name in status.json, beside those of other names; raises OSError."""
     os.makedirs(state, mode=0o755, exist_ok=True)
     path = os.path.join(state, "status.json")
     try:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The fragments of /etc/tcp.d: their names, the site's facts, and adaptive entries."""
+"""The fragments of /etc/tcp.d: their names, the site's facts, and the adaptive entries."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _ADAPTIVE_ENTRY = re.compile(
 )
 
 
-# What other programs read and write of /etc/tcp.d.
+# Facts and entries that other programs read and write, too
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the site says and the compiler must know: kept in the head of 10-site."""
+    """The site's settings that the compiler needs, stored in the head of 10-site."""
 
     relay_networks: tuple[Network, ...] = ()
     scanner: str = ""
-    protected_networks: tuple[Network, ...] = ()  # nobody may deny them
+    protected_networks: tuple[Network, ...] = ()  # no rule may deny them
     whitelisted_networks: tuple[Network, ...] = ()
     scan_relay_clients: bool = True
 
 
 class AdaptiveEntry(NamedTuple):
-    """One entry of 30-adaptive: the address is refused until then (unix seconds), and why."""
+    """One entry of 30-adaptive: the address, when its refusal ends (unix seconds), and why it is refused."""
 
     address: str
     until: int
@@ -50,12 +50,12 @@ class AdaptiveEntry(NamedTuple):
 
 
 def site_facts(site: Rules) -> Facts:
-    """The facts in the head of 10-site; raises BadInput when they are missing or damaged."""
+    """Return the facts in the head of 10-site; raises BadInput when they are missing or damaged."""
     return _facts(site.lines, site.name)
 
 
 def read_facts(text: str, name: str = SITE) -> Facts:
-    """The facts in the head of the text of 10-site, for who needs nothing else of it; raises BadInput."""
+    """Return the facts in the head of the text of 10-site, without parsing its rules; raises BadInput."""
     return _facts(text.splitlines(keepends=True), name)
 
 
@@ -67,7 +67,7 @@ def _facts(lines: Sequence[str], name: str) -> Facts:
     try:
         facts = json.loads(found[0])
         relay, scanner = facts["relay_networks"], facts["scanner"]
-        # A head of an older version knows nothing of these.
+        # The head of an older version does not have these.
         protected, whitelisted = facts.get("protected_networks", []), facts.get("whitelisted_networks", [])
         scan = facts.get("scan_relay_clients", True)
         if not isinstance(scanner, str) or not isinstance(scan, bool):
@@ -119,13 +119,13 @@ def render_operator_relay_networks(networks: Iterable[Network]) -> str:
 
 
 def parse_adaptive(text: str, now: float, name: str = ADAPTIVE) -> tuple[AdaptiveEntry, ...]:
-    """The entries of 30-adaptive that still hold, in the file's order, each address once.
+    """Parse the entries of 30-adaptive that have not expired, in the file's order, each address once.
 
-    Raises BadInput for anything but pairs of lines '# until SECONDS why TEXT' and 'ADDRESS:deny'. The message
-    names the line and quotes nothing: strangers have a say in what stands there.
+    Raises BadInput unless the text consists of pairs of lines '# until SECONDS why TEXT' and 'ADDRESS:deny'.
+    The message names the line and quotes nothing, because the text comes partly from strangers.
     """
     found = _ADAPTIVE_ENTRY.findall(text)
-    # Matches do not overlap, so as many characters as the text has are the text.
+    # Matches do not overlap, so if they have as many characters as the text, they are the whole text.
     if sum(len(until) + len(why) + len(address) for until, why, address in found) != len(text) - len(
         "# until  why \n:deny\n"
     ) * len(found):
@@ -135,7 +135,7 @@ def parse_adaptive(text: str, now: float, name: str = ADAPTIVE) -> tuple[Adaptiv
                 break
             end = match.end()
         raise BadInput(
-            f"{name} line {text.count(chr(10), 0, end) + 1}: this and the next line are no entry; "
+            f"{name} line {text.count(chr(10), 0, end) + 1}: this and the next line are not an entry; "
             "expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
         )
     entries: dict[str, AdaptiveEntry] = {}
@@ -147,7 +147,7 @@ def parse_adaptive(text: str, now: float, name: str = ADAPTIVE) -> tuple[Adaptiv
 
 
 def render_adaptive(entries: Iterable[AdaptiveEntry]) -> str:
-    """The text that parse_adaptive() takes; raises BadInput for an entry that it would refuse."""
+    """Return the text that parse_adaptive() reads; raises BadInput for an entry that it would refuse."""
     lines = []
     for entry in entries:
         text = f"# until {entry.until} why {entry.why}\n{entry.address}:deny\n"

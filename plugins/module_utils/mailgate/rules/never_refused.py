@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Clients that no entry of 30-adaptive may refuse: who may relay, is whitelisted or is protected.
+"""Clients that an adaptive entry must never refuse: relay clients, whitelisted and protected networks.
 
-The blacklist asks before it lists an address, the rules compiler asks again before it takes an entry.
+The blacklist checks before it lists an address, and the rules compiler checks each entry again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BY_VARIABLE = {"RELAYCLIENT": RELAYS, "WHITELISTED": WHITELISTED}
 
 
 def networks_of(facts: Facts) -> dict[str, tuple[Network, ...]]:
-    """Return the site's networks that are never refused, by the reason."""
+    """Return the site's networks that are never refused, by their reason."""
     return {
         RELAYS: facts.relay_networks,
         PROTECTED: facts.protected_networks,
@@ -31,10 +31,10 @@ def networks_of(facts: Facts) -> dict[str, tuple[Network, ...]]:
 
 
 class NeverRefused:
-    """The reason why an IPv4 address is never refused, or ''; most addresses take one bisection."""
+    """Callable that returns why an IPv4 address is never refused, or ''; usually after one bisection."""
 
     def __init__(self, networks: Iterable[tuple[str, Iterable[Network]]], rules: Rules | None = None) -> None:
-        """Take networks by the reason, and rules that may name more."""
+        """Take the networks by their reason, and rules that may allow more clients."""
         self._named = [("it is this host", address_set([_THIS_HOST]))]
         self._named += [(reason, address_set(ones)) for reason, ones in networks]
         self._rules = rules

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The generated, commented copy of the rules, /etc/tcp.smtp, and edits by hand in it."""
+"""The generated, commented copy of the rules, /etc/tcp.smtp, and the detection of edits by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEAD_LINES = 3
 _SUM = "# sha256 of everything below this line: "
 
 
-# The readable copy.
+# The readable copy
 
 
 def copied_fragment(part: Rules) -> list[str]:
@@ -45,9 +45,9 @@ def readable_copy(rules: Rules, listed: Mapping[str, AdaptiveEntry], directory: 
 
 
 def parse_copy(copy: str, name: str) -> tuple[Rules, tuple[str, ...]]:
-    """The rules of a readable copy without the adaptive ones, and the addresses that those deny.
+    """Parse a readable copy: its rules without the adaptive ones, and the addresses that those deny.
 
-    Raises BadInput for text that is no copy.
+    Raises BadInput for any other text.
     """
     found = re.search(rf"\n# [^\n]*/{ADAPTIVE}\n(?=# until )", copy)
     if found is None:
@@ -57,9 +57,9 @@ def parse_copy(copy: str, name: str) -> tuple[Rules, tuple[str, ...]]:
 
 
 def is_made_of(copy: str, compiled: bytes, made: Compiled) -> bool:
-    """Whether copy and compiled file agree, and differ from what was made in adaptive entries at most.
+    """Whether copy and compiled file agree, and differ from made at most in adaptive entries.
 
-    Those come and go by themselves, and who compiles for another reason need not say so.
+    Adaptive entries change by themselves, so a change of them alone needs no report.
     """
     if edited_by_hand(copy):
         return False
@@ -69,7 +69,7 @@ def is_made_of(copy: str, compiled: bytes, made: Compiled) -> bool:
 
 
 def edited_by_hand(copy: str) -> bool:
-    """Whether a text is not what compile_fragments() once made: its head holds the checksum of the rest."""
+    """Whether a text is not a copy that this package generated: its head has the checksum of the rest."""
     head, found, rest = copy.partition(_SUM)
     digest, newline, body = rest.partition("\n")
     return not (found and newline and digest == _digest(body) and _is_head(head))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a rule may never do: open the relay, skip the scanner, shut out a protected network."""
+"""Safety of rules: no open relay, no way past the scanner, no denial of a protected network."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PROTECTED_MINIMUM_PREFIX_LENGTH = 8
 
 
 class Unsafe(BadInput):
-    """A rule lets somebody relay, go unscanned or shut out a protected host, who may not."""
+    """A rule allows a client to relay, skips the scanner, or refuses a protected address."""
 
     def __init__(self, text: str, rule: Rule) -> None:
         super().__init__(text)
@@ -46,12 +46,12 @@ class Unsafe(BadInput):
 def assert_safe(
     rules: Rules, relay_networks: Iterable[Network], *, scanner: str = "", scan_relay_clients: bool = True
 ) -> None:
-    """Raises Unsafe, naming rule and address, when somebody could relay, or go unscanned, who may not.
+    """Raise Unsafe, naming rule and address, unless only permitted clients can relay or skip the scanner.
 
-    RELAYCLIENT may be set for the relay networks and 127.0.0.1 alone, only empty, never by a host's name
-    (which the owner of the address chooses). QMAILQUEUE may be set to the scanner only; where relay clients
-    are not scanned, for them to UNSCANNED_QUEUE also. What a lookup finds changes at boundaries of rules
-    alone, and who may relay at boundaries of networks, so to look at each of these addresses is enough.
+    RELAYCLIENT may be set only for the relay networks and 127.0.0.1, only empty, and never by a host name
+    (which the owner of the address chooses). QMAILQUEUE may be set only to the scanner; when relay clients
+    are not scanned, for them also to UNSCANNED_QUEUE. The result of a lookup changes only at boundaries of
+    rules, and permission only at boundaries of networks, so checking these addresses is enough.
     """
     networks = (*checked_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH), LOOPBACK)
     inside = address_set(networks)
@@ -109,15 +109,15 @@ def _danger(rule: Rule, who: str, networks: Sequence[Network], scanner: str) -> 
 
 
 def shuts_out(rule: Rule) -> bool:
-    """Whether a client of the rule gets no mail in: denied, or refused with a text by RBLSMTPD."""
+    """Whether the rule keeps a client from sending mail: denied, or refused by RBLSMTPD."""
     return rule.action == "deny" or bool(rule.variable("RBLSMTPD"))
 
 
 def assert_open(rules: Rules, protected_networks: Iterable[Network]) -> None:
-    """Raises Unsafe, naming rule and address, when a rule shuts out an address of a protected network.
+    """Raise Unsafe, naming rule and address, when a rule refuses an address of a protected network.
 
-    A host's name counts before a prefix and only an address counts before it, and what ident says before
-    both, so where names shut somebody out each protected address must have a rule of its own.
+    A host name takes precedence over a prefix, an address over a host name, and an ident answer over both. So
+    when names are denied, each protected address must have a rule of its own.
     """
     inside = address_set(
         checked_networks(protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
@@ -136,7 +136,7 @@ def assert_open(rules: Rules, protected_networks: Iterable[Network]) -> None:
                     raise _shut(rule, f"a protected address whose host has the name {key!r}")
             elif inside.covers(*interval):
                 raise _shut(rule, str(ipaddress.IPv4Address(interval[0])))
-    # Of single addresses only those that are protected matter to them.
+    # Of the single addresses only protected ones matter here.
     pieces = segments(
         (key, rule)
         for key, rule in rules.index.items()

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Envelope senders that are refused: the fragments of /etc/badmailfrom.d, and what is made of them.
+"""Envelope senders that are refused: the fragments of /etc/badmailfrom.d and the file compiled from them.
 
-A line is `user@host`, or `@host` for every sender of a host. qmail-smtpd (netqmail 1.06, bmfcheck) looks in
-control/badmailfrom for the whole sender and for what begins at its last '@', in any case, and takes nothing
-for a pattern. An operator's line may have a note above it, as in notes.py.
+A line is `user@host`, or `@host` for every sender of a host. qmail-smtpd (netqmail 1.06, bmfcheck) looks up
+the whole sender and the part from its last '@' in control/badmailfrom, ignoring case; there are no patterns.
+An operator's line may have a note above it, see notes.py.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _EXPECTED = "expected 'user@host' or '@host'"
 
 
 def sender_fault(text: object) -> str:
-    """What keeps a text from ever being the sender that it means, or ''."""
+    """Return why a text can never match the sender that it names, or ''."""
     if not isinstance(text, str):
-        return f"is no text; {_EXPECTED}"
+        return f"is not a string; {_EXPECTED}"
     if "*" in text:
         return f"has a '*', which stands for itself only; {_EXPECTED}"
     whole = f"user{text}" if text.startswith("@") else text
@@ -41,7 +41,7 @@ def sender_fault(text: object) -> str:
 
 @dataclass(frozen=True)
 class Sender:
-    """One line: whom it refuses, in lower case, where it stands, and the note above it."""
+    """One line: the sender that it refuses, in lower case, its place, and the note above it."""
 
     address: str
     name: str
@@ -54,7 +54,7 @@ class Sender:
 
 
 def parse(text: str, name: str) -> tuple[Sender, ...]:
-    """The senders of a fragment in its order; raises BadInput, naming the line."""
+    """Parse the senders of a fragment, in its order; raises BadInput that names the line."""
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     written = notes.notes(lines, name)
     found = []
@@ -70,7 +70,7 @@ def parse(text: str, name: str) -> tuple[Sender, ...]:
 
 
 def site_text(senders: Iterable[str]) -> str:
-    """The text of 10-site, each sender once; raises BadInput for what is none."""
+    """Return the text of 10-site, each sender once; raises BadInput for an invalid sender."""
     kept = set()
     for number, sender in enumerate(senders, 1):
         fault = sender_fault(sender)
@@ -91,23 +91,23 @@ def _by_host(sender: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Compiled:
-    """control/badmailfrom, and what it was made of."""
+    """control/badmailfrom, and its sources."""
 
     text: str
     senders: Mapping[str, Sender]
     states: Mapping[str, State]
-    good: Mapping[str, str]  # texts to remember as the last good ones
+    good: Mapping[str, str]  # texts to keep as last good versions
     next_expiry: int | None
 
     def faults(self) -> list[str]:
-        """One line for each fragment that is not in force as it stands."""
+        """Return a line for each fragment of which an older version is in force, or none."""
         return describe_faults(self.states)
 
 
 def compile_fragments(found: Versions, now: float) -> Compiled:
-    """The compiled form of the fragments as it is at a time.
+    """Compile the fragments for the time now.
 
-    A bad fragment gives way to its last good version; raises BadInput when the site's has none.
+    An invalid fragment is replaced by its last good version; raises BadInput when the site's has none.
     """
     senders: dict[str, Sender] = {}
     states: dict[str, State] = {}
@@ -129,13 +129,13 @@ def compile_fragments(found: Versions, now: float) -> Compiled:
 
 
 def in_force(text: str) -> frozenset[str]:
-    """The senders that a control/badmailfrom refuses, as qmail-smtpd reads it."""
+    """Return the senders that a control/badmailfrom refuses, as qmail-smtpd reads it."""
     lines = (line.rstrip(" \t") for line in text.split("\n"))
     return frozenset(line.lower() for line in lines if line and not line.startswith("#"))
 
 
 def describe_changes(before: frozenset[str], after: Iterable[str]) -> list[str]:
-    """In words who will be refused and who will not any more."""
+    """Describe which senders will be refused and which no longer."""
     now = set(after)
     return [
         *(f"{_who(one)} will be refused" for one in sorted(now - before, key=_by_host)),
@@ -148,7 +148,7 @@ def _who(sender: str) -> str:
 
 
 def explain(made: Compiled, sender: str) -> Sender | None:
-    """The line that refuses a sender, or None."""
+    """Return the line that refuses a sender, or None."""
     whole = sender.lower()
     at = whole.rfind("@")
     found: Sequence[str] = (whole, whole[at:]) if at != -1 else (whole,)

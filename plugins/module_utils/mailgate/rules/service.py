@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate rules watch: the service that compiles whenever a fragment changes or an entry ends."""
+"""mailgate rules watch: the service that compiles whenever a fragment changes or an entry expires."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Signature = tuple[object, ...]
 
 
 def signature(paths: list[str]) -> Signature:
-    """What changes when one of the files does: what is at each path, and what a link there leads to."""
+    """Return a value that changes with the files: the status of each path and of its link's target."""
     found: list[object] = []
     for path in paths:
         for look in (os.lstat, os.stat):
@@ -41,7 +41,7 @@ def signature(paths: list[str]) -> Signature:
 
 
 class Job:
-    """One set of fragments and what is made of it; run() acts when something is to be done."""
+    """A set of fragments and the files compiled from it; run() compiles when that is needed."""
 
     def __init__(
         self,
@@ -57,10 +57,10 @@ class Job:
         self._seen: Signature | None = None
         self._made: Signature | None = None
         self._said: tuple[str, ...] = ()
-        self._at: float | None = None  # when to look again although nothing changed
+        self._at: float | None = None  # when to compile again although nothing changed
 
     def run(self, now: float) -> None:
-        """Compiles if a fragment or a compiled file changed, or if an entry ended, or after a failure."""
+        """Compile if a fragment or a compiled file changed, if an entry expired, or after a failure."""
         seen, made = signature(self._inputs), signature(self._outputs)
         if seen == self._seen and made == self._made and (self._at is None or now < self._at):
             return
@@ -69,7 +69,7 @@ class Job:
             done = self._compile(now)
         except (MailgateError, OSError) as error:
             self._tell((str(error),))
-            # Waits for a person, but a full disk or another run's lock passes by itself.
+            # Most failures need a person, but a full disk or a held lock may be over by itself.
             self._at = now + RETRY_SECONDS
             self._failed(str(error))
         else:
@@ -86,12 +86,12 @@ class Job:
         self._made = signature(self._outputs)
 
     def _tell(self, lines: tuple[str, ...]) -> None:
-        """Says what is wrong, once for as long as it stays so."""
+        """Report faults and notices, each once while it lasts."""
         for line in lines:
             if line not in self._said:
                 self._say(line)
         if self._said and not lines:
-            self._say(f"{self._name}: everything is in force as it stands again")
+            self._say(f"{self._name}: every fragment is in force again")
         self._said = lines
 
     def _failed(self, error: str) -> None:
@@ -102,7 +102,7 @@ class Job:
 
 
 def jobs(paths: Paths, say: Callable[[str], None]) -> list[Job]:
-    """What the service does: the rules, and the bad senders."""
+    """Return the service's two jobs: the rules and the bad senders."""
     return [
         Job(
             "rules",
@@ -124,7 +124,7 @@ def jobs(paths: Paths, say: Callable[[str], None]) -> list[Job]:
 
 
 def own_files() -> list[str]:
-    """The files of this package: supervise starts the service anew when they change."""
+    """Return the files of this package; the service exits when they change, and supervise restarts it."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return sorted(
         os.path.join(directory, name)
@@ -139,8 +139,8 @@ def _end(dummy_number: int, dummy_frame: object) -> None:
 
 
 def watch(paths: Paths) -> None:
-    """Returns when the program itself changed; SIGTERM ends it with its temporary files removed."""
-    # A compilation makes hundreds of thousands of tuples, none in a cycle: to look for cycles takes longer.
+    """Compile on every change; return when the package's files change. SIGTERM removes temporary files."""
+    # A compilation makes hundreds of thousands of tuples without cycles, so collecting cycles is a waste.
     gc.set_threshold(200000, 20, 20)
     signal.signal(signal.SIGTERM, _end)
 
@@ -155,4 +155,4 @@ def watch(paths: Paths) -> None:
         for job in all_jobs:
             job.run(time.time())
         time.sleep(POLL_SECONDS)
-    say("rules: the program itself changed, starting anew")
+    say("rules: the program's files changed: restarting")

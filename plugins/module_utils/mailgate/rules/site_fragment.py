@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The fragments that Ansible owns: the site's rules and the default rules."""
+"""The fragments that Ansible writes: the site's rules and the default rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
 _WRITTEN = "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n"
 
 
-# The site's fragments.
+# The site's fragments
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,20 @@ def site_rules(
     whitelisted_networks: Iterable[str] = (),
     extra: Sequence[SiteRule] = (),
 ) -> str:
-    """The text of 10-site: 127.0.0.1 and each relay network may relay, then whitelisted and other networks.
+    """Return the text of 10-site: 127.0.0.1 and relay networks, whitelisted networks, other rules.
 
-    scanner is the QMAILQUEUE of relay clients, in each rule, as rules do not inherit; '' leaves it to the
-    service's environment. Unless scan_relay_clients their mail goes straight into the queue. Narrow networks
-    come before wide ones: two ranges may share a key, and the first line wins. The head keeps the facts, in
-    the same file as the rules that follow from them, so that one rename replaces both. Raises BadInput for
-    networks that may not relay, for a network with two rules, and for a denial of a protected network.
+    scanner is the QMAILQUEUE of relay clients, written into each rule, as rules do not inherit; '' leaves it
+    to the service's environment. Unless scan_relay_clients, their mail is queued without the scanner. Narrow
+    networks come before wide ones, because two ranges may have a key in common and the first line counts. The
+    head stores the facts in the same file as the rules that follow from them, so that one rename replaces
+    both. Raises BadInput for networks that may not relay, a network with two rules, and a denial of a
+    protected network.
     """
     relay = parse_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH)
     protected = parse_networks(protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
     whitelisted = parse_networks(whitelisted_networks, "whitelisted network", 1)
     if scanner and not scanner.startswith("/"):
-        raise BadInput(f"scanner: {scanner!r} is no absolute path; expected one or nothing")
+        raise BadInput(f"scanner: {scanner!r} is not an absolute path; expected one or nothing")
     queue = scanner if scan_relay_clients else UNSCANNED_QUEUE
     environment = {"RELAYCLIENT": "", **({"QMAILQUEUE": queue} if queue else {})}
     for name, value in (relay_environment or {}).items():
@@ -71,7 +72,7 @@ def site_rules(
         where = f"rule {number}"
         (network,) = parse_networks([rule.network], f"{where} network", 1)
         if rule.action not in ("allow", "deny"):
-            raise BadInput(f"{where}: {rule.action!r} is no action; expected 'allow' or 'deny'")
+            raise BadInput(f"{where}: {rule.action!r} is not an action; expected 'allow' or 'deny'")
         if network in wanted:
             raise BadInput(f"{where}: '{network}' has a rule already; expected one rule for each network")
         inside = next((one for one in protected if contains(one, network)), None)
@@ -93,7 +94,7 @@ def site_rules(
 def _whitelist(
     wanted: dict[Network, tuple[str, Mapping[str, str], str]], whitelisted: Sequence[Network]
 ) -> None:
-    """Adds WHITELISTED to what lies in a whitelisted network, and the networks themselves."""
+    """Add WHITELISTED to the rules of whitelisted networks, and rules for networks that have none."""
     named = dict(wanted)
     for network in whitelisted:
         around = [one for one in named if contains(one, network)]
@@ -112,7 +113,7 @@ def _whitelist(
 
 
 def default_rules() -> str:
-    """The text of the fragment 90-default: whoever has no other rule may connect, as a stranger."""
+    """Return the text of 90-default: a client without another rule may connect, without privileges."""
     return f"{_WRITTEN}:allow\n"
 
 

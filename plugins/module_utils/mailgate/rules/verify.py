@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Proof that a compiled file says what the rules say."""
+"""Verification that a compiled file has the same content as the rules."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .compiled import Compiled
 
 
 def verify_cdb(data: bytes, made: Compiled, name: str) -> None:
-    """Raises BadInput unless the bytes of a cdb, read independently of the writer, say what the rules say."""
+    """Raise BadInput unless a cdb, read independently of the writer, has exactly the rules' keys and data."""
     index, adaptive = made.rules.index, made.adaptive
     reader = cdb.Reader(data, name)
-    # The reader has proven that a lookup of each key finds its first record: so these are all answers.
+    # The reader has verified that a lookup of each key finds its first record, so these are all answers.
     found: dict[bytes, bytes] = {}
     for key, value in reader.items():
         found.setdefault(key, value)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The site file as a whole: everything in it that cannot work, told at once and before anything changes."""
+"""The check of the whole site file: all its faults at once, before anything is changed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _ROUTE_EXPECTED = "expected 'host', 'host:port', or '' for the domain's MX"
 
 
 def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> list[str]:
-    """Every fault of a site, one text each, key by key; [] for a good one.
+    """Return every fault of a site, one text each, key by key; [] for a valid one.
 
     site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), relay_networks (list
     of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}) and
-    directories (what ldap_settings.public() makes, so without a password); the last four may be
-    missing. The texts call each as the site file does: `gateway_<key>`, extra_routes `gateway_routes` and
+    directories (the result of ldap_settings.public(), so without a password); the last four may be missing.
+    The texts use the names of the site file: `gateway_<key>`, for extra_routes `gateway_routes`, for
     directories `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
     hostname = site.get("hostname")
@@ -48,14 +48,14 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     for number, item in _items(site, "extra_routes", found):
         where = f"gateway_routes item {number}"
         if not isinstance(item, Mapping):
-            found.append(f"{where}: {item!r} is no mapping; expected 'domain' and 'route'")
+            found.append(f"{where}: {item!r} is not a mapping; expected 'domain' and 'route'")
             continue
         found += _unknown(item, _ROUTE_KEYS, where)
         domain = item.get("domain")
         if isinstance(domain, str):
             found += _route_faults(domain, item, own, routed, where)
         else:
-            found.append(f"{where}: {domain!r} is no domain; expected a text, '' for the default route")
+            found.append(f"{where}: {domain!r} is not a domain; expected a text, '' for the default route")
     return found
 
 
@@ -65,7 +65,7 @@ def _items(site: Mapping[str, object], key: str, found: list[str]) -> Iterable[t
         return ()
     if isinstance(values, str) or not isinstance(values, Sequence):
         variable = "gateway_routes" if key == "extra_routes" else f"gateway_{key}"
-        found.append(f"{variable}: {values!r} is no list; expected a list")
+        found.append(f"{variable}: {values!r} is not a list; expected a list")
         return ()
     return enumerate(values, 1)
 
@@ -77,33 +77,33 @@ def _unknown(item: Mapping[str, object], known: Collection[str], where: str) -> 
 
 def _hostname_faults(hostname: object) -> list[str]:
     if not isinstance(hostname, str):
-        return [f"gateway_hostname: {hostname!r} is no text; expected a name such as 'mx1.example.com'"]
+        return [f"gateway_hostname: {hostname!r} is not a string; expected a name such as 'mx1.example.com'"]
     fault = addresses.domain_fault(hostname)
     return [f"gateway_hostname: {hostname!r} {fault}"] if fault else []
 
 
 def _postmaster_faults(postmaster: object, hostname: str) -> list[str]:
     if not isinstance(postmaster, str):
-        return [f"gateway_postmaster: {postmaster!r} is no text; expected an address"]
+        return [f"gateway_postmaster: {postmaster!r} is not a string; expected an address"]
     if fault := addresses.address_fault(postmaster):
         return [f"gateway_postmaster: {postmaster!r} {fault}"]
     if postmaster.lower().rpartition("@")[2] == hostname:
-        # The gateway's own roles are forwarded to this address: it would get each message again and again.
+        # Mail for the gateway's own roles is forwarded to this address, so it would loop.
         return [f"gateway_postmaster: {postmaster!r} is at the gateway itself; expected an address elsewhere"]
     return []
 
 
 def _parse_domains(domains: object) -> tuple[tuple[Domain, ...], list[str]]:
-    """Return the domains and the faults of their shape, names and recipients."""
+    """Return the domains, and the faults of their form, names and recipients."""
     if isinstance(domains, str) or not isinstance(domains, Sequence) or not domains:
-        return (), [f"gateway_domains: {domains!r} is no list of domains; expected at least one"]
+        return (), [f"gateway_domains: {domains!r} is not a list of domains; expected at least one"]
     return parse_domains(domains, "gateway_domains")
 
 
 def _domains_faults(
     domains: object, hostname: str, own: Collection[str], routed: dict[str, str]
 ) -> list[str]:
-    """Return what else is wrong with the domains: keys, the gateway's own name, and routes."""
+    """Return the other faults of the domains: keys, the gateway's own name, and routes."""
     found: list[str] = []
     if isinstance(domains, str) or not isinstance(domains, Sequence):
         return found
@@ -136,7 +136,7 @@ def _route_faults(
     if text is None:
         return [f"{where}: {domain!r} has no route; {_ROUTE_EXPECTED}"]
     if not isinstance(text, str):
-        return [f"{where}: route {text!r} of {domain!r} is no text; {_ROUTE_EXPECTED}"]
+        return [f"{where}: route {text!r} of {domain!r} is not a string; {_ROUTE_EXPECTED}"]
     key = domain.lower()
     if key in routed:
         return [f"{where}: {domain!r} has two routes; expected one, and {routed[key]} has it"]
@@ -167,7 +167,7 @@ def is_own_port_25(route: smtproutes.Route, own: Collection[str]) -> bool:
 
 def _network_faults(text: object, where: str) -> list[str]:
     if not isinstance(text, str):
-        return [f"{where}: {text!r} is no text; expected a network such as '10.0.0.0/24'"]
+        return [f"{where}: {text!r} is not a string; expected a network such as '10.0.0.0/24'"]
     try:
         network = networks.parse_network(text, where)
     except BadInput as error:

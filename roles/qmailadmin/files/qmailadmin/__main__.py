@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The screen is drawn on standard error.
     if not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):
         sys.stderr.write(
-            "qmailadmin: this is no terminal; expected one (over ssh: ssh -t), or see: mailgate --help\n"
+            "qmailadmin: this is not a terminal; expected one (over ssh: ssh -t), or see: mailgate --help\n"
         )
         return 100
     from .app import BARE, QmailAdmin  # the frame takes a moment, which --help does not need

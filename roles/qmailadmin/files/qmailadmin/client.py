@@ -28,7 +28,7 @@ Ask = Callable[[Answer], Answer]
 
 
 class Trouble(Exception):
-    """There is no answer; its text says why, and what to do."""
+    """The service gave no answer; the text says why, and what to do."""
 
 
 class Refused(Trouble):

@@ -50,7 +50,7 @@ def note_of(values: Values) -> str:
 
 
 class Window(ModalScreen):
-    """What all windows share: they know the program that they lie in, and F1 in them is no page's help."""
+    """What all windows share: they know the program that they lie in, and F1 in them is not a page's help."""
 
     AUTO_FOCUS = "*"
 
@@ -183,7 +183,7 @@ class Form(Window):
         if event.input.id == "value" and self.action.check is not None:
             if self._timer is not None:
                 self._timer.stop()
-            self.workers.cancel_group(self, "check")  # an answer about an earlier text is no answer
+            self.workers.cancel_group(self, "check")  # an answer about an earlier text is not an answer
             self.query_one("#check", Static).update("")
             if event.value.strip():
                 self._timer = self.set_timer(self.host.debounce_seconds, self.check)
