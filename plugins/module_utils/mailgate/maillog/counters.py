@@ -75,7 +75,7 @@ COUNTERS = {
     "deferred": "deliveries that will be tried again",
     "failed": "recipients that could not be delivered to",
     "bounces": "bounces that were queued",
-    "bounces_withheld": "bounces that were not sent: of spam, or to a sender that is no address",
+    "bounces_withheld": "bounces that were not sent: of spam, or to a sender that is not an address",
     "trouble": "lines in which a program reports a problem of the gateway",
     "lines_smtpd": "lines of qmail-smtpd's log that were read",
     "lines_send": "lines of qmail-send's log that were read",
@@ -401,7 +401,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("bounces", "Bounces that were queued.", (("", "bounces"),)),
     (
         "bounces_withheld",
-        "Bounces that were not sent: of spam, or to a sender that is no address.",
+        "Bounces that were not sent: of spam, or to a sender that is not an address.",
         (("", "bounces_withheld"),),
     ),
     (
