@@ -53,8 +53,8 @@ def report_path(role: str) -> Path:
 
 def sources(role: str) -> list[Path]:
     """What makes the real program ours: the patches and the C files that they call."""
-    home = ROOT / "roles" / role / "files"
-    return sorted((*home.glob("patches/*.patch"), *home.glob("src/*.[ch]")))
+    patches, files = ROOT.glob(f"roles/{role}/files/patches/*.patch"), ROOT.glob(f"src/{role}/*.[ch]")
+    return [*sorted(patches), *sorted(files)]
 
 
 def belonging(role: str) -> list[str]:

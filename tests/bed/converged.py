@@ -29,6 +29,7 @@ UP_SECONDS = 180
 DETERMINE = (
     "roles/",
     "plugins/",
+    "src/",
     "playbooks/",
     "meta/",
     "molecule/shared/",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from bed import choose, collection, containers, images
 from bed.common import ROOT
 
 CONTAINER = "mailgate-archive"
+LEFT_BY_A_COMPILER = ("src/cqgreylist/say.o", "src/cqgreylist/cqgreylist", "src/cqgreylist/clientname")
 
 
 def run(*argv: str, cwd: Path, env: dict[str, str]) -> str:
@@ -48,6 +50,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def archive(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
     place = tmp_path_factory.mktemp("build")
     collection.copy_project(place / "source")
+    for left in LEFT_BY_A_COMPILER:
+        (place / "source" / left).write_bytes(b"\x7fELF")
     run(
         "ansible-galaxy",
         "collection",
@@ -86,6 +90,9 @@ def test_archive_holds_the_collection_and_nothing_of_the_workplace(archive: Path
         names = content.getnames()
     for needed in ("playbooks/gateway.yml", "roles/netqmail/tasks/main.yml", "README.md", "MANIFEST.json"):
         assert needed in names
+    assert {path.relative_to(ROOT).as_posix() for path in ROOT.glob("src/*/*.[ch]")} <= set(names)
+    assert "src/cqgreylist/Makefile" in names
+    assert set(names).isdisjoint(LEFT_BY_A_COMPILER)
     unwanted = (".bed", ".venv", ".ansible", ".git/", "__pycache__", ".mypy_cache")
     assert [
         name
@@ -104,6 +111,13 @@ def test_playbook_of_the_installed_collection_is_found(installed: Path, environm
     )
     listing = run(*command, cwd=installed.parent, env=environment)
     assert "mailgate.qmail.netqmail" in listing
+
+
+def test_c_files_are_those_of_the_installed_collection(installed: Path, environment: dict[str, str]) -> None:
+    asked = "msg={{ query('mailgate.qmail.c_sources', 'simscan') | map(attribute='src') | join(' ') }}"
+    said = run("ansible", "localhost", "-m", "debug", "-a", asked, cwd=installed.parent, env=environment)
+    found = re.findall(r"[^\s'\"]+\.[ch]\b", said)
+    assert sorted(found) == sorted(str(path) for path in (installed / "src" / "simscan").glob("*.[ch]"))
 
 
 def test_check_on_a_bare_host(installed: Path, environment: dict[str, str], bare_host: str) -> None:

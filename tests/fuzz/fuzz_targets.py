@@ -21,7 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-SOURCES = sorted(ROOT.glob("roles/*/files/src"))
+SOURCES = sorted(ROOT.glob("src/*/"))
 INCLUDES = [word for directory in SOURCES for word in ("-I", str(directory))]
 STRICT = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wdeclaration-after-statement"]
 SANITIZE = ["-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]

@@ -24,8 +24,8 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats im
 from fuzz_targets import needed
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ROOT / "roles" / "netqmail" / "files" / "src"
-SOURCES = sorted(ROOT.glob("roles/*/files/src"))
+SOURCE = ROOT / "src" / "netqmail"
+SOURCES = sorted(ROOT.glob("src/*/"))
 INCLUDES = [word for directory in SOURCES for word in ("-I", directory)]
 PATCHES = ROOT / "roles" / "netqmail" / "files" / "patches"
 TESTS = Path(__file__).resolve().parent / "c"

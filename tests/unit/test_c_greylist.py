@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from test_c import ROOT, SANITIZE, STRICT, gcc, needed, run
 
-SOURCE = ROOT / "roles" / "cqgreylist" / "files" / "src"
+SOURCE = ROOT / "src" / "cqgreylist"
 IP, KEY = "198.51.100.7", "198.51.100.0/24"
 DELAY = 60
 A, CNAME, PTR, AAAA = 1, 5, 12, 28

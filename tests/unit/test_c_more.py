@@ -92,7 +92,7 @@ def test_fuzz_with_libfuzzer(target: Target, tmp_path: Path) -> None:
 def test_what_a_target_says_about_itself(tmp_path: Path) -> None:
     path = tmp_path / "fuzz_x.c"
     path.write_text(
-        "/* What holds.\n * fuzz-sources: roles/cqgreylist/files/src/dnsbl.c\n * fuzz-flags: -DA=1 -lm\n"
+        "/* What holds.\n * fuzz-sources: src/cqgreylist/dnsbl.c\n * fuzz-flags: -DA=1 -lm\n"
         ' * fuzz-length: 5000\n */\n#include "settings.h"\n/*\n * fuzz-flags: -DB\n */\n'
     )
     target = read(path)

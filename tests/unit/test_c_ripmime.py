@@ -19,6 +19,7 @@ from test_c import CACHE, STRICT, gcc, run
 
 ROLE = Path(__file__).resolve().parents[2] / "roles" / "ripmime"
 FILES = ROLE / "files"
+SOURCE = ROLE.parents[1] / "src" / "ripmime"
 ARCHIVES = (
     "f705c679ce897eaadc1aa7c8a43d2bbd99b56c16e7a3ace9aab542be0cf8fd09",
     "896115488a7b7cad3b80f2718695b0c7b7c89fc0d456b09125c37f5a5734406a",
@@ -41,10 +42,11 @@ def ripmime(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         for patch in sorted((FILES / "patches").glob("*.patch")):
             if without != "patches":
                 assert run(["patch", "-p1", "-F0", "-i", patch], cwd=place).returncode == 0
-        (place / "tnef").mkdir(exist_ok=True)
-        shutil.copy(FILES / "notnef.h", place / "tnef" / "tnef_api.h")
-        for name in ("notnef.c", "checked.c", "buildcodes.h"):
-            shutil.copy(FILES / name, place / name)
+        for file in VARIABLES["_ripmime_build_files"]:
+            (place / file["path"]).parent.mkdir(exist_ok=True)
+            (place / file["path"]).write_text(file["content"])
+        for path in SOURCE.glob("*.[ch]"):
+            shutil.copy(path, place / path.name)
         flags = [flag for flag in FLAGS if flag != without and not flag.startswith(("-O", "-D_FORTIFY"))]
         sanitized = [
             "-g",
@@ -192,8 +194,9 @@ def test_a_part_is_written_whole_or_not_at_all(
     )
 
 
-def test_our_own_file_compiles_without_a_warning(tmp_path: Path) -> None:
-    gcc("-O2", "-std=gnu89", *STRICT, "-c", FILES / "checked.c", "-o", tmp_path / "out.o")
+@pytest.mark.parametrize("path", ["checked.c", "notnef.c"])
+def test_our_own_file_compiles_without_a_warning(path: str, tmp_path: Path) -> None:
+    gcc("-O2", "-std=gnu89", *STRICT, "-c", SOURCE / path, "-o", tmp_path / "out.o")
 
 
 @pytest.mark.parametrize("patch", sorted((FILES / "patches").glob("*.patch")), ids=lambda path: path.name)

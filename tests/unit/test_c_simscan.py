@@ -24,7 +24,7 @@ from test_c import CACHE, SANITIZE, STRICT, gcc, run
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles" / "simscan" / "files"
-SOURCE = ROLE / "src"
+SOURCE = ROOT / "src" / "simscan"
 C = Path(__file__).resolve().parent / "c"
 STANDIN = ROOT / "tests" / "standins" / "simscan"
 ARCHIVE = CACHE / "ba2db03f3f2f8c1ba79a992b3c645adc23fe7aa25e9805dbdf98041420fe8d47"

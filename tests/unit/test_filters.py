@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.filter.as_files import as_files
-from ansible_collections.mailgate.qmail.plugins.filter.as_sources import as_sources
 from ansible_collections.mailgate.qmail.plugins.filter.route_addresses import route_addresses
 from ansible_collections.mailgate.qmail.plugins.filter.smtproutes import smtproutes
 from ansible_collections.mailgate.qmail.plugins.filter.version_name import version_name
@@ -26,10 +25,6 @@ def test_a_value_is_lines(value, content):
 
 def test_files_come_in_the_order_of_their_names():
     assert [entry["path"] for entry in as_files({"me": 1, "databytes": 2}, "/c")] == ["/c/databytes", "/c/me"]
-
-
-def test_a_source_keeps_its_name():
-    assert as_sources(["/r/files/src/x.c"]) == [{"path": "x.c", "src": "/r/files/src/x.c"}]
 
 
 def test_a_domain_that_goes_to_its_mx_needs_no_route():

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import greylist
 
-SOURCES = Path(__file__).resolve().parents[2] / "roles/cqgreylist/files/src"
+SOURCES = Path(__file__).resolve().parents[2] / "src/cqgreylist"
 LIMITS = greylist.Limits()
 
 

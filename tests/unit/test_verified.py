@@ -30,7 +30,7 @@ def test_nothing_has_changed_since_the_real_programs_ran(role: str) -> None:
     )
     assert found, f"{report.name} names no digest; run: make verify-real"
     assert found.group(1) == verify_real.digest(verify_real.sources(role)), (
-        f"a patch or a C file below roles/{role}/files is not the one that ran with the real program; "
+        f"a patch below roles/{role} or a C file below src/{role} is not what ran with the real program; "
         "run: make verify-real"
     )
 

@@ -3,7 +3,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  */
-#include "tnef/tnef_api.h"
+#include "notnef.h"
 
 int TNEF_init(void) { return 0; }
 int TNEF_main(char *filename) { return filename ? 0 : -1; }
