@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
-from .addresses import ascii_domain
 
 SMTP_PORT = 25
 
@@ -161,12 +160,11 @@ def _route(domain: str, route: str) -> Route:
 
 def make_route(domain: str, route: str, where: str) -> Route:
     """Make a route from a domain and `relay[:port]` ('': its MX); raises BadInput that begins with where."""
-    known = ascii_domain(domain)
-    if fault := _domain_fault(known):
+    if fault := _domain_fault(domain):
         raise BadInput(f"{where}: {_shown(domain)} {fault}")
     if fault := _route_fault(route):
         raise BadInput(f"{where}: {_shown(route)} {fault}")
-    return _route(known, route)
+    return _route(domain, route)
 
 
 def _parse_line(text: str) -> Line:
@@ -264,7 +262,7 @@ def replace_routes(table: Table, wanted: Sequence[Route]) -> Table:
 
 def remove_routes(table: Table, domains: Iterable[str]) -> Table:
     """Return the table without the routes of these domains."""
-    unwanted = {ascii_domain(domain) for domain in domains}
+    unwanted = {domain.lower() for domain in domains}
     kept = [line for line in table.lines if line.route is None or line.route.domain not in unwanted]
     return _with(table, kept, ())
 

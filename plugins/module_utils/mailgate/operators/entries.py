@@ -90,11 +90,12 @@ def canonical(name: str, text: str) -> str:
     if name in (RELAY, CLIENTS):
         return str(_network(text))
     if name == RECIPIENTS:
-        return recipients.written_address("@".join(recipients.parse_address(text, "recipient")))
+        local_part, domain = recipients.parse_address(text, "recipient")
+        return f"{local_part}@{domain}"
     fault = bad_senders.sender_fault(text)
     if fault:
         raise BadInput(f"sender: {_shown(text)} {fault}")
-    value = recipients.written_address(bad_senders.sender_key(text))
+    value = text.lower()
     if name != SENDERS and not _PLAIN.fullmatch(value):
         raise BadInput(
             f"sender: {_shown(text)} has a character that means something else to SpamAssassin; "
@@ -182,8 +183,7 @@ def rule_network(rule: Rule) -> str:
 
 def _read_senders(dummy_name: str, text: str, where: str) -> list[Entry]:
     return [
-        Entry(recipients.written_address(one.address), "", one.note, OPERATOR, "", one.line)
-        for one in bad_senders.parse(text, where)
+        Entry(one.address, "", one.note, OPERATOR, "", one.line) for one in bad_senders.parse(text, where)
     ]
 
 
@@ -210,9 +210,9 @@ def _read_recipients(name: str, text: str, where: str) -> list[Entry]:
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith("#"):
-            key = "@".join(recipients.parse_address(line.strip(), f"{where} line {number}"))
+            local_part, domain = recipients.parse_address(line.strip(), f"{where} line {number}")
             note = written.get(number, notes.NONE)
-            found.append(Entry(recipients.written_address(key), "", note, OPERATOR, "", number))
+            found.append(Entry(f"{local_part}@{domain}", "", note, OPERATOR, "", number))
     return found
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from ..formats.addresses import (
     QUOTED_LOCAL_PART,
     address_fault,
-    ascii_domain,
     domain_fault,
     local_part_at_smtp,
     shortened,
@@ -24,7 +23,7 @@ _AVAILABLE = "expected 'directory', 'list' or 'any'"
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain of the site: its name (ASCII, lower case), its policy, and the keys `user@name` listed."""
+    """One domain of the site: its name in lower case, its policy, and the keys `user@name` listed for it."""
 
     name: str
     recipients: str  # one of POLICIES
@@ -40,7 +39,7 @@ def _listed(address: object, domain: str, where: str) -> tuple[str, str]:
     if fault := address_fault(whole):
         return "", f"{where}: {shortened(address)} {fault}"
     local_part, dummy, its_domain = whole.rpartition("@")
-    if ascii_domain(its_domain) != domain:
+    if its_domain.lower() != domain:
         return (
             "",
             f"{where}: {shortened(address)} is an address of another domain; expected one of {domain!r}",
@@ -87,15 +86,14 @@ def parse_domains(items: Sequence[object], where: str = "domains") -> tuple[tupl
         if not isinstance(name, str):
             faults.append(f"{here}: {shortened(name)} is not a string; expected the domain's name")
             continue
-        known = ascii_domain(name)
-        if fault := domain_fault(known):
+        if fault := domain_fault(name):
             faults.append(f"{here}: {shortened(name)} {fault}")
             continue
-        first = numbers.setdefault(known, number)
+        first = numbers.setdefault(name.lower(), number)
         if first != number:
             faults.append(f"{here}: {name!r} is given twice; expected it once, and item {first} has it")
             continue
-        domain, wrong = _domain(item, known, here)
+        domain, wrong = _domain(item, name.lower(), here)
         found += [domain] if domain is not None else []
         faults += wrong
     return tuple(found), faults

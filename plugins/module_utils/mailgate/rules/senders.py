@@ -36,16 +36,7 @@ def sender_fault(text: object) -> str:
     host = whole.rpartition("@")[2]
     if host and "." not in host:
         whole += ".invalid"
-    fault = recipients.address_fault(whole)
-    if not fault and sender_key(text).startswith("#"):
-        return f"begins with '#', which qmail-smtpd takes for a comment; {_EXPECTED}"
-    return fault
-
-
-def sender_key(text: str) -> str:
-    """Return a sender without a fault as qmail-smtpd compares it: without quotes, in lower case and ASCII."""
-    local_part, at, host = text.rpartition("@")
-    return f"{recipients.local_part_at_smtp(local_part)}{at}{recipients.ascii_domain(host)}"
+    return recipients.address_fault(whole)
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ def parse(text: str, name: str) -> tuple[Sender, ...]:
         fault = sender_fault(sender)
         if fault:
             raise BadInput(f"{name} line {number}: {sender!r} {fault}")
-        found.append(Sender(sender_key(sender), name, number, written.get(number, notes.NONE)))
+        found.append(Sender(sender.lower(), name, number, written.get(number, notes.NONE)))
     return tuple(found)
 
 
@@ -85,7 +76,7 @@ def site_text(senders: Iterable[str]) -> str:
         fault = sender_fault(sender)
         if fault:
             raise BadInput(f"senders item {number}: {sender!r} {fault}")
-        kept.add(recipients.written_address(sender_key(sender)))
+        kept.add(sender.lower())
     head = (
         "# Written by Ansible (mailgate.qmail.bad_senders): changes here are lost.\n"
         "# Senders of your own belong into 20-operator beside this file.\n"
@@ -158,7 +149,7 @@ def _who(sender: str) -> str:
 
 def explain(made: Compiled, sender: str) -> Sender | None:
     """Return the line that refuses a sender, or None."""
-    whole = sender_key(sender)
+    whole = sender.lower()
     at = whole.rfind("@")
     found: Sequence[str] = (whole, whole[at:]) if at != -1 else (whole,)
     return next((made.senders[one] for one in found if one in made.senders), None)
