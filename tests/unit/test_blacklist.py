@@ -177,7 +177,7 @@ def test_a_damaged_state_is_kept_and_the_log_read_again(world: World) -> None:
         ("192.0.2.100", "it may relay by 20-operator line 3"),
         ("192.0.2.101", ""),
         ("192.0.2.102", "it may relay"),
-        ("198.51.100.4", "the settings spare it"),
+        ("198.51.100.4", "the settings exempt it"),
         ("198.51.100.99", "the settings release it"),
         (BAD, ""),
     ],
@@ -226,7 +226,7 @@ def test_bad_facts_and_settings_leave_the_last_good_ones_in_force(world: World) 
         world.settle(again)
         assert again.never("10.0.0.7") == "it may relay"
         assert again.reputation.settings.attempts == 3
-    assert sum("the last good ones stay in force" in line for line in world.said) == 4
+    assert sum("the last valid version stays in force" in line for line in world.said) == 4
 
 
 def test_settings_are_taken_while_it_runs(world: World) -> None:
@@ -285,7 +285,7 @@ def test_an_order_that_cannot_be_kept_is_not_confirmed(world: World, monkeypatch
     monkeypatch.setattr(blacklist_service, "atomic_write", full)
     answer = service.answer({"do": "add", "address": BAD, "seconds": 60, "why": "x"})
     assert answer == {
-        "error": "taken, but not written yet: see the log of adaptive-blacklist",
+        "error": "accepted, but not written yet; see the log of adaptive-blacklist",
         "temporary": True,
     }
 
@@ -533,7 +533,7 @@ def test_settings_come_back_as_they_are() -> None:
     assert settings.released == ("198.51.100.3", "198.51.100.20")
     assert blacklist_settings.describe(settings).splitlines()[-6:] == [
         "192.0.2.0/24 is never listed",
-        "198.51.100.8 is refused for good",
+        "198.51.100.8 is refused permanently",
         "198.51.100.9 is refused until 2026-12-24 00:00:00 UTC",
         "198.51.100.10 is refused until 2026-12-24 18:00:00 UTC (scanner)",
         "198.51.100.3 is released and never listed",
@@ -575,7 +575,7 @@ def test_the_default_is_the_guides_rule() -> None:
         ),
         (
             {"added": [{"address": "192.0.2.1"}], "released": ["192.0.2.1"]},
-            "s: '192.0.2.1' is added and released; expected it in one of both lists",
+            "s: '192.0.2.1' is added and released; expected it in one of the two lists",
         ),
         (
             {"added": [{"address": "192.0.2.1", "until": "soon"}]},

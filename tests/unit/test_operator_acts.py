@@ -43,7 +43,7 @@ DONE = [
     ("clients", "192.0.2.0/24", "deny", ["192.0.2.0 to 192.0.2.9 is refused", "192.0.2.11 to 192.0.2.255 is refused"]),
     ("relay", "10.9.0.0/16", "", ["10.9.0.0/16 gains relay"]),
     ("senders", "a@b.example", "", ["sender a@b.example will be refused"]),
-    ("trusted", "@b.example", "", ["mail of every sender @b.example is never called spam", "the sender's own word is taken for it: whoever writes that address passes, too"]),
+    ("trusted", "@b.example", "", ["mail of every sender @b.example is never called spam", "the address is not verified: whoever uses it as sender passes, too"]),
     ("blocked", "a@b.example", "", ["mail of sender a@b.example is always called spam"]),
 ]  # fmt: skip
 REFUSED = [
@@ -60,7 +60,7 @@ REFUSED = [
     ("clients", "198.51.100.9", "", "action: '' is not an action; expected 'allow' or 'deny'"),
     ("relay", "10.9.0.0/24", "deny", "action: 'deny' has no meaning in the list 'relay'; expected none"),
     ("senders", "site@bad.example", "", "site@bad.example: the site file refuses it; change it there"),
-    ("trusted", "@friend.example", "", "@friend.example: it stands in DIR/sa/whitelist.cf, which people write by hand; change it there"),
+    ("trusted", "@friend.example", "", "@friend.example: it is in DIR/sa/whitelist.cf, which is edited by hand; change it there"),
     ("recipients", "joe@example.com", "", "joe@example.com: the site file accepts it; change it there"),
     ("recipients", "joe@else.where", "", "joe@else.where: 'else.where' is not served here; expected one of any.example, example.com"),
 ]  # fmt: skip
@@ -243,7 +243,7 @@ def test_an_act_outside_of_the_lists_is_not_guessed(host: Host) -> None:
     (shown,) = host.editor().audit.shown(10)
     assert (shown["do"], shown["effects"]) == (
         "pass",
-        ["it was interrupted; nobody knows whether it took place"],
+        ["it was interrupted; whether it took effect is unknown"],
     )
 
 
@@ -301,7 +301,7 @@ def test_undo_takes_back_ones_own_last_act_that_stands(host: Host, editor: ListE
     record, change = editor.to_undo(ALICE)
     assert (record["number"], change.effects) == (1, ("198.51.100.1/32 is no longer refused",))
     assert editor.undo(ALICE)[1] == ("198.51.100.1/32 is no longer refused",)
-    with pytest.raises(BadInput, match="nothing that you did stands any more"):
+    with pytest.raises(BadInput, match="none of your acts is still in effect"):
         editor.undo(ALICE)
     assert editor.undo(BOB)[1] == ("198.51.100.2/32 is refused",)
     (back,) = [one for one in editor.lists.entries("clients") if one.value == "198.51.100.2/32"]
@@ -347,5 +347,5 @@ def test_what_ends_goes_from_every_list_and_the_audit_says_so(host: Host) -> Non
         "fax@example.com has ended",
     ]
     assert host.text("clients") == kept
-    with pytest.raises(BadInput, match="stands any more"):
+    with pytest.raises(BadInput, match="still in effect"):
         editor.undo(ALICE)

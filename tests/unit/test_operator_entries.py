@@ -51,8 +51,8 @@ BAD_VALUES = [
     ("clients", ':allow,RELAYCLIENT=""', "network: ':allow,RELAYCLIENT=\"\"' is not a network; expected one such as '10.0.0.0/24'"),
     ("senders", "*@bad.example", "sender: '*@bad.example' has a '*', which stands for itself only; expected 'user@host' or '@host'"),
     ("senders", "a@b.example\n:allow", "sender: 'a@b.example\\n:allow' has a domain that is not a domain name; expected a name such as 'mail.example.com': letters, digits and '-' between dots"),
-    ("trusted", "a?b@c.example", "sender: 'a?b@c.example' has a character that means something else to SpamAssassin; expected letters, digits and ._+=~-"),
-    ("blocked", "a#b@c.example", "sender: 'a#b@c.example' has a character that means something else to SpamAssassin; expected letters, digits and ._+=~-"),
+    ("trusted", "a?b@c.example", "sender: 'a?b@c.example' has a character with another meaning in SpamAssassin; expected letters, digits and ._+=~-"),
+    ("blocked", "a#b@c.example", "sender: 'a#b@c.example' has a character with another meaning in SpamAssassin; expected letters, digits and ._+=~-"),
     ("recipients", "@example.com", "recipient: '@example.com' has an empty local part; expected 'user@domain'"),
 ]  # fmt: skip
 

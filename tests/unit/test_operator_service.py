@@ -157,7 +157,7 @@ def test_the_protocol(running: Running) -> None:
         "effects": ["198.51.100.9/32 is no longer refused"],
         "number": 2,
     }
-    assert running.ask(do="undo", preview=True)["problem"].startswith("undo: nothing that you did stands")
+    assert running.ask(do="undo", preview=True)["problem"].startswith("undo: none of your acts is still")
     records = running.ask(do="audit", limit=10)["records"]
     assert records[1] == {
         "number": 1, "at": int(running.host.now), "by": "alice", "from": ME, "do": "add", "list": "clients", "value": "198.51.100.9/32",
@@ -325,7 +325,7 @@ def test_greylist_and_pass(running: Running) -> None:
     assert running.ask(do="greylist", search="") == {"ok": True, "entries": [], "more": 0}
     done = running.ask(do="pass", address="198.51.100.7", note="waits for an offer")
     assert done["effects"] == [
-        "198.51.100.0/24 has passed the greylist: mail from there is not put off any more"
+        "198.51.100.0/24 has passed the greylist: mail from there is no longer deferred"
     ]
     entry = {"network": "198.51.100.0/24", "since": int(running.host.now), "passed": True}
     for search in ("198.51", "198.51.100.200", ""):

@@ -191,7 +191,7 @@ FINDINGS: list[tuple[Host, Limits, list[tuple[str, str, str]]]] = [
             (
                 "port",
                 "error",
-                f"{HEAD} a program that could not be found out; expected it to be free: stop that program",
+                f"{HEAD} an unknown program; expected it to be free: stop that program",
             )
         ],
     ),

@@ -324,15 +324,15 @@ def test_settings_are_read() -> None:
         ("{", "file f: is not valid JSON, .*; expected an object"),
         ("[]", r"file f: \[\] is not an object; expected one with 'channels'"),
         ('{"channels": []}', r"file f: channels \[\] is not a list of channels; expected at least one"),
-        ('{"chanels": "x", "channels": [{"name": "a"}]}', "file f: 'chanels': 'x' is unknown or no text; .*"),
-        ('{"proxy": 1, "channels": [{"name": "a"}]}', "file f: 'proxy': 1 is unknown or no text; .*"),
+        ('{"chanels": "x", "channels": [{"name": "a"}]}', "file f: 'chanels': 'x' is unknown or not text; .*"),
+        ('{"proxy": 1, "channels": [{"name": "a"}]}', "file f: 'proxy': 1 is unknown or not text; .*"),
         ('{"channels": ["a"]}', "file f: channel 'a' is not an object of strings; expected one with 'name'"),
         ('{"channels": [{"name": "a", "key": "b"}]}', r"file f: channel .* has \['key'\]; expected .*"),
         ('{"channels": [{"name": "-a"}]}', "file f: channel '-a' is not a name of a channel; .*"),
         ('{"channels": [{"name": "../a"}]}', "file f: channel '../a' is not a name of a channel; .*"),
         (
             '{"channels": [{"name": "a", "fingerprint": "5244EC45"}]}',
-            "file f: channel 'a': fingerprint '5244EC45' is too short or no fingerprint; expected 40 .*",
+            "file f: channel 'a': fingerprint '5244EC45' is too short or not a fingerprint; expected 40 .*",
         ),
     ],
 )

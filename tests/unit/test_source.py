@@ -380,7 +380,7 @@ URL = "https://example.com/h.tar.gz"
         ({"series": "/etc/series"}, f"series: '/etc/series' is absolute; expected {PATH}"),
         (
             {"toolchain_minimum": {"rustc": "1.87"}},
-            "toolchain_minimum: 'rustc' is not of the toolchain; expected one that is",
+            "toolchain_minimum: 'rustc' is not in the toolchain; expected one of it",
         ),
         (
             {"toolchain_minimum": {"gcc": "12-1"}},
@@ -466,12 +466,12 @@ FILE, LINK, HARD, FOLDER = tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, ta
         ([("top/x", FILE, ""), ("top/x", FILE, "")], "member 'top/x' is there twice; expected it once"),
         (
             [("top/x", HARD, "top/y")],
-            "hard link 'top/x' to 'top/y' leads nowhere; expected an earlier file of the archive",
+            "hard link 'top/x' to 'top/y' has no target; expected an earlier file of the archive",
         ),
         ([("top/x", HARD, "/etc/passwd")], "member '/etc/passwd' is absolute; expected a relative path"),
         (
             [("top/y", LINK, "a"), ("top/x", HARD, "top/y")],
-            "hard link 'top/x' to 'top/y' leads nowhere; expected an earlier file of the archive",
+            "hard link 'top/x' to 'top/y' has no target; expected an earlier file of the archive",
         ),
     ],
     ids=repr,
@@ -552,7 +552,7 @@ def test_unknown_compression(head: bytes) -> None:
     with pytest.raises(BadInput) as caught:
         build_members.compression(head, "here")
     assert str(caught.value) == (
-        f"archive here: first bytes {head[:6]!r} are of no known compression;"
+        f"archive here: first bytes {head[:6]!r} are not those of a known compression;"
         " expected gzip, bzip2, xz or compress"
     )
 
@@ -606,11 +606,11 @@ def test_a_damaged_manifest(text: str, why: str | None) -> None:
     [
         (
             {"artifacts": (dataclasses.replace(PROGRAM, path="/etc/shadow"),)},
-            "artifact /etc/shadow: not of the recipe; expected a path that is",
+            "artifact /etc/shadow: is not in the recipe; expected one of its paths",
         ),
         (
             {"artifacts": (dataclasses.replace(PROGRAM, path="/usr/local/bin/hello2"),)},
-            "artifact /usr/local/bin/hello2: not of the recipe; expected a path that is",
+            "artifact /usr/local/bin/hello2: is not in the recipe; expected one of its paths",
         ),
         (
             {"artifacts": (dataclasses.replace(PROGRAM, uid=1000),)},

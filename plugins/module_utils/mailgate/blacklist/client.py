@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Questions to the running blacklist service, over its unix socket, and its answers in words."""
+"""Requests to the blacklist service over its unix socket, and descriptions of its answers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ANSWER_BYTES_MAX = 256 << 20
 
 
 def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
-    """Return the service's answer; raises BadInput with what the service refuses, and NoAnswer."""
+    """Return the service's answer; raises BadInput with the reason of a refusal, and NoAnswer."""
     path = os.path.join(directory, SOCKET)
     try:
-        # Whoever owns the directory could have put anything there.
+        # Only the socket of root or the directory's owner is trusted; others could not create one there.
         users = (0, os.stat(directory).st_uid)
         answer = sockets.ask(path, request, users, ANSWER_SECONDS, ANSWER_BYTES_MAX)
     except PermissionError as error:
@@ -37,7 +37,7 @@ def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
     except BadPeer as error:
         # The service closes the connection of a user whom it does not answer.
         expected = (
-            "to run as root, and the service to be well"
+            "to run as root, and the service to work"
             if error.reason == sockets.NO_OBJECT
             else "adaptive-blacklist"
         )
@@ -48,18 +48,18 @@ def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
 
 
 def describe_list(answer: Mapping[str, Any], now: float) -> list[str]:
-    """What `list` prints."""
+    """Return the lines that `list` prints."""
     lines = [
         f"{one['address']:15} until {utc(one['until'])} ({span(one['until'] - now)}), "
         f"by {one['by']}: {one['why']}"
         for one in answer["entries"]
     ]
     lines += [f"{one['address']:15} not refused: {one['why']}" for one in answer["spared"]]
-    return lines or ["nobody is refused"]
+    return lines or ["no address is refused"]
 
 
 def describe(answer: Mapping[str, Any], now: float) -> list[str]:
-    """What `explain` prints."""
+    """Return the lines that `explain` prints."""
     address = answer["address"]
     if answer["refused"]:
         left = span(answer["until"] - now)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Clients that the adaptive blacklist never lists: those of the rules, and those of its settings."""
+"""Clients that the adaptive blacklist never lists: by the rules, and by its own settings."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .settings import Settings
 
 
 class Exemptions:
-    """Says why an address is never listed, or '': facts of the site, its settings, rules of the operator.
+    """Callable that returns why an address is never listed, or '': by 10-site, settings or 20-operator.
 
-    As long as nobody knows whom the site protects, nobody is listed.
+    Until 10-site has been read once, no address is listed.
     """
 
     def __init__(self) -> None:
-        self.known: dict[str, tuple[Network, ...]] | None = None  # networks by the reason, of 10-site
+        self.known: dict[str, tuple[Network, ...]] | None = None  # networks of 10-site by their reason
         self._spared: tuple[Network, ...] = ()
         self._released: frozenset[str] = frozenset()
         self._operator: tcprules.Rules | None = None
         self._never_refused = NeverRefused(())
 
     def take_site(self, networks: Mapping[str, Sequence[Network]]) -> None:
-        """Take the networks of 10-site by the reason."""
+        """Set the networks of 10-site, by their reason."""
         known = {reason: tuple(ones) for reason, ones in networks.items()}
         self._never_refused = _combined(known, self._spared, self._operator)
         self.known = known
@@ -40,12 +40,12 @@ class Exemptions:
         self._spared, self._released = spared, frozenset(settings.released)
 
     def take_operator(self, rules: tcprules.Rules | None) -> None:
-        """Take the rules of 20-operator, None when there are none; raises BadInput and changes nothing."""
+        """Set the rules of 20-operator, None without any; raises BadInput and then changes nothing."""
         self._never_refused = _combined(self.known, self._spared, rules)
         self._operator = rules
 
     def known_texts(self) -> dict[str, list[str]] | None:
-        """Return the networks of 10-site in CIDR form by the reason, for the service's state."""
+        """Return the networks of 10-site in CIDR form by their reason, for the service's state."""
         if self.known is None:
             return None
         return {reason: [str(one) for one in ones] for reason, ones in self.known.items()}
@@ -63,10 +63,10 @@ def _combined(
 ) -> NeverRefused:
     relay = () if operator is None else operator_relay_networks(operator)
     return NeverRefused(
-        [*(known or {}).items(), (RELAYS, relay), ("the settings spare it", spared)], operator
+        [*(known or {}).items(), (RELAYS, relay), ("the settings exempt it", spared)], operator
     )
 
 
 def facts_of(text: str) -> dict[str, tuple[Network, ...]]:
-    """The networks of 10-site that are never listed, by the reason; raises BadInput."""
+    """Return the networks of 10-site that are never listed, by their reason; raises BadInput."""
     return networks_of(read_facts(text))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the adaptive blacklist counts and keeps: kinds of evidence, events, and entries."""
+"""The data of the adaptive blacklist: kinds of evidence, events, and entries."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..maillog import verdicts
 SPAM, HAM, VIRUS, RECIPIENT, OTHER = "spam", "ham", "virus", "recipient", "other"
 BAD = frozenset((SPAM, VIRUS, RECIPIENT))
 RULE, OPERATOR, SITE = "rule", "operator", "site"
-# What the site forbids, an attachment or a pattern, is not evidence of a bad client.
+# An attachment or a pattern that the site forbids is not evidence of a bad client.
 _COUNTS_AS = {verdicts.SPAM: SPAM, verdicts.VIRUS: VIRUS, verdicts.CONTENT: OTHER, verdicts.CLEAN: HAM}
-# When, what, and a few words: one attempt.
+# One attempt: time, kind, and a short description
 Event = tuple[int, str, str]
 
 
 class Entry:
-    """One refused address: since when, until when, why, by whom, the counted events, how many more came."""
+    """One refused address: begin, end, reason, author, counted events, and the number of later attempts."""
 
     __slots__ = ("address", "by", "events", "more", "since", "until", "why")
 
@@ -33,7 +33,7 @@ class Entry:
 
 
 def kind_of(verdict: Verdict, marked: str = SPAM) -> str | None:
-    """Return what a verdict counts as, or None for a message that nobody scanned for spam."""
+    """Return the kind of evidence of a verdict, or None for a message that was not scanned for spam."""
     kind = verdicts.meaning(verdict)
     if kind == verdicts.MARKED:
         return OTHER if marked == "neither" else marked

@@ -2,17 +2,17 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whom the adaptive blacklist refuses: attempts counted per address, judged by the guide's rule.
+"""The adaptive blacklist's decisions: attempts are counted per address and judged by the settings' rule.
 
-An attempt is one scanned message or one refused recipient, of a session that tcpserver named: the address is
-the one in its line `pid P from IP`, never one that stands in another program's text. A line whose pid and
-address do not agree with an open session counts for nobody. Times are unix seconds of the lines' own stamps,
-so that a log read late is judged as if it had been read at once.
+An attempt is one scanned message or one refused recipient of a session that tcpserver logged. The address is
+the one in tcpserver's line `pid P from IP`, never one in another program's text; a line whose pid and address
+do not match an open session is not counted. Times are the lines' own times in unix seconds, so that a log
+that is read late gives the same result.
 
-Memory is bounded: addresses_max addresses are watched, the one that was silent for longest goes first; of
-each the last events_max events are kept, and of all together four for each of addresses_max; clean messages
-of so many addresses are remembered, the times of spare_ham for each; entries_max addresses are refused, and
-the entry that ends first goes first; SESSIONS_MAX sessions are open.
+Memory is limited. At most addresses_max addresses are watched; the one without news for longest is dropped
+first. At most events_max events are kept for each, and four times addresses_max in all. Clean messages are
+remembered for addresses_max addresses, the last spare_ham times for each. At most entries_max addresses are
+refused; the entry that ends first is dropped first. At most SESSIONS_MAX sessions are open.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ EVIDENCE_MAX = 50
 DETAIL_CHARACTERS = 80
 _EVENTS_MEAN = 4
 _DAY_SECONDS = 86_400
-_ROUNDING = 100_000  # nanoseconds: simscan prints its time with four digits
+_ROUNDING = 100_000  # nanoseconds: simscan logs its time with four decimals
 VERSION = 1
 Exemptions = Callable[[str], str]
 
@@ -54,7 +54,7 @@ class _Session:
     def __init__(self, address: str, counted: int = 0) -> None:
         self.address = address
         self.counted = counted
-        # The verdict before: when, envelope, the event that it made.
+        # The verdict before: time, envelope, the event that was counted for it
         self.last: tuple[int, str, Event | None] | None = None
 
 
@@ -67,10 +67,10 @@ class _Client:
 
 
 class Reputation:
-    """All that is known of clients; observe() the log's records in order, then ask entries().
+    """The attempts, entries and sessions of all clients; observe() takes the log's records in order.
 
-    never says why an address is never listed, or ''. changed is set when entries() has changed, and notes
-    holds lines for the log; both are for the caller to reset.
+    never returns why an address is never listed, or ''. changed is set when entries() has changed, and notes
+    holds lines for the log; the caller resets both.
     """
 
     def __init__(self, settings: Settings, never: Exemptions) -> None:
@@ -80,7 +80,7 @@ class Reputation:
         self.notes: list[str] = []
         self._sessions: OpenSessions[_Session] = OpenSessions(SESSIONS_MAX, self._forget)
         self._by_address: dict[str, list[_Session]] = {}
-        # The one that was heard of last stands last. Ordered, as a dict is slow when its first ones go.
+        # The client of the latest event is last. Ordered, because removing the first items of a dict is slow.
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._events = 0
         self._ham: OrderedDict[str, array[int]] = OrderedDict()
@@ -88,10 +88,10 @@ class Reputation:
         self._spared: dict[str, tuple[int, str]] = {}
         self._released: dict[str, int] = {}
 
-    # What the log says.
+    # Evidence from the log
 
     def observe(self, record: Record | None) -> None:
-        """Takes one record into account."""
+        """Count one record of the log."""
         if isinstance(record, Connected):
             self._connected(record.pid, record.address)
         elif isinstance(record, Ended):
@@ -117,7 +117,7 @@ class Reputation:
             del self._by_address[session.address]
 
     def _refused(self, record: RecipientRefused) -> None:
-        # qmail-smtpd does not give its pid: the first session of this client counts that has attempts left.
+        # qmail-smtpd does not log its pid: the first session of this client with attempts left is counted.
         for session in self._by_address.get(record.address, ()):
             if session.counted < self.settings.session_attempts:
                 detail = f"{record.why}: {record.recipient} from {record.sender or '<>'}"
@@ -133,8 +133,8 @@ class Reputation:
         mark = f":{session.address}:"
         text, _mark, envelope = verdict.tail.partition(mark)
         last = session.last
-        # Two simscans of one session run one after the other: one that began before the last verdict was
-        # written wrote that one, too.
+        # Two simscans of one session run one after the other, so one that began before the last verdict was
+        # written has written that one, too.
         if (
             kind == VIRUS
             and last is not None
@@ -154,7 +154,7 @@ class Reputation:
         session.last = (verdict.at, envelope, event)
 
     def _count(self, session: _Session, at: int, kind: str, detail: str) -> Event | None:
-        """Counts one attempt; None when it does not count."""
+        """Count one attempt and return its event; None when it is not counted."""
         settings = self.settings
         if session.counted >= settings.session_attempts:
             return None
@@ -193,7 +193,7 @@ class Reputation:
         client.bad = sum(1 for event in kept if event[1] in BAD)
 
     def _evict(self, begin: int) -> None:
-        """Forgets who was silent for the whole window, then who was silent for longest."""
+        """Drop clients without events in the window; above the limits also those longest silent."""
         clients, most = self._clients, self.settings.addresses_max
         while clients:
             address = next(iter(clients))
@@ -213,7 +213,7 @@ class Reputation:
         return client
 
     def _take_back(self, address: str, event: Event) -> None:
-        """Undoes an event that turned out to be one message with the next one."""
+        """Undo an event that belongs to the same message as the next one."""
         client = self._clients.get(address)
         if client is not None and client.events and client.events[-1] is event:
             client.events.pop()
@@ -238,7 +238,7 @@ class Reputation:
         del times[:-most]
 
     def ham(self, address: str, at: int) -> int:
-        """Clean messages of the address in spare_ham_seconds before then, spare_ham of them at most."""
+        """Return how many clean messages the address had in spare_ham_seconds before at, up to spare_ham."""
         begin = at - self.settings.spare_ham_seconds
         return sum(1 for time in self._ham.get(address, ()) if time > begin)
 
@@ -273,10 +273,10 @@ class Reputation:
         if len(self.notes) < 10_000:
             self.notes.append(text)
 
-    # What people say.
+    # Orders of people
 
     def configure(self, settings: Settings, now: int) -> None:
-        """Other settings from now on: what they release goes, what is listed keeps its time."""
+        """Change the settings: released addresses are dropped, listed ones keep their end."""
         self.settings = settings
         for address in settings.released:
             if address in self._entries:
@@ -284,7 +284,7 @@ class Reputation:
         self.changed = True
 
     def add(self, address: str, until: int, why: str, now: int) -> None:
-        """Refuses an address by order; raises BadInput for one that is never listed."""
+        """List an address by an operator's order; raises BadInput for one that is never listed."""
         reason = self.never(address)
         if reason:
             raise BadInput(f"address {address!r}: never listed, {reason}; expected another one")
@@ -293,7 +293,7 @@ class Reputation:
         self._note(f"added {address} until {utc(until)}: {why}")
 
     def release(self, address: str, now: int, by: str = OPERATOR) -> bool:
-        """Ends an entry; what was counted until now never counts again. Whether there was one."""
+        """End an entry and discard what was counted until now; return whether there was an entry."""
         entry = self._entries.pop(address, None)
         self._drop(address)
         self._released[address] = now
@@ -303,10 +303,10 @@ class Reputation:
         self._note(f"released {address} by {by}: it was refused until {utc(entry.until)}, {entry.why}")
         return True
 
-    # What follows.
+    # Results
 
     def expire(self, now: int) -> None:
-        """Ends what is over by the clock."""
+        """End the entries, spared addresses and releases that are over."""
         for address in [one.address for one in self._entries.values() if one.until <= now]:
             self._note(f"expired {address}: {self._entries.pop(address).why}")
             self.changed = True
@@ -322,13 +322,13 @@ class Reputation:
 
     def _site_entries(self, now: int) -> Iterator[Entry]:
         for one in self.settings.added:
-            # The compiler wants an end: one that moves once a day.
+            # The compiler needs an end, so this one moves forward once a day.
             until = one.until if one.until is not None else (now // _DAY_SECONDS + 2) * _DAY_SECONDS
             if until > now:
                 yield Entry(one.address, 0, until, one.note or "added by the site", SITE, ())
 
     def current(self, now: int) -> list[Entry]:
-        """Every entry that holds and may be listed, by address; one of the site or the longer one wins."""
+        """Return the entries in force, by address; of several for one address the site's counts."""
         found = {
             entry.address: entry
             for entry in (*self._entries.values(), *self._site_entries(now))
@@ -337,11 +337,11 @@ class Reputation:
         return [found[address] for address in sorted(found)]
 
     def entries(self, now: int) -> list[AdaptiveEntry]:
-        """The content of 30-adaptive."""
+        """Return the content of 30-adaptive."""
         return [AdaptiveEntry(one.address, one.until, one.why) for one in self.current(now)]
 
     def explain(self, address: str, now: int) -> dict[str, Any]:
-        """All that is known of an address, as values of JSON."""
+        """Return everything known about an address, as JSON values."""
         entry = next((one for one in self.current(now) if one.address == address), None)
         client = self._clients.get(address)
         begin = now - self.settings.window_seconds
@@ -361,7 +361,7 @@ class Reputation:
         return told
 
     def listing(self, now: int) -> dict[str, Any]:
-        """Entries and spared addresses, as values of JSON."""
+        """Return entries and spared addresses, as JSON values."""
         return {
             "entries": [{"address": one.address, **_entry_words(one)} for one in self.current(now)],
             "spared": [
@@ -370,7 +370,7 @@ class Reputation:
         }
 
     def counts(self) -> dict[str, int]:
-        """How much is kept."""
+        """Return how much of each kind is kept."""
         return {
             "addresses": len(self._clients),
             "events": self._events,
@@ -379,10 +379,10 @@ class Reputation:
             "entries": len(self._entries),
         }
 
-    # What outlives a restart.
+    # State
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as values of JSON; the inverse of load()."""
+        """Return everything as JSON values for load()."""
         return {
             "version": VERSION,
             "sessions": [[pid, one.address, one.counted] for pid, one in self._sessions.items()],
@@ -397,7 +397,7 @@ class Reputation:
         }
 
     def load(self, data: Any) -> None:
-        """Takes what to_json() gave in place of everything; raises BadInput for anything else."""
+        """Replace everything by the result of to_json(); raises BadInput for anything else."""
         try:
             if data["version"] != VERSION:
                 raise ValueError(f"version {data['version']!r}")

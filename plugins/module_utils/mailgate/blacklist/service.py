@@ -2,14 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The service adaptive-blacklist: reads qmail-smtpd's log and keeps the fragment 30-adaptive.
+"""The service adaptive-blacklist: follow qmail-smtpd's log and write the fragment 30-adaptive.
 
-It runs as a user of its own, which may read the log and the rules and write its own directory only:
-  30-adaptive   who is refused, until when and why; the rules compiler takes it from there
-  state.json    everything that was counted, and the place in the log up to which it was
-  socket        what `mailgate blacklist` asks; it answers root and its own user
-What it knows after a crash is the last state and what the log says from that place on. Orders are in the
-state before they are answered.
+It runs as a user of its own, which may read the log and the rules and write only its own directory:
+  30-adaptive   the refused addresses with end and reason, which the rules compiler reads
+  state.json    everything that was counted, and the position in the log up to which it was
+  socket        for the requests of `mailgate blacklist`; it answers root and its own user
+After a crash it continues with the last state and the lines of the log from that position on. An order is
+in the state before it is answered.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from .settings import Settings
 STATE, SOCKET = "state.json", "socket"
 
 POLL_SECONDS = 0.2
-WRITE_SECONDS = 0.5  # between two versions of 30-adaptive while there is more to read
-LOOK_SECONDS = 1.0  # between two looks at settings, facts and the clock
-SAVE_SECONDS = 30.0  # between two states, and at least so many times what the last one took:
+WRITE_SECONDS = 0.5  # between writes of 30-adaptive while there is more to read
+LOOK_SECONDS = 1.0  # between checks of settings, facts and the clock
+SAVE_SECONDS = 30.0  # between saves, and at least SAVE_SHARE times the time of one
 SAVE_SHARE = 20
 RENEW_SECONDS = 60.0
 PEER_SECONDS = 2.0
@@ -58,7 +58,7 @@ ORDER_SECONDS_MAX = 30 * 86_400
 
 @dataclass(frozen=True)
 class ServicePaths:
-    """Where the service finds and leaves everything."""
+    """The service's files and directories."""
 
     log: str = SMTP_LOG
     directory: str = BLACKLIST_DIRECTORY
@@ -73,14 +73,14 @@ class ServicePaths:
 
 
 class _Watched:
-    """A file that is read again when it is another one."""
+    """A file that is read again after it has changed."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._seen: tuple[int, ...] | None = None
 
     def changed(self) -> bool:
-        """Whether it is another file than the last time; one that is not there is one, too."""
+        """Whether the file differs from the last call; a missing file counts as a version."""
         try:
             status = os.stat(self.path)
             now: tuple[int, ...] = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -93,7 +93,7 @@ class _Watched:
         self._seen = None
 
     def text(self) -> str:
-        """Its text; raises OSError, and BadInput for a file that is too big."""
+        """Return the file's text; raises OSError, and BadInput for a file that is too big."""
         with open(self.path, encoding="utf-8", errors="surrogateescape") as stream:
             text = stream.read(FILE_BYTES_MAX)
         if len(text) == FILE_BYTES_MAX:
@@ -102,7 +102,7 @@ class _Watched:
 
 
 class Service:
-    """The service without its loop: step() does what there is to do and says whether there may be more."""
+    """The service without its loop: step() does what is due and returns whether there may be more."""
 
     def __init__(self, places: ServicePaths, clock: Callable[[], float], say: Callable[[str], None]) -> None:
         self.places = places
@@ -120,8 +120,8 @@ class Service:
         self.lines = 0
 
     def begin(self) -> None:
-        """Takes up the state that was left, and says what it is."""
-        for name in os.listdir(self.places.directory):  # left by a predecessor that was killed
+        """Restore the saved state, and log what was found."""
+        for name in os.listdir(self.places.directory):  # left by a run that was killed
             if name.startswith(".mailgate-"):
                 os.unlink(self.places.own(name))
         self.never.take_settings(self.reputation.settings)
@@ -161,7 +161,7 @@ class Service:
         self.follower = Follower(self.places.log, position)
 
     def step(self) -> bool:
-        """Reads, counts, writes; whether there is probably more to read."""
+        """Read, count and write; return whether there is probably more to read."""
         now = self._clock()
         if not 0 <= now - self._looked < LOOK_SECONDS:
             self._look()
@@ -184,7 +184,7 @@ class Service:
         return bool(lines)
 
     def _look(self) -> None:
-        """What else may have changed: the clock, settings, facts, the operator's rules."""
+        """Check the clock, settings, facts and the operator's rules for changes."""
         now = self._clock()
         self._looked = now
         if self._site.changed():
@@ -208,22 +208,22 @@ class Service:
         settings = blacklist_settings.parse(self._settings.text(), self.places.settings)
         self.never.take_settings(settings)
         self.reputation.configure(settings, now)
-        self._say("settings taken")
+        self._say("the settings were read")
 
     def _try(self, what: str, take: Callable[[], None]) -> None:
         try:
             take()
         except (MailgateError, OSError) as error:
-            self._say(f"{what}: {error}; the last good ones stay in force")
+            self._say(f"{what}: {error}; the last valid version stays in force")
 
     def look_again(self) -> None:
-        """Reads settings and facts anew, changed or not."""
+        """Read settings and facts again, even if they are unchanged."""
         for watched in (self._settings, self._site, self._operator):
             watched.forget()
         self._looked = float("-inf")
 
     def write(self) -> bool:
-        """Brings 30-adaptive up to date; whether it is."""
+        """Update 30-adaptive; return whether it is up to date."""
         now = self._clock()
         if not self.reputation.changed and 0 <= now - self._renewed < RENEW_SECONDS:
             self._tell()
@@ -248,7 +248,7 @@ class Service:
         self.reputation.notes.clear()
 
     def save(self) -> bool:
-        """Writes the state; whether that went well."""
+        """Write the state; return whether that succeeded."""
         begin = time.monotonic()
         position = self.follower.position
         state = {
@@ -268,10 +268,10 @@ class Service:
             self._save_pause = max(SAVE_SECONDS, SAVE_SHARE * (time.monotonic() - begin))
         return True
 
-    # Orders and questions.
+    # Requests
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """The answer to one request, as values of JSON; 'error' in it says what is wrong."""
+        """Return the answer to one request, as JSON values; 'error' in it says what is wrong."""
         now = int(self._clock())
         try:
             if not isinstance(request, dict):
@@ -314,11 +314,11 @@ class Service:
 
     def _settle(self) -> None:
         if not self.save() or not self.write():
-            raise OSError("taken, but not written yet: see the log of adaptive-blacklist")
+            raise OSError("accepted, but not written yet; see the log of adaptive-blacklist")
 
 
 def _serve_one(listener: socket.socket, service: Service) -> None:
-    """Answers one caller, who has PEER_SECONDS for everything; trouble with a caller is the caller's."""
+    """Answer one caller within PEER_SECONDS; errors of the connection are ignored."""
     try:
         connection, _name = listener.accept()
     except OSError:
@@ -336,11 +336,11 @@ def _serve_one(listener: socket.socket, service: Service) -> None:
 
 
 def serve(places: ServicePaths) -> int:
-    """Runs until TERM; HUP makes it read settings and facts anew. Raises OSError for what it cannot have."""
+    """Run until SIGTERM; SIGHUP rereads settings and facts. Raises OSError for missing files."""
     hup: list[int] = []
     told: list[int] = []
     signal.signal(signal.SIGHUP, lambda number, _frame: hup.append(number))
-    # What is read makes few cycles, and many objects that stay.
+    # The data contain few cycles and many long-lived objects.
     gc.set_threshold(100_000, 20, 100)
     service = Service(places, time.time, _say)
     service.begin()

@@ -19,7 +19,7 @@ from ..formats.networks import parse_networks
 _EXPECTED = "expected the file as Ansible writes it"
 MARKED = ("spam", "ham", "neither")
 
-# Name: least, greatest, unit.
+# Name: minimum, maximum, unit
 LIMITS: dict[str, tuple[int, int, str]] = {
     "attempts": (1, 10_000, "attempts"),
     "bad_percent": (0, 99, "percent"),
@@ -36,7 +36,7 @@ LIMITS: dict[str, tuple[int, int, str]] = {
 
 @dataclass(frozen=True)
 class Added:
-    """An address that the site has refused: until unix seconds, or None while it is in the settings."""
+    """An address that the site refuses: until unix seconds, or None while it is in the settings."""
 
     address: str
     until: int | None
@@ -45,11 +45,11 @@ class Added:
 
 @dataclass(frozen=True)
 class Settings:
-    """What an offence is and what follows. The defaults are the guide's rule.
+    """The definition of an offence, and its effect; the defaults are the Qmail installation guide's, 2007.
 
-    More than attempts within window_seconds, and more than bad_percent of them bad: refused for
+    More than attempts within window_seconds, of which more than bad_percent are bad: refused for
     listing_seconds. A session counts for at most session_attempts. An address with spare_ham clean messages
-    in spare_ham_seconds is reported instead; 0 turns that off. marked is what a message counts as that
+    in spare_ham_seconds is reported instead; 0 turns that off. marked is how a message counts that
     SpamAssassin takes for spam and the gateway delivers.
     """
 
@@ -70,7 +70,7 @@ class Settings:
 
 
 def make(values: Mapping[str, object], where: str = "settings") -> Settings:
-    """The settings of a mapping, defaults where it has none; raises BadInput naming what is wrong."""
+    """Make settings from a mapping, with defaults for missing names; raises BadInput."""
     names = {field.name for field in fields(Settings)}
     unknown = sorted(set(values) - names)
     if unknown:
@@ -94,7 +94,7 @@ def make(values: Mapping[str, object], where: str = "settings") -> Settings:
     made = Settings(**given)  # type: ignore[arg-type]
     both = sorted({one.address for one in made.added} & set(made.released))
     if both:
-        raise BadInput(f"{where}: {both[0]!r} is added and released; expected it in one of both lists")
+        raise BadInput(f"{where}: {both[0]!r} is added and released; expected it in one of the two lists")
     if made.events_max <= made.attempts:
         raise BadInput(
             f"{where} events_max: {made.events_max!r} events cannot show more than {made.attempts} attempts; "
@@ -122,7 +122,7 @@ def _networks(where: str, value: object) -> tuple[str, ...]:
 
 
 def check_address(text: object, where: str) -> str:
-    """The IPv4 address, in its one form; raises BadInput."""
+    """Return the text if it is an IPv4 address in its usual form; raises BadInput."""
     try:
         if isinstance(text, str) and str(ipaddress.IPv4Address(text)) == text:
             return text
@@ -170,7 +170,7 @@ def _until(where: str, value: object) -> int | None:
 
 
 def parse(text: str, where: str = BLACKLIST_SETTINGS) -> Settings:
-    """The settings of a file's text; raises BadInput."""
+    """Parse the text of the settings' file; raises BadInput."""
     try:
         values = json.loads(text)
     except ValueError as error:
@@ -181,12 +181,12 @@ def parse(text: str, where: str = BLACKLIST_SETTINGS) -> Settings:
 
 
 def as_values(settings: Settings) -> dict[str, object]:
-    """The settings as values of JSON; the inverse of make()."""
+    """Return the settings as JSON values for make()."""
     return asdict(settings)
 
 
 def render(settings: Settings) -> str:
-    """The text of the settings; parse() gives them back."""
+    """Return the settings as text for parse()."""
     return json.dumps(as_values(settings), indent=2, sort_keys=True) + "\n"
 
 
@@ -206,14 +206,14 @@ _WORDS = {
 
 
 def describe(settings: Settings | None) -> str:
-    """The settings in words, one line each; '' for None. Two of these texts make the difference in words."""
+    """Describe the settings, one line each; '' for None. Two of these texts make a diff."""
     if settings is None:
         return ""
     values = as_values(settings)
     lines = [words.format(values[name]) for name, words in _WORDS.items()]
     lines += [f"{network} is never listed" for network in settings.never]
     for one in settings.added:
-        until = "for good" if one.until is None else f"until {utc(one.until)}"
+        until = "permanently" if one.until is None else f"until {utc(one.until)}"
         lines.append(f"{one.address} is refused {until}" + (f" ({one.note})" if one.note else ""))
     lines += [f"{address} is released and never listed" for address in settings.released]
     return "".join(f"{line}\n" for line in lines)

@@ -13,13 +13,13 @@ from .spec import Spec
 
 
 def upstream_version(version: str) -> str:
-    """A Debian version without epoch and revision: '4:12.2.0-3' gives '12.2.0' (deb-version(7))."""
+    """Return a Debian version without epoch and revision: '4:12.2.0-3' gives '12.2.0' (deb-version(7))."""
     rest = version.split(":", 1)[-1]
     return rest.rsplit("-", 1)[0] if "-" in rest else rest
 
 
 def too_old(spec: Spec, toolchain: Mapping[str, str | None]) -> list[str]:
-    """A sentence for each package of the toolchain whose known version is below what the build needs."""
+    """Return a sentence for each toolchain package whose known version is older than the build needs."""
     return [
         f"toolchain: {name} {found!r} is too old; expected {minimum} or newer"
         for name, minimum in spec.toolchain_minimum.items()
@@ -29,19 +29,19 @@ def too_old(spec: Spec, toolchain: Mapping[str, str | None]) -> list[str]:
 
 
 def _numbers(version: str) -> list[int]:
-    """The leading numbers of an upstream version: '1.96.0+dfsg1' gives [1, 96, 0]."""
+    """Return the leading numbers of an upstream version: '1.96.0+dfsg1' gives [1, 96, 0]."""
     leading = re.match(r"[0-9]+(\.[0-9]+)*", version)
     return [int(number) for number in leading.group().split(".")] if leading else []
 
 
 def os_release(text: str) -> dict[str, str]:
-    """The fields of os-release(5), unquoted."""
+    """Return the fields of os-release(5), unquoted."""
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
     return {key.strip(): value.strip().strip("\"'") for key, value in pairs}
 
 
 def apt_candidates(text: str) -> dict[str, str]:
-    """The candidate version of each package in the output of `apt-cache policy` with LC_ALL=C."""
+    """Return each package's candidate version in the output of `apt-cache policy` with LC_ALL=C."""
     found, package = {}, ""
     for line in text.splitlines():
         if line and not line[0].isspace():
@@ -52,7 +52,7 @@ def apt_candidates(text: str) -> dict[str, str]:
 
 
 def pool_urls(targets: str, pool: str) -> list[str]:
-    """Where the pool file may be, in order, from lines `<repository's URI> <component>`."""
+    """Return the possible URLs of a pool file, in order, from lines `<repository's URI> <component>`."""
     urls = []
     for line in targets.splitlines():
         uri, _dummy, component = line.strip().rpartition(" ")

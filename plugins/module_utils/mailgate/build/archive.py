@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What was built, packed as an archive for the next host of the same platform, and restored from it."""
+"""Archives of built artifacts: packed on one host, restored on others of the same platform."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def built_path(digest: str) -> str:
 
 
 def pack(manifest: Manifest) -> str:
-    """Writes the archive of what the manifest names; returns its path. Its bytes depend on nothing else."""
+    """Write the archive of the manifest's files and return its path; equal files give equal bytes."""
     path = built_path(manifest.recipe_hash)
     shutil.rmtree(os.path.dirname(path), ignore_errors=True)
     os.makedirs(os.path.dirname(path), 0o700)
@@ -73,7 +73,7 @@ def pack(manifest: Manifest) -> str:
 
 
 def verified(tar: tarfile.TarFile, digest: str) -> tuple[Manifest, list[tuple[tarfile.TarInfo, Entry]]]:
-    """The manifest and every member with its entry, each checked against the other; raises BadInput."""
+    """Return the manifest and every member with its entry, compared with each other; raises BadInput."""
     where = "archive of what was built"
     infos = tar.getmembers()
     content = tar.extractfile(infos[0]) if infos and infos[0].isreg() else None
@@ -98,7 +98,7 @@ def verified(tar: tarfile.TarFile, digest: str) -> tuple[Manifest, list[tuple[ta
 
 
 def restore(path: str, name: str, digest: str, directory_modes: Mapping[str, int]) -> Manifest:
-    """Puts what the archive holds in place; raises BadInput, with nothing changed, when it is not right."""
+    """Install the content of the archive; raises BadInput, before any change, when it is not valid."""
     try:
         with tarfile.open(path, mode="r:gz") as tar:
             manifest, members = verified(tar, digest)
@@ -128,7 +128,7 @@ def _own(entry: Entry) -> None:
 
 
 def _put(tar: tarfile.TarFile, info: tarfile.TarInfo, entry: Entry, keep: bool) -> None:
-    """Makes one path as recorded. keep: what is there stays, only its owner and mode are put right."""
+    """Create one path as recorded. keep: an existing one only gets the recorded owner and mode."""
     there = observe(entry.path, hashed=bool(entry.sha256))
     if there == entry:
         return

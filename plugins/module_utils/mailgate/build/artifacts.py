@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a build installed: the files observed on the host, and what differs from the manifest."""
+"""The installed files of a build: observed on the host, and compared with the manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .manifest import Entry, Manifest
 
 
 def fresh_inode(path: str) -> None:
-    """Replaces the file by a copy of itself, so that who writes into it does not meet a running program."""
+    """Replace a file by a copy of itself, so that writing to it does not hit a running program's file."""
     info = os.lstat(path)
     with (
         open(path, "rb") as old,
@@ -42,7 +42,7 @@ KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link", 
 
 
 def observe(path: str, hashed: bool) -> Entry | None:
-    """What is there; None for nothing. hashed: with the sha256 of a file's content."""
+    """Return the entry at the path, or None; hashed: with the sha256 of a file's content."""
     try:
         info = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -54,7 +54,7 @@ def observe(path: str, hashed: bool) -> Entry | None:
 
 
 def observe_all(tops: Iterable[str], hashed: bool) -> list[Entry]:
-    """Every path at and below the tops that exist, sorted, each once."""
+    """Return every path at and below the tops that exist, sorted, each once."""
     found: dict[str, Entry] = {}
     for top in tops:
         for path in _walk(top):
@@ -65,7 +65,7 @@ def observe_all(tops: Iterable[str], hashed: bool) -> list[Entry]:
 
 
 def observe_skeleton(tops: Sequence[str]) -> list[Entry]:
-    """The directories and fifos at and below the tops, and the tops themselves whatever they are."""
+    """Return the directories and fifos at and below the tops, and the tops themselves of any kind."""
     return [
         entry
         for entry in observe_all(tops, hashed=False)
@@ -82,7 +82,7 @@ def _walk(top: str) -> Iterator[str]:
 
 
 def parents(paths: Iterable[str], recipe: Mapping[str, Any]) -> list[Entry]:
-    """The directories above the paths; one of a stranger is recorded as root's."""
+    """Return the directories above the paths; an owner that is not in the recipe is recorded as root."""
     uids, gids = {0, *recipe["ids"]["users"].values()}, {0, *recipe["ids"]["groups"].values()}
     found = {}
     for path in paths:
@@ -97,7 +97,7 @@ def parents(paths: Iterable[str], recipe: Mapping[str, Any]) -> list[Entry]:
 
 
 def differences(manifest: Manifest) -> list[tuple[str, str, str]]:
-    """(path, what is there, what should be) for everything that is not as recorded."""
+    """Return (path, state found, state recorded) for every path that differs from the manifest."""
     return source.differences(
         manifest.artifacts, {entry.path: observe(entry.path, hashed=True) for entry in manifest.artifacts}
     ) + source.differences(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The unprivileged user that compiles, and the end of all its processes."""
+"""The unprivileged user that compiles: its account, running as it, and ending all its processes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Builder:
 
 
 def builder(name: str) -> Builder:
-    """The build user, made when there is none."""
+    """Return the build user, created when it does not exist."""
     try:
         found = pwd.getpwnam(name)
     except KeyError:
@@ -57,7 +57,7 @@ def builder(name: str) -> Builder:
 
 
 def as_user(user: Builder, work: Callable[[], None]) -> None:
-    """Does the work in a child that is only the build user; raises BuildFailed with the child's error."""
+    """Call work in a child process that is only the build user; raises BuildFailed with the child's error."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -80,12 +80,12 @@ def as_user(user: Builder, work: Callable[[], None]) -> None:
         text = stream.read().decode("utf-8", "replace")
     if os.waitpid(child, 0)[1] != 0:
         raise BuildFailed(
-            text or f"build user {user.name}: a child ended without a word; expected it to finish"
+            text or f"build user {user.name}: a child ended without a message; expected it to finish"
         )
 
 
 def processes_of(uid: int) -> dict[int, str]:
-    """The living processes with that uid in any of their four uids: pid and command."""
+    """Return the living processes with that uid as one of their four uids: pid and command."""
     found = {}
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -100,7 +100,7 @@ def processes_of(uid: int) -> dict[int, str]:
 
 
 def sweep(user: Builder) -> None:
-    """Kills every process of the build user until none is left; raises BuildFailed when one stays."""
+    """Kill the processes of the build user until none is left; raises BuildFailed when one remains."""
     deadline = time.monotonic() + SWEEP_SECONDS
     while True:
         alive = processes_of(user.uid)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The hands of source_build on the host: what source.py decides, these functions do, as root.
+"""Facts about the host, and downloads, for source_build; these functions run on the host as root.
 
-Layout of STATE: stamps/<name>.json, log/<name>.log, build.lock, build/<name>-<hash> while something is built,
+Layout of STATE_DIRECTORY: stamps/<name>.json, log/<name>.log, build.lock, build/<name>-<hash> during a build,
 built/<hash>.tar.gz and fetched/<sha256> until the controller has them.
 """
 
@@ -29,7 +29,7 @@ from .layout import NOBODY, PATH, SOURCE_BYTES, BuildFailed
 
 
 def host_facts(spec: source.Spec, lenient: bool) -> recipe.Host:
-    """What the recipe needs to know of this host; lenient leaves missing users and groups out as None."""
+    """Gather the facts that the recipe needs; lenient: missing users and groups are None."""
     with open("/etc/os-release", encoding="utf-8") as stream:
         release = apt.os_release(stream.read())
     users: dict[str, int | None] = {}
@@ -57,7 +57,7 @@ def host_facts(spec: source.Spec, lenient: bool) -> recipe.Host:
 
 
 def toolchain(packages: Sequence[str]) -> dict[str, str | None]:
-    """The upstream version of each package: the installed one, else apt's candidate, else None."""
+    """Return the upstream version of each package: the installed one, else apt's candidate, else None."""
     versions: dict[str, str | None] = {}
     if packages:
         query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\n", *packages]
@@ -67,7 +67,7 @@ def toolchain(packages: Sequence[str]) -> dict[str, str | None]:
                 versions[words[0]] = apt.upstream_version(words[2])
     missing = [name for name in packages if name not in versions]
     if missing:
-        # as nobody, who cannot write apt's own caches: asking changes nothing on the disk
+        # as nobody, who cannot write apt's own caches: the query changes nothing on the disk
         candidates = apt.apt_candidates(_output(["apt-cache", "policy", *missing], user=NOBODY))
         for name in missing:
             versions[name] = apt.upstream_version(candidates[name]) if name in candidates else None
@@ -88,7 +88,7 @@ def _output(argv: Sequence[str], user: int | None = None) -> str:
 
 
 def pool_urls(pool: str) -> list[str]:
-    """Where this machine's apt would look for the pool file; empty where there is no apt."""
+    """Return the URLs where this machine's apt would look for the pool file; none without apt."""
     targets = [
         "apt-get",
         "indextargets",
@@ -101,9 +101,10 @@ def pool_urls(pool: str) -> list[str]:
 
 
 def download(opener: Callable[[str], Any], url: str, path: str, expected: str) -> None:
-    """Brings the URL's content to the path when its sha256 is right; raises BuildFailed with the cause.
+    """Download the URL to the path if its sha256 is right; raises BuildFailed with the cause.
 
-    opener gives a readable response for a URL. It is bounded, and not at the path before it is right.
+    opener returns a readable response for a URL. Its size is limited, and path appears only once it is
+    verified.
     """
     digest, size = hashlib.sha256(), 0
     try:
@@ -118,5 +119,5 @@ def download(opener: Callable[[str], Any], url: str, path: str, expected: str) -
                 raise BuildFailed(f"sha256 {digest.hexdigest()!r} is wrong; expected {expected!r}")
     except MailgateError:
         raise
-    except Exception as error:  # an opener raises what it likes; here it is one place's cause
+    except Exception as error:  # an opener may raise anything; it is reported as the cause for this URL
         raise BuildFailed(f"{error!s}") from error

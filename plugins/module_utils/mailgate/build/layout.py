@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where builds lie on the host: stamps, logs, and the lock that lets one build run at a time."""
+"""Paths of builds on the host: stamps, logs, and the lock that allows one build at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOBODY = 65534
 
 
 class BuildFailed(MailgateError):
-    """A step of a build, or what surrounds it, failed; nothing was stamped."""
+    """A step of a build, or its preparation, failed; no stamp was written."""
 
 
 # -- files ----------------------------------------------------------------------------------------
@@ -39,13 +39,13 @@ def log_path(name: str) -> str:
 
 
 def read_stamp(name: str) -> Manifest | None:
-    """What was installed under that name; None when nothing was, or not to its end."""
+    """Return what was installed under that name; None when nothing was, or not completely."""
     try:
         with open(stamp_path(name), encoding="utf-8") as stream:
             return source.parse_manifest(stream.read(), stamp_path(name))
     except FileNotFoundError:
         return None
-    except BadInput:  # a damaged stamp proves nothing: as if there were none
+    except BadInput:  # a damaged stamp proves nothing
         return None
 
 
@@ -71,7 +71,7 @@ def file_sha256(path: str) -> str:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
-    """Holds the one lock of everything that builds or installs from source on this host."""
+    """Hold the lock of everything that builds or installs from source on this host."""
     os.makedirs(STATE_DIRECTORY, 0o755, exist_ok=True)
     with open(f"{STATE_DIRECTORY}/build.lock", "ab") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The manifest of a build: paths, kinds, modes, owners and hashes of what it installs."""
+"""The manifest of a build: paths, kinds, modes, owners and hashes of the files that it installs."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The stamp, and the first member of an archive of what was built.
+    """The content of a stamp, and of the first member of an archive of built artifacts.
 
-    sources: for each archive {directory, place, via, sha256}. parents: the directories above the rest, made
-    when missing and otherwise left as they are.
+    sources: for each archive {directory, place, via, sha256}. parents: the directories above the others,
+    created when missing and otherwise left unchanged.
     """
 
     recipe: Mapping[str, Any]
@@ -60,7 +60,7 @@ class Manifest:
 
 
 def parse_manifest(text: str, where: str) -> Manifest:
-    """The manifest in the text; raises BadInput when it is none, or its hash is not that of its recipe."""
+    """Parse a manifest; raises BadInput when it is not valid, or its hash is not that of its recipe."""
     try:
         raw = json.loads(text)
 
@@ -98,14 +98,14 @@ def _entry(raw: Mapping[str, Any]) -> Entry:
 
 
 def check_manifest(manifest: Manifest) -> None:
-    """Raises BadInput when something lies outside the recipe's paths, or belongs to a stranger."""
+    """Raise BadInput when a path is outside the recipe's paths, or its owner is not in the recipe."""
     ids = manifest.recipe["ids"]
     uids, gids = {0, *ids["users"].values()}, {0, *ids["groups"].values()}
     tops = {"artifact": manifest.recipe["artifacts"], "skeleton": manifest.recipe["skeleton"]}
     for what, entries in (("artifact", manifest.artifacts), ("skeleton", manifest.skeleton)):
         for entry in entries:
             if not any(is_inside(entry.path, top) for top in tops[what]):
-                raise BadInput(f"{what} {entry.path}: not of the recipe; expected a path that is")
+                raise BadInput(f"{what} {entry.path}: is not in the recipe; expected one of its paths")
             if entry.kind not in ENTRY_KINDS:
                 raise BadInput(f"{what} {entry.path}: a {entry.kind}; expected {', '.join(ENTRY_KINDS)}")
             _check_owner(what, entry, uids, gids)
@@ -126,12 +126,12 @@ def _check_owner(what: str, entry: Entry, uids: set[Any], gids: set[Any]) -> Non
 
 
 def wanted_entries(manifest: Manifest) -> list[Entry]:
-    """Artifacts and skeleton in the order in which they are archived and put in place: parents first."""
+    """Return artifacts and skeleton in the order of archiving and installing: parents first."""
     return sorted((*manifest.artifacts, *manifest.skeleton), key=lambda entry: entry.path.split("/"))
 
 
 def differences(recorded: Iterable[Entry], found: Mapping[str, Entry | None]) -> list[tuple[str, str, str]]:
-    """(path, what is there, what should be) for every recorded entry that is not as recorded."""
+    """Return (path, state found, state recorded) for every entry that differs from its record."""
     return [
         (entry.path, str(found.get(entry.path) or "absent"), str(entry))
         for entry in recorded

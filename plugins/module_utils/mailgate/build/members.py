@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Members of a source archive: their types, names and links, and where each is placed."""
+"""Members of a source archive: the checks of their types, names and links, and their paths."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COMPRESSIONS = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x1f\
 
 
 def compression(head: bytes, where: str) -> str:
-    """'gz', 'bz2', 'xz' or 'Z' by the first bytes of the archive."""
+    """Return the compression by the first bytes of an archive: 'gz', 'bz2', 'xz' or 'Z'."""
     for magic, name in COMPRESSIONS.items():
         if head.startswith(magic):
             return name
     raise BadInput(
-        f"archive {where}: first bytes {head[:6]!r} are of no known compression;"
+        f"archive {where}: first bytes {head[:6]!r} are not those of a known compression;"
         " expected gzip, bzip2, xz or compress"
     )
 
@@ -38,17 +38,18 @@ class Member:
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a member goes below its archive's directory; link is a symlink's text or a hard link's path."""
+    """The path of a member below its archive's directory; link is a symlink's text or a hard link's path."""
 
     path: str
     link: str = ""
 
 
 def place_members(members: Sequence[Member], strip: int, where: str) -> list[Placed | None]:
-    """Each member's place, None for the leading directories that are stripped; raises BadInput.
+    """Return each member's place, None for the leading directories that are stripped; raises BadInput.
 
-    No member lies outside, passes through a symbolic link, or comes twice. A symbolic link leads upwards only
-    with its first components, whose directories are real ones, and not above the top: so none leaves.
+    Refused are members outside, members below a symbolic link, and members that come twice. A symbolic link
+    may lead upwards only with its first components, whose directories are real ones, and not above the top:
+    so no link leaves the tree.
     """
     here = f"archive {where}"
     links = set()
@@ -78,7 +79,7 @@ def place_members(members: Sequence[Member], strip: int, where: str) -> list[Pla
             link = _stripped(member.link, strip, here) or ""
             if link not in seen or link in links:
                 raise BadInput(
-                    f"{here}: hard link {member.name!r} to {member.link!r} leads nowhere;"
+                    f"{here}: hard link {member.name!r} to {member.link!r} has no target;"
                     " expected an earlier file of the archive"
                 )
         elif member.kind not in ("file", "directory"):

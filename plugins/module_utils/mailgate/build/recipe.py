@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The recipe of a build: everything that decides what comes out of it, and its hash."""
+"""The recipe of a build: everything that determines its result, and its hash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Host:
-    """What a build reads of its host. None stands for what is not known there (yet)."""
+    """The facts of the host that a build depends on; None stands for an unknown value."""
 
     system: str
     release: str
@@ -33,10 +33,10 @@ class Host:
 
 
 def recipe(spec: Spec, patches: Sequence[str], files: Sequence[str], host: Host) -> dict[str, Any]:
-    """Everything that decides what a build makes, as plain data.
+    """Return everything that determines a build's result, as plain data.
 
-    patches and files are the sha256 of their contents, in the order of the spec. Where an archive comes
-    from is not part of it, nor is Python, nor the name of the cache.
+    patches and files are the sha256 of their contents, in the order of the spec. Where an archive comes from
+    is not part of it, nor are the version of Python and the name of the cache.
     """
     made = {
         "format": FORMAT,
@@ -72,5 +72,5 @@ def recipe_hash(one: Mapping[str, Any]) -> str:
 
 
 def readable(one: Mapping[str, Any] | None) -> str:
-    """The recipe as sorted lines for a diff; '' for none."""
+    """Return the recipe as sorted lines for a diff; '' for None."""
     return "" if one is None else json.dumps(one, sort_keys=True, indent=2, ensure_ascii=False) + "\n"

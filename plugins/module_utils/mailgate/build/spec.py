@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The decisions of source_build: what is asked for, its recipe, what an archive may hold, what differs.
+"""The arguments of source_build: parsed and checked.
 
 Nothing here reads a file, a clock or a socket.
 """
@@ -144,7 +144,7 @@ def _match(pattern: str, value: object, where: str, expected: str) -> str:
 
 
 def _below(value: object, where: str) -> str:
-    """The path normalized; raises BadInput unless it stays below the directory that it is relative to."""
+    """Normalize a path; raises BadInput unless it stays below the directory that it is relative to."""
     expected = "a path relative to the build tree, without '..'"
     if not isinstance(value, str) or not value or "\0" in value:
         raise BadInput(f"{where}: {value!r} is not a path; expected {expected}")
@@ -250,7 +250,7 @@ def is_inside(path: str, directory: str) -> bool:
 
 
 def parse(params: Mapping[str, Any]) -> Spec:
-    """The task's arguments, with ARGUMENT_SPEC's types and defaults, as a Spec; raises BadInput."""
+    """Parse the task's arguments, with ARGUMENT_SPEC's types and defaults, to a Spec; raises BadInput."""
     name = _match(r"[a-z0-9][a-z0-9-]*", params["name"], "name", "lower-case letters, digits and '-'")
     version = _match(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*", params["version"], "version", "one such as '1.06'")
     for required in ("archives", "install", "artifacts"):
@@ -294,7 +294,7 @@ def parse(params: Mapping[str, Any]) -> Spec:
     )
     strange = sorted(set(spec.toolchain_minimum) - set(spec.toolchain))
     if strange:
-        raise BadInput(f"toolchain_minimum: {strange[0]!r} is not of the toolchain; expected one that is")
+        raise BadInput(f"toolchain_minimum: {strange[0]!r} is not in the toolchain; expected one of it")
     if spec.step_timeout_seconds < 1:
         raise BadInput(f"step_timeout_seconds: {spec.step_timeout_seconds!r} is refused; expected 1 or more")
     _unique([file.path for file in spec.files], "files")
@@ -315,9 +315,9 @@ def sha256(content: bytes) -> str:
 
 
 def series(text: str, where: str) -> list[str]:
-    """The names in a series file of quilt, in order (quilt(1), "series files").
+    """Return the names in a series file of quilt, in order (quilt(1), "series files").
 
-    Raises BadInput for a name that leaves the directory of the series, and for options: only -p1 is done.
+    Raises BadInput for a name that leaves the directory of the series, and for options other than -p1.
     """
     names = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Unpacking of verified archives into a tree, with every member checked.
+"""Unpacking of verified archives into a tree; every member is checked.
 
-The checks are our own until tarfile.data_filter is in every Python from 3.9 on that a host may have.
+The checks are our own until every Python from 3.9 on that a host may have includes tarfile.data_filter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNPACKED_BYTES = 2_000_000_000
 
 
 def unpack(stream: IO[bytes], directory: str, strip: int, where: str) -> None:
-    """Unpacks a compressed tar archive below the directory; runs as the build user."""
+    """Unpack a compressed tar archive below the directory; runs as the build user."""
     kind = source.compression(stream.read(6), where)
     stream.seek(0)
     os.makedirs(directory, 0o755, exist_ok=True)
@@ -51,7 +51,7 @@ def unpack(stream: IO[bytes], directory: str, strip: int, where: str) -> None:
 
 
 def uncompressed(stream: IO[bytes], directory: str) -> IO[bytes]:
-    """What compress(1) packed, in a file without a name; Python knows no .Z, gzip does."""
+    """Decompress what compress(1) packed to an unnamed file, with gzip, as Python cannot read .Z."""
     os.lseek(stream.fileno(), 0, os.SEEK_SET)  # seek() moves only what Python has read ahead
     out = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115
     child = subprocess.Popen(["gzip", "-dc"], env={"PATH": PATH}, stdin=stream, stdout=subprocess.PIPE)
@@ -90,7 +90,7 @@ def _unpack_member(tar: tarfile.TarFile, info: tarfile.TarInfo, place: source.Pl
     if info.issym():
         os.symlink(place.link, path)
         return
-    if os.path.lexists(path):  # an earlier archive's
+    if os.path.lexists(path):  # from an earlier archive
         os.unlink(path)
     if info.islnk():
         os.link(os.path.join(directory, place.link), path)
@@ -106,7 +106,7 @@ def _unpack_member(tar: tarfile.TarFile, info: tarfile.TarInfo, place: source.Pl
 
 
 def write_files(tree: str, files: Sequence[tuple[str, bytes]]) -> None:
-    """Writes the files below the tree; runs as the build user."""
+    """Write the files below the tree; runs as the build user."""
     for relative, content in files:
         path = os.path.join(tree, relative)
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
@@ -117,7 +117,7 @@ def write_files(tree: str, files: Sequence[tuple[str, bytes]]) -> None:
 
 
 def give_to_root(tree: str, user: Builder) -> None:
-    """Makes root the owner of the tree, without set-id bits and without write permission for anybody else."""
+    """Make root the owner of the tree; remove set-id bits and write permission of group and others."""
     for directory, names, others in os.walk(tree):
         for path in [directory, *(os.path.join(directory, name) for name in names + others)]:
             info = os.lstat(path)

@@ -31,7 +31,7 @@ LAST_LINES = 30
 
 
 class Log:
-    """The log of a build; remembers where the current step began."""
+    """The log of a build; knows where the current step began."""
 
     def __init__(self, name: str) -> None:
         self.path = log_path(name)
@@ -56,7 +56,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where and as whom one build runs."""
+    """The tree, user, log and time limit of one build."""
 
     name: str
     tree: str
@@ -73,13 +73,13 @@ class Workshop:
         stdin: bytes | None = None,
         root: bool = False,
     ) -> None:
-        """Runs one command to its end; raises BuildFailed with the last lines of its output."""
+        """Run one command to its end; raises BuildFailed with the last lines of its output."""
         self.log.begin(f"{phase}: {list(argv)!r}")
         where = os.path.realpath(os.path.join(self.tree, chdir))
         if where != self.tree and not where.startswith(self.tree + "/"):
             raise BuildFailed(f"{phase} of {self.name}: chdir {chdir!r} leaves the tree; expected it below")
-        # as after a login, the user's own group is a supplementary one as well: chkshsgr.c of qmail,
-        # ucspi-tcp and daemontools refuses to compile for a user with none
+        # As after a login, the user's own group is a supplementary one as well: chkshsgr.c of qmail,
+        # ucspi-tcp and daemontools refuses to compile for a user with none.
         uid, gid, groups = (0, 0, []) if root else (self.user.uid, self.user.gid, [self.user.gid])
         clean = {
             "PATH": PATH,
@@ -129,7 +129,7 @@ class Workshop:
 
 @contextlib.contextmanager
 def workshop(spec: source.Spec, digest: str) -> Iterator[Workshop]:
-    """A fresh tree of the build user; it, its processes and older trees of the name are gone afterwards."""
+    """Make a fresh tree of the build user; at the end remove it, older ones and its processes."""
     user = builder(spec.build_user)
     sweep(user)
     top = f"{STATE_DIRECTORY}/build"
@@ -157,7 +157,7 @@ def build(
     files: Sequence[bytes],
     sources: Sequence[Mapping[str, str]],
 ) -> Manifest:
-    """Compiles and installs; returns what was installed. archives: (path, sha256) in the spec's order."""
+    """Compile and install; return the manifest. archives: (path, sha256) in the spec's order."""
     digest = build_recipe.recipe_hash(recipe)
     with workshop(spec, digest) as shop:
         for wanted, (path, expected) in zip(spec.archives, archives):
@@ -202,7 +202,7 @@ def build(
 
 
 def series(shop: Workshop, spec: source.Spec) -> list[tuple[str, bytes]]:
-    """(name, content) of the patches that the tree's own series file names; none without one."""
+    """Return (name, content) of the patches that the tree's own series file names; none without one."""
     if spec.series is None:
         return []
     top = os.path.join(shop.tree, spec.series)
@@ -215,7 +215,7 @@ def series(shop: Workshop, spec: source.Spec) -> list[tuple[str, bytes]]:
 
 
 def _text(path: str) -> str:
-    """The file's text; root reads in the build user's tree, so neither through a link nor without end."""
+    """Return a file's text. Root reads in the build user's tree: no link is followed, the size is limited."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise OSError(f"{path} is not a regular file")

@@ -299,7 +299,7 @@ def describe(do: str, answer: Mapping[str, Any], now: float) -> list[str]:
             for one in answer["entries"]
         ]
         lines += [f"{one['address']:18} not refused: {one['why']}" for one in answer["spared"]]
-        return lines or ["nobody is refused"]
+        return lines or ["no address is refused"]
     if do == "greylist":
         lines = [
             f"{one['network']:18} {'passed, last' if one['passed'] else 'waits since'} {utc(one['since'])}"

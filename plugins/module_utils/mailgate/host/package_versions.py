@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A directory of versions: each a whole tree of files of its own, and one link that names the current one.
+"""Versions of a tree of files below one directory, and a link to the current version.
 
 Layout of DIRECTORY: <16 hex digits>[-N]/... for each version, the link, and .new-* while one is written.
 """
@@ -30,7 +30,7 @@ _VERSION = re.compile(r"[0-9a-f]{16}(-[0-9]+)?")
 
 @dataclass(frozen=True)
 class Found:
-    """A tree on the disk: the content of its regular files, and what is not as a version's should be."""
+    """A tree on the disk: the content of its regular files, and faults in its types, modes and owners."""
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done: the version that becomes current, whether it is written first, what is removed."""
+    """The steps to take: the version that becomes current, whether it must be written, what is removed."""
 
     name: str
     write: bool
@@ -52,7 +52,7 @@ class Plan:
 
 
 def tree(files: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
-    """The files by their path below a version; raises BadInput for one that leaves it or is named twice."""
+    """Collect files by their path below a version; raises BadInput for a path outside or given twice."""
     found: dict[str, bytes] = {}
     for path, content in files:
         if os.path.isabs(path) or os.path.normpath(path) != path or path.split("/")[0] in ("..", "."):
@@ -72,7 +72,7 @@ def tree(files: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
 
 
 def version_name(files: Mapping[str, bytes]) -> str:
-    """The name of the version with these files: 16 hex digits of a hash over paths and contents."""
+    """Return the name of the version with these files: 16 hex digits of a hash over paths and contents."""
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path}\0{len(files[path])}\0".encode("utf-8", "surrogateescape") + files[path])
@@ -90,11 +90,11 @@ def plan(
     in_use: Iterable[str],
     leftovers: Iterable[str] = (),
 ) -> Plan | None:
-    """What has to be done, or None when the current version is the wanted one, whole.
+    """Return the steps to take, or None when the current version is the wanted one and undamaged.
 
-    there: every version on the disk; leftovers: other names to remove with the old versions. What a process
-    uses and the version that was current stay. A damaged version is never written into, since a process may
-    read it: the whole one gets the next free name.
+    there: every version on the disk; leftovers: other names to remove with the old versions. The versions
+    that a process uses, and the one that was current, stay. A damaged version is never repaired in place,
+    since a process may read it: the new copy gets the next free name.
     """
     if current is not None and current in there and there[current].holds(wanted):
         return None
@@ -110,7 +110,7 @@ def plan(
 
 
 def link_target(path: str) -> str | None:
-    """What the link says, None without one; raises BadInput when something else is there."""
+    """Return the target of the link, None without one; raises BadInput for anything but a link."""
     try:
         return os.readlink(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -120,7 +120,7 @@ def link_target(path: str) -> str | None:
 
 
 def read_version(top: str) -> Found:
-    """The tree below the directory; anything but root's own files and directories is a fault."""
+    """Read the tree below the directory; anything but root's own files and directories is a fault."""
     files: dict[str, bytes] = {}
     faults: list[str] = []
 
@@ -146,7 +146,7 @@ def read_version(top: str) -> Found:
 
 
 def entries(directory: str) -> list[str]:
-    """The names in the directory, sorted; none when it does not exist."""
+    """Return the names in the directory, sorted; none when it does not exist."""
     try:
         return sorted(os.listdir(directory))
     except FileNotFoundError:
@@ -154,18 +154,18 @@ def entries(directory: str) -> list[str]:
 
 
 def command_lines(proc: str = "/proc") -> list[str]:
-    """The command line of every process, its arguments with NUL behind each; kernel threads have none."""
+    """Return the command line of every process, a NUL after each argument; kernel threads have none."""
     found = []
     for number in entries(proc):
         if number.isdigit():
-            # One that ended meanwhile uses nothing.
+            # A process that ended meanwhile uses nothing.
             with contextlib.suppress(OSError), open(f"{proc}/{number}/cmdline", "rb") as stream:
                 found.append(os.fsdecode(stream.read()))
     return [line for line in found if line]
 
 
 def used(directory: str, names: Iterable[str], lines: Iterable[str]) -> list[str]:
-    """Those of the versions that a command line names."""
+    """Return the versions whose path is in a command line."""
     text = "\n".join(lines)
     return [
         name
@@ -177,9 +177,10 @@ def used(directory: str, names: Iterable[str], lines: Iterable[str]) -> list[str
 def write_version(
     directory: str, name: str, files: Mapping[str, bytes], check: Callable[[str], None] | None = None
 ) -> None:
-    """Write the version beside the others and give it its name when it is whole and on the disk.
+    """Write the version under a temporary name, sync it, and rename it to its name.
 
-    check sees the path of the whole tree and raises to refuse it. Raises OSError; the name must be free.
+    check is called with the path of the complete tree, and raises to refuse it. Raises OSError; the name must
+    be free.
     """
     temporary = tempfile.mkdtemp(prefix=TEMPORARY, dir=directory)
     try:
@@ -209,7 +210,7 @@ def write_version(
 
 
 def switch(directory: str, link: str, name: str) -> None:
-    """Make the link name the version, in one step: at each instant it names the old or the new one."""
+    """Change the target of the link to the version, atomically."""
     temporary = os.path.join(directory, f"{TEMPORARY}{link}-{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
@@ -219,7 +220,7 @@ def switch(directory: str, link: str, name: str) -> None:
 
 
 def remove(directory: str, names: Iterable[str]) -> None:
-    """Remove each, whatever it is. Half of a version, left by a crash, is never taken for a whole one."""
+    """Remove files and directories of any kind. A version that a crash removed in part is seen as damaged."""
     for name in names:
         path = os.path.join(directory, name)
         if os.path.isdir(path) and not os.path.islink(path):

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a host can become the gateway: findings from texts that somebody else has read.
+"""The judgement whether a host can become the gateway, from facts that the preflight module has gathered.
 
-Nothing here looks at the host; the preflight module gathers, these functions judge.
+These functions do not access the host.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUPPORTED_DEBIAN = ("12", "13")
 
 _LISTEN = "0A"
 
-# Program → the systemd unit that starts it.
+# Program -> the systemd unit that starts it
 _MAIL_PROGRAMS = {
     "exim": "exim4.service",
     "exim4": "exim4.service",
@@ -66,7 +66,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Process:
-    """What /proc tells of a process; sockets are inodes, None when the kernel does not show them."""
+    """A process as in /proc; sockets are inodes, None when the kernel does not show them."""
 
     pid: int
     parent_pid: int
@@ -84,7 +84,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a port: pid 0 when it could not be found out; ours is the gateway's own tcpserver."""
+    """The process that holds a port: pid 0 when it is unknown; ours: it is the gateway's own tcpserver."""
 
     address: str
     pid: int = 0
@@ -97,7 +97,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Resolution:
-    """The answers of a look-up, or why there are none."""
+    """The answers of a DNS lookup, or the reason why there are none."""
 
     answers: tuple[str, ...] = ()
     error: str = ""
@@ -105,7 +105,7 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Host:
-    """What was gathered. Free space in bytes by directory; reverse is by address."""
+    """The gathered facts: free space in bytes by directory, reverse lookups by address."""
 
     user_id: int
     os_release: str
@@ -139,7 +139,7 @@ class Report:
 
 
 def parse_os_release(text: str) -> dict[str, str]:
-    """The variables of os-release(5), without their quotes."""
+    """Return the variables of os-release(5), without quotes."""
     values: dict[str, str] = {}
     for line in text.splitlines():
         if match := re.fullmatch(r"([A-Z0-9_]+)=(.*)", line.strip()):
@@ -151,13 +151,13 @@ def parse_os_release(text: str) -> dict[str, str]:
 
 
 def _proc_address(text: str) -> str:
-    """Each group of eight digits is a 32-bit word, printed as a number of the host's byte order."""
+    """Convert an address of /proc/net/tcp: each 8 digits are a 32-bit word in the host's byte order."""
     words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
     return str(ipaddress.ip_address(b"".join(words)))
 
 
 def listeners(tcp: str, tcp6: str, port: int) -> list[Listener]:
-    """The sockets that listen on a port, from /proc/net/tcp and /proc/net/tcp6 (proc(5))."""
+    """Return the sockets that listen on a port, from /proc/net/tcp and /proc/net/tcp6 (proc(5))."""
     found: list[Listener] = []
     for line in [*tcp.splitlines()[1:], *tcp6.splitlines()[1:]]:
         fields = line.split()
@@ -170,7 +170,7 @@ def listeners(tcp: str, tcp6: str, port: int) -> list[Listener]:
 
 
 def own_addresses(fib_trie: str) -> list[str]:
-    """The host's IPv4 addresses, sorted, from /proc/net/fib_trie: the entries '/32 host LOCAL'."""
+    """Return the host's IPv4 addresses, sorted, from /proc/net/fib_trie: the entries '/32 host LOCAL'."""
     found: set[str] = set()
     address = ""
     for line in fib_trie.splitlines():
@@ -182,13 +182,13 @@ def own_addresses(fib_trie: str) -> list[str]:
 
 
 def unit_of(cgroup: str) -> str:
-    """The systemd service in /proc/PID/cgroup, or ''."""
+    """Return the systemd service in /proc/PID/cgroup, or ''."""
     found = re.findall(r"/([^/\s]+\.service)(?=/|$)", cgroup, re.MULTILINE)
     return found[-1] if found else ""
 
 
 def package_of(dpkg_search: str) -> str:
-    """The first package in the output of `dpkg-query --search`, without its architecture, or ''."""
+    """Return the first package in the output of `dpkg-query --search`, without its architecture, or ''."""
     for line in dpkg_search.splitlines():
         if match := re.match(r"([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)?(?:, |: /)", line):
             return match.group(1)
@@ -196,7 +196,7 @@ def package_of(dpkg_search: str) -> str:
 
 
 def _is_ours(process: Process, by_pid: Mapping[int, Process]) -> bool:
-    """tcpserver in front of qmail-smtpd, and started by supervise: what the gateway itself runs."""
+    """Whether a process is the gateway's: tcpserver in front of qmail-smtpd, started by supervise."""
     parent = by_pid.get(process.parent_pid)
     return (
         process.program == "tcpserver"
@@ -207,10 +207,10 @@ def _is_ours(process: Process, by_pid: Mapping[int, Process]) -> bool:
 
 
 def holders(sockets: Sequence[Listener], processes: Iterable[Process]) -> list[Holder]:
-    """Who has each socket.
+    """Return the holder of each socket.
 
-    Without CAP_SYS_PTRACE, as in a container, root cannot see the sockets of other users' processes. Then a
-    mail server or the gateway's own tcpserver among those processes is taken for the holder.
+    Without CAP_SYS_PTRACE, as in a container, root cannot see the sockets of other users' processes. In that
+    case a mail server or the gateway's own tcpserver among those processes is assumed to be the holder.
     """
     by_pid = {process.pid: process for process in processes}
     hidden = [
@@ -240,7 +240,7 @@ def holders(sockets: Sequence[Listener], processes: Iterable[Process]) -> list[H
 
 
 def installed_mail_servers(dpkg_status: str) -> list[str]:
-    """The installed packages that provide mail-transport-agent, from /var/lib/dpkg/status."""
+    """Return the installed packages that provide mail-transport-agent, from /var/lib/dpkg/status."""
     found = []
     for stanza in dpkg_status.split("\n\n"):
         fields = dict(re.findall(r"(?m)^(Package|Status|Provides): (.*)$", stanza))
@@ -251,7 +251,7 @@ def installed_mail_servers(dpkg_status: str) -> list[str]:
 
 
 def is_diverted(dpkg_diversions: str, path: str) -> bool:
-    """Whether /var/lib/dpkg/diversions, lines in threes, moves a path out of the way."""
+    """Whether /var/lib/dpkg/diversions, groups of three lines, diverts a path."""
     return path in dpkg_diversions.splitlines()[::3]
 
 
@@ -317,7 +317,7 @@ def _names(host: Host, required: bool) -> list[Finding]:
 
 def _describe(holder: Holder) -> str:
     if not holder.pid:
-        return "a program that could not be found out"
+        return "an unknown program"
     parts = [f"pid {holder.pid}"]
     if holder.unit:
         parts.append(f"unit {holder.unit}")
@@ -327,7 +327,7 @@ def _describe(holder: Holder) -> str:
 
 
 def _mail_server(program: str, pid: int, unit: str, package: str) -> dict[str, object]:
-    # The unit that is enabled, not the instance that it starts: postfix.service, not postfix@-.service.
+    # The unit that is enabled, not the instance that it starts: postfix.service, not postfix@-.service
     enabled = _PACKAGE_UNITS.get(package) or _MAIL_PROGRAMS.get(program) or unit
     return {"program": program, "pid": pid, "unit": enabled, "package": package}
 
@@ -358,7 +358,7 @@ def _port(host: Host, replace: bool) -> tuple[list[Finding], dict[str, object]]:
 
 
 def _installed(host: Host, replace: bool, mta: dict[str, object]) -> tuple[list[Finding], dict[str, object]]:
-    """A mail server that is installed owns /usr/sbin/sendmail, which the gateway needs, even if it rests."""
+    """Judge an installed mail server: even a stopped one owns /usr/sbin/sendmail, which the gateway needs."""
     packages = installed_mail_servers(host.dpkg_status)
     if not packages:
         return [], mta
@@ -372,9 +372,9 @@ def _installed(host: Host, replace: bool, mta: dict[str, object]) -> tuple[list[
 
 
 def package_fault(found: str | None, wanted: str) -> str:
-    """Why the host's package, the version that its link names, is not the wanted one; "" when it is.
+    """Return why the version of the host's package is not the wanted one; "" when it is.
 
-    A version that was written anew has a number behind its name.
+    A version that was written again has a number after its name.
     """
     if found is not None and found.partition("-")[0] == wanted:
         return ""
@@ -386,7 +386,7 @@ def package_fault(found: str | None, wanted: str) -> str:
 
 
 def judge(host: Host, limits: Limits, site_faults: Iterable[str] = ()) -> Report:
-    """All findings: the site's faults, then the host's checks in a fixed order."""
+    """Return all findings: the site's faults, then the host's checks in a fixed order."""
     found = [Finding("site", "error", fault) for fault in site_faults]
     if host.user_id == 0:
         found.append(Finding("root", "ok", "user: root"))

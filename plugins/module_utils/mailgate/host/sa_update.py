@@ -2,13 +2,13 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate sa-update: SpamAssassin's rules fetched, checked, put into force as a whole, and read by spamd.
+"""mailgate sa-update: fetch SpamAssassin's rules, check them, activate them together, and reload spamd.
 
-sa-update changes its directory in place, and a directory that it could not fill leaves SpamAssassin with no
-rules at all.  So it works on a copy here.  Only a copy that lints takes the place of the rules in force, by
-one rename of a symbolic link, and only then spamd is asked to read them.
+sa-update changes its directory in place, and a directory that it fails to fill leaves SpamAssassin without
+any rules. So it works on a copy here. Only a copy that passes the lint replaces the active rules, by one
+rename of a symbolic link, and only then spamd is told to read them.
 
-Exit status: 0 done, or nothing new; 100 something is bad and stays so; 111 try again.
+Exit status: 0 done, or nothing new; 100 permanent error; 111 temporary error, try again.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ BASE_RULES = "10_default_prefs.cf"
 SHOWN_LINES = 8
 SHOWN_CHARACTERS = 300
 
-# sa-update's own words for how it ended (its manual page, "EXIT CODES").
+# Exit statuses of sa-update (its manual page, "EXIT CODES")
 UPDATED, NOTHING_NEW = 0, 1
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Where rules come from, and whose signature they need; an empty fingerprint is the built-in key."""
+    """A source of rules, and the key that must have signed them; an empty fingerprint is the built-in key."""
 
     name: str
     fingerprint: str = ""
@@ -59,7 +59,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the role wrote: places, the user that everything runs as, and the channels in their order."""
+    """The settings that the role wrote: paths, the user that runs everything, and the channels in order."""
 
     channels: tuple[Channel, ...]
     user: str = "spamd"
@@ -72,7 +72,7 @@ class Settings:
 
 
 def parse_settings(text: str, path: str) -> Settings:
-    """The settings in a JSON object; raises BadInput that names the culprit."""
+    """Parse the settings in a JSON object; raises BadInput that names the faulty value."""
     try:
         given = json.loads(text)
     except ValueError as error:
@@ -85,7 +85,8 @@ def parse_settings(text: str, path: str) -> Settings:
             continue
         if name not in words or not isinstance(value, str):
             raise BadInput(
-                f"file {path}: {name!r}: {value!r} is unknown or no text; expected {', '.join(sorted(words))}"
+                f"file {path}: {name!r}: {value!r} is unknown or not text; "
+                f"expected {', '.join(sorted(words))}"
             )
     channels = given.get("channels")
     if not isinstance(channels, list) or not channels:
@@ -95,7 +96,7 @@ def parse_settings(text: str, path: str) -> Settings:
 
 
 def parse_channel(item: object, path: str) -> Channel:
-    """One channel; raises BadInput.  Names as sa-update takes them, fingerprints in full."""
+    """Parse a channel: a name in sa-update's form, a complete fingerprint; raises BadInput."""
     if not isinstance(item, dict) or not all(isinstance(value, str) for value in item.values()):
         raise BadInput(f"file {path}: channel {item!r} is not an object of strings; expected one with 'name'")
     unknown = sorted(set(item) - set(Channel.__dataclass_fields__))
@@ -109,47 +110,47 @@ def parse_channel(item: object, path: str) -> Channel:
         )
     if fingerprint and re.fullmatch("[0-9A-F]{40}", fingerprint) is None:
         raise BadInput(
-            f"file {path}: channel {name!r}: fingerprint {fingerprint!r} is too short or no fingerprint; "
+            f"file {path}: channel {name!r}: fingerprint {fingerprint!r} is too short or not a fingerprint; "
             "expected 40 hexadecimal digits"
         )
     return Channel(name, fingerprint, item.get("key_file", ""))
 
 
 def update_command(channel: Channel, directory: str, keys: str) -> list[str]:
-    """The words that bring one channel up to date in the directory, trusting that channel's key only."""
+    """Return the command that updates one channel in the directory, trusting only that channel's key."""
     argv = ["sa-update", "--updatedir", directory, "--gpghomedir", keys, "--channel", channel.name]
     return argv + (["--gpgkey", channel.fingerprint] if channel.fingerprint else [])
 
 
 def install_command(channel: Channel, directory: str, keys: str, bundle: str, signed: bool) -> list[str]:
-    """The words that install one file; without a signature beside it its checksum decides."""
+    """Return the command that installs one file; without a signature only its checksum is verified."""
     argv = [*update_command(channel, directory, keys), "--install", bundle]
     return argv if signed else [*argv, "--nogpg"]
 
 
 def lint_command(rules: str | None, site: str) -> list[str]:
-    """The words that check rules and site configuration together, reading nobody's own preferences."""
+    """Return the command that checks rules and site configuration together, without user preferences."""
     argv = ["spamassassin", "-x", "--prefs-file", "/dev/null", "--lint", "--siteconfigpath", site]
     return argv + (["--configpath", rules] if rules else [])
 
 
 def last_words(text: str) -> str:
-    """The last lines that a program said, in one, printable and short."""
+    """Return the last lines of a program's output, joined to one line, printable and short."""
     lines = [line.strip()[:SHOWN_CHARACTERS] for line in text.splitlines() if line.strip()]
     said = "; ".join(lines[-SHOWN_LINES:]) or "nothing"
     return "".join(char if char.isprintable() else "?" for char in said)
 
 
 def has_base_rules(directory: str) -> bool:
-    """Whether the directory holds SpamAssassin's own rules: while it exists no others are read."""
+    """Whether the directory has SpamAssassin's own rules: when it exists, it replaces the released ones."""
     return any(BASE_RULES in files for _path, _names, files in os.walk(directory))
 
 
 def run(argv: Sequence[str], environment: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit status, and everything that was said; raises TryAgain when the program cannot be run.
+    """Run a program; return its exit status and output; raises TryAgain when it cannot be run.
 
-    Razor's modules look for others below ./lib first: in the caller's directory, such as root's home, a user
-    without rights may not look, and should find nothing.
+    It runs in /: Razor's modules search ./lib first, and in the caller's directory, such as root's home, an
+    unprivileged user may not look and should find nothing.
     """
     try:
         done = subprocess.run(
@@ -167,7 +168,7 @@ def run(argv: Sequence[str], environment: dict[str, str] | None = None) -> tuple
 
 
 def become(user: str, home: str) -> None:
-    """Root becomes the user for good; anybody else stays who they are."""
+    """Switch from root to the user for good; any other user is kept."""
     if os.geteuid() == 0:
         entry = pwd.getpwnam(user)
         os.setgroups([])
@@ -178,7 +179,7 @@ def become(user: str, home: str) -> None:
 
 
 def lint(rules: str | None, site: str) -> None:
-    """Raises BadInput with SpamAssassin's words unless rules and site configuration are sound together."""
+    """Raise BadInput with SpamAssassin's output unless rules and site configuration pass the lint."""
     status, said = run(lint_command(rules, site))
     if status != 0:
         raise BadInput(
@@ -189,7 +190,7 @@ def lint(rules: str | None, site: str) -> None:
 
 @contextlib.contextmanager
 def site_with(site: str, changes: dict[str, bytes]) -> Iterator[str]:
-    """A copy of the site's configuration in which the files named in changes have that content."""
+    """Yield a copy of the site's configuration in which the files in changes have that content."""
     with tempfile.TemporaryDirectory(prefix="mailgate-sa-") as copy:
         if os.path.isdir(site):
             for name in sorted(os.listdir(site)):
@@ -203,7 +204,7 @@ def site_with(site: str, changes: dict[str, bytes]) -> Iterator[str]:
 
 
 def parse_change(text: str) -> tuple[str, str]:
-    """Name and path of NAME=PATH; raises BadInput."""
+    """Return name and path of NAME=PATH; raises BadInput."""
     name, equals, path = text.partition("=")
     if not equals or re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(cf|pre)", name) is None or not path:
         raise BadInput(f"argument {text!r}: is not a change; expected one such as 'local.cf=/tmp/new'")
@@ -211,7 +212,7 @@ def parse_change(text: str) -> tuple[str, str]:
 
 
 def rules_in_force(settings: Settings) -> str:
-    """The path where SpamAssassin of this version looks for updated rules."""
+    """Return the path where this version of SpamAssassin looks for updated rules."""
     status, said = run(["perl", "-MMail::SpamAssassin", "-e", "print $Mail::SpamAssassin::VERSION"])
     if status != 0 or re.fullmatch(r"\d+\.\d{6}", said) is None:
         words = last_words(said)
@@ -221,7 +222,7 @@ def rules_in_force(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def locked(settings: Settings) -> Iterator[None]:
-    """Only one run at a time works on the rules; raises Busy when there is another."""
+    """Hold the lock of the rules, one run at a time; raises Busy when another run holds it."""
     path = os.path.join(settings.home, "sa-update.lock")
     try:
         descriptor = locks.acquire(path)
@@ -234,7 +235,7 @@ def locked(settings: Settings) -> Iterator[None]:
 
 
 def put_into_force(copy: str, force: str) -> None:
-    """Makes the copy the rules in force by one rename; what was a directory before is moved aside first."""
+    """Make the copy the active rules by one rename; a directory in its place is moved aside before."""
     directory, name = os.path.split(force)
     link = os.path.join(directory, f".{name}.{os.getpid()}")
     os.symlink(os.path.basename(copy), link)
@@ -249,7 +250,7 @@ def put_into_force(copy: str, force: str) -> None:
 
 
 def remove_old(state: str, keep: set[str]) -> None:
-    """Removes copies of earlier runs, whatever became of them."""
+    """Remove the copies of earlier runs."""
     for name in os.listdir(state):
         path = os.path.join(state, name)
         if name.startswith("rules-") and path not in keep:
@@ -257,7 +258,7 @@ def remove_old(state: str, keep: set[str]) -> None:
 
 
 def spamd_process(settings: Settings) -> int:
-    """The number of the process that spamd named; 0 when it does not run."""
+    """Return the process id in spamd's pid file; 0 when spamd does not run."""
     try:
         with open(settings.pid_file, encoding="ascii") as stream:
             number = int(stream.read())
@@ -286,7 +287,7 @@ def ping(path: str, within_seconds: float) -> bool:
 
 
 def reload_spamd(settings: Settings, within_seconds: float = 60) -> str:
-    """Asks spamd to read its rules anew and waits until it answers; raises TryAgain when it does not."""
+    """Tell spamd to read its rules again and wait until it answers; raises TryAgain when it does not."""
     number = spamd_process(settings)
     if not number:
         return "spamd does not run; it reads the rules when it starts"
@@ -301,13 +302,13 @@ def reload_spamd(settings: Settings, within_seconds: float = 60) -> str:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """This process's environment, and the proxy that the site names."""
+    """Return this process's environment with the site's proxy."""
     proxy = dict.fromkeys(("http_proxy", "https_proxy"), settings.proxy) if settings.proxy else {}
     return {**os.environ, **proxy}
 
 
 def import_keys(settings: Settings, keys: str) -> None:
-    """Puts the channels' keys where gpg finds them; raises TryAgain."""
+    """Import the channels' keys into gpg's key directory; raises TryAgain."""
     os.makedirs(keys, 0o700, exist_ok=True)
     for channel in settings.channels:
         if channel.key_file:
@@ -318,7 +319,7 @@ def import_keys(settings: Settings, keys: str) -> None:
 
 
 def update(settings: Settings, bundle: str = "") -> tuple[list[str], list[str]]:
-    """What was done, and what failed; raises MailgateError and OSError when nothing could be done."""
+    """Update the rules; return (what was done, what failed); raises MailgateError and OSError if none was."""
     force = rules_in_force(settings)
     keys = os.path.join(settings.home, "sa-update-keys")
     now = os.path.realpath(force) if os.path.isdir(force) else ""
@@ -342,7 +343,7 @@ def update(settings: Settings, bundle: str = "") -> tuple[list[str], list[str]]:
         if changed:
             if not has_base_rules(copy):
                 raise BadInput(
-                    f"rules in {copy}: no {BASE_RULES} among them; expected a channel that has "
+                    f"rules in {copy}: there is no {BASE_RULES}; expected a channel that has "
                     "SpamAssassin's own rules, as no others are read beside them"
                 )
             lint(copy, settings.site)
@@ -364,19 +365,19 @@ def update(settings: Settings, bundle: str = "") -> tuple[list[str], list[str]]:
 
 EPILOG = f"""\
 reads:
-  {SA_UPDATE_SETTINGS}   channels, keys and where everything is, by Ansible
+  {SA_UPDATE_SETTINGS}   channels, keys and paths, written by Ansible
 
-Works on a copy; only one that lints takes the place of the rules in force, by one rename.
+Works on a copy; only a copy that passes the lint replaces the active rules, by one rename.
 
 exit status:
-  0 done, or nothing new, 100 something is bad and stays so, 111 try again
+  0 done, or nothing new, 100 permanent error, 111 temporary error, try again
 
 example:
   mailgate sa-update --reload"""
 
 
 def read_settings(path: str, missing_ok: bool = False) -> Settings:
-    """The settings of the file; its defaults when a missing one is not an error."""
+    """Read the settings in the file; return the defaults if it is missing and missing_ok is set."""
     try:
         with open(path, encoding="utf-8") as stream:
             return parse_settings(stream.read(), path)

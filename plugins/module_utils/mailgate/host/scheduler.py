@@ -2,12 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate every: runs a command again and again, under supervise, and remembers its last success.
+"""mailgate every: run a command on a schedule, under supervise, and record its last success.
 
-Signals: ALRM (svc -a) runs the command now; TERM (svc -d, svc -t) ends it and then this program.
-Exit status: 0 after TERM; 100 wrong usage; 111 the state cannot be kept. What the command itself returns is
-logged and kept in the state, never returned.
-Our own, as neither cron nor a systemd timer obeys svc, or keeps the last success, which the doctor reads.
+Signals: ALRM (svc -a) runs the command now; TERM (svc -d, svc -t) ends it and then this program. Exit status:
+0 after TERM; 100 wrong usage; 111 the state cannot be written. The command's own exit status is logged and
+stored in the state, never returned. A program of our own: neither cron nor a systemd timer obeys svc, or
+records the last success, which the doctor reads.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ..core.errors import BadInput
 from ..core.exits import TEMPORARY
 from ..core.files import atomic_write
 
-# A wall clock may be set: it is looked at again at least this often.
+# The wall clock may be set, so it is read again at least this often.
 LOOK_SECONDS = 60.0
-# How long a command that was told to end may take before it is killed.
+# How long a command may take to end after SIGTERM before it is killed.
 GRACE_SECONDS = 10.0
 CLOCK_TOLERANCE_SECONDS = 300.0
 SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -40,7 +40,7 @@ SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a command is due: every interval after its last success, or daily at a local time."""
+    """The times when a command is due: every interval after its last success, or daily at a local time."""
 
     interval_seconds: float
     at: tuple[int, int] | None = None  # hour, minute
@@ -50,7 +50,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class State:
-    """What is known of the command's runs; times in unix seconds, None for never."""
+    """The recorded runs of the command; times in unix seconds, None for never."""
 
     command: tuple[str, ...] = ()
     started: float | None = None
@@ -60,12 +60,12 @@ class State:
 
 
 def next_start(schedule: Schedule, state: State, now: float, spread: float) -> float:
-    """When the command is due, in unix seconds; not later than now means at once.
+    """Return when the command is due, in unix seconds; a time that is not later than now means at once.
 
-    spread, 0 to 1, is how much of the jitter is added. A command that never succeeded and was not tried yet
-    is due at once, so is one whose time passed while nothing ran. After a failure it is tried again after
-    retry_seconds, never later than its schedule has it. Times in the future, from a clock that was set back,
-    count as never.
+    spread, 0 to 1, is the part of the jitter that is added. A command that never succeeded and was not tried
+    yet is due at once; so is one whose time passed while this program did not run. After a failure it is
+    tried again after retry_seconds, or earlier when its schedule says so. Times in the future, from a clock
+    that was set back, count as never.
     """
 
     def past(moment: float | None) -> float | None:
@@ -86,7 +86,7 @@ def next_start(schedule: Schedule, state: State, now: float, spread: float) -> f
 
 
 def _daily(at: tuple[int, int], now: float, days: int) -> float:
-    """The last passed moment of that local time (days 0), or the one so many days later."""
+    """Return the last time that this local time of day passed (days 0), or the same some days later."""
     today = datetime.fromtimestamp(now).replace(hour=at[0], minute=at[1], second=0, microsecond=0)
     if today.timestamp() > now:
         today -= timedelta(days=1)
@@ -94,7 +94,7 @@ def _daily(at: tuple[int, int], now: float, days: int) -> float:
 
 
 def parse_time_of_day(text: str) -> tuple[int, int]:
-    """Hour and minute of 'HH:MM'; raises BadInput."""
+    """Parse 'HH:MM' to hour and minute; raises BadInput."""
     found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
     if not found:
         raise BadInput(f"time of day: {text!r} is not a time of day; expected HH:MM, 00:00 to 23:59")
@@ -102,7 +102,7 @@ def parse_time_of_day(text: str) -> tuple[int, int]:
 
 
 def parse_state(text: str) -> State:
-    """The state that was kept; a damaged one counts as none, since a run more does no harm."""
+    """Parse a state file; a damaged one counts as empty, since one run too many does no harm."""
     try:
         kept = json.loads(text)
         times = {name: kept.get(name) for name in ("started", "finished", "last_success")}
@@ -115,7 +115,7 @@ def parse_state(text: str) -> State:
 
 
 class Terminated(Exception):
-    """TERM came."""
+    """SIGTERM was received."""
 
 
 def _read_state(path: str | None) -> State:
@@ -136,16 +136,16 @@ def _keep_state(path: str | None, state: State) -> None:
 
 
 def _wait(signals: Sequence[signal.Signals], seconds: float) -> int | None:
-    """The signal that came within so many seconds, or None."""
+    """Return the signal that came within so many seconds, or None."""
     came = signal.sigtimedwait(signals, max(0.0, seconds))
     return came.si_signo if came else None
 
 
 def run_once(command: Sequence[str], limit_seconds: float, lock: str | None) -> int:
-    """Runs a command in a process group of its own and returns its status, as a shell would name it.
+    """Run a command in a process group of its own; return its exit status in the form of a shell.
 
-    A command that outlives limit_seconds is ended. Raises _Ended when TERM comes meanwhile; the command is
-    gone by then. The signals of _SIGNALS must be blocked.
+    A command that takes longer than limit_seconds is ended. Raises Terminated on SIGTERM, after the command
+    was ended. The signals in SIGNALS must be blocked.
     """
     with contextlib.ExitStack() as held:
         if lock is not None:
@@ -172,7 +172,7 @@ def run_once(command: Sequence[str], limit_seconds: float, lock: str | None) -> 
                 _end(process)
                 raise Terminated
             if time.monotonic() >= deadline and process.poll() is None:
-                _say(f"{command[0]!r} did not end within {limit_seconds:g} s; it is ended")
+                _say(f"{command[0]!r} did not end within {limit_seconds:g} s and is ended")
                 _end(process)
                 return 124
         return process.returncode if process.returncode >= 0 else 128 - process.returncode

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What operators did: a file of lines that is only ever added to.
+"""The audit log of the operators' acts: a file to which lines are only appended.
 
-Each act is a line before it is done, {"number": N, "stage": "begun", ...all about it...}, and one after it,
-{"number": N, "stage": "done" | "failed" | "unknown", "why": ""}. Both are on the disk before anything goes
-on. So of an act that was interrupted it is known what it was to be, and the next start says what became
-of it.
+Each act is a line before it is done, {"number": N, "stage": "begun", …all details…}, and one after it,
+{"number": N, "stage": "done" | "failed" | "unknown", "why": ""}. Each line is synced before the next step. So
+of an interrupted act it is known what it was to do, and the next start of the service records whether it
+took effect.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from ..core.errors import BadInput
 
 BEGUN, DONE, FAILED, UNKNOWN = "begun", "done", "failed", "unknown"
-KEPT = 20_000  # acts that are remembered; the file keeps all of them
+KEPT = 20_000  # acts kept in memory; the file has all of them
 LINE_BYTES_MAX = 1 << 20
 SHOWN_KEYS = ("number", "at", "by", "do", "list", "value", "action", "note", "until", "effects", "from")
 
@@ -29,10 +29,10 @@ Record = dict[str, Any]
 
 
 class Audit:
-    """The log of one service; nobody else writes to it."""
+    """The audit log of one service, its only writer."""
 
     def __init__(self, path: str, gid: int = -1) -> None:
-        """Reads what is there; raises OSError."""
+        """Read the file; raises OSError."""
         self.path = path
         self.number = 0
         self._acts: collections.OrderedDict[int, Record] = collections.OrderedDict()
@@ -53,7 +53,7 @@ class Audit:
                 try:
                     record = json.loads(line)
                 except (ValueError, RecursionError):
-                    continue  # a line that was cut off, of an act that was not begun
+                    continue  # an incomplete line: its act was not begun
                 if isinstance(record, dict) and isinstance(record.get("number"), int):
                     self._take(record)
         if not end.endswith(b"\n"):
@@ -79,33 +79,33 @@ class Audit:
                 raise OSError(f"file {self.path}: the disk is full")
             os.fsync(self._descriptor)
         except OSError:
-            os.ftruncate(self._descriptor, start)  # of this line only, of which nobody was told
+            os.ftruncate(self._descriptor, start)  # only this line, which was not reported to anybody
             raise
         self._take(record)
 
     def begin(self, record: Record) -> int:
-        """Keeps what is about to be done; its number. Raises OSError, and then nothing may be done."""
+        """Record an act and return its number; raises OSError, and then the act must not be done."""
         number = self.number + 1
         self._append({"number": number, "stage": BEGUN, **record})
         return number
 
     def end(self, number: int, stage: str = DONE, why: str = "") -> None:
-        """Keeps what became of it."""
+        """Record the result of an act."""
         self._append({"number": number, "stage": stage, "why": why})
 
     def settle(self, stage_of: Callable[[Record], str]) -> list[Record]:
-        """Ends the acts that were interrupted at the stage that each has by what is there now; those acts."""
+        """End interrupted acts at the stage that the files show, and return them."""
         open_acts = [one for one in self._acts.values() if one["stage"] == BEGUN]
         for record in open_acts:
             self.end(record["number"], stage_of(record), "interrupted")
         return [self._acts[one["number"]] for one in open_acts]
 
     def done(self) -> Iterator[Record]:
-        """The acts that were done, newest first."""
+        """Return the acts that were done, newest first."""
         return (one for one in reversed(list(self._acts.values())) if one["stage"] == DONE)
 
     def shown(self, limit: int) -> list[Record]:
-        """The newest acts, as operators see them."""
+        """Return the newest acts in the form that operators see."""
         found: list[Record] = []
         for one in reversed(list(self._acts.values())):
             if len(found) >= limit:
@@ -113,5 +113,5 @@ class Audit:
             if one["stage"] in (DONE, UNKNOWN):
                 found.append({key: one.get(key) for key in SHOWN_KEYS})
             if one["stage"] == UNKNOWN:
-                found[-1]["effects"] = ["it was interrupted; nobody knows whether it took place"]
+                found[-1]["effects"] = ["it was interrupted; whether it took effect is unknown"]
         return found

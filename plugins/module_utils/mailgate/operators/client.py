@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Questions and orders to the service operator: one request, one answer."""
+"""Requests to the service operator: one request, one answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANSWER_BYTES_MAX = 64 << 20
 
 
 def ask(request: Mapping[str, object], path: str = OPERATOR_SOCKET) -> dict[str, Any]:
-    """Return the service's answer without 'ok'; raises BadInput with what it refuses, and NoAnswer."""
+    """Return the service's answer without 'ok'; raises BadInput for a refusal, and NoAnswer."""
     try:
         owner = os.stat(os.path.dirname(path)).st_uid
         answer = sockets.ask(path, request, (owner,), ANSWER_SECONDS, ANSWER_BYTES_MAX)

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A command that puts a written file into force, run in the background until it succeeds.
+"""A command that activates a written file, run in the background until it succeeds.
 
-A file in the service's directory says that it is still to be run, so a service that was killed runs it when
-it starts again.
+A file in the service's directory marks that it must still run, so a service that was killed runs it when it
+starts again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RETRY_SECONDS = 2.0
 
 
 class DeferredCommand:
-    """One such command."""
+    """One command, with the number of requests for it and of those fulfilled."""
 
     def __init__(self, name: str, argv: Sequence[str], directory: str, say: Callable[[str], None]) -> None:
         self.name, self._argv, self._say = name, list(argv), say
@@ -32,19 +32,19 @@ class DeferredCommand:
         self._why = ""
 
     def start(self) -> None:
-        """Begins to work, with what an earlier service left to be done."""
+        """Start the thread, and request a run that an earlier service left undone."""
         if os.path.exists(self._path):
             self.want()
         threading.Thread(target=self._work, name=self.name, daemon=True).start()
 
     def mark(self) -> None:
-        """Keeps that it is to be run, should the service end before want() is called; raises OSError."""
+        """Record on the disk that a run is due, in case the service ends before want(); raises OSError."""
         with self._changed:
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._marked += 1
 
     def want(self, *, marked: bool = False) -> int:
-        """Has it run, after whatever was written until now; what wait() is to be given."""
+        """Request a run after everything written until now; return the number to pass to wait()."""
         with self._changed:
             self._marked -= marked
             self._wanted += 1
@@ -52,7 +52,7 @@ class DeferredCommand:
             return self._wanted
 
     def wait(self, number: int, seconds: float) -> str:
-        """'' once that wish is fulfilled, or why it is not after a first try, or after so many seconds."""
+        """Wait for a request; return '' once it is fulfilled, else why not: its error, or the time limit."""
         with self._changed:
             self._changed.wait_for(lambda: self._tried >= number, seconds)
             if self._done >= number:
@@ -82,7 +82,7 @@ class DeferredCommand:
                 self._say(why)
 
     def run(self) -> tuple[int, str]:
-        """Exit status of the command, and its last words if it failed."""
+        """Run the command; return its exit status, and the last line of its errors if it failed."""
         try:
             done = subprocess.run(
                 self._argv,
@@ -93,7 +93,7 @@ class DeferredCommand:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return TEMPORARY, f"{self.name}: no end within {RUN_SECONDS:g} s"
+            return TEMPORARY, f"{self.name}: did not end within {RUN_SECONDS:g} s"
         except OSError as error:
             return 100, f"{self.name}: {error}"
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()

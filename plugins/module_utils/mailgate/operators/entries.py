@@ -2,14 +2,14 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The operators' lists as texts: what is in them, and the same text with one entry more or less.
+"""The operators' lists as text: read their entries, and add or remove one.
 
-A list's entries stand in one file, one line each, most with a note above it (notes.py):
-  relay, clients    /etc/tcp.d/20-operator; a relay network stands in its head, too
+The entries of a list are in one file, one line each, most with a note above it (notes.py):
+  relay, clients    /etc/tcp.d/20-operator; a relay network is also in its head
   senders           /etc/badmailfrom.d/20-operator
   trusted, blocked  operator.cf of SpamAssassin
-  recipients        one address a line
-Every other line of a text, a person's own rules and comments, stays where and as it is.
+  recipients        one address in each line
+Every other line of the text, such as rules and comments written by hand, is left unchanged.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _HEADS[BLOCKED] = _HEADS[TRUSTED]
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry: its value in canonical form, 'allow' or 'deny' of a client, and why it stays, or ''."""
+    """One entry: its value in canonical form, 'allow' or 'deny' for a client, and why it is fixed, or ''."""
 
     value: str
     action: str = ""
@@ -64,7 +64,7 @@ class Entry:
     line: int = 0
 
     def same(self, other: Entry | None) -> bool:
-        """Whether both say the same, wherever they stand."""
+        """Whether both have the same value, action and note."""
         return other is not None and (self.value, self.action, self.note) == (
             other.value,
             other.action,
@@ -72,7 +72,7 @@ class Entry:
         )
 
     def values(self) -> dict[str, object]:
-        """Return what the audit log and callers are told of the entry, as JSON values."""
+        """Return the entry for the audit log and for callers, as JSON values."""
         return {
             "value": self.value,
             "action": self.action,
@@ -82,11 +82,11 @@ class Entry:
         }
 
 
-# Values.
+# Values
 
 
 def canonical(name: str, text: str) -> str:
-    """The one form in which a value of that list is kept; raises BadInput."""
+    """Return the canonical form of a value of that list; raises BadInput."""
     if name in (RELAY, CLIENTS):
         return str(_network(text))
     if name == RECIPIENTS:
@@ -98,7 +98,7 @@ def canonical(name: str, text: str) -> str:
     value = text.lower()
     if name != SENDERS and not _PLAIN.fullmatch(value):
         raise BadInput(
-            f"sender: {_shown(text)} has a character that means something else to SpamAssassin; "
+            f"sender: {_shown(text)} has a character with another meaning in SpamAssassin; "
             "expected letters, digits and ._+=~-"
         )
     return value
@@ -126,7 +126,7 @@ def _network(text: str) -> Network:
 
 
 def note_fault(note: str) -> str:
-    """What keeps a text from being a note, or ''."""
+    """Return why a text cannot be a note, or ''."""
     if not note.strip():
         return "note: is empty; expected who asked for it and why"
     if len(note) > 200 or not note.isprintable():
@@ -135,16 +135,16 @@ def note_fault(note: str) -> str:
 
 
 def overlapping(network: str, protected: Sequence[Network]) -> str:
-    """The first of the protected networks that shares an address with the network, or ''."""
+    """Return the first protected network that has an address in common with the network, or ''."""
     one = parse_network(network)
     return next((str(two) for two in protected if contains(one, two) or contains(two, one)), "")
 
 
-# What is there.
+# Reading
 
 
 def entries(name: str, text: str, where: str) -> list[Entry]:
-    """The entries of that list in its file's text, in their order; where is the file. Raises BadInput."""
+    """Return the entries of that list in its file's text, in order; where names the file. Raises BadInput."""
     return _READ[name](name, text, where)
 
 
@@ -171,7 +171,7 @@ def _environment(name: str, action: str) -> tuple[tuple[str, str], ...]:
 
 
 def rule_network(rule: Rule) -> str:
-    """The network in CIDR form that a rule's address means exactly, or ''."""
+    """Return the network in CIDR form that is exactly a rule's address, or ''."""
     intervals = [tcprules.key_interval(key) for key in rule.keys]
     ends = [one for one in intervals if one is not None]
     if len(ends) != len(intervals) or "@" in rule.address or rule.address == "":
@@ -226,14 +226,14 @@ _READ: Mapping[str, Callable[[str, str, str], list[Entry]]] = {
 }
 
 
-# What is to be there.
+# Editing
 
 
 def edit(name: str, text: str, where: str, value: str, wanted: Entry | None) -> str:
-    """The text in which the value has just that entry, or with None no entry; raises BadInput.
+    """Return the text in which the value has only the wanted entry, or none for None; raises BadInput.
 
-    An entry that is there already keeps its place, a new one is the last line. Entries that were written by
-    hand in a form of their own are not touched.
+    An existing entry keeps its place, a new one is appended. Entries written by hand in another form are left
+    unchanged.
     """
     there = [one for one in entries(name, text, where) if one.value == value and not one.fixed]
     lines: list[str] = re.findall(r"[^\n]*\n|[^\n]+", text)
@@ -274,10 +274,10 @@ def _line(name: str, entry: Entry) -> str:
 
 
 def _with_relay_networks(text: str, where: str, value: str) -> str:
-    """The text whose head names every network that has a rule to relay; the value only if it has one."""
+    """Return the text whose head names exactly the networks with a relay rule; other heads are kept."""
     rules = tcprules.parse(text, where)
     before = set(operator_relay_networks(rules))
-    # Of two networks, one inside the other, the compiler names the outer one only.
+    # Of two networks, one inside the other, the compiler names only the outer one.
     ruled = {parse_network(one.value) for one in _read_rules(RELAY, text, where) if not one.fixed}
     after = {one for one in before if str(one) != value} | ruled
     if after == before:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Edits of the operators' lists, judged by what enforces them, with their effects in words."""
+"""The judgement of edits of the operators' lists, by the code that enforces them, with their effects."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from .entries import BLOCKED, CLIENTS, RECIPIENTS, RELAY, SENDERS, TRUSTED, Entr
 from .lists import Lists
 from .places import Change, OperatorPaths
 
-NOTHING = "nothing changes for anybody at present"
+NOTHING = "at present this changes nothing"
 SCORES = {TRUSTED: "never", BLOCKED: "always"}
 
 
 class Judge:
-    """Says what an edit of a list does, or why it must not be made."""
+    """Judges what an edit of a list does, or why it must not be made."""
 
     def __init__(self, places: OperatorPaths, lists: Lists, clock: Callable[[], float]) -> None:
         self._places, self._lists, self._clock = places, lists, clock
 
     def plan(self, name: str, value: str, wanted: Entry | None) -> Change:
-        """An edit of one list, judged: with an entry for the value, or with None. Raises OSError."""
+        """Judge an edit: the value's entry becomes wanted, or is removed for None. Raises OSError."""
         path = self._places.file(name)
         try:
             old = self._lists.text(name)
@@ -63,7 +63,7 @@ class Judge:
         return dataclasses.replace(change, effects=tuple(words))
 
     def _judge(self, change: Change) -> list[str]:
-        """The effects in words; raises BadInput with why it must not be."""
+        """Return descriptions of the effects; raises BadInput with the reason why the edit is refused."""
         if change.name in (RELAY, CLIENTS):
             return self._judge_rules(change)
         if change.name == SENDERS:
@@ -82,7 +82,7 @@ class Judge:
         try:
             safety.assert_open(before.rules, protected)
         except safety.Unsafe:
-            protected = ()  # it is so already, and this edit is not to blame
+            protected = ()  # already refused before this edit
         safety.assert_open(after.rules, protected)
         return rules_compiler.describe_changes((before.rules, tuple(before.adaptive)), after)
 
@@ -134,7 +134,7 @@ class Judge:
         if change.before is None and change.after is not None:
             words = [f"mail of {whose} is {how} called spam"]
             if change.name == TRUSTED:
-                words.append("the sender's own word is taken for it: whoever writes that address passes, too")
+                words.append("the address is not verified: whoever uses it as sender passes, too")
             return words
         return [] if change.after is not None else [f"mail of {whose} is no longer {how} called spam"]
 

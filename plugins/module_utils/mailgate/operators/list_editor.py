@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an operator does to the lists: judged by what enforces them, written, kept in the audit log, in force.
+"""Edits of the operators' lists: judged, recorded in the audit log, written and activated.
 
-An act is an edit of the file as it stands at that moment, under the lock of its compiler. The order is: a
-line in the audit log, the file, a second line. Whatever kills the service between two of these, the next
-start finds out which of them happened and says so in the log.
+An act edits the file in its present state, under the lock of its compiler. The order is: a line in the audit
+log, the file, a second line. When the service is killed between two of these steps, the next start determines
+which of them were done and records it in the audit log.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _no_step(dummy: str) -> None:
 
 
 class ListEditor:
-    """The lists, and who may change what in them; all that changes something goes through it."""
+    """The lists, and the acts on them; every change of a list goes through this class."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ListEditor:
         gid: int = -1,
         step: Callable[[str], None] = _no_step,
     ) -> None:
-        """Takes up what was left; raises OSError. step hears of each step of an act, for the tests."""
+        """Restore the state; raises OSError. tests pass step, which is called with each step's name."""
         self.places, self._clock, self.say, self._step = places, clock, say, step
         self.lists = Lists(places)
         self._judge = Judge(places, self.lists, clock)
@@ -64,13 +64,13 @@ class ListEditor:
                 "recipients", [*places.mailgate, "recipients", "refresh"], places.state, say
             ),
         }
-        self._kept: set[tuple[str, str]] = set()  # entries that ended and cannot go
+        self._kept: set[tuple[str, str]] = set()  # expired entries that cannot be removed
         self._next_look = float("-inf")
         for record in self.audit.settle(self._stage_of):
             self.say(f"act {record['number']} was interrupted: {record['stage']}")
 
     def start(self) -> None:
-        """Puts into force what an earlier service may have left."""
+        """Activate what an earlier service may have left."""
         for later in self._later.values():
             later.start()
         if os.path.exists(self.places.extra):
@@ -78,10 +78,10 @@ class ListEditor:
         for name in (CLIENTS, SENDERS):
             self._into_force(name)
 
-    # Questions.
+    # Requests without effect
 
     def check(self, name: str, value: str, action: str) -> tuple[str, str]:
-        """The value in canonical form, and what keeps it from being added, or ''."""
+        """Return the value in canonical form, and why it cannot be added, or ''."""
         try:
             made = operator_entries.canonical(name, value)
         except BadInput as error:
@@ -91,7 +91,7 @@ class ListEditor:
     def request(
         self, caller: Caller, act: str, name: str, value: str, action: str, note: str, seconds: int | None
     ) -> Change:
-        """What an act would do; raises BadInput for what is not an act at all."""
+        """Return what an act would do; raises BadInput for an invalid request."""
         made = operator_entries.canonical(name, value)
         fault = operator_entries.note_fault(note)
         if fault:
@@ -110,18 +110,18 @@ class ListEditor:
             raise BadInput(f"action: {action!r} has no meaning in the list {name!r}; expected none")
         return Entry(value, action, note)
 
-    # Acts.
+    # Acts
 
     def act(
         self, caller: Caller, act: str, name: str, value: str, action: str, note: str, seconds: int | None
     ) -> tuple[int, tuple[str, ...]]:
-        """Number and effects of an act that is done; raises MailgateError and OSError when it is not."""
+        """Do an act; return its number and effects; raises MailgateError and OSError when it is not done."""
         return self._do(
             caller, act, name, note, lambda: self.request(caller, act, name, value, action, note, seconds)
         )
 
     def to_undo(self, caller: Caller) -> tuple[Record, Change]:
-        """The caller's last act that stands, and what takes it back; raises BadInput when there is none."""
+        """Return the caller's last act that is still in effect, and its reversal; raises BadInput."""
         undone = {one.get("undoes") for one in self.audit.done()}
         for record in self.audit.done():
             if (
@@ -137,17 +137,17 @@ class ListEditor:
             if before is not None and before.note.over(self._clock()):
                 before = None
             return record, self._judge.plan(record["list"], record["value"], before)
-        raise BadInput("undo: nothing that you did stands any more; expected an act of yours that does")
+        raise BadInput("undo: none of your acts is still in effect; expected one that is")
 
     def undo(self, caller: Caller) -> tuple[int, tuple[str, ...]]:
-        """Takes back the caller's last act that stands, as an act of its own."""
+        """Undo the caller's last act that is still in effect, as an act of its own."""
         record, dummy = self.to_undo(caller)
         number = record["number"]
 
         def make() -> Change:
             again, change = self.to_undo(caller)
             if again["number"] != number:
-                raise TryAgain("undo: somebody did something else just now; try again")
+                raise TryAgain("undo: your last act is another one meanwhile; try again")
             return change
 
         return self._do(caller, "undo", record["list"], f"undoes {number}", make, undoes=number)
@@ -155,7 +155,7 @@ class ListEditor:
     def keep(
         self, caller: Caller, do: str, value: str, note: str, work: Callable[[], Sequence[str]]
     ) -> list[str]:
-        """Does something that changes no list, between its two lines in the audit log; its effects."""
+        """Do an act that changes no list, between its two lines in the audit log; return its effects."""
         fault = operator_entries.note_fault(note) if note else ""
         if fault:
             raise BadInput(fault)
@@ -173,7 +173,7 @@ class ListEditor:
             return effects
 
     def sweep(self) -> None:
-        """Removes entries that have ended, so that what knows no time hears of it."""
+        """Remove expired entries, because some programs that use the files ignore the expiry."""
         now = self._clock()
         if now < self._next_look:
             return
@@ -182,7 +182,7 @@ class ListEditor:
             try:
                 there = operator_entries.entries(name, self.lists.text(name), self.places.file(name))
             except (MailgateError, OSError):
-                continue  # a person is told by whoever compiles it
+                continue  # the compiler of the file reports it
             for one in there:
                 if one.note.until is None or one.fixed or (name, one.value) in self._kept:
                     continue
@@ -198,7 +198,7 @@ class ListEditor:
             pass
         except (MailgateError, OSError) as error:
             self._kept.add((name, ended.value))
-            self.say(f"{name} {ended.value}: has ended, but stays in its file: {error}")
+            self.say(f"{name} {ended.value}: has ended, but cannot be removed from its file: {error}")
 
     def _ended(self, name: str, value: str) -> Change:
         there = self.lists.own_entry(name, value)
@@ -211,7 +211,7 @@ class ListEditor:
     def _do(
         self, caller: Caller, do: str, name: str, note: str, make: Callable[[], Change], **more: object
     ) -> tuple[int, tuple[str, ...]]:
-        """Makes the change, writes it and puts it into force; its number and effects."""
+        """Make the change, write it and activate it; return its number and effects."""
         later, wish = self._later_of(name), 0
         with self._one_at_a_time():
             with locked(self.places.lock(name)):
@@ -273,7 +273,7 @@ class ListEditor:
             stream.write(change.new.encode("utf-8", "surrogateescape"))
 
     def _into_force(self, name: str) -> str:
-        """Compiles at once; why that did not go well, or ''. The service rules will do it then."""
+        """Compile at once; return the error, or ''. After an error the service rules compiles."""
         now = self._clock()
         try:
             if name in (RELAY, CLIENTS):
@@ -288,7 +288,7 @@ class ListEditor:
         return self._later.get({TRUSTED: "spamd", BLOCKED: "spamd", RECIPIENTS: "recipients"}.get(name, ""))
 
     def _stage_of(self, record: Record) -> str:
-        """What became of an act that was interrupted, by what is there now."""
+        """Return the stage of an interrupted act, by the present entries."""
         if "after" not in record:
             return UNKNOWN
         try:
@@ -317,5 +317,5 @@ def _entry(values: Mapping[str, object] | None) -> Entry | None:
 
 
 def say(text: str) -> None:
-    """One line for the service's log."""
+    """Write one line to the service's log."""
     servicelog.say("operator", text)

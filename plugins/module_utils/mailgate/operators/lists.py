@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Entries of the operators' lists as they stand in their files, beside the site's."""
+"""The entries of the operators' lists in their files, together with the site's."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from .places import BY_HAND, OperatorPaths
 
 
 class Lists:
-    """What stands in each list now; every question reads the files anew."""
+    """The present entries of each list; every call reads the files again."""
 
     def __init__(self, places: OperatorPaths) -> None:
         self.places = places
 
     def entries(self, name: str) -> list[Entry]:
-        """The site's entries of a list, and the operators'; raises BadInput and OSError."""
+        """Return the site's entries of a list and the operators'; raises BadInput and OSError."""
         own = operator_entries.entries(name, self.text(name), self.places.file(name))
         return [*self.site_entries(name), *own]
 
     def text(self, name: str) -> str:
-        """Return the text of a list's file, '' without one; raises BadInput when it is not root's own."""
+        """Return the text of a list's file, '' without one; raises BadInput unless it is root's."""
         text, fault = read_owned(self.places.file(name), "root")
         if fault:
             raise BadInput(fault)
@@ -68,7 +68,7 @@ class Lists:
         return operator_site.scored_entries(name, texts)
 
     def protected(self) -> tuple[Network, ...]:
-        """The networks of operator.json, which the site protects from operators; raises BadInput, OSError."""
+        """Return the networks of operator.json, protected from operators; raises BadInput and OSError."""
         try:
             with open(self.places.settings, encoding="utf-8") as stream:
                 networks = json.load(stream)["protected_networks"]
@@ -85,7 +85,7 @@ class Lists:
         return read_settings(self.places.recipients_settings)
 
     def recipient(self, address: str) -> tuple[bool, list[str]]:
-        """Whether an address is a recipient now, and why, in words; raises MailgateError and OSError."""
+        """Return whether an address is a recipient now, and the reasons; raises MailgateError and OSError."""
         value = operator_entries.canonical(RECIPIENTS, address)
         store = Store(self.places.recipients)
         data = store.served()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What operators ask and have done outside of the lists: blacklist, greylist, queue, the gateway's health."""
+"""Requests and acts outside of the lists: blacklist, greylist, queue, and the doctor's findings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHILD_BYTES_MAX = 4 << 20
 
 @dataclass(frozen=True)
 class ExternalPaths:
-    """Where the others keep what they know, and the programs that are run."""
+    """The paths of other services' data, and the commands to run."""
 
     blacklist: str = BLACKLIST_DIRECTORY
     greylist: str = GREYLIST_DIRECTORY
@@ -45,13 +45,13 @@ class ExternalPaths:
 
 
 class Lookups:
-    """The verbs that are not about the lists."""
+    """The verbs that do not concern the lists."""
 
     def __init__(self, editor: ListEditor, outside: ExternalPaths, clock: Callable[[], float]) -> None:
         self._editor, self._outside, self._clock = editor, outside, clock
 
     def answer(self, caller: Caller, do: str, asked: dict[str, Any]) -> dict[str, Any]:
-        """What one verb answers; raises MailgateError and OSError."""
+        """Return the answer of one verb; raises MailgateError and OSError."""
         if do == "blacklist":
             return self._blacklist()
         if do == "explain":
@@ -88,8 +88,8 @@ class Lookups:
         def work() -> list[str]:
             released = self._ask({"do": "release", "address": address})["released"]
             if released:
-                return [f"{address} is no longer refused by the blacklist; what was counted is forgotten"]
-            return [f"{address} was not refused by the blacklist; what was counted is forgotten"]
+                return [f"{address} is no longer refused by the blacklist; its counted attempts are deleted"]
+            return [f"{address} was not refused by the blacklist; its counted attempts are deleted"]
 
         return self._editor.keep(caller, "release", address, note, work)
 
@@ -107,8 +107,8 @@ class Lookups:
 
         def work() -> list[str]:
             if operator_greylist.let_pass(self._outside.greylist, network, self._clock()):
-                return [f"{network} has passed the greylist: mail from there is not put off any more"]
-            return [f"{network} had passed the greylist already, and is remembered anew"]
+                return [f"{network} has passed the greylist: mail from there is no longer deferred"]
+            return [f"{network} had passed the greylist already; its time is renewed"]
 
         return self._editor.keep(caller, "pass", network, note, work)
 
@@ -143,17 +143,17 @@ class Lookups:
                 return found
         except ValueError:
             pass
-        raise TryAgain(f"{' '.join(self._outside.doctor[:2])}: said no findings; expected JSON")
+        raise TryAgain(f"{' '.join(self._outside.doctor[:2])}: its output has no findings; expected JSON")
 
 
 def _run(argv: Sequence[str], statuses: Sequence[int]) -> bytes:
-    """What a program says; raises TryAgain unless it ends well in time."""
+    """Run a program and return its output; raises TryAgain for another status, or no end in time."""
     try:
         done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHILD_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise TryAgain(f"{argv[0]}: no end within {CHILD_SECONDS:g} s; try again") from error
+        raise TryAgain(f"{argv[0]}: did not end within {CHILD_SECONDS:g} s; try again") from error
     if done.returncode not in statuses:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
         raise TryAgain(f"{argv[0]}: {lines[-1]}")

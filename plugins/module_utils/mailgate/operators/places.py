@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Paths and limits of the operators' service, its callers, and a change as it is judged."""
+"""Paths and limits of the operators' service, its callers, and judged changes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SECONDS_MAX = 10 * 365 * 86_400
 
 
 class Renewed(MailgateError):
-    """An entry that had ended has not."""
+    """The entry was renewed or removed meanwhile, so it has not ended."""
 
 
 @dataclass(frozen=True)
 class OperatorPaths:
-    """Where everything is."""
+    """The paths of the rules, the service, SpamAssassin and the recipients."""
 
     rules: Paths = field(default_factory=Paths)
     state: str = OPERATOR_DIRECTORY
@@ -52,7 +52,7 @@ class OperatorPaths:
         return os.path.join(self.state, "recipients")
 
     def file(self, name: str) -> str:
-        """The file of a list."""
+        """Return the file of a list."""
         if name in (RELAY, CLIENTS):
             return os.path.join(self.rules.directory, tcprules.OPERATOR)
         if name == SENDERS:
@@ -60,7 +60,7 @@ class OperatorPaths:
         return self.extra if name == RECIPIENTS else os.path.join(self.spamassassin, OPERATOR_CF)
 
     def lock(self, name: str) -> str:
-        """The directory whose lock the writers of that file hold."""
+        """Return the directory whose lock the writers of that file hold."""
         if name in (RELAY, CLIENTS, SENDERS):
             return os.path.dirname(self.file(name))
         return self.state
@@ -68,7 +68,7 @@ class OperatorPaths:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the number that the kernel says, and the login name."""
+    """The user who sends a request: the uid from the kernel, and the login name."""
 
     uid: int
     name: str
@@ -76,7 +76,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Change:
-    """One edit of one list, judged: the file's text before and after, what it does in words, and why not."""
+    """One judged edit of a list: the file's text before and after, its effects, or why it is refused."""
 
     name: str
     value: str

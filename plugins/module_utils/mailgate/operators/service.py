@@ -4,9 +4,9 @@
 
 """The service operator: a unix socket with fixed verbs, for root and the members of a group.
 
-One request is one JSON object on one line, one answer the same, and then the connection is closed. Who asks
-is what the kernel says of the other side, and a stranger is refused before a byte of theirs is read. Every
-wait is bounded, and so are the size of a request and the number of callers.
+A request is one JSON object on one line, the answer the same, and then the connection is closed. The kernel
+tells the caller's uid, and others are refused before any of their bytes is read. Every wait, the size of a
+request and the number of callers are limited.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ POLL_SECONDS = 0.5
 FULL_SECONDS = 0.5
 Answer = dict[str, Any]
 
-# The fields of each verb: what it takes for a field is a name in _FIELDS, with '?' when it may be missing.
+# The fields of each verb; a field's value is a name in _FIELDS, with '?' when it may be missing.
 _ACT = {
     "act": "act",
     "list": "list",
@@ -92,7 +92,7 @@ _FIELDS: Mapping[str, tuple[Callable[[object], bool], str, object]] = {
 
 
 def parse_request(data: bytes) -> Answer:
-    """The verb as 'do' and all of its fields; raises BadInput for anything else."""
+    """Return the verb as 'do' and all of its fields; raises BadInput for an invalid request."""
     asked = parse_json(data)
     if not isinstance(asked, dict):
         raise BadInput(f"request: {_shown(asked)} is not an object; expected one")
@@ -122,18 +122,18 @@ def _shown(value: object) -> str:
 
 
 def shown_entry(entry: Entry) -> Answer:
-    """An entry as callers see it."""
+    """Return an entry in the form that callers see."""
     return {**entry.values(), "origin": entry.origin, "fixed": entry.fixed}
 
 
 class Verbs:
-    """What each verb does."""
+    """The actions of all verbs."""
 
     def __init__(self, editor: ListEditor, lookups: Lookups) -> None:
         self._editor, self._lookups = editor, lookups
 
     def answer(self, caller: Caller, data: bytes) -> Answer:
-        """The answer to one request, whatever it holds."""
+        """Return the answer to one request; never raises for its content."""
         try:
             request = parse_request(data)
             return {"ok": True, **self._answer(caller, request.pop("do"), request)}
@@ -186,7 +186,7 @@ def _refusal(text: str, *, temporary: bool = False) -> Answer:
 
 
 def caller_of(uid: int, group: str = GROUP) -> Caller | None:
-    """Who that user is, if they may ask: root, or a member of the group as it is now."""
+    """Return the user if they are root or a member of the group now, else None."""
     try:
         user = pwd.getpwuid(uid)
     except KeyError:
@@ -207,14 +207,14 @@ class Server:
     def __init__(
         self, path: str, answer: Callable[[Caller, bytes], Answer], known: Callable[[int], Caller | None]
     ) -> None:
-        """Listens; raises OSError."""
+        """Listen on the socket; raises OSError."""
         self._answer, self._known = answer, known
         self._counts: dict[int, int] = {}
         self._lock = threading.Lock()
         self.listener = listen(path, 32)
 
     def serve_one(self) -> None:
-        """Takes one caller, if there is one soon."""
+        """Accept one caller, if there is one within POLL_SECONDS."""
         self.listener.settimeout(POLL_SECONDS)
         try:
             connection, dummy = self.listener.accept()
@@ -256,13 +256,13 @@ class Server:
         try:
             return self._answer(caller, data)
         except Exception as error:
-            # Nothing that a caller sends may end the service; what it was stands in the log.
+            # No request may end the service; the log has the error.
             say(f"error of the service itself, at {data[:200]!r}: {error!r}")
             return _refusal(f"operator: error of the service itself, {type(error).__name__}; see its log")
 
 
 def group_id(name: str = GROUP) -> int:
-    """The group's number; raises BadInput when there is none."""
+    """Return the group's number; raises BadInput when it does not exist."""
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError as error:
@@ -270,7 +270,7 @@ def group_id(name: str = GROUP) -> int:
 
 
 def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
-    """Runs until TERM; raises MailgateError and OSError for what it cannot have."""
+    """Run until SIGTERM; raises MailgateError and OSError when group, lock or socket are not available."""
     told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, dummy: told.append(number))
     gid = group_id()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What stands in an operator's list without being the operators': entries that stay as they are, and why."""
+"""The site's entries in an operator's list: they are fixed, with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SCORED = re.compile(
 
 
 def rules_entries(name: str, site: tcprules.Rules, facts: Facts, protected: Iterable[Network]) -> list[Entry]:
-    """The site's relay networks, or its own rules about clients; protected: the networks of operator.json."""
+    """Return the site's relay networks, or its rules about clients; protected: networks of operator.json."""
     if name == RELAY:
         networks = (LOOPBACK, *facts.relay_networks)
         return [_site(str(one), "", "it may relay by the site file; change it there") for one in networks]
@@ -51,13 +51,13 @@ def _site(value: str, action: str, fixed: str) -> Entry:
 
 
 def senders_entries(text: str, where: str) -> list[Entry]:
-    """The senders that the site file refuses."""
+    """Return the senders that the site file refuses."""
     fixed = "the site file refuses it; change it there"
     return [_site(one.address, "", fixed) for one in bad_senders.parse(text, where)]
 
 
 def scored_entries(name: str, texts: Mapping[str, str]) -> list[Entry]:
-    """The senders in files of SpamAssassin's, by name, that people write by hand."""
+    """Return the senders in SpamAssassin's files, by name, that are edited by hand."""
     found = []
     for file, text in texts.items():
         for line in text.splitlines():
@@ -66,19 +66,19 @@ def scored_entries(name: str, texts: Mapping[str, str]) -> list[Entry]:
             if match is not None and match[kind]:
                 words = match["words"].split()
                 senders = words[:1] if match[kind].endswith("_rcvd") else words
-                fixed = f"it stands in {file}, which people write by hand; change it there"
+                fixed = f"it is in {file}, which is edited by hand; change it there"
                 found += [_site(one[1:] if one.startswith("*@") else one, "", fixed) for one in senders]
     return found
 
 
 def recipient_entries(domains: Iterable[Domain], hostname: str) -> list[Entry]:
-    """The recipients that the site file names, or accepts as a whole domain."""
+    """Return the recipients that the site file lists, or accepts with a whole domain."""
     found = recipients.keys(domains, hostname=hostname).keys
     return [_site(one, "", "the site file accepts it; change it there") for one in found]
 
 
 def clients_notice(name: str, action: str) -> list[str]:
-    """What an allowed client is spared, beside what the compiler says of it."""
+    """Return the effect on an allowed client that the compiler does not describe."""
     if name != CLIENTS or action != "allow":
         return []
     return ["WHITELISTED: neither the greylist nor a DNS list nor the adaptive blacklist keeps it out"]

@@ -473,7 +473,7 @@ class Recipients(Entries, inherit_bindings=False):
 
 class Blacklist(Page, inherit_bindings=False):
     TITLE = "Adaptive blacklist: clients refused for a time"
-    NOTHING = "nobody is refused"
+    NOTHING = "no address is refused"
     COLUMNS = (("Client", 15), ("Ends in", 7), ("Why", FLEXIBLE))
     HELP = (
         "Clients whose mail was mostly bad are refused for a time.",
