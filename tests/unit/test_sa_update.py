@@ -324,7 +324,7 @@ def test_settings_are_read() -> None:
         ("{", "file f: is not valid JSON, .*; expected an object"),
         ("[]", r"file f: \[\] is not an object; expected one with 'channels'"),
         ('{"channels": []}', r"file f: channels \[\] is not a list of channels; expected at least one"),
-        ('{"chanels": "x", "channels": [{"name": "a"}]}', "file f: 'chanels': 'x' is unknown or not text; .*"),
+        ('{"chanels": "x", "channels": [{"name": "a"}]}', "file f: 'chanels': 'x' is unknown or .*"),
         ('{"proxy": 1, "channels": [{"name": "a"}]}', "file f: 'proxy': 1 is unknown or not text; .*"),
         ('{"channels": ["a"]}', "file f: channel 'a' is not an object of strings; expected one with 'name'"),
         ('{"channels": [{"name": "a", "key": "b"}]}', r"file f: channel .* has \['key'\]; expected .*"),
