@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,21 @@ def test_a_file_of_the_same_inode_is_another_file(world: World) -> None:
     reader = Follower(str(world.directory), position)
     assert drain(reader) == said
     assert reader.notes == ["the file that was read last is gone: lines may be lost; none is read twice"]
+
+
+def test_a_stamp_of_next_year_keeps_nothing_from_being_read(world: World) -> None:
+    """The last line read said next year; then its file was gone."""
+    now = time.time_ns()
+    world.now = now - 3600 * 10**9
+    follower = Follower(str(world.directory))
+    world.write(f"{tai64n.render(now + 365 * 86_400 * 10**9)} early\n")
+    assert len(drain(follower)) == 1
+    position = follower.position
+    follower.close()
+    world.current.unlink()
+    world.now = time.time_ns() + 10**9
+    more = world.say("two", "three")
+    assert drain(Follower(str(world.directory), position)) == more
 
 
 def test_a_log_that_was_copied_is_not_read_twice(world: World, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -415,6 +416,98 @@ def test_killed_and_rotated_at_any_moment_every_line_counts_once(
     assert os.stat(places.textfile).st_mode & 0o7777 == 0o644
 
 
+YEAR = 365 * 86_400
+
+
+@pytest.mark.parametrize("begun_anew", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize("log", ["smtpd", "send"])
+@pytest.mark.parametrize("ahead", [90, 3600, 3 * 86_400, YEAR])
+def test_a_stamp_that_is_ahead_of_the_clock_counts_now(
+    ahead: int, log: str, begun_anew: bool, world: tuple[stats_service.ServicePaths, Multilog, Multilog]
+) -> None:
+    """And what comes after it counts by its own time."""
+    places, smtpd, queue = world
+    clock = Clock()
+    service = begun(places, clock)
+    texts = {"smtpd": PID, "send": "new msg 7"}
+    names = {"smtpd": "connections", "send": "queued"}
+    written = smtpd if log == "smtpd" else queue
+    clock.now += 600
+    written.write(line(500, texts[log]) + "\n" + line(600 + ahead, texts[log]) + "\n")
+    service.step()
+    if begun_anew:
+        service.save()
+        service.smtp.close()
+        service.send.close()
+        service = begun(places, clock)
+    clock.now += 120
+    written.write(line(700, texts[log]) + "\n")
+    service.step()
+    service.save()
+    for state in (service.stats, stats_service.read_state(Path(places.own("state.json")).read_text()).stats):
+        assert state.totals[names[log]] == 3
+        assert state.between(BEGIN, BEGIN + 1000)[names[log]] == 3  # by minutes
+        assert state.between(BEGIN - 4 * 3600, BEGIN + 1000)[names[log]] == 3  # by quarters
+        assert state.between(BEGIN + 600, BEGIN + 660)[names[log]] == 1
+        assert state.last[log] == (BEGIN + 700) * 10**9
+
+
+def test_a_state_that_was_spoiled_by_such_a_stamp_is_good_again(
+    world: tuple[stats_service.ServicePaths, Multilog, Multilog],
+) -> None:
+    """As it was written before stamps were capped: newest lies in the next year."""
+    places, smtpd, _queue = world
+    spoiled = smtp((10.0, PID), (YEAR, PID))
+    Path(places.own("state.json")).write_text(
+        json.dumps(stats_service.State(spoiled, None, None, BEGIN).to_json())
+    )
+    clock = Clock()
+    clock.now += 60
+    service = begun(places, clock)
+    smtpd.write(line(59, PID) + "\n")
+    service.step()
+    assert service.stats.between(BEGIN, BEGIN + 100)["connections"] == 1
+
+
+def test_a_clock_that_is_wrong_for_a_while_takes_no_counter_away(
+    world: tuple[stats_service.ServicePaths, Multilog, Multilog],
+) -> None:
+    """A host that begins in 1970, until its clock is set."""
+    places, smtpd, _queue = world
+    clock = Clock()
+    clock.now += 60
+    service = begun(places, clock)
+    smtpd.write(line(59, PID) + "\n")
+    service.step()
+    clock.now = 1000.0
+    smtpd.write(line(999 - BEGIN, PID) + "\n")
+    service.step()
+    service.save()
+    clock.now = BEGIN + 120.0
+    smtpd.write(line(119, PID) + "\n")
+    service.step()
+    service.save()
+    assert service.stats.between(BEGIN, BEGIN + 200)["connections"] == 2
+    assert service.stats.totals["connections"] == 3
+
+
+def test_what_is_ahead_of_the_clock_is_bounded() -> None:
+    made = stats.Stats()
+    for number in range(2000):
+        made.observe_smtp(smtplog.parse(line(number * 900.0, PID)))
+        made.clock_is(BEGIN)
+        made._newest = 0
+    assert len(made.minutes) <= 2 * stats.MINUTES_SECONDS // 60 + 1
+    assert len(made.quarters) <= 2 * stats.QUARTERS_SECONDS // 900 + 1
+
+
+def test_a_duration_over_a_jump_of_the_clock_is_none() -> None:
+    counted = smtp((0, PID), (YEAR, "tcpserver: end 7 status 0"))
+    assert "session_milliseconds" not in counted.totals
+    queue = send((0, "starting delivery 1: msg 7 to remote a@b"), (YEAR, "delivery 1: success: x"))
+    assert queue.totals["delivered"] == 1 and "delivery_milliseconds" not in queue.totals
+
+
 def test_a_damaged_state_is_kept_and_the_logs_are_counted_anew(
     world: tuple[stats_service.ServicePaths, Multilog, Multilog],
 ) -> None:
@@ -529,6 +622,53 @@ def test_no_numbers_and_bad_arguments(
 @pytest.mark.parametrize(("text", "seconds"), [("1h", 3600), ("30m", 1800), ("24h", 86_400), ("2d", 172_800)])
 def test_a_span(text: str, seconds: int) -> None:
     assert stats_command.span_of(text, BEGIN + 0.5) == BEGIN - seconds
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def choose(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield choose
+    monkeypatch.undo()
+    time.tzset()
+
+
+BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
+HAVANA = "CST5CDT,M3.2.0/0,M11.1.0/1"  # no midnight in March, two of them in November
+LORD_HOWE = "LHST-10:30LHDT-11,M10.1.0,M4.1.0"  # by half an hour
+CAIRO = "EET-2EEST,M4.5.5/0,M10.5.4/24"  # back at 24:00, to 23:00 of the same day
+
+
+@pytest.mark.parametrize(
+    ("name", "noon", "begin"),
+    [
+        ("UTC0", "2026-10-25 12:00", "2026-10-25 00:00"),
+        (BERLIN, "2026-10-24 10:00", "2026-10-23 22:00"),
+        (BERLIN, "2026-10-25 00:30", "2026-10-24 22:00"),  # 02:30, the first time
+        (BERLIN, "2026-10-25 01:30", "2026-10-24 22:00"),  # 02:30 again
+        (BERLIN, "2026-10-25 11:00", "2026-10-24 22:00"),
+        (BERLIN, "2026-10-25 22:59", "2026-10-24 22:00"),
+        (BERLIN, "2026-10-25 23:00", "2026-10-25 23:00"),
+        (BERLIN, "2026-03-29 00:30", "2026-03-28 23:00"),
+        (BERLIN, "2026-03-29 10:00", "2026-03-28 23:00"),
+        (BERLIN, "2026-03-30 10:00", "2026-03-29 22:00"),
+        (HAVANA, "2026-03-08 16:00", "2026-03-08 05:00"),  # begins at 01:00
+        (HAVANA, "2026-11-01 04:30", "2026-11-01 04:00"),
+        (HAVANA, "2026-11-01 05:30", "2026-11-01 04:00"),  # 00:30 again
+        (HAVANA, "2026-11-01 17:00", "2026-11-01 04:00"),
+        (LORD_HOWE, "2026-10-04 02:00", "2026-10-03 13:30"),
+        (LORD_HOWE, "2026-04-05 02:00", "2026-04-04 13:00"),
+        (CAIRO, "2026-10-30 10:00", "2026-10-29 22:00"),
+    ],
+)
+def test_today_on_the_days_when_clocks_change(
+    zone: Callable[[str], None], name: str, noon: str, begin: str
+) -> None:
+    zone(name)
+    now, wanted = (calendar.timegm(time.strptime(text, "%Y-%m-%d %H:%M")) for text in (noon, begin))
+    assert stats_command.span_of("today", now + 0.5) == wanted
 
 
 def test_today_begins_at_midnight() -> None:

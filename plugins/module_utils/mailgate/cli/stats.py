@@ -111,8 +111,7 @@ example:
 def span_of(text: str, now: float) -> int:
     """The unix second at which a span such as '1h' or 'today' begins; raises BadInput."""
     if text == "today":
-        local = time.localtime(now)
-        return int(now) - (local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec)
+        return times.local_midnight(now)
     seconds = times.duration(text, "--last")
     if not 60 <= seconds <= LONGEST_SECONDS:
         longest = f"{LONGEST_SECONDS // 3600}h"

@@ -44,6 +44,27 @@ def rounded(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} seconds"
 
 
+def local_midnight(now: float) -> int:
+    """Return the unix second at which the local day of a time began.
+
+    A day may have 23 or 25 hours, and where clocks change at midnight it may begin at 01:00.
+    """
+
+    def date(second: int) -> tuple[int, int]:
+        local = time.localtime(second)
+        return local.tm_year, local.tm_yday
+
+    last = int(now)
+    first = last - 30 * 3600  # of another day
+    while last - first > 1:
+        middle = (first + last) // 2
+        if date(middle) == date(int(now)):
+            last = middle
+        else:
+            first = middle
+    return last
+
+
 def utc(unix_seconds: float) -> str:
     """Format a time in UTC to the second; 'second N' when it is outside the calendar's range."""
     try:

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
+from . import tai64n
 
 CURRENT, PREVIOUS = "current", "previous"
 HEAD_BYTES = 32
@@ -210,7 +212,8 @@ class Follower:
             return False
         if wanted is not None:
             self.notes.append("the file that was read last is gone: lines may be lost; none is read twice")
-            self._skip_until, self._wanted = wanted.label, None
+            # No line that was read is later than now, whatever its stamp said.
+            self._skip_until, self._wanted = min(wanted.label, tai64n.render(time.time_ns())), None
         return True
 
     def _left(self) -> bool:

@@ -29,6 +29,7 @@ VERSION = 1
 MINUTE, QUARTER = 60, 900
 MINUTES_SECONDS, QUARTERS_SECONDS = 2 * 3600, 49 * 3600
 SESSIONS_MAX, DELIVERIES_MAX = 4096, 4096
+LONGEST_SECONDS = 7 * 86_400  # no session and no delivery lasts longer
 BOUNDS = (
     0.01,
     0.025,
@@ -126,9 +127,24 @@ class Stats:
         )  # begin, whether a DNS list has it
         self._deliveries: dict[int, int] = {}
         self._newest = 0  # unix second of the newest minute
+        self._latest: int | None = None  # unix nanoseconds of the clock; None: not told
         self._minute: Counts = {}
         self._quarter: Counts = {}
         self._minute_at = self._quarter_at = -1
+
+    def clock_is(self, now: float) -> None:
+        """Take the time of the clock: a line that is later counts now, and a clock may be set back."""
+        self._latest = int(now * NANOSECONDS)
+        minute = int(now) // MINUTE * MINUTE
+        if self._newest > minute:
+            self._newest, self._minute_at = minute, -1
+        for kept, seconds, step in (
+            (self.minutes, MINUTES_SECONDS, MINUTE),
+            (self.quarters, QUARTERS_SECONDS, QUARTER),
+        ):
+            # What is later than the clock is kept, as the clock may be wrong for a while, but bounded.
+            for begin in sorted(kept)[2 * seconds // step :]:
+                del kept[begin]
 
     # Counting
 
@@ -137,9 +153,7 @@ class Stats:
         if record is None:
             self.totals["lines_smtpd"] = self.totals.get("lines_smtpd", 0) + 1
             return
-        at = record.at
-        self._turn(at)
-        self.last["smtpd"] = at
+        self.last["smtpd"] = self._turn(record)
         self._add("lines_smtpd")
         handle = _SMTP.get(type(record))
         if handle is not None:
@@ -150,20 +164,18 @@ class Stats:
         if record is None:
             self.totals["lines_send"] = self.totals.get("lines_send", 0) + 1
             return
-        at = record.at
-        self._turn(at)
-        self.last["send"] = at
+        self.last["send"] = self._turn(record)
         self._add("lines_send")
         if isinstance(record, sendlog.DeliveryStarted):
             self._deliveries.pop(record.delivery, None)
-            self._deliveries[record.delivery] = at
+            self._deliveries[record.delivery] = record.at
             if len(self._deliveries) > DELIVERIES_MAX:
                 del self._deliveries[next(iter(self._deliveries))]
         elif isinstance(record, sendlog.DeliveryEnded):
             self._add(_RESULTS[record.result])
             begun = self._deliveries.pop(record.delivery, None)
             if begun is not None:
-                self._time("delivery", at - begun)
+                self._time("delivery", record.at - begun)
         elif isinstance(record, sendlog.NewMessage):
             self._add("queued")
         elif isinstance(record, sendlog.Bounced):
@@ -234,15 +246,18 @@ class Stats:
 
     def _time(self, name: str, nanoseconds: int) -> None:
         nanoseconds = max(0, nanoseconds)
+        if nanoseconds > LONGEST_SECONDS * NANOSECONDS:
+            return  # the clock jumped between two lines
         self._add(f"{name}:{bisect.bisect_left(BOUNDS, nanoseconds / NANOSECONDS)}")
         self._add(f"{name}_milliseconds", nanoseconds // 1_000_000)
 
-    def _turn(self, at: int) -> None:
-        """Switch to the minute and the quarter of a time."""
+    def _turn(self, record: smtplog.Record | sendlog.Record) -> int:
+        """Switch to the minute and the quarter of a line, and return its time, capped by the clock."""
+        at = record.at if self._latest is None else min(record.at, self._latest)
         seconds = at // NANOSECONDS
         minute = seconds - seconds % MINUTE
         if minute == self._minute_at:
-            return
+            return at
         quarter = seconds - seconds % QUARTER
         self._minute_at = minute
         if minute > self._newest:
@@ -254,6 +269,7 @@ class Stats:
             self.quarters.setdefault(quarter, {}) if quarter > self._newest - QUARTERS_SECONDS else {}
         )
         self._quarter_at = quarter
+        return at
 
     def forget(self, now: int) -> None:
         """Delete minutes and quarters that are too old."""

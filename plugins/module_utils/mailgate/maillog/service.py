@@ -119,10 +119,12 @@ class Service:
     def step(self) -> bool:
         """Read, count and write; return whether there is probably more to read."""
         smtp = self._read(self.smtp, self.places.smtp_log)
+        self.stats.clock_is(self._clock())
         observe = self.stats.observe_smtp
         for line in smtp:
             observe(smtplog.parse(line))
         send = self._read(self.send, self.places.send_log)
+        self.stats.clock_is(self._clock())
         for line in send:
             self.stats.observe_send(sendlog.parse(line))
         more = bool(smtp or send)
