@@ -86,6 +86,9 @@ const char *scan_share_words(const struct scan *scan, char *words, size_t size);
 /* Puts the message off for that. */
 int scan_above_share(const struct scan *scan);
 
+/* Whether these words of a program are new: not those that were logged last, of the same settings and program. */
+int scan_words_are_new(const struct scan *scan, const struct scan_said *said);
+
 /* ---- the scanners ---- */
 
 int scan_virus(struct scan *scan);

@@ -19,10 +19,11 @@
 #define FILE_MAX 65536
 #define LINE 256
 
-enum { DEADLINE, FAILURE, LIMIT, SCORE, CONFIG, SOCKET, SHARE, NAMES };
+/* from SHARE on they may be left out */
+enum { DEADLINE, FAILURE, LIMIT, SCORE, CONFIG, SOCKET, SHARE, STATE, TEMPORARY, RESERVE_BYTES, RESERVE_FILES, NAMES };
 static const char *const names[NAMES] = {
   "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "clamd_config", "spamd_socket",
-  "work_share_percent"
+  "work_share_percent", "state_directory", "clamd_temporary_directory", "clamd_reserve_bytes", "clamd_reserve_files"
 };
 
 /* A whole number from low to high, and nothing else. */
@@ -62,6 +63,10 @@ static int set(struct scanconf *conf, int which, const char *value)
       return stop != value && *stop == 0 && isfinite(conf->reject_score) && conf->reject_score > 0 ? 0 : -1;
     case CONFIG: return path(value, conf->clamd_config);
     case SOCKET: return path(value, conf->spamd_socket);
+    case TEMPORARY: return path(value, conf->clamd_temporary_directory);
+    case RESERVE_BYTES: return number(value, 0, 1LL << 40, &conf->clamd_reserve_bytes);
+    case RESERVE_FILES: return number(value, 0, 1LL << 40, &conf->clamd_reserve_files);
+    case STATE: return path(value, conf->state_directory);
     case SHARE:
       if (number(value, 1, 100, &n) == -1) return -1;
       conf->work_share_percent = (int) n;
@@ -104,6 +109,8 @@ int scanconf_settings(struct scanconf *conf, const char *text, size_t length, ch
   int i;
 
   conf->work_share_percent = SCANCONF_SHARE;
+  conf->clamd_reserve_bytes = SCANCONF_RESERVE_BYTES;
+  conf->clamd_reserve_files = SCANCONF_RESERVE_FILES;
   while ((got = next_line(&text, stop, line, &at)) == 1) {
     value = strchr(line, ' ');
     if (value) *value++ = 0;
@@ -118,7 +125,7 @@ int scanconf_settings(struct scanconf *conf, const char *text, size_t length, ch
     return -1;
   }
   for (i = 0; i < NAMES; ++i)
-    if (!seen[i] && i != SHARE) {
+    if (!seen[i] && i < SHARE) {
       snprintf(why, size, "control/simscan does not say %s", names[i]);
       return -1;
     }

@@ -16,6 +16,8 @@
 #define SCANCONF_SUFFIX 64
 #define SCANCONF_DEADLINE 300 /* a sender that waits longer for the end of DATA gives up, and sends once more */
 #define SCANCONF_SHARE 25
+#define SCANCONF_RESERVE_BYTES 268435456
+#define SCANCONF_RESERVE_FILES 4096
 
 struct scanconf {
   int deadline_seconds;              /* 1 to SCANCONF_DEADLINE, for all scanners of a message together */
@@ -25,6 +27,10 @@ struct scanconf {
   double reject_score;
   char clamd_config[SCANCONF_PATH];
   char spamd_socket[SCANCONF_PATH];
+  char clamd_temporary_directory[SCANCONF_PATH]; /* where clamd unpacks; may be left out: "", and is not watched then */
+  long long clamd_reserve_bytes;     /* what must be free there all the time that clamd works; may be left out */
+  long long clamd_reserve_files;
+  char state_directory[SCANCONF_PATH]; /* where simscan remembers what it has logged; may be left out: "" */
   char suffixes[SCANCONF_SUFFIXES][SCANCONF_SUFFIX];
   int suffix_count;
 };

@@ -265,6 +265,20 @@ int scanfile_used(const char *directory, struct scanfile_room *used)
   return error ? -1 : 0;
 }
 
+int scanfile_free(const char *directory, struct scanfile_room *room)
+{
+  struct statvfs space;
+
+  if (statvfs(directory, &space) == -1) return -1;
+  if (space.f_flag & ST_RDONLY) {
+    errno = EROFS;
+    return -1;
+  }
+  room->bytes = (long long) space.f_bavail * (long long) (space.f_frsize ? space.f_frsize : space.f_bsize);
+  room->files = space.f_files > 0 ? (long long) space.f_favail : -1;
+  return 0;
+}
+
 int scanfile_full(void)
 {
   struct statvfs space;

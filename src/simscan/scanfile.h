@@ -68,6 +68,9 @@ int scanfile_room(struct scanfile_room *room);
 /* What a directory holds: bytes as they lie there, files. A directory that cannot be read is -1 with errno. */
 int scanfile_used(const char *directory, struct scanfile_room *used);
 
+/* What is free for others than root where a directory lies; files -1: they are not counted. -1 with errno, EROFS also. */
+int scanfile_free(const char *directory, struct scanfile_room *room);
+
 /* Whether the file system of the current directory has neither room nor names left. */
 int scanfile_full(void);
 

@@ -43,8 +43,53 @@ static int ends_with(const char *s, size_t length, const char *end)
   return length >= n && memcmp(s + length - n, end, n) == 0;
 }
 
+static int begins_with(const char *s, size_t length, const char *begin)
+{
+  size_t n = strlen(begin);
+
+  return length >= n && memcmp(s, begin, n) == 0;
+}
+
+static int is_warning(const char *line, size_t length)
+{
+  return begins_with(line, length, "WARNING: ") || begins_with(line, length, "LibClamAV Warning: ");
+}
+
+int scantext_error(const char *said, size_t length)
+{
+  const char *line = said;
+  const char *stop = said + length;
+  const char *next;
+  size_t n;
+
+  for (; line < stop; line = next) {
+    next = memchr(line, '\n', (size_t) (stop - line));
+    n = (size_t) ((next ? next : stop) - line);
+    next = next ? next + 1 : stop;
+    if (begins_with(line, n, "ERROR") || begins_with(line, n, "LibClamAV Error")) return 1;
+  }
+  return 0;
+}
+
+/* What a name says that clamd has found. What it calls Heuristics. is a virus but for these. */
+static enum scantext_virus kind_of(const char *name, size_t length)
+{
+  static const char *const suspicions[] = {
+    "Heuristics.Phishing.", "Heuristics.Encrypted.", "Heuristics.OLE2.ContainsMacros", "Heuristics.Structured.",
+    "Heuristics.Broken.",
+  };
+  size_t i;
+
+  if (begins_with(name, length, "Heuristics.Limits.Exceeded.MaxScanTime")) return SCANTEXT_LATE;
+  if (begins_with(name, length, "Heuristics.Limits.Exceeded")) return SCANTEXT_LIMIT;
+  for (i = 0; i < sizeof suspicions / sizeof *suspicions; ++i)
+    if (begins_with(name, length, suspicions[i])) return SCANTEXT_HEURISTIC;
+  return SCANTEXT_VIRUS;
+}
+
 enum scantext_virus scantext_clamdscan(const char *said, size_t length, int status, char *name, size_t size)
 {
+  enum scantext_virus kind = SCANTEXT_UNCLEAR;
   const char *line = said;
   const char *stop = said + length;
   const char *next;
@@ -59,19 +104,20 @@ enum scantext_virus scantext_clamdscan(const char *said, size_t length, int stat
     next = memchr(line, '\n', (size_t) (stop - line));
     n = (size_t) ((next ? next : stop) - line);
     next = next ? next + 1 : stop;
-    if (n == 0) continue;
+    if (n == 0 || is_warning(line, n)) continue;
     if (ends_with(line, n, ": OK")) ++ok;
     else if (ends_with(line, n, " FOUND") && (from = memmem(line, n, ": ", 2)) != NULL) {
       n -= strlen(" FOUND");
-      if (found++) continue;
       /* the name begins behind the last ": ", for a path may hold one */
       for (from = line + n; from > line && !(from[-1] == ' ' && from - 1 > line && from[-2] == ':'); --from) continue;
+      if (found++ && (kind == SCANTEXT_VIRUS || kind_of(from, (size_t) (line + n - from)) != SCANTEXT_VIRUS)) continue;
+      kind = kind_of(from, (size_t) (line + n - from));
       scantext_field(from, (size_t) (line + n - from), 0, name, size);
     } else ++other;
   }
   if (status == 1 && found && !ok) {
     if (name[0] == 0) scantext_field("unknown", 7, 0, name, size);
-    return SCANTEXT_VIRUS;
+    return kind;
   }
   return status == 0 && ok == 1 && !found && !other ? SCANTEXT_CLEAN : SCANTEXT_UNCLEAR;
 }

@@ -19,13 +19,24 @@ size_t scantext_field(const char *s, size_t length, int in_list, char *field, si
 /* ASCII letters to lower case, in place. */
 void scantext_lower(char *s, size_t length);
 
-enum scantext_virus { SCANTEXT_CLEAN, SCANTEXT_VIRUS, SCANTEXT_UNCLEAR };
+enum scantext_virus {
+  SCANTEXT_CLEAN,
+  SCANTEXT_VIRUS,
+  SCANTEXT_LIMIT,     /* Heuristics.Limits.Exceeded.*: clamd has not looked at all of it */
+  SCANTEXT_HEURISTIC, /* Heuristics.Phishing.* and others that a site may switch on: a suspicion, no virus */
+  SCANTEXT_LATE,      /* clamd's own limit of time, which a busy machine exceeds, too */
+  SCANTEXT_UNCLEAR
+};
 
 /*
- * What clamdscan's output about one file means, with its exit status: clean only when it says so in a line that ends
- * with ": OK" and exits 0, a virus only when a line ends with " FOUND" and it exits 1. The name, a field, goes to name.
+ * What clamdscan's standard output about one file means, with its exit status: clean only when it says so in a line that
+ * ends with ": OK" and exits 0, found only when a line ends with " FOUND" and it exits 1. Warnings are no verdict. The
+ * name, a field, goes to name; of several the one of a virus.
  */
 enum scantext_virus scantext_clamdscan(const char *said, size_t length, int status, char *name, size_t size);
+
+/* Whether words on clamdscan's standard error are of an error, not only of a warning: then its verdict counts for nothing. */
+int scantext_error(const char *said, size_t length);
 
 struct scantext_score {
   int spam;         /* SpamAssassin's own verdict, by its threshold */

@@ -9,7 +9,7 @@
 #include "scantext.h"
 
 const char *const fuzz_words[] = {
-  ": OK\n", " FOUND\n", "/work/message: ", "Eicar", "X-Spam-Status: ", "Yes, ", "No, ", "score=", "hits=", "required=", "5.0 ",
+  ": OK\n", " FOUND\n", "/work/message: ", "Eicar", "WARNING: ", "Heuristics.Limits.Exceeded", "Heuristics.Phishing.", "ERROR: ", "X-Spam-Status: ", "Yes, ", "No, ", "score=", "hits=", "required=", "5.0 ",
   "-1.5 ", "nan ", "1e999 ", "\n", "\n ", "\n\n", ",", ":", 0,
 };
 
@@ -33,8 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   field = fuzz_bytes(room);
   virus = scantext_clamdscan(text, size, status, field, room);
   HOLD(memchr(field, 0, room) != NULL);
-  HOLD(virus != SCANTEXT_CLEAN || (status == 0 && memmem(text, size, ": OK", 4) && !memmem(text, size, " FOUND\n", 7)));
-  HOLD(virus != SCANTEXT_VIRUS || (status == 1 && memmem(text, size, " FOUND", 6) && field[0]));
+  HOLD(virus != SCANTEXT_CLEAN || (status == 0 && memmem(text, size, ": OK", 4)));
+  HOLD(virus == SCANTEXT_CLEAN || virus == SCANTEXT_UNCLEAR || (status == 1 && memmem(text, size, " FOUND", 6) && field[0]));
+  HOLD(virus != SCANTEXT_LIMIT || strncmp(field, "Heuristics.", 11) == 0 || room <= 11);
+  HOLD(!scantext_error(text, size) || memmem(text, size, "ERROR", 5) || memmem(text, size, "LibClamAV Error", 15));
   for (i = 0; field[i]; ++i) HOLD(field[i] >= 32 && field[i] <= 126 && field[i] != ':');
   if (scantext_status(text, size, &score) == 0)
     HOLD((score.spam == 0 || score.spam == 1) && isfinite(score.score) && isfinite(score.required));

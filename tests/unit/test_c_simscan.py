@@ -100,6 +100,7 @@ class World:
         listener: bool = True,
         first: str = "",
         by: str = "",
+        own_mounts: bool = False,
     ) -> Outcome:
         """Starts simscan as qmail-smtpd does: message on 0, envelope on 1, a pipe as 4."""
         for name in ("queued", "envelope"):
@@ -108,8 +109,9 @@ class World:
         (self.place / "in.envelope").write_bytes(envelope)
         descriptors = ("4>&1 " if listener else "") + "<in.message 1<in.envelope"
         begin = time.monotonic()
+        apart = ["unshare", "--mount", "--map-root-user"] if own_mounts else []
         done = subprocess.run(
-            ["sh", "-c", f'{first}\nexec {by} "$0" {descriptors}', self.program],
+            [*apart, "sh", "-c", f'{first}\nexec {by} "$0" {descriptors}', self.program],
             cwd=self.place,
             # what nobody may look into is not looked into for leaks, either
             env={
@@ -223,6 +225,126 @@ def test_a_virus_is_refused_before_spamassassin_is_asked(world: World) -> None:
     assert outcome.text == "DYour email was rejected because it contains the Eicar-Test virus"
     assert verdict(outcome).startswith("VIRUS:TIMEs:Eicar-Test:198.51.100.7:")
     assert not outcome.queued and not (world.place / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "text"),
+    [
+        (
+            "Heuristics.Limits.Exceeded.MaxFiles",
+            "LIMIT",
+            "DYour email was rejected because it is more than the virus scanner looks at: "
+            "Heuristics.Limits.Exceeded.MaxFiles",
+        ),
+        (
+            "Heuristics.Phishing.Email.SpoofedDomain",
+            "HEURISTIC",
+            "DYour email was rejected because it looks suspicious: Heuristics.Phishing.Email.SpoofedDomain",
+        ),
+    ],
+)
+def test_what_is_no_virus_is_refused_under_its_own_name(
+    world: World, name: str, state: str, text: str
+) -> None:
+    world.script("clamdscan", f'cat >/dev/null; echo "stream: {name} FOUND"; exit 1')
+    outcome = world.scan()
+    assert (outcome.status, outcome.text) == (82, text)
+    assert verdict(outcome).startswith(f"{state}:TIMEs:{name}:198.51.100.7:ann@sender.example:")
+
+
+def test_clamds_own_limit_of_time_puts_off(world: World) -> None:
+    world.script(
+        "clamdscan", 'cat >/dev/null; echo "stream: Heuristics.Limits.Exceeded.MaxScanTime FOUND"; exit 1'
+    )
+    outcome = world.scan()
+    assert outcome.status == 52
+    assert outcome.line.endswith("clamd has taken too long: Heuristics.Limits.Exceeded.MaxScanTime")
+
+
+WARNING = "WARNING: Ignoring deprecated option X at /etc/clamav/clamd.conf:25"
+
+
+@pytest.mark.parametrize("where", ["", " >&2"])
+def test_a_warning_of_clamdscans_is_no_trouble(world: World, where: str) -> None:
+    """On either descriptor, before or after the verdict; a virus stays one."""
+    for script in (f"echo '{WARNING}'{where}; {CLEAN}", f"{CLEAN}; echo '{WARNING}'{where}"):
+        world.script("clamdscan", script)
+        assert world.scan().status == 0
+    world.script("clamdscan", f"echo '{WARNING}'{where}; {VIRUS}")
+    assert world.scan().status == 82
+    world.script("clamdscan", f"{CLEAN}; echo 'ERROR: something'{where}")
+    outcome = world.scan()
+    assert outcome.status == 71
+    assert outcome.line.endswith("clamdscan exited with status 0: ERROR_ something")
+
+
+def test_a_warning_is_logged_once(world: World) -> None:
+    """And again when the words, or the program, are others; without a place to remember, each time."""
+    said = "clamdscan says: WARNING_ Ignoring deprecated option X at /etc/clamav/clamd.conf_25"
+
+    def warnings() -> list[str]:
+        return [line.partition("]: ")[2] for line in world.scan().log if "]: " in line]
+
+    world.script("clamdscan", f"echo '{WARNING}' >&2; {CLEAN}")
+    assert warnings() == warnings() == [said]
+    (world.place / "state").mkdir()
+    world.settings(state_directory=f"{world.place}/state")
+    assert [warnings() for _ in range(3)] == [[said], [], []]
+    world.script("clamdscan", f"echo '{WARNING}' >&2; echo LibClamAV Warning: old >&2; {CLEAN}")
+    assert [warnings() for _ in range(2)] == [[said, "clamdscan says: LibClamAV Warning_ old"], []]
+    assert [path.name for path in (world.place / "state").iterdir()] == ["said"]
+    (world.place / "state" / "said").write_bytes(b"garbage" * 100)
+    assert len(warnings()) == 2
+    (world.place / "state").rename(world.place / "elsewhere")
+    assert len(warnings()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "status"),
+    [
+        ("size=100k", {}, 53),
+        ("size=100k", {"clamd_reserve_bytes": "65536"}, 0),
+        ("size=1g,nr_inodes=4", {}, 53),
+        ("size=1g,nr_inodes=4", {"clamd_reserve_files": "2"}, 0),
+        ("size=1g", {}, 0),
+        ("size=1g,ro", {}, 71),
+    ],
+)
+def test_clamd_has_room_or_its_answer_counts_for_nothing(
+    world: World, options: str, settings: dict[str, str], status: int
+) -> None:
+    place = world.place / "clamd"
+    place.mkdir()
+    world.settings(clamd_temporary_directory=str(place), **settings)
+    outcome = world.scan(first=f"mount -t tmpfs -o {options} tmpfs {place}", by="", own_mounts=True)
+    assert outcome.status == status
+    if status:
+        assert f" put off for 198.51.100.7: clamd's temporary directory {place}" in outcome.line
+    assert bool(outcome.queued) == (status == 0)
+
+
+def test_clamd_without_a_directory_is_not_believed(world: World) -> None:
+    world.settings(clamd_temporary_directory="/nowhere/at/all")
+    outcome = world.scan()
+    assert (outcome.status, outcome.queued) == (71, b"")
+    assert outcome.line.endswith("clamd's temporary directory /nowhere/at/all: No such file or directory")
+
+
+@pytest.mark.parametrize("what", ["bytes", "files"])
+def test_clamds_room_is_watched_while_it_works(world: World, what: str) -> None:
+    """Full for a moment only: free before and after."""
+    place = world.place / "clamd"
+    place.mkdir()
+    world.settings(
+        clamd_temporary_directory=str(place), clamd_reserve_bytes="500000", clamd_reserve_files="20"
+    )
+    fill = {
+        "bytes": f"head -c 900000 /dev/zero >{place}/big",
+        "files": f"for i in $(seq 1 40); do >{place}/big$i; done",
+    }[what]
+    world.script("clamdscan", f"cat >/dev/null; {fill}; sleep 0.3; rm {place}/big*; echo 'stream: OK'")
+    outcome = world.scan(first=f"mount -t tmpfs -o size=1m,nr_inodes=50 tmpfs {place}", own_mounts=True)
+    assert (outcome.status, outcome.queued) == (53, b"")
 
 
 def test_without_a_listener_a_refusal_is_for_good_too(world: World) -> None:

@@ -38,6 +38,8 @@ def verdict(state: str, tail: str = "Hello:192.0.2.7:a@b.example:c@d.example") -
         ("VIRUS DROPPED", verdicts.VIRUS),
         ("ATTACH", verdicts.CONTENT),
         ("REGEX", verdicts.CONTENT),
+        ("HEURISTIC", verdicts.CONTENT),
+        ("LIMIT", verdicts.LIMIT),
         ("RELAYCLIENT", verdicts.RELAYED),
     ],
 )

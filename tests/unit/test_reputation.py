@@ -208,6 +208,8 @@ KINDS = [
     ("VIRUS DROPPED", "ham", "virus"),
     ("REGEX", "ham", "other"),
     ("ATTACH", "spam", "other"),
+    ("LIMIT", "spam", "other"),
+    ("HEURISTIC", "spam", "other"),
     ("RELAYCLIENT", "spam", None),
 ]
 

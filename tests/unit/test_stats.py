@@ -87,6 +87,8 @@ PID = f"tcpserver: pid 7 from {IP}"
         ([verdict("VIRUS")], "refused_virus"),
         ([verdict("SPAM REJECT (14.20/5.00/10.00)")], "refused_spam"),
         ([verdict("ATTACH")], "refused_content"),
+        ([verdict("HEURISTIC")], "refused_content"),
+        ([verdict("LIMIT")], "refused_limit"),
         ([verdict("SPAM PASS (7.20/5.00/10.00)")], "marked"),
         ([verdict("CLEAN (7.20/5.00)")], "marked"),
         ([verdict("CLEAN (1.20/5.00/10.00)")], "clean"),

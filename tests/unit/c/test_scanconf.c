@@ -41,6 +41,17 @@ TEST(the_share_is_a_percentage)
   CHECK(settings(WHOLE "work_share_percent 0\n") == -1 && settings(WHOLE "work_share_percent 101\n") == -1);
 }
 
+TEST(what_clamd_needs_is_bounded)
+{
+  CHECK(settings(WHOLE) == 0 && !strcmp(conf.clamd_temporary_directory, "") && !strcmp(conf.state_directory, ""));
+  CHECK(conf.clamd_reserve_bytes == SCANCONF_RESERVE_BYTES && conf.clamd_reserve_files == SCANCONF_RESERVE_FILES);
+  CHECK(settings(WHOLE "clamd_temporary_directory /tmp\nclamd_reserve_bytes 0\nclamd_reserve_files 9\nstate_directory /s\n") == 0);
+  CHECK(!strcmp(conf.clamd_temporary_directory, "/tmp") && conf.clamd_reserve_bytes == 0 && conf.clamd_reserve_files == 9);
+  CHECK(!strcmp(conf.state_directory, "/s"));
+  CHECK(settings(WHOLE "clamd_reserve_bytes -1\n") == -1 && settings(WHOLE "clamd_reserve_files many\n") == -1);
+  CHECK(settings(WHOLE "clamd_temporary_directory tmp\n") == -1 && settings(WHOLE "state_directory x\n") == -1);
+}
+
 TEST(the_deadline_is_bounded)
 {
   CHECK(settings("deadline_seconds 0\n" REST) == -1 && !strcmp(why, "control/simscan line 1 cannot be understood"));
@@ -145,7 +156,8 @@ TEST(a_file_too_large_is_refused)
 
 static const struct test tests[] = {
   {"settings_are_read", settings_are_read},
-  {"the_share_is_a_percentage", the_share_is_a_percentage}, {"the_deadline_is_bounded", the_deadline_is_bounded},
+  {"the_share_is_a_percentage", the_share_is_a_percentage}, {"what_clamd_needs_is_bounded", what_clamd_needs_is_bounded},
+  {"the_deadline_is_bounded", the_deadline_is_bounded},
   {"nothing_is_left_unsaid_or_said_twice", nothing_is_left_unsaid_or_said_twice},
   {"what_cannot_be_meant_is_refused", what_cannot_be_meant_is_refused},
   {"a_nul_and_a_long_line_are_refused", a_nul_and_a_long_line_are_refused},

@@ -27,7 +27,6 @@ TEST(clean_takes_the_word_and_the_status)
   CHECK(said("/work/1.2.3/message: NOT OK\n", 0) == SCANTEXT_UNCLEAR);
   CHECK(said("OK\n", 0) == SCANTEXT_UNCLEAR);
   CHECK(said("a: OK\nb: OK\n", 0) == SCANTEXT_UNCLEAR);
-  CHECK(said("WARNING: one thing\na: OK\n", 0) == SCANTEXT_UNCLEAR);
   CHECK(said("a: OK\nb: lstat() failed: No such file. ERROR\n", 0) == SCANTEXT_UNCLEAR);
 }
 
@@ -44,6 +43,50 @@ TEST(a_virus_takes_the_word_and_the_status)
   CHECK(said("", 1) == SCANTEXT_UNCLEAR);
   CHECK(said("FOUND\n", 1) == SCANTEXT_UNCLEAR);
   CHECK(said("a: FOUNDATION\n", 1) == SCANTEXT_UNCLEAR);
+}
+
+TEST(a_warning_is_no_verdict)
+{
+  CHECK(said("WARNING: one thing\na: OK\n", 0) == SCANTEXT_CLEAN);
+  CHECK(said("a: OK\nLibClamAV Warning: another: OK\n", 0) == SCANTEXT_CLEAN);
+  CHECK(said("WARNING: one thing\n", 0) == SCANTEXT_UNCLEAR);
+  CHECK(said("WARNING: one thing: OK\n", 0) == SCANTEXT_UNCLEAR);
+  CHECK(said("WARNING: a: Eicar FOUND\na: OK\n", 0) == SCANTEXT_CLEAN);
+  CHECK(said("WARNING: one thing\na: Eicar FOUND\n", 1) == SCANTEXT_VIRUS && !strcmp(name, "Eicar"));
+  CHECK(said("WARN: one thing\na: OK\n", 0) == SCANTEXT_UNCLEAR);
+}
+
+static int error(const char *text)
+{
+  check_where = text;
+  return scantext_error(text, strlen(text));
+}
+
+TEST(an_error_is_more_than_a_warning)
+{
+  CHECK(!error("") && !error("WARNING: Ignoring deprecated option X at /etc/clamav/clamd.conf:25\n"));
+  CHECK(!error("LibClamAV Warning: ****\n") && !error("clamdscan: ERROR of no sort\n"));
+  CHECK(error("ERROR: Communication error\n") && error("WARNING: x\nERROR: y") && error("LibClamAV Error: x\n"));
+}
+
+TEST(what_is_no_virus_has_its_own_verdict)
+{
+  CHECK(said("a: Heuristics.Limits.Exceeded.MaxFiles FOUND\n", 1) == SCANTEXT_LIMIT);
+  CHECK(!strcmp(name, "Heuristics.Limits.Exceeded.MaxFiles"));
+  CHECK(said("a: Heuristics.Limits.Exceeded FOUND\n", 1) == SCANTEXT_LIMIT);
+  CHECK(said("a: Heuristics.Limits.Exceeded.EmailLineFoldcnt FOUND\n", 1) == SCANTEXT_LIMIT);
+  CHECK(said("a: Heuristics.Limits.Exceeded.MaxScanTime FOUND\n", 1) == SCANTEXT_LATE);
+  CHECK(said("a: Heuristics.Phishing.Email.SpoofedDomain FOUND\n", 1) == SCANTEXT_HEURISTIC);
+  CHECK(said("a: Heuristics.Phishing.Email.SSL-Spoof FOUND\n", 1) == SCANTEXT_HEURISTIC);
+  CHECK(said("a: Heuristics.Encrypted.Zip FOUND\n", 1) == SCANTEXT_HEURISTIC);
+  CHECK(said("a: Heuristics.OLE2.ContainsMacros.VBA FOUND\n", 1) == SCANTEXT_HEURISTIC);
+  CHECK(said("a: Heuristics.Limits.Exceeded.MaxFiles FOUND\n", 0) == SCANTEXT_UNCLEAR);
+  CHECK(said("a: Heuristics.W32.Parite.B FOUND\n", 1) == SCANTEXT_VIRUS);
+  CHECK(said("a: Heuristics.Exploit.CVE_2006_0001 FOUND\n", 1) == SCANTEXT_VIRUS);
+  CHECK(said("a: Win.Heuristics.Phishing.x FOUND\n", 1) == SCANTEXT_VIRUS);
+  CHECK(said("a: heuristics.phishing.x FOUND\n", 1) == SCANTEXT_VIRUS);
+  CHECK(said("a: Heuristics.Limits.Exceeded.MaxFiles FOUND\na: Eicar FOUND\n", 1) == SCANTEXT_VIRUS && !strcmp(name, "Eicar"));
+  CHECK(said("a: Eicar FOUND\na: Heuristics.Limits.Exceeded.MaxFiles FOUND\n", 1) == SCANTEXT_VIRUS && !strcmp(name, "Eicar"));
 }
 
 TEST(a_long_name_is_cut)
@@ -145,6 +188,9 @@ TEST(a_suffix_is_what_windows_takes_for_one)
 static const struct test tests[] = {
   {"clean_takes_the_word_and_the_status", clean_takes_the_word_and_the_status},
   {"a_virus_takes_the_word_and_the_status", a_virus_takes_the_word_and_the_status},
+  {"a_warning_is_no_verdict", a_warning_is_no_verdict},
+  {"an_error_is_more_than_a_warning", an_error_is_more_than_a_warning},
+  {"what_is_no_virus_has_its_own_verdict", what_is_no_virus_has_its_own_verdict},
   {"a_long_name_is_cut", a_long_name_is_cut},
   {"a_field_is_one_field", a_field_is_one_field},
   {"lower_case_is_ascii", lower_case_is_ascii},

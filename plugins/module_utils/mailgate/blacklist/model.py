@@ -14,8 +14,14 @@ from ..maillog import verdicts
 SPAM, HAM, VIRUS, RECIPIENT, OTHER = "spam", "ham", "virus", "recipient", "other"
 BAD = frozenset((SPAM, VIRUS, RECIPIENT))
 RULE, OPERATOR, SITE = "rule", "operator", "site"
-# An attachment or a pattern that the site forbids is not evidence of a bad client.
-_COUNTS_AS = {verdicts.SPAM: SPAM, verdicts.VIRUS: VIRUS, verdicts.CONTENT: OTHER, verdicts.CLEAN: HAM}
+# What the site forbids, or what is too much to scan, is not evidence of a bad client.
+_COUNTS_AS = {
+    verdicts.SPAM: SPAM,
+    verdicts.VIRUS: VIRUS,
+    verdicts.CONTENT: OTHER,
+    verdicts.LIMIT: OTHER,
+    verdicts.CLEAN: HAM,
+}
 # One attempt: time, kind, and a short description
 Event = tuple[int, str, str]
 

@@ -22,7 +22,7 @@ from ..core.errors import BadInput, MailgateError
 from ..core.paths import DOCTOR_SETTINGS, DOCTOR_STARTS
 from ..core.text import printable
 from ..core.threads import run_parallel
-from ..doctor import neighbours, network, policy, programs, scanners, schedule, services
+from ..doctor import clamd, neighbours, network, policy, programs, scanners, schedule, services
 from ..doctor import resources as probes
 from ..doctor.context import Context
 from ..doctor.findings import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, worst
@@ -51,6 +51,7 @@ CHECKS = {
     "virus": Check("EICAR is refused, by the scanner", scanners.virus, 45.0, 0.0, CRITICAL),
     "spam": Check("GTUBE is refused, by the scanner", scanners.spam, 45.0, 0.0, CRITICAL),
     "signatures": Check("clamd answers, its signatures are new", scanners.signatures),
+    "clamd": Check("clamd has room to unpack, and no warning about its settings", clamd.clamd),
     "spam-rules": Check("spamd answers, its rules are new", scanners.spam_rules),
     "safety": Check("nobody relays, nothing goes unscanned", policy.safety),
     "recipients": Check("the list of valid recipients", policy.recipients, 30.0),

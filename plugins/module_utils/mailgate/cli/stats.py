@@ -63,6 +63,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("virus", "refused_virus"),
             ("spam", "refused_spam"),
             ("content", "refused_content"),
+            ("scan limit", "refused_limit"),
             ("put off (451)", "put_off"),
         ),
     ),
@@ -95,8 +96,8 @@ With serve it is that service: it reads {smtp} and
 {send}, and writes state.json and the file for Prometheus.
 
 Rules, DNS lists and the greylist count sessions; bad sender, relay denied and unknown recipient count
-recipients; protocol counts commands (addresses, line ends, limits of RFC 5321); virus, spam, content and put
-off count messages. Percentiles are those of classes of times, so
+recipients; protocol counts commands (addresses, line ends, limits of RFC 5321); virus, spam, content, scan
+limit and put off count messages. Percentiles are those of classes of times, so
 they are near, not exact. Spans of up to two hours begin at a minute, longer ones at a quarter of an hour.
 "today" begins at midnight here.
 

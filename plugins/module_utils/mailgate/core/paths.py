@@ -55,6 +55,9 @@ FRESHCLAM_LOG = f"{LOGS}/freshclam"
 
 # Scanners
 CLAMD_SOCKET = "/run/clamav/clamd.ctl"
+CLAMD_SETTINGS = "/etc/clamav/clamd.conf"
+CLAMDSCAN = "/usr/local/bin/clamdscan"
+SIMSCAN_SETTINGS = f"{QMAIL_CONTROL}/simscan"
 CLAMAV_DATABASES = "/var/lib/clamav"
 SIMSCAN_DIRECTORY = "/var/spool/simscan"
 SPAMASSASSIN_SITE = "/etc/mail/spamassassin"

@@ -174,9 +174,9 @@ class Unnamed:
 class Verdict:
     """simscan's verdict on one message; pid is that of qmail-smtpd, which tcpserver logged.
 
-    state is CLEAN, SPAM REJECT, SPAM DROPPED, SPAM PASS, PASSTHRU, VIRUS, VIRUS DROPPED, ATTACH, REGEX or
-    RELAYCLIENT; score, required (SpamAssassin's threshold) and refused_from (simscan's) are None when the
-    line does not have them. tail is 'TEXT:IP:SENDER:RECIPIENT[,RECIPIENT…]', see splits().
+    state is CLEAN, SPAM REJECT, SPAM DROPPED, SPAM PASS, PASSTHRU, VIRUS, VIRUS DROPPED, ATTACH, REGEX,
+    LIMIT, HEURISTIC or RELAYCLIENT; score, required (SpamAssassin's threshold) and refused_from (simscan's)
+    are None when the line does not have them. tail is 'TEXT:IP:SENDER:RECIPIENT[,RECIPIENT…]', see splits().
     """
 
     at: int
@@ -323,7 +323,8 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
         "simscan verdict",
         "simscan:[",
         r"([0-9]{1,10})\]:(CLEAN|SPAM REJECT|SPAM DROPPED|SPAM PASS|PASSTHRU|VIRUS|VIRUS DROPPED|ATTACH"
-        rf"|REGEX|RELAYCLIENT)(?: \({_NUMBER}/{_NUMBER}(?:/{_NUMBER})?\))?:([0-9]+\.[0-9]+)s:(.*)",
+        r"|REGEX|LIMIT|HEURISTIC|RELAYCLIENT)"
+        rf"(?: \({_NUMBER}/{_NUMBER}(?:/{_NUMBER})?\))?:([0-9]+\.[0-9]+)s:(.*)",
         _make_verdict,
     ),
     (

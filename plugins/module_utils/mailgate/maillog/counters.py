@@ -65,7 +65,8 @@ COUNTERS = {
     "hung_up": "sessions ended after too many unknown recipients, refusals or commands",
     "refused_virus": "messages refused with a virus",
     "refused_spam": "messages refused as spam",
-    "refused_content": "messages refused for an attachment or a pattern",
+    "refused_content": "messages refused for an attachment, a pattern or a suspicion of the virus scanner",
+    "refused_limit": "messages refused as they are more than the virus scanner looks at",
     "put_off": "messages put off (deferred) by the scanner with 451",
     "clean": "messages accepted as clean",
     "marked": "messages accepted and marked as spam",
@@ -86,6 +87,7 @@ _KINDS = {
     verdicts.VIRUS: "refused_virus",
     verdicts.SPAM: "refused_spam",
     verdicts.CONTENT: "refused_content",
+    verdicts.LIMIT: "refused_limit",
     verdicts.CLEAN: "clean",
     verdicts.MARKED: "marked",
     verdicts.UNCHECKED: "unchecked",
@@ -388,7 +390,18 @@ def percentile(counts: Counts, name: str, percent: float) -> float | None:
 
 # Prometheus text format 0.0.4
 
-_LAYERS = ("rule", "dnsbl", "sender", "relay", "recipient", "protocol", "virus", "spam", "content")
+_LAYERS = (
+    "rule",
+    "dnsbl",
+    "sender",
+    "relay",
+    "recipient",
+    "protocol",
+    "virus",
+    "spam",
+    "content",
+    "limit",
+)
 _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("connections", "Connections that tcpserver accepted.", (("", "connections"),)),
     (

@@ -24,7 +24,7 @@ from ..core.text import one_line
 from ..formats import send_log as sendlog
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
-from .verdicts import CLEAN, CONTENT, MARKED, RELAYED, SPAM, UNCHECKED, VIRUS, meaning
+from .verdicts import CLEAN, CONTENT, LIMIT, MARKED, RELAYED, SPAM, UNCHECKED, VIRUS, meaning
 
 # Outcomes of a session's attempt, or of a message, beside the scanner's verdicts
 RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted"
@@ -300,6 +300,8 @@ class Session:
         about = ""
         if kind == VIRUS:
             words = f"refused, virus {text}"
+        elif kind == LIMIT:
+            words = f"refused, more than the virus scanner looks at: {text}"
         elif kind == CONTENT:
             words = f"refused for its content: {verdict.state} {text}"
         else:

@@ -11,6 +11,7 @@ import math
 from ..formats.smtpd_log import Verdict
 
 VIRUS, SPAM, CONTENT = "virus", "spam", "refused content"
+LIMIT = "beyond scan limits"  # more than the virus scanner looks at
 CLEAN, MARKED, UNCHECKED, RELAYED = "clean", "marked", "not checked for spam", "relayed"
 ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED))
 
@@ -21,6 +22,8 @@ _BY_STATE = {
     "SPAM DROPPED": SPAM,
     "ATTACH": CONTENT,
     "REGEX": CONTENT,
+    "HEURISTIC": CONTENT,
+    "LIMIT": LIMIT,
     "SPAM PASS": MARKED,
     "PASSTHRU": MARKED,
     "RELAYCLIENT": RELAYED,
@@ -28,7 +31,7 @@ _BY_STATE = {
 
 
 def meaning(verdict: Verdict) -> str:
-    """Return VIRUS, SPAM or CONTENT for a refused message, or one of ACCEPTED.
+    """Return VIRUS, SPAM, CONTENT or LIMIT for a refused message, or one of ACCEPTED.
 
     simscan 1.4.0 logs CLEAN for a message that SpamAssassin takes for spam and simscan delivers; a score of 0
     of 0 means that it was not checked.
