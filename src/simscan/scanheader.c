@@ -36,7 +36,12 @@ static int judged(const struct scanheader *h)
 
 static void keep_subject(struct scanheader *h, char c)
 {
-  if (h->subject_length == 0 && (c == ' ' || c == '\t')) return;
+  if ((h->subject_length == 0 || h->folding) && (c == ' ' || c == '\t' || c == '\r')) return;
+  if (h->folding) {
+    h->folding = 0;
+    if (h->subject_length > 0 && h->subject_length < SCANHEADER_SUBJECT && h->subject[h->subject_length - 1] != ' ')
+      h->subject[h->subject_length++] = ' ';
+  }
   if (c != '\r' && h->subject_length < SCANHEADER_SUBJECT) h->subject[h->subject_length++] = c;
 }
 
@@ -63,15 +68,18 @@ static size_t pass_one(struct scanheader *h, char c, char *out)
 {
   size_t n = 0;
 
-  if (!h->known && h->holding == 0 && (c == ' ' || c == '\t')) {
-    h->known = 1; /* a continuation line shares the fate of its field */
-    if (h->subject_state == 1) h->subject_state = 2;
+  if (!h->known && h->holding == 0) {
+    h->known = c == ' ' || c == '\t'; /* a continuation line shares the fate of its field */
+    if (h->subject_state == 3) {
+      h->subject_state = h->known ? 1 : 2;
+      h->folding = h->known;
+    }
   }
   if (h->known) {
     if (c == '\n') {
       h->known = 0;
       h->named = 0;
-      if (h->subject_state == 1 && !h->dropping) h->subject_state = 2;
+      if (h->subject_state == 1) h->subject_state = 3;
     } else if (h->subject_state == 1) keep_subject(h, c);
     if (h->dropping) return 0;
     *out = c;
@@ -82,7 +90,7 @@ static size_t pass_one(struct scanheader *h, char c, char *out)
 
     if (empty) h->in_header = h->dropping = 0;
     else n = decide(h, 0, out);
-    if (h->subject_state == 1) h->subject_state = 2;
+    if (h->subject_state == 1) h->subject_state = 3;
     h->known = 0;
     h->named = 0;
     out[n] = c;

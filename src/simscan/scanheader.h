@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #define SCANHEADER_HELD 64     /* most bytes that are held back until a line's name is known */
-#define SCANHEADER_SUBJECT 200
+#define SCANHEADER_SUBJECT 400 /* five encoded words */
 
 struct scanheader {
   int in_header;
@@ -26,7 +26,8 @@ struct scanheader {
   size_t named;
   char subject[SCANHEADER_SUBJECT];
   size_t subject_length;
-  int subject_state;         /* 0: none seen, 1: in its first line, 2: complete */
+  int subject_state;         /* 0: none seen, 1: in a line of it, 2: complete, 3: its line has ended, another may follow */
+  int folding;               /* at the blanks that begin another line of it, which become one */
   unsigned long dropped;     /* fields */
   long long length;          /* bytes of the header that went on, its empty line included */
 };

@@ -195,6 +195,15 @@ def test_a_clean_message_is_queued_as_spamassassin_gives_it_back(world: World) -
     assert list((world.place / "work").iterdir()) == []
 
 
+def test_a_folded_subject_is_whole_in_the_log(world: World) -> None:
+    message = b"Subject: =?utf-8?Q?one?=\r\n =?utf-8?Q?_two?=\nA: b\n\nbody\n"
+    about = verdict(world.scan(message)).split(":TIMEs:")[1]
+    assert about.startswith("=?utf-8?Q?one?= =?utf-8?Q?_two?=:198.51.100.7:")
+    long = b"Subject: " + b"\n ".join([b"x" * 70] * 40) + b"\n\nbody\n"
+    about = verdict(world.scan(long)).split(":TIMEs:")[1].split(":198.51.100.7:")[0]
+    assert about == " ".join(["x" * 70] * 40)[: len(about)] and 150 < len(about) <= 400
+
+
 @pytest.mark.parametrize(
     ("score", "sa", "state", "status"),
     [

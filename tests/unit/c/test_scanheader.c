@@ -107,7 +107,7 @@ TEST(the_subject_is_known)
 {
   CHECK(subject_is("Subject: hello you\n\n", "hello you"));
   CHECK(subject_is("A: b\nsUBJECT:hello\n\n", "hello"));
-  CHECK(subject_is("Subject: hello\n you\n\n", "hello"));
+  CHECK(subject_is("Subject: hello\n you\n\n", "hello you"));
   CHECK(subject_is("Subject: \t hello\r\n\n", "hello"));
   CHECK(subject_is("Subject: one\nSubject: two\n\n", "one"));
   CHECK(subject_is("X-Spam-A: b\nSubject: one\nX-Spam-C: d\n\n", "one"));
@@ -115,6 +115,31 @@ TEST(the_subject_is_known)
   CHECK(subject_is("A: b\n\nSubject: not\n", ""));
   CHECK(subject_is("Subjec: t\n\n", ""));
   CHECK(subject_is("Subject: cut", "cut"));
+}
+
+TEST(a_folded_subject_is_whole)
+{
+  CHECK(subject_is("Subject: =?utf-8?B?xaE=?=\n =?utf-8?B?xaE=?=\n\n", "=?utf-8?B?xaE=?= =?utf-8?B?xaE=?="));
+  CHECK(subject_is("Subject: =?utf-8?Q?a?=\r\n\t=?utf-8?Q?b?=\r\nA: b\n\n", "=?utf-8?Q?a?= =?utf-8?Q?b?="));
+  CHECK(subject_is("Subject: one\n two\n \t  three\n\tfour\nA: b\n\n", "one two three four"));
+  CHECK(subject_is("Subject:\n one\n\n", "one"));
+  CHECK(subject_is("Subject: \r\n \r\n one \n two\n\n", "one two"));
+  CHECK(subject_is("Subject: one\n \n two\n\n", "one two"));
+  CHECK(subject_is("Subject: one\n two", "one two"));
+  CHECK(subject_is("Subject: one\n", "one"));
+  CHECK(subject_is("Subject: one\n \n\n", "one"));
+  CHECK(subject_is("Subject: a  b\n\n", "a  b"));
+}
+
+TEST(what_follows_a_subject_is_none_of_it)
+{
+  CHECK(subject_is("Subject: one\nA: b\n two\n\n", "one"));
+  CHECK(subject_is("Subject: one\nX-Spam-A: b\n two\nC: d\n three\n\n", "one"));
+  CHECK(subject_is("Subject: one\n\n two\n", "one"));
+  CHECK(subject_is("Subject: one\nSubject: two\n three\n\n", "one"));
+  CHECK(subject_is("Subject: one\n two\nSubject: three\n four\n\n", "one two"));
+  CHECK(subject_is("Subject: one\n\r two\n\n", "one"));
+  CHECK(subject_is("X-Spam-A: b\n Subject: no\nSubject: one\n two\n\n", "one two"));
 }
 
 TEST(a_long_subject_is_cut)
@@ -126,6 +151,11 @@ TEST(a_long_subject_is_cut)
   pass(in, strlen(in), 7);
   CHECK(h.subject_length == SCANHEADER_SUBJECT);
   CHECK(length == 509 + strlen("\nC: d\n\n"));
+
+  memset(in + 9, 'x', 500);
+  memcpy(in + 9 + SCANHEADER_SUBJECT - 1, "\n yy", 4);
+  pass(in, strlen(in), 7);
+  CHECK(h.subject_length == SCANHEADER_SUBJECT && h.subject[SCANHEADER_SUBJECT - 1] == ' ');
 }
 
 static const struct test tests[] = {
@@ -134,6 +164,8 @@ static const struct test tests[] = {
   {"what_cannot_begin_a_field_is_behind_the_header", what_cannot_begin_a_field_is_behind_the_header},
   {"everything_else_stays", everything_else_stays},
   {"the_subject_is_known", the_subject_is_known},
+  {"a_folded_subject_is_whole", a_folded_subject_is_whole},
+  {"what_follows_a_subject_is_none_of_it", what_follows_a_subject_is_none_of_it},
   {"a_long_subject_is_cut", a_long_subject_is_cut},
 };
 MAIN(tests)

@@ -43,12 +43,16 @@ _TOO_MANY = {"recipients": "unknown recipients"}
 WIDEST_MATCH_SECONDS = 1800  # qmail-send scans its todo directory at least this often
 _PUT_OFF_NOTE = re.compile(r"put off for (\S+): (.*)", re.DOTALL)
 _FORWARDED = re.compile(r"(?<![^/_])qp_([0-9]{1,10})(?=/)")
+SUBJECT_CHARACTERS = 200  # simscan's lines hold no more of a subject than that, or twice as much
+_CUT_WORD = re.compile(r"(?:^|\s+)=(?:\?[^?\s]*(?:\?[bqBQ]?(?:\?[^?\s]*\??)?)?)?\Z")
 _NOT_SAFE = re.compile(r"[^!-~]|[%:]")
 
 
 def subject_words(subject: str) -> str:
     """Decode the encoded words of a subject as far as possible; the result is printable."""
     if "=?" in subject:
+        if len(subject) >= SUBJECT_CHARACTERS:
+            subject = _CUT_WORD.sub(" ...", subject)
         try:
             parts = decode_header(subject)
             subject = "".join(
