@@ -297,7 +297,7 @@ def test_rules_that_let_everybody_relay(doctor: Doctor) -> None:
                 "sh", "-ec", "cd /tmp; tcprules /etc/tcp.smtp.cdb evil.tmp", text=':allow,RELAYCLIENT=""\n'
             )
             assert status == 0, said + trouble
-            doctor.expect("safety", CRITICAL, "lets everybody relay, and no fragment says so")
+            doctor.expect("safety", CRITICAL, "lets everybody relay, and no fragment has that rule")
         finally:
             compiled.write_bytes(before)
     doctor.well("safety", "rules")

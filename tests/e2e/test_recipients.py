@@ -563,7 +563,7 @@ def test_the_site_file_takes_effect_while_the_directory_is_gone(world: World) ->
     domains = [dict(one) for one in GATEWAY_DOMAINS]
     domains[0]["addresses"] = ["alice", "carol"]
     status, text = world.play(gateway_domains=domains)
-    assert (status != 0, "the list that served goes on serving" in text) == (True, True), text[-1000:]
+    assert (status != 0, "the present list stays in use" in text) == (True, True), text[-1000:]
     assert [verdict(STRANGER, one) for one in ("carol@example.test", "bob@example.test", GOOD)] == [
         OK,
         NOBODY,

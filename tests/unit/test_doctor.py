@@ -118,17 +118,17 @@ DOWN, GONE = up(0, 5), supervise.Service(False, None, "supervise not running")
         (Watched("clamd", up(), up(age=6), up()), OK, "clamd up for 6 seconds"),
         (Watched("clamd", up(), up(age=5), up()), WARNING, "clamd started 5 seconds ago"),
         (Watched("clamd", GONE, GONE, None), CRITICAL, "clamd is not supervised: supervise not running"),
-        (Watched("clamd", DOWN, DOWN, up(), 1, "'oops'"), CRITICAL, "clamd has been down for 5 seconds, its last words: 'oops'"),
-        (Watched("clamd", DOWN, up(0, 5, "down"), up()), CRITICAL, "clamd has been down for 5 seconds, as somebody wanted it"),
+        (Watched("clamd", DOWN, DOWN, up(), 1, "'oops'"), CRITICAL, "clamd has been down for 5 seconds, its last log line: 'oops'"),
+        (Watched("clamd", DOWN, up(0, 5, "down"), up()), CRITICAL, "clamd has been down for 5 seconds, as it was told"),
         (Watched("clamd", up(), DOWN, up()), CRITICAL, "clamd is flapping: it ended just now"),
-        (Watched("clamd", up(6), up(7), up()), CRITICAL, "clamd is flapping: another process runs than moments ago"),
-        (Watched("clamd", DOWN, up(7, 9), up()), CRITICAL, "clamd is flapping: another process runs than moments ago"),
+        (Watched("clamd", up(6), up(7), up()), CRITICAL, "clamd is flapping: its process has changed"),
+        (Watched("clamd", DOWN, up(7, 9), up()), CRITICAL, "clamd is flapping: its process has changed"),
         (Watched("clamd", up(), up(paused=True), up()), CRITICAL, "clamd is paused"),
-        (Watched("clamd", up(), up(want="down"), up()), WARNING, "clamd is told to go down"),
+        (Watched("clamd", up(), up(want="down"), up()), WARNING, "clamd was told to stop"),
         (Watched("clamd", up(), up(want=""), up()), WARNING, "clamd runs once and will not start again"),
         (Watched("clamd", up(), up(normally_up=False), up()), WARNING, "clamd will not start at the next boot"),
-        (Watched("clamd", up(), up(), DOWN), CRITICAL, "clamd has no log service, and stops when nobody reads what it says"),
-        (Watched("clamd", up(), up(), GONE), CRITICAL, "clamd has no log service, and stops when nobody reads what it says"),
+        (Watched("clamd", up(), up(), DOWN), CRITICAL, "clamd has no running log service, and will block once its output is not read"),
+        (Watched("clamd", up(), up(), GONE), CRITICAL, "clamd has no running log service, and will block once its output is not read"),
         (Watched("clamd", up(), up(), up(), 3), WARNING, "clamd was seen to start 3 times within an hour"),
         (Watched("clamd", up(), up(), up(), 8), CRITICAL, "clamd was seen to start 8 times within an hour"),
     ],
@@ -201,11 +201,11 @@ NO_DATE = replace(FRESH, dated=None)
         (replace(FRESH, dated=NOW - 7 * DAY), [(CRITICAL, "the signatures are 7 days old")]),
         (replace(NO_DATE, official=False), [(CRITICAL, "the signatures are 90 days old")]),
         (replace(NO_DATE, official=False, newest=NOW), [(OK, "clamd answers; the signatures are 0 seconds old")]),
-        (replace(NO_DATE, newest=NOW), [(CRITICAL, "clamd has no official database: it says 'ClamAV 1.4.6/27700/x'")]),
-        (replace(NO_DATE, official=False, newest=None), [(CRITICAL, "the age of the signatures is not known")]),
+        (replace(NO_DATE, newest=NOW), [(CRITICAL, "clamd has no official database: its version is 'ClamAV 1.4.6/27700/x'")]),
+        (replace(NO_DATE, official=False, newest=None), [(CRITICAL, "the age of the signatures is unknown")]),
         (Signatures("", "no such file", True, None, NOW), [(CRITICAL, "clamd does not answer: no such file")]),
         (Signatures("", "no such file", True, None, None), [(CRITICAL, "clamd does not answer: no such file")]),
-        (replace(FRESH, freshclam=True), [(WARNING, "freshclam's log knows no success")]),
+        (replace(FRESH, freshclam=True), [(WARNING, "freshclam's log has no successful update")]),
         (replace(FRESH, freshclam=True, checked=NOW - DAY), [(WARNING, "freshclam's last success is 24 hours ago")]),
         (replace(FRESH, freshclam=True, checked=NOW - 3 * DAY), [(CRITICAL, "freshclam's last success is 3 days ago")]),
         (replace(FRESH, freshclam=True, checked=NOW - HOUR), [(OK, "clamd answers; the signatures are 5 hours old; freshclam's last success is 60 minutes ago")]),
@@ -242,7 +242,7 @@ FACTS = {"file": "v.cdb", "generation": 3, "count": 12, "directory_domains": ["d
         (FACTS, [], False, "", "no way in", [(CRITICAL, "no way in")]),
         (FACTS, ["alarm: old"], False, "", "", [(WARNING, "old")]),
         (FACTS, ["cdb bad", "held"], False, "cdb bad", "", [(CRITICAL, "cdb bad"), (WARNING, "held")]),
-        ({**FACTS, "generation": 0}, [], False, "", "", [(WARNING, "v.cdb is none of its generations: it was not made by this gateway")]),
+        ({**FACTS, "generation": 0}, [], False, "", "", [(WARNING, "v.cdb matches none of its generations: it was not made by this gateway")]),
     ],
 )  # fmt: skip
 def test_recipients(
@@ -262,7 +262,7 @@ def test_recipients(
         (Rules(3, 1, 2), [(OK, "3 rules, 1 of the blacklist, 2 bad senders, in force")]),
         (Rules(faults=("a: bad", "b: bad")), [(WARNING, "a: bad"), (WARNING, "b: bad")]),
         (Rules(in_force=False), [(WARNING, "/etc/tcp.smtp.cdb is older than the fragments in /etc/tcp.d")]),
-        (Rules(in_force=False, damage="x is missing"), [(CRITICAL, "x is missing: clients are turned away")]),
+        (Rules(in_force=False, damage="x is missing"), [(CRITICAL, "x is missing: clients are refused")]),
         (Rules(edited=True), [(WARNING, "/etc/tcp.smtp was edited by hand, which has no effect")]),
         (Rules(senders_in_force=False), [(WARNING, "control/badmailfrom is older than the fragments in /etc/badmailfrom.d")]),
     ],
@@ -280,7 +280,7 @@ SCANNER = "/var/qmail/bin/simscan"
         (Safety(2, SCANNER), [(OK, "2 domains, every session is scanned, only the site's networks may relay")]),
         (Safety(0, SCANNER), [(CRITICAL, "control/rcpthosts is empty: every recipient gets 451")]),
         (Safety(None, SCANNER), [(CRITICAL, "control/rcpthosts is missing: every recipient gets 451")]),
-        (Safety(1, None), [(CRITICAL, "the environment of qmail-smtpd's service cannot be seen: it does not run")]),
+        (Safety(1, None), [(CRITICAL, "the environment of qmail-smtpd cannot be read: its service does not run")]),
         (Safety(1, ""), [(WARNING, f"qmail-smtpd's QMAILQUEUE is ''; expected {SCANNER!r}: only its own default scans")]),
         (Safety(1, "/q"), [(CRITICAL, f"qmail-smtpd's QMAILQUEUE is '/q'; expected {SCANNER!r}: mail goes unscanned")]),
         (Safety(1, SCANNER, mode=None), [(CRITICAL, f"{SCANNER} is missing: mail is deferred")]),
@@ -316,7 +316,7 @@ def test_all_jobs_in_one_line() -> None:
     fine = schedule.judge_job(DAILY, NOW, LIMITS)
     bad = schedule.judge_job(replace(DAILY, last_success=None), NOW, LIMITS)
     assert told(schedule.judge_jobs([fine, fine])) == [(OK, "bayes, bayes succeeded in time")]
-    assert told(schedule.judge_jobs([])) == [(OK, "none are listed")]
+    assert told(schedule.judge_jobs([])) == [(OK, "none is configured")]
     assert schedule.judge_jobs([fine, bad]) == [bad]
 
 
@@ -362,7 +362,7 @@ def test_reverse(forward: Answer, back: dict[str, Answer], expected: list[tuple[
 def test_ports(check: str, status: int) -> None:
     fine, bad = Reached("a.example", 25), Reached("b.example", 2525, "connection refused")
     assert told(network.judge_ports(check, [fine])) == [(OK, "a.example:25 answer")]
-    assert told(network.judge_ports(check, [])) == [(OK, "none are listed")]
+    assert told(network.judge_ports(check, [])) == [(OK, "none is configured")]
     assert told(network.judge_ports(check, [fine, bad])) == [
         (status, "b.example:2525 cannot be reached: connection refused")
     ]
@@ -377,7 +377,7 @@ def test_ports(check: str, status: int) -> None:
         (Queue(5000, NOW, remote=7, deferral="no"), [(CRITICAL, "5000 messages wait, 7 for back ends; the last deferral: no")]),
         (Queue(1, NOW - 4 * HOUR), [(WARNING, "the oldest message has waited for 4 hours")]),
         (Queue(1, NOW - 48 * HOUR, deferral="no"), [(CRITICAL, "the oldest message has waited for 2 days; the last deferral: no")]),
-        (Queue(new=3, oldest_new=NOW - 601), [(CRITICAL, "3 messages are not taken up, the oldest for 10 minutes")]),
+        (Queue(new=3, oldest_new=NOW - 601), [(CRITICAL, "3 messages are not processed by qmail-send, the oldest for 10 minutes")]),
         (Queue(new=3, oldest_new=NOW - 599), [(OK, "3 messages wait")]),
     ],
 )  # fmt: skip
@@ -430,10 +430,10 @@ def test_ramdisk(seen: Ramdisk, expected: list[tuple[int, str]]) -> None:
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (Clock(None), (WARNING, "whether the clock is right cannot be known")),
+        (Clock(None), (WARNING, "whether the clock is synchronized is unknown")),
         (
-            Clock(False, None, "the kernel says so"),
-            (WARNING, "nothing keeps the clock right (the kernel says so)"),
+            Clock(False, None, "by the kernel"),
+            (WARNING, "the clock is not synchronized (by the kernel)"),
         ),
         (Clock(True, 12.4), (OK, "synchronized, at most 12 ms off")),
         (Clock(True, 1000), (WARNING, "synchronized, at most 1000 ms off")),

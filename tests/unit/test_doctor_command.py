@@ -36,7 +36,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.fin
 )
 
 FINE = Finding("dns", OK, "dnscache answers")
-ODD = Finding("clock", WARNING, "nothing keeps the clock right", "run chrony")
+ODD = Finding("clock", WARNING, "the clock is not synchronized", "run chrony")
 BAD = Finding(
     "queue", CRITICAL, "the oldest message has waited for 3 days; " + "x" * 100, "look; " + "do this, " * 12
 )
@@ -67,10 +67,10 @@ def with_checks(monkeypatch: pytest.MonkeyPatch, **probes: Callable[[Any], list[
 @pytest.mark.parametrize(
     ("findings", "line"),
     [
-        ([FINE, FINE], "MAILGATE OK: 1 checks, all is well"),
-        ([FINE, ODD, ODD], "MAILGATE WARNING: 2 warning; clock: nothing keeps the clock right"),
+        ([FINE, FINE], "MAILGATE OK: 1 checks passed"),
+        ([FINE, ODD, ODD], "MAILGATE WARNING: 2 warning; clock: the clock is not synchronized"),
         ([FINE, BLUR], "MAILGATE UNKNOWN: 1 unknown; jobs: cannot be judged"),
-        ([BLUR, ODD], "MAILGATE WARNING: 1 warning, 1 unknown; clock: nothing keeps the clock right"),
+        ([BLUR, ODD], "MAILGATE WARNING: 1 warning, 1 unknown; clock: the clock is not synchronized"),
         ([ODD, BAD], f"MAILGATE CRITICAL: 1 critical, 1 warning; queue: {BAD.text}"),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_check_that_hangs_keeps_nobody_waiting(
             "playbook",
         ),
         (BadInput("x is bad"), "cannot be judged: x is bad", "playbook"),
-        (KeyError("k"), "the check failed: KeyError('k')", "maintains"),
+        (KeyError("k"), "the check failed: KeyError('k')", "maintainers"),
     ],
 )
 def test_a_check_that_fails_hides_nothing(
@@ -246,14 +246,14 @@ def test_only_root_can_look_everywhere(
     monkeypatch.setattr(doctor_command.os, "geteuid", lambda: 1000)
     assert main(["--settings", str(settings), "--json"]) == 3
     found = json.loads(capsys.readouterr().out)["findings"]
-    assert [one["text"] for one in found] == ["user: uid 1000 may not look everywhere; expected root"]
+    assert [one["text"] for one in found] == ["user: uid 1000 cannot read everything; expected root"]
     assert found[0]["advice"] == "run it as root: sudo mailgate doctor"
     assert main(["--check-settings", str(settings)]) == 0
 
 
 def test_nothing_left_to_check_is_unknown(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--settings", str(settings), "--quick", "--only", "virus"]) == 3
-    assert "no check is left to be made" in capsys.readouterr().out
+    assert "no check is left" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("argv", [["--only", "nothing"], ["--so"], ["x"]])
@@ -308,13 +308,13 @@ def test_whole_settings() -> None:
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"hostname": ""}, "file x: hostname is missing; expected the site's"),
+        ({"hostname": ""}, "file x: hostname is missing; expected its value for the site"),
         ({"hostname": 1}, "file x: hostname: 1 is not a string; expected one"),
         ({"nonsense": 1}, "file x: 'nonsense' is unknown; expected disks, "),
         ({"services": "clamd"}, "file x: services: 'clamd' is not a list; expected one"),
         ({"services": ["../x"]}, "file x: services 1: '../x' is not a name; expected one without '/'"),
         ({"services": [""]}, "file x: services 1: '' is not a name; expected one without '/'"),
-        ({"ramdisk": "yes"}, "file x: ramdisk: 'yes' is neither; expected true or false"),
+        ({"ramdisk": "yes"}, "file x: ramdisk: 'yes' is neither true nor false; expected one of them"),
         ({"ports": ["a:1", "a"]}, "file x: ports 2: 'a' is not a place; expected 'host:port'"),
         ({"ports": ["a:0"]}, "file x: ports 1: 'a:0' is not a place; expected 'host:port'"),
         ({"ports": ["a:65536"]}, "file x: ports 1: 'a:65536' is not a place; expected 'host:port'"),

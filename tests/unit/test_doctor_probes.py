@@ -173,8 +173,8 @@ def unix_server(path: Path, answer: bytes) -> Iterator[None]:
     ("answer", "official", "expected"),
     [
         (b"ClamAV 1.4.6\0", False, [(0, "clamd answers; the signatures are 2 hours old")]),
-        (b"ClamAV 1.4.6\0", True, [(2, "clamd has no official database: it says 'ClamAV 1.4.6'")]),
-        (b"", False, [(2, "clamd does not answer: it says nothing")]),
+        (b"ClamAV 1.4.6\0", True, [(2, "clamd has no official database: its version is 'ClamAV 1.4.6'")]),
+        (b"", False, [(2, "clamd does not answer: the answer is empty")]),
     ],
 )
 def test_clamd_is_asked(answer: bytes, official: bool, expected: Any, tmp_path: Path) -> None:
@@ -207,8 +207,8 @@ def test_rules_in_force_that_no_fragment_has_are_seen() -> None:
     )
     assert policy.unsafe(made, made) == ()
     assert policy.unsafe(evil, made) == (
-        "/etc/tcp.smtp.cdb lets everybody relay, and no fragment says so",
-        "/etc/tcp.smtp.cdb lets 198.51.100. go past the scanner, and no fragment says so",
+        "/etc/tcp.smtp.cdb lets everybody relay, and no fragment has that rule",
+        "/etc/tcp.smtp.cdb lets 198.51.100. go past the scanner, and no fragment has that rule",
     )
 
 
@@ -225,9 +225,9 @@ def test_the_kernel_is_asked_for_its_clock() -> None:
     ("state", "status", "maxerror", "expected"),
     [
         (0, 0, 1500, (0, "synchronized, at most 2 ms off")),
-        (5, 0, 0, (1, "nothing keeps the clock right (the kernel says so)")),
-        (0, 0x40, 0, (1, "nothing keeps the clock right (the kernel says so)")),
-        (-1, 0, 0, (1, "whether the clock is right cannot be known")),
+        (5, 0, 0, (1, "the clock is not synchronized (by the kernel)")),
+        (0, 0x40, 0, (1, "the clock is not synchronized (by the kernel)")),
+        (-1, 0, 0, (1, "whether the clock is synchronized is unknown")),
     ],
 )
 def test_what_the_kernel_says_of_its_clock(
@@ -252,7 +252,7 @@ def test_what_the_kernel_says_of_its_clock(
     if state < 0:
         put(tmp_path, "/run/systemd/timesync/synchronized")
         assert told(doctor_probes.clock(context(tmp_path))) == [
-            (0, "synchronized (systemd-timesyncd says so)")
+            (0, "synchronized (by systemd-timesyncd)")
         ]
 
 
@@ -372,7 +372,7 @@ def test_an_answer_that_is_cut_off_is_asked_for_over_tcp() -> None:
     with name_server(cut, over_tcp=lambda asked: [dns_answer(asked, [ADDRESS])]) as port:
         assert resolved(port) == (("192.0.2.1",), "")
     with name_server(cut, over_tcp=lambda asked: []) as port:
-        assert resolved(port) == ((), "it hangs up")
+        assert resolved(port) == ((), "the connection was closed")
     with name_server(cut) as port:
         assert resolved(port) == ((), "Connection refused")
 
@@ -563,7 +563,7 @@ def tcp_server(answer: bytes | None) -> Iterator[int]:
         (b"220 mx\r\n", True, ""),
         (b"", False, ""),
         (b"554 go away\r\n", True, "it says '554 go away'"),
-        (b"", True, "it hangs up"),
+        (b"", True, "the connection was closed"),
         (None, True, "no answer within 0.3 s"),
         (None, False, ""),
     ],

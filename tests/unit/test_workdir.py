@@ -132,7 +132,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     name = f"1794999000.000001.{process.pid}"
     fill(tmp_path, name)
     assert cli_workdir.main(["clean", str(tmp_path)], now=lambda: NOW) == 0
-    assert capsys.readouterr() == (f"mailgate workdir: removed {name}, its simscan is gone\n", "")
+    assert capsys.readouterr() == (f"mailgate workdir: removed {name}, its simscan no longer runs\n", "")
     assert list(tmp_path.iterdir()) == []
     assert cli_workdir.main(["clean", str(tmp_path / "none")], now=lambda: NOW) == 111
     assert capsys.readouterr().err == (

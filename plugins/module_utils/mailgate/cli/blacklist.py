@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate blacklist: asks the service adaptive-blacklist, gives it orders, and is the service (serve)."""
+"""The command `mailgate blacklist`: requests to the service adaptive-blacklist, and the service (serve)."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from ..core.times import duration
 from .parser import Parser
 
 EPILOG = f"""\
-asks:
-  {BLACKLIST_DIRECTORY}/{SOCKET}   the service adaptive-blacklist; as root. Operators have the same
-                         from the service operator, with an audit log: mailgate operator blacklist
+connects to:
+  {BLACKLIST_DIRECTORY}/{SOCKET}   the service adaptive-blacklist; as root. Operators have the
+                         same with an audit log: mailgate operator blacklist
 
 exit status:
-  0, 100 bad argument, or what the service refuses, 111 the service does not answer
+  0, 100 bad argument, or refused by the service, 111 the service does not answer
 
 example:
   mailgate blacklist add 203.0.113.9 --for 4h --note "guesses recipients\""""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The adaptive blacklist: who is refused, why, and orders about it; status 0, 100 or 111."""
+    """Run `mailgate blacklist`; return 0, 100 or 111."""
     parser = Parser(
         prog="mailgate blacklist",
-        description="Who the adaptive blacklist refuses, and why.",
+        description="The addresses that the adaptive blacklist refuses, and why.",
         epilog=EPILOG,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
-        "list": "every address that is refused, and those that would be but are spared",
-        "explain": "what is known of an address, with the events that counted",
-        "release": "refuse an address no longer; what was counted until now is forgotten",
+        "list": "every refused address, and those that are spared: reported instead of refused",
+        "explain": "what is known about an address, with the counted events",
+        "release": "end the refusal of an address and delete what was counted",
         "add": "refuse an address for a time",
-        "serve": "be the service: read the log and keep 30-adaptive (run it under supervise)",
+        "serve": "run the service: read the log and write 30-adaptive (run it under supervise)",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.add_argument(
                 "--for", dest="time", metavar="TIME", required=True, help="such as 30m, 4h, 2d"
             )
-            command.add_argument("--note", default="added by hand", help="why (%(default)s)")
+            command.add_argument("--note", default="added by hand", help="the reason (%(default)s)")
         if name == "serve":
             command.add_argument("--log", default=SMTP_LOG, help="multilog's directory (%(default)s)")
             command.add_argument("--rules", default=RULES_DIRECTORY, help="the fragments (%(default)s)")

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate doctor: is the gateway healthy, and what to do when it is not.
+"""The command `mailgate doctor`: the problems of the gateway, and what to do about them.
 
-Exit status, as monitoring plug-ins have it: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN, wrong usage or settings.
+Exit status, as for monitoring plug-ins: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN, wrong usage or settings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ORDER = (CRITICAL, WARNING, UNKNOWN, OK)
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what it looks at, how long it may take, how long with --quick (0: it is left out then)."""
+    """One check: its description, its function, its time limit, and that with --quick (0: left out)."""
 
     words: str
     probe: Callable[[Context], list[Finding]]
@@ -53,21 +53,21 @@ CHECKS = {
     "signatures": Check("clamd answers, its signatures are new", scanners.signatures),
     "clamd": Check("clamd has room to unpack, and no warning about its settings", clamd.clamd),
     "spam-rules": Check("spamd answers, its rules are new", scanners.spam_rules),
-    "safety": Check("nobody relays, nothing goes unscanned", policy.safety),
+    "safety": Check("no open relay, all mail is scanned", policy.safety),
     "recipients": Check("the list of valid recipients", policy.recipients, 30.0),
     "rules": Check("the compiled rules and bad senders", policy.rules),
-    "jobs": Check("what runs on a schedule succeeded lately", schedule.jobs),
+    "jobs": Check("the scheduled jobs succeeded in time", schedule.jobs),
     "dns": Check("dnscache answers, names resolve", network.dns, 20.0),
     "reverse": Check("the gateway's name and addresses agree", network.reverse, 60.0, 0.0),
     "backends": Check("the mail servers behind the gateway greet", network.backends, 20.0, 0.0),
     "directories": Check("the directory servers can be reached", network.directories, 20.0, 0.0),
-    "ports": Check("what else must be reached out there", network.ports, 20.0, 0.0),
+    "ports": Check("other ports that must be reachable", network.ports, 20.0, 0.0),
     "programs": Check("the programs that deliver mail can be run", programs.programs),
-    "queue": Check("how much waits in the queue, how long", probes.queue),
-    "disk": Check("room and inodes", probes.disks),
+    "queue": Check("number and age of queued messages", probes.queue),
+    "disk": Check("free space and inodes", probes.disks),
     "ramdisk": Check("the scanner's work directory", probes.ramdisk),
-    "clock": Check("something keeps the clock right", probes.clock),
-    "greylist": Check("cqgreylist can remember", probes.greylist),
+    "clock": Check("the clock is synchronized", probes.clock),
+    "greylist": Check("cqgreylist can store its state", probes.greylist),
     "blacklist": Check("the adaptive blacklist answers", neighbours.blacklist),
     "operator": Check("the operator's service listens", neighbours.operator),
 }
@@ -75,7 +75,7 @@ _WHOLE_SECONDS = 55.0
 
 
 def examine(names: Sequence[str], context: Context) -> list[Finding]:
-    """What the checks find, in their order; a check that does not end in time, or fails, is found, too."""
+    """Run the checks in parallel; return their findings in order, including late and failed checks."""
     limits = []
     for name in names:
         check = CHECKS[name]
@@ -91,12 +91,14 @@ def examine(names: Sequence[str], context: Context) -> list[Finding]:
     for name, seconds, outcome in zip(names, limits, probed):
         if not outcome.ended:
             text = f"did not end within {seconds:g} s"
-            advice = f"something hangs: 'mailgate doctor --only {name}' again, and see the load and dmesg"
+            advice = f"run 'mailgate doctor --only {name}' again; see the load and dmesg"
             findings.append(Finding(name, CHECKS[name].late, text, advice))
         elif outcome.error is not None:
             findings.append(_failed(name, outcome.error))
         else:
-            findings += outcome.value or [Finding(name, UNKNOWN, "found nothing", "tell who maintains it")]
+            findings += outcome.value or [
+                Finding(name, UNKNOWN, "no findings", "report it to the maintainers")
+            ]
     return findings
 
 
@@ -105,16 +107,18 @@ def _failed(name: str, error: Exception) -> Finding:
         return Finding(name, UNKNOWN, f"not allowed: {error}", "run it as root: sudo mailgate doctor")
     if isinstance(error, (OSError, MailgateError)):
         return Finding(name, UNKNOWN, f"cannot be judged: {error}", "run the playbook again")
-    # A fault of the check itself, which must not hide what the others found.
-    return Finding(name, UNKNOWN, f"the check failed: {error!r}", "tell who maintains the collection")
+    # An error of the check itself must not hide the findings of the others.
+    return Finding(
+        name, UNKNOWN, f"the check failed: {error!r}", "report it to the maintainers of the collection"
+    )
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """The first line, as plug-ins print it."""
+    """Return the first line, in the form of monitoring plug-ins."""
     status = worst(one.status for one in findings)
     if status == OK:
         checks = len({one.check for one in findings})
-        return f"MAILGATE OK: {checks} checks, all is well"
+        return f"MAILGATE OK: {checks} checks passed"
     counts = [
         f"{sum(1 for one in findings if one.status == level)} {WORDS[level].lower()}"
         for level in _ORDER
@@ -129,7 +133,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def render(findings: Sequence[Finding], colour: bool) -> list[str]:
-    """The screen: the summary, what is not well with what to do, worst first, then what is well."""
+    """Return the lines of the report: summary, problems with advice, worst first, then what is OK."""
 
     def painted(text: str, level: int) -> str:
         return f"\033[{_COLOURS[level]}m{text}\033[0m" if colour else text
@@ -167,7 +171,7 @@ def render(findings: Sequence[Finding], colour: bool) -> list[str]:
 
 
 class _Plugin(Parser):
-    """Wrong usage is UNKNOWN for who asks a plug-in."""
+    """A parser whose usage errors exit with UNKNOWN, as for a monitoring plug-in."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -182,19 +186,19 @@ def _parser() -> Parser:
     )
     parser = _Plugin(
         prog="mailgate doctor",
-        description="Says what is not well with the gateway, and what to do about it.",
+        description="Report the problems of the gateway, and what to do about them.",
         epilog=f"""\
 checks:
 {checks}
 
 reads:
-  {DOCTOR_SETTINGS}: services, limits, what is left out
+  {DOCTOR_SETTINGS}: services, limits, checks left out
   {DOCTOR_STARTS}: starts of services within the last hour
   the state, logs and sockets of the services
 
 writes:
-  the file of starts; sends EICAR and GTUBE to the gateway, which has to refuse
-  them; changes nothing else
+  the file of starts. It sends EICAR and GTUBE to the gateway, which has to
+  refuse them. It changes nothing else.
 
 exit status:
   0 OK   1 WARNING   2 CRITICAL   3 UNKNOWN, or wrong usage
@@ -208,12 +212,12 @@ examples:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="leave out what sends mail or waits for the network; takes less than 5 s (default: everything)",
+        help="leave out checks that send mail or wait for the network; less than 5 s (default: all checks)",
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help="one JSON object with status, summary and findings (default: a screen for a person)",
+        help="one JSON object with status, summary and findings (default: a report for people)",
     )
     parser.add_argument(
         "--settings", default=DOCTOR_SETTINGS, metavar="FILE", help="the settings (default: %(default)s)"
@@ -221,26 +225,26 @@ examples:
     parser.add_argument(
         "--check-settings",
         metavar="FILE",
-        help="say whether this file holds sound settings, and look at nothing (default: look at the gateway)",
+        help="check only whether this settings file is valid (default: check the gateway)",
     )
     parser.add_argument(
         "--only",
         action="append",
         choices=CHECKS,
         metavar="CHECK",
-        help="this check alone, even if the settings leave it out; may be given again (default: all of them)",
+        help="only this check, even if the settings leave it out; may be repeated (default: all checks)",
     )
     return parser
 
 
 def chosen(only: Sequence[str] | None, skip: Sequence[str], quick: bool) -> list[str]:
-    """The names of the checks to make, in their order."""
+    """Return the names of the checks to run, in order."""
     names = [name for name in CHECKS if (name in only if only else name not in skip)]
     return [name for name in names if not quick or CHECKS[name].quick_seconds]
 
 
 def main(argv: Sequence[str] | None = None, root: str = "") -> int:
-    """mailgate doctor [--quick] [--json] [--settings FILE] [--only CHECK]."""
+    """Run `mailgate doctor [--quick] [--json] [--settings FILE] [--only CHECK]`; return the exit status."""
     given = _parser().parse_args(argv)
     began = time.time()
     try:
@@ -253,13 +257,15 @@ def main(argv: Sequence[str] | None = None, root: str = "") -> int:
         if given.check_settings:
             return OK
         if os.geteuid() != 0:
-            raise BadInput(f"user: uid {os.geteuid()} may not look everywhere; expected root")
+            raise BadInput(f"user: uid {os.geteuid()} cannot read everything; expected root")
         names = chosen(given.only, settings.skip, given.quick)
         context = Context(settings, began, given.quick, root)
         findings = examine(names, context)
         if not names:
-            text = "no check is left to be made"
-            findings.append(Finding("settings", UNKNOWN, text, "leave out less, or not --quick"))
+            text = "no check is left"
+            findings.append(
+                Finding("settings", UNKNOWN, text, "leave out fewer checks, or run without --quick")
+            )
     except MailgateError as error:
         advice = "run the playbook again" if os.geteuid() == 0 else "run it as root: sudo mailgate doctor"
         findings = [Finding("settings", UNKNOWN, str(error), advice)]
@@ -282,5 +288,5 @@ def main(argv: Sequence[str] | None = None, root: str = "") -> int:
 
 
 def _one_line(text: str) -> str:
-    """Text of one line that any terminal takes: what it quotes may come from strangers."""
+    """Return text as one printable line, because what it quotes may be untrusted."""
     return " ".join(printable(text).split())

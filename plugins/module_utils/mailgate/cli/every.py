@@ -19,27 +19,29 @@ EPILOG = """\
 Logs to standard error. svc -a runs the command now; svc -d and svc -t end it.
 
 exit status:
-  0 after TERM, 100 wrong usage, 111 the state cannot be kept; what the command returns is in the state
+  0 after TERM, 100 wrong usage, 111 the state cannot be written; the command's own status is in the state
 
 example:
   mailgate every 86400 --at 01:00 --jitter 600 --state /var/lib/x/job.json -- job --nightly"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """mailgate every SECONDS [options] -- COMMAND ARGUMENTS."""
+    """Run `mailgate every SECONDS [options] -- COMMAND ARGUMENTS`; return the exit status."""
     parser = Parser(
         prog="mailgate every",
-        description="Runs a command on a schedule; made to run under supervise.",
+        description="Run a command on a schedule; intended to run under supervise.",
         epilog=EPILOG,
     )
     parser.add_argument("seconds", type=float, metavar="SECONDS", help="time from a success to the next run")
     parser.add_argument("--at", metavar="HH:MM", help="run daily at this local time instead")
-    parser.add_argument("--jitter", type=float, default=0.0, metavar="SECONDS", help="spread added at random")
+    parser.add_argument(
+        "--jitter", type=float, default=0.0, metavar="SECONDS", help="maximum random delay added"
+    )
     parser.add_argument("--retry", type=float, default=900.0, metavar="SECONDS", help="wait after a failure")
     parser.add_argument("--limit", type=float, default=3600.0, metavar="SECONDS", help="longest run allowed")
     parser.add_argument("--lock", metavar="FILE", help="file to hold a lock on during a run")
-    parser.add_argument("--state", metavar="FILE", help="where the times and the last status are kept")
-    parser.add_argument("command", nargs="+", metavar="COMMAND", help="what to run, after --")
+    parser.add_argument("--state", metavar="FILE", help="where the times and the last status are stored")
+    parser.add_argument("command", nargs="+", metavar="COMMAND", help="the command to run, after --")
     given = parser.parse_args(argv)
     for name in ("seconds", "retry", "limit"):
         if not getattr(given, name) > 0:

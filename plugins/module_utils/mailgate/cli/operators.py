@@ -32,14 +32,14 @@ from .parser import Parser
 _STATUS = """\
 exit status:
   0    done
-  100  refused, and nothing is changed: the words say why
-  111  not possible just now; try again
+  100  refused, nothing is changed; the message says why
+  111  not possible now; try again
 """
 
 
 @dataclass(frozen=True)
 class _Act:
-    """A plain command: its list, the action for a client, what it is given, and its words."""
+    """An act as a command: its list, the action for a client, its argument, its description, an example."""
 
     name: str
     action: str
@@ -53,75 +53,75 @@ ACTS = {
         CLIENTS,
         "allow",
         "NETWORK",
-        "Lets a client in whatever the greylist, the DNS lists and the adaptive blacklist say. What the\n"
-        "site file refuses stays refused.",
+        "Admit a client, whatever the greylist, the DNS lists and the adaptive blacklist decide.\n"
+        "A client that the site file refuses stays refused.",
         "mailgate allow 203.0.113.7 --note 'partner, greylisting breaks their mailer' --for 30d",
     ),
     "deny": _Act(
         CLIENTS,
         "deny",
         "NETWORK",
-        "Refuses a client: its connections are closed without a word. Protected networks cannot be refused.",
+        "Refuse a client: its connections are closed at once. Protected networks cannot be refused.",
         "mailgate deny 10.0.0.9 --note 'infected, until it is reinstalled' --for 2d",
     ),
     "relay": _Act(
         RELAY,
         "",
         "NETWORK",
-        "Lets a network send anywhere. Its mail is scanned as everybody's is.",
+        "Allow a network to relay, to any domain. Its mail is scanned.",
         "mailgate relay 10.9.0.0/24 --note 'new branch office, ticket 4711'",
     ),
     "block-sender": _Act(
         SENDERS,
         "",
         "SENDER",
-        "Refuses an envelope sender in SMTP: user@host, or @host for all of a host.",
+        "Refuse an envelope sender in SMTP: user@host, or @host for every sender of a host.",
         "mailgate block-sender @spam.example --note 'newsletter that nobody wants'",
     ),
     "trust-sender": _Act(
         TRUSTED,
         "",
         "SENDER",
-        "Never calls the mail of a sender spam: user@host, or @host. Viruses are refused all the same.",
+        "Never treat a sender's mail as spam: user@host, or @host. Viruses are refused all the same.",
         "mailgate trust-sender billing@partner.example --note 'invoices look like spam'",
     ),
     "distrust-sender": _Act(
         BLOCKED,
         "",
         "SENDER",
-        "Always calls the mail of a sender spam: user@host, or @host.",
+        "Always treat a sender's mail as spam: user@host, or @host.",
         "mailgate distrust-sender @shop.example --note 'asked for by the helpdesk'",
     ),
     "recipient": _Act(
         RECIPIENTS,
         "",
         "ADDRESS",
-        "Adds a valid recipient that neither the directory nor the site file knows, in a served domain.",
+        "Add a valid recipient, in a served domain, that neither directory nor site file has.",
         "mailgate recipient fax2@example.com --note 'new fax gateway, not in the directory'",
     ),
 }
 
 _QUESTIONS = {
-    "entries": ("the entries of a list, the site's as well as the operators'", "list"),
-    "check": ("whether a value could be added to a list", "list"),
-    "undo": ("take back your last act that stands", ""),
-    "audit": ("what operators did, newest first", ""),
-    "recipient": ("whether an address is a valid recipient, and by whom", "address"),
-    "blacklist": ("whom the adaptive blacklist refuses", ""),
-    "explain": ("what the adaptive blacklist knows of an address", "address"),
-    "release": ("have the adaptive blacklist refuse an address no longer", "address"),
-    "greylist": ("networks that the greylist knows", "search"),
-    "pass": ("let the network of an address past the greylist", "address"),
-    "queue": ("messages that wait in the queue", "search"),
-    "flush": ("try every message in the queue now", ""),
-    "status": ("the health of the gateway, as 'mailgate doctor --quick' sees it", ""),
-    "serve": ("be the service (run it as root under supervise)", ""),
+    "entries": ("list the entries of a list, the site's and the operators'", "list"),
+    "check": ("check whether a value can be added to a list", "list"),
+    "undo": ("undo your last act that is still in effect", ""),
+    "audit": ("list the operators' acts, newest first", ""),
+    "recipient": ("tell whether an address is a valid recipient, and by what", "address"),
+    "blacklist": ("list the addresses that the adaptive blacklist refuses", ""),
+    "explain": ("show what the adaptive blacklist knows about an address", "address"),
+    "release": ("end the adaptive blacklist's refusal of an address", "address"),
+    "greylist": ("list networks that the greylist knows", "search"),
+    "pass": ("let the network of an address pass the greylist", "address"),
+    "queue": ("list the messages in the queue", "search"),
+    "flush": ("try to deliver every message in the queue now", ""),
+    "status": ("show the findings of 'mailgate doctor --quick'", ""),
+    "serve": ("run the service (as root under supervise)", ""),
 }
 _WITH_NOTE = ("release", "pass", "flush")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command, whose name is the first argument; status 0, 100 or 111."""
+    """Run the command named by the first argument; return 0, 100 or 111."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = words.pop(0) if words else "operator"
     parser = _act_parser(name) if name in ACTS else _operator_parser()
@@ -148,9 +148,9 @@ def _act_parser(name: str) -> Parser:
         prog=f"mailgate {name}",
         description=act.words,
         epilog=(
-            "Asks the service operator, for root and members of the group operators. The service judges,\n"
-            f"writes {OperatorPaths().file(act.name)}\n"
-            f"and {OperatorPaths().audit}, and has it in force at once.\n\n"
+            "Sends a request to the service operator; for root and members of the group operators.\n"
+            f"The service checks the act, writes {OperatorPaths().file(act.name)}\n"
+            f"and {OperatorPaths().audit}, and activates it at once.\n\n"
             f"{_STATUS}\nexample:\n  {act.example}\n"
         ),
     )
@@ -160,9 +160,7 @@ def _act_parser(name: str) -> Parser:
         "--for", dest="time", metavar="TIME", default="", help="such as 30m, 4h or 2d (default: for ever)"
     )
     parser.add_argument("--remove", action="store_true", help="remove the entry instead (default: add it)")
-    parser.add_argument(
-        "--preview", action="store_true", help="say what it would do, and do nothing (default: do it)"
-    )
+    parser.add_argument("--preview", action="store_true", help="only say what it would do (default: do it)")
     _common(parser)
     return parser
 
@@ -176,17 +174,17 @@ def _value_help(act: _Act) -> str:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON (default: words)")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON (default: text)")
     parser.add_argument("--socket", default=OPERATOR_SOCKET, help="where the service listens (%(default)s)")
 
 
 def _operator_parser() -> Parser:
     parser = Parser(
         prog="mailgate operator",
-        description="What operators have set and did, and what they look up.",
+        description="The operators' entries, acts and lookups.",
         epilog=(
-            "Asks the service operator, for root and for members of the group operators.\n"
-            f"Every act is kept in {OperatorPaths().audit}.\n\n{_STATUS}\n"
+            "Sends a request to the service operator; for root and members of the group operators.\n"
+            f"Every act is recorded in {OperatorPaths().audit}.\n\n{_STATUS}\n"
             "examples:\n  mailgate operator entries clients\n  mailgate operator undo --preview\n"
         ),
     )
@@ -214,18 +212,18 @@ def _operator_parser() -> Parser:
 
 def _more(name: str, command: argparse.ArgumentParser) -> None:
     if name == "check":
-        command.add_argument("value", metavar="VALUE", help="what might be added")
+        command.add_argument("value", metavar="VALUE", help="the value to check")
         command.add_argument(
             "--action", default="", help="allow or deny, in the list clients (default: none)"
         )
     if name == "undo":
         command.add_argument(
-            "--preview", action="store_true", help="say what it would do, and do nothing (default: do it)"
+            "--preview", action="store_true", help="only say what it would do (default: do it)"
         )
     if name == "audit":
         command.add_argument("--limit", type=int, default=20, help="how many (default: %(default)s)")
     if name in _WITH_NOTE:
-        command.add_argument("--note", default="", metavar="TEXT", help="why (default: nothing)")
+        command.add_argument("--note", default="", metavar="TEXT", help="the reason (default: none)")
     if name == "serve":
         default, outside = OperatorPaths(), ExternalPaths()
         for option, value, words in (
@@ -233,14 +231,14 @@ def _more(name: str, command: argparse.ArgumentParser) -> None:
             ("--settings", default.settings, "the settings"),
             ("--spamassassin", default.spamassassin, "SpamAssassin's configuration"),
             ("--queue", outside.queue, "qmail's queue"),
-            ("--greylist", outside.greylist, "what cqgreylist remembers"),
+            ("--greylist", outside.greylist, "the state of cqgreylist"),
             ("--blacklist", outside.blacklist, "the directory of the adaptive blacklist"),
         ):
             command.add_argument(option, default=value, help=f"{words} (%(default)s)")
 
 
 def _serve(given: argparse.Namespace) -> int:
-    # Not carried by those who only ask.
+    # Imported here, because the clients do not need it.
     from ..operators.service import serve
 
     places = OperatorPaths(state=given.state, settings=given.settings, spamassassin=given.spamassassin)
@@ -283,7 +281,7 @@ def _tell(request: Mapping[str, object], given: argparse.Namespace) -> None:
 
 
 def describe(do: str, answer: Mapping[str, Any], now: float) -> list[str]:
-    """An answer in lines for a person."""
+    """Return an answer as lines for people."""
     if do in ("act", "undo", "preview", "release", "pass", "flush"):
         number = f"act {answer['number']}: " if "number" in answer else ""
         return [f"{number}{one}" for one in answer["effects"]]
@@ -292,7 +290,7 @@ def describe(do: str, answer: Mapping[str, Any], now: float) -> list[str]:
     if do == "entries":
         return [_entry(one, now) for one in answer["entries"]] or ["no entries"]
     if do == "audit":
-        return [line for one in answer["records"] for line in _record(one)] or ["nothing was done yet"]
+        return [line for one in answer["records"] for line in _record(one)] or ["no acts yet"]
     if do == "blacklist":
         lines = [
             f"{one['address']:18} {span(one['until'] - now)} more, by {one['by']}: {one['why']}"

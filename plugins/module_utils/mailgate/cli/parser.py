@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The argument parser of every command."""
+"""The argument parser of all commands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..core.exits import PERMANENT
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that leaves wrong usage with status 100, as the tools around it do.
+    """An argument parser that exits with status 100 for wrong usage, as the surrounding tools do.
 
-    Our own, as argparse exits with 2, and reflows what stands below the options in the manner of a man page.
+    A class of our own: argparse exits with 2, and reflows the text below the options.
     """
 
     def __init__(self, **options: Any) -> None:

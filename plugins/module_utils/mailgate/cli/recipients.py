@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate recipients: exports, proves, publishes and looks up the valid recipients.
+"""The command `mailgate recipients`: export, verify, publish and look up the valid recipients.
 
-Exit status: 0 done; 1 `check`: no such recipient, `status`: a person should look; 100 wrong usage or
-settings; 111 the list that served goes on serving, try again.
+Exit status: 0 done; 1 `check`: no such recipient, `status`: a person should look at it; 100 wrong usage or
+settings; 111 the present list stays in use, try again.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ reads and writes:
   {RECIPIENTS_DIRECTORY}   generations, the list that serves, and status.json
   {OPERATOR_RECIPIENTS}   what operators added
 
-A list serves only after it is proven complete; until then the last one does.
+A list serves only once it is verified as complete; until then the last one does.
 
 exit status:
-  0, 1 check: no such recipient, or status: a person should look, 100 wrong usage or settings,
-  111 the list that served goes on serving, try again
+  0, 1 check: no such recipient, or status: a person should look at it, 100 wrong usage or settings,
+  111 the present list stays in use, try again
 
 example:
   mailgate recipients check alice@example.com"""
@@ -59,17 +59,17 @@ example:
 def _parser() -> Parser:
     parser = Parser(
         prog="mailgate recipients",
-        description="Who may be written to: control/validrcptto.cdb.",
+        description="The valid recipients: control/validrcptto.cdb.",
         epilog=EPILOG,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
-        "status": "say what serves, how old it is, and what a person should look at",
-        "update": "export, prove and publish",
-        "refresh": "publish what the site file and the operators say now, without asking the directory",
-        "diff": "export, and say what update would change",
-        "rollback": "let an earlier export serve again, with the settings of now, and hold it",
-        "check": "say whether an address is a recipient",
+        "status": "show the list that serves, its age, and what a person should look at",
+        "update": "export, verify and publish",
+        "refresh": "publish changes of the site file and the operators, without asking the directory",
+        "diff": "export, and show what update would change",
+        "rollback": "publish an earlier export again, with the present settings, and hold it",
+        "check": "tell whether an address is a recipient",
     }
     for name, text in texts.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -87,10 +87,10 @@ def _parser() -> Parser:
             command.add_argument(
                 "--accept-shrink",
                 action="store_true",
-                help="a person's word that the list may shrink so much",
+                help="consent that the list may shrink this much",
             )
         if name == "update":
-            command.add_argument("--release", action="store_true", help="end what a rollback holds")
+            command.add_argument("--release", action="store_true", help="end the hold of a rollback")
         if name == "diff":
             command.add_argument("--limit", type=int, default=_SHOWN, help="addresses shown (%(default)s)")
         if name == "rollback":
@@ -107,7 +107,7 @@ def _parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """mailgate recipients status | update | diff | refresh | rollback [GENERATION] | check ADDRESS."""
+    """Run `mailgate recipients COMMAND`; return the exit status."""
     given = _parser().parse_args(argv)
     try:
         return _run(given)
@@ -137,7 +137,7 @@ def _run(given: object) -> int:
     by = _caller()
     person = os.geteuid() == 0
     if not person and (command == "rollback" or options.get("accept_shrink") or options.get("release")):
-        raise BadInput(f"{command}: user {by!r} may not decide that; expected root, the schedule never does")
+        raise BadInput(f"{command}: user {by!r} may not do that; expected root, as a person decides it")
     if person and os.path.isdir(store.directory) and os.stat(store.directory).st_uid != 0:
         become(pwd.getpwuid(os.stat(store.directory).st_uid).pw_name)
     bound(settings)
@@ -158,7 +158,7 @@ def _run(given: object) -> int:
         if command == "rollback":
             number = options["number"]
             made = rollback(store, None if number is None else int(str(number)), settings, now=now, by=by)
-            _say(f"generation {made} serves, held until 'mailgate recipients update --release'")
+            _say(f"generation {made} serves and is held until 'mailgate recipients update --release'")
             return 0
         if command == "refresh":
             outcome = refresh(settings, store, now=now, by=by)

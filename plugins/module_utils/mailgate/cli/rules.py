@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate rules: makes /etc/tcp.smtp.cdb from /etc/tcp.d, and control/badmailfrom from /etc/badmailfrom.d.
+"""The command `mailgate rules`: make /etc/tcp.smtp.cdb from /etc/tcp.d, and badmailfrom from its fragments.
 
-Exit status: 0 done; 1 the readable copy was edited by hand; 100 a fragment or an argument is bad (what could
-be done is done); 111 try again.
+Exit status: 0 done; 1 the readable copy was edited by hand; 100 a fragment or an argument is faulty (the rest
+is done); 111 try again.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ EDITED = 1
 EPILOG = f"""\
 reads and writes:
   {RULES_DIRECTORY}/10-site, 20-operator, 30-adaptive, 90-default   the fragments, each with one writer
-  {RULES_COMPILED}, {RULES_COPY}   what tcpserver reads, and the same for people
+  {RULES_COMPILED}, {RULES_COPY}   the file that tcpserver reads, and its readable copy
   {SENDERS_DIRECTORY}, {SENDERS_COMPILED}   refused senders
   {RULES_STATE}   last good versions and status.json
 
-A fragment with a fault is left as it was last good. The service rules compiles within a second of a change.
+A faulty fragment is replaced by its last good version. The service rules compiles a change within a second.
 
 exit status:
-  0, 1 the readable copy was edited by hand, 100 a fragment or argument is bad, 111 try again
+  0, 1 the readable copy was edited by hand, 100 a fragment or argument is faulty, 111 try again
 
 example:
   mailgate rules explain 203.0.113.9"""
 
 
 def _check(paths: Paths, now: float) -> Done:
-    """Says what compile would say, and changes nothing."""
+    """Return what compile would report, without changing anything."""
     made = load(paths, now)
     refuse_edited(read_text(paths.copy), made.copy, paths.copy, paths.directory)
     notices = [*stray_files(paths.directory), *made.notices]
@@ -85,7 +85,7 @@ def _check(paths: Paths, now: float) -> Done:
 
 
 def _diff(paths: Paths, now: float) -> Done:
-    """Who would be treated otherwise by compile."""
+    """Return the changes that compile would make."""
     made = load(paths, now)
     changes = rules_compiler.describe_changes(rules_in_force(paths.copy), made)
     faults = made.faults()
@@ -98,7 +98,7 @@ def _diff(paths: Paths, now: float) -> Done:
 
 
 def _explain(paths: Paths, now: float, given: argparse.Namespace) -> Done:
-    """Which rule decides about an address, whose it is, why and until when, and what does not count."""
+    """Explain which rule decides about an address, whose it is, and which rules are left out."""
     if "@" in given.address:
         return _explain_sender(paths, now, given.address)
     try:
@@ -178,7 +178,7 @@ def _state(compiled: str, made: rules_compiled.Compiled) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """mailgate rules compile | check | diff | explain ADDRESS | watch."""
+    """Run `mailgate rules compile | check | diff | explain ADDRESS | watch`; return the exit status."""
     parser = Parser(
         prog="mailgate rules",
         description="Who may connect and relay, and which senders are refused.",
@@ -187,10 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     texts = {
         "compile": "make the compiled files from the fragments",
-        "check": "say what compile would say, and change nothing",
-        "diff": "say in words what compile would change",
-        "explain": "say which rule decides about an address, whose it is and why",
-        "watch": "compile whenever a fragment changes or an entry ends, for ever",
+        "check": "report what compile would report, and change nothing",
+        "diff": "describe what compile would change",
+        "explain": "explain which rule decides about an address",
+        "watch": "run the service: compile whenever a fragment changes or an entry expires",
     }
     default = Paths()
     for name, text in texts.items():
@@ -200,15 +200,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             ("--compiled", default.compiled, "the compiled file"),
             ("--copy", default.copy, "its readable copy"),
             ("--senders-directory", default.senders_directory, "the fragments of bad senders"),
-            ("--senders", default.senders, "the file that is made of them"),
-            ("--state", default.state, "where last good versions and the status are kept"),
-            ("--adaptive-user", default.adaptive_user, f"who writes {fragments.ADAPTIVE}"),
+            ("--senders", default.senders, "the file compiled from them"),
+            ("--state", default.state, "where last good versions and the status are stored"),
+            ("--adaptive-user", default.adaptive_user, f"the user who writes {fragments.ADAPTIVE}"),
         ):
             command.add_argument(option, default=value, help=f"{words} (%(default)s)")
         if name == "explain":
             command.add_argument("address", metavar="ADDRESS", help="the client's IPv4 address, or a sender")
             command.add_argument("--host", help="the client's name, in lower case")
-            command.add_argument("--info", help="what the client's ident service says")
+            command.add_argument("--info", help="the answer of the client's ident service")
     given = parser.parse_args(argv)
     names = ("directory", "compiled", "copy", "senders_directory", "senders", "state", "adaptive_user")
     paths = Paths(**{name: getattr(given, name) for name in names})
@@ -227,7 +227,7 @@ def _run(given: argparse.Namespace, paths: Paths) -> int:
 
         watch(paths)
         return 0
-    gc.disable()  # hundreds of thousands of rules, none of them garbage, are looked at again and again
+    gc.disable()  # hundreds of thousands of rules, none of them garbage, would be traversed repeatedly
     if given.command == "compile":
         all_done = [compile_rules(paths, now, by_hand=True), compile_senders(paths, now)]
     elif given.command == "check":

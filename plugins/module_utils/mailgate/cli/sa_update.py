@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command `mailgate sa-update`: bring SpamAssassin's rules up to date, and reload."""
+"""The command `mailgate sa-update`: update SpamAssassin's rules, and reload spamd."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from .parser import Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """mailgate sa-update [--install FILE | --check NAME=FILE... | --reload]."""
+    """Run `mailgate sa-update [--install FILE | --check NAME=FILE... | --reload]`; return the exit status."""
     parser = Parser(
         prog="mailgate sa-update",
-        description="Brings SpamAssassin's rules up to date, as its own user, and has spamd read them.",
+        description="Update SpamAssassin's rules, as its own user, and reload spamd.",
         epilog=EPILOG,
     )
     parser.add_argument("--config", default=SA_UPDATE_SETTINGS, help="the settings (%(default)s)")
@@ -41,16 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--install",
         metavar="FILE",
         default="",
-        help="install the first channel's rules from a file; its .asc, .sha512 or .sha256 stands beside it",
+        help="install the first channel's rules from a file; its .asc, .sha512 or .sha256 must be beside it",
     )
     one.add_argument(
         "--check",
         metavar="NAME=FILE",
         action="append",
         default=[],
-        help="lint the site's configuration as if NAME had FILE's content, and change nothing",
+        help="lint the site's configuration with FILE's content as NAME, and change nothing",
     )
-    one.add_argument("--reload", action="store_true", help="have spamd read its configuration if it is sound")
+    one.add_argument(
+        "--reload", action="store_true", help="reload spamd's configuration if it passes the lint"
+    )
     given = parser.parse_args(argv)
     try:
         settings = read_settings(given.config, missing_ok=bool(given.check))

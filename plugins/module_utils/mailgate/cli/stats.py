@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate stats: what the gateway does, as numbers and small charts; and the service that counts (serve)."""
+"""The command `mailgate stats`: the gateway's counters and charts, and the service that counts (serve)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 _EPILOG = """\
 reads:
-  {directory}/state.json   what the service stats wrote last
+  {directory}/state.json   the counters that the service stats has written
 
 With serve it is that service: it reads {smtp} and
 {send}, and writes state.json and the file for Prometheus.
@@ -110,7 +110,7 @@ example:
 
 
 def span_of(text: str, now: float) -> int:
-    """The unix second at which a span such as '1h' or 'today' begins; raises BadInput."""
+    """Return the unix second at which a span such as '1h' or 'today' begins; raises BadInput."""
     if text == "today":
         return times.local_midnight(now)
     seconds = times.duration(text, "--last")
@@ -121,7 +121,7 @@ def span_of(text: str, now: float) -> int:
 
 
 def chart(parts: Sequence[tuple[int, Counts]], name: str, begin: int, end: int, step: int, fine: bool) -> str:
-    """A counter's course from begin to end; each of at most COLUMNS characters stands for as many steps."""
+    """Return a counter's course as a chart of at most COLUMNS characters, each for several steps."""
     steps = max(1, -(-(end - begin) // step))
     each = -(-steps // COLUMNS) * step
     sums = [0] * -(-(end - begin) // each)
@@ -140,7 +140,7 @@ def seconds_words(seconds: float | None) -> str:
 
 
 def describe(stats: Stats, begin: int, end: int, title: str, fine: bool) -> list[str]:
-    """The numbers of a span as people read them."""
+    """Return the numbers of a span as lines for people."""
     parts = stats.parts(begin, end)
     counts = added(one for _at, one in parts)
     step = MINUTE if begin > end - 2 * 3600 else QUARTER
@@ -163,7 +163,7 @@ def describe(stats: Stats, begin: int, end: int, title: str, fine: bool) -> list
 
 
 def values(state: State, begin: int, end: int, age: float) -> dict[str, Any]:
-    """The numbers of a span, and for good, as values of JSON."""
+    """Return the numbers of a span, and the totals, as JSON values."""
 
     def made(counts: Counts) -> dict[str, Any]:
         return {
@@ -189,7 +189,7 @@ def values(state: State, begin: int, end: int, age: float) -> dict[str, Any]:
 def _arguments(argv: Sequence[str] | None) -> Any:
     parser = Parser(
         prog="mailgate stats",
-        description="What the gateway does: connections, each layer's refusals, deliveries, and times.",
+        description="The gateway's numbers: connections, each layer's refusals, deliveries, and times.",
         epilog=_EPILOG.format(directory=STATS_DIRECTORY, smtp=SMTP_LOG, send=SEND_LOG),
     )
     parser.add_argument(
@@ -198,14 +198,14 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         choices=("show", "serve"),
         default="show",
         metavar="serve",
-        help="be the service: count, until it is told to end (default: show the numbers)",
+        help="run the service: count until SIGTERM (default: show the numbers)",
     )
     parser.add_argument(
         "--last", default="1h", metavar="SPAN", help="1h, 24h, today and the like (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="as JSON, totals included (default: as text)")
     parser.add_argument(
-        "--ascii", action="store_true", help="charts in plain ASCII (default: as the terminal can)"
+        "--ascii", action="store_true", help="charts in plain ASCII (default: by the terminal's encoding)"
     )
     parser.add_argument(
         "--directory",
@@ -229,13 +229,13 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         "--textfile",
         default=STATS_TEXTFILE,
         metavar="FILE",
-        help="what serve writes for Prometheus, '' for nothing (default: %(default)s)",
+        help="the file that serve writes for Prometheus, '' for none (default: %(default)s)",
     )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Shows the numbers, or is the service; status 0, 1 when they are old, 100 or 111."""
+    """Show the numbers, or run the service; return 0, 1 when they are old, 100 or 111."""
     given = _arguments(argv)
     try:
         if given.do == "serve":
@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 state = read_state(stream.read())
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{path}: there is none; expected the service stats to run, see svstat /service/stats"
+                f"{path}: does not exist; expected the service stats to run, see svstat /service/stats"
             ) from error
         except BadInput as error:
             raise OSError(f"{path}: {error}") from error

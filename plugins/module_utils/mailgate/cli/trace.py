@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""mailgate trace: the journey of a message or a session, out of all the logs."""
+"""The command `mailgate trace`: the journey of a message or a session, from all logs."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _FIRST_BYTES = 1 << 16
 _FORMS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 _EPILOG = f"""\
-what is looked for:
+what can be searched:
   an IPv4 address    the sessions of that client
-  a mail address     as sender or recipient; @example.com stands for all of a domain
-  anything else      a subject, or any other text of a line; upper and lower case are the same
+  a mail address     as sender or recipient; @example.com means every address of a domain
+  anything else      a subject, or any other text of a line; case is ignored
 
 reads:
   {SMTP_LOG}/*   tcpserver, dnsbl, cqgreylist, clientname, qmail-smtpd and simscan
   {SEND_LOG}/*    qmail-send
-  in all the files that multilog keeps; it writes nothing
+  including all rotated files; nothing is written
 
 No line of the logs says which message of the queue is which of the scanner's. They are joined by sender,
 recipients and time, which is said below the timeline ("by inference"). Times are UTC.
@@ -57,7 +57,7 @@ example:
 
 
 def moment(text: str, now: float) -> int:
-    """The unix nanoseconds of '2h' (ago), '18:30' (of today) or '2026-12-24 18:30', UTC; raises BadInput."""
+    """Parse '2h' (ago), '18:30' (today) or '2026-12-24 18:30', UTC, to unix nanoseconds; raises BadInput."""
     with contextlib.suppress(BadInput):
         return int((now - times.duration(text)) * NANOSECONDS)
     if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}", text, re.ASCII):
@@ -71,14 +71,14 @@ def moment(text: str, now: float) -> int:
 
 
 def open_log(directories: Sequence[str]) -> Log:
-    """The log of these directories, each of its files opened now; raises OSError."""
+    """Return the log of these directories, with its files opened now; raises OSError."""
     files = []
     for directory in directories:
         for name in ordered(os.listdir(directory)):
             try:
                 file = _open(os.path.join(directory, name), name)
             except FileNotFoundError:
-                continue  # gone, or renamed: then the next look has it
+                continue  # removed or renamed meanwhile
             files.append(file)
     if len(directories) > 1:
         files.sort(key=lambda one: one.first or 0)
@@ -101,7 +101,7 @@ def _open(path: str, name: str) -> File:
 
 def _reader(descriptor: int, size: int, _keep: object) -> Callable[[], bytes]:
     def read() -> bytes:
-        kept = _keep  # the stream, which closes with this function
+        kept = _keep  # keeps the stream open as long as this function exists
         blocks, at = [], 0
         while kept is not None and at < size:
             block = os.pread(descriptor, size - at, at)
@@ -120,10 +120,10 @@ def utc(at: int) -> str:
 
 
 def describe(journey: Journey) -> list[str]:
-    """A journey as people read it."""
+    """Return a journey as lines for people."""
     session = journey.session
     if session is not None:
-        head = f"session {session.pid} from {session.address or 'a client that the log has lost'}"
+        head = f"session {session.pid} from {session.address or 'a client that is no longer in the log'}"
     else:
         number = journey.message.number if journey.message is not None else 0
         head = f"message {number} of the queue; no session for it in the log"
@@ -144,7 +144,7 @@ def _seconds(at: int | None) -> float | None:
 
 
 def message_values(message: Message) -> dict[str, Any]:
-    """A message as values of JSON."""
+    """Return a message as JSON values."""
     return {
         "number": message.number,
         "at": _seconds(message.begun),
@@ -182,7 +182,7 @@ def _attempt_values(attempt: Attempt) -> dict[str, Any]:
 
 
 def values(journey: Journey) -> dict[str, Any]:
-    """A journey as values of JSON; times are unix seconds."""
+    """Return a journey as JSON values; times are unix seconds."""
     session = journey.session
     return {
         "session": None
@@ -226,9 +226,9 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         description="The journey of a message or a session through the gateway, as one timeline.",
         epilog=_EPILOG,
     )
-    parser.add_argument("what", metavar="ADDRESS|IP|SUBJECT|TEXT", help="what is looked for, see below")
+    parser.add_argument("what", metavar="ADDRESS|IP|SUBJECT|TEXT", help="what to search for, see below")
     parser.add_argument(
-        "--since", metavar="TIME", help="only what happened from then on (default: all that is kept)"
+        "--since", metavar="TIME", help="only what happened from then on (default: the whole log)"
     )
     parser.add_argument("--until", metavar="TIME", help="only what happened before then (default: now)")
     parser.add_argument(
@@ -240,14 +240,14 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         nargs="+",
         metavar="DIR",
         default=[],
-        help=f"directories of multilog's files; those with qmail-send's lines are known by them "
+        help=f"directories of multilog's files; qmail-send's are recognised by their lines "
         f"(default: {SMTP_LOG} {SEND_LOG})",
     )
     return parser.parse_args(argv)
 
 
 def _is_send(directory: str) -> bool:
-    """Whether a directory given by hand holds qmail-send's log: the first line that tells."""
+    """Whether a directory given as argument has qmail-send's log, by the first line that shows it."""
     for name in reversed(ordered(os.listdir(directory))):
         with open(os.path.join(directory, name), "rb") as stream:
             for line in stream.read(_FIRST_BYTES).split(b"\n"):
@@ -262,14 +262,14 @@ def _is_send(directory: str) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The journeys that hold what is looked for; status 0, 1 when there is none, 100 or 111."""
+    """Print the journeys that match; return 0, 1 when there is none, 100 or 111."""
     given = _arguments(argv)
     try:
         now = time.time()
         text = given.what
         if not TEXT_CHARACTERS_MIN <= len(text) <= TEXT_CHARACTERS_MAX or not text.isprintable():
             raise BadInput(
-                f"text: {text!r:.60} cannot be looked for; expected {TEXT_CHARACTERS_MIN} to "
+                f"text: {text!r:.60} cannot be searched for; expected {TEXT_CHARACTERS_MIN} to "
                 f"{TEXT_CHARACTERS_MAX} printable characters"
             )
         if not 1 <= given.limit <= LIMIT_MAX:

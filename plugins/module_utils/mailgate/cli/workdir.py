@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command `mailgate workdir`: remove what scanners that are gone left in the work directory."""
+"""The command `mailgate workdir`: remove what killed scanners left in the work directory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .parser import Parser
 def main(argv: Sequence[str] | None = None, now: Callable[[], float] = time.time) -> int:
     parser = Parser(
         prog="mailgate workdir",
-        description="Removes from simscan's work directory what a simscan that is gone has left there.",
+        description="Remove what killed simscans left in their work directory.",
         epilog=EPILOG,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    cleaning = verbs.add_parser("clean", help="remove the directories whose simscan is gone")
+    cleaning = verbs.add_parser("clean", help="remove the directories whose simscan no longer runs")
     cleaning.add_argument("directory", metavar="DIRECTORY", help="the work directory")
     cleaning.add_argument(
         "--age",
         type=float,
         default=AGE_SECONDS,
         metavar="SECONDS",
-        help=f"leave directories alone that are younger (default: {AGE_SECONDS})",
+        help=f"keep directories that are younger (default: {AGE_SECONDS})",
     )
     given = parser.parse_args(argv)
     try:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None, now: Callable[[], float] = time.time
         sys.stderr.write(f"mailgate workdir: directory {given.directory}: {error.strerror}\n")
         return TEMPORARY
     for name in removed:
-        sys.stdout.write(f"mailgate workdir: removed {name}, its {PROGRAM} is gone\n")
+        sys.stdout.write(f"mailgate workdir: removed {name}, its {PROGRAM} no longer runs\n")
     for trouble in troubles:
         sys.stderr.write(f"mailgate workdir: {trouble}\n")
     return TEMPORARY if troubles else 0

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every check of the doctor is given: settings, paths, and the time."""
+"""The context of the doctor's checks: settings, paths, and the time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOK_AGAIN_SECONDS = 1.5
 
 @dataclass(frozen=True)
 class Context:
-    """What every probe is told; root is put in front of every path."""
+    """The context of every probe; root is put in front of every path."""
 
     settings: Settings
     now: float
@@ -33,7 +33,7 @@ class Context:
 
 
 def log_tail(path: str, size: int = _TAIL_BYTES) -> list[str]:
-    """The last lines of a file, [] for none."""
+    """Return the last lines of a file, [] when it does not exist."""
     try:
         with open(path, "rb") as stream:
             end = stream.seek(0, os.SEEK_END)
@@ -45,12 +45,12 @@ def log_tail(path: str, size: int = _TAIL_BYTES) -> list[str]:
 
 
 def without_stamp(line: str) -> str:
-    """A line of a log without its time."""
+    """Return a line of a log without its time."""
     return re.sub(r"^@[0-9a-f]{24} ?", "", line).strip()
 
 
 def mode_and_owner(path: str) -> tuple[int, str]:
-    """(mode, 'user:group') of a file."""
+    """Return (mode, 'user:group') of a file."""
     status = os.stat(path)
     try:
         user = pwd.getpwuid(status.st_uid).pw_name

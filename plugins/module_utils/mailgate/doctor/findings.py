@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is healthy and what is not: facts in, findings out; each finding says what to do.
+"""Findings of the doctor, and the limits by which values are graded; each finding says what to do.
 
-Nothing here touches the world. The states are those of monitoring plug-ins.
+The functions here do not access the host. The states are those of monitoring plug-ins.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WORDS = {OK: "OK", WARNING: "WARNING", CRITICAL: "CRITICAL", UNKNOWN: "UNKNOWN"}
 _RANK = {OK: 0, UNKNOWN: 1, WARNING: 2, CRITICAL: 3}
 
 Limit = tuple[float, float]
-# From which value on something is a warning, and from which on it is critical.
+# The values from which on a finding is a warning, and is critical
 LIMITS: Mapping[str, Limit] = {
     "service_starts": (3, 8),
     "signature_age_hours": (48, 168),
@@ -39,7 +39,7 @@ FALLING = frozenset(name for name in LIMITS if name.endswith("_free_percent"))  
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check saw, and what a person should do about it ('' when it is OK)."""
+    """A result of a check, and what a person should do about it ('' when it is OK)."""
 
     check: str
     status: int
@@ -48,12 +48,12 @@ class Finding:
 
 
 def worst(statuses: Iterable[int]) -> int:
-    """The state that counts: CRITICAL before WARNING before UNKNOWN before OK, as plug-ins have it."""
+    """Return the worst state: CRITICAL before WARNING before UNKNOWN before OK, as plug-ins order them."""
     return max(statuses, key=_RANK.__getitem__, default=OK)
 
 
 def graded(name: str, value: float, limits: Mapping[str, Limit]) -> int:
-    """The state of a value, by the limit of this name."""
+    """Return the state of a value, by the limit of this name."""
     warning, critical = limits[name]
     if name in FALLING:
         return CRITICAL if value <= critical else WARNING if value <= warning else OK
@@ -61,6 +61,6 @@ def graded(name: str, value: float, limits: Mapping[str, Limit]) -> int:
 
 
 def several(findings: Sequence[Finding], check: str, text: str) -> list[Finding]:
-    """The findings that are not OK; when there is none, one that says in a text that all is well."""
+    """Return the findings that are not OK; without any, one OK finding with the text."""
     bad = [finding for finding in findings if finding.status != OK]
     return bad or [Finding(check, OK, text)]

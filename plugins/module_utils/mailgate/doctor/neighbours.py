@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Health of the services that are asked over their sockets: blacklist and operator."""
+"""Health of the services that answer on their sockets: blacklist and operator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .findings import OK, WARNING, Finding
 
 
 def judge_listening(check: str, what: str, trouble: str, text: str, status: int = WARNING) -> Finding:
-    """Whether a service answers on its socket; check is its service's name, too."""
+    """Judge whether a service answers on its socket; check is also the name of its service."""
     if not trouble:
         return Finding(check, OK, text)
     name = {"blacklist": "adaptive-blacklist"}.get(check, check)
@@ -25,7 +25,7 @@ def judge_listening(check: str, what: str, trouble: str, text: str, status: int 
 
 
 def blacklist(context: Context) -> list[Finding]:
-    """The adaptive blacklist's own answer."""
+    """Check the adaptive blacklist by a request to it."""
     try:
         answer = blacklist_command.ask(context.path(BLACKLIST_DIRECTORY), {"do": "list"})
     except MailgateError as error:
@@ -36,7 +36,7 @@ def blacklist(context: Context) -> list[Finding]:
 
 
 def operator(context: Context) -> list[Finding]:
-    """Only whether somebody listens: the service itself may wait for this answer."""
+    """Check only that the operator service listens: the service itself may wait for this answer."""
     try:
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(2)

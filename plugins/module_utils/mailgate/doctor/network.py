@@ -28,7 +28,7 @@ from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
 
 @dataclass(frozen=True)
 class Answer:
-    """What a name server said to a question."""
+    """A name server's answer to a question."""
 
     name: str
     answers: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Answer:
 
 
 def judge_dns(server: str, asked: Sequence[Answer], limits: Mapping[str, Limit]) -> list[Finding]:
-    """Whether the cache answers, and names resolve; the first question is one that needs no other server."""
+    """Judge the cache and the names asked for; the first question needs no other name server."""
     check, found = "dns", []
     for number, one in enumerate(asked):
         if one.error or not one.answers:
@@ -60,7 +60,7 @@ def judge_dns(server: str, asked: Sequence[Answer], limits: Mapping[str, Limit])
 
 
 def judge_reverse(hostname: str, forward: Answer, back: Mapping[str, Answer]) -> list[Finding]:
-    """Whether each public address has the gateway's name, and the name has the address."""
+    """Judge whether each public address has the gateway's name, and the name has the address."""
     check, found = "reverse", []
     advice = f"have whoever runs the reverse zone set PTR to {hostname}; other servers refuse mail otherwise"
     if not back:
@@ -83,7 +83,7 @@ def judge_reverse(hostname: str, forward: Answer, back: Mapping[str, Answer]) ->
 
 @dataclass(frozen=True)
 class Reached:
-    """A try to reach a port; trouble is '' when it answered (and greeted, where it should)."""
+    """An attempt to reach a port; trouble is '' when it answered (and greeted, where it should)."""
 
     host: str
     port: int
@@ -110,7 +110,7 @@ _PORTS = {
 
 
 def judge_ports(check: str, tried: Sequence[Reached]) -> list[Finding]:
-    """Whether what the gateway needs out there can be reached; check is backends, directories or ports."""
+    """Judge whether the ports could be reached; check is backends, directories or ports."""
     level, advice = _PORTS[check]
     found = [
         Finding(check, level, f"{one.place} cannot be reached: {one.trouble}", advice)
@@ -118,10 +118,10 @@ def judge_ports(check: str, tried: Sequence[Reached]) -> list[Finding]:
         if one.trouble
     ]
     places = ", ".join(one.place for one in tried)
-    return several(found, check, f"{places} answer" if tried else "none are listed")
+    return several(found, check, f"{places} answer" if tried else "none is configured")
 
 
-# A question to one name server. The system's resolver is not asked: /etc/resolv.conf may name another one.
+# Queries to one name server, not to the system's resolver: /etc/resolv.conf may name another one.
 
 _TRIES = 3
 _CODES = {
@@ -133,9 +133,9 @@ _CODES = {
 
 
 def _dnspython() -> Any:
-    """Return python3-dnspython's package, loaded only when a name is asked for; raise BadInput without it."""
+    """Return python3-dnspython's package, imported only when it is used; raise BadInput without it."""
     try:
-        # By name, as the controller's checks of types do not need it.
+        # Imported by name, because the type checks on the controller have no dnspython.
         for part in ("exception", "message", "query", "rcode", "rdataclass", "rdatatype"):
             importlib.import_module(f"dns.{part}")
         return importlib.import_module("dns")
@@ -144,9 +144,9 @@ def _dnspython() -> Any:
 
 
 def resolve(server: str, name: str, kind: str, within_seconds: float, port: int = 53) -> Answer:
-    """Return a name server's answer to one question, or why there is none; kind is 'A' or 'PTR'.
+    """Return a name server's answer to one question, or its error; kind is 'A' or 'PTR'.
 
-    It is asked three times, and over TCP when the answer is cut off; raises BadInput without dnspython.
+    It is asked three times, and over TCP when the answer is truncated; raises BadInput without dnspython.
     """
     dns = _dnspython()
     began = time.monotonic()
@@ -158,9 +158,9 @@ def resolve(server: str, name: str, kind: str, within_seconds: float, port: int 
     except OSError as error:
         return Answer(name, (), error.strerror or str(error))
     except EOFError:
-        return Answer(name, (), "it hangs up")
+        return Answer(name, (), "the connection was closed")
     except dns.exception.DNSException as error:
-        # Some have no words of their own but the name of their class.
+        # Some exceptions have no text, so their class is named.
         return Answer(name, (), f"malformed question or answer: {error or type(error).__name__}")
     milliseconds = (time.monotonic() - began) * 1000
     code = dns.rcode.to_text(reply.rcode())
@@ -174,7 +174,8 @@ def resolve(server: str, name: str, kind: str, within_seconds: float, port: int 
 def _exchange(dns: Any, question: Any, server: str, port: int, end: float, try_seconds: float) -> Any:
     """Return the reply to a question; raises DNSException, OSError and EOFError."""
     trouble: Exception = dns.exception.Timeout()
-    # One socket for all tries: a late answer to the first is an answer, and a closed port is told at once.
+    # One socket for all attempts: a late answer to the first one counts, and a closed port is reported at
+    # once.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.connect((server, port))
         udp.setblocking(False)
@@ -191,7 +192,7 @@ def _exchange(dns: Any, question: Any, server: str, port: int, end: float, try_s
 
 
 def dns(context: Context) -> list[Finding]:
-    """dnscache's own 'localhost', and one name of the world."""
+    """Check dnscache with its own 'localhost', and with one public name."""
     settings = context.settings
     names = ["localhost"]
     if settings.dns_name and not context.quick:
@@ -202,7 +203,7 @@ def dns(context: Context) -> list[Finding]:
 
 
 def reverse(context: Context) -> list[Finding]:
-    """The names of the public addresses, and the address of the gateway's name."""
+    """Check the names of the public addresses, and the address of the gateway's name."""
     settings = context.settings
     forward = resolve(settings.dns_server, settings.hostname, "A", 6)
     addresses = settings.public_addresses or forward.answers
@@ -214,14 +215,16 @@ def reverse(context: Context) -> list[Finding]:
 
 
 def reach(host: str, port: int, greets: bool, within_seconds: float) -> Reached:
-    """Whether a port answers, and greets as mail servers do when it should."""
+    """Connect to a port and read its greeting, if it should greet as mail servers do; return the result."""
     try:
         with socket.create_connection((host, port), within_seconds) as connection:
             if greets:
                 connection.settimeout(within_seconds)
                 said = connection.recv(512).decode("ascii", "replace").strip()
                 if not said.startswith("220"):
-                    return Reached(host, port, f"it says {said[:60]!r}" if said else "it hangs up")
+                    return Reached(
+                        host, port, f"it says {said[:60]!r}" if said else "the connection was closed"
+                    )
                 connection.sendall(b"QUIT\r\n")
     except socket.timeout:
         return Reached(host, port, f"no answer within {within_seconds:g} s")
@@ -238,13 +241,15 @@ def _reach_all(places: Sequence[tuple[str, int]], greets: bool) -> list[Reached]
     ]
     done = run_parallel(tries)
     return [
-        one.value if one.value is not None else Reached(host, port, "no answer, not even of its name")
+        one.value
+        if one.value is not None
+        else Reached(host, port, "no answer, also not from its name server")
         for (host, port), one in zip(dict.fromkeys(places), done)
     ]
 
 
 def backends(context: Context) -> list[Finding]:
-    """The mail servers of control/smtproutes, each of which should greet."""
+    """Check the mail servers in control/smtproutes, each of which should greet."""
     text = read_text(context.path(ROUTES)) or ""
     routes = smtproutes.parse(text).routes
     places = [(route.host, route.effective_port) for route in routes if route.relay]
@@ -252,12 +257,12 @@ def backends(context: Context) -> list[Finding]:
 
 
 def directories(context: Context) -> list[Finding]:
-    """The servers of the directories that the recipients come from."""
+    """Check the servers of the recipients' directories."""
     settings = read_settings(context.path(RECIPIENTS_SETTINGS))
     places = [server for one in settings.directories for server in one.servers]
     return judge_ports("directories", _reach_all(places, False))
 
 
 def ports(context: Context) -> list[Finding]:
-    """What else the site lists."""
+    """Check the other ports that the site lists."""
     return judge_ports("ports", _reach_all(context.settings.ports, False))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Health of the policy: recipients, rules, and permissions that keep the relay closed."""
+"""Health of the policy: recipients, rules, and the settings that keep the relay closed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def judge_recipients(
     unreadable: str,
     now: float,
 ) -> list[Finding]:
-    """How the list of valid recipients does, from what `mailgate recipients status` knows."""
+    """Judge the list of valid recipients by the facts of `mailgate recipients status`."""
     check, found = "recipients", []
     again = "mailgate recipients update; then mailgate recipients status"
     if missing:
@@ -59,7 +59,7 @@ def judge_recipients(
     elif unreadable:
         found.append(Finding(check, CRITICAL, unreadable, "run the playbook again: it sets links and modes"))
     elif not facts.get("generation"):
-        text = f"{facts.get('file')} is none of its generations: it was not made by this gateway"
+        text = f"{facts.get('file')} matches none of its generations: it was not made by this gateway"
         found.append(Finding(check, WARNING, text, again))
     for alarm in alarms:
         if alarm != damage and not (missing and "missing" in alarm):
@@ -74,7 +74,7 @@ def judge_recipients(
 
 @dataclass(frozen=True)
 class Rules:
-    """The compiled rules beside the fragments: how many there are and what is wrong with them."""
+    """The compiled rules and their fragments: how many rules there are, and what is wrong with them."""
 
     rules: int = 0
     adaptive: int = 0
@@ -87,11 +87,11 @@ class Rules:
 
 
 def judge_rules(seen: Rules) -> list[Finding]:
-    """Whether what the fragments say is in force, and who was refused by the compiler."""
+    """Judge whether the fragments are in force, and which faults the compiler found."""
     check = "rules"
     found = []
     if seen.damage:
-        text = f"{seen.damage}: clients are turned away"
+        text = f"{seen.damage}: clients are refused"
         found.append(Finding(check, CRITICAL, text, "mailgate rules compile"))
     elif not seen.in_force:
         text = "/etc/tcp.smtp.cdb is older than the fragments in /etc/tcp.d"
@@ -104,7 +104,7 @@ def judge_rules(seen: Rules) -> list[Finding]:
         advice = "move the changes to /etc/tcp.d/20-operator, remove /etc/tcp.smtp, and run 'qmailctl cdb'"
         found.append(Finding(check, WARNING, text, advice))
     for fault in seen.faults:
-        advice = "mend the fragment, then see what 'mailgate rules check' says"
+        advice = "correct the fragment, then see what 'mailgate rules check' says"
         found.append(Finding(check, WARNING, fault, advice))
     text = f"{seen.rules} rules, {seen.adaptive} of the blacklist, {seen.senders} bad senders, in force"
     return several(found, check, text)
@@ -112,18 +112,18 @@ def judge_rules(seen: Rules) -> list[Finding]:
 
 @dataclass(frozen=True)
 class Safety:
-    """What must hold so that nobody relays and nothing goes unscanned."""
+    """The facts that prevent an open relay and unscanned mail."""
 
     domains: int | None = 1  # in control/rcpthosts; None for no such file
     queue: str | None = None  # QMAILQUEUE of the SMTP service's process; None when it does not run
     scanner: str = SCANNER
     mode: int | None = 0o4710  # of the scanner; None for no such file
     owner: str = "simscan:nofiles"
-    unsafe: tuple[str, ...] = ()  # rules in force that let somebody relay or go unscanned
+    unsafe: tuple[str, ...] = ()  # rules in force that allow relaying or skip the scanner
 
 
 def judge_safety(seen: Safety) -> list[Finding]:
-    """Whether everybody is scanned, and only the site's own may relay."""
+    """Judge whether all mail is scanned, and only the site's networks may relay."""
     check, found = "safety", []
     again = "run the playbook again"
     if not seen.domains:
@@ -131,7 +131,7 @@ def judge_safety(seen: Safety) -> list[Finding]:
         text = f"control/rcpthosts {what}: every recipient gets 451"
         found.append(Finding(check, CRITICAL, text, again))
     if seen.queue is None:
-        text = "the environment of qmail-smtpd's service cannot be seen: it does not run"
+        text = "the environment of qmail-smtpd cannot be read: its service does not run"
         found.append(Finding(check, CRITICAL, text, "svc -u /service/qmail-smtpd"))
     elif not seen.queue:
         text = f"qmail-smtpd's QMAILQUEUE is ''; expected {seen.scanner!r}: only its own default scans"
@@ -156,7 +156,7 @@ def judge_safety(seen: Safety) -> list[Finding]:
 
 
 def _unreadable(context: Context, served: str) -> str:
-    """Why qmail-smtpd cannot read the list, '' when it can."""
+    """Return why qmail-smtpd cannot read the list, '' when it can."""
     link = context.path(VALID_RECIPIENTS)
     try:
         if not os.path.samefile(link, served):
@@ -172,7 +172,7 @@ def _unreadable(context: Context, served: str) -> str:
 
 
 def recipients(context: Context) -> list[Finding]:
-    """The list that serves, its generation, and what `mailgate recipients status` says of it."""
+    """Check the list that serves, its generation, and the facts of `mailgate recipients status`."""
     store = Store(context.path(RECIPIENTS_DIRECTORY))
     settings = read_settings(context.path(RECIPIENTS_SETTINGS))
     facts, alarms = recipients_status(settings, store, now=context.now)
@@ -196,7 +196,7 @@ def _rule_paths(context: Context) -> rules_command.Paths:
 
 
 def _complaints(state: str) -> tuple[str, ...]:
-    """What the compiler could not do at all, from its status.json."""
+    """Return the errors of the compiler, from its status.json."""
     with contextlib.suppress(OSError, ValueError), open(f"{state}/status.json", encoding="utf-8") as stream:
         whole = json.load(stream)
         if isinstance(whole, dict):
@@ -237,11 +237,11 @@ def _look_at_rules(paths: rules_command.Paths, now: float) -> Rules:
 
 
 def rules(context: Context) -> list[Finding]:
-    """The fragments as the compiler reads them, beside what is in force."""
+    """Check the fragments, as the compiler reads them, against the compiled files."""
     paths = _rule_paths(context)
     seen = _look_at_rules(paths, context.now)
     if not seen.in_force or not seen.senders_in_force:
-        # The service may be about to compile what has changed just now.
+        # The service may be about to compile a recent change.
         time.sleep(LOOK_AGAIN_SECONDS)
         seen = _look_at_rules(paths, time.time())
     found = judge_rules(seen)
@@ -253,7 +253,7 @@ def rules(context: Context) -> list[Finding]:
 
 
 def unsafe(data: bytes, made: bytes) -> tuple[str, ...]:
-    """The records of compiled rules that relay or choose a queue, and that the compiler did not make so."""
+    """Return the compiled records that relay or set a queue, and that the compiler would not make."""
     rightful = set(cdb.Reader(made, "the compiler's").items())
     found = []
     for key, value in cdb.Reader(data, RULES_COMPILED).items():
@@ -263,12 +263,12 @@ def unsafe(data: bytes, made: bytes) -> tuple[str, ...]:
         for name, words in (("RELAYCLIENT", "relay"), ("QMAILQUEUE", "go past the scanner")):
             if name in names:
                 client = tcprules.to_text(key) or "everybody"
-                found.append(f"/etc/tcp.smtp.cdb lets {client} {words}, and no fragment says so")
+                found.append(f"/etc/tcp.smtp.cdb lets {client} {words}, and no fragment has that rule")
     return tuple(found)
 
 
 def safety(context: Context) -> list[Finding]:
-    """What is in force now, whatever the files that it was made of say."""
+    """Check the rules and settings in force, independently of the files that they were made from."""
     text = read_text(context.path(ACCEPTED_DOMAINS))
     domains = None
     if text is not None:

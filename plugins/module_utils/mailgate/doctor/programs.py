@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Health of the programs that qmail-send delivers with: each is there, executable, and has its libraries."""
+"""Health of the programs that qmail-send runs for deliveries: present, executable, libraries found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .context import Context
 from .findings import CRITICAL, Finding, several
 
 _EVERYBODY, _OWNER = 0o111, 0o100
-# The execute bits that each program needs: qmail-lspawn runs as root alone.
+# The execute bits that each program needs: only root runs qmail-lspawn.
 PROGRAMS: Mapping[str, int] = {
     "qmail-remote": _EVERYBODY,
     "qmail-local": _EVERYBODY,
@@ -37,7 +37,7 @@ def missing_libraries(said: str) -> list[str]:
 
 
 def _linker_says(path: str) -> str:
-    """Return what the dynamic linker says when it is asked what it would load; the program is not run."""
+    """Return the dynamic linker's list of the libraries it would load; the program is not run."""
     environment = {"LD_TRACE_LOADED_OBJECTS": "1", "LC_ALL": "C", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [path],
@@ -75,7 +75,7 @@ def trouble(path: str, bits: int) -> str:
 
 
 def judge_programs(troubles: Mapping[str, str]) -> list[Finding]:
-    """Judge the programs by their troubles ('' for none): mail waits for each that cannot be run."""
+    """Judge the programs by their troubles ('' for none): each that cannot be run delays mail."""
     check = "programs"
     found = [
         Finding(
@@ -91,7 +91,7 @@ def judge_programs(troubles: Mapping[str, str]) -> list[Finding]:
 
 
 def programs(context: Context) -> list[Finding]:
-    """Look at each of PROGRAMS."""
+    """Check each of PROGRAMS."""
     return judge_programs(
         {name: trouble(context.path(f"{QMAIL_PROGRAMS}/{name}"), bits) for name, bits in PROGRAMS.items()}
     )

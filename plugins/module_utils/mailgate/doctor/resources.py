@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What `mailgate doctor` looks at: each probe gathers facts from the host and has doctor.py judge them.
+"""Health of the queue, the disks, the clock and the greylist: facts from the host, and their judgement.
 
-A probe may raise whatever goes wrong with it; who runs it says so.
+A probe may raise any exception; the caller reports it.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
 
 @dataclass(frozen=True)
 class Queue:
-    """What waits in the queue; times in unix seconds, None for nothing."""
+    """The waiting messages; times in unix seconds, None without any."""
 
     messages: int = 0
     oldest: float | None = None
-    new: int = 0  # not taken up yet
+    new: int = 0  # not processed by qmail-send yet
     oldest_new: float | None = None
     remote: int = 0  # for other hosts
-    deferral: str = ""  # what qmail-send said last of a delivery that failed
+    deferral: str = ""  # qmail-send's last report of a deferred delivery
 
 
 _TAKEN_UP_SECONDS = 600
 
 
 def judge_queue(seen: Queue, now: float, limits: Mapping[str, Limit]) -> list[Finding]:
-    """How much waits, and for how long."""
+    """Judge how many messages wait, and for how long."""
     check, found = "queue", []
     because = f"; the last deferral: {seen.deferral}" if seen.deferral else ""
     see = "qmailctl stat, qmail-qread, and the end of /var/log/qmail/send/current"
@@ -59,7 +59,8 @@ def judge_queue(seen: Queue, now: float, limits: Mapping[str, Limit]) -> list[Fi
             text = f"the oldest message has waited for {rounded(age)}{because}"
             found.append(Finding(check, level, text, advice))
     if seen.oldest_new is not None and now - seen.oldest_new > _TAKEN_UP_SECONDS:
-        text = f"{seen.new} messages are not taken up, the oldest for {rounded(now - seen.oldest_new)}"
+        waited = rounded(now - seen.oldest_new)
+        text = f"{seen.new} messages are not processed by qmail-send, the oldest for {waited}"
         advice = "svstat /service/qmail-send; see the end of /var/log/qmail/send/current"
         found.append(Finding(check, CRITICAL, text, advice))
     text = f"{count} messages wait" if count else "empty"
@@ -70,7 +71,7 @@ def judge_queue(seen: Queue, now: float, limits: Mapping[str, Limit]) -> list[Fi
 
 @dataclass(frozen=True)
 class Space:
-    """Room on the file system of a path."""
+    """The free space of a path's file system."""
 
     path: str
     free_percent: float
@@ -79,7 +80,7 @@ class Space:
 
 
 def judge_disks(spaces: Sequence[Space], limits: Mapping[str, Limit]) -> list[Finding]:
-    """Whether there is room to work."""
+    """Judge the free space of the file systems."""
     check, found = "disk", []
     for one in spaces:
         if one.read_only:
@@ -100,7 +101,7 @@ def judge_disks(spaces: Sequence[Space], limits: Mapping[str, Limit]) -> list[Fi
 
 @dataclass(frozen=True)
 class Ramdisk:
-    """simscan's work directory."""
+    """The work directory of simscan."""
 
     path: str
     trouble: str = ""
@@ -109,11 +110,11 @@ class Ramdisk:
     owner: str = "simscan:simscan"
     mode: int = 0o750
     free_percent: float = 100.0
-    leftovers: tuple[float, ...] = ()  # ages in seconds of directories that nobody needs any more
+    leftovers: tuple[float, ...] = ()  # ages in seconds of abandoned directories
 
 
 def judge_ramdisk(seen: Ramdisk, limits: Mapping[str, Limit]) -> list[Finding]:
-    """Whether simscan has a place to work in."""
+    """Judge simscan's work directory."""
     check, found = "ramdisk", []
     if seen.trouble:
         text = f"{seen.path}: {seen.trouble}; mail is deferred"
@@ -124,7 +125,7 @@ def judge_ramdisk(seen: Ramdisk, limits: Mapping[str, Limit]) -> list[Finding]:
         found.append(Finding(check, CRITICAL, text, advice))
     if seen.wanted and not seen.tmpfs:
         text = f"{seen.path} is not in memory"
-        found.append(Finding(check, WARNING, text, f"mount {seen.path}, which stands in /etc/fstab"))
+        found.append(Finding(check, WARNING, text, f"mount {seen.path}, which is in /etc/fstab"))
     level = graded("ramdisk_free_percent", seen.free_percent, limits)
     if level:
         text = f"{seen.path} has {seen.free_percent:.0f} % free"
@@ -142,21 +143,21 @@ def judge_ramdisk(seen: Ramdisk, limits: Mapping[str, Limit]) -> list[Finding]:
 
 @dataclass(frozen=True)
 class Clock:
-    """Whether something keeps the clock right; None when that cannot be known."""
+    """The synchronization of the clock; None when it is unknown."""
 
     synchronized: bool | None
-    error_milliseconds: float | None = None  # the largest error that the kernel thinks possible
+    error_milliseconds: float | None = None  # the maximum error by the kernel's estimate
     source: str = ""
 
 
 def judge_clock(seen: Clock, limits: Mapping[str, Limit]) -> list[Finding]:
-    """Times in the log, greylisting and expiry of entries need a right clock."""
+    """Judge the clock: the times in logs, greylisting and expiry of entries depend on it."""
     check = "clock"
     advice = "run one time service: apt-get install chrony, then chronyc tracking"
     if seen.synchronized is None:
-        return [Finding(check, WARNING, "whether the clock is right cannot be known", advice)]
+        return [Finding(check, WARNING, "whether the clock is synchronized is unknown", advice)]
     if not seen.synchronized:
-        return [Finding(check, WARNING, f"nothing keeps the clock right ({seen.source})", advice)]
+        return [Finding(check, WARNING, f"the clock is not synchronized ({seen.source})", advice)]
     if seen.error_milliseconds is not None:
         level = graded("clock_error_milliseconds", seen.error_milliseconds, limits)
         text = f"synchronized, at most {seen.error_milliseconds:.0f} ms off"
@@ -170,7 +171,7 @@ def judge_clock(seen: Clock, limits: Mapping[str, Limit]) -> list[Finding]:
 
 @dataclass(frozen=True)
 class Greylist:
-    """The directory of the networks that cqgreylist remembers."""
+    """The directory with cqgreylist's state."""
 
     path: str
     trouble: str = ""
@@ -181,7 +182,7 @@ class Greylist:
 
 
 def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]:
-    """Whether cqgreylist can remember; when it cannot, mail passes ungreylisted."""
+    """Judge whether cqgreylist can store its state; when it cannot, mail passes without greylisting."""
     check, found = "greylist", []
     passes = "mail passes without greylisting"
     if seen.trouble:
@@ -204,7 +205,7 @@ def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]
 
 
 def _files(directory: str) -> Iterator[os.DirEntry[str]]:
-    """The messages' files in a part of the queue, which may be split into numbered directories."""
+    """Yield the messages' files in a part of the queue, which may be split into numbered directories."""
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -222,7 +223,7 @@ def _times(directory: str) -> list[float]:
 
 
 def deferral(lines: Sequence[str]) -> str:
-    """What qmail-send said last of a delivery that it puts off, with blanks again."""
+    """Return qmail-send's last report of a deferred delivery, with blanks restored."""
     for line in reversed(lines):
         found = re.search(r"delivery [0-9]+: deferral: (.+)", line)
         if found:
@@ -231,9 +232,9 @@ def deferral(lines: Sequence[str]) -> str:
 
 
 def queue(context: Context) -> list[Finding]:
-    """The files of qmail's queue; a message's info file is as old as the message."""
+    """Check the files of qmail's queue; a message's info file is as old as the message."""
     top = context.path(QMAIL_QUEUE)
-    os.stat(f"{top}/mess")  # a queue, or none
+    os.stat(f"{top}/mess")  # raises an error without a queue
     known, new = _times(f"{top}/info"), _times(f"{top}/todo")
     remote = sum(1 for dummy in _files(f"{top}/remote"))
     seen = Queue(
@@ -248,7 +249,7 @@ def queue(context: Context) -> list[Finding]:
 
 
 def space(path: str, name: str) -> Space:
-    """The room of the file system that a path lies on."""
+    """Return the free space of a path's file system."""
     found = os.statvfs(path)
     usable = found.f_blocks - found.f_bfree + found.f_bavail
     free = 100.0 * found.f_bavail / usable if usable > 0 else 100.0
@@ -257,7 +258,7 @@ def space(path: str, name: str) -> Space:
 
 
 def disks(context: Context) -> list[Finding]:
-    """Each file system once, by the first path that lies on it."""
+    """Check each file system once, under the first path that is on it."""
     spaces: dict[int, Space] = {}
     for name in context.settings.disks:
         path = context.path(name)
@@ -270,7 +271,7 @@ def disks(context: Context) -> list[Finding]:
 
 
 def ramdisk(context: Context) -> list[Finding]:
-    """simscan's work directory, and what was left there."""
+    """Check simscan's work directory, and what was left there."""
     name = context.settings.ramdisk_directory
     path = context.path(name)
     try:
@@ -322,7 +323,7 @@ _TIME_ERROR, _UNSYNCHRONIZED = 5, 0x40
 
 
 def kernel_clock() -> Clock:
-    """What the kernel knows of its clock; asks only (modes 0)."""
+    """Return the kernel's synchronization state, which adjtimex() with modes 0 only reads."""
     try:
         timex = _Timex()
         state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
@@ -331,15 +332,15 @@ def kernel_clock() -> Clock:
     if state < 0:
         return Clock(None)
     if state == _TIME_ERROR or timex.status & _UNSYNCHRONIZED:
-        return Clock(False, None, "the kernel says so")
-    return Clock(True, timex.maxerror / 1000, "the kernel says so")
+        return Clock(False, None, "by the kernel")
+    return Clock(True, timex.maxerror / 1000, "by the kernel")
 
 
 def clock(context: Context) -> list[Finding]:
-    """The kernel's word, then systemd-timesyncd's."""
+    """Check the clock by the kernel's state, then by systemd-timesyncd's."""
     seen = kernel_clock()
     if seen.synchronized is None and os.path.exists(context.path(CLOCK_SYNCHRONIZED)):
-        seen = Clock(True, None, "systemd-timesyncd says so")
+        seen = Clock(True, None, "by systemd-timesyncd")
     return judge_clock(seen, context.settings.limits)
 
 
@@ -347,7 +348,7 @@ def clock(context: Context) -> list[Finding]:
 
 
 def greylist(context: Context) -> list[Finding]:
-    """The directory of cqgreylist."""
+    """Check the directory of cqgreylist."""
     path = context.path(GREYLIST_DIRECTORY)
     try:
         mode, owner = mode_and_owner(path)

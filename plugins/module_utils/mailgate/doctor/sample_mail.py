@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The proof of the scanners: harmless messages that every scanner knows, and what the gateway answers.
+"""Test messages for the scanners: how they are sent, and what the gateway answers.
 
-EICAR comes over SMTP, as mail does. 127.0.0.1 is a relay client, whose mail is looked at for viruses only,
-so GTUBE comes in a session of its own: qmail-smtpd is started as tcpserver starts it, with the environment of
-the running service, but for a client who is nobody.
+EICAR is sent over SMTP, as mail is. 127.0.0.1 is a relay client, whose mail is scanned only for viruses, so
+GTUBE is sent in a session of its own: qmail-smtpd is started as tcpserver starts it, with the environment of
+the running service, but as for a client without a rule.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from ..core.paths import QMAIL_SMTPD
 
 @dataclass(frozen=True)
 class Proof:
-    """What became of a test message: the command that was answered last, the answer, and how long it took."""
+    """The result of a test message: the last command answered, the answer, and the time it took."""
 
     command: str  # "connection", "MAIL", "RCPT", "DATA" or "message"
     answer: str  # '' for none
     seconds: float
-    reason: str = ""  # what the scanner's log says of it
+    reason: str = ""  # the scanner's log line about it
 
 
 ANSWER_SECONDS = 35.0
 _SHOWN = 200
 _REPLY_BYTES = 65536
-# In pieces that are put together when they are sent: scanners find nothing in this file or its compiled copy.
+# In pieces that are joined when they are sent, so that scanners do not find them in this file.
 _EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!", "$H+H*")
 _GTUBE = ("XJS*C4JDBQADN1.NSBN3*2IDNEN*", "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL", "*C.34X")
 TESTS = {"virus": ("EICAR", _EICAR), "spam": ("GTUBE", _GTUBE)}
 
 
 def message(check: str, hostname: str, recipient: str, now: float) -> bytes:
-    """The test message of a check, 'virus' or 'spam', as DATA sends it."""
+    """Return the test message of a check, 'virus' or 'spam', as DATA sends it."""
     name, pieces = TESTS[check]
     date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(now))
     lines = [
@@ -66,10 +66,10 @@ def message(check: str, hostname: str, recipient: str, now: float) -> bytes:
 
 
 class _Dialogue:
-    """Lines of SMTP over a socket, all of them together within a time, each reply within some bytes.
+    """Lines of SMTP over a socket, with one time limit for all of them, and a limit of bytes for each reply.
 
-    Not smtplib: its time limit is one for each piece that arrives, its replies have as many lines as the peer
-    sends, and what a peer answered before it hung up is lost when the next command cannot be sent.
+    Not smtplib: its time limit is for each piece that arrives, its replies have as many lines as the peer
+    sends, and a reply before the peer closed the connection is lost when the next command cannot be sent.
     """
 
     def __init__(self, connection: socket.socket, within_seconds: float) -> None:
@@ -79,7 +79,7 @@ class _Dialogue:
 
     def say(self, data: bytes) -> None:
         self._patience()
-        # A peer that has hung up, or reads no more, is noticed by the next reply.
+        # A peer that has closed the connection is noticed at the next reply.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError, socket.timeout):
             self._connection.sendall(data)
 
@@ -112,7 +112,7 @@ class _Dialogue:
 def converse(
     connection: socket.socket, content: bytes, hostname: str, recipient: str, within_seconds: float
 ) -> Proof:
-    """What became of a message: the first command that is not taken, or the message itself."""
+    """Send a message; return the first command that is refused, or the answer to the message itself."""
     began = time.monotonic()
     talk = _Dialogue(connection, within_seconds)
     reached, answer = "connection", ""
@@ -139,13 +139,13 @@ def converse(
 def over_smtp(
     address: tuple[str, int], content: bytes, hostname: str, recipient: str, within_seconds: float
 ) -> Proof:
-    """The same over TCP; raises OSError when nobody listens."""
+    """Send a message over TCP; return as converse(); raises OSError when nobody listens."""
     with socket.create_connection(address, min(10.0, within_seconds)) as connection:
         return converse(connection, content, hostname, recipient, within_seconds)
 
 
 def stranger(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a session with a client whom no rule speaks of, from that of the service."""
+    """Return the environment of a session with a client without a rule, made from the service's."""
     kept = {name: value for name, value in environment.items() if name not in ("RELAYCLIENT", "WHITELISTED")}
     return {
         **kept,
@@ -159,19 +159,19 @@ def stranger(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def memory_limit(limits: str) -> str:
-    """The bytes of memory that /proc/PID/limits allows; '' for no limit."""
+    """Return the memory limit in bytes in the text of /proc/PID/limits; '' for no limit."""
     found = re.search(r"^Max address space +([0-9]+) ", limits, re.MULTILINE)
     return found[1] if found else ""
 
 
 def session_command(limit_bytes: str, path: str, program: str = QMAIL_SMTPD) -> list[str]:
-    """The words that start a session below the same limit as the service's."""
+    """Return the command that starts a session with the service's memory limit."""
     softlimit = shutil.which("softlimit", path=f"{path}:/usr/local/bin:/command:/usr/bin")
     return [softlimit, "-m", limit_bytes, program] if softlimit and limit_bytes else [program]
 
 
 def reason(said: str) -> str:
-    """What the scanner said last, without its name and the process in front of it."""
+    """Return the scanner's last message, without its name and pid."""
     lines = [line for line in said.splitlines() if "simscan" in line]
     return re.sub(r"^simscan:(\[[0-9]*\]:?)? *", "", lines[-1])[:_SHOWN].strip() if lines else ""
 
@@ -185,7 +185,7 @@ def in_session(
     within_seconds: float,
     user: tuple[str, str] | None = ("qmaild", "nofiles"),
 ) -> Proof:
-    """The same in a session of qmail-smtpd's own, whose reason is what its scanner complains of."""
+    """Send a message in a qmail-smtpd of its own; return as converse(), with the scanner's message."""
     ours, theirs = socket.socketpair()
     who: dict[str, object] = {} if user is None else {"user": user[0], "group": user[1], "extra_groups": []}
     with ours, tempfile.TemporaryFile() as log:

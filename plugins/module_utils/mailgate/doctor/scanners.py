@@ -36,12 +36,12 @@ from .context import Context, log_tail
 from .findings import CRITICAL, WARNING, Finding, Limit, graded, several
 from .sample_mail import Proof
 
-# What the refusals of the scanner say (simscan's custom-smtp-reject texts).
+# Parts of the scanner's refusals (simscan's custom-smtp-reject texts)
 SCANNER_SAYS = {"virus": " virus", "spam": "spam-hits"}
 
 
 def judge_proof(check: str, name: str, got: Proof, limits: Mapping[str, Limit]) -> Finding:
-    """Whether a message that every scanner knows, EICAR for a virus or GTUBE for spam, was refused by it."""
+    """Judge whether the scanner refused its test message: EICAR for a virus, GTUBE for spam."""
     engine = "clamd" if check == "virus" else "spamd"
     because = f": {got.reason}" if got.reason else ""
     look = f"see /var/log/qmail/smtpd/current and /var/log/{engine}/current; svstat /service/{engine}"
@@ -79,19 +79,19 @@ def judge_proof(check: str, name: str, got: Proof, limits: Mapping[str, Limit]) 
 
 @dataclass(frozen=True)
 class Signatures:
-    """What is known of ClamAV: clamd's answer to VERSION ('' for none), and the age of what it reads."""
+    """The state of ClamAV: clamd's answer to VERSION ('' for none), and the age of its databases."""
 
     version: str
     trouble: str
     official: bool  # whether the site wants the official database
-    dated: float | None  # unix time of the daily database, as clamd says
+    dated: float | None  # unix time of the daily database, reported by clamd
     newest: float | None  # unix time of the newest database file
     checked: float | None = None  # unix time of freshclam's last success
     freshclam: bool = False
 
 
 def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) -> list[Finding]:
-    """Whether clamd answers, how old its signatures are, and when they were last asked for."""
+    """Judge whether clamd answers, how old its signatures are, and when they were last updated."""
     check, found = "signatures", []
     see = "see /var/log/freshclam/current, and run it now: svc -a /service/freshclam"
     if not seen.freshclam:
@@ -100,20 +100,20 @@ def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) 
         advice = "svstat /service/clamd, and see the end of /var/log/clamd/current"
         found.append(Finding(check, CRITICAL, f"clamd does not answer: {seen.trouble}", advice))
     elif seen.official and seen.dated is None:
-        text = f"clamd has no official database: it says {seen.version!r}"
+        text = f"clamd has no official database: its version is {seen.version!r}"
         found.append(Finding(check, CRITICAL, text, see))
     when = seen.dated if seen.dated is not None else seen.newest
     if when is None:
         if seen.version:
             advice = f"expected databases in /var/lib/clamav; {see}"
-            found.append(Finding(check, CRITICAL, "the age of the signatures is not known", advice))
+            found.append(Finding(check, CRITICAL, "the age of the signatures is unknown", advice))
     else:
         level = graded("signature_age_hours", (now - when) / 3600, limits)
         text = f"the signatures are {rounded(now - when)} old"
         found.append(Finding(check, level, text, see if level else ""))
     if seen.freshclam:
         if seen.checked is None:
-            text = "freshclam's log knows no success"
+            text = "freshclam's log has no successful update"
             found.append(Finding(check, WARNING, text, see))
         else:
             level = graded("freshclam_age_hours", (now - seen.checked) / 3600, limits)
@@ -125,7 +125,7 @@ def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) 
 def judge_spam_rules(
     answers: bool, newest: float | None, updated: bool, now: float, limits: Mapping[str, Limit]
 ) -> list[Finding]:
-    """Whether spamd answers, and how old its rules are; not updated means those of the release."""
+    """Judge whether spamd answers, and how old its rules are; not updated means those of the release."""
     check, found = "spam-rules", []
     if not answers:
         advice = "svstat /service/spamd, and see the end of /var/log/spamd/current"
@@ -144,7 +144,7 @@ def judge_spam_rules(
 
 
 def smtpd_process(context: Context) -> tuple[int, dict[str, str]]:
-    """The process of the SMTP service and its environment; 0 when it does not run."""
+    """Return the process of the SMTP service and its environment; 0 when it does not run."""
     status = supervise.look(context.path(f"{SERVICES}/qmail-smtpd")).status
     if status is None or not status.pid:
         return 0, {}
@@ -158,7 +158,7 @@ def smtpd_process(context: Context) -> tuple[int, dict[str, str]]:
 
 
 def _complaint(context: Context, since: float) -> str:
-    """What the scanner noted in the log since then."""
+    """Return the scanner's last note in the log since a time."""
     for line in reversed(log_tail(context.path(f"{SMTP_LOG}/current"))):
         record = smtplog.parse(line)
         if isinstance(record, smtplog.ScannerNote) and record.at >= since * tai64n.NANOSECONDS:
@@ -205,12 +205,12 @@ def _proof(context: Context, check: str) -> list[Finding]:
 
 
 def virus(context: Context) -> list[Finding]:
-    """EICAR over SMTP."""
+    """Check that EICAR, sent over SMTP, is refused."""
     return _proof(context, "virus")
 
 
 def spam(context: Context) -> list[Finding]:
-    """GTUBE as from a stranger."""
+    """Check that GTUBE, sent as by an unknown client, is refused."""
     return _proof(context, "spam")
 
 
@@ -223,7 +223,7 @@ def _ask_unix(path: str, request: bytes, within_seconds: float) -> bytes:
 
 
 def daily_date(version: str) -> float | None:
-    """When the daily database was made, from clamd's answer 'ClamAV 1.4.6/27700/Sat Nov 21 08:29:41 2026'."""
+    """Return the date of the daily database in clamd's 'ClamAV 1.4.6/27700/Sat Nov 21 08:29:41 2026'."""
     parts = version.split("/")
     if len(parts) < 3:
         return None
@@ -234,7 +234,7 @@ def daily_date(version: str) -> float | None:
 
 
 def freshclam_success(lines: Sequence[str]) -> float | None:
-    """When freshclam last found its databases up to date or brought them there, from its log's lines."""
+    """Return when freshclam last found its databases up to date or updated them, from its log's lines."""
     for line in reversed(lines):
         if re.search(r"database is up-to-date|\bupdated \(version", line):
             at = smtplog.unix_nanoseconds(line)
@@ -244,7 +244,7 @@ def freshclam_success(lines: Sequence[str]) -> float | None:
 
 
 def _newest(directory: str, pattern: str) -> float | None:
-    """The latest change of a regular file of such a name in a directory; None when there is none."""
+    """Return the latest change of a file whose name matches in a directory; None without any."""
     times = []
     with contextlib.suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
@@ -254,12 +254,12 @@ def _newest(directory: str, pattern: str) -> float | None:
 
 
 def signatures(context: Context) -> list[Finding]:
-    """clamd's own word, and the files that it reads."""
+    """Check clamd's answer, and the files of its databases."""
     version, trouble = "", ""
     try:
         answer = _ask_unix(context.path(CLAMD_SOCKET), b"zVERSION\0", 3)
         version = answer.rstrip(b"\0\n").decode("ascii", "replace")
-        trouble = "" if version else "it says nothing"
+        trouble = "" if version else "the answer is empty"
     except OSError as error:
         trouble = str(error.strerror or error)
     freshclam = "freshclam" in context.settings.services
@@ -284,7 +284,7 @@ def signatures(context: Context) -> list[Finding]:
 
 
 def spam_rules(context: Context) -> list[Finding]:
-    """spamd's answer, and the files of its rules: updated ones, else those of the release."""
+    """Check spamd's answer, and the files of its rules: the updated ones, else those of the release."""
     answers = sa_update.ping(context.path(SPAMD_SOCKET), 0)
     updated: list[float] = []
     state = context.path(SPAMASSASSIN_UPDATED_RULES)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Health of the scheduled jobs: when each last succeeded."""
+"""Health of the scheduled jobs: the time since each last success."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .context import Context
 from .findings import WARNING, Finding, Limit, graded, several
 from .services import log_directory
 
-# What runs on a schedule
+# Scheduled jobs
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Run:
 
 
 def judge_job(seen: Run, now: float, limits: Mapping[str, Limit]) -> Finding:
-    """Whether a job succeeded lately, by its own period."""
+    """Judge the time since a job's last success, by the job's own period."""
     advice = f"see the end of {log_directory(seen.name)}/current, and run it now: svc -a /service/{seen.name}"
     if seen.trouble:
         return Finding("jobs", WARNING, f"{seen.name}: {seen.trouble}", advice)
@@ -46,13 +46,13 @@ def judge_job(seen: Run, now: float, limits: Mapping[str, Limit]) -> Finding:
 
 
 def judge_jobs(found: Sequence[Finding]) -> list[Finding]:
-    """All jobs together."""
+    """Join the findings of all jobs."""
     names = ", ".join(one.text.split(" ", 1)[0] for one in found)
-    return several(found, "jobs", f"{names} succeeded in time" if found else "none are listed")
+    return several(found, "jobs", f"{names} succeeded in time" if found else "none is configured")
 
 
 def jobs(context: Context) -> list[Finding]:
-    """The state file of each job."""
+    """Check the state file of each job."""
     found = []
     for one in context.settings.jobs:
         run = Run(one.name, one.period_seconds)

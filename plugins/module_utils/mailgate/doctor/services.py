@@ -21,7 +21,7 @@ from ..formats.tai64n import NANOSECONDS
 from .context import Context, log_tail, without_stamp
 from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
 
-# One start too many would be a false alarm in the first seconds after a converge.
+# A service that was started by a run of the playbook just before is given time to settle.
 SETTLE_SECONDS = 6.0
 QUICK_SETTLE_SECONDS = 2.0
 
@@ -31,7 +31,7 @@ QUICK_SETTLE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Watched:
-    """A service as it was seen, perhaps twice, and its log; starts is how many were seen within the hour."""
+    """A service looked at once or twice, and its log; starts is how many were seen within the hour."""
 
     name: str
     first: supervise.Service
@@ -42,19 +42,19 @@ class Watched:
 
 
 def log_directory(name: str) -> str:
-    """Where the log of a service lies."""
+    """Return the directory of a service's log."""
     return {"qmail-smtpd": SMTP_LOG, "qmail-send": SEND_LOG}.get(name, f"{LOGS}/{name}")
 
 
 def judge_service(
     seen: Watched, now_nanoseconds: int, settle_seconds: float, limits: Mapping[str, Limit]
 ) -> Finding:
-    """How a service does, which should be up and stay up with one process."""
+    """Judge a service, which should be up and stay up with one process."""
     name = seen.name
     place = f"{SERVICES}/{name}"
     see = f"see the end of {log_directory(name)}/current"
     status, before = seen.last.status, seen.first.status
-    words = f", its last words: {seen.last_words}" if seen.last_words else ""
+    words = f", its last log line: {seen.last_words}" if seen.last_words else ""
 
     def finding(level: int, text: str, advice: str) -> Finding:
         return Finding("services", level, f"{name} {text}", advice)
@@ -68,17 +68,19 @@ def judge_service(
     age = status.age_seconds(now_nanoseconds)
     if not status.pid:
         if status.want == "down":
-            text = f"has been down for {rounded(age)}, as somebody wanted it"
+            text = f"has been down for {rounded(age)}, as it was told"
             return finding(CRITICAL, text, f"start it: svc -u {place}")
         if before is not None and before.pid:
-            return finding(CRITICAL, f"is flapping: it ended just now{words}", f"{see}; it starts and ends")
+            return finding(
+                CRITICAL, f"is flapping: it ended just now{words}", f"{see}; it starts and ends"
+            )
         return finding(CRITICAL, f"has been down for {rounded(age)}{words}", f"{see}, then svc -u {place}")
     if before is not None and before.pid != status.pid:
-        return finding(CRITICAL, f"is flapping: another process runs than moments ago{words}", see)
+        return finding(CRITICAL, f"is flapping: its process has changed{words}", see)
     if status.paused:
-        return finding(CRITICAL, "is paused", f"let it go on: svc -c {place}")
+        return finding(CRITICAL, "is paused", f"continue it: svc -c {place}")
     if status.want != "up":
-        text = "is told to go down" if status.want == "down" else "runs once and will not start again"
+        text = "was told to stop" if status.want == "down" else "runs once and will not start again"
         return finding(WARNING, text, f"keep it up: svc -u {place}")
     level = graded("service_starts", seen.starts, limits)
     if level != OK:
@@ -89,16 +91,18 @@ def judge_service(
         return finding(WARNING, "will not start at the next boot", f"remove {place}/down")
     if seen.log is not None and (seen.log.status is None or not seen.log.status.pid):
         return finding(
-            CRITICAL, "has no log service, and stops when nobody reads what it says", f"svc -u {place}/log"
+            CRITICAL,
+            "has no running log service, and will block once its output is not read",
+            f"svc -u {place}/log",
         )
     return finding(OK, f"up for {rounded(age)}", "")
 
 
 def judge_services(found: Sequence[Finding], svscan_runs: bool) -> list[Finding]:
-    """All services together; without svscan nothing starts again."""
+    """Join the findings of all services; without svscan no service is restarted."""
     findings = list(found)
     if not svscan_runs:
-        advice = "systemctl start svscan; without it nothing starts again that ends"
+        advice = "systemctl start svscan; without it no service is restarted"
         findings.append(Finding("services", CRITICAL, "svscan does not run", advice))
     return several(findings, "services", f"svscan and {len(found)} services are up, their logs, too")
 
@@ -106,7 +110,7 @@ def judge_services(found: Sequence[Finding], svscan_runs: bool) -> list[Finding]
 def remember_starts(
     kept: object, now: float, seen: Mapping[str, float], seconds: float = 3600.0
 ) -> dict[str, list[float]]:
-    """The starts of each service within the last hour: those that were kept, and those that are seen now."""
+    """Return each service's starts within the last hour: those recorded before and those seen now."""
     starts: dict[str, list[float]] = {}
     for name, start in seen.items():
         old = kept.get(name) if isinstance(kept, dict) else None
@@ -116,7 +120,7 @@ def remember_starts(
 
 
 def since_nanoseconds(found: supervise.Service) -> float | None:
-    """When the process of a service began, in unix seconds; None when it does not run."""
+    """Return when the process of a service started, in unix seconds; None when it does not run."""
     status = found.status
     return status.since_nanoseconds / NANOSECONDS if status is not None and status.pid else None
 
@@ -125,7 +129,7 @@ def since_nanoseconds(found: supervise.Service) -> float | None:
 
 
 def _processes(context: Context) -> Iterator[str]:
-    """The names of the programs that run."""
+    """Yield the names of the running programs."""
     for name in os.listdir(context.path("/proc")):
         if name.isdigit():
             with contextlib.suppress(OSError), open(f"{context.path('/proc')}/{name}/comm", "rb") as stream:
@@ -133,7 +137,7 @@ def _processes(context: Context) -> Iterator[str]:
 
 
 def _starts(context: Context, seen: Mapping[str, float]) -> dict[str, list[float]]:
-    """The starts of the last hour that this command saw, now or before; what it cannot keep is lost."""
+    """Return the starts of the last hour seen by this command, now or before, and record them if possible."""
     path = context.path(DOCTOR_STARTS)
     kept: object = None
     with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
@@ -146,7 +150,7 @@ def _starts(context: Context, seen: Mapping[str, float]) -> dict[str, list[float
 
 
 def services(context: Context) -> list[Finding]:
-    """Each service by its supervise; those that have just started are looked at twice."""
+    """Check each service by its supervise; those that have just started are looked at twice."""
     names = context.settings.services
     places = {name: context.path(f"{SERVICES}/{name}") for name in names}
     first = {name: supervise.look(place) for name, place in places.items()}

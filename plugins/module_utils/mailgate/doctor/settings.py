@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the site tells `mailgate doctor`: /etc/mailgate/doctor.json, which the doctor role writes."""
+"""Settings of `mailgate doctor`: /etc/mailgate/doctor.json, which the doctor role writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .findings import FALLING, LIMITS, Limit
 
 @dataclass(frozen=True)
 class Job:
-    """A command that `mailgate every` runs: its service, its state file, and how often it should succeed."""
+    """A command that `mailgate every` runs: its service, its state file, and its expected period."""
 
     name: str
     state: str
@@ -28,17 +28,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is looked at, and from when on it is bad."""
+    """The checks to make, and the limits for their values."""
 
     hostname: str
     postmaster: str
     services: tuple[str, ...] = ()
     jobs: tuple[Job, ...] = ()
-    public_addresses: tuple[str, ...] = ()  # none: those that the host name has
+    public_addresses: tuple[str, ...] = ()  # none: the addresses of the host name
     dns_server: str = "127.0.0.1"
-    dns_name: str = ""  # a name that must resolve; none: only the cache itself is asked
+    dns_name: str = ""  # a name that must resolve; none: only the cache itself is checked
     ports: tuple[tuple[str, int], ...] = ()
-    proof: tuple[str, int] | None = ("127.0.0.1", 25)  # None: a session of its own instead
+    proof: tuple[str, int] | None = ("127.0.0.1", 25)  # None: send EICAR in a session of its own, too
     official_signatures: bool = True
     ramdisk_directory: str = SIMSCAN_DIRECTORY
     ramdisk: bool = True
@@ -48,7 +48,7 @@ class Settings:
 
 
 def place(text: object, where: str) -> tuple[str, int]:
-    """Host and port of 'host:port'; raises BadInput."""
+    """Parse 'host:port'; raises BadInput."""
     host, colon, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
     if not host or not colon or not 0 < number < 65536 or " " in host:
@@ -70,7 +70,7 @@ def _name(value: object, where: str) -> str:
 
 def _flag(value: object, where: str) -> bool:
     if not isinstance(value, bool):
-        raise BadInput(f"{where}: {value!r} is neither; expected true or false")
+        raise BadInput(f"{where}: {value!r} is neither true nor false; expected one of them")
     return value
 
 
@@ -140,7 +140,7 @@ _PARSERS: Mapping[str, Callable[[object, str], Any]] = {
 
 
 def parse(text: str, name: str) -> Settings:
-    """The settings in a JSON object; raises BadInput that names the culprit."""
+    """Parse the settings in a JSON object; raises BadInput that names the faulty value."""
     try:
         given = json.loads(text)
     except ValueError as error:
@@ -154,12 +154,12 @@ def parse(text: str, name: str) -> Settings:
     values = {key: _PARSERS[key](value, f"file {name}: {key}") for key, value in given.items()}
     for key in ("hostname", "postmaster"):
         if not values.get(key):
-            raise BadInput(f"file {name}: {key} is missing; expected the site's")
+            raise BadInput(f"file {name}: {key} is missing; expected its value for the site")
     return Settings(**values)
 
 
 def read(path: str = DOCTOR_SETTINGS) -> Settings:
-    """The settings in the file; raises BadInput."""
+    """Read the settings in the file; raises BadInput."""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:
             return parse(stream.read(), path)

@@ -130,7 +130,7 @@ class Messages:
             message.ended = record.at
 
     def _add_children(self, message: Message, begin: LineRef, depth: int) -> int:
-        """Adds the bounces and copies, and returns how many levels of them there are.
+        """Add the bounces and copies; return how many levels of them there are.
 
         Pids and message numbers are used again, so a log can seem to hold a message that is a copy of itself.
         Children make a tree of DEPTH_MAX levels: none that is not complete yet, and none of another parent.

@@ -152,7 +152,7 @@ class Store:
         )
 
     def whole(self, number: int) -> Last | None:
-        """The addresses of a generation, or None if it is damaged or gone."""
+        """Return the addresses of a generation, or None if it is damaged or missing."""
         try:
             return self.generation(number)
         except BadInput:

@@ -147,7 +147,7 @@ def refresh(settings: Settings, store: Store, *, now: float, by: str) -> Outcome
 
 
 def _origin(last: Last | None) -> dict[str, object]:
-    """What the reason of a generation says that has the export of the last one."""
+    """Return the part of a generation's reason that names the origin of its export."""
     return {} if last is None or not last.origin else {"origin": last.origin}
 
 
@@ -315,9 +315,9 @@ def rollback(store: Store, number: int | None, settings: Settings, *, now: float
 
 
 def _before(store: Store, last: Last | None) -> Last:
-    """The newest whole generation with an older export than the one that serves; raises BadInput.
+    """Return the newest undamaged generation with an older export than the serving one; raises BadInput.
 
-    The newest whole one at all when the file that serves is none of them.
+    When the file that serves matches no generation, the newest undamaged one is returned.
     """
     end = last.origin if last is not None and store.is_served(last) else None
     for number in reversed(store.numbers()):
@@ -330,7 +330,7 @@ def _before(store: Store, last: Last | None) -> Last:
 
 
 def _lost_domains(last: Last | None, exported: frozenset[str], domains: frozenset[str]) -> frozenset[str]:
-    """The domains of which an export has no address, though what serves now has some."""
+    """Return the domains of which an export has no address, although the serving list has some."""
     served = {key.rpartition("@")[2] for key in (last.recipients.exported if last else ())} & domains
     return frozenset(served - {key.rpartition("@")[2] for key in exported})
 
