@@ -13,6 +13,8 @@ description:
   - Makes the groups and users that are missing, all in one call, and corrects number, primary group, home and
     shell of those that differ. Nobody can log in as one of them, and no home is made.
   - An account that is not listed is left alone.
+  - Of groups in O(members) it also decides who is a member. It fails where somebody else has one as primary
+    group.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   groups:
@@ -46,6 +48,10 @@ options:
     description: The numbers that some of these users must have.
     type: dict
     default: {}
+  members:
+    description: The login names that are members of some groups. Whoever else is a member is taken out of it.
+    type: dict
+    default: {}
   prefix:
     description: Where C(etc/passwd) and the others are, for a system that is not this one.
     type: path
@@ -58,6 +64,11 @@ EXAMPLES = r"""
     groups: [stats]
     users:
       - {name: stats, group: stats, home: /var/lib/mailgate/stats}
+
+- name: Let these people, and nobody else, operate the gateway
+  mailgate.qmail.accounts:
+    groups: [operators]
+    members: {operators: [alice, bob]}
 """
 
 RETURN = r"""
@@ -90,6 +101,23 @@ def numbers(ids, kind):
     return {name: int(number) for name, number in ids.items()}
 
 
+def members(given):
+    """The members of each group as lists of text; raises BadInput."""
+    for group, names in given.items():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput(f"members of {group}: {names!r} is not a list of names; expected login names")
+    return given
+
+
+def with_prefix(argv, prefix):
+    """A command that changes the accounts below a directory; gpasswd, which knows none, by groupmod."""
+    if not prefix:
+        return list(argv)
+    if argv[0] == "gpasswd":
+        return ["groupmod", "--prefix", prefix, "--users", *argv[2:]]
+    return [argv[0], "--prefix", prefix, *argv[1:]]
+
+
 def main():
     text = {"type": "str", "required": True}
     user = {"name": text, "group": text, "home": {"type": "path", "required": True}}
@@ -99,6 +127,7 @@ def main():
             "group_ids": {"type": "dict", "default": {}},
             "users": {"type": "list", "elements": "dict", "default": [], "options": user},
             "user_ids": {"type": "dict", "default": {}},
+            "members": {"type": "dict", "default": {}},
             "prefix": {"type": "path", "default": ""},
         },
         supports_check_mode=True,
@@ -111,11 +140,11 @@ def main():
             read(f"{given['prefix']}/etc/group"),
             {name: group_ids.get(name) for name in given["groups"]},
             [accounts.User(uid=user_ids.get(one["name"]), **one) for one in given["users"]],
+            members(given["members"]),
         )
     except (BadInput, OSError) as error:
         module.fail_json(msg=str(error), commands=[])
-    prefix = ["--prefix", given["prefix"]] if given["prefix"] else []
-    commands = [[step.argv[0], *prefix, *step.argv[1:]] for step in steps]
+    commands = [with_prefix(step.argv, given["prefix"]) for step in steps]
     for argv in [] if module.check_mode else commands:
         status, out, err = module.run_command(argv)
         if status != 0:

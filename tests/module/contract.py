@@ -271,10 +271,11 @@ def _accounts(root: Path) -> dict[str, Any]:
     users.append({"name": "simscan", "group": "simscan", "home": "/var/spool/simscan"})
     ids = {"simscan": 951}
     return {
-        "groups": ["stats", "simscan"],
+        "groups": ["stats", "simscan", "readers", "nobody-else"],
         "group_ids": ids,
         "users": users,
         "user_ids": ids,
+        "members": {"readers": ["simscan"], "nobody-else": []},
         "prefix": str(root),
     }
 
@@ -288,7 +289,8 @@ def _no_accounts(root: Path) -> None:
 def _other_accounts(root: Path) -> None:
     _no_accounts(root)
     (root / "etc" / "passwd").write_text("stats:x:7:9::/nonexistent:/bin/sh\n")
-    (root / "etc" / "group").write_text("stats:x:9:\nsimscan:x:10:\n")
+    groups = "stats:x:9:\nsimscan:x:10:\nreaders:x:11:stats\nnobody-else:x:12:stats\n"
+    (root / "etc" / "group").write_text(groups)
 
 
 def _account_databases(root: Path) -> list[Path]:

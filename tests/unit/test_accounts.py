@@ -27,6 +27,41 @@ def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
     assert commands({"clamav": 102}, User("clamav", "clamav", "/var/lib/clamav", 101)) == []
 
 
+def members(wanted: list[str], group: str = "operators:x:500:al,zed\n", passwd: str = PASSWD) -> list[str]:
+    steps = plan(passwd, group, {"operators": None}, [], {"operators": wanted})
+    return [" ".join(step.argv) for step in steps]
+
+
+def test_a_group_has_the_members_that_are_listed_and_no_others() -> None:
+    assert members(["zed", "al", "al"]) == []
+    assert members(["al"]) == ["gpasswd --members al operators"]
+    assert members(["al", "bo", "zed"]) == ["gpasswd --members al,bo,zed operators"]
+    assert members([]) == ["gpasswd --members  operators"]
+    assert members([], "operators:x:500:\n") == []
+    assert members(["al"], "") == ["groupadd --system operators", "gpasswd --members al operators"]
+    assert members([], "") == ["groupadd --system operators"]
+    (step,) = plan(PASSWD, "operators:x:500:al,zed\n", {}, [], {"operators": ["bo"]})
+    assert (step.before, step.after) == ("group operators: members al, zed", "group operators: members bo")
+
+
+def test_whose_own_group_it_is_cannot_be_taken_out_of_it() -> None:
+    passwd = PASSWD + "al:x:1000:500::/home/al:/bin/bash\n"
+    with pytest.raises(BadInput) as caught:
+        members(["zed"], passwd=passwd)
+    assert str(caught.value) == (
+        "group operators: is the primary group of 'al', who is not listed; expected another primary group "
+        "('usermod --gid GROUP al'), or the name in the list"
+    )
+    assert members(["al", "zed"], passwd=passwd) == []
+
+
+def test_members_of_a_group_that_is_missing() -> None:
+    with pytest.raises(BadInput, match="group operators: is missing; expected one of groups"):
+        plan(PASSWD, GROUP, {}, [], {"operators": []})
+    with pytest.raises(BadInput, match="'al,zed' is not a name"):
+        members(["al,zed"])
+
+
 def test_what_is_missing_is_made_groups_first() -> None:
     made = commands(
         {"qmail": None, "simscan": 951}, User("simscan", "simscan", "/s", 951), User("q", "qmail", "/q")

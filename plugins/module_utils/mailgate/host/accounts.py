@@ -14,6 +14,7 @@ from ..core.errors import BadInput
 from ..core.paths import NOLOGIN_SHELL
 
 LOCKED = "!"  # in place of a password hash: no password matches
+_LOGIN = re.compile(r"[^\s:,/-][^\s:,/]{0,255}")
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
@@ -55,12 +56,25 @@ def _check(names: Sequence[str]) -> None:
             raise BadInput(f"account: {name!r} is not a name; expected small letters, digits, '_' and '-'")
 
 
-def plan(passwd: str, group: str, groups: Mapping[str, int | None], users: Sequence[User]) -> list[Step]:
+def _check_logins(names: Sequence[str]) -> None:
+    """Login names are the site's own choice: of those only what would break /etc/group is refused."""
+    for name in names:
+        if _LOGIN.fullmatch(name) is None:
+            raise BadInput(f"account: {name!r} is not a name; expected a login name")
+
+
+def plan(
+    passwd: str,
+    group: str,
+    groups: Mapping[str, int | None],
+    users: Sequence[User],
+    members: Mapping[str, Sequence[str]] | None = None,
+) -> list[Step]:
     """Return the steps from the present accounts to the wanted ones, groups first.
 
     passwd and group are the texts of /etc/passwd and /etc/group; groups has the number of each group, or None
-    for any. Raises BadInput for an invalid name, for a user's group that neither exists nor is wanted, and
-    for a damaged file.
+    for any; members has all members of some groups, whose other members are removed. Raises BadInput for an
+    invalid name, for a group that neither exists nor is wanted, and for a damaged file.
     """
     _check([*groups, *(user.name for user in users)])
     known_groups, known_users = _rows(group, 4, "/etc/group"), _rows(passwd, 7, "/etc/passwd")
@@ -103,7 +117,37 @@ def plan(passwd: str, group: str, groups: Mapping[str, int | None], users: Seque
             before = f"user {user.name}: {_told({what: has[what] for what in wrong})}"
             after = f"user {user.name}: {_told({what: wanted[what] for what in wrong})}"
             steps.append(Step(("usermod", *words, user.name), before, after))
+    return [*steps, *_member_steps(known_groups, known_users, numbers, members or {})]
+
+
+def _member_steps(
+    groups: Mapping[str, Sequence[str]],
+    users: Mapping[str, Sequence[str]],
+    numbers: Mapping[str, str],
+    members: Mapping[str, Sequence[str]],
+) -> list[Step]:
+    steps = []
+    for name, listed in members.items():
+        if name not in numbers:
+            raise BadInput(f"group {name}: is missing; expected one of groups")
+        _check_logins(listed)
+        row = groups.get(name)
+        for user, fields in users.items():
+            if row is not None and fields[3] == row[2] and user not in listed:
+                raise BadInput(
+                    f"group {name}: is the primary group of {user!r}, who is not listed; expected another "
+                    f"primary group ('usermod --gid GROUP {user}'), or the name in the list"
+                )
+        before = sorted({one for one in row[3].split(",") if one}) if row is not None else []
+        after = sorted(set(listed))
+        if before != after:
+            argv = ("gpasswd", "--members", ",".join(after), name)
+            steps.append(Step(argv, _members(name, before), _members(name, after)))
     return steps
+
+
+def _members(name: str, members: Sequence[str]) -> str:
+    return f"group {name}: members {', '.join(members) or 'none'}"
 
 
 def _told(values: Mapping[str, str]) -> str:
