@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins" / "module_utils"))
 
 from bed.common import BED, ONLY_REAL, ROOT, Trouble, run, write_atomically
 from bed.containers import STAMPS, command_converge, command_down, command_up
@@ -31,6 +32,7 @@ from bed.converged import command_start
 from bed.python_venv import venv_program
 from bed.signals import reset_signals
 from bed.targets import command_prepare
+from mailgate.build.c_files import program_files
 
 PATCHED = "mailgate-verify-real"
 PATCHED_ROLES = ("netqmail", "simscan")
@@ -53,8 +55,8 @@ def report_path(role: str) -> Path:
 
 def sources(role: str) -> list[Path]:
     """What makes the real program ours: the patches and the C files that they call."""
-    patches, files = ROOT.glob(f"roles/{role}/files/patches/*.patch"), ROOT.glob(f"src/{role}/*.[ch]")
-    return [*sorted(patches), *sorted(files)]
+    patches = sorted(ROOT.glob(f"roles/{role}/files/patches/*.patch"))
+    return [*patches, *program_files(ROOT / "src", [role]).values()]
 
 
 def belonging(role: str) -> list[str]:

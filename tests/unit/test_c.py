@@ -20,11 +20,12 @@ from pathlib import Path
 import cdbx
 import compiled
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb
 from fuzz_targets import needed
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE = ROOT / "src" / "netqmail"
+FILES = [path for path in c_files.program_files(ROOT / "src", ["netqmail"]).values() if path.suffix == ".c"]
 SOURCES = sorted(ROOT.glob("src/*/"))
 INCLUDES = [word for directory in SOURCES for word in ("-I", directory)]
 PATCHES = ROOT / "roles" / "netqmail" / "files" / "patches"
@@ -88,7 +89,7 @@ def test_in_c(name: str, test: str, program: Callable[[str], Path], tmp_path: Pa
     assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.glob("*.c")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 @pytest.mark.parametrize(
     "dialect",
     [
@@ -100,7 +101,7 @@ def test_in_c(name: str, test: str, program: Callable[[str], Path], tmp_path: Pa
     ids=" ".join,
 )
 def test_compiles_without_a_warning(path: Path, dialect: list[str], tmp_path: Path) -> None:
-    gcc("-O2", *dialect, *STRICT, "-c", path, "-o", tmp_path / "out.o")
+    gcc("-O2", *dialect, *STRICT, *INCLUDES, "-c", path, "-o", tmp_path / "out.o")
 
 
 # --- the recipient lookup against a second implementation ---
@@ -184,8 +185,7 @@ def test_the_stand_in_compiles_without_a_warning(tmp_path: Path) -> None:
         *STRICT,
         "-D_GNU_SOURCE",
         '-DQMAIL="/var/qmail"',
-        "-I",
-        SOURCE,
+        *INCLUDES,
         "-c",
         STANDIN / "standin.c",
         "-o",

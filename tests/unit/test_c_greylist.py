@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from test_c import ROOT, SANITIZE, STRICT, gcc, needed, run
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
+from test_c import INCLUDES, ROOT, SANITIZE, STRICT, gcc, needed, run
 
-SOURCE = ROOT / "src" / "cqgreylist"
+PROGRAMS = ("cqgreylist", "dnsbl", "clientname")
+SOURCES = [path for path in c_files.program_files(ROOT / "src", PROGRAMS).values() if path.suffix == ".c"]
 IP, KEY = "198.51.100.7", "198.51.100.0/24"
 DELAY = 60
 A, CNAME, PTR, AAAA = 1, 5, 12, 28
@@ -51,18 +53,18 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
         port = free.getsockname()[1]
         also.bind(("127.0.0.1", port))
     macros = [f"-DDNSASK_PORT={port}", f'-DSETTINGS_FILE="{made}/settings"']
-    for name in ("cqgreylist", "dnsbl", "clientname"):
-        main = SOURCE / f"{name}.c"
-        gcc("-std=gnu11", *STRICT, *SANITIZE, *macros, "-I", SOURCE, main, *needed(main), "-o", made / name)
+    for name in PROGRAMS:
+        main = ROOT / "src" / name / f"{name}.c"
+        gcc("-std=gnu11", *STRICT, *SANITIZE, *macros, *INCLUDES, main, *needed(main), "-o", made / name)
     return Programs(made, port, made / "settings")
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.glob("*.c")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 @pytest.mark.parametrize(
     "dialect", [["-std=c99", "-pedantic"], ["-std=gnu11", "-funsigned-char"]], ids=" ".join
 )
 def test_compiles_without_a_warning(path: Path, dialect: list[str], tmp_path: Path) -> None:
-    gcc("-O2", *dialect, *STRICT, "-Wconversion", "-c", path, "-o", tmp_path / "out.o")
+    gcc("-O2", *dialect, *STRICT, *INCLUDES, "-Wconversion", "-c", path, "-o", tmp_path / "out.o")
 
 
 # --- cqgreylist ---
@@ -1298,15 +1300,14 @@ def test_the_second_resolver_is_asked_when_the_first_cannot(programs: Programs) 
     made = programs.directory / "two"
     made.mkdir(exist_ok=True)
     (made / "resolv.conf").write_text("search x\nnameserver 127.0.0.9\nnameserver 127.0.0.1\n")
-    main = SOURCE / "clientname.c"
+    main = ROOT / "src" / "clientname" / "clientname.c"
     macros = [f"-DDNSASK_PORT={programs.port}", f'-DDNSASK_RESOLV_CONF="{made}/resolv.conf"']
     gcc(
         "-std=gnu11",
         *STRICT,
         *SANITIZE,
         *macros,
-        "-I",
-        SOURCE,
+        *INCLUDES,
         main,
         *needed(main),
         "-o",

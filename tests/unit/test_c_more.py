@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fuzz_targets import Target, compile_target, fuzz, has_libfuzzer, read, targets
-from test_c import SANITIZE, SOURCE, STRICT, TESTS, c_tests, gcc, run
+from fuzz_targets import Target, compile_target, fuzz, has_libfuzzer, needed, read, targets
+from test_c import INCLUDES, SANITIZE, STRICT, TESTS, c_tests, gcc, run
 
 TARGETS = targets()
 LIBFUZZER = has_libfuzzer()
@@ -44,10 +44,9 @@ def unsigned(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
                 "-funsigned-char",
                 *STRICT,
                 *SANITIZE,
-                "-I",
-                SOURCE,
+                *INCLUDES,
                 source,
-                *SOURCE.glob("*.c"),
+                *needed(source),
                 "-o",
                 target,
             )
@@ -92,7 +91,7 @@ def test_fuzz_with_libfuzzer(target: Target, tmp_path: Path) -> None:
 def test_what_a_target_says_about_itself(tmp_path: Path) -> None:
     path = tmp_path / "fuzz_x.c"
     path.write_text(
-        "/* What holds.\n * fuzz-sources: src/cqgreylist/dnsbl.c\n * fuzz-flags: -DA=1 -lm\n"
+        "/* What holds.\n * fuzz-sources: src/dnsbl/dnsbl.c\n * fuzz-flags: -DA=1 -lm\n"
         ' * fuzz-length: 5000\n */\n#include "settings.h"\n/*\n * fuzz-flags: -DB\n */\n'
     )
     target = read(path)
@@ -124,10 +123,9 @@ def test_syncdir_asks_the_kernel_to_write_the_directory_out(tmp_path: Path) -> N
     gcc(
         "-O2",
         "-std=c99",
-        "-I",
-        SOURCE,
+        *INCLUDES,
         tmp_path / "caller.c",
-        SOURCE / "syncdir.c",
+        *needed(tmp_path / "caller.c"),
         "-o",
         tmp_path / "caller",
     )

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import greylist
 
-SOURCES = Path(__file__).resolve().parents[2] / "src/cqgreylist"
+SOURCES = Path(__file__).resolve().parents[2] / "src"
 LIMITS = greylist.Limits()
 
 
@@ -24,8 +25,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     if not shutil.which("cc"):
         pytest.skip("no C compiler")
     made = tmp_path_factory.mktemp("cqgreylist") / "cqgreylist"
-    files = ["cqgreylist", "address", "greysession", "greystate", "say", "settings"]
-    subprocess.run(["cc", "-o", made, *(SOURCES / f"{name}.c" for name in files)], check=True)
+    files = c_files.program_files(SOURCES, ["cqgreylist"]).values()
+    sources = [path for path in files if path.suffix == ".c"]
+    subprocess.run(["cc", "-o", made, "-I", SOURCES / "common", *sources], check=True)
     return str(made)
 
 
