@@ -16,7 +16,7 @@ description:
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   domains:
-    description: The domains.
+    description: The domains; one in Unicode is written in its A-labels (C(xn--)).
     type: list
     elements: str
     required: true
@@ -64,14 +64,15 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import
 
 
 def accepted(domains):
-    """The domains in lower case, each once, in their order."""
+    """The domains in lower case and ASCII, each once, in their order."""
     if not domains:
         raise BadInput("domains: [] accepts no mail at all; expected at least one domain")
+    known = [recipients.ascii_domain(domain) for domain in domains]
     for number, domain in enumerate(domains, 1):
-        fault = recipients.domain_fault(domain)
+        fault = recipients.domain_fault(known[number - 1])
         if fault:
             raise BadInput(f"domains item {number}: {domain!r} {fault}")
-    return list(dict.fromkeys(domain.lower() for domain in domains))
+    return list(dict.fromkeys(known))
 
 
 def main():

@@ -61,6 +61,23 @@ def test_a_bad_line_is_named_and_the_last_good_version_serves(line: str, fault: 
         compile_fragments(Versions("/d", {"10-site": f"{line}\n"}), 0)
 
 
+def test_a_sender_is_compared_as_qmail_smtpd_has_it() -> None:
+    """Without its quotes, and its domain in ASCII, however the fragment writes it."""
+    text = '"John Doe"@bad.example\n@b\u00fccher.example\n"a\\"b"@bad.example\n'
+    made = compile_fragments(Versions("/d", {"10-site": SITE, "20-operator": text}), 0)
+    wanted = {"john doe@bad.example", "@xn--bcher-kva.example", 'a"b@bad.example'}
+    assert wanted <= set(made.text.splitlines())
+    assert bad_senders.explain(made, '"john doe"@BAD.example')
+    assert bad_senders.explain(made, "john doe@bad.example")
+    assert bad_senders.explain(made, "x@B\u00dcCHER.example")
+    again = bad_senders.site_text(['"John Doe"@bad.example', "@b\u00fccher.example"])
+    assert again.splitlines()[2:] == ['"john doe"@bad.example', "@xn--bcher-kva.example"]
+    assert {one.address for one in bad_senders.parse(again, "x")} == {
+        "john doe@bad.example",
+        "@xn--bcher-kva.example",
+    }
+
+
 def test_changes_in_words() -> None:
     before = bad_senders.in_force("# x\n\nA@a.example \n@b.example\n")
     assert bad_senders.describe_changes(before, ["@b.example", "@c.example"]) == [

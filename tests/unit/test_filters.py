@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.filter.as_files import as_files
+from ansible_collections.mailgate.qmail.plugins.filter.ascii_domain import FilterModule
 from ansible_collections.mailgate.qmail.plugins.filter.route_addresses import route_addresses
 from ansible_collections.mailgate.qmail.plugins.filter.smtproutes import smtproutes
 from ansible_collections.mailgate.qmail.plugins.filter.version_name import version_name
+
+ascii_domain = FilterModule().filters()["ascii_domain"]
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,11 @@ def test_files_come_in_the_order_of_their_names():
 def test_a_domain_that_goes_to_its_mx_needs_no_route():
     domains = [{"name": "a.example", "route": "10.0.0.5:2525"}, {"name": "b.example", "route": ""}]
     assert smtproutes(domains) == [{"domain": "a.example", "route": "10.0.0.5:2525"}]
+
+
+def test_a_domain_in_unicode_has_a_form_in_ascii():
+    assert ascii_domain("B\u00fccher.example") == "xn--bcher-kva.example"
+    assert ascii_domain("Example.COM") == "example.com"
 
 
 def test_addresses_of_routes_come_once_and_names_are_left_out():

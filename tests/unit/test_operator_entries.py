@@ -42,6 +42,13 @@ VALUES = [
     ("senders", "@Bad.Example", "@bad.example"),
     ("trusted", "A.b+c@d.example", "a.b+c@d.example"),
     ("recipients", "Fax@Example.COM", "fax@example.com"),
+    ("recipients", '"John\\ Doe"@example.com', '"john doe"@example.com'),
+    ("recipients", '"fax"@example.com', "fax@example.com"),
+    ("recipients", '"a,b"@B\u00dccher.example', '"a,b"@xn--bcher-kva.example'),
+    ("recipients", "#1@example.com", '"#1"@example.com'),
+    ("senders", '"John Doe"@B\u00dccher.example', '"john doe"@xn--bcher-kva.example'),
+    ("senders", "@b\u00fccher.example", "@xn--bcher-kva.example"),
+    ("trusted", "A@b\u00fccher.example", "a@xn--bcher-kva.example"),
 ]
 BAD_VALUES = [
     ("relay", "0.0.0.0/0", "network: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32"),
@@ -51,6 +58,7 @@ BAD_VALUES = [
     ("clients", ':allow,RELAYCLIENT=""', "network: ':allow,RELAYCLIENT=\"\"' is not a network; expected one such as '10.0.0.0/24'"),
     ("senders", "*@bad.example", "sender: '*@bad.example' has a '*', which stands for itself only; expected 'user@host' or '@host'"),
     ("senders", "a@b.example\n:allow", "sender: 'a@b.example\\n:allow' has a domain that is not a domain name; expected a name such as 'mail.example.com': letters, digits and '-' between dots"),
+    ("senders", '"#"@b.example', "sender: '\"#\"@b.example' begins with '#', which qmail-smtpd takes for a comment; expected 'user@host' or '@host'"),
     ("trusted", "a?b@c.example", "sender: 'a?b@c.example' has a character with another meaning in SpamAssassin; expected letters, digits and ._+=~-"),
     ("blocked", "a#b@c.example", "sender: 'a#b@c.example' has a character with another meaning in SpamAssassin; expected letters, digits and ._+=~-"),
     ("recipients", "@example.com", "recipient: '@example.com' has an empty local part; expected 'user@domain'"),
@@ -79,6 +87,10 @@ ADDED = [
     ("trusted", "@b.example", "", "welcomelist_from *@b.example"),
     ("blocked", "a@b.example", "", "blocklist_from a@b.example"),
     ("recipients", "a@b.example", "", "a@b.example"),
+    ("recipients", '"a b"@b.example', "", '"a b"@b.example'),
+    ("recipients", '"a,b"@b.example', "", '"a,b"@b.example'),
+    ("recipients", '"#1"@b.example', "", '"#1"@b.example'),
+    ("senders", '"a b"@b.example', "", '"a b"@b.example'),
 ]
 
 

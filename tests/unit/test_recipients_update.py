@@ -293,6 +293,27 @@ def test_a_rollback_serves_and_holds_until_it_is_released(gateway: Gateway) -> N
     assert gateway.update().problem == ""
 
 
+def test_an_address_with_a_blank_is_kept_with_what_it_is(gateway: Gateway) -> None:
+    """Published, read again from its generation, and neither lost nor gained by the next update."""
+    odd = {'"john doe"@corp.test', '"a directory"@corp.test', '" "@corp.test'}
+    gateway.exported = {*gateway.exported, *odd}  # type: ignore[misc]
+    names = {
+        "name": "b\u00fccher.test",
+        "recipients": "list",
+        "addresses": ['"jane doe"', "joe@B\u00dcCHER.test"],
+    }
+    settings = dataclasses.replace(site(CORP, LIST, names), extra=("late comer@corp.test",))
+    gateway.update(settings)
+    keys = {"john doe@corp.test", "a directory@corp.test", " @corp.test"}
+    listed = {"jane doe@xn--bcher-kva.test", "joe@xn--bcher-kva.test", "late comer@corp.test"}
+    assert keys | listed <= gateway.served_keys()
+    last = gateway.store.last()
+    assert last is not None and keys <= last.recipients.exported and not listed & last.recipients.exported
+    assert not gateway.update(settings).changed
+    gateway.exported = DOWN
+    assert not gateway.update(settings).changed
+
+
 NEW = {"name": "new.test", "recipients": "directory"}
 
 

@@ -53,6 +53,14 @@ def _route(route: object) -> dict[str, Any]:
     return _domain(route=route)
 
 
+def test_a_domain_in_unicode_is_the_one_in_ascii() -> None:
+    domains = [{"name": "b\u00fccher.test", "route": "10.0.0.5", "recipients": "any"}]
+    assert check_site(_site(domains=domains), OWN) == []
+    twice = [{"domain": "XN--bcher-kva.test", "route": "10.0.0.6"}]
+    (fault,) = check_site(_site(domains=domains, extra_routes=twice), OWN)
+    assert fault.startswith("gateway_routes item 1: 'XN--bcher-kva.test' has two routes; expected one")
+
+
 def test_good_sites() -> None:
     assert check_site(_site(), OWN) == []
     domains = [{"name": "example.com", "route": "10.0.0.5", "recipients": "directory", "addresses": ["fax"]}]

@@ -194,6 +194,8 @@ def test_a_port_of_thousands_of_digits() -> None:
 def test_make_route_result() -> None:
     assert smtproutes.make_route("Example.COM", "Back.Test:26", "x") == Route("example.com", "back.test", 26)
     assert smtproutes.make_route("", "", "x") == Route("", "", None)
+    assert smtproutes.make_route("B\u00fccher.test", "", "x") == Route("xn--bcher-kva.test", "", None)
+    assert smtproutes.make_route(".b\u00fccher.test", "", "x") == Route(".xn--bcher-kva.test", "", None)
 
 
 _PIECES = [*"ab.:#[]* \t\r\n\0_-\u00e4\udc80", "10.0.0.5", "a.test:"]
@@ -226,6 +228,8 @@ def test_replace_keeps_comments_and_drops_the_rest() -> None:
 
 
 def test_remove() -> None:
+    unicode = smtproutes.parse("xn--bcher-kva.test:10.0.0.5\n")
+    assert smtproutes.remove_routes(unicode, ["B\u00dccher.test"]).lines == ()
     table = smtproutes.remove_routes(smtproutes.parse(SITE), ["EXAMPLE.net", "", "not.there"])
     assert smtproutes.render(table) == "# back ends\nexample.com:10.0.0.5\n\n# all the rest\n"
 

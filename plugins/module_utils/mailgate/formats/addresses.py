@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 
 from ..core.errors import BadInput
 
@@ -18,6 +19,25 @@ MAX_DOMAIN_BYTES = 253
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
 QUOTED_LOCAL_PART = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_JOINERS = "\u200c\u200d"
+
+
+def ascii_domain(text: str) -> str:
+    """Return a domain as DNS and SMTP have it: in lower case, its labels in Unicode as A-labels.
+
+    RFC 5890 to 5895; as there, and unlike Python's own codec of IDNA 2003, 'ß' stays a letter of its own. A
+    text that has no such form comes back in lower case, and domain_fault() says why.
+    """
+    if text.isascii():
+        return text.lower()
+    lower = "".join(map(str.lower, text))  # letter by letter: a capital sigma is never a final one
+    mapped = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", lower).lower()).replace("\u3002", ".")
+    if any(unicodedata.category(one)[0] in "CZ" and one not in _JOINERS for one in mapped):
+        return text.lower()
+    labels = mapped.split(".")
+    return ".".join(
+        one if one.isascii() else f"xn--{one.encode('punycode').decode('ascii')}" for one in labels
+    )
 
 
 def domain_fault(text: str) -> str:
@@ -26,7 +46,9 @@ def domain_fault(text: str) -> str:
     if not text:
         return f"is empty; {expected}"
     if not text.isascii():
-        return f"has a letter outside ASCII; {expected}, in its 'xn--' form"
+        known = ascii_domain(text)
+        form = f" {known!r}" if known.isascii() and not domain_fault(known) else ""
+        return f"has a letter outside ASCII; {expected}, in its 'xn--' form{form}"
     try:
         ipaddress.ip_address(text.strip("[]"))
         return f"is an IP address; {expected}"
@@ -54,11 +76,12 @@ def _local_part_fault(text: str) -> str:
         return "has an empty local part; expected 'user@domain'"
     if not text.isascii():
         return "has a character outside ASCII; expected ASCII"
-    if any(ord(character) <= 32 or ord(character) == 127 for character in text):
+    quoted = text.startswith('"')
+    if any(one < " " or one == "\x7f" or (one == " " and not quoted) for one in text):
         return "has a blank or a control character; expected none"
     if len(text) > MAX_LOCAL_PART_BYTES:
         return f"has a local part of {len(text)} bytes; expected at most {MAX_LOCAL_PART_BYTES}"
-    if text.startswith('"'):
+    if quoted:
         whole = QUOTED_LOCAL_PART.fullmatch(text) is not None and len(text) > 2
         return "" if whole else "has a local part with broken or empty quotes; expected '\"...\"@domain'"
     if "@" in text:
@@ -77,6 +100,19 @@ def local_part_at_smtp(local_part: str) -> str:
     return text.lower()
 
 
+def written_address(key: str) -> str:
+    """Return an address that was read by parse_address() as a line of a file, with quotes if it needs them.
+
+    '@example.com', and a local part alone, stay as they are.
+    """
+    local_part, at, domain = key.rpartition("@")
+    comment = local_part.startswith("#")
+    if not local_part or not (comment or _local_part_fault(local_part)):
+        return key
+    escaped = re.sub(r'(["\\])', r"\\\1", local_part)
+    return f'"{escaped}"{at}{domain}'
+
+
 def address_fault(text: str) -> str:
     """Return why a text is not a complete address, or ''."""
     local_part, at, domain = text.rpartition("@")
@@ -86,10 +122,12 @@ def address_fault(text: str) -> str:
         return fault
     if not domain:
         return "has an empty domain; expected 'user@domain'"
-    if fault := domain_fault(domain):
+    known = ascii_domain(domain)
+    if fault := domain_fault(known):
         return f"has a domain that {fault}"
-    if len(text) > MAX_ADDRESS_BYTES:
-        return f"has {len(text)} bytes; expected at most {MAX_ADDRESS_BYTES}"
+    length = len(local_part) + 1 + len(known)
+    if length > MAX_ADDRESS_BYTES:
+        return f"has {length} bytes; expected at most {MAX_ADDRESS_BYTES}"
     return ""
 
 
@@ -98,4 +136,4 @@ def parse_address(text: str, where: str) -> tuple[str, str]:
     if fault := address_fault(text):
         raise BadInput(f"{where}: {shortened(text)} {fault}")
     local_part, dummy, domain = text.rpartition("@")
-    return local_part_at_smtp(local_part), domain.lower()
+    return local_part_at_smtp(local_part), ascii_domain(domain)

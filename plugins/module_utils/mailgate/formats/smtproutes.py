@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
+from .addresses import ascii_domain
 
 SMTP_PORT = 25
 
@@ -160,11 +161,12 @@ def _route(domain: str, route: str) -> Route:
 
 def make_route(domain: str, route: str, where: str) -> Route:
     """Make a route from a domain and `relay[:port]` ('': its MX); raises BadInput that begins with where."""
-    if fault := _domain_fault(domain):
+    known = ascii_domain(domain)
+    if fault := _domain_fault(known):
         raise BadInput(f"{where}: {_shown(domain)} {fault}")
     if fault := _route_fault(route):
         raise BadInput(f"{where}: {_shown(route)} {fault}")
-    return _route(domain, route)
+    return _route(known, route)
 
 
 def _parse_line(text: str) -> Line:
@@ -262,7 +264,7 @@ def replace_routes(table: Table, wanted: Sequence[Route]) -> Table:
 
 def remove_routes(table: Table, domains: Iterable[str]) -> Table:
     """Return the table without the routes of these domains."""
-    unwanted = {domain.lower() for domain in domains}
+    unwanted = {ascii_domain(domain) for domain in domains}
     kept = [line for line in table.lines if line.route is None or line.route.domain not in unwanted]
     return _with(table, kept, ())
 

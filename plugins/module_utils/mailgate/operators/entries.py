@@ -90,12 +90,11 @@ def canonical(name: str, text: str) -> str:
     if name in (RELAY, CLIENTS):
         return str(_network(text))
     if name == RECIPIENTS:
-        local_part, domain = recipients.parse_address(text, "recipient")
-        return f"{local_part}@{domain}"
+        return recipients.written_address("@".join(recipients.parse_address(text, "recipient")))
     fault = bad_senders.sender_fault(text)
     if fault:
         raise BadInput(f"sender: {_shown(text)} {fault}")
-    value = text.lower()
+    value = recipients.written_address(bad_senders.sender_key(text))
     if name != SENDERS and not _PLAIN.fullmatch(value):
         raise BadInput(
             f"sender: {_shown(text)} has a character with another meaning in SpamAssassin; "
@@ -183,7 +182,8 @@ def rule_network(rule: Rule) -> str:
 
 def _read_senders(dummy_name: str, text: str, where: str) -> list[Entry]:
     return [
-        Entry(one.address, "", one.note, OPERATOR, "", one.line) for one in bad_senders.parse(text, where)
+        Entry(recipients.written_address(one.address), "", one.note, OPERATOR, "", one.line)
+        for one in bad_senders.parse(text, where)
     ]
 
 
@@ -210,9 +210,9 @@ def _read_recipients(name: str, text: str, where: str) -> list[Entry]:
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith("#"):
-            local_part, domain = recipients.parse_address(line.strip(), f"{where} line {number}")
+            key = "@".join(recipients.parse_address(line.strip(), f"{where} line {number}"))
             note = written.get(number, notes.NONE)
-            found.append(Entry(f"{local_part}@{domain}", "", note, OPERATOR, "", number))
+            found.append(Entry(recipients.written_address(key), "", note, OPERATOR, "", number))
     return found
 
 

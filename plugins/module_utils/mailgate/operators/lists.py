@@ -12,6 +12,7 @@ import os
 from ..core import times
 from ..core.errors import BadInput, TryAgain
 from ..formats import tcprules
+from ..formats.addresses import written_address
 from ..formats.cdb import Reader
 from ..formats.networks import Network, parse_networks
 from ..recipients import keys as recipients
@@ -97,10 +98,11 @@ class Lists:
         if not key:
             return False, [f"{value}: refused, not in the list"]
         words = [f"{value}: accepted, by {key}"]
-        last, own = store.last(), self.own_entry(RECIPIENTS, key)
+        written = written_address(key)
+        last, own = store.last(), self.own_entry(RECIPIENTS, written)
         if last is not None and key in last.recipients.exported:
             words.append(f"{key}: the directory has it")
-        if any(one.value == key for one in self.site_entries(RECIPIENTS)):
+        if any(one.value == written for one in self.site_entries(RECIPIENTS)):
             words.append(f"{key}: the site file has it")
         if own is not None:
             until = f", until {times.utc(own.note.until)}" if own.note.until is not None else ""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ..formats import tcprules
+from ..formats.addresses import written_address
 from ..formats.networks import Network
 from ..formats.tcprules import LOOPBACK
 from ..recipients import keys as recipients
@@ -53,7 +54,7 @@ def _site(value: str, action: str, fixed: str) -> Entry:
 def senders_entries(text: str, where: str) -> list[Entry]:
     """Return the senders that the site file refuses."""
     fixed = "the site file refuses it; change it there"
-    return [_site(one.address, "", fixed) for one in bad_senders.parse(text, where)]
+    return [_site(written_address(one.address), "", fixed) for one in bad_senders.parse(text, where)]
 
 
 def scored_entries(name: str, texts: Mapping[str, str]) -> list[Entry]:
@@ -74,7 +75,7 @@ def scored_entries(name: str, texts: Mapping[str, str]) -> list[Entry]:
 def recipient_entries(domains: Iterable[Domain], hostname: str) -> list[Entry]:
     """Return the recipients that the site file lists, or accepts with a whole domain."""
     found = recipients.keys(domains, hostname=hostname).keys
-    return [_site(one, "", "the site file accepts it; change it there") for one in found]
+    return [_site(written_address(one), "", "the site file accepts it; change it there") for one in found]
 
 
 def clients_notice(name: str, action: str) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..formats.addresses import (
     QUOTED_LOCAL_PART,
     address_fault,
+    ascii_domain,
     domain_fault,
     local_part_at_smtp,
     shortened,
@@ -23,7 +24,7 @@ _AVAILABLE = "expected 'directory', 'list' or 'any'"
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain of the site: its name in lower case, its policy, and the keys `user@name` listed for it."""
+    """One domain of the site: its name (ASCII, lower case), its policy, and the keys `user@name` listed."""
 
     name: str
     recipients: str  # one of POLICIES
@@ -39,7 +40,7 @@ def _listed(address: object, domain: str, where: str) -> tuple[str, str]:
     if fault := address_fault(whole):
         return "", f"{where}: {shortened(address)} {fault}"
     local_part, dummy, its_domain = whole.rpartition("@")
-    if its_domain.lower() != domain:
+    if ascii_domain(its_domain) != domain:
         return (
             "",
             f"{where}: {shortened(address)} is an address of another domain; expected one of {domain!r}",
@@ -86,14 +87,15 @@ def parse_domains(items: Sequence[object], where: str = "domains") -> tuple[tupl
         if not isinstance(name, str):
             faults.append(f"{here}: {shortened(name)} is not a string; expected the domain's name")
             continue
-        if fault := domain_fault(name):
+        known = ascii_domain(name)
+        if fault := domain_fault(known):
             faults.append(f"{here}: {shortened(name)} {fault}")
             continue
-        first = numbers.setdefault(name.lower(), number)
+        first = numbers.setdefault(known, number)
         if first != number:
             faults.append(f"{here}: {name!r} is given twice; expected it once, and item {first} has it")
             continue
-        domain, wrong = _domain(item, name.lower(), here)
+        domain, wrong = _domain(item, known, here)
         found += [domain] if domain is not None else []
         faults += wrong
     return tuple(found), faults

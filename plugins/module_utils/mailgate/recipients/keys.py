@@ -18,6 +18,7 @@ from ..formats.addresses import (
     MAX_LOCAL_PART_BYTES,
     QUOTED_LOCAL_PART,
     address_fault,
+    ascii_domain,
     local_part_at_smtp,
     shortened,
 )
@@ -76,9 +77,9 @@ def sort_exported(addresses: Iterable[str], domains: frozenset[str]) -> Sorted:
         if domain in domains and len(address) <= MAX_LOCAL_PART_BYTES and usual(local_part):
             kept.add(address)
             continue
-        fault = address_fault(address)
-        if not fault and domain in domains:
-            kept.add(f"{local_part_at_smtp(local_part)}@{domain}")
+        fault, known = address_fault(address), ascii_domain(domain)
+        if not fault and known in domains:
+            kept.add(f"{local_part_at_smtp(local_part)}@{known}")
             continue
         reason = fault or "is of a domain whose recipients do not come from the directory"
         counts[reason] = counts.get(reason, 0) + 1
@@ -102,6 +103,7 @@ def looked_up(address: str) -> list[str]:
     local_part, at, domain = text.rpartition("@")
     if not at:
         return [text]
+    domain = ascii_domain(domain)
     if QUOTED_LOCAL_PART.fullmatch(local_part):
         local_part = local_part_at_smtp(local_part)
     tries = [f"{local_part}@{domain}"]

@@ -142,7 +142,9 @@ class _Search:
 
 def _take(values: Sequence[bytes], found: Found, prefixed: bool) -> None:
     for value in values:
-        text = value.decode("utf-8", "backslashreplace").lower()
+        text = value.decode("utf-8", "backslashreplace")
+        # As ascii_domain() does it: a capital sigma at the end of a word is no final one.
+        text = text.lower() if text.isascii() else "".join(map(str.lower, text))
         if not prefixed:
             found.addresses.add(text.strip())
         elif text.startswith("smtp:"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..formats.addresses import parse_address
 from .keys import Recipients
 
 
@@ -54,7 +55,7 @@ def objections(
     found = [
         f"required address: {address!r} is in neither directory nor site file; expected it in one of them"
         for address in required
-        if address.lower() not in have
+        if "@".join(parse_address(address, "required address")) not in have
     ]
     if accept_shrink:
         return found

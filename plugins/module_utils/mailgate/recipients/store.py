@@ -33,6 +33,7 @@ from .keys import Recipients
 
 SERVED = "validrcptto.cdb"
 MODE = 0o644
+_GIVEN = " directory"
 _ROLLBACK = re.compile(r"rollback to generation ([0-9]+)", re.ASCII)
 
 
@@ -77,7 +78,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _text(wanted: Recipients) -> bytes:
-    lines = (f"{key} directory\n" if key in wanted.exported else f"{key}\n" for key in wanted.keys)
+    lines = (f"{key}{_GIVEN}\n" if key in wanted.exported else f"{key}\n" for key in wanted.keys)
     return "".join(lines).encode("ascii")
 
 
@@ -136,9 +137,9 @@ class Store:
         keys: list[str] = []
         exported: list[str] = []
         for line in data.decode("ascii").splitlines():
-            key, blank, dummy = line.partition(" ")
+            key, given = (line[: -len(_GIVEN)], True) if line.endswith(_GIVEN) else (line, False)
             keys.append(key)
-            if blank:
+            if given:
                 exported.append(key)
         domains = reason.get("directory_domains")
         at = reason.get("exported_at")

@@ -36,7 +36,16 @@ def sender_fault(text: object) -> str:
     host = whole.rpartition("@")[2]
     if host and "." not in host:
         whole += ".invalid"
-    return recipients.address_fault(whole)
+    fault = recipients.address_fault(whole)
+    if not fault and sender_key(text).startswith("#"):
+        return f"begins with '#', which qmail-smtpd takes for a comment; {_EXPECTED}"
+    return fault
+
+
+def sender_key(text: str) -> str:
+    """Return a sender without a fault as qmail-smtpd compares it: without quotes, in lower case and ASCII."""
+    local_part, at, host = text.rpartition("@")
+    return f"{recipients.local_part_at_smtp(local_part)}{at}{recipients.ascii_domain(host)}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def parse(text: str, name: str) -> tuple[Sender, ...]:
         fault = sender_fault(sender)
         if fault:
             raise BadInput(f"{name} line {number}: {sender!r} {fault}")
-        found.append(Sender(sender.lower(), name, number, written.get(number, notes.NONE)))
+        found.append(Sender(sender_key(sender), name, number, written.get(number, notes.NONE)))
     return tuple(found)
 
 
@@ -76,7 +85,7 @@ def site_text(senders: Iterable[str]) -> str:
         fault = sender_fault(sender)
         if fault:
             raise BadInput(f"senders item {number}: {sender!r} {fault}")
-        kept.add(sender.lower())
+        kept.add(recipients.written_address(sender_key(sender)))
     head = (
         "# Written by Ansible (mailgate.qmail.bad_senders): changes here are lost.\n"
         "# Senders of your own belong into 20-operator beside this file.\n"
@@ -149,7 +158,7 @@ def _who(sender: str) -> str:
 
 def explain(made: Compiled, sender: str) -> Sender | None:
     """Return the line that refuses a sender, or None."""
-    whole = sender.lower()
+    whole = sender_key(sender)
     at = whole.rfind("@")
     found: Sequence[str] = (whole, whole[at:]) if at != -1 else (whole,)
     return next((made.senders[one] for one in found if one in made.senders), None)

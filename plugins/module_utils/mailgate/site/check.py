@@ -113,13 +113,14 @@ def _domains_faults(
             continue
         found += _unknown(item, _DOMAIN_KEYS, where)
         name = item.get("name")
-        if not isinstance(name, str) or addresses.domain_fault(name):
+        known = addresses.ascii_domain(name) if isinstance(name, str) else ""
+        if not isinstance(name, str) or addresses.domain_fault(known):
             continue
-        if name.lower() == hostname:
+        if known == hostname:
             found.append(
                 f"{where}: {name!r} is the gateway's own name, whose mail stays here; expected another"
             )
-        if name.lower() not in routed:
+        if known not in routed:
             found += _route_faults(name, item, own, routed, where)
     return found
 
@@ -137,7 +138,7 @@ def _route_faults(
         return [f"{where}: {domain!r} has no route; {_ROUTE_EXPECTED}"]
     if not isinstance(text, str):
         return [f"{where}: route {text!r} of {domain!r} is not a string; {_ROUTE_EXPECTED}"]
-    key = domain.lower()
+    key = addresses.ascii_domain(domain)
     if key in routed:
         return [f"{where}: {domain!r} has two routes; expected one, and {routed[key]} has it"]
     routed[key] = where
