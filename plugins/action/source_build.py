@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's half of source_build: its cache, the downloads, and the order of the module's phases."""
+"""The controller's part of source_build: its cache, the downloads, and the order of the module's phases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ display = Display()
 
 
 class PhaseFailed(Exception):
-    """A module that this action ran has failed; carries its result."""
+    """A module that this action runs has failed; result is its result."""
 
     def __init__(self, result):
         super().__init__(result.get("msg"))
@@ -53,7 +53,7 @@ class Cache:
         return os.path.join(self.path, "sources", sha256)
 
     def has_source(self, sha256):
-        """Whether the archive is there; raises BadInput when something else bears its name."""
+        """Whether the archive is in the cache; raises BadInput when a file with its name differs."""
         path = self.source(sha256)
         if not os.path.isfile(path):
             return False
@@ -68,7 +68,7 @@ class Cache:
         return directory
 
     def build(self, recipe_hash):
-        """(path, sha256) of what was built by that recipe, or None; raises BadInput when it is damaged."""
+        """Return (path, sha256) of a recipe's build, or None; raises BadInput when it is damaged."""
         path = os.path.join(self.path, "builds", f"{recipe_hash}.tar.gz")
         about = path[: -len(".tar.gz")] + ".json"
         if not os.path.isfile(path) or not os.path.isfile(about):
@@ -84,7 +84,7 @@ class Cache:
         return path, expected
 
     def keep_build(self, recipe_hash, temporary, about):
-        """Moves the file into its place, with what is known about it beside it."""
+        """Move a build's archive to its place in the cache, and write its description beside it."""
         path = os.path.join(self.path, "builds", recipe_hash)
         with open(os.path.join(self.path, "builds", ".lock"), "ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -94,9 +94,7 @@ class Cache:
 
 
 class ActionModule(ActionBase):
-    TRANSFERS_FILES = (
-        False  # a host where nothing changes costs one round trip: room is made when it is needed
-    )
+    TRANSFERS_FILES = False  # the remote directory is made when it is needed, to save a round trip
     _supports_check_mode = True
     _supports_async = False
 
@@ -117,7 +115,7 @@ class ActionModule(ActionBase):
             result["warnings"] = list(result.get("warnings", [])) + self._warnings
         return result
 
-    # -- the order of things
+    # -- the order of the phases
 
     def _source_build(self):
         self._read_arguments()
@@ -133,25 +131,25 @@ class ActionModule(ActionBase):
             return result
         if plan["changed"]:
             result.update(self._restore(plan["recipe_hash"]) or self._build(plan["old_toolchain"]))
-        elif plan["archive"] and self._params["keep_archive"]:  # left behind by a run that was cut off
+        elif plan["archive"] and self._params["keep_archive"]:  # left behind by a run that was interrupted
             self._keep(plan["recipe_hash"], None)
         return result
 
     def _restore(self, recipe_hash):
-        """The result when the cache has what the recipe makes, else None."""
+        """Return the result of restoring the recipe's build from the cache, or None."""
         try:
             cached = self._cache.build(recipe_hash)
         except BadInput as error:
-            self._warnings.append(f"{error}: it is not used")
+            self._warnings.append(f"{error}: the cached file is ignored")
             return None
         if cached is None:
             return None
         path, sha256 = cached
-        self._say("installing what was built before")
+        self._say("installing from the cache")
         remote = self._transfer_file(path, self._remote("built.tar.gz"))
         answer = self._phase("restore", dict(self._digests, archive=remote, sha256=sha256))
         if answer.get("refused"):
-            self._warnings.append(f"cached build {path}: {answer['refused']}: it is not used")
+            self._warnings.append(f"cached build {path}: {answer['refused']}: the cached file is ignored")
             return None
         return {"method": "restored", "recipe_hash": answer["recipe_hash"], "source": answer["source"]}
 
@@ -216,7 +214,7 @@ class ActionModule(ActionBase):
     # -- sources
 
     def _archive(self, archive):
-        """(path here, path on the host or None, {place, via, sha256}) of the archive."""
+        """Return (path here, path on the host or None, {place, via, sha256}) of the archive."""
         causes, refused = [], []
         for one in archive.sources:
             try:
@@ -224,7 +222,7 @@ class ActionModule(ActionBase):
                     return self._cache.source(one.sha256), None, self._label(one, "cache")
             except BadInput as error:
                 causes.append(str(error))
-                self._warnings.append(f"{error}: it is not used")
+                self._warnings.append(f"{error}: the cached file is ignored")
         self._cache.make("sources")
         for one in archive.sources:
             self._say(f"downloading {one.place}")
@@ -237,7 +235,7 @@ class ActionModule(ActionBase):
                     return self._cache.source(one.sha256), remote or None, self._label(one, via)
         by_hand = list(dict.fromkeys(self._cache.source(one.sha256) for one in archive.sources))
         lines = [
-            f"source of {self._spec.name} {self._spec.version}: no place has it; expected one of these to"
+            f"source of {self._spec.name} {self._spec.version}: not available; expected one of these places"
         ]
         lines += [f"  {cause}" for cause in causes]
         lines += [f"put the file at {path}" for path in by_hand]
@@ -246,7 +244,7 @@ class ActionModule(ActionBase):
         raise BadInput("\n".join(lines))
 
     def _from_here(self, one):
-        """('' when the cache has it now, else None; [[place, cause], …])."""
+        """Download a source to the cache; return ('' on success, else None; [[place, cause], …])."""
         causes = []
         urls = build_host.pool_urls(one.pool) if one.pool else [one.url]
         for url in urls:
@@ -262,7 +260,7 @@ class ActionModule(ActionBase):
         return open_url(url, timeout=TIMEOUT_SECONDS, decompress=False)
 
     def _from_host(self, one):
-        """(the path on the host, when the cache has a copy, else None; [[place, cause], …])."""
+        """Download a source on the host and copy it to the cache; return (its path there or None, causes)."""
         answer = self._phase("fetch", {"url": one.url, "pool": one.pool, "sha256": one.sha256})
         if answer["path"] is None:
             return None, answer["causes"]
@@ -279,7 +277,7 @@ class ActionModule(ActionBase):
     def _label(one, via):
         return {"place": one.place, "via": via, "sha256": one.sha256}
 
-    # -- what was built
+    # -- built files
 
     def _keep(self, recipe_hash, first):
         with self._fetched("built", recipe_hash, "builds", first) as (temporary, sha256, size):
@@ -294,10 +292,10 @@ class ActionModule(ActionBase):
 
     @contextlib.contextmanager
     def _fetched(self, what, digest, kind, first=None):
-        """(path, sha256, bytes) of a copy of a root-only file of the host, in pieces through the module.
+        """Yield (path, sha256, bytes) of a copy of a file of the host that only root may read.
 
-        So nothing has to be made readable for the connection's user, whatever become does. first is the first
-        piece where it is here already.
+        It is copied in pieces by the module, so that nothing has to be readable for the connection's user,
+        whatever become does. first is the first piece if it has been read already.
         """
         descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=self._cache.make(kind))
         try:

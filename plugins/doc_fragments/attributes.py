@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What each module of the collection promises about check mode, diffs and second runs."""
+    """The attributes of every module of the collection: check mode, diff mode and idempotence."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -15,7 +15,7 @@ attributes:
     description: Can run in C(check_mode) and returns what it would change without changing anything.
     support: full
   diff_mode:
-    description: Returns the difference that it makes, in check mode the one that it would make.
+    description: Returns a diff of its changes, in check mode of those that it would make.
     support: full
   idempotent:
     description: A second run with the same arguments on an untouched host changes nothing.

@@ -15,7 +15,8 @@ description:
 positional: directory
 options:
   _input:
-    description: Values by file name; a list is written as one line an item, anything else as one line.
+    description: Values by file name; a list is written with one line for each item, any other value as one
+      line.
     type: dict
     required: true
   directory:
@@ -31,7 +32,7 @@ files: "{{ {'databytes': 1000000} | mailgate.qmail.as_files('/var/qmail/control'
 
 RETURN = r"""
 _value:
-  description: One entry a file, with C(path) and C(content).
+  description: One entry for each file, with C(path) and C(content).
   type: list
   elements: dict
 """

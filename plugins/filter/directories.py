@@ -10,8 +10,8 @@ short_description: The site's directories without their secrets
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Turns C(gateway_directory) into what the recipients' service reads, and anybody may. Password and
-    certificate are left out, and the names of the files that hold them on the gateway put in their place.
+  - Converts C(gateway_directory) to the public settings of the recipients' service. Password and
+    certificate are replaced by the names of their files on the gateway.
 options:
   _input:
     description: A directory, or a list of them.
@@ -27,7 +27,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One entry a directory.
+  description: One entry for each directory.
   type: list
   elements: dict
 """

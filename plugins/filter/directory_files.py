@@ -20,7 +20,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Keep the directories' passwords
+- name: Write the directories' passwords
   mailgate.qmail.files:
     files: "{{ gateway_directory | mailgate.qmail.directory_files }}"
   no_log: true
@@ -28,7 +28,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One entry a file, as M(mailgate.qmail.files) takes it.
+  description: One entry for each file, as in O(mailgate.qmail.files#module:files).
   type: list
   elements: dict
 """

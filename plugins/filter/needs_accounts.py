@@ -6,18 +6,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: needs_accounts
-short_description: Lines of a run script that end it unless its accounts are there
+short_description: Lines of a run script that end it unless its accounts exist
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
   - Returns lines of sh for the beginning of a service's run script. They end it with a line in its log and
     status 111, after a pause, when one of the accounts is missing, is root by its user or its group, or has a
-    group that is missing. What asks for its ids would go on as root then, as C(tcpserver -u "") does.
-  - Behind them C($uid) and C($gid) are the ids of the last account.
+    group that is missing. Without this check a program could continue as root, as C(tcpserver -u "") does.
+  - After these lines C($uid) and C($gid) are the ids of the last account.
 positional: _input, accounts
 options:
   _input:
-    description: The service's name, with which the line begins.
+    description: The service's name, with which the log line begins.
     type: str
     required: true
   accounts:

@@ -12,7 +12,7 @@ short_description: The addresses among a site's routes
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Takes the addresses of the back ends from the routes of domains; names and empty routes are left out.
+  - Returns the addresses of the back ends in the routes of domains; names and empty routes are left out.
 positional: _input
 options:
   _input:
@@ -42,7 +42,7 @@ def route_addresses(routes):
         try:
             found[str(ipaddress.IPv4Address(host.strip("[]")))] = None
         except ValueError:
-            continue  # a name: whoever has it in DNS is not known here
+            continue  # a name, whose addresses are unknown here
     return list(found)
 
 

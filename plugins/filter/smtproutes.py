@@ -10,7 +10,7 @@ short_description: The routes of a site's domains
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Turns the domains of the site file into the routes that M(mailgate.qmail.smtproutes) takes.
+  - Converts the domains of the site file to the routes that M(mailgate.qmail.smtproutes) takes.
   - A domain whose route is empty goes to its MX and needs no line.
 positional: _input
 options:
@@ -28,7 +28,7 @@ routes: "{{ [{'name': 'example.com', 'route': '10.0.0.5'}] | mailgate.qmail.smtp
 
 RETURN = r"""
 _value:
-  description: One entry a route, with C(domain) and C(route).
+  description: One entry for each route, with C(domain) and C(route).
   type: list
   elements: dict
 """

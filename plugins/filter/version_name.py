@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: version_name
-short_description: The name that a tree of files has as a version
+short_description: The name of a tree of files as a version
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:

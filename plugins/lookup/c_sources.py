@@ -14,7 +14,7 @@ description:
     include, as O(ignore:files) of M(mailgate.qmail.source_build), each for the top of the source tree.
   - C(src) is found from this plugin's own place, so it is that of the collection that runs, wherever that is
     installed.
-  - Takes C files, headers and C(Makefile) alone; what a compiler left beside them is never taken.
+  - Takes only C files, headers and C(Makefile), never object files that a compiler left beside them.
 options:
   _terms:
     description: Programs, each the name of a folder below C(src), such as V(netqmail).
@@ -42,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _list:
-  description: One entry a file, with C(path) and C(src), in the order of their names.
+  description: One entry for each file, with C(path) and C(src), in the order of their names.
   type: list
   elements: dict
 """

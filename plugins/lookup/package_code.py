@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: package_code
-short_description: A hash of the code that a command of the gateway is made of
+short_description: A hash of the code of a command of the gateway
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Returns one hash for each command of C(mailgate), over the modules of the package that it imports, at once
-    or later, and those that they import.
-  - A service goes on with the code that it began with. With this hash in its run file it is restarted when
+  - Returns one hash for each command of C(mailgate), of the modules of the package that it imports, at its
+    start or later, and those that they import.
+  - A service keeps the code with which it started. With this hash in its run file it is restarted when
     that code changes, and not when other code does.
 options:
   _terms:
@@ -23,14 +23,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show what the service stats is made of
+- name: Show the hash of the service stats
   ansible.builtin.debug:
     msg: "{{ lookup('mailgate.qmail.package_code', 'stats') }}"
 """
 
 RETURN = r"""
 _list:
-  description: One hash a command.
+  description: One hash for each command.
   type: list
   elements: str
 """
@@ -48,7 +48,7 @@ LAUNCHED = "cli.main"
 
 
 def module_file(package, name):
-    """The file of the module with the dotted name below the package, None when there is no such module."""
+    """Return the file of a module by its dotted name below the package, None without such a module."""
     path = package.joinpath(*name.split(".")) if name else package
     for file in (path / "__init__.py", path.parent / f"{path.name}.py"):
         if file.is_file():
@@ -57,7 +57,7 @@ def module_file(package, name):
 
 
 def imported(package, file):
-    """The dotted names below the package that the file's relative imports may mean, wherever they stand."""
+    """Yield the dotted names below the package that the file's relative imports may mean."""
     above = file.parent.relative_to(package).parts
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(above) + 1:
@@ -68,7 +68,7 @@ def imported(package, file):
 
 
 def closure(package, names):
-    """The files of the modules, of all that they import, and of the packages that those lie in."""
+    """Return the files of the modules, of all that they import, and of their packages."""
     found, waiting = {}, ["", *names]
     while waiting:
         name = waiting.pop()
@@ -81,7 +81,7 @@ def closure(package, names):
 
 
 def code_hash(package, names):
-    """A hash over path and content of those files."""
+    """Return a hash of the paths and contents of those files."""
     digest = hashlib.sha256()
     for file in closure(package, names):
         content = file.read_bytes()

@@ -10,8 +10,8 @@ short_description: The Python package of this collection, as files for a host
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Returns path and content of every file of the package, those of its subpackages as well, so that the
-    services on the gateway run the same lines as the modules and the filters.
+  - Returns path and content of every file of the package, including its subpackages, so that the
+    services on the gateway run the same code as the modules and the filters.
 options:
   _terms:
     description: The directory that the paths begin with, such as V(mailgate).
@@ -29,7 +29,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _list:
-  description: One entry a file, with C(path) and C(content).
+  description: One entry for each file, with C(path) and C(content).
   type: list
   elements: dict
 """

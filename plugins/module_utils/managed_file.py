@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one finish of every module that owns files: compare, check mode, diff, validate, write, exit."""
+"""The final step of every module that owns files: compare, check mode, diff, validate, write, exit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files
 
 @dataclass(frozen=True)
 class Desired:
-    """A regular file as it should be; owner and group are names or numbers, mode is an int such as 0o644."""
+    """A regular file's wanted state; owner and group are names or numbers, mode is an int such as 0o644."""
 
     path: str
     content: bytes
@@ -36,7 +36,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Directory:
-    """A directory as it should be; its parent exists or is made before it."""
+    """A directory's wanted state; its parent must exist or be created before it."""
 
     path: str
     mode: int = 0o755
@@ -46,7 +46,7 @@ class Directory:
 
 @dataclass(frozen=True)
 class Link:
-    """A symbolic link as it should be; the target need not exist."""
+    """A symbolic link's wanted state; the target need not exist."""
 
     path: str
     target: str
@@ -54,7 +54,7 @@ class Link:
 
 @dataclass
 class _Step:
-    """What differs at one path: its diff, and what is to be done with the disk there."""
+    """The difference at one path: its diff, and the wanted state."""
 
     path: str
     diff: dict[str, str]
@@ -64,7 +64,7 @@ class _Step:
 
 
 def read_bytes(path: str) -> bytes | None:
-    """The file's content, or None when there is no such file; raises OSError for anything else."""
+    """Return the file's content, or None when it does not exist; raises OSError for other errors."""
     try:
         with open(path, "rb") as stream:
             return stream.read()
@@ -94,7 +94,7 @@ def _attributes(wanted: Desired | Directory) -> str:
 
 
 def _attributes_now(wanted: Desired | Directory, now: os.stat_result) -> str:
-    """Mode, owner and group of what is there, in the words of what is wanted where they mean the same."""
+    """Return mode, owner and group of a path, with the wanted names where they mean the same ids."""
     owner, group = wanted.owner, wanted.group
     if now.st_uid != _uid(owner):
         try:
@@ -119,7 +119,7 @@ def _owners(wanted: Desired | Directory) -> tuple[int, int]:
 
 
 def _open_nofollow(path: str, flags: int = 0) -> int | None:
-    """A descriptor of what is at the path, never of what a link there points to; None when it is absent."""
+    """Return a descriptor of the path itself, never of a link's target; None when it does not exist."""
     try:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def _open_nofollow(path: str, flags: int = 0) -> int | None:
     except OSError as error:
         if error.errno == errno.ENOTDIR and not os.path.lexists(path):
             return None
-        # A link, a socket, or with O_DIRECTORY a file.
+        # A link, a socket, or with O_DIRECTORY a file
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR):
             expected = "a directory" if flags & os.O_DIRECTORY else "a regular file"
             raise _something_else(path, expected) from error
@@ -235,7 +235,7 @@ def _parent(path: str) -> str:
 
 
 def _write_copy(wanted: Desired) -> str:
-    """The path of a complete copy beside the target, on the disk for good, with its mode and owners."""
+    """Write a complete, synced copy with mode and owners beside the target; return its path."""
     uid, gid = _owners(wanted)
     _parent(wanted.path)
     with temporary_beside(wanted.path, wanted.mode, uid, gid) as (stream, temporary):
@@ -247,7 +247,9 @@ def _set_attributes(wanted: Desired | Directory) -> None:
     uid, gid = _owners(wanted)
     descriptor = _open_nofollow(wanted.path, os.O_DIRECTORY if isinstance(wanted, Directory) else 0)
     if descriptor is None:
-        raise BadInput(f"path {wanted.path}: it went away; expected nobody else to change it now")
+        raise BadInput(
+            f"path {wanted.path}: it was removed meanwhile; expected no other program to change it"
+        )
     try:
         os.fchown(descriptor, uid, gid)
         os.fchmod(descriptor, wanted.mode)
@@ -274,7 +276,7 @@ def _make_link(wanted: Link) -> None:
 
 
 def _apply(steps: Sequence[_Step], check: Callable[[Desired, str], None] | None, changed: list[str]) -> None:
-    """Directories first, then every file's copy and its check, and only then the renames: all or nothing."""
+    """Apply the steps: directories, every file's copy with its check, and only then the renames."""
     copies: list[_Step] = []
     touched: set[str] = set()
     try:
@@ -333,11 +335,11 @@ def finish(
     links: Sequence[Link] = (),
     **result: object,
 ) -> NoReturn:
-    """Brings files, directories and links to the desired state, in check mode only says so; ends the module.
+    """Bring files, directories and links to the wanted state, or predict that in check mode, and exit.
 
     check is called with each file that gets new content and the path of its complete copy, before anything
-    but new directories has changed; it raises BadInput to refuse. diff None makes a text diff of each change.
-    The module returns changed, changed_paths, diff and result, and fails with changed_paths and msg.
+    but new directories was changed; it raises BadInput to refuse. With diff None each change gets a text
+    diff. The module returns changed, changed_paths, diff and result, and fails with changed_paths and msg.
     """
     changed: list[str] = []
     try:

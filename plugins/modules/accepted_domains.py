@@ -11,8 +11,8 @@ version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
   - Owns control/rcpthosts, in which qmail-smtpd looks up the domain of each recipient.
-  - Says in words which domains will be accepted, where their mail goes, and which stop being accepted.
-  - Refuses an empty list, with which the gateway would take no mail at all, and what never matches.
+  - Describes which domains will be accepted, where their mail goes, and which stop being accepted.
+  - Refuses an empty list, with which the gateway would accept no mail at all, and domains that never match.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   domains:
@@ -21,7 +21,8 @@ options:
     elements: str
     required: true
   routes:
-    description: Where mail goes, each with C(domain) and C(route). They are for the words only, not written.
+    description: Where mail goes, each with C(domain) and C(route). They are used only for the description of
+      the changes.
     type: list
     elements: dict
     default: []
@@ -42,7 +43,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What changes for which domain, in words.
+  description: A description of what changes for which domain.
   type: list
   elements: str
   returned: success
@@ -64,7 +65,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import
 
 
 def accepted(domains):
-    """The domains in lower case and ASCII, each once, in their order."""
+    """Return the domains in lower case and ASCII, each once, in order."""
     if not domains:
         raise BadInput("domains: [] accepts no mail at all; expected at least one domain")
     known = [recipients.ascii_domain(domain) for domain in domains]

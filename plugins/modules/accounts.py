@@ -10,11 +10,11 @@ short_description: System groups and users that programs run as
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Makes the groups and users that are missing, all in one call, and corrects number, primary group, home and
-    shell of those that differ. Nobody can log in as one of them, and no home is made.
-  - An account that is not listed is left alone.
-  - Of groups in O(members) it also decides who is a member. It fails where somebody else has one as primary
-    group.
+  - Creates the groups and users that are missing, all in one call, and corrects number, primary group, home
+    and shell of those that differ. Nobody can log in as one of them, and no home directory is created.
+  - An account that is not listed is left unchanged.
+  - For groups in O(members) it also sets who is a member, and fails when another user has such a group as
+    primary group.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   groups:
@@ -41,7 +41,7 @@ options:
         type: str
         required: true
       home:
-        description: The home directory, which is not made.
+        description: The home directory, which is not created.
         type: path
         required: true
   user_ids:
@@ -49,17 +49,17 @@ options:
     type: dict
     default: {}
   members:
-    description: The login names that are members of some groups. Whoever else is a member is taken out of it.
+    description: The login names that are members of some groups. Other members are removed.
     type: dict
     default: {}
   prefix:
-    description: Where C(etc/passwd) and the others are, for a system that is not this one.
+    description: Where C(etc/passwd) and the others are, for a system other than the running one.
     type: path
     default: ""
 """
 
 EXAMPLES = r"""
-- name: Make a user that a service runs as
+- name: Create the user of a service
   mailgate.qmail.accounts:
     groups: [stats]
     users:
@@ -94,7 +94,7 @@ def read(path):
 
 
 def numbers(ids, kind):
-    """The ids as numbers; raises BadInput."""
+    """Return the ids as numbers; raises BadInput."""
     for name, number in ids.items():
         if isinstance(number, bool) or not str(number).isdigit():
             raise BadInput(f"{kind} {name}: {number!r} is not a number; expected one such as 951")
@@ -150,7 +150,7 @@ def main():
         if status != 0:
             said = (err + out).strip()
             module.fail_json(
-                msg=f"account: {shlex.join(argv)!r} ended with status {status}; expected 0; it said: {said}",
+                msg=f"account: {shlex.join(argv)!r} ended with status {status}; expected 0; output: {said}",
                 commands=[shlex.join(one) for one in commands],
             )
     module.exit_json(

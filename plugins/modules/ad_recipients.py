@@ -10,23 +10,23 @@ short_description: The recipients that the gateway accepts, from Active Director
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Does at once what the recipients' service does on its schedule, with the same code and as the same user.
-    Exports the directories, proves the export complete, holds it against the limits, and publishes the cdb
-    that qmail-smtpd asks for each recipient.
+  - Does immediately what the recipients' service does on its schedule, with the same code and as the same
+    user. Exports the directories, verifies that the export is complete, compares it with the limits, and
+    publishes the cdb in which qmail-smtpd looks up each recipient.
   - Every domain also gets postmaster and abuse, the gateway's own name postmaster, abuse, root and
     mailer-daemon, and postmaster without a domain is always there.
-  - The new file is read back, key by key, before it takes the place of the old one.
-  - A directory that does not answer, or an export that cannot be believed, changes nothing of what the
-    directories gave before. The module does not fail then, but returns RV(problem), so that a play can go on
-    and fail at its end. It fails when a domain that no list serves yet is to come from that directory, as the
+  - The new file is read back, key by key, before it replaces the old one.
+  - A directory that does not answer, or an export that is refused, changes nothing of what the directories
+    gave before. The module does not fail then, but returns RV(problem), so that a play can go on and fail at
+    its end. It fails when a domain that is not yet in the list is to come from that directory, because the
     list that serves would refuse all of its recipients.
-  - In check mode the directories are asked, too, and nothing is written.
+  - In check mode the directories are also exported, but nothing is written.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   directory:
     description:
-      - Where the list is kept, with its earlier generations and its state. It must be there.
-      - What is written belongs to O(user).
+      - The directory of the list, its earlier generations and its state. It must exist.
+      - The files belong to O(user).
     type: path
     default: /var/lib/mailgate/recipients
   user:
@@ -40,7 +40,7 @@ options:
   domains:
     description:
       - The gateway's domains, each with C(name), C(recipients) and perhaps C(addresses).
-      - With V(list) C(addresses) are all recipients, with V(any) there is no other than C(@domain), and with
+      - With V(list) C(addresses) are all recipients, with V(any) the only one is C(@domain), and with
         V(directory) C(addresses) are added to those of the directories.
       - An address whose local part ends in C(-default) accepts every local part with the text before it.
     type: list
@@ -53,20 +53,20 @@ options:
     elements: dict
     default: []
   required:
-    description: Addresses without which no export is believed.
+    description: Addresses without which an export is refused.
     type: list
     elements: str
     default: []
   loss_percent:
-    description: The percentage of a domain's addresses that one export may take away.
+    description: The percentage of a domain's addresses that one export may remove.
     type: int
     default: 10
   loss_number:
-    description: The number of a domain's addresses that one export may take away.
+    description: The number of a domain's addresses that one export may remove.
     type: int
     default: 1000
   loss_floor:
-    description: So many addresses of a domain may always go, unless none is left.
+    description: This many addresses of a domain may always be removed, unless none is left.
     type: int
     default: 5
   generations:
@@ -78,11 +78,11 @@ options:
     type: int
     default: 24
   extra:
-    description: A file with recipients of the operators, which are added if it is there.
+    description: A file with recipients of the operators, which are added if the file exists.
     type: path
     default: /var/lib/mailgate/operator/recipients
   diff_limit:
-    description: How many addresses of each kind the difference and the result name at most.
+    description: The maximum number of addresses of each kind in the diff and the result.
     type: int
     default: 20
 """
@@ -102,7 +102,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 count:
-  description: How many keys the list has, or in check mode would have; 0 when nothing serves.
+  description: How many keys the list has, or in check mode would have; 0 when there is no list.
   type: int
   returned: success
 generation:
@@ -114,7 +114,7 @@ gained_count:
   type: int
   returned: success
 lost_count:
-  description: How many keys go.
+  description: How many keys are removed.
   type: int
   returned: success
 gained:
@@ -123,20 +123,20 @@ gained:
   elements: str
   returned: success
 lost:
-  description: The first of the keys that go, O(diff_limit) at most.
+  description: The first of the removed keys, O(diff_limit) at most.
   type: list
   elements: str
   returned: success
 damage:
-  description: What was wrong with the file that served; empty for a sound file or none.
+  description: What was wrong with the file that served; empty for a valid file or none.
   type: str
   returned: success
 problem:
-  description: Why the directories' word does not serve; empty when all is well.
+  description: Why the directories' answer is not used; empty without a problem.
   type: str
   returned: success
 notices:
-  description: What was exported, and how much of it is not a recipient and why.
+  description: What was exported, and how many of its addresses are not recipients and why.
   type: list
   elements: str
   returned: success
@@ -185,7 +185,7 @@ SETTINGS = (
 
 
 def run(params, check_mode):
-    """The outcome of the update as a dictionary, or {"failed": why}."""
+    """Update the recipients; return the outcome as a dictionary, or {"failed": why}."""
     try:
         settings = parse({name: params[name] for name in SETTINGS})
         settings = with_extra(settings, time.time(), params["extra"])
@@ -208,7 +208,7 @@ def run(params, check_mode):
 
 
 def in_child(params, check_mode):
-    """What run() returns in a process of its own, which gives its rights away for good."""
+    """Return run()'s result from a child process, which gives up its privileges for good."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -224,7 +224,7 @@ def in_child(params, check_mode):
     with os.fdopen(reading) as stream:
         text = stream.read()
     os.waitpid(pid, 0)
-    return json.loads(text) if text else {"failed": "update: it ended without a word; expected an outcome"}
+    return json.loads(text) if text else {"failed": "update: it ended without a result; expected an outcome"}
 
 
 def main():
@@ -253,7 +253,7 @@ def main():
     path = Store(module.params["directory"]).served_path
     before, after = outcome.pop("before"), outcome.pop("after")
     if outcome["problem"] and not outcome["count"] and module.check_mode:
-        # The run may find what is missing now: a package, the password's file.
+        # The run may provide what is missing now: a package, the password's file.
         outcome["changed"], after = True, f"not known yet: {outcome['problem']}\n"
     diff = [{"before_header": path, "after_header": path, "before": before, "after": after}]
     if outcome["problem"]:

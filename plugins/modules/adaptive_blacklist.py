@@ -10,14 +10,14 @@ short_description: Settings of the adaptive blacklist
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Writes the settings of the service adaptive-blacklist, which refuses clients for a time after what the log
-    of the SMTP service says of them.
-  - The service reads them anew within two seconds; nothing needs to be restarted.
-  - The difference is given in words.
+  - Writes the settings of the service adaptive-blacklist, which refuses clients for a time because of what
+    the log of the SMTP service says about them.
+  - The service reads them again within two seconds; nothing needs to be restarted.
+  - The diff describes the settings in words.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   path:
-    description: The file. Its directory must be there.
+    description: The file. Its directory must exist.
     type: path
     default: /etc/mailgate/blacklist.json
   attempts:
@@ -45,7 +45,7 @@ options:
   spare_ham:
     description:
       - An address with so many clean messages in O(spare_ham_seconds) is reported, and not refused.
-      - V(0) spares nobody.
+      - V(0) turns this off.
     type: int
     default: 50
   spare_ham_seconds:
@@ -54,13 +54,13 @@ options:
     default: 604800
   marked:
     description:
-      - What a message counts as that SpamAssassin takes for spam, and that is marked and delivered.
-      - V(neither) is an attempt that is not bad, and no clean message.
+      - How a message counts that SpamAssassin takes for spam and that is marked and delivered.
+      - V(neither) counts it as an attempt that is not bad, but not as a clean message.
     type: str
     choices: [spam, ham, neither]
     default: spam
   addresses_max:
-    description: How many addresses are watched at once. The one that was silent for longest goes first.
+    description: How many addresses are watched at once. The one that was silent for longest is dropped first.
     type: int
     default: 100000
   events_max:
@@ -68,7 +68,7 @@ options:
     type: int
     default: 200
   entries_max:
-    description: How many addresses are refused at once. The entry that ends first goes first.
+    description: How many addresses are refused at once. The entry that ends first is dropped first.
     type: int
     default: 10000
   never:
@@ -94,10 +94,11 @@ options:
           - Without it, as long as the address is here.
         type: str
       note:
-        description: Why, in printable ASCII.
+        description: The reason, in printable ASCII.
         type: str
   released:
-    description: IPv4 addresses that are refused no longer, and not as long as they are here.
+    description: IPv4 addresses whose refusal is ended, and that are not refused as long as they are listed
+      here.
     type: list
     elements: str
     default: []
@@ -109,7 +110,7 @@ EXAMPLES = r"""
     attempts: 5
     listing_seconds: 86400
 
-- name: Spare a partner, and refuse a scanner for good
+- name: Exempt a partner, and refuse a scanner permanently
   mailgate.qmail.adaptive_blacklist:
     never: [192.0.2.0/24]
     added:
@@ -154,7 +155,7 @@ NUMBERS = {
 
 
 def before_in_words(content, path):
-    """The settings that are there, in words, or what is wrong with them."""
+    """Describe the settings in the file, or what is wrong with them."""
     if content is None:
         return ""
     try:
@@ -164,13 +165,13 @@ def before_in_words(content, path):
 
 
 def difference(before, settings, path):
-    """The difference in words, or None where only mode or owner can differ."""
+    """Return the diff, or None when at most mode or owner differ."""
     content = blacklist_settings.render(settings).encode("ascii")
     if before == content:
         return None
     old, new = before_in_words(before, path), blacklist_settings.describe(settings)
     if old == new:
-        new += "same settings, written anew\n"
+        new += "same settings, written again\n"
     return [{"before_header": path, "after_header": path, "before": old, "after": new}]
 
 

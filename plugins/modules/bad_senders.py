@@ -11,9 +11,9 @@ version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
   - Owns the fragment C(10-site) of the bad senders, and compiles all fragments into what qmail-smtpd reads.
-  - C(20-operator) belongs to the operator. It is read, never written. When it is bad, its last good version
-    is compiled, or nothing of it, and a warning says so.
-  - Refuses what would never match, such as a sender with a wildcard. The difference is given in words.
+  - C(20-operator) belongs to the operator. It is read, never written. When it is faulty, its last good
+    version is compiled, or nothing of it, and a warning says so.
+  - Refuses a sender that would never match, such as one with a wildcard. The diff describes the changes.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   senders:
@@ -22,7 +22,7 @@ options:
     elements: str
     required: true
   directory:
-    description: Where the fragments are. It is made when it is missing.
+    description: Where the fragments are. It is created when it is missing.
     type: path
     default: /etc/badmailfrom.d
   path:
@@ -30,7 +30,7 @@ options:
     type: path
     default: /var/qmail/control/badmailfrom
   state:
-    description: Where the compiler keeps the last good version of each fragment. It is read only.
+    description: Where the compiler stores the last good version of each fragment. It is only read.
     type: path
     default: /var/lib/mailgate/rules
 """
@@ -51,13 +51,13 @@ changed_paths:
   elements: str
   sample: [/etc/badmailfrom.d/10-site, /var/qmail/control/badmailfrom]
 changes:
-  description: Who will be refused and who will not any more, in words.
+  description: A description of who will be refused and who no longer.
   returned: success
   type: list
   elements: str
   sample: [sender spammer@bad.example will be refused]
 notices:
-  description: What has no effect, and why.
+  description: Files that have no effect, and why.
   returned: success
   type: list
   elements: str
@@ -92,7 +92,7 @@ def _run(module: AnsibleModule, paths: rules_command.Paths, own: dict[str, str])
     before = bad_senders.in_force((read_bytes(paths.senders) or b"").decode("utf-8", "surrogateescape"))
     changes = bad_senders.describe_changes(before, wanted.senders)
     rewritten = [one.path for one in desired if read_bytes(one.path) != one.content]
-    words = changes or [f"{path} is written anew, no sender is treated otherwise" for path in rewritten]
+    words = changes or [f"{path} is written again, nothing changes for any sender" for path in rewritten]
     for fault in wanted.faults():
         module.warn(fault)
     finish(
@@ -124,7 +124,9 @@ def main() -> None:
     )
     try:
         own = {bad_senders.SITE: bad_senders.site_text(module.params["senders"])}
-        rules_command.load_senders(paths, time.time(), own)  # refuses before even the directory is made
+        rules_command.load_senders(
+            paths, time.time(), own
+        )  # refuses before anything is written, even the directory
         with rules_files.prepared(paths.senders_directory, module.check_mode):
             _run(module, paths, own)
     except (MailgateError, OSError) as error:

@@ -12,8 +12,8 @@ author: The mailgate.qmail authors (@mailgate)
 description:
   - Links a service definition into the directory that svscan watches, starts, stops, restarts or reloads it,
     and waits until the same process has lived for a while, its log's process as well.
-  - Reads the status that supervise writes and speaks to supervise itself; svc and svstat are not run.
-  - Check mode predicts on a host, too, where svscan does not run or the service definition is missing yet.
+  - Reads the status that supervise writes and sends commands to supervise itself; svc and svstat are not run.
+  - Check mode also works on a host where svscan does not run or the service definition is still missing.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 attributes:
   idempotent:
@@ -48,7 +48,7 @@ options:
     type: bool
     default: true
   log:
-    description: With V(auto) the service in C(log) below O(directory) is watched too, when there is one.
+    description: With V(auto) the service in C(log) below O(directory) is watched as well, if it exists.
     type: str
     choices: [auto, none]
     default: auto
@@ -56,11 +56,11 @@ options:
     description: The directory that the service's multilog writes to; an error shows its last lines.
     type: path
   stable_seconds:
-    description: How long the same process must have lived.
+    description: How long the same process must have been running.
     type: float
     default: 3
   timeout_seconds:
-    description: How long all the waiting may take, the five seconds between two looks of svscan included.
+    description: How long all the waiting may take, including the five seconds between two scans of svscan.
     type: float
     default: 30
 """
@@ -72,7 +72,7 @@ EXAMPLES = r"""
     directory: /var/qmail/supervise/qmail-smtpd
     log_directory: /var/log/qmail/smtpd
 
-- name: Take the SMTP service away
+- name: Remove the SMTP service
   mailgate.qmail.daemontools_service:
     name: qmail-smtpd
     state: absent
@@ -114,7 +114,7 @@ LOG_LINES = 5
 
 
 def read_link(path: str) -> str:
-    """What the link says; empty when there is none; raises BadInput when something else is there."""
+    """Return the target of the link; '' without one; raises BadInput for anything but a link."""
     try:
         return os.readlink(path)
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def read_link(path: str) -> str:
 
 
 class Host:
-    """The hands: changes links, files and services, and waits for what follows, until the deadline."""
+    """Changes links, files and services on this host, and waits for the results until the deadline."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.given = given
@@ -133,7 +133,7 @@ class Host:
     def wait(
         self, paths: list[str], reached: Callable[[str, supervise.Service], bool], expected: str
     ) -> None:
-        """Until the condition holds for every path; raises MailgateError that shows the first one missing."""
+        """Wait until the condition holds for every path; raises MailgateError for the first that fails."""
         while True:
             missing = ""
             for path in paths:
@@ -157,7 +157,7 @@ class Host:
         return MailgateError("\n".join([text, *last_lines(self.given["log_directory"])]))
 
     def retire(self, directory: str) -> None:
-        """Ends the service, then its log, then both supervise; svscan no longer sees them."""
+        """End the service, then its log, then both supervise processes; svscan no longer sees them."""
         for path in (directory, os.path.join(directory, "log")):
             if supervise.look(path).status is not None:
                 supervise.tell(path, b"dx")
@@ -167,13 +167,13 @@ class Host:
         if target and not (os.path.exists(link) and os.path.samefile(link, directory)):
             os.unlink(link)
             self.retire(os.path.join(os.path.dirname(link), target))
-        # svscan passes over names that begin with a dot.
+        # svscan ignores names that begin with a dot.
         temporary = os.path.join(os.path.dirname(link), f".{os.path.basename(link)}.{os.getpid()}")
         os.symlink(directory, temporary)
         os.rename(temporary, link)
 
     def order(self, watched: list[str], state: str) -> None:
-        """Tells supervise what is missing and waits until it is so."""
+        """Send supervise the necessary commands and wait for their effect."""
         expected = "svscan to start supervise (a log directory is only seen when the link is new)"
         self.wait(watched, lambda _path, service: service.status is not None, expected)
         settling: dict[str, supervise.Settling] = {}
@@ -201,7 +201,7 @@ class Host:
 
 
 def last_lines(log_directory: str | None) -> list[str]:
-    """The last lines of multilog's current file, printable and with times that a person can read."""
+    """Return the last lines of multilog's current file, printable and with readable times."""
     if not log_directory:
         return []
     path = os.path.join(log_directory, "current")
@@ -216,7 +216,7 @@ def last_lines(log_directory: str | None) -> list[str]:
 
 
 def change(given: dict[str, Any], link: str, target: str, directory: str, watched: list[str]) -> None:
-    """Makes it so; raises MailgateError or OSError when it does not become so."""
+    """Change link and service to the wanted state; raises MailgateError or OSError when that fails."""
     host = Host(given)
     down = os.path.join(directory, "down")
     if given["state"] != "absent" and not os.access(os.path.join(directory, "run"), os.X_OK):
@@ -239,7 +239,7 @@ def change(given: dict[str, Any], link: str, target: str, directory: str, watche
 
 
 def refuse_bad_input(given: dict[str, Any]) -> None:
-    """Raises BadInput for what cannot be meant, before anything is read."""
+    """Raise BadInput for contradictory or invalid arguments, before anything is read."""
     thing = f"service {given['name']!r}"
     if "/" in given["name"] or given["name"].startswith(".") or not given["name"]:
         raise BadInput(f"{thing}: the name is not one that svscan looks at; expected no '/' and no '.' first")

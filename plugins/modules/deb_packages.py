@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: deb_packages
-short_description: Debian packages that must be there
+short_description: Debian packages that must be installed
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Installs what is missing of a list of Debian packages, without what they recommend.
-  - Stands beside M(ansible.builtin.apt) because that module predicts nothing on a host without python3-apt,
+  - Installs those of a list of Debian packages that are missing, without recommended packages.
+  - Exists beside M(ansible.builtin.apt) because that module cannot run in check mode without python3-apt,
     and check mode must work on a fresh host.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
@@ -21,7 +21,7 @@ options:
     elements: str
     required: true
   update_after_seconds:
-    description: Read the package lists anew before an installation when they are older than this.
+    description: Update the package lists before an installation when they are older than this.
     type: int
     default: 3600
 """
@@ -49,7 +49,7 @@ LISTS = "/var/lib/apt/lists"
 
 
 def missing(module, names):
-    """The names of which dpkg does not say that they are installed, in the order given."""
+    """Return the names of the packages that dpkg does not report as installed, in the order given."""
     query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names]
     dummy, out, dummy = module.run_command(query)
     present = {line.split()[0] for line in out.splitlines() if line.split()[-1:] == ["installed"]}
@@ -57,7 +57,7 @@ def missing(module, names):
 
 
 def lists_age_seconds(now):
-    """Seconds since the package lists changed; infinite when there are none."""
+    """Return the seconds since the package lists changed; infinite when there are none."""
     try:
         lists = [entry for entry in os.scandir(LISTS) if entry.is_file() and entry.name != "lock"]
         return now - os.stat(LISTS).st_mtime if lists else float("inf")

@@ -10,9 +10,9 @@ short_description: Many whole files, directories and links in one call
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Makes directories, writes whole files, makes links and removes files that are no longer listed.
-  - Stands beside M(ansible.builtin.copy) in a loop because each item of a loop costs a second, and because
-    here every new file is complete and validated before the first one takes its place.
+  - Creates directories, writes whole files, creates links and removes files that are no longer listed.
+  - Exists beside M(ansible.builtin.copy) in a loop because each item of a loop takes a second, and because
+    here every new file is complete and validated before the first one is replaced.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   files:
@@ -40,19 +40,20 @@ options:
         type: str
       once:
         description:
-          - Whether it is only made when nothing is there. Then somebody else writes it, and neither its text
-            nor its mode is looked at again.
+          - Whether it is only created when nothing exists at the path. Afterwards another program owns it,
+            and neither its text nor its mode is compared.
         type: bool
         default: false
       validate:
         description:
           - A program and its arguments, C(%s) in exactly one of them standing for the path of the new file.
-          - It runs on the complete copy before anything is replaced; nothing is unless it exits with 0.
+          - It runs on the complete copy before anything is replaced, and nothing is replaced unless it exits
+            with 0.
           - Not run in check mode.
         type: list
         elements: str
   directories:
-    description: The directories, each one after the one that it lies in.
+    description: The directories, each one after its parent.
     type: list
     elements: dict
     default: []
@@ -81,17 +82,17 @@ options:
         type: path
         required: true
       target:
-        description: What the link says, whether it exists or not.
+        description: The target of the link, which need not exist.
         type: str
         required: true
   prune:
-    description: What is removed when it is not listed in O(files).
+    description: Files to remove unless they are listed in O(files).
     type: list
     elements: dict
     default: []
     suboptions:
       directory:
-        description: The directory; what lies deeper is not looked at.
+        description: The directory; its subdirectories are ignored.
         type: path
         required: true
       pattern:
@@ -158,14 +159,14 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import
 
 
 def parse_mode(path: str, mode: str) -> int:
-    """The mode as a number; raises BadInput, above all for 420, which YAML makes of an unquoted 0644."""
+    """Convert an octal mode; raises BadInput, above all for 420, which YAML makes of an unquoted 0644."""
     if re.fullmatch("0[0-7]{3,4}", mode) is None:
         raise BadInput(f"path {path}: mode {mode!r} is not octal; expected digits such as '0644'")
     return int(mode, 8)
 
 
 def parse_validators(files: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """The argument list for each path that has one; raises BadInput unless '%s' stands in it once."""
+    """Return the validators' arguments by path; raises BadInput unless '%s' is in exactly one of them."""
     validators: dict[str, list[str]] = {}
     for item in files:
         argv = item["validate"]
@@ -178,7 +179,7 @@ def parse_validators(files: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def stale(names: list[str], directory: str, pattern: str, listed: set[str]) -> list[str]:
-    """The paths of those names in the directory that match the pattern and are not listed, sorted."""
+    """Return the paths of the names in the directory that match the pattern and are not listed, sorted."""
     if "/" in pattern or not pattern:
         raise BadInput(f"prune {directory}: pattern {pattern!r} is not a name; expected one such as '*.cf'")
     paths = [os.path.join(directory, name) for name in names if fnmatch.fnmatchcase(name, pattern)]
@@ -186,7 +187,7 @@ def stale(names: list[str], directory: str, pattern: str, listed: set[str]) -> l
 
 
 def regular_files(directory: str) -> list[str]:
-    """The names of the regular files directly in the directory; none when it does not exist."""
+    """Return the names of the regular files directly in the directory; none when it does not exist."""
     try:
         with os.scandir(directory) as entries:
             return [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
@@ -271,7 +272,7 @@ def main() -> None:
             said = (out + err).replace(temporary, wanted.path).rstrip("\n")
             raise BadInput(
                 f"path {wanted.path}: {validators[wanted.path]!r} refused it with exit status {status}; "
-                f"expected 0; it said:\n{said}"
+                f"expected 0; its output:\n{said}"
             )
 
     finish(

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: preflight
-short_description: Whether a host can become the gateway, and whether the site file makes sense
+short_description: Check whether a host can become the gateway, and whether the site file is valid
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Looks at the host and at the site, changes nothing, and fails with all that is wrong, one line each.
+  - Checks the host and the site, changes nothing, and fails with a list of all errors, one line each.
   - An error is a user other than root, a system that is not supported, a port 25 that another program holds,
     another mail server that is installed, a host name that does not resolve, too little memory or disk, or a
     fault of the site.
@@ -18,7 +18,7 @@ description:
 extends_documentation_fragment: [mailgate.qmail.attributes]
 attributes:
   diff_mode:
-    description: There is never a difference.
+    description: There is never a diff.
     support: full
 options:
   site:
@@ -49,8 +49,8 @@ options:
     default: true
   package:
     description:
-      - The version of the Python package that the host must have; any, or none, when this is left out.
-      - With another one the files that a playbook writes and the programs that read them may not fit.
+      - The version of the Python package that the host must have; when this is omitted, any or none will do.
+      - With another version the programs may not understand the files that a playbook writes.
     type: dict
     suboptions:
       link:
@@ -64,7 +64,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See whether this host can become the gateway
+- name: Check whether this host can become the gateway
   mailgate.qmail.preflight:
     site:
       hostname: mx1.example.com
@@ -85,14 +85,14 @@ findings:
   sample: [{"check": "port", "level": "ok", "message": "port 25: free"}]
 mta:
   description:
-    - The mail server that is in the way, as C(program), C(pid), C(unit) and C(package); empty for none.
+    - The conflicting mail server, as C(program), C(pid), C(unit) and C(package); empty for none.
     - C(pid) is 0 when it is installed and does not hold port 25; C(unit) and C(package) may be empty.
   type: dict
   returned: always
 ansible_facts:
-  description: C(memtotal_mb) and C(processor_vcpus), named as the facts about hardware are.
+  description: C(memtotal_mb) and C(processor_vcpus), named like the hardware facts.
   type: dict
-  returned: when the host says how much memory it has
+  returned: when the amount of memory is known
 own_addresses:
   description: The host's IPv4 addresses.
   type: list
@@ -118,7 +118,7 @@ DISKS = ("/", "/var")
 
 
 def read_text(path):
-    """The file's text, or '' when it cannot be read: the check that needs it then says so."""
+    """Return the file's text, or '' when it cannot be read, which the check that needs it reports."""
     try:
         with open(path, "rb") as stream:
             return stream.read().decode("utf-8", "backslashreplace")
@@ -127,9 +127,9 @@ def read_text(path):
 
 
 def look_up(question):
-    """The answers of a resolver call, or its error, after LOOKUP_SECONDS at the latest.
+    """Return the answers of a resolver call, or its error, after LOOKUP_SECONDS at the latest.
 
-    The resolver cannot be told a deadline, so a thread waits for it, and is left behind when it is late.
+    The resolver has no time limit, so a thread waits for it, and is abandoned when it is late.
     """
     results = []
 
@@ -156,11 +156,12 @@ def reverse(address):
 
 
 def sockets(pid):
-    """The inodes of the process's sockets, or None when the kernel does not show them."""
+    """Return the inodes of the process's sockets, or None when the kernel does not show them."""
     found = set()
     try:
         for descriptor in os.listdir(f"/proc/{pid}/fd"):
-            # Without CAP_SYS_PTRACE another user's descriptors can be listed, and not where they lead.
+            # Without CAP_SYS_PTRACE another user's descriptors can be listed, but their targets cannot be
+            # read.
             with contextlib.suppress(FileNotFoundError):
                 target = os.readlink(f"/proc/{pid}/fd/{descriptor}")
                 if target.startswith("socket:["):
@@ -171,7 +172,7 @@ def sockets(pid):
 
 
 def process(pid):
-    """What /proc tells of one process, or None when it has ended."""
+    """Return a process as in /proc, or None when it has ended."""
     argv = read_text(f"/proc/{pid}/cmdline")
     status = read_text(f"/proc/{pid}/status")
     parents = [line.split()[1] for line in status.splitlines() if line.startswith("PPid:")]
@@ -192,7 +193,7 @@ def process(pid):
 
 
 def port_holders(module):
-    """Who holds port 25, each with its Debian package."""
+    """Return the holders of port 25, each with its Debian package."""
     tables = [read_text(f"/proc/net/{name}") for name in ("tcp", "tcp6")]
     listeners = preflight.listeners(*tables, preflight.SMTP_PORT)
     if not listeners:
@@ -279,7 +280,7 @@ def main():
     }
     found = re.search(r"^MemTotal: +([0-9]+) kB$", host.meminfo, re.MULTILINE)
     if found:
-        # To gather facts about the whole hardware would take seconds.
+        # Gathering all hardware facts would take seconds.
         result["ansible_facts"] = {
             "memtotal_mb": int(found[1]) // 1024,
             "processor_vcpus": os.cpu_count() or 1,

@@ -10,13 +10,13 @@ short_description: Routes of qmail-remote in control/smtproutes
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Sets single routes, or all of them, in the file that tells qmail-remote which relay takes a domain's mail.
-  - Comments, blank lines and the order of the lines stay as they are; new routes are added at the end.
-  - Refuses what qmail-remote would answer with a permanent bounce, misread or pass over in silence, such as a
+  - Sets single routes, or all of them, in the file in which qmail-remote looks up the relay for a domain.
+  - Comments, blank lines and the order of the lines are kept; new routes are added at the end.
+  - Refuses lines that qmail-remote would bounce permanently, misread or ignore silently, such as a
     blank after the colon, an IPv6 address, an empty port, a carriage return, a domain given twice, or a line
     without a colon. The message names the line and what was expected.
   - qmail-remote reads the file for each message, so nothing needs to be restarted.
-  - The difference is given in words, domain by domain, and as text.
+  - The diff describes the changes domain by domain, and shows the text.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   path:
@@ -32,24 +32,24 @@ options:
       domain:
         description:
           - The recipient's domain; C(.example.com) for everything below a domain, but not itself.
-          - The empty text is the default route, for every domain that has no other.
+          - An empty string is the default route, for every domain that has no other.
         type: str
         required: true
       route:
         description:
           - C(host) or C(host:port), where the host is an IPv4 address or a name with its domain.
-          - The empty text sends the domain's mail to its MX.
-          - Required for O(state=present), and not looked at for O(state=absent).
+          - An empty string sends the domain's mail to its MX.
+          - Required for O(state=present), and ignored for O(state=absent).
         type: str
   state:
-    description: Whether the routes are to be there.
+    description: Whether the routes must exist.
     type: str
     choices: [present, absent]
     default: present
   exclusive:
     description:
-      - O(routes) is all that the file may route. Any other route goes, and so does a line that is wrong.
-      - Without it, a wrong line anywhere in the file is an error and nothing is changed.
+      - O(routes) are the only routes of the file. Any other route is removed, and so is a faulty line.
+      - Otherwise a faulty line anywhere in the file is an error and nothing is changed.
     type: bool
     default: false
   owner:
@@ -76,7 +76,7 @@ EXAMPLES = r"""
       - domain: example.net
         route: mail.example.net:2525
 
-- name: Let one domain take its MX
+- name: Send one domain's mail to its MX
   mailgate.qmail.smtproutes:
     routes:
       - domain: example.org
@@ -97,7 +97,7 @@ routes:
   returned: success
   sample: [{"domain": "example.com", "route": "10.0.0.5"}]
 changes:
-  description: Whose mail goes where from now on, in words.
+  description: A description of whose mail goes where from now on.
   type: list
   elements: str
   returned: success
@@ -118,7 +118,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths
 
 
 def octal(mode):
-    """The mode as a number; YAML may have read an unquoted 0644 as one already."""
+    """Return the mode as a number; YAML may have converted an unquoted 0644 already."""
     if isinstance(mode, int):
         return mode
     try:
@@ -128,7 +128,7 @@ def octal(mode):
 
 
 def wanted_routes(items):
-    """The module's routes, checked."""
+    """Return the module's routes, checked."""
     routes = []
     for number, item in enumerate(items, 1):
         where = f"routes item {number}"
@@ -139,7 +139,7 @@ def wanted_routes(items):
 
 
 def changed_table(table, path, params):
-    """The table as the parameters want it."""
+    """Return the table changed as the parameters say."""
     if params["state"] == "present" and params["exclusive"]:
         return smtproutes.replace_routes(table, wanted_routes(params["routes"]))
     faults = smtproutes.faults(table, path)

@@ -10,21 +10,21 @@ short_description: A program compiled from pinned source and installed
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Compiles a program as an unprivileged user and installs it as root, and does so again only when what
-    decides the result, its recipe, or one of the installed files has changed.
+  - Compiles a program as an unprivileged user and installs it as root, and does so again only when its
+    recipe, which determines the result, or one of the installed files has changed.
   - The recipe is made of the archives' checksums, the patches, the files, the steps, the platform, the
     compiler's upstream version, the C library and the numeric ids that the build reads.
-  - What was built is kept in the controller's cache by the hash of its recipe. The next host of the same
-    platform gets it from there and needs no compiler.
-  - Archives of source come through the controller's cache, so that the host needs no way out.
+  - The built files are stored in the controller's cache by the hash of their recipe. The next host of the
+    same platform gets them from there and needs no compiler.
+  - Source archives come through the controller's cache, so that the host needs no access to the internet.
   - A directory given as an artifact must belong to this build alone. Files in it that were not recorded
-    are not noticed.
+    are ignored.
   - Only one build or restoration runs on a host at a time; the next one waits.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   name:
     description:
-      - Names the stamp, the log and the build directory; lower-case letters, digits and C(-).
+      - The name of the stamp, the log and the build directory; lower-case letters, digits and C(-).
     type: str
     required: true
   version:
@@ -34,7 +34,7 @@ options:
   archives:
     description:
       - The archives that make up the tree, unpacked in this order.
-      - None where O(files) are all of it.
+      - Empty when O(files) are the whole tree.
     type: list
     elements: dict
     required: true
@@ -49,14 +49,14 @@ options:
         default: 1
       sources:
         description:
-          - Where the archive can be had. The first one that answers with the right checksum is used.
+          - Where the archive is available. The first one that answers with the right checksum is used.
         type: list
         elements: dict
         required: true
         suboptions:
           url:
             description:
-              - An http, https or file URL, asked by the controller first and then by the host.
+              - An http, https or file URL, requested by the controller first and then by the host.
             type: str
           pool:
             description: A path below C(pool/) of the Debian mirror that apt is configured with.
@@ -118,7 +118,7 @@ options:
   toolchain_minimum:
     description:
       - The lowest upstream version, in digits and dots, that each of these packages of O(toolchain) may have.
-      - Looked at only when something is really compiled, and before anything is installed for it.
+      - Checked only when something is really compiled, and before anything is installed for it.
     type: dict
     default: {}
   packages:
@@ -145,16 +145,16 @@ options:
         default: []
   artifacts:
     description:
-      - What is installed, files, symbolic links or whole directories; content, type, owner and mode are
-        kept.
+      - The installed files, symbolic links or whole directories; their content, type, owner and mode are
+        restored when they differ.
     type: list
     elements: str
     required: true
   skeleton:
     description:
-      - Directories that are filled when the program runs. Of what is in them at build time the
+      - Directories that are filled when the program runs. Of their content at build time only the
         directories and fifos
-        are recorded; their existence, type, owner and mode are kept.
+        are recorded; their existence, type, owner and mode are restored when they differ.
       - A regular file is recorded only when it is named here itself. Contents are neither read again nor
         overwritten.
     type: list
@@ -162,7 +162,7 @@ options:
     default: []
   directory_modes:
     description:
-      - Directories that are root's, with this octal mode in quotes, after the install steps.
+      - Directories that get root as owner, and this octal mode in quotes, after the install steps.
     type: dict
     default: {}
   cache:
@@ -173,7 +173,7 @@ options:
     type: str
   build_user:
     description:
-      - The user that compiles, made when missing. Every process of that user is killed before the install
+      - The user that compiles, created when missing. Every process of that user is killed before the install
         steps.
     type: str
     default: mailgate-build
@@ -182,12 +182,12 @@ options:
     type: int
     default: 3600
   keep_archive:
-    description: Whether what was built is kept in the controller's cache.
+    description: Whether the built files are stored in the controller's cache.
     type: bool
     default: true
   package_method:
     description:
-      - What to set to install a package instead; named in the message when no source can be had.
+      - The setting that installs a package instead; the message names it when no source is available.
     type: str
   phase:
     description: Set by the action plugin of this module, never by a playbook.
@@ -229,12 +229,12 @@ recipe_hash:
   returned: always
 method:
   description:
-    - What was done, or in check mode what kind of state was found; V(unchanged), V(restored) or V(built).
+    - The action, or in check mode the state found; V(unchanged), V(restored) or V(built).
   type: str
   returned: when not in check mode, or nothing would change
 source:
   description:
-    - For each archive where it came from when this was built, with C(directory), C(place), C(via) and
+    - The origin of each archive when this was built, with C(directory), C(place), C(via) and
       C(sha256).
     - C(via) is C(cache), C(controller) or C(host).
   type: list
@@ -271,7 +271,7 @@ READ_BYTES = 6_000_000
 
 
 def recipe_here(module, spec):
-    """The recipe on this host and the packages of the toolchain that nobody knows."""
+    """Return the recipe on this host, and the toolchain's packages that are unknown here."""
     transfer = module.params["transfer"]
     host = build_host.host_facts(spec, lenient=module.check_mode)
     unknown = [name for name, version in host.toolchain.items() if version is None]
@@ -279,7 +279,7 @@ def recipe_here(module, spec):
 
 
 def plan(module, spec, transfer):
-    """What would have to be done."""
+    """Return what has to be done."""
     if transfer.get("refresh"):
         module.run_command(["apt-get", "update", "-q"], environ_update={"LC_ALL": "C"})
     recipe, unknown = recipe_here(module, spec)
@@ -304,8 +304,8 @@ def plan(module, spec, transfer):
 
 
 def fetch(module, spec, transfer):
-    """One place of an archive asked by this host."""
-    from ansible.module_utils.urls import open_url  # a tenth of a second that no other phase needs
+    """Download an archive from one place to this host."""
+    from ansible.module_utils.urls import open_url  # imported only here, as it takes a tenth of a second
 
     path = f"{STATE_DIRECTORY}/fetched/{transfer['sha256']}"
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
@@ -323,7 +323,7 @@ def fetch(module, spec, transfer):
 
 
 def restore(module, spec, transfer):
-    """What was built on another host put in place; refused says why it was not, with nothing changed."""
+    """Install what was built on another host; refused tells why nothing was changed."""
     recipe, _unknown = recipe_here(module, spec)
     digest = build_recipe.recipe_hash(recipe)
     with layout.locked():
@@ -341,11 +341,11 @@ def restore(module, spec, transfer):
 
 
 def build(module, spec, transfer):
-    """The program compiled and installed, and packed for the controller's cache."""
+    """Compile and install the program, and pack it for the controller's cache."""
     recipe, unknown = recipe_here(module, spec)
     if unknown:
         raise BadInput(
-            f"toolchain: {unknown!r} known neither to dpkg nor to apt; expected names of Debian packages"
+            f"toolchain: {unknown!r} unknown to both dpkg and apt; expected names of Debian packages"
         )
     with open(transfer["inputs"], encoding="utf-8") as stream:
         inputs = {key: [base64.b64decode(one) for one in values] for key, values in json.load(stream).items()}
@@ -365,7 +365,7 @@ def build(module, spec, transfer):
 
 
 def read(module, spec, transfer):
-    """A piece of a file that waits for the controller: what was built is deleted when its end was read."""
+    """Return a piece of a file for the controller; a build's archive is deleted after its last piece."""
     if "built" in transfer:
         path = archive.built_path(transfer["built"])
     else:

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stale_services
-short_description: Services that run as they were before a change
+short_description: Services that still run as they were before a change
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
   - Returns the services under svscan that were started before their run file, or that of their log, was
     written, and those whose program was replaced since.
-  - A handler restarts a service in the run that changes it. When that run breaks off in between, no later run
-    notifies the handler again; this module finds what was left.
+  - A handler restarts a service in the run that changes it. When that run is interrupted before the handler,
+    no later run notifies the handler again; this module finds such services.
   - Changes nothing.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
@@ -54,7 +54,7 @@ DELETED = " (deleted)"
 
 
 def program(pid):
-    """The program that the process runs; empty when it has ended or cannot be looked at."""
+    """Return the program that the process runs; '' when it has ended or cannot be read."""
     try:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
@@ -62,7 +62,7 @@ def program(pid):
 
 
 def written(path, now):
-    """When the file was written, in unix nanoseconds; 0 for none, and for a time that is still to come."""
+    """Return when the file was written, in unix nanoseconds; 0 for none, and for a time in the future."""
     try:
         moment = os.stat(path).st_mtime_ns
     except FileNotFoundError:

@@ -6,29 +6,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tmpfs
-short_description: A directory in memory, in fstab and mounted
+short_description: A mounted tmpfs, with its line in fstab
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Writes the line of C(/etc/fstab) for a tmpfs with nosuid, nodev and noexec, mounts it, and gives a mounted
-    one another size when it should have one.
-  - Where this host may not mount, as in most containers, whoever made it has to bring the file system. Then
+  - Writes the line of C(/etc/fstab) for a tmpfs with nosuid, nodev and noexec, mounts it, and changes the
+    size of a mounted one if necessary.
+  - Where this host may not mount, as in most containers, the file system must be mounted from outside. Then
     this module checks its type, its flags and that it is not too small, sets its owner and mode, and leaves
-    fstab alone.
+    fstab unchanged.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   path:
-    description: Where it is mounted; made when it does not exist.
+    description: The mount point; created when it does not exist.
     type: path
     required: true
   size_bytes:
     description:
-      - Its size. C(0) computes one that is enough for O(sessions) messages of O(largest_message_bytes), but
-        at most a quarter of the memory, but enough for one message.
+      - Its size. C(0) computes a size that is enough for O(sessions) messages of O(largest_message_bytes),
+        at most a quarter of the memory, and at least enough for one message.
     type: int
     default: 0
   largest_message_bytes:
-    description: The largest message that the gateway takes.
+    description: The largest message that the gateway accepts.
     type: int
     required: true
   sessions:
@@ -36,7 +36,7 @@ options:
     type: int
     required: true
   session_bytes:
-    description: What the largest message and what its scanners write take at one time; C(0) checks nothing.
+    description: The space for the largest message and the files that its scanners write; C(0) checks nothing.
     type: int
     default: 0
   share_percent:
@@ -57,7 +57,7 @@ options:
     type: str
     default: "0750"
   fstab:
-    description: The file that says what is mounted when the host starts.
+    description: The table of file systems to mount when the host starts.
     type: path
     default: /etc/fstab
 """
@@ -78,7 +78,7 @@ size_bytes:
   type: int
   returned: success
 brought:
-  description: Whether this host may not mount, and the file system was brought by whoever made the host.
+  description: Whether this host may not mount, and the file system was mounted from outside.
   type: bool
   returned: success
 changed_paths:
@@ -101,7 +101,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 
 
 def read(path):
-    """The file's text, "" when there is none."""
+    """Return the file's text, "" when it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             return stream.read()
@@ -110,7 +110,7 @@ def read(path):
 
 
 def number(module, name, look_up):
-    """The number of a user or a group; in check mode the name itself where it does not exist yet."""
+    """Return the id of a user or a group; in check mode the name itself when it does not exist yet."""
     if name.isdigit():
         return int(name)
     try:
@@ -123,7 +123,7 @@ def number(module, name, look_up):
 
 
 class Plan:
-    """What is to be done, in order: (what changes, its diff, how)."""
+    """The steps to take, in order: (what changes, its diff, the action)."""
 
     def __init__(self):
         self.steps = []
@@ -140,7 +140,7 @@ def write_fstab(fstab, text):
 
 
 def plan(module, size_bytes, brought, mount):
-    """The steps from what is to what should be."""
+    """Return the steps from the present state to the wanted one."""
     given = module.params
     path, mode = given["path"], int(given["mode"], 8)
     uid = number(module, given["owner"], lambda name: pwd.getpwnam(name).pw_uid)
@@ -152,7 +152,7 @@ def plan(module, size_bytes, brought, mount):
         status, out, err = module.run_command(list(argv))
         if status != 0:
             raise BadInput(
-                f"path {path}: {argv!r} ended with {status}; expected 0; it said: {(out + err).strip()}"
+                f"path {path}: {argv!r} ended with {status}; expected 0; its output: {(out + err).strip()}"
             )
 
     if not brought:
@@ -229,7 +229,7 @@ def main():
             )
         wrong = tmpfs.faults(mount, tmpfs.COPIES * largest if brought else 0) if mount else []
         if wrong and (brought or mount.kind != "tmpfs"):
-            raise BadInput(f"path {path}: what is mounted there does not do: {'; '.join(wrong)}")
+            raise BadInput(f"path {path}: the file system mounted there is not suitable: {'; '.join(wrong)}")
         there = (mount.size_bytes or memory // 2) if brought else size_bytes
         try:
             tmpfs.check_share(there, *share)

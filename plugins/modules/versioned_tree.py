@@ -6,22 +6,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: versioned_tree
-short_description: A tree of files in versions, switched by one link
+short_description: A tree of files in versions, switched by a link
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Writes a tree of files whole into a directory of its own, named after its content, and then makes O(link)
-    name that directory, in one rename.
-  - A program that looks at the link once, when it starts, reads all of its files from one version, also while
+  - Writes a tree of files into a directory of its own, named after its content, and then makes O(link)
+    point to that directory, by one rename.
+  - A program that resolves the link once, when it starts, reads all of its files from one version, also while
     and after another version becomes current.
-  - The version that was current stays, and so does each one whose path stands in the command line of a
+  - The version that was current stays, and so does each one whose path is in the command line of a
     running process. The others are removed when a new version becomes current, and at no other time.
-  - Files belong to root and have mode 0644, directories 0755. A version that somebody changed is written
-    anew under another name.
+  - Files belong to root and have mode 0644, directories 0755. A version that was changed by hand is written
+    again under another name.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   directory:
-    description: The directory of the versions; made when it is missing, its parent must exist.
+    description: The directory of the versions; created when it is missing, its parent must exist.
     type: path
     required: true
   link:
@@ -35,7 +35,7 @@ options:
     required: true
     suboptions:
       path:
-        description: Where the file is, below the version; directories are made as needed.
+        description: Where the file is, below the version; directories are created as needed.
         type: str
         required: true
       content:
@@ -45,14 +45,14 @@ options:
   validate:
     description:
       - A program and its arguments, C(%s) in exactly one of them standing for the new version's directory.
-      - It runs before the link is switched; nothing is switched unless it exits with 0.
-      - Not run in check mode, nor when the version is there already.
+      - It runs before the link is switched; the link is not switched unless it exits with 0.
+      - Not run in check mode, nor when the version already exists.
     type: list
     elements: str
     default: []
   flat:
     description:
-      - Files that an earlier layout kept directly in O(directory). They stay when the first version is
+      - Files that an earlier layout had directly in O(directory). They stay when the first version is
         written, because running programs may still read them, and are removed with the old versions.
     type: dict
     suboptions:
@@ -65,7 +65,8 @@ options:
         type: str
         required: true
       command:
-        description: A text in the command line of the processes that read them, which keeps them.
+        description: A text in the command line of the processes that read them; while there are any, the
+          files stay.
         type: str
         required: true
 """
@@ -84,7 +85,7 @@ version:
   type: str
   sample: 3f2a90c1d2e4b5a6
 removed:
-  description: What was, or would be, removed of O(directory).
+  description: The names removed, or to be removed, from O(directory).
   returned: success
   type: list
   elements: str
@@ -101,7 +102,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 
 
 def refuse_bad_input(given: dict[str, Any]) -> None:
-    """Raises BadInput for what cannot be meant, before anything is read."""
+    """Raise BadInput for contradictory or invalid arguments, before anything is read."""
     directory, link, argv = given["directory"], given["link"], given["validate"]
     if not os.path.isabs(directory) or os.path.normpath(directory) != directory:
         raise BadInput(f"directory {directory!r}: not absolute and plain; expected one such as '/opt/name'")
@@ -112,7 +113,7 @@ def refuse_bad_input(given: dict[str, Any]) -> None:
 
 
 def flat_files(directory: str, names: list[str], flat: dict[str, str] | None) -> list[str]:
-    """The names of the earlier layout's files."""
+    """Return the names of the earlier layout's files."""
     return [
         name
         for name in names
@@ -135,7 +136,7 @@ def text(content: bytes) -> str:
 def differences(
     given: dict[str, Any], current: str | None, before: versions.Found, wanted: Any, plan: versions.Plan
 ) -> list[dict[str, str]]:
-    """The diff: what becomes current and what is removed, then each file that is another one."""
+    """Return the diff: what becomes current and what is removed, then each file that differs."""
     directory, link = given["directory"], os.path.join(given["directory"], given["link"])
     lines = [f"{link}: link to {current or 'nothing'} -> {plan.name}\n"]
     if not os.path.isdir(directory):
@@ -194,7 +195,7 @@ def main() -> None:
             said = (out + err).replace(path, os.path.join(directory, "NEW")).rstrip("\n")
             raise BadInput(
                 f"validate {given['validate']!r}: refused the new version with exit status {status}; "
-                f"expected 0; it said:\n{said}"
+                f"expected 0; its output:\n{said}"
             )
 
     try:
@@ -212,7 +213,8 @@ def main() -> None:
         old = flat_files(directory, names, flat)
         lines = versions.command_lines()
         leftovers = [name for name in names if name.startswith(versions.TEMPORARY)]
-        # The first version leaves the earlier layout as it is: what runs reads its files from there.
+        # The first version leaves the earlier layout unchanged, because running programs read their files
+        # there.
         if current is not None and not any(flat["command"] in line for line in lines if flat):
             leftovers += old
         plan = versions.plan(wanted, current, there, versions.used(directory, there, lines), leftovers)

@@ -113,7 +113,7 @@ def test_a_file_that_its_program_refuses_changes_nothing(tmp_path: Path) -> None
     }
     result = run(**arguments)
     assert result["msg"] == (
-        f"path {bad}: {validate!r} refused it with exit status 3; expected 0; it said:\n{bad}: line 1: no"
+        f"path {bad}: {validate!r} refused it with exit status 3; expected 0; its output:\n{bad}: line 1: no"
     )
     assert result["changed_paths"] == []
     assert names(tmp_path) == ["bad"]

@@ -222,11 +222,11 @@ def test_a_cached_build_that_is_not_what_it_says_is_not_used(hosts: Bed) -> None
     found = hashlib.sha256(good + b"x").hexdigest()
     expected = hashlib.sha256(good).hexdigest()
     assert run["warnings"] == [
-        f"cached build {kept}: sha256 {found!r} is wrong; expected {expected!r}: it is not used"
+        f"cached build {kept}: sha256 {found!r} is wrong; expected {expected!r}: the cached file is ignored"
     ]
     assert another["warnings"] == [
         f"cached build {builds}/{wanted['recipe_hash']}.tar.gz: archive of what was built:"
-        f" recipe {claimed['recipe_hash']!r} is another; expected {wanted['recipe_hash']!r}: it is not used"
+        f" recipe {claimed['recipe_hash']!r} is another; expected {wanted['recipe_hash']!r}: the cached file is ignored"
     ]
     assert kept.read_bytes() == good  # the same recipe and source give the same bytes
 
@@ -242,7 +242,7 @@ def test_sources_that_cannot_be_had_are_named(hosts: Bed) -> None:
     (run,) = hosts.play(hosts.first, task)
     missing = "[Errno 2] No such file or directory: "
     assert run["msg"] == (
-        "source of nowhere 1.0: no place has it; expected one of these to\n"
+        "source of nowhere 1.0: not available; expected one of these places\n"
         f"  {MISSING} from the controller: <urlopen error {missing}'/nowhere/hello.tar.gz'>\n"
         f"  {MISSING} from the host: <urlopen error {missing}'/nowhere/hello.tar.gz'>\n"
         f"  {wrong} from the controller: sha256 '{hosts.sha256}' is wrong; expected '{second}'\n"

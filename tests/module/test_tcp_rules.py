@@ -203,7 +203,7 @@ def test_damage_and_drift_are_mended(tmp_path: Path) -> None:
     good = files(tmp_path)
     (tmp_path / "tcp.smtp.cdb").write_bytes(bytes(2048))
     mended = run(tmp_path)
-    assert words(mended) == [f"{tmp_path}/tcp.smtp.cdb is written anew, no connection is treated otherwise"]
+    assert words(mended) == [f"{tmp_path}/tcp.smtp.cdb is written again, nothing changes for any connection"]
     assert files(tmp_path) == good
     (tmp_path / "tcp.smtp.cdb").chmod(0o600)
     mended = run(tmp_path)

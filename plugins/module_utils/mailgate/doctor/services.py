@@ -71,9 +71,7 @@ def judge_service(
             text = f"has been down for {rounded(age)}, as it was told"
             return finding(CRITICAL, text, f"start it: svc -u {place}")
         if before is not None and before.pid:
-            return finding(
-                CRITICAL, f"is flapping: it ended just now{words}", f"{see}; it starts and ends"
-            )
+            return finding(CRITICAL, f"is flapping: it ended just now{words}", f"{see}; it starts and ends")
         return finding(CRITICAL, f"has been down for {rounded(age)}{words}", f"{see}, then svc -u {place}")
     if before is not None and before.pid != status.pid:
         return finding(CRITICAL, f"is flapping: its process has changed{words}", see)

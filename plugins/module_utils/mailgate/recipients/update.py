@@ -254,7 +254,7 @@ def update(
     if outcome.damage:
         outcome.before = f"{outcome.damage}\n"
     elif serving and not change.gained_count and not change.lost_count:
-        outcome.after += "same recipients, written anew\n"
+        outcome.after += "same recipients, written again\n"
     if write:
         reason = {
             "made": now,
