@@ -102,7 +102,7 @@ def numbers(ids, kind):
 
 
 def members(given):
-    """The members of each group as lists of text; raises BadInput."""
+    """Return the members of each group as lists of strings; raises BadInput."""
     for group, names in given.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise BadInput(f"members of {group}: {names!r} is not a list of names; expected login names")
@@ -110,7 +110,7 @@ def members(given):
 
 
 def with_prefix(argv, prefix):
-    """A command that changes the accounts below a directory; gpasswd, which knows none, by groupmod."""
+    """Return a command that changes the accounts below a directory; gpasswd becomes groupmod there."""
     if not prefix:
         return list(argv)
     if argv[0] == "gpasswd":

@@ -117,7 +117,8 @@ def test_a_damaged_file_is_replaced_and_told(place: Path, content: bytes) -> Non
 def test_the_same_recipients_written_otherwise(place: Path) -> None:
     _run(place, "joe")
     _file(place).write_bytes(cdb.build(sorted(cdb.Reader(_file(place).read_bytes()).items(), reverse=True)))
-    assert _run(place, "joe")["diff"][0]["after"] == "8 recipients\n0 gained\nsame recipients, written again\n"
+    after = _run(place, "joe")["diff"][0]["after"]
+    assert after == "8 recipients\n0 gained\nsame recipients, written again\n"
 
 
 def test_what_is_written_belongs_to_the_user_and_so_did_the_process(place: Path) -> None:

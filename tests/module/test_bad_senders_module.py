@@ -47,7 +47,9 @@ def test_the_operators_senders_are_merged_and_not_written(tmp_path: Path) -> Non
     (tmp_path / "badmailfrom.d/20-operator").write_text("*@x.example\n")
     done = run(tmp_path, ["@worse.example"])
     fault = f"{tmp_path}/badmailfrom.d/20-operator line 1: '*@x.example' has a '*', which stands for itself only; "
-    assert done["notices"] == [f"{fault}expected 'user@host' or '@host'; it has no last good version and is left out"]
+    assert done["notices"] == [
+        f"{fault}expected 'user@host' or '@host'; it has no last good version and is left out"
+    ]
     assert refused(tmp_path) == ["@worse.example"]
 
 

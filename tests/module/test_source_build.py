@@ -226,7 +226,8 @@ def test_a_cached_build_that_is_not_what_it_says_is_not_used(hosts: Bed) -> None
     ]
     assert another["warnings"] == [
         f"cached build {builds}/{wanted['recipe_hash']}.tar.gz: archive of what was built:"
-        f" recipe {claimed['recipe_hash']!r} is another; expected {wanted['recipe_hash']!r}: the cached file is ignored"
+        f" recipe {claimed['recipe_hash']!r} is another; expected {wanted['recipe_hash']!r}:"
+        " the cached file is ignored"
     ]
     assert kept.read_bytes() == good  # the same recipe and source give the same bytes
 

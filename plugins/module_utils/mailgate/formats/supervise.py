@@ -95,7 +95,7 @@ def text(service: Service, now_nanoseconds: int) -> str:
 
 
 def words(service: Service) -> str:
-    """Return the state without numbers, for a diff: 'up', 'down', 'not supervised', 'up, paused' …"""
+    """Return the state without numbers, for a diff, such as 'up', 'not supervised' or 'up, paused'."""
     status = service.status
     if status is None:
         return "not supervised"
