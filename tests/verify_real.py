@@ -38,7 +38,7 @@ PATCHED = "mailgate-verify-real"
 PATCHED_ROLES = ("netqmail", "simscan")
 
 # The tests of simscan's patch; the other tests of patches are netqmail's.
-SCANNING = ("tests/e2e/test_scan_contract.py", "tests/e2e/test_scan_messages.py")
+SCANNING = tuple(f"tests/e2e/test_scan_{name}.py" for name in ("clamd", "contract", "messages"))
 
 # As it comes, simscan has clamdscan name a directory to clamd, which only root could open there.
 READABLE = (

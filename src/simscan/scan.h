@@ -32,6 +32,7 @@ struct scan {
   struct scanheader header;
   struct scanenvelope envelope;
   struct scanfile_message message;
+  struct scannames *names;           /* of attachments; NULL where none is forbidden */
   struct scanfile_room share;        /* what this session may take of the work directory; files 0: not limited */
   long long begun;                   /* milliseconds */
   long long deadline;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "scan.h"
 #include "scanchild.h"
 #include "scanjail.h"
@@ -124,6 +125,23 @@ static int judge(const struct scan *scan, struct unpacking *u, const struct scan
   return status;
 }
 
+/* The names that this process has seen while the message went by. */
+static int judge_seen(const struct scan *scan)
+{
+  char name[SCANNAMES_NAME];
+
+  switch (scannames_end(scan->names, name)) {
+    case SCANNAMES_FORBIDDEN: return refuse_name(scan, name);
+    case SCANNAMES_IMPOSSIBLE:
+      scan_log_verdict(scan, "ATTACH", "names of attachments too long");
+      return scan_refuse("DYour email was rejected because the names of its attachments are too long");
+    case SCANNAMES_FINE: break;
+  }
+  if (scannames_has_tnef(scan->names))
+    scan_log("simscan:[%d]: winmail.dat: the names of attachments in it are not looked at", (int) getppid());
+  return -1;
+}
+
 int scan_attachments(struct scan *scan)
 {
   static struct unpacking u;
@@ -139,6 +157,8 @@ int scan_attachments(struct scan *scan)
   int status;
 
   if (scan->conf.suffix_count == 0) return -1;
+  status = judge_seen(scan);
+  if (status != -1) return status;
   if (mkdir(SCAN_PARTS, 0700) == -1) return scan_put_off(scan_status_of(errno), "work directory: %s", strerror(errno));
   u.scan = scan;
   scanripmime_begin(&u.out);

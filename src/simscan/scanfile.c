@@ -116,6 +116,7 @@ static enum scanfile_stored put(struct storing *s, const struct scanheader *head
     first = message->length < end ? (size_t) (end - message->length) : 0;
   if (message->length + (long long) n > s->limits->whole) return SCANFILE_ABOVE;
   if (scanfile_write(message->file, bytes, n) == -1) return SCANFILE_UNWRITTEN;
+  if (s->limits->names) scannames_add(s->limits->names, bytes, n);
   scanhash_add(&s->first, bytes, first);
   scanhash_add(&s->rest, bytes + first, n - first);
   message->length += (long long) n;

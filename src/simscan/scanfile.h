@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include "scanchild.h"
 #include "scanheader.h"
+#include "scannames.h"
 
 /* All of the bytes, or -1 with errno. */
 int scanfile_write(int fd, const char *bytes, size_t length);
@@ -41,6 +42,7 @@ struct scanfile_limits {
   long long first;     /* bytes of the first part, or as many as the header has */
   long long whole;     /* a message of more bytes is not stored: above */
   const unsigned char *key;
+  struct scannames *names; /* who looks at the names of attachments, or NULL */
 };
 
 /*

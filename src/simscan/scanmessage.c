@@ -33,8 +33,13 @@ static int find_share(struct scan *scan)
 
 static int take_in(struct scan *scan)
 {
-  struct scanfile_limits limits = {scan->conf.spam_limit_bytes, scan->share.bytes, scan->key};
+  struct scanfile_limits limits = {scan->conf.spam_limit_bytes, scan->share.bytes, scan->key, NULL};
 
+  if (scan->conf.suffix_count > 0) {
+    scan->names = scannames_begin(scan->conf.suffixes[0], SCANCONF_SUFFIX, scan->conf.suffix_count);
+    if (!scan->names) return scan_put_off(SCAN_NO_MEMORY, "names of attachments: %s", strerror(ENOMEM));
+    limits.names = scan->names;
+  }
   switch (scanfile_store(0, SCAN_MESSAGE, &scan->header, &limits, &scan->message)) {
     case SCANFILE_STORED: break;
     case SCANFILE_UNREAD: return scan_put_off(SCAN_READ, "message: %s", strerror(errno));
@@ -88,6 +93,7 @@ int scanmessage(const struct scanplaces *places, char *const *environment)
   if (scanfile_enter(places->work_directory, scan.directory, sizeof scan.directory) == -1)
     return scan_put_off(scan_status_of(errno), "work directory %s: %s", places->work_directory, strerror(errno));
   status = find_share(&scan) == -1 ? scan_put_off(SCAN_TROUBLE, "work directory: %s", strerror(errno)) : judge(&scan);
+  scannames_free(scan.names);
   scanfile_leave(scan.directory);
   return status;
 }

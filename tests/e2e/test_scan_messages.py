@@ -283,6 +283,46 @@ def test_an_attachment_is_refused_by_its_suffix(scan: ScanBed, name: str) -> Non
     )
 
 
+HIDDEN = {
+    "harmless-name": "attachment; filename=evil.exe",
+    "130-bytes": f'attachment; filename="{"x" * 126}.exe"',
+    "pieces": 'attachment; filename*0="03."; filename*1=exe',
+    "pieces-in-another-order": 'attachment; filename*1=exe; filename*0="03."',
+    "question-mark": 'attachment; filename="what?.exe"',
+    "backslash": 'attachment; filename="evil.e\\xe"',
+    "trailing-tab": 'attachment; filename="evil.exe\t"',
+    "no-break-space": 'attachment; filename="evil.exe\u00a0"',
+    "slash": 'attachment; filename="evil.exe/"',
+    "utf-16": "attachment; filename*=utf-16be''%00a%00.%00e%00x%00e",
+    "utf-7": "attachment; filename*=utf-7''a+AC4-exe",
+}
+
+
+@PATCH
+@pytest.mark.parametrize("name", HIDDEN)
+def test_no_name_hides_a_forbidden_attachment(scan: ScanBed, name: str) -> None:
+    head = f"Content-Type: text/plain; name=harmless.txt\r\nContent-Disposition: {HIDDEN[name]}"
+    fields, body = multipart(TEXT, (head, b"MZ\r\n"))
+    with scan.written(SUFFIXES, ".scr\n.exe\n"):
+        reply = scan.send(letter(body, fields)[1])
+    assert reply.startswith("554 Your email was rejected because it contains a bad attachment: "), reply
+
+
+@PATCH
+@pytest.mark.parametrize(
+    ("said", "used"),
+    [('"' + "b" * 200 + '"', "b" * 200), ('"a\\Cb"', "aCb"), ('"ab "', "ab ")],
+    ids=["long", "backslash", "trailing-blank"],
+)
+def test_no_boundary_hides_a_forbidden_attachment(scan: ScanBed, said: str, used: str) -> None:
+    fields = f"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary={said}\r\n".encode()
+    head = "Content-Type: application/octet-stream; name=evil.exe"
+    body = f"--{used}\r\n{head}\r\n\r\nMZ\r\n--{used}--\r\n".encode()
+    with scan.written(SUFFIXES, ".scr\n.exe\n"):
+        reply = scan.send(letter(body, fields)[1])
+    assert reply == "554 Your email was rejected because it contains a bad attachment: evil.exe"
+
+
 def test_other_attachments_pass(scan: ScanBed) -> None:
     fields, body = multipart(TEXT, attached("exe.txt", b"harmless"), attached("noexe", b"harmless"))
     name, content = letter(body, fields)

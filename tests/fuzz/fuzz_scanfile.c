@@ -59,7 +59,7 @@ static void compare(const struct scanfile_message *message, const char *stored)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  struct scanfile_limits limits = {0, 0, key};
+  struct scanfile_limits limits = {0, 0, key, NULL};
   struct scanfile_message message;
   struct scanheader header;
   char *stored;

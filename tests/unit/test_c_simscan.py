@@ -356,6 +356,53 @@ def test_clamds_room_is_watched_while_it_works(world: World, what: str) -> None:
     assert (outcome.status, outcome.queued) == (53, b"")
 
 
+def suffixes(world: World, *names: str) -> None:
+    (world.place / "control" / "ssattach").write_text("".join(f"{name}\n" for name in names))
+
+
+def parted(*fields: str) -> bytes:
+    head = "Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
+    return (head + "\n".join(fields) + "\n\nbody\n--b--\n").encode("utf-8")
+
+
+def test_names_are_judged_without_ripmime(world: World) -> None:
+    """ripmime of the test sees nothing; a virus has the first word, and without suffixes nobody looks."""
+    message = parted("Content-Disposition: attachment; filename*1=exe; filename*0=a.")
+    assert world.scan(message).status == 0
+    suffixes(world, ".exe")
+    outcome = world.scan(message)
+    assert (outcome.status, outcome.text) == (
+        82,
+        "DYour email was rejected because it contains a bad attachment: a.exe",
+    )
+    assert verdict(outcome).startswith("ATTACH:TIMEs:a.exe:198.51.100.7:")
+    assert world.scan(parted("Content-Disposition: attachment; filename=a.pdf")).status == 0
+    world.script("clamdscan", VIRUS)
+    assert verdict(world.scan(message)).startswith("VIRUS:")
+
+
+def test_names_that_cannot_be_judged_are_refused(world: World) -> None:
+    suffixes(world, ".exe")
+    outcome = world.scan(parted(f"Content-Type: a/b; name={'x' * 20_000}"))
+    assert (outcome.status, outcome.text) == (
+        82,
+        "DYour email was rejected because the names of its attachments are too long",
+    )
+    assert verdict(outcome).startswith("ATTACH:TIMEs:names of attachments too long:")
+
+
+def test_winmail_dat_is_refused_by_name_or_said(world: World) -> None:
+    message = parted("Content-Type: application/ms-tnef")
+    suffixes(world, ".exe")
+    outcome = world.scan(message)
+    assert outcome.status == 0
+    assert outcome.log[0].endswith("winmail.dat: the names of attachments in it are not looked at")
+    for suffix in (".dat", "winmail.dat"):
+        suffixes(world, suffix)
+        outcome = world.scan(message)
+        assert outcome.text == "DYour email was rejected because it contains a bad attachment: winmail.dat"
+
+
 def test_without_a_listener_a_refusal_is_for_good_too(world: World) -> None:
     world.script("clamdscan", VIRUS)
     assert world.scan(listener=False).status == 31

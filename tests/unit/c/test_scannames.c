@@ -1,0 +1,285 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#include "check.h"
+#include "scannames.h"
+
+static const char suffixes[][8] = {".exe", ".com", ".scr"};
+static char found[SCANNAMES_NAME];
+
+static enum scannames_state judged(const char *message, size_t length, size_t cut)
+{
+  struct scannames *n = scannames_begin(suffixes[0], sizeof *suffixes, 3);
+  enum scannames_state state;
+  char *piece;
+  size_t i;
+  size_t m;
+
+  strcpy(found, "");
+  for (i = 0; i < length; i += cut) {
+    m = length - i < cut ? length - i : cut;
+    piece = malloc(m);
+    memcpy(piece, message + i, m);
+    scannames_add(n, piece, m);
+    free(piece);
+  }
+  state = scannames_end(n, found);
+  scannames_free(n);
+  return state;
+}
+
+/* In any cut the same. */
+static enum scannames_state judge_bytes(const char *message, size_t length)
+{
+  enum scannames_state state = judged(message, length, length ? length : 1);
+
+  check_where = message;
+  CHECK(judged(message, length, 1) == state && judged(message, length, 7) == state);
+  return state;
+}
+
+static enum scannames_state judge(const char *message)
+{
+  return judge_bytes(message, strlen(message));
+}
+
+#define TOP "From: a@b.example\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\ntext\n--b\n"
+#define IN_PART(field) TOP field "\n\nbody\n--b--\n"
+#define FORBIDDEN(field) CHECK(judge(IN_PART(field)) == SCANNAMES_FORBIDDEN)
+#define FINE(field) CHECK(judge(IN_PART(field)) == SCANNAMES_FINE)
+
+TEST(a_name_is_judged_by_its_end)
+{
+  FORBIDDEN("Content-Type: application/octet-stream; name=\"a.exe\"");
+  CHECK(!strcmp(found, "a.exe"));
+  FORBIDDEN("content-disposition: ATTACHMENT; FILENAME=A.EXE");
+  FORBIDDEN("Content-Disposition : attachment; filename = a.exe");
+  FORBIDDEN("Content-Disposition: attachment;filename=a.exe;size=5");
+  FORBIDDEN("Content-Disposition: attachment; size=5; filename(a comment)=(another)\"a.exe\"");
+  FORBIDDEN("Content-Disposition: filename=a.exe");
+  FORBIDDEN("Content-Disposition: attachment filename=a.exe");
+  FINE("Content-Type: application/pdf; name=\"a.pdf\"");
+  FINE("Content-Disposition: attachment; filename=\"setup.exe explained.pdf\"");
+  FINE("Content-Disposition: attachment; filename=\"exe\"");
+  FINE("Content-Type: text/plain; charset=a.exe");
+  FINE("Content-Type: multipart/alternative; boundary=\"=_mail.example.com\"");
+  FINE("Content-Type: multipart/related; start=\"<part@example.com>\"; type=\"text/html\"");
+  FINE("Content-Location: http://www.example.com");
+  FINE("Content-Description: see what www.example.com");
+  FINE("Subject: a.exe");
+}
+
+TEST(all_names_are_judged)
+{
+  FORBIDDEN("Content-Type: text/plain; name=harmless.txt\nContent-Disposition: attachment; filename=a.exe");
+  FORBIDDEN("Content-Type: text/plain; name=a.exe\nContent-Disposition: attachment; filename=harmless.txt");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.txt; filename=a.exe");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.exe; filename=a.txt");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.txt\nContent-Disposition: attachment; filename=a.exe");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.txt; filename*=utf-8''a.exe");
+  FORBIDDEN("Content-Disposition: attachment; name=a.exe");
+  FORBIDDEN("Content-Name: a.exe");
+  FORBIDDEN("X-Sun-Data-Name: a.exe");
+  FORBIDDEN("Content-Description: a.exe");
+}
+
+TEST(a_long_name_is_judged_whole)
+{
+  static char message[60000];
+  int length;
+
+  for (length = 1; length < 16000; length += length < 300 ? 1 : 1777) {
+    sprintf(message, TOP "Content-Disposition: attachment; filename=\"%0*d.exe\"\n\n", length, 1);
+    CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+  }
+  sprintf(message, TOP "Content-Disposition: attachment; filename=\"%0*d.pdf\"\n\n", SCANNAMES_FIELD, 1);
+  CHECK(judge(message) == SCANNAMES_IMPOSSIBLE);
+  sprintf(message, TOP "X-Long: filename=\"%0*d.exe\"\n\n", 20000, 1);
+  CHECK(judge(message) == SCANNAMES_FINE);
+}
+
+TEST(pieces_are_joined_in_any_order)
+{
+  FORBIDDEN("Content-Disposition: attachment; filename*0=\"03.\"; filename*1=exe");
+  FORBIDDEN("Content-Disposition: attachment; filename*1=exe; filename*0=\"03.\"");
+  FORBIDDEN("Content-Disposition: attachment; filename*0*=utf-8''a%2E; filename*1*=%65x; filename*2=e");
+  FORBIDDEN("Content-Disposition: attachment;\n filename*2=xe;\n\tfilename*0=a; filename*1=.e");
+  FORBIDDEN("Content-Disposition: attachment; filename*0=a.exe; filename*2=.txt");
+  FORBIDDEN("Content-Disposition: attachment; filename*1=a.; filename*2=exe");
+  FORBIDDEN("Content-Disposition: attachment; filename*0=a.; filename*1=exe; filename*1=.txt");
+  FORBIDDEN("Content-Disposition: attachment; filename*0=a.; filename*1=txt; filename*1=exe");
+  FORBIDDEN("Content-Disposition: attachment; filename*10=e; filename*9=ex; filename*8=.");
+  FORBIDDEN("Content-Disposition: attachment; filename*00=a.; filename*01=exe");
+  FORBIDDEN("Content-Type: a/b; name*0=\"03.\"; name*1=exe");
+  FORBIDDEN("Content-Disposition: attachment; filename*0=\"=?utf-8?B?YS5\"; filename*1=\"leGU=?=\"");
+  FINE("Content-Disposition: attachment; filename*0=\"www.example.com\"; filename*1=\" report.pdf\"");
+  FINE("Content-Disposition: attachment; filename*0=a.ex; filename*1=ample.pdf");
+  FINE("Content-Disposition: attachment; filename*0=a.; name*1=exe");
+}
+
+TEST(a_name_is_judged_before_and_after_decoding)
+{
+  FORBIDDEN("Content-Disposition: attachment; filename*=UTF-8''a%2Eexe");
+  FORBIDDEN("Content-Disposition: attachment; filename=a%2Eexe");
+  FORBIDDEN("Content-Disposition: attachment; filename*=a%2Eexe");
+  FORBIDDEN("Content-Disposition: attachment; filename*=utf-16'en'%FE%FF%00a%00%2E%00e%00x%00e");
+  FORBIDDEN("Content-Disposition: attachment; filename*=utf-16le''a%00%2E%00e%00x%00e%00");
+  FORBIDDEN("Content-Disposition: attachment; filename*=utf-7''a+AC4-exe");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"=?utf-8?B?YS5leGU=?=\"");
+  FORBIDDEN("Content-Disposition: attachment; filename==?utf-8?q?a=2Eexe?=");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"=?utf-8?Q?a=2E?= =?us-ascii?b?ZXhl?=\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"=?utf-8?Q?a=2E?=\n =?utf-8?Q?exe?=\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"=?utf-16be?B?AGEALgBlAHgAZQ==?=\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"=?utf-7?Q?a+AC4-exe?=\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"=?utf-8?Q?a.exe");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"=?utf-8?Q?a%2Eexe?=\"");
+  FORBIDDEN("Content-Disposition: attachment; filename*=utf-8''%3D%3Futf-8%3FQ%3Fa%3D2Eexe%3F%3D");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a\xef\xbc\x8e\xef\xbd\x85xe\"");
+  FINE("Content-Disposition: attachment; filename*=utf-16le''a%00.%00e%00x%00e%00r%00c%00.%00p%00d%00f%00");
+  FINE("Content-Disposition: attachment; filename=\"=?utf-8?B?YS5wZGY=?=\"");
+}
+
+TEST(what_a_reader_takes_away_hides_nothing)
+{
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe\t\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe \xc2\xa0. \xa0\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe/\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe\\\\\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.e\\xe\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.e\\xe");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe\\\".txt\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a\\\".exe\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.exe .txt");
+  FORBIDDEN("Content-Disposition: attachment; filename='a.exe'");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.exe\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"what?.exe\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.e?xe\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe?\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe:b.txt\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe::$DATA\"");
+  FORBIDDEN("Content-Disposition: attachment; filename*=utf-8''a.exe%00.txt");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.e\xe2\x80\x8bxe\xe2\x80\x8e\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"..\\\\dir\\\\a.exe\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.\n exe\"");
+  FORBIDDEN("Content-Disposition:\n attachment;\n filename=\n \"a.exe\"");
+  FORBIDDEN("Content-Disposition: attachment;\r\n\tfilename=\"a.exe\"\r");
+}
+
+TEST(no_boundary_hides_a_part)
+{
+  static char message[20000];
+
+  sprintf(message, "Content-Type: multipart/mixed; boundary=\"%0300d\"\n\n--%0300d\nContent-Type: a/b; name=a.exe\n\nx\n", 1, 1);
+  CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Content-Type: multipart/mixed; boundary=\"a\\Cb\"\n\n--aCb\nContent-Type: a/b; name=a.exe\n\nx\n")
+        == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Content-Type: multipart/mixed; boundary=\"a \"\n\n--a \nContent-Type: a/b; name=a.exe\n\nx\n")
+        == SCANNAMES_FORBIDDEN);
+  CHECK(judge("X: y\n\n--a\nContent-Type: a/b; name=a.exe") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Content-Type: a/b; name=a.exe\n\nx\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("\n\nContent-Type: a/b; name=a.exe\n\nx\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "--c\nContent-Type: a/b\n--d\nContent-Type: a/b; name=a.exe\n\n") == SCANNAMES_FORBIDDEN);
+  sprintf(message, TOP "X: %08000d\nContent-Type: a/b; name=a.exe\n\n", 1);
+  CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+}
+
+TEST(a_message_in_a_message_is_looked_at)
+{
+  CHECK(judge(TOP "Content-Type: message/rfc822\n\nFrom: x\nContent-Type: a/b; name=a.exe\n\nx\n--b--\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "\nFrom: x\nContent-Type: a/b; name=a.exe\n\nx\n--b--\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "Content-Type: message/rfc822\n\nContent-Type: message/rfc822\n\nContent-Type: a/b; name=a.exe\n\n")
+        == SCANNAMES_FORBIDDEN);
+}
+
+TEST(a_text_is_no_header)
+{
+  CHECK(judge("Subject: x\n\nContent-Type: a/b; name=a.exe\n\nx\n") == SCANNAMES_FINE);
+  CHECK(judge("Content-Type: text/plain\n\nContent-Type: a/b; name=a.exe\n\nx\n") == SCANNAMES_FINE);
+  CHECK(judge("Subject: x\n\n> --b\n> Content-Type: a/b; name=a.exe\n\nx\n") == SCANNAMES_FINE);
+  CHECK(judge("Subject: x\n\nhello\n-- \nAnn Example\nwww.example.com\n\nsee setup.exe\n") == SCANNAMES_FINE);
+  CHECK(judge(TOP "Content-Type: text/plain\n\nrun a.exe\nbegin with a.exe\nbegin 644a.exe\n--b--\n") == SCANNAMES_FINE);
+}
+
+TEST(uuencoded_names_are_judged)
+{
+  CHECK(judge("Subject: x\n\nbegin 644 a.exe\nM...\n`\nend\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Subject: x\n\nbegin 0755 a b.exe\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Subject: x\n\nbegin 644 a.pdf\n") == SCANNAMES_FINE);
+}
+
+#define INNER_64 "Q29udGVudC1UeXBlOiBhL2I7IG5h\nbWU9YS5leGUKCnh4eAo=\n" /* Content-Type: a/b; name=a.exe ... */
+
+TEST(what_is_encoded_as_a_whole_is_decoded)
+{
+  CHECK(judge(TOP "Content-Type: message/rfc822\nContent-Transfer-Encoding: BASE64\n\n" INNER_64 "--b--\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "Content-Transfer-Encoding: base64\nContent-Type: message/rfc822; x=y\n\n" INNER_64) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\nContent-Type: a/b;=20na=\nme=3Da=2Eexe\n\nx\n")
+        == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "Content-Type: multipart/mixed; boundary=c\nContent-Transfer-Encoding: quoted-printable\n\n--c\n"
+              "Content-Type: a/b; name=3Da=2Eexe\n\nx\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "Content-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\n" INNER_64) == SCANNAMES_FINE);
+}
+
+TEST(more_than_can_be_judged_is_not_passed)
+{
+  static char message[400000];
+  size_t n;
+  int i;
+
+  n = (size_t) sprintf(message, TOP "Content-Type: a/b");
+  for (i = 0; i < SCANNAMES_PIECES + 1; ++i) n += (size_t) sprintf(message + n, "; name*%d=a", i);
+  strcpy(message + n, "\n\n");
+  CHECK(judge(message) == SCANNAMES_IMPOSSIBLE);
+  strcpy(strstr(message, "; name*128"), "\n\n");
+  CHECK(judge(message) == SCANNAMES_FINE);
+}
+
+TEST(a_bomb_of_names_ends)
+{
+  struct scannames *n = scannames_begin(suffixes[0], sizeof *suffixes, 3);
+  static char field[SCANNAMES_FIELD];
+  size_t length = (size_t) sprintf(field, "Content-Type: a");
+  int i;
+
+  while (length < sizeof field - 200) length += (size_t) sprintf(field + length, ";name*%zu=\"\\+%%41=?", length % 100);
+  strcpy(field + length, "\n");
+  scannames_add(n, "--b\n", 4);
+  for (i = 0; i < 100000 && scannames_end(n, found) == SCANNAMES_FINE; ++i) scannames_add(n, field, length + 1);
+  CHECK(scannames_end(n, found) == SCANNAMES_IMPOSSIBLE);
+  scannames_free(n);
+}
+
+TEST(winmail_dat_has_its_name)
+{
+  static const char dat[][8] = {".dat"};
+  static const char message[] = TOP "Content-Type: application/ms-tnef\n\nx\n--b--\n";
+  struct scannames *n = scannames_begin(dat[0], sizeof *dat, 1);
+
+  scannames_add(n, message, strlen(message));
+  CHECK(scannames_end(n, found) == SCANNAMES_FORBIDDEN && !strcmp(found, "winmail.dat"));
+  scannames_free(n);
+  n = scannames_begin(suffixes[0], sizeof *suffixes, 3);
+  scannames_add(n, message, strlen(message));
+  CHECK(scannames_end(n, found) == SCANNAMES_FINE && scannames_has_tnef(n));
+  scannames_free(n);
+}
+
+static const struct test tests[] = {
+  {"a_name_is_judged_by_its_end", a_name_is_judged_by_its_end},
+  {"all_names_are_judged", all_names_are_judged},
+  {"a_long_name_is_judged_whole", a_long_name_is_judged_whole},
+  {"pieces_are_joined_in_any_order", pieces_are_joined_in_any_order},
+  {"a_name_is_judged_before_and_after_decoding", a_name_is_judged_before_and_after_decoding},
+  {"what_a_reader_takes_away_hides_nothing", what_a_reader_takes_away_hides_nothing},
+  {"no_boundary_hides_a_part", no_boundary_hides_a_part},
+  {"a_message_in_a_message_is_looked_at", a_message_in_a_message_is_looked_at},
+  {"a_text_is_no_header", a_text_is_no_header},
+  {"uuencoded_names_are_judged", uuencoded_names_are_judged},
+  {"what_is_encoded_as_a_whole_is_decoded", what_is_encoded_as_a_whole_is_decoded},
+  {"more_than_can_be_judged_is_not_passed", more_than_can_be_judged_is_not_passed},
+  {"a_bomb_of_names_ends", a_bomb_of_names_ends},
+  {"winmail_dat_has_its_name", winmail_dat_has_its_name},
+};
+MAIN(tests)
