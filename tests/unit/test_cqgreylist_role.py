@@ -78,6 +78,6 @@ def test_the_program_wants_the_same_margin() -> None:
     wanted = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))[
         "_cqgreylist_left_seconds"
     ]
-    source = (ROLE / "files" / "src" / "cqgreylist.c").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "cqgreylist" / "cqgreylist.c").read_text(encoding="utf-8")
     found = re.search(r"^#define LEFT_SECONDS ([0-9]+)L", source, re.MULTILINE)
     assert found and int(found[1]) == wanted
