@@ -104,9 +104,9 @@ def test_an_entry_is_checked_while_it_is_typed_previewed_confirmed_and_there(
 
 
 MISSING = [
-    ("", "why not", "", "network: nothing is given"),
-    ("10.30.0.0/16", "", "", "why: nothing is given; expected a few words for the audit"),
-    ("10.30.0.0/16", "   ", "", "why: nothing is given"),
+    ("", "why not", "", "network: is missing"),
+    ("10.30.0.0/16", "", "", "why: is missing; expected a few words for the audit"),
+    ("10.30.0.0/16", "   ", "", "why: is missing"),
     ("10.30.0.0/16", "why not", "tomorrow", "time: 'tomorrow' is not a duration; expected one such as 30m"),
 ]
 
@@ -235,7 +235,7 @@ def test_an_entry_is_removed_with_a_reason(
         await driver.press(*["down"] * place, "x")
         await driver.sees(f"Remove {first['value']}")
         await driver.press("enter")
-        await driver.sees("why: nothing is given")
+        await driver.sees("why: is missing")
         await driver.type("not needed")
         await driver.press("enter")
         await driver.sees("What this does:", f"{first['value']} is in {name} no longer")

@@ -69,7 +69,7 @@ def test_the_blacklist_is_explained_and_released(service: Service) -> None:
         await driver.press("escape", "x")
         await driver.sees("Release a client", "203.0.113.77")
         await driver.press("f2")
-        await driver.sees("why: nothing is given")
+        await driver.sees("why: is missing")
         await driver.type("their admin called")
         await driver.press("enter")
         await driver.sees("the adaptive blacklist refuses 203.0.113.77 no longer")
@@ -156,7 +156,7 @@ def test_the_audit_says_who_did_what_and_why(service: Service) -> None:
 
 def test_the_status_shows_the_worst_first_with_advice(service: Service) -> None:
     async def story(driver: Driver) -> None:
-        await driver.sees("4 in the list, all in all: CRITICAL", "Do: mailgate recipients update says why")
+        await driver.sees("4 in the list, overall: CRITICAL", "Do: mailgate recipients update says why")
         order = [line[MENU:].split()[0] for line in driver.lines[4:8]]
         assert order == ["CRITICAL", "UNKNOWN", "WARNING", "OK"]
         await driver.press("enter")
@@ -165,7 +165,7 @@ def test_the_status_shows_the_worst_first_with_advice(service: Service) -> None:
         await driver.sees("Do: look at /var/log/freshclam")
         service.doctor = {"status": 0, "findings": service.doctor["findings"][:1]}
         await driver.press("r")
-        await driver.sees("1 in the list, all in all: OK")
+        await driver.sees("1 in the list, overall: OK")
 
     play(service.path, story, page="status")
 

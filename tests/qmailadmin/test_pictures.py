@@ -43,7 +43,7 @@ async def blacklist(driver: Driver) -> None:
 
 
 async def status(driver: Driver) -> None:
-    await driver.sees("all in all: CRITICAL", "Do: mailgate")
+    await driver.sees("overall: CRITICAL", "Do: mailgate")
 
 
 def words(svg: str) -> str:

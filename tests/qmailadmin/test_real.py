@@ -161,6 +161,6 @@ def test_what_is_fixed_is_seen_and_the_rest_is_looked_up(host: Host) -> None:
         await driver.press("9")
         await driver.sees("no answer")
         await driver.press("s")
-        await driver.sees("all in all: WARNING", "is 3 s off", "Do: see ntp")
+        await driver.sees("overall: WARNING", "is 3 s off", "Do: see ntp")
 
     play(host.path / "socket", story)

@@ -82,7 +82,7 @@ def test_a_venv_is_current_or_it_is_said_what_is_wrong(
 
 def test_no_venv_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make_venv.main(["check", str(tmp_path / "none"), "one"]) == 0
-    assert capsys.readouterr().out == "there is none\n"
+    assert capsys.readouterr().out == "missing\n"
 
 
 def test_a_failed_build_leaves_the_old_venv_and_says_why(

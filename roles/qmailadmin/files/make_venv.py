@@ -2,10 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Makes the venv of qmailadmin anew, or says what is wrong with the one that is there.
+"""Create the venv of qmailadmin, or report what is wrong with the existing one.
 
 Run by the role on the host:  check VENV STAMP  or  build VENV STAMP REQUIREMENTS [WHEELS].
-The venv holds what the requirements pin and nothing else, not even pip, and takes its place when it is whole.
+The venv has only the packages that the requirements pin, not even pip, and is moved to its
+place once complete.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def run(argv: list[str]) -> None:
 
 
 def works(venv: Path) -> bool:
-    """Whether its Python runs and finds the frame; a newer Python of the system may have broken either."""
+    """Whether its Python runs and finds textual; an upgrade of the system's Python may have broken either."""
     try:
         run([str(venv / "bin" / "python"), "-I", "-B", "-c", "import textual.app"])
     except (OSError, Trouble):
@@ -41,18 +42,18 @@ def works(venv: Path) -> bool:
 
 
 def state(venv: Path, stamp: str) -> str:
-    """'current', or what is wrong."""
+    """Return 'current', or what is wrong with the venv."""
     try:
         found = (venv / STAMP).read_text(encoding="utf-8").strip()
     except OSError:
-        return "there is none"
+        return "missing"
     if found != stamp:
         return "of other requirements"
     return "current" if works(venv) else "broken"
 
 
 def build(venv: Path, stamp: str, requirements: str, wheels: str) -> None:
-    os.umask(0o022)  # the operators run it, not root alone
+    os.umask(0o022)  # the operators run it, not only root
     new, old = venv.with_name(f"{venv.name}.new"), venv.with_name(f"{venv.name}.old")
     for path in (new, old):
         shutil.rmtree(path, ignore_errors=True)
@@ -79,7 +80,7 @@ def fill(new: Path, requirements: str, wheels: str) -> None:
     run([*pip, "uninstall", "-y", *packages])
     for program in (new / "bin").iterdir():
         if not program.name.startswith("python"):
-            program.unlink()  # it would name the directory in which it was made
+            program.unlink()  # its first line names the directory in which it was made
     if not works(new):
         raise Trouble(f"venv {str(new)!r}: does not find textual; expected the requirements to bring it")
 

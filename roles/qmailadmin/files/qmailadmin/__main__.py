@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""qmailadmin: the command."""
+"""The command `qmailadmin`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .pages import PAGES
 
 DESCRIPTION = """\
 The operator's screens of the mail gateway: relay networks, clients, senders, recipients, the adaptive
-blacklist, the greylist, the queue, the audit and the gateway's state. By keyboard alone, from 80x24 on."""
+blacklist, the greylist, the queue, the audit and the gateway's state. By keyboard only, from 80x24 on."""
 
 EPILOG = """\
-The program decides nothing and writes no file: it asks the operator's service, which knows you by your
-user and wants a member of the group operators (or root). Nothing is done before you have seen its effect.
+The program decides nothing and writes no file: it asks the operator's service, which identifies you by your
+user and requires a member of the group operators (or root). You see the effect of an act before it is done.
 
 environment:
   NO_COLOR     set: no colours
@@ -30,8 +30,8 @@ environment:
 
 exit status:
   0            you left
-  1            the terminal is gone
-  100          there is no terminal, or the arguments are wrong
+  1            the terminal was closed
+  100          standard input or error is not a terminal, or the arguments are wrong
 
 example:
   qmailadmin --page queue
@@ -40,7 +40,7 @@ The same acts as plain commands: mailgate operator --help"""
 
 
 class Parser(argparse.ArgumentParser):
-    """Ends with 100, as every command of the gateway does, when the arguments are wrong."""
+    """An argument parser that exits with status 100 for wrong arguments, as every command of the gateway."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         self.print_usage(sys.stderr)
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the screens; status 0, 1 when the terminal is gone, or 100."""
+    """Run the screens; return 0, 1 when the terminal was closed, or 100."""
     parser = Parser(
         prog="qmailadmin",
         description=DESCRIPTION,
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "qmailadmin: this is not a terminal; expected one (over ssh: ssh -t), or see: mailgate --help\n"
         )
         return 100
-    from .app import BARE, QmailAdmin  # the frame takes a moment, which --help does not need
+    from .app import BARE, QmailAdmin  # imported here, as it is slow and --help does not need it
 
     try:
         user = getpass.getuser()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The program: a menu at the left, a page at the right."""
+"""The application: a menu on the left, a page on the right."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from .pages import PAGES, Page
 from .text import plain
 from .windows import Message, Window
 
-BARE = ("vt", "dumb")  # what TERM begins with where there are neither colours nor lines
+BARE = ("vt", "dumb")  # prefixes of TERM for terminals without colours and lines
 KEYS = (
     "1 to 9, 0, s   the pages (as in the menu)",
-    "Tab            from the menu to the list, to the line in full, and back",
+    "Tab            from the menu to the list, to the details, and back",
     "Up, Down       choose a line; Enter shows all of it",
     "/              search; Enter: to the list; Esc: everything again",
-    "r              ask anew",
+    "r              reload",
     "u              undo your own last act",
     "q              leave; Ctrl+Q: from everywhere",
     "in a form      Enter: next field; F2 or Ctrl+S: go on; Esc: cancel",
     "",
-    "Nothing is done before you have seen its effect and said y. What the",
-    "site's own files say is fixed: it is changed there. Times are in UTC.",
+    "You see the effect of an act and confirm it with y. Entries of the",
+    "site's own files are fixed; change them there. Times are in UTC.",
 )
 
 
 def colours(environment: Mapping[str, str]) -> int:
-    """How many colours the terminal can and may show: 0, 16 or more."""
+    """Return how many colours the terminal can and may show: 0, 16 or more."""
     term = environment.get("TERM", "")
     if environment.get("NO_COLOR") or term.startswith(BARE):
         return 0
@@ -77,7 +77,7 @@ class QmailAdmin(App[None]):
         many = colours(environment)
         os.environ.pop("NO_COLOR", None)
         if not many:
-            os.environ["NO_COLOR"] = "1"  # where the frame looks; it takes it out
+            os.environ["NO_COLOR"] = "1"  # read and removed by the framework
         super().__init__(ansi_color=True if many <= 16 else None)
         self._ask = ask
         self._first = page
@@ -92,11 +92,11 @@ class QmailAdmin(App[None]):
         self.set_class(environment.get("TERM", "").startswith(BARE), "-ascii")
 
     async def ask(self, request: Answer) -> Answer:
-        """The service's answer; raises Trouble. The screen goes on meanwhile."""
+        """Return the service's answer, while the screen stays responsive; raises Trouble."""
         return await in_thread(lambda: self._ask(request))
 
     def _set_pointer_shape(self, shape: str) -> None:
-        """Nothing: a terminal that does not know that sequence would show it, and ring."""
+        """Do nothing: a terminal that does not know that sequence would print it, and ring."""
 
     def compose(self) -> ComposeResult:
         title = Text(" qmailadmin  ", style="bold")
@@ -111,22 +111,22 @@ class QmailAdmin(App[None]):
         yield Footer()
 
     async def on_mount(self) -> None:
-        # A terminal that is gone gives end of file without end, and not everybody gets the hangup signal.
+        # A closed terminal returns end of file again and again, and the hangup signal may be missing.
         self.set_interval(2, self.leave_with_the_terminal)
         await self.action_page(self._first)
 
     def leave_with_the_terminal(self) -> None:
-        """Ends when there is nobody left to look."""
+        """Exit when the terminal was closed."""
         if not self.is_headless and not os.isatty(0):
             self.exit(return_code=1)
 
     @property
     def page(self) -> Page:
-        """The page that is seen."""
+        """The page shown."""
         return self.query_one(f"#{self.screen_stack[0].query_one(ContentSwitcher).current}", Page)
 
     async def action_page(self, name: str) -> None:
-        """Shows a page, which is made when somebody wants it for the first time."""
+        """Show a page, which is made when it is first needed."""
         place = [one[1] for one in PAGES].index(name)
         self.query_one("#menu", OptionList).highlighted = place
         pages = self.query_one(ContentSwitcher)
@@ -136,7 +136,7 @@ class QmailAdmin(App[None]):
         pages.query_one(f"#{name}", Page).begin()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The keys of the pages rest while a window is above them."""
+        """Disable the keys of the pages while a window is above them."""
         return not (action in ("page", "help", "leave") and isinstance(self.screen, Window))
 
     @on(OptionList.OptionSelected, "#menu")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The operator's service, asked over its socket: one JSON object a line, one answer, then the end."""
+"""Requests to the operator's service over its socket: one JSON object on a line, one answer, then the end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Trouble(Exception):
 
 
 class Refused(Trouble):
-    """The service says no, in its own words."""
+    """The service refuses the request; the text is its reason."""
 
     def __init__(self, text: str, temporary: bool) -> None:
         super().__init__(text)
@@ -40,7 +40,7 @@ class Refused(Trouble):
 
 
 def ask(path: str, request: Answer, seconds: float = ANSWER_SECONDS) -> Answer:
-    """What the service answers; raises Refused with what it refuses, and Trouble when there is no answer."""
+    """Return the service's answer; raises Refused with the reason of a refusal, and Trouble for no answer."""
     line = json.dumps(request).encode("ascii") + b"\n"
     if len(line) > REQUEST_BYTES_MAX:
         raise Trouble(f"request: {len(line)} bytes are too long; expected at most {REQUEST_BYTES_MAX}")
@@ -49,12 +49,12 @@ def ask(path: str, request: Answer, seconds: float = ANSWER_SECONDS) -> Answer:
     except PermissionError as error:
         raise Trouble(
             f"{_person()} may not use {path}; expected root or a member of the group {GROUP} "
-            "(who was made one just now logs in again)"
+            "(log in again if you were added just now)"
         ) from error
     except TimeoutError as error:
         raise Trouble(
             f"the operator's service gave no answer in {seconds:.0f} s; "
-            "expected it to be well, see svstat /service/operator"
+            "expected it to work, see svstat /service/operator"
         ) from error
     except OSError as error:
         raise Trouble(
@@ -76,7 +76,9 @@ def _exchange(path: str, line: bytes, deadline: float) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(max(0.001, deadline - time.monotonic()))
         connection.connect(path)
-        with contextlib.suppress(BrokenPipeError):  # it may refuse before the end of the line, and says why
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # it may refuse before it has read the line; its answer says why
             connection.sendall(line)
         blocks: list[bytes] = []
         size = 0
@@ -102,7 +104,7 @@ def _person() -> str:
 
 
 async def in_thread(work: Callable[[], Answer]) -> Answer:
-    """What `work` returns or raises, while the screen goes on; the program's end does not wait for it."""
+    """Return or raise what `work` does, in a thread that does not block the screen or the program's end."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[Answer] = loop.create_future()
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The program as its pages and windows see it, so that they need not import it."""
+"""The interface of the application for its pages and windows, so that they need not import it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .client import Answer
 
 
 class Host(Protocol):
-    """The program that pages and windows lie in."""
+    """The application that pages and windows belong to."""
 
-    debounce_seconds: float  # how long somebody types before the service is asked
+    debounce_seconds: float  # how long to wait for more input before asking the service
 
     def now(self) -> float:
         """Return the time, in seconds since 1970."""

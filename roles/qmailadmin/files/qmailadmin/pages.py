@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The pages: a table of what the service knows, the chosen line in full below it, and what can be done."""
+"""The pages: a table of the service's data, details of the selected line below it, and the actions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .text import cell, ends, left, paragraphs, plain, safe, seconds_of, size, u
 from .windows import Action, Confirm, Form, LookUp, Message, Values, note_of
 
 ROWS_MAX = 1000
-FLEXIBLE = 0  # the width of the one column that takes what is left
+FLEXIBLE = 0  # the width of the column that takes the remaining space
 NARROWEST = 10
 
 SEARCH = Binding("slash", "search", "Search", key_display="/")
@@ -34,7 +34,7 @@ REMOVE = Binding("x,delete", "remove", "Remove", key_display="x")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: its cells, itself in full, what the service said of it, and how bad it is."""
+    """One line of a table: its cells, its details, the data from the service, and its style."""
 
     cells: Sequence[object]
     detail: Sequence[object]
@@ -43,7 +43,7 @@ class Row:
 
 
 class Page(Vertical):
-    """One of the screens; a subclass says what to ask, how to show it, and what can be done."""
+    """One of the pages; a subclass defines the request, the rows, and the actions."""
 
     TITLE = ""
     NOTHING = "nothing is here"
@@ -60,15 +60,15 @@ class Page(Vertical):
         self._shown: list[Row] = []
         self._width = 0
         self._timer: Timer | None = None
-        self._done = ""  # what was done last
-        self._old: set[object] | None = None  # what was there before it
+        self._done = ""  # the result of the last act
+        self._old: set[object] | None = None  # the rows before it
         self._remarks: Sequence[str] = ()
 
     @property
     def host(self) -> Host:
         return self.app  # type: ignore[return-value]
 
-    # What a subclass says.
+    # Defined by a subclass
 
     def request(self, search: str) -> Answer:
         raise NotImplementedError
@@ -77,10 +77,10 @@ class Page(Vertical):
         raise NotImplementedError
 
     def remarks(self, answer: Answer) -> list[str]:
-        """More for the line above the table."""
+        """Return more for the line above the table."""
         return []
 
-    # What is seen.
+    # The display
 
     def compose(self) -> ComposeResult:
         yield Label(self.TITLE, classes="title", markup=False)
@@ -114,7 +114,7 @@ class Page(Vertical):
             self.fill(keep=True)
 
     def begin(self) -> None:
-        """Shown to somebody: asks the service, and takes the keys."""
+        """Ask the service and take the focus, when the page is shown."""
         self._done = ""
         self.screen.set_focus(self.table)
         self.load()
@@ -141,7 +141,7 @@ class Page(Vertical):
         self.fill(keep=True)
 
     def _failed(self, text: str, temporary: bool) -> None:
-        # What was read before may hold no longer: it goes.
+        # The earlier answer may be outdated, so it is removed.
         self.loaded, self._all, self._shown, self._answer = False, [], [], {}
         self.table.clear()
         words = "no answer just now" if temporary else "no answer"
@@ -151,7 +151,7 @@ class Page(Vertical):
         full.update(plain(text))
 
     def fill(self, keep: bool = False) -> None:
-        """Shows what matches the search."""
+        """Show the rows that match the search."""
         word = "" if self.SERVER_SEARCHES else self.search_field.value.strip().casefold()
         found = [row for row in self._all if not word or word in _haystack(row)]
         self._shown = found[:ROWS_MAX]
@@ -165,7 +165,7 @@ class Page(Vertical):
         if self._shown:
             before = min(before, len(self._shown) - 1)
             old = self._old
-            if old is not None:  # something was done: what is new is what it made
+            if old is not None:  # after an act: select the row that it has added
                 new = (place for place, row in enumerate(self._shown) if row.cells[0] not in old)
                 before, self._old = next(new, before), None
             table.move_cursor(row=before, animate=False)
@@ -193,7 +193,7 @@ class Page(Vertical):
 
     @on(DataTable.RowHighlighted)
     def detail(self) -> None:
-        """The chosen line in full."""
+        """Show the details of the selected row."""
         full = self.query_one(".full", Static)
         full.remove_class("trouble")
         row = self.chosen()
@@ -210,7 +210,7 @@ class Page(Vertical):
         if row is not None:
             self.app.push_screen(Message(safe(row.cells[0]), row.detail))
 
-    # Search.
+    # Search
 
     def action_search(self) -> None:
         self.search_field.display = True
@@ -241,7 +241,7 @@ class Page(Vertical):
             self.search_field.display = False
             self.screen.set_focus(self.table)
 
-    # Acts.
+    # Acts
 
     @work(exclusive=True, group="act")
     async def form(self, action: Action) -> None:
@@ -250,7 +250,7 @@ class Page(Vertical):
             self.finished(done)
 
     def finished(self, done: Answer) -> None:
-        """Says what was done, and reads anew."""
+        """Show the result of an act, and reload."""
         words = "; ".join(safe(line) for line in done.get("effects") or [])
         number = f" (audit {safe(done['number'])})" if done.get("number") is not None else ""
         self._done = f"done{number}: {words}" if words else f"done{number}"
@@ -279,7 +279,7 @@ def _haystack(row: Row) -> str:
 
 
 class Entries(Page, inherit_bindings=False):
-    """A list that the operator writes."""
+    """A list that operators edit."""
 
     LIST = ""
     WHAT = ""  # of one entry
@@ -372,7 +372,7 @@ class Entries(Page, inherit_bindings=False):
 
 class Relay(Entries):
     LIST = "relay"
-    TITLE = "Relay networks: who may send to everywhere"
+    TITLE = "Relay networks: clients that may send to any domain"
     WHAT = "network"
     HINT = "10.1.2.0/24 or one address"
     NOTHING = "no network may relay"
@@ -381,14 +381,14 @@ class Relay(Entries):
 
 class Clients(Entries, inherit_bindings=False):
     LIST = "clients"
-    TITLE = "Clients: let in, or refused when they connect"
+    TITLE = "Clients: allowed, or refused when they connect"
     WHAT = "client"
     HINT = "203.0.113.9 or 203.0.113.0/24"
-    NOTHING = "no client is let in or refused by hand"
+    NOTHING = "no client is allowed or refused by hand"
     COLUMNS = (("Client", 18), ("What", 5), ("Ends in", 7), ("Why", FLEXIBLE))
     HELP = (
-        "Allowed clients are never put off or blacklisted; denied ones are refused when they connect.",
-        "a allows a client, d denies one, x takes an entry away.",
+        "Allowed clients are never greylisted or blacklisted; denied ones are refused when they connect.",
+        "a allows a client, d denies one, x removes an entry.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "allow", "Allow"),
@@ -415,25 +415,27 @@ class Senders(Entries):
     WHAT = "sender"
     HINT = "user@example.com or @example.com"
     NOTHING = "no sender is blocked"
-    HELP = ("Mail with one of these envelope senders is refused; '@domain' means everybody there.",)
+    HELP = (
+        "Mail with one of these envelope senders is refused; '@domain' means every sender of the domain.",
+    )
 
 
 class Trusted(Entries):
     LIST = "trusted"
-    TITLE = "Trusted senders: SpamAssassin lets them pass"
+    TITLE = "Trusted senders: SpamAssassin never calls them spam"
     WHAT = "sender"
     HINT = "user@example.com or @example.com"
     NOTHING = "no sender is trusted"
-    HELP = ("SpamAssassin never calls mail of these senders spam. Viruses are refused all the same.",)
+    HELP = ("SpamAssassin never treats mail of these senders as spam. Viruses are refused all the same.",)
 
 
 class Blocked(Entries):
     LIST = "blocked"
-    TITLE = "Spam senders: SpamAssassin holds it for spam"
+    TITLE = "Spam senders: SpamAssassin always calls them spam"
     WHAT = "sender"
     HINT = "user@example.com or @example.com"
-    NOTHING = "no sender is held for a spammer"
-    HELP = ("SpamAssassin always calls mail of these senders spam.",)
+    NOTHING = "no sender is in this list"
+    HELP = ("SpamAssassin always treats mail of these senders as spam.",)
 
 
 class Recipients(Entries, inherit_bindings=False):
@@ -443,8 +445,8 @@ class Recipients(Entries, inherit_bindings=False):
     HINT = "user@example.com"
     NOTHING = "no recipient is added by hand"
     HELP = (
-        "Addresses that are taken although the directory does not (yet) have them.",
-        "l looks an address up: whether mail to it is taken, and where that comes from.",
+        "Addresses that are accepted although the directory does not (yet) have them.",
+        "l looks an address up: whether mail to it is accepted, and why.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "look", "Look up"),
@@ -477,7 +479,7 @@ class Blacklist(Page, inherit_bindings=False):
     COLUMNS = (("Client", 15), ("Ends in", 7), ("Why", FLEXIBLE))
     HELP = (
         "Clients whose mail was mostly bad are refused for a time.",
-        "e explains an address, x releases it: what was counted until then is forgotten.",
+        "e explains an address, x releases it and deletes its counted attempts.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "explain", "Explain"),
@@ -515,7 +517,7 @@ class Blacklist(Page, inherit_bindings=False):
         row = self.chosen()
         await self.app.push_screen_wait(
             LookUp(
-                "What is known of a client",
+                "What is known about a client",
                 "Address",
                 lambda word: {"do": "explain", "address": word},
                 value=str(row.given["address"]) if row else "",
@@ -538,20 +540,20 @@ class Blacklist(Page, inherit_bindings=False):
                 hint="an IPv4 address",
                 words=lambda given: [
                     f"the adaptive blacklist refuses {given['value'].strip()} no longer",
-                    "what was counted of it until now is forgotten; new bad mail lists it again",
+                    "its counted attempts are deleted; new bad mail lists it again",
                 ],
             )
         )
 
 
 class Greylist(Page, inherit_bindings=False):
-    TITLE = "Greylist: networks that were told to come again"
-    NOTHING = "the greylist knows nobody"
+    TITLE = "Greylist: networks seen, waiting or passed"
+    NOTHING = "the greylist is empty"
     COLUMNS = (("Network", 18), ("Seen (UTC)", 11), ("State", FLEXIBLE))
     SERVER_SEARCHES = True
     HELP = (
-        "A network that was never seen is put off once, and let in when it comes again.",
-        "p lets a client's network in at once. / asks the service for a part of the address.",
+        "A new network is deferred once, and passes when it comes again.",
+        "p lets a client's network pass at once. / asks the service for a part of the address.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [Binding("p", "pass", "Let pass"), SEARCH, RELOAD]
 
@@ -590,9 +592,7 @@ class Queue(Page, inherit_bindings=False):
     NOTHING = "the queue is empty"
     COLUMNS = (("Since", 11), ("Size", 6), ("From", 17), ("To", FLEXIBLE))
     SERVER_SEARCHES = True
-    HELP = (
-        "f tries all deliveries now. / asks the service for a part of a sender's or a recipient's address.",
-    )
+    HELP = ("f tries all deliveries now. / asks the service for a part of an address.",)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("f", "flush", "Flush"), SEARCH, RELOAD]
 
     def request(self, search: str) -> Answer:
@@ -622,16 +622,16 @@ class Queue(Page, inherit_bindings=False):
             Action(
                 "Flush the queue",
                 act=lambda given: {"do": "flush", "note": note_of(given)},
-                words=lambda given: ["every waiting delivery is tried now, not at its next turn"],
+                words=lambda given: ["every waiting delivery is tried now, not at its scheduled time"],
             )
         )
 
 
 class Audit(Page, inherit_bindings=False):
     TITLE = "Audit: who did what, when and why"
-    NOTHING = "nobody has done anything yet"
+    NOTHING = "no acts yet"
     COLUMNS = (("No", 5), ("At (UTC)", 11), ("Who", 9), ("Act", FLEXIBLE))
-    HELP = ("The last 500 acts, the newest first. u takes back your own last act that still stands.",)
+    HELP = ("The last 500 acts, the newest first. u undoes your own last act that is still in effect.",)
     BINDINGS: ClassVar[list[BindingType]] = [UNDO, SEARCH, RELOAD]
 
     def request(self, search: str) -> Answer:
@@ -663,10 +663,10 @@ STATES: Mapping[int, tuple[str, str, int]] = {
 
 
 class Status(Page):
-    TITLE = "Status: is the gateway well?"
-    NOTHING = "nothing was examined"
+    TITLE = "Status: the health of the gateway"
+    NOTHING = "no findings"
     COLUMNS = (("State", 9), ("What", 18), ("Finding", FLEXIBLE))
-    HELP = ("What `mailgate doctor --quick` finds, the worst first, and what to do about it.",)
+    HELP = ("The findings of `mailgate doctor --quick`, the worst first, and what to do about them.",)
 
     def request(self, search: str) -> Answer:
         return {"do": "status"}
@@ -682,14 +682,14 @@ class Status(Page):
         return rows
 
     def remarks(self, answer: Answer) -> list[str]:
-        return [f"all in all: {_state(answer['doctor']['status'])[0]}"]
+        return [f"overall: {_state(answer['doctor']['status'])[0]}"]
 
 
 def _state(status: object) -> tuple[str, str, int]:
     return STATES.get(status if isinstance(status, int) else 3, STATES[3])
 
 
-# The key, the name that --page takes, the words in the menu, and the page.
+# The key, the name for --page, the text in the menu, and the page
 PAGES: Sequence[tuple[str, str, str, Callable[[str], Page]]] = (
     ("1", "relay", "Relay networks", Relay),
     ("2", "clients", "Clients", Clients),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Words for the screen: strangers' text made harmless, times, sizes."""
+"""Text for the screen: untrusted text made safe, times, sizes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class BadTime(ValueError):
 
 
 def _harmless(char: str) -> bool:
-    # A combining mark is printable, and a hundred of them on one letter cover the lines above.
+    # A combining mark is printable, but a hundred of them on one letter cover the lines above.
     return char.isprintable() and unicodedata.category(char)[0] != "M"
 
 
 def safe(text: object, longest: int = LONGEST) -> str:
-    """The text on one line, with every character that is not plainly printable spelled as an escape."""
+    """Return the text as one line, with every character that is not plainly printable escaped."""
     whole = str(text)
     shown = "".join(char if _harmless(char) else _escape(char) for char in whole[:longest])
     return shown if len(whole) <= longest else f"{shown}… ({len(whole)} characters)"
@@ -41,12 +41,12 @@ def _escape(char: str) -> str:
 
 
 def plain(text: object, style: str = "", longest: int = LONGEST) -> Text:
-    """Text for a widget, never read as markup."""
+    """Return text for a widget, never interpreted as markup."""
     return Text(safe(text, longest), style=style)
 
 
 def cell(text: object, width: int, style: str = "") -> Text:
-    """Text for a cell of so many columns; what is cut off ends in '…'."""
+    """Return text for a cell of so many columns; a text that is cut ends in '…'."""
     shown = plain(text, style, longest=max(width, 1) * 4)
     if cell_len(shown.plain) > width:
         shown.truncate(width, overflow="ellipsis")
@@ -55,12 +55,12 @@ def cell(text: object, width: int, style: str = "") -> Text:
 
 
 def paragraphs(lines: Iterable[object]) -> Text:
-    """Lines for a widget that wraps them."""
+    """Return lines for a widget that wraps them."""
     return Text("\n").join(plain(line) for line in lines)
 
 
 def utc(seconds: object) -> str:
-    """A time in UTC, to the minute; '' for none."""
+    """Format a time in UTC, to the minute; '' for None."""
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         return "" if seconds is None else safe(seconds)
     try:
@@ -70,7 +70,7 @@ def utc(seconds: object) -> str:
 
 
 def left(until: object, now: float, units: int = 2) -> str:
-    """The time that is left, to its largest units; 'never' ends what has no end."""
+    """Format the time that is left, in its largest units; 'never' for None."""
     if until is None:
         return "never"
     if not isinstance(until, (int, float)):
@@ -87,13 +87,13 @@ def left(until: object, now: float, units: int = 2) -> str:
 
 
 def ends(until: object, now: float) -> str:
-    """When something ends, in words."""
+    """Describe when something ends."""
     words = left(until, now)
     return words if words in ("never", "over") else f"in {words}"
 
 
 def size(count: object) -> str:
-    """Bytes, as people say them."""
+    """Format a number of bytes."""
     if not isinstance(count, (int, float)):
         return safe(count)
     value = float(count)
@@ -105,7 +105,7 @@ def size(count: object) -> str:
 
 
 def seconds_of(words: str) -> int | None:
-    """The seconds of a time such as '4h' or '1d 12h', None for ''; raises BadTime."""
+    """Parse a time such as '4h' or '1d 12h' to seconds, '' to None; raises BadTime."""
     parts = words.lower().split()
     total = 0
     for part in parts:

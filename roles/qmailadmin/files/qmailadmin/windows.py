@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The windows above a page: a message, a question, a form, a look-up."""
+"""The windows above a page: a message, a confirmation, a form, a look-up."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .text import BadTime, paragraphs, plain, seconds_of
 
 Values = dict[str, str]
 LABELS = {"value": "Value", "note": "Why", "time": "For"}
-NOTE_HINT = "a few words; they stand in the audit beside your name"
+NOTE_HINT = "a few words; the audit shows them with your name"
 TIME_HINT = "30m, 4h, 2d, 1w; nothing: for ever"
-NO_NOTE = "why: nothing is given; expected a few words for the audit"
+NO_NOTE = "why: is missing; expected a few words for the audit"
 
 
 @dataclass(frozen=True)
 class Action:
-    """One act of the operator: what the form asks for, and what the service is asked."""
+    """One act of the operator: the form's fields, and the requests to the service."""
 
     title: str
     act: Callable[[Values], Answer]
@@ -40,9 +40,11 @@ class Action:
     label: str = ""  # of the field "value"
     hint: str = ""
     intro: Sequence[str] = ()
-    check: Callable[[Values], Answer] | None = None  # while somebody types
+    check: Callable[[Values], Answer] | None = None  # while the operator types
     preview: Callable[[Values], Answer] | None = None
-    words: Callable[[Values], Sequence[str]] | None = None  # the effect, where the service has no preview
+    words: Callable[[Values], Sequence[str]] | None = (
+        None  # describes the effect if the service has no preview
+    )
 
 
 def note_of(values: Values) -> str:
@@ -50,7 +52,7 @@ def note_of(values: Values) -> str:
 
 
 class Window(ModalScreen):
-    """What all windows share: they know the program that they lie in, and F1 in them is not a page's help."""
+    """The base of all windows: they know the application, and F1 in them does not show a page's help."""
 
     AUTO_FOCUS = "*"
 
@@ -60,7 +62,7 @@ class Window(ModalScreen):
 
 
 class Message(Window):
-    """Some lines to read."""
+    """A window with lines to read."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "close", "Close", key_display="Enter"),
@@ -89,7 +91,7 @@ class Message(Window):
 
 
 class Confirm(Window):
-    """The effect in words, and whether it shall be."""
+    """A window with the effect of an act, and the question whether to do it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes, do it"),
@@ -117,7 +119,7 @@ class Confirm(Window):
 
 
 class Form(Window):
-    """Asks for what an act needs, shows what the service thinks of it, and acts once it is confirmed.
+    """A form for an act: shows the service's check while typing, and acts after a confirmation.
 
     It closes with the service's answer, or with None.
     """
@@ -151,7 +153,9 @@ class Form(Window):
                 if name == "value":
                     yield Static("", id="check", markup=False)
             yield Static("", id="trouble", markup=False)
-            yield Label("Enter: the next field, then on. Nothing is done before you say y.", id="keys")
+            yield Label(
+                "Enter: the next field, then the preview. You confirm it before it is done.", id="keys"
+            )
         yield Footer()
 
     def values(self) -> Values:
@@ -161,11 +165,11 @@ class Form(Window):
         self.query_one("#trouble", Static).update(plain(text))
 
     def action_close(self) -> None:
-        # Once the service was told to act, what it says is waited for: nobody shall guess what happened.
+        # After the act was sent, the answer is awaited, so that its result is known.
         if self._busy != "act":
             self.dismiss(None)
 
-    # What the service says while somebody types.
+    # The service's check while the operator types
 
     def on_mount(self) -> None:
         inputs = list(self.query(Input))
@@ -183,7 +187,7 @@ class Form(Window):
         if event.input.id == "value" and self.action.check is not None:
             if self._timer is not None:
                 self._timer.stop()
-            self.workers.cancel_group(self, "check")  # an answer about an earlier text is not an answer
+            self.workers.cancel_group(self, "check")  # an answer about an earlier text is outdated
             self.query_one("#check", Static).update("")
             if event.value.strip():
                 self._timer = self.set_timer(self.host.debounce_seconds, self.check)
@@ -202,7 +206,7 @@ class Form(Window):
         shown.set_class(bool(problem), "trouble")
         shown.update(plain(problem) if problem else plain(f"good: {answer.get('value', '')}"))
 
-    # What is done.
+    # The act
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
@@ -231,11 +235,11 @@ class Form(Window):
             self.dismiss(done)
 
     async def _outcome(self) -> Answer | None:
-        """The service's answer to the act; None when it was not done."""
+        """Return the service's answer to the act; None when it was not done."""
         values = self.values()
         action = self.action
         if "value" in action.fields and not values.get("value", "").strip():
-            self.refuse("value", f"{(action.label or LABELS['value']).lower()}: nothing is given")
+            self.refuse("value", f"{(action.label or LABELS['value']).lower()}: is missing")
             return None
         if not note_of(values):
             self.refuse("note", NO_NOTE)
@@ -276,9 +280,9 @@ class Form(Window):
 
 
 class LookUp(Window):
-    """Asks for one word, and shows what the service knows of it, as often as somebody likes.
+    """A window that asks for one word and shows the service's answer, any number of times.
 
-    It closes with the word when somebody asks to add it, otherwise with None.
+    It closes with the word if the operator wants to add it, otherwise with None.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
