@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tcprules
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import list_editor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.list_editor import ListEditor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
 from operator_bed import ALICE, BOB, PROTECTED, PROTECTED_HERE, RELAY, Host, add, remove, together
@@ -321,6 +324,151 @@ def test_undo_gives_back_what_was_there_before(host: Host, editor: ListEditor) -
     assert [one for one in editor.lists.entries("clients") if one.value == "198.51.100.1/32"] == [], (
         "it is over"
     )
+
+
+@pytest.mark.parametrize("name", ["clients", "relay", "senders", "blocked", "recipients"])
+@pytest.mark.parametrize("step", ["audit", "write"])
+def test_what_ends_while_the_disk_is_full_goes_later(
+    host: Host, monkeypatch: pytest.MonkeyPatch, name: str, step: str
+) -> None:
+    """Whether the audit log or the file itself has no room; it is tried until there is some."""
+    editor = host.editor(start=True)
+    values = {"clients": "198.51.100.9", "relay": "10.9.0.0/24", "recipients": "fax@example.com"}
+    add(editor, name, values.get(name, "a@b.example"), "deny" if name == "clients" else "", seconds=60)
+    editor.sweep()
+    host.now += 61
+
+    def full(*_args: object, **_more: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            editor.audit if step == "audit" else editor, "begin" if step == "audit" else "_write", full
+        )
+        for _look in range(6):
+            editor.sweep()
+            host.now += 13
+        assert any(one.note.until for one in editor.lists.entries(name))
+        assert sum("cannot be removed" in text for text in host.said) == 2  # now, and a minute later
+    host.now += 61
+    editor.sweep()
+    assert not any(one.note.until for one in editor.lists.entries(name))
+    assert editor.audit.shown(1)[0]["do"] == "expire"
+
+
+def test_a_removal_that_is_refused_is_tried_each_hour(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = host.editor(start=True)
+    add(editor, "clients", "198.51.100.9", "deny", seconds=60)
+    fragment = Path(host.places.rules.directory, "20-operator")
+    good = fragment.read_text()
+    host.now += 61
+    fragment.write_text(good + "not a rule at all\n")
+    for _look in range(30):
+        editor.sweep()
+        host.now += 61
+    assert sum("cannot be removed" in text for text in host.said) == 0  # the compiler says that it is bad
+    fragment.write_text(good + "203.0.113.1:deny\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(editor._judge, "_judge", lambda change: (_ for _ in ()).throw(BadInput("no")))
+        for _look in range(30):
+            editor.sweep()
+            host.now += 61
+    assert sum("cannot be removed" in text for text in host.said) == 1
+    host.now += 3600
+    editor.sweep()
+    assert not any(one.note.until for one in editor.lists.entries("clients"))
+
+
+def test_a_clock_that_is_set_back_delays_no_end_for_years(host: Host) -> None:
+    editor = host.editor(start=True)
+    host.now += 10 * 365 * 86_400
+    editor.sweep()
+    host.now -= 10 * 365 * 86_400
+    add(editor, "clients", "198.51.100.9", "deny", seconds=60)
+    editor._next_look = host.now + 9 * 365 * 86_400
+    host.now += 61
+    editor.sweep()
+    assert not any(one.note.until for one in editor.lists.entries("clients"))
+
+
+@pytest.mark.parametrize(
+    ("acts", "last"),
+    [
+        (["10.0.0.0/25"], "10.0.0.128/25"),
+        (["10.0.0.128/25"], "10.0.0.0/25"),
+        (["10.0.0.0/26", "10.0.0.64/26", "10.0.0.128/26"], "10.0.0.192/26"),
+        (["10.0.0.0/25", "10.0.0.192/26", "10.0.0.160/27", "10.0.0.144/28"], "10.0.0.128/28"),
+        (
+            [
+                "10.0.0.0/25",
+                "10.0.0.192/26",
+                "10.0.0.128/31",
+                "10.0.0.160/27",
+                "10.0.0.144/28",
+                "10.0.0.136/29",
+                "10.0.0.132/30",
+            ],
+            "10.0.0.130/31",
+        ),
+    ],
+)
+def test_a_relay_network_is_not_shut_out_in_parts(
+    host: Host, editor: ListEditor, acts: list[str], last: str
+) -> None:
+    """Each part is no more than operators may refuse, and all of them together are."""
+    for value in acts:
+        add(editor, "clients", value, "deny")
+    before = host.files()
+    with pytest.raises(BadInput) as caught:
+        add(editor, "clients", last, "deny")
+    assert str(caught.value) == (
+        f"{last}: with the other entries it would refuse every host of the relay network '{RELAY}'; "
+        "expected one at least that may connect"
+    )
+    assert host.files() == before and host.relays().intervals()
+    remove(editor, "clients", acts[0])
+    add(editor, "clients", last, "deny")
+    assert editor.check("clients", acts[0], "deny")[1]
+    with pytest.raises(BadInput, match="every host of the relay network"):
+        add(editor, "clients", acts[0], "deny", caller=BOB)
+
+
+def test_the_first_and_the_last_address_are_no_hosts(host: Host, editor: ListEditor) -> None:
+    """With only the network's own address and that of the broadcast left, nobody could connect."""
+    add(editor, "clients", "10.0.0.128/26", "deny")
+    for length, value in enumerate(
+        ("10.0.0.192/27", "10.0.0.224/28", "10.0.0.240/29", "10.0.0.248/30", "10.0.0.252/31", "10.0.0.254")
+    ):
+        assert length < 9
+        add(editor, "clients", value, "deny")
+    add(editor, "clients", "10.0.0.64/26", "deny")
+    for value in ("10.0.0.32/27", "10.0.0.16/28", "10.0.0.8/29", "10.0.0.4/30", "10.0.0.2/31"):
+        add(editor, "clients", value, "deny")
+    with pytest.raises(BadInput, match="every host of the relay network"):
+        add(editor, "clients", "10.0.0.1", "deny")
+    add(editor, "clients", "10.0.0.255", "deny")
+
+
+def test_a_loop_of_trust_and_distrust_reloads_spamd_now_and_then(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    program = tmp_path / "mailgate"
+    program.write_text(f"#!/bin/sh\necho run >>{runs}\n")
+    program.chmod(0o755)
+    host.places = dataclasses.replace(host.places, mailgate=(str(program),))
+    monkeypatch.setattr(list_editor, "RELOAD_SECONDS", 0.6)
+    editor = host.editor(start=True)
+    end = time.monotonic() + 1.5
+    acts = 0
+    while time.monotonic() < end:
+        add(editor, "trusted", "a@b.example")
+        remove(editor, "trusted", "a@b.example")
+        acts += 2
+    time.sleep(1.0)  # the last of them takes effect, too
+    count = runs.read_text().count("run")
+    assert acts > 8 and 2 <= count <= 5
+    assert not Path(host.places.state, "spamd.wanted").exists()
 
 
 def test_what_ends_goes_from_every_list_and_the_audit_says_so(host: Host) -> None:

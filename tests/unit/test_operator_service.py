@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
+import itertools
 import json
 import os
 import pwd
@@ -21,6 +23,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import sockets
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.sockets import NoAnswer
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
     address_set,
@@ -288,6 +291,169 @@ def test_slow_callers_keep_nobody_waiting_and_are_cut_off(
             assert received(one)["error"].startswith("request: no whole line within 5 s")
     assert time.monotonic() - started < 2 * operator_service.PEER_SECONDS + 1
     assert running.ask(do="audit")["ok"]
+
+
+NAMES = itertools.count()
+
+
+class Crowd:
+    """Callers of several users: who a connection is of stands in the name that it is bound to."""
+
+    def __init__(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(operator_service, "POLL_SECONDS", 0.02)
+        monkeypatch.setattr(operator_service, "peer_uid", self.uid_of)
+        self.path = str(host.path / "crowd")
+        self.open: list[socket.socket] = []
+        self.server = operator_service.Server(self.path, self.answer, self.known)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    @staticmethod
+    def uid_of(connection: socket.socket) -> int:
+        return int(connection.getpeername().decode().split("-")[2])
+
+    @staticmethod
+    def known(uid: int) -> Caller | None:
+        return None if uid >= STRANGER else Caller(uid, f"user{uid}")
+
+    @staticmethod
+    def answer(caller: Caller, data: bytes) -> dict[str, Any]:
+        return {"ok": True, "by": caller.uid}
+
+    def _serve(self) -> None:
+        while not self._end.is_set():
+            self.server.serve_one()
+
+    def connect(self, uid: int) -> socket.socket:
+        one = socket.socket(socket.AF_UNIX)
+        one.settimeout(20)
+        self.open.append(one)
+        one.bind(f"\0crowd-{os.getpid()}-{uid}-{next(NAMES)}")
+        sockets._connect(one, self.path, time.monotonic() + 5)
+        return one
+
+    def trickle(self, uid: int, count: int) -> None:
+        """So many connections that send a byte, and then nothing for a while."""
+        for _number in range(count):
+            with contextlib.suppress(OSError):
+                self.connect(uid).sendall(b"{")
+
+    def ask(self, uid: int) -> tuple[dict[str, Any], float]:
+        begun = time.monotonic()
+        one = self.connect(uid)
+        with contextlib.suppress(BrokenPipeError):
+            one.sendall(b"{}\n")
+        return received(one), time.monotonic() - begun
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+        for one in (*self.open, self.server.listener):
+            one.close()
+
+
+@pytest.fixture
+def crowd(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
+    one = Crowd(host, monkeypatch)
+    yield one
+    one.stop()
+
+
+@pytest.mark.parametrize(
+    "uids", [(1001,), (1001, 1002), (1001, 1002, 1003, 1004), (STRANGER,), (1001, STRANGER)]
+)
+def test_whoever_opens_many_slow_connections_keeps_nobody_else_waiting(
+    crowd: Crowd, uids: tuple[int, ...]
+) -> None:
+    for uid in uids:
+        crowd.trickle(uid, 40)
+    for uid in (0, 1005, 1006, 0):
+        answer, seconds = crowd.ask(uid)
+        assert answer == {"ok": True, "by": uid}
+        assert seconds < 1.0
+    for uid in uids:  # and whoever does it is told, at once
+        answer, seconds = crowd.ask(uid)
+        assert (
+            "too many callers at once" in answer.get("error", "")
+            or "may not ask" in answer.get("error", "")
+            or len(uids) > 2
+        )
+        assert seconds < 1.0
+
+
+def test_root_has_places_of_its_own(crowd: Crowd) -> None:
+    """Also while everybody else's requests are being answered, which nobody cuts short."""
+    going = threading.Event()
+    crowd.server._answer = lambda caller, data: {"ok": going.wait(10) or caller.uid != 0, "by": caller.uid}
+    for uid in (1001, 1002, 1003, 1004):
+        for _number in range(operator_service.CALLERS_OF_ONE_MAX):
+            with contextlib.suppress(OSError):
+                crowd.connect(uid).sendall(b"{}\n")
+    time.sleep(0.3)
+    assert "too many callers" in crowd.ask(1005)[0]["error"]
+    roots = [crowd.connect(0) for _number in range(operator_service.ROOT_PLACES)]
+    for one in roots:
+        one.sendall(b"{}\n")
+    time.sleep(0.2)
+    assert "too many callers" in crowd.ask(0)[0]["error"]
+    going.set()
+    assert [received(one)["ok"] for one in roots] == [True] * len(roots)
+    time.sleep(0.5)
+    assert crowd.ask(1005)[0]["ok"]
+
+
+def test_strangers_take_no_place_and_no_thread(crowd: Crowd) -> None:
+    before = threading.active_count()
+    crowd.trickle(STRANGER, 200)
+    assert threading.active_count() <= before + 1
+    assert crowd.server._counts == {} and crowd.ask(1001)[0]["ok"]
+
+
+def refused(running: Running, **request: object) -> list[dict[str, Any]]:
+    assert not running.ask(**request)["ok"]
+    return [dict(one) for one in running.ask(do="audit")["records"]]
+
+
+def test_refused_acts_are_in_the_audit_log(running: Running) -> None:
+    """With who, what and why; and they are there after a restart."""
+    assert running.ask(**ACT)["number"] == 1
+    records = refused(running, **{**ACT, "value": PROTECTED})
+    assert {key: records[0][key] for key in ("number", "by", "from", "do", "list", "value", "action", "note")} == {
+        "number": None, "by": "alice", "from": ME, "do": "add", "list": "clients", "value": PROTECTED,
+        "action": "deny", "note": "a test",
+    }  # fmt: skip
+    assert records[0]["effects"] == [
+        f"refused: {PROTECTED}: it is protected by the site file: nobody may refuse it"
+    ]
+    assert refused(running, **{**ACT, "value": "nonsense"})[0]["value"] == "nonsense"
+    assert refused(running, **{**ACT, "act": "remove", "value": "198.51.100.77"})[0]["do"] == "remove"
+    assert refused(running, do="release", address="nonsense")[0]["value"] == "nonsense"
+    assert running.ask(do="undo")["number"] == 2
+    assert refused(running, do="undo")[0]["do"] == "undo"
+    running.ask(do="undo", preview=True)
+    running.ask(**{**ACT, "do": "preview", "value": PROTECTED})
+    records = running.ask(do="audit")["records"]
+    assert [one["number"] for one in records] == [None, 2, None, None, None, None, 1]
+    assert running.host.editor().audit.shown(10) == records
+    assert running.ask(**ACT)["number"] == 3
+    lines = Path(running.host.places.audit).read_text().splitlines()
+    assert [json.loads(line)["stage"] for line in lines].count("refused") == 5
+
+
+def test_whoever_is_refused_all_the_time_does_not_fill_the_audit_log(running: Running) -> None:
+    for _number in range(100):
+        refused(running, **{**ACT, "value": PROTECTED})
+    assert len(Path(running.host.places.audit).read_text().splitlines()) == 30
+    running.host.now += 61
+    (last, *_rest) = refused(running, **{**ACT, "value": PROTECTED})
+    assert last["effects"][1] == "70 more refusals before it are not recorded"
+
+
+def test_refused_acts_are_shown(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(running, **{**ACT, "value": PROTECTED})
+    assert cli.main(["operator", "audit", "--socket", running.path]) == 0
+    assert "alice: add clients deny" in capsys.readouterr().out
 
 
 def test_two_at_once_both_stand(running: Running) -> None:

@@ -328,7 +328,8 @@ def _entry(one: Mapping[str, Any], now: float) -> str:
 def _record(one: Mapping[str, Any]) -> list[str]:
     what = " ".join(word for word in (one["do"], one["list"], one["action"], one["value"]) if word)
     until = f", until {utc(one['until'])}" if one["until"] is not None else ""
-    head = f"{one['number']} {utc(one['at'])} {one['by'] or 'mailgate'}: {what}: {one['note'] or '-'}{until}"
+    number = "-" if one["number"] is None else one["number"]  # a refused act has none
+    head = f"{number} {utc(one['at'])} {one['by'] or 'mailgate'}: {what}: {one['note'] or '-'}{until}"
     return [head, *(f"    {effect}" for effect in one["effects"])]
 
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -27,6 +29,7 @@ NO_OBJECT = "the answer is not a JSON object"
 _BLOCK_BYTES = 1 << 20
 _DRAIN_SECONDS = 0.2
 _DRAIN_BLOCKS = 64
+_LINE_SECONDS = 0.02
 
 
 class NoAnswer(TryAgain):
@@ -80,7 +83,7 @@ def ask(
     end = time.monotonic() + seconds
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(seconds)
-        connection.connect(path)
+        _connect(connection, path, end)
         if peer_uid(connection) not in users:
             raise BadPeer(OTHER_USER)
         # A service may refuse before it has read the request, and its answer says why.
@@ -94,6 +97,17 @@ def ask(
     if not isinstance(answer, dict):
         raise BadPeer(NO_OBJECT)
     return answer
+
+
+def _connect(connection: socket.socket, path: str, end: float) -> None:
+    """Connect, waiting while more callers than the service has accepted stand in line; raises OSError."""
+    while True:
+        try:
+            return connection.connect(path)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_LINE_SECONDS)
 
 
 def _read_answer(connection: socket.socket, end: float, bytes_max: int) -> bytes:
@@ -139,6 +153,63 @@ def send_answer(connection: socket.socket, answer: Mapping[str, object], seconds
         for _dummy in range(_DRAIN_BLOCKS):
             if not _receive(connection, _BLOCK_BYTES, end):
                 break
+
+
+class Farewells:
+    """Refused connections: each is answered at once, and closed when its peer has read that, or soon.
+
+    Nobody waits for a refused peer, and of many the oldest are closed at once.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._open: list[tuple[float, socket.socket]] = []
+        self._changed = threading.Condition()
+        threading.Thread(target=self._work, name="farewells", daemon=True).start()
+
+    def add(self, connection: socket.socket, answer: Mapping[str, object]) -> None:
+        """Answer and take over a connection."""
+        try:
+            connection.setblocking(False)
+            connection.send(_line(answer))
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            connection.close()
+            return
+        with self._changed:
+            self._open.append((time.monotonic() + _DRAIN_SECONDS, connection))
+            while len(self._open) > self._most:
+                self._open.pop(0)[1].close()
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._open)
+                waiting = list(self._open)
+            try:
+                ready, _writing, _trouble = select.select([one for _end, one in waiting], [], [], 0.05)
+            except (OSError, ValueError):
+                ready = []  # one was closed meanwhile
+            with self._changed:
+                now = time.monotonic()
+                self._open = [
+                    (end, one) for end, one in self._open if now < end and not (one in ready and _ended(one))
+                ]
+                kept = {id(one) for _end, one in self._open}
+                for _end, one in waiting:
+                    if id(one) not in kept:
+                        one.close()
+
+
+def _ended(connection: socket.socket) -> bool:
+    """Read what is there of a non-blocking connection; return whether its peer has closed it."""
+    try:
+        return connection.recv(_BLOCK_BYTES) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _line(values: Mapping[str, object]) -> bytes:

@@ -7,7 +7,8 @@
 Each act is a line before it is done, {"number": N, "stage": "begun", …all details…}, and one after it,
 {"number": N, "stage": "done" | "failed" | "unknown", "why": ""}. Each line is synced before the next step. So
 of an interrupted act it is known what it was to do, and the next start of the service records whether it
-took effect.
+took effect. An act that was refused is one line, {"stage": "refused", "why": "…", …what was asked…}, without
+a number.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from typing import Any
 
 from ..core.errors import BadInput
 
-BEGUN, DONE, FAILED, UNKNOWN = "begun", "done", "failed", "unknown"
+BEGUN, DONE, FAILED, UNKNOWN, REFUSED = "begun", "done", "failed", "unknown", "refused"
 KEPT = 20_000  # acts kept in memory; the file has all of them
+REFUSED_MAX, REFUSED_SECONDS = (
+    30,
+    60,
+)  # so many refusals of one caller are recorded in so long; more are counted
 LINE_BYTES_MAX = 1 << 20
 SHOWN_KEYS = ("number", "at", "by", "do", "list", "value", "action", "note", "until", "effects", "from")
 
@@ -36,6 +41,8 @@ class Audit:
         self.path = path
         self.number = 0
         self._acts: collections.OrderedDict[int, Record] = collections.OrderedDict()
+        self._refused = 0  # refusals are kept under negative numbers
+        self._callers: dict[int, tuple[float, int]] = {}  # since when, and how many refusals
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o640)
         os.fchown(self._descriptor, -1, gid)
@@ -54,12 +61,18 @@ class Audit:
                     record = json.loads(line)
                 except (ValueError, RecursionError):
                     continue  # an incomplete line: its act was not begun
-                if isinstance(record, dict) and isinstance(record.get("number"), int):
+                if isinstance(record, dict) and (
+                    isinstance(record.get("number"), int) or record.get("stage") == REFUSED
+                ):
                     self._take(record)
         if not end.endswith(b"\n"):
             os.write(self._descriptor, b"\n")
 
     def _take(self, record: Record) -> None:
+        if record.get("stage") == REFUSED:
+            self._refused -= 1
+            self._acts[self._refused] = record
+            return
         number = record["number"]
         self.number = max(self.number, number)
         if record.get("stage") == BEGUN:
@@ -93,6 +106,20 @@ class Audit:
         """Record the result of an act."""
         self._append({"number": number, "stage": stage, "why": why})
 
+    def refuse(self, record: Record) -> None:
+        """Record an act that was refused, with why, at and from; raises OSError.
+
+        Of a caller that is refused all the time only some are recorded, and how many were not.
+        """
+        since, count = self._callers.get(record["from"], (record["at"], 0))
+        if not 0 <= record["at"] - since < REFUSED_SECONDS:
+            if count > REFUSED_MAX:
+                record = {**record, "left_out": count - REFUSED_MAX}
+            since, count = record["at"], 0
+        self._callers[record["from"]] = since, count + 1
+        if count < REFUSED_MAX:
+            self._append({"stage": REFUSED, **record})
+
     def settle(self, stage_of: Callable[[Record], str]) -> list[Record]:
         """End interrupted acts at the stage that the files show, and return them."""
         open_acts = [one for one in self._acts.values() if one["stage"] == BEGUN]
@@ -112,6 +139,11 @@ class Audit:
                 break
             if one["stage"] in (DONE, UNKNOWN):
                 found.append({key: one.get(key) for key in SHOWN_KEYS})
+            if one["stage"] == REFUSED:
+                more = one.get("left_out")
+                words = [f"refused: {one.get('why')}"]
+                words += [f"{more} more refusals before it are not recorded"] if more else []
+                found.append({**{key: one.get(key) for key in SHOWN_KEYS}, "effects": words})
             if one["stage"] == UNKNOWN:
                 found[-1]["effects"] = ["it was interrupted; whether it took effect is unknown"]
         return found

@@ -24,8 +24,16 @@ RETRY_SECONDS = 2.0
 class DeferredCommand:
     """One command, with the number of requests for it and of those fulfilled."""
 
-    def __init__(self, name: str, argv: Sequence[str], directory: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        directory: str,
+        say: Callable[[str], None],
+        pause_seconds: float = 0.0,
+    ) -> None:
         self.name, self._argv, self._say = name, list(argv), say
+        self._pause_seconds = pause_seconds  # at least so long between two runs
         self._path = os.path.join(directory, f"{name}.wanted")
         self._changed = threading.Condition()
         self._wanted = self._tried = self._done = self._marked = 0
@@ -80,6 +88,8 @@ class DeferredCommand:
                 self.want()
             elif status != 0:
                 self._say(why)
+            if self._pause_seconds:
+                threading.Event().wait(self._pause_seconds)
 
     def run(self) -> tuple[int, str]:
         """Run the command; return its exit status, and the last line of its errors if it failed."""

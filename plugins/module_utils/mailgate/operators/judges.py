@@ -84,6 +84,14 @@ class Judge:
         except safety.Unsafe:
             protected = ()  # already refused before this edit
         safety.assert_open(after.rules, protected)
+        if change.after is not None:
+            relay = self._lists.relay_networks()
+            shut = set(safety.all_shut(after.rules, relay)) - set(safety.all_shut(before.rules, relay))
+            for network in sorted(map(str, shut)):
+                raise BadInput(
+                    f"{change.value}: with the other entries it would refuse every host of the relay network "
+                    f"{network!r}; expected one at least that may connect"
+                )
         return rules_compiler.describe_changes((before.rules, tuple(before.adaptive)), after)
 
     def _judge_rule(

@@ -34,6 +34,8 @@ from .places import Caller, Change, OperatorPaths, Renewed
 LOCK_SECONDS = 15.0
 RECIPIENTS_SECONDS = 10.0
 LOOK_SECONDS = 60.0
+REFUSED_SECONDS = 3600.0  # until an entry is tried again whose removal was refused
+RELOAD_SECONDS = 10.0  # between two reloads of spamd, however many entries change
 
 
 def _no_step(dummy: str) -> None:
@@ -59,12 +61,16 @@ class ListEditor:
         self._lock = threading.RLock()
         self.audit = Audit(places.audit, gid)
         self._later = {
-            "spamd": DeferredCommand("spamd", [*places.mailgate, "sa-update", "--reload"], places.state, say),
+            "spamd": DeferredCommand(
+                "spamd", [*places.mailgate, "sa-update", "--reload"], places.state, say, RELOAD_SECONDS
+            ),
             "recipients": DeferredCommand(
                 "recipients", [*places.mailgate, "recipients", "refresh"], places.state, say
             ),
         }
-        self._kept: set[tuple[str, str]] = set()  # expired entries that cannot be removed
+        self._again: dict[
+            tuple[str, str], float
+        ] = {}  # expired entries that could not be removed: when to try
         self._next_look = float("-inf")
         for record in self.audit.settle(self._stage_of):
             self.say(f"act {record['number']} was interrupted: {record['stage']}")
@@ -152,6 +158,22 @@ class ListEditor:
 
         return self._do(caller, "undo", record["list"], f"undoes {number}", make, undoes=number)
 
+    def refused(self, caller: Caller, do: str, asked: Mapping[str, object], why: str) -> None:
+        """Record an act that was refused in the audit log, or if it cannot be written in the service's."""
+        about: Record = {
+            "list": asked.get("list", ""),
+            "value": asked.get("value", asked.get("address", "")),
+            "action": asked.get("action", ""),
+            "note": asked.get("note", ""),
+            "until": None,
+            "why": why,
+        }
+        try:
+            with self._one_at_a_time():
+                self.audit.refuse({**self._head(caller, do), **about})
+        except (MailgateError, OSError) as error:
+            self.say(f"{caller.name}: {do} {about['list']} {about['value']!r} was refused, {why}; {error}")
+
     def keep(
         self, caller: Caller, do: str, value: str, note: str, work: Callable[[], Sequence[str]]
     ) -> list[str]:
@@ -173,9 +195,12 @@ class ListEditor:
             return effects
 
     def sweep(self) -> None:
-        """Remove expired entries, because some programs that use the files ignore the expiry."""
+        """Remove expired entries, because some programs that use the files ignore the expiry.
+
+        What cannot be removed now, because the disk is full or a lock is held, is tried again.
+        """
         now = self._clock()
-        if now < self._next_look:
+        if self._next_look - LOOK_SECONDS <= now < self._next_look:  # outside of it the clock was set
             return
         self._next_look = now + LOOK_SECONDS
         for name in LISTS:
@@ -184,7 +209,10 @@ class ListEditor:
             except (MailgateError, OSError):
                 continue  # the compiler of the file reports it
             for one in there:
-                if one.note.until is None or one.fixed or (name, one.value) in self._kept:
+                if one.note.until is None or one.fixed:
+                    continue
+                again = self._again.get((name, one.value), now)
+                if now < again <= now + REFUSED_SECONDS:
                     continue
                 if one.note.over(now):
                     self._expire(name, one)
@@ -197,8 +225,15 @@ class ListEditor:
         except Renewed:
             pass
         except (MailgateError, OSError) as error:
-            self._kept.add((name, ended.value))
-            self.say(f"{name} {ended.value}: has ended, but cannot be removed from its file: {error}")
+            refused = isinstance(error, BadInput)
+            seconds = REFUSED_SECONDS if refused else LOOK_SECONDS
+            again = "tried again in an hour" if refused else "tried again in a minute"
+            self._again[name, ended.value] = self._clock() + seconds
+            self.say(
+                f"{name} {ended.value}: has ended, but cannot be removed from its file, {again}: {error}"
+            )
+            return
+        self._again.pop((name, ended.value), None)
 
     def _ended(self, name: str, value: str) -> Change:
         there = self.lists.own_entry(name, value)

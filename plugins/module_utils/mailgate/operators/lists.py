@@ -68,6 +68,12 @@ class Lists:
         texts = {path: read_text(path) or "" for path in paths.values()}
         return operator_site.scored_entries(name, texts)
 
+    def relay_networks(self) -> tuple[Network, ...]:
+        """Return the networks that may relay by the site file, and loopback; raises BadInput and OSError."""
+        path = os.path.join(self.places.rules.directory, fragments.SITE)
+        facts = fragments.site_facts(tcprules.parse(read_text(path) or "", path))
+        return (tcprules.LOOPBACK, *facts.relay_networks)
+
     def protected(self) -> tuple[Network, ...]:
         """Return the networks of operator.json, protected from operators; raises BadInput and OSError."""
         try:

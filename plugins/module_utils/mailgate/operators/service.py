@@ -11,6 +11,7 @@ request and the number of callers are limited.
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -23,8 +24,8 @@ from typing import Any
 
 from ..core import locks
 from ..core.errors import BadInput, MailgateError, TryAgain
-from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_answer
-from .entries import LISTS, Entry
+from ..core.sockets import Farewells, listen, parse_json, peer_uid, receive_request, send_answer
+from .entries import LISTS, Entry, note_fault
 from .list_editor import ListEditor, say
 from .lookups import ExternalPaths, Lookups
 from .places import SECONDS_MAX, Caller, OperatorPaths
@@ -33,12 +34,13 @@ SOCKET = "socket"
 GROUP = "operators"
 REQUEST_BYTES_MAX = 65_536
 PEER_SECONDS = 5.0
-CALLERS_MAX = 16
+CALLERS_MAX = 24
+ROOT_PLACES = 4  # of these, for root alone
 CALLERS_OF_ONE_MAX = 8
 TEXT_MAX = 1000
 AUDIT_MAX = 1000
 POLL_SECONDS = 0.5
-FULL_SECONDS = 0.5
+BACKLOG = 128
 Answer = dict[str, Any]
 
 # The fields of each verb; a field's value is a name in _FIELDS, with '?' when it may be missing.
@@ -67,6 +69,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     "flush": {"note": "text?"},
     "status": {},
 }
+ACTS = ("act", "undo", "release", "pass", "flush")
 
 
 def _is_number(value: object, least: int, most: int) -> bool:
@@ -136,13 +139,24 @@ class Verbs:
         """Return the answer to one request; never raises for its content."""
         try:
             request = parse_request(data)
-            return {"ok": True, **self._answer(caller, request.pop("do"), request)}
+            return {"ok": True, **self._recorded(caller, request.pop("do"), request)}
         except TryAgain as error:
             return _refusal(str(error), temporary=True)
         except MailgateError as error:
             return _refusal(str(error))
         except OSError as error:
             return _refusal(str(error), temporary=True)
+
+    def _recorded(self, caller: Caller, do: str, asked: Answer) -> Answer:
+        """Answer; an act that is refused for good is recorded in the audit log."""
+        try:
+            return self._answer(caller, do, asked)
+        except TryAgain:
+            raise
+        except MailgateError as error:
+            if do in ACTS and not asked.get("preview") and not (do == "act" and note_fault(asked["note"])):
+                self._editor.refused(caller, asked.get("act", do), asked, str(error))
+            raise
 
     def _answer(self, caller: Caller, do: str, asked: Answer) -> Answer:
         editor = self._editor
@@ -202,7 +216,12 @@ def caller_of(uid: int, group: str = GROUP) -> Caller | None:
 
 
 class Server:
-    """The socket, and a thread for each caller."""
+    """The socket, and a thread for each caller.
+
+    Nothing that a caller does keeps the next one waiting: strangers and those for whom there is no place are
+    refused without a thread. A caller who has fewer places than another takes one of those whose request has
+    not arrived yet.
+    """
 
     def __init__(
         self, path: str, answer: Callable[[Caller, bytes], Answer], known: Callable[[int], Caller | None]
@@ -210,8 +229,10 @@ class Server:
         """Listen on the socket; raises OSError."""
         self._answer, self._known = answer, known
         self._counts: dict[int, int] = {}
+        self._reading: list[tuple[int, socket.socket]] = []  # whose request has not arrived, oldest first
         self._lock = threading.Lock()
-        self.listener = listen(path, 32)
+        self._farewells = Farewells()
+        self.listener = listen(path, BACKLOG)
 
     def serve_one(self) -> None:
         """Accept one caller, if there is one within POLL_SECONDS."""
@@ -221,38 +242,60 @@ class Server:
         except OSError:
             return
         uid = peer_uid(connection)
+        caller = self._known(uid)
+        if caller is None:
+            text = f"operator: user {uid} may not ask; expected root or a member of {GROUP}"
+            self._farewells.add(connection, _refusal(text))
+        elif not self._has_place(uid, connection):
+            text = "operator: too many callers at once; try again"
+            self._farewells.add(connection, _refusal(text, temporary=True))
+        else:
+            threading.Thread(target=self._serve, args=(connection, uid, caller), daemon=True).start()
+
+    def _has_place(self, uid: int, connection: socket.socket) -> bool:
+        """Take a place for a caller, if need be one of somebody who has more; return whether there is one."""
         with self._lock:
             mine, everybody = self._counts.get(uid, 0), sum(self._counts.values())
-            full = everybody >= CALLERS_MAX or (uid != 0 and mine >= CALLERS_OF_ONE_MAX)
-            if not full:
-                self._counts[uid] = mine + 1
-        if full:
-            with connection:
-                refusal = _refusal("operator: too many callers at once; try again", temporary=True)
-                send_answer(connection, refusal, FULL_SECONDS)
-            return
-        threading.Thread(target=self._serve, args=(connection, uid), daemon=True).start()
+            if uid != 0 and mine >= CALLERS_OF_ONE_MAX:
+                return False
+            of_root = 0 if uid == 0 else max(0, ROOT_PLACES - self._counts.get(0, 0))
+            if everybody >= CALLERS_MAX - of_root and not self._dismiss_one(mine):
+                return False
+            self._counts[uid] = mine + 1
+            self._reading.append((uid, connection))
+        return True
 
-    def _serve(self, connection: socket.socket, uid: int) -> None:
+    def _dismiss_one(self, mine: int) -> bool:
+        """End the oldest request that has not arrived, of who has most places, if more than the caller."""
+        users = {uid for uid, _connection in self._reading if self._counts.get(uid, 0) > mine + 1}
+        if not users:
+            return False
+        most = max(users, key=lambda uid: self._counts[uid])
+        place = next(place for place, (uid, _connection) in enumerate(self._reading) if uid == most)
+        with contextlib.suppress(OSError):
+            self._reading.pop(place)[1].shutdown(socket.SHUT_RD)  # its thread sees the end
+        return True
+
+    def _serve(self, connection: socket.socket, uid: int, caller: Caller) -> None:
         try:
             with connection:
-                send_answer(connection, self._talk(connection, uid), PEER_SECONDS)
+                send_answer(connection, self._talk(connection, caller), PEER_SECONDS)
         finally:
             with self._lock:
                 self._counts[uid] -= 1
                 if not self._counts[uid]:
                     del self._counts[uid]
 
-    def _talk(self, connection: socket.socket, uid: int) -> Answer:
-        caller = self._known(uid)
-        if caller is None:
-            return _refusal(f"operator: user {uid} may not ask; expected root or a member of {GROUP}")
+    def _talk(self, connection: socket.socket, caller: Caller) -> Answer:
         try:
             data = receive_request(connection, PEER_SECONDS, REQUEST_BYTES_MAX)
         except BadInput as error:
             return _refusal(str(error))
         except OSError as error:
             return _refusal(f"request: {error}; try again", temporary=True)
+        finally:
+            with self._lock:
+                self._reading = [one for one in self._reading if one[1] is not connection]
         try:
             return self._answer(caller, data)
         except Exception as error:
@@ -269,6 +312,16 @@ def group_id(name: str = GROUP) -> int:
         raise BadInput(f"group {name!r}: does not exist; expected what the base role makes") from error
 
 
+def _sweep(editor: ListEditor) -> None:
+    """Remove what has ended, for as long as the service runs; callers do not wait for it."""
+    while True:
+        time.sleep(POLL_SECONDS)
+        try:
+            editor.sweep()
+        except Exception as error:
+            say(f"error of the service itself, while it removes what has ended: {error!r}")
+
+
 def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
     """Run until SIGTERM; raises MailgateError and OSError when group, lock or socket are not available."""
     told: list[int] = []
@@ -282,9 +335,9 @@ def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
     os.chown(path, 0, gid)
     os.chmod(path, 0o660)
     say(f"listens at {path}, {editor.audit.number} acts so far")
+    threading.Thread(target=_sweep, args=(editor,), name="sweep", daemon=True).start()
     with server.listener:
         while not told:
             server.serve_one()
-            editor.sweep()
     os.close(held)
     return 0

@@ -136,17 +136,37 @@ def assert_open(rules: Rules, protected_networks: Iterable[Network]) -> None:
                     raise _shut(rule, f"a protected address whose host has the name {key!r}")
             elif inside.covers(*interval):
                 raise _shut(rule, str(ipaddress.IPv4Address(interval[0])))
-    # Of the single addresses only protected ones matter here.
-    pieces = segments(
-        (key, rule)
-        for key, rule in rules.index.items()
-        if not is_host_address(key) or ("=" not in key and "@" not in key and key in inside)
-    )
+    pieces = _pieces(rules, inside)
     firsts = [first for first, _rule in pieces]
     for low, high in inside.intervals():
         for first, found in pieces[bisect_right(firsts, low) - 1 : bisect_right(firsts, high)]:
             if found is not None and shuts_out(found):
                 raise _shut(found, str(ipaddress.IPv4Address(max(first, low))))
+
+
+def _pieces(rules: Rules, inside: AddressSet) -> list[tuple[int, Rule | None]]:
+    """Return segments() of the rules; of those for a single address only the ones inside matter."""
+    return segments(
+        (key, rule)
+        for key, rule in rules.index.items()
+        if not is_host_address(key) or ("=" not in key and "@" not in key and key in inside)
+    )
+
+
+def all_shut(rules: Rules, networks: Iterable[Network]) -> list[Network]:
+    """Return those of the networks of which no host may connect, whichever rules together refuse them."""
+    wanted = list(networks)
+    pieces = _pieces(rules, address_set(wanted))
+    firsts = [first for first, _rule in pieces]
+    found = []
+    for network in wanted:
+        low, high = int(network.network_address), int(network.broadcast_address)
+        if network.prefixlen < 31:  # the first and the last address are no host's
+            low, high = low + 1, high - 1
+        deciding = pieces[bisect_right(firsts, low) - 1 : bisect_right(firsts, high)]
+        if all(rule is not None and shuts_out(rule) for _first, rule in deciding):
+            found.append(network)
+    return found
 
 
 def _all_exact(inside: AddressSet, keys: Iterable[str]) -> bool:

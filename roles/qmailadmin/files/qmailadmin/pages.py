@@ -643,14 +643,15 @@ class Audit(Page, inherit_bindings=False):
             parts = (one.get("do"), one.get("list"), one.get("action"), one.get("value"))
             act = " ".join(str(word) for word in parts if word)
             until = one.get("until")
+            number = "-" if one["number"] is None else one["number"]  # a refused act has none
             detail = [
-                f"{one['number']}: {act}",
+                f"{number}: {act}",
                 f"{utc(one['at'])} UTC by {one['by'] or 'the service'} (uid {one.get('from', '?')})"
                 + (f", until {utc(until)} UTC" if until is not None else ""),
                 f"Why: {one.get('note') or '-'}",
                 *(f"- {line}" for line in one.get("effects") or []),
             ]
-            rows.append(Row((one["number"], utc(one["at"])[5:], one["by"] or "-", act), detail, one))
+            rows.append(Row((number, utc(one["at"])[5:], one["by"] or "-", act), detail, one))
         return rows
 
 
