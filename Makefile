@@ -91,31 +91,31 @@ fuzz: ## each fuzz target (or TARGETS="dnsask settings") for SECONDS=60, under l
 	@$(PYTHON) tests/fuzz --directory .bed/fuzz --seconds $(SECONDS) $(TARGETS)
 
 bench: venv link ## the gateway beside Postfix, postgrey and amavisd-new, into docs/generated/BENCHMARKS.md; BENCH=--small tries it
-	$(RUN) $(BIN)/python tests/bench/front.py $(BENCH)
+	$(RUN) $(BIN)/python tests/bench front $(BENCH)
 
 bench-converge: venv link ## the playbooks over ssh on a fresh and a second host, into docs/generated/BENCHMARKS.md
-	$(RUN) $(BIN)/python tests/bench/converge.py $(BENCH)
+	$(RUN) $(BIN)/python tests/bench converge $(BENCH)
 
 bench-services: venv link ## blacklist, stats, trace, rules and recipients, into docs/generated/BENCHMARKS.md
-	$(RUN) $(BIN)/python tests/bench/services.py $(BENCH)
+	$(RUN) $(BIN)/python tests/bench services $(BENCH)
 
 bench-scan: venv ## the whole chain beside spamc and clamdscan alone, on the gateway that `make gateway` left
-	$(RUN) $(BIN)/python tests/bench/scan.py --gateway $(GATEWAY)
+	$(RUN) $(BIN)/python tests/bench scan --gateway $(GATEWAY)
 
 bench-greylist: venv ## cqgreylist beside plain tcpserver and qmail-smtpd, on the gateway that `make gateway` left
-	$(RUN) $(BIN)/python tests/bench/greylist.py
+	$(RUN) $(BIN)/python tests/bench greylist
 
 bench-blacklist: venv link ## lines of log a second, and memory
-	$(RUN) $(BIN)/python tests/bench/blacklist.py
+	$(RUN) $(BIN)/python tests/bench blacklist
 
 bench-recipients: venv ## an export of 100,000 entries beside ldapsearch
-	$(RUN) $(BIN)/python tests/bench/recipients.py
+	$(RUN) $(BIN)/python tests/bench recipients
 
 bench-rules: venv ## CPU seconds and memory that 100,000 rules take to compile
-	$(RUN) $(BIN)/python tests/bench/rules.py
+	$(RUN) $(BIN)/python tests/bench rules
 
 bench-trace: venv link ## a journey through a day of 300,000 sessions beside grep
-	$(RUN) $(BIN)/python tests/bench/trace.py
+	$(RUN) $(BIN)/python tests/bench trace
 
 clean: ## remove containers, .bed and caches of tools (not .venv)
 	@$(BED) clean

@@ -15,6 +15,13 @@ COLLECTIONS = ROOT / ".ansible" / "collections"
 SUMMARY_WIDTH = 300  # pytest leaves out the reason when a test's name fills the line
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    default = os.environ.get("MAILGATE_GATEWAY", "mailgate-gateway")
+    parser.addoption("--gateway", default=default, help=f"the gateway's container (default: {default})")
+    parser.addoption("--rows", default="", help="only rows with this tag (debian13, short)")
+    parser.addoption("--keep", action="store_true", help="leave the upgraded gateway's container as it is")
+
+
 def _link() -> None:
     """Gives the checkout the path ansible_collections/NAMESPACE/NAME, below which alone it is importable."""
     link = COLLECTIONS / "ansible_collections" / "mailgate" / "qmail"
@@ -46,7 +53,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 reset_signals()
 _link()
-sys.path.insert(0, str(COLLECTIONS))
-sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 sys.path_importer_cache.pop(str(COLLECTIONS), None)  # it may have been asked for before the link was there
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)

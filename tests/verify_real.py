@@ -6,7 +6,7 @@
 
 The second time each of them must fail, in one of its cases at least: a test that stays green without the
 patch that it is there for proves nothing.  docs/generated/VERIFIED-PROGRAM.md says what ran, with a digest of
-what ran, and tests/unit/test_verified.py fails as soon as a patch, or a C file of ours, is another one.
+what ran, and tests/unit/docs/test_verified.py fails as soon as a patch, or a C file of ours, is another one.
 Programs named on the command line are verified, else all of them.
 """
 

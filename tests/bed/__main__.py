@@ -37,7 +37,7 @@ from bed.sanity import command_sanity
 from bed.signals import reset_signals
 from bed.sources import CHOICE
 from bed.suite import command_part, command_test
-from bed.targets import command_clean, command_gateway, command_prepare
+from bed.targets import command_clean, command_gateway, command_prepare, command_table
 
 EPILOG = """\
 environment:
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
         ("addresses", "give the clients' networks to a container's loopback"),
         ("await", "wait until the services of a gateway are up"),
         ("converge", "run playbooks/gateway.yml on a container"),
+        ("table", "hold the conversations of tests/support/conversations.py with a gateway, and print them"),
         ("gateway", "prepare, up, converge, table, report"),
         ("older", "a running gateway of the version that tests/upgrade begins with"),
         ("report", "what a gateway is made of and how to look inside"),
@@ -129,6 +130,8 @@ def dispatch(options: argparse.Namespace) -> None:
         command_await(options.name)
     elif command == "converge":
         command_converge(options.name)
+    elif command == "table":
+        command_table(options.name)
     elif command == "gateway":
         command_gateway(options.name)
     elif command == "older":

@@ -45,7 +45,7 @@ def in_container(name: str, *argv: str) -> tuple[int, str]:
 def command_addresses(name: str) -> None:
     """Give the clients' networks to the container's loopback; gone again whenever the container restarts."""
     run(
-        [sys.executable, str(ROOT / "tests" / "e2e" / "netns.py"), str(container_pid(name))],
+        [sys.executable, str(ROOT / "tests" / "support" / "network_namespace.py"), str(container_pid(name))],
         why="giving addresses to the loopback",
     )
 

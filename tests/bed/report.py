@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable
 
 from .containers import STAMPS, in_container
-from .python_venv import venv_path
 
 
 def stamp_lines(texts: Iterable[str]) -> list[tuple[str, str]]:
@@ -58,7 +57,7 @@ Look around inside:
   docker exec -it {name} bash                      a shell on the gateway
   docker exec {name} qmailctl stat                 its services
   docker exec {name} sh -c 'tail /var/log/qmail/smtpd/current'
-  {venv_path()}/bin/python tests/e2e/run.py --gateway {name}   the table once more
+  python3 tests/bed table {name}   the table once more
   python3 tests/bed down {name}                    remove it
 
 On a real host (Debian 12 or 13, root by ssh), with an inventory and a site file of your own:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import time
@@ -33,22 +34,28 @@ def command_prepare(suites: Sequence[str]) -> None:
     command_choose()
 
 
+def hold_conversations(name: str, *options: str) -> bool:
+    """Print the table of conversations with a gateway; whether each went as it should."""
+    argv = [venv_program("python"), "-m", "support.conversation_table", "--gateway", name, *options]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    return subprocess.run(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def command_table(name: str) -> None:
+    if not hold_conversations(name):
+        raise Trouble("a row of the table differs from what it should be")
+
+
 def command_gateway(name: str) -> None:
     """`make gateway`: from nothing to the printed table."""
     begin = time.monotonic()
     command_prepare(("bookworm",))
     command_up(name, "bookworm", systemd=False)
     command_converge(name)
-    python = venv_program("python")
-    table = subprocess.run(
-        [python, "tests/e2e/run.py", "--gateway", name, "--look"],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    well = hold_conversations(name, "--look")
     command_report(name)
     say("gateway", f"{time.monotonic() - begin:.0f} s in all")
-    if table.returncode != 0:
+    if not well:
         raise Trouble("a row of the table differs from what it should be, or mailgate doctor is not content")
 
 

@@ -22,16 +22,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mailgate.blacklist.exemptions import Exemptions
+from mailgate.blacklist.reputation import Reputation
+from mailgate.blacklist.settings import Settings
+from mailgate.formats import multilog, tai64n
+from mailgate.formats import smtpd_log as smtplog
+from mailgate.formats.networks import parse_network
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
-
-from mailgate.blacklist.exemptions import Exemptions  # noqa: E402
-from mailgate.blacklist.reputation import Reputation  # noqa: E402
-from mailgate.blacklist.settings import Settings  # noqa: E402
-from mailgate.formats import multilog, tai64n  # noqa: E402
-from mailgate.formats import smtpd_log as smtplog  # noqa: E402
-from mailgate.formats.networks import parse_network  # noqa: E402
-
 BEGIN = 1_795_000_000
 FILE_BYTES = 10_000_000
 ROUNDS = 3
@@ -196,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     times = best_counted / best_plain
     print(f"  read and counted {speed:12,.0f} lines/s   {times:.1f} times the plain read's time")
     for count in (100_000, 1_000_000):
-        argv = [sys.executable, __file__, "--memory", str(count)]
+        argv = [sys.executable, str(Path(__file__).parent), "blacklist", "--memory", str(count)]
         done = subprocess.run(argv, capture_output=True, text=True, check=True)
         size, kept = (int(word) for word in done.stdout.split())
         print(f"  {count:9,} new addresses: {size / 1e6:5.0f} MB, {kept:,} of them kept")
@@ -206,7 +204,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"slower than {given.least:,} lines/s")
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

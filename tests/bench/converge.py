@@ -23,19 +23,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bed.common import LABEL, Trouble, answer, run, say
+from bed.containers import CAPABILITIES, INIT, WORK_DIRECTORY, command_addresses, in_container
+from bed.images import make_derived
+from bed.packages import install_packages
+from bed.python_venv import venv_program
+from bed.sources import cache_directory
+
+from .figures import Figure, Section, publish, told
+from .measuring import OTHERS_MOST_PERCENT, Container, Window, machine
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "tests")]
-
-from bed.common import LABEL, Trouble, answer, run, say  # noqa: E402
-from bed.containers import CAPABILITIES, INIT, WORK_DIRECTORY, command_addresses, in_container  # noqa: E402
-from bed.images import make_derived  # noqa: E402
-from bed.packages import install_packages  # noqa: E402
-from bed.python_venv import venv_program  # noqa: E402
-from bed.sources import cache_directory  # noqa: E402
-from figures import Figure, Section, publish, told  # noqa: E402
-from measuring import OTHERS_MOST_PERCENT, Container, Window, machine  # noqa: E402
-
 IMAGE = "mailgate-ssh:bookworm"
 NAMES = ("mailgate-bench-first", "mailgate-bench-second")
 REPETITIONS = 3
@@ -247,6 +246,3 @@ Over ssh with pipelining, to containers of Debian 12 on the same machine; archiv
 cache, packages from the distribution's mirror. The second host is of the same platform as one for which all
 was built, so nothing is to be compiled.
 """
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,23 +22,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "e2e"), str(ROOT / "plugins" / "module_utils")]
-
-from bed.common import Trouble, answer, run, say, timed  # noqa: E402
-from bed.containers import (  # noqa: E402
+from bed.common import Trouble, answer, run, say, timed
+from bed.containers import (
     command_addresses,
     command_converge,
     command_down,
     command_up,
     in_container,
 )
-from bed.images import make_derived  # noqa: E402
-from figures import Figure, Section, publish, told  # noqa: E402
-from mailgate.formats import cdb  # noqa: E402
-from measuring import Container, Run, Window, machine, run_load  # noqa: E402
+from bed.images import make_derived
+from mailgate.formats import cdb
 
+from .figures import Figure, Section, publish, told
+from .measuring import Container, Run, Window, machine, run_load
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 GATEWAY, PEER = "mailgate-bench", "mailgate-bench-peer"
 PEER_IMAGE = "mailgate-peer:bookworm"
 PEER_PACKAGES = ("postfix", "postgrey", "amavisd-new", "clamav-daemon", "spamassassin")
@@ -444,7 +443,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     say("bench", f"{time.monotonic() - begin:.0f} s in all")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

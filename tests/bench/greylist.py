@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What refused and passing sessions cost with cqgreylist, beside tcpserver with qmail-smtpd in the same run.
 
-`python3 tests/bench/greylist.py [SECONDS]` on a gateway (MAILGATE_GATEWAY): sessions a second and CPU seconds
+`python3 tests/bench greylist [SECONDS]` on a gateway (MAILGATE_GATEWAY): sessions a second and CPU seconds
 per 1,000 sessions with 1, 4 and 16 clients at once, the best of three rounds each, and the ratios.
 cqgreylist 0.2 is built and measured in the same run when its archive is in the cache; otherwise its recorded
 figures are printed as such.
@@ -16,18 +16,15 @@ import multiprocessing
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import IO
 
+from support import network_namespace
+from support.gateway import gateway_pid
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-
-import netns  # noqa: E402
-from play import gateway_pid  # noqa: E402
-
 GATEWAY = os.environ.get("MAILGATE_GATEWAY", "mailgate-gateway")
 CACHE = Path(os.environ.get("MAILGATE_CACHE") or Path.home() / ".cache" / "mailgate") / "sources"
 OLD_SHA256 = "256bd0c597341a421448faa4271fcd5e2dcdb5d7c4bf14bf0ce099e1bf8d6862"
@@ -137,14 +134,14 @@ def build_old() -> bool:
 
 
 def main(argv: list[str]) -> int:
-    seconds = float(argv[1]) if len(argv) > 1 else 3.0
+    seconds = float(argv[0]) if argv else 3.0
     inside("rm", "-rf", PLACE)
     inside("install", "-d", PLACE)
     inside("install", "-d", "-o", "qmaild", "-g", "nofiles", "-m", "0700", f"{PLACE}/state")
     old = build_old()
     uid, gid = inside("sh", "-c", "id -u qmaild; getent group nofiles | cut -d: -f3").split()
-    netns.enter(gateway_pid(GATEWAY))
-    netns.add_addresses()
+    network_namespace.enter(gateway_pid(GATEWAY))
+    network_namespace.add_addresses()
     started = []
     table: dict[tuple[str, int], tuple[float, float]] = {}
     try:
@@ -211,7 +208,3 @@ def main(argv: list[str]) -> int:
     if not old:
         print(f"cqgreylist 0.2: its archive is not at {CACHE / OLD_SHA256}; {OLD_RECORDED}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The export of a large directory beside ldapsearch, which reads the same entries from the same slapd.
 
-`python3 tests/bench/recipients.py [ENTRIES]`: wall, CPU and peak memory of each, alternating, the best of
+`python3 tests/bench recipients [ENTRIES]`: wall, CPU and peak memory of each, alternating, the best of
 three runs, and their ratio, which the aims hold for. Both run in slapd's own container, over LDAPS, in pages
 of 1,000. Two lines more tell of a whole first update, exported, sorted, compiled, written, read back key by
 key and published, and of one that finds nothing new.
@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tempfile
 from pathlib import Path
 
+from support.directory_servers import CANARY, SLAPD_BASE, SLAPD_NAME, SLAPD_READER, Authority, Slapd, put
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "e2e")]
-
-from directorybed import CANARY, SLAPD_BASE, SLAPD_NAME, SLAPD_READER, Authority, Slapd, put  # noqa: E402
-
 ENTRIES = 100_000
 RUNS = 3
 AIM_RATIO, AIM_MB = 1.2, 150
@@ -74,7 +71,7 @@ def measured(slapd: Slapd, *argv: str) -> tuple[float, float, float]:
 
 
 def main(argv: list[str]) -> int:
-    entries = int(argv[1]) if len(argv) > 1 else ENTRIES
+    entries = int(argv[0]) if argv else ENTRIES
     with tempfile.TemporaryDirectory() as place:
         slapd = Slapd(NAME, Authority(Path(place)), entries)
     try:
@@ -120,7 +117,3 @@ def main(argv: list[str]) -> int:
     print(f"FIGURES {json.dumps(rows)}")
     print(f"export / ldapsearch: {ratio:.2f} (aim {AIM_RATIO}), peak {peak:.0f} MB (aim {AIM_MB})")
     return 0 if ratio <= AIM_RATIO and peak <= AIM_MB else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv))

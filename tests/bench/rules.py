@@ -19,12 +19,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from mailgate.rules import fragments as tcprules
+from mailgate.rules import site_fragment as rules_compiler
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
-
-from mailgate.rules import fragments as tcprules  # noqa: E402
-from mailgate.rules import site_fragment as rules_compiler  # noqa: E402
-
 COUNT, ROUNDS = 100_000, 3
 UNTIL = 4_000_000_000
 TIME = """
@@ -103,7 +101,3 @@ def main(argv: Sequence[str] | None = None) -> int:
             table.append({"row": row, "cpu_seconds": seconds, "memory_mb": megabytes})
     print(f"FIGURES {json.dumps(table)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

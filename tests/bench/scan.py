@@ -27,11 +27,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-
-from dnsworld import resolving, world
-from play import Bed, NoGateway, submit
-from rows import STRANGER
+from support.conversations import STRANGER
+from support.gateway import Bed, NoGateway, submit
+from support.name_servers import resolving, world
 
 PLACE = "/var/tmp/mailgate-bench"
 ALONE = (
@@ -203,7 +201,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(f"worst ratio {worst:.2f}, expected {options.least:.2f} or more")
     return 0 if worst >= options.least else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

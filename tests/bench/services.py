@@ -14,12 +14,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .figures import Figure, Section, publish, told
+from .measuring import OTHERS_MOST_PERCENT, Window, machine
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from figures import Figure, Section, publish, told  # noqa: E402
-from measuring import OTHERS_MOST_PERCENT, Window, machine  # noqa: E402
-
 # name: arguments for tiny counts
 BENCHMARKS = {
     "blacklist": ["--sessions", "2000"],
@@ -42,7 +40,7 @@ to it.
 
 def rows_of(name: str, arguments: Sequence[str]) -> tuple[list[Figure], bool]:
     """A benchmark's figures, and whether its own aim was met; its table is shown while it is read."""
-    argv = [sys.executable, str(HERE / f"{name}.py"), *arguments]
+    argv = [sys.executable, str(HERE), name, *arguments]
     window = Window()
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
     _cpu, others = window.close()
@@ -50,7 +48,7 @@ def rows_of(name: str, arguments: Sequence[str]) -> tuple[list[Figure], bool]:
     print("\n".join(line for line in lines if not line.startswith("FIGURES ")), flush=True)
     found = [line[len("FIGURES ") :] for line in lines if line.startswith("FIGURES ")]
     if not found:
-        raise SystemExit(f"bench-services: {name}.py ended with {done.returncode} and no figures")
+        raise SystemExit(f"bench-services: {name} ended with {done.returncode} and no figures")
     figures = []
     for row in json.loads(found[0]):
         figure = Figure(row.pop("row"), "", disturbed=others > OTHERS_MOST_PERCENT)
@@ -100,7 +98,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in publish(section):
             print(f"worse than before: {line}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -23,15 +23,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from mailgate.formats import send_log as sendlog
+from mailgate.formats import smtpd_log as smtplog
+from mailgate.formats import tai64n
+from mailgate.formats.multilog import Follower
+from mailgate.maillog.counters import Stats
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "plugins" / "module_utils"))
-
-from mailgate.formats import send_log as sendlog  # noqa: E402
-from mailgate.formats import smtpd_log as smtplog  # noqa: E402
-from mailgate.formats import tai64n  # noqa: E402
-from mailgate.formats.multilog import Follower  # noqa: E402
-from mailgate.maillog.counters import Stats  # noqa: E402
-
 BEGIN = 1_795_000_000
 DAY_SECONDS = 86_400
 FILE_BYTES = 10_000_000
@@ -252,7 +250,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"slower than {given.most} s")
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

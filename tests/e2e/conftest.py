@@ -5,17 +5,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from play import Bed
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    default = os.environ.get("MAILGATE_GATEWAY", "mailgate-gateway")
-    parser.addoption("--gateway", default=default, help=f"the gateway's container (default: {default})")
-    parser.addoption("--rows", default="", help="only rows with this tag (debian13, short)")
+from support.gateway import Bed
 
 
 @pytest.fixture(scope="session")

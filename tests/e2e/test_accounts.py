@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed
-from smtp import Session
+from support.gateway import GATEWAY_ADDRESS, Bed
+from support.smtp_client import Session
 
 LOG = "/var/log/qmail/smtpd/current"
 HARM = [

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed
-from rows import HELO, NOBODY, NOT_OURS, OFFICE, OK, SENDER
-from smtp import CLOSED, Session
+from support.conversations import HELO, NOBODY, NOT_OURS, OFFICE, OK, SENDER
+from support.gateway import GATEWAY_ADDRESS, Bed
+from support.smtp_client import CLOSED, Session
 
 GOOD, UNKNOWN, FOREIGN = "alice@example.test", "nobody@example.test", "victim@else.where"
 BAD_SENDER = "spammer@bad.example"

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from email.utils import formatdate
 
 import pytest
-from play import Bed, submit
-from queueing import SendLog, put_into_queue
-from rows import LOOPBACK, OFFICE, POSTMASTER, SENDER, STRANGER, A, B, message
-from sinks import conversation, sinks
-from test_queue import DOUBLE_BOUNCE, bounce, eventually, nothing_comes, qmailctl, waiting
+from support.conversations import LOOPBACK, OFFICE, POSTMASTER, SENDER, STRANGER, A, B, message
+from support.gateway import Bed, submit
+from support.queue_access import SendLog, put_into_queue
+from support.queue_checks import DOUBLE_BOUNCE, bounce, eventually, nothing_comes, qmailctl, waiting
+from support.recording_servers import conversation, sinks
 
 GOOD = "alice@example.test"
 MARK = "please-mark-this"  # a rule of the tests makes it spam that is delivered

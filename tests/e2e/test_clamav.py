@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from box import ROOT, Box, eventually
+from support.role_container import ROOT, Box, eventually
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 CLIENT = "/usr/local/bin/clamdscan"

@@ -8,21 +8,19 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed, gateway_pid, matches
-from rows import HELO, NOBODY, NOT_OURS, OFFICE, OK, SENDER, STRANGER
-from smtp import CLOSED, Session
+from support.conversations import NOBODY, NOT_OURS, OFFICE, OK, STRANGER
+from support.gateway import Bed, gateway_pid, matches
+from support.session_watch import UNCERTAIN, Allowed, Watch, asked, begun, verdict
+from support.smtp_client import CLOSED
 
 SERVICE_SECONDS = 10.0
 
-UNCERTAIN = "451 unable to check recipient (#4.3.0)"
 GOOD, UNKNOWN, FOREIGN = "alice@example.test", "nobody@example.test", "victim@else.where"
 
 
@@ -99,65 +97,6 @@ def control(bed: Bed) -> Path:
 @pytest.fixture
 def etc(bed: Bed) -> Path:
     return Path(f"/proc/{gateway_pid(bed.name)}/root/etc")
-
-
-def begun(who: str) -> Session:
-    """A session that has said MAIL; closed early if the gateway does not take it."""
-    session = Session(who, GATEWAY_ADDRESS, timeout_seconds=20)
-    if session.reply().startswith("220 "):
-        session.send(HELO.send + f"MAIL FROM:<{SENDER}>\r\n".encode())
-        session.reply()
-        session.reply()
-    return session
-
-
-def asked(session: Session, address: str) -> str:
-    session.send(f"RCPT TO:<{address}>\r\n".encode())
-    return session.reply()
-
-
-def verdict(who: str, address: str) -> str:
-    with begun(who) as session:
-        return asked(session, address)
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """What may be said while a file is broken: a client, a recipient, and every permitted reply."""
-
-    who: str
-    address: str
-    replies: tuple[str, ...]
-
-
-class Watch(threading.Thread):
-    """Sessions without a pause; keeps every reply that is not permitted."""
-
-    def __init__(self, allowed: tuple[Allowed, ...]) -> None:
-        super().__init__(daemon=True)
-        self.allowed = allowed
-        self.ended = threading.Event()
-        self.wrong: list[str] = []
-        self.asked = 0
-
-    def run(self) -> None:
-        while not self.ended.is_set():
-            for one in self.allowed:
-                try:
-                    got = verdict(one.who, one.address)
-                except OSError as error:
-                    got = f"no session: {error}"
-                self.asked += 1
-                if not any(matches(reply, got) for reply in one.replies):
-                    self.wrong.append(f"{one.who} asked for {one.address} and heard {got!r}")
-
-    def __enter__(self) -> Watch:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.join(60)
 
 
 def hold(

@@ -9,9 +9,9 @@ import os
 import subprocess
 
 import pytest
-from play import Bed, netqmail_kind
-from rows import EICAR, SENDER, STRANGER, message
-from smtp import stuffed
+from support.conversations import EICAR, SENDER, STRANGER, message
+from support.gateway import Bed, netqmail_kind
+from support.smtp_client import stuffed
 
 QUEUE = "/var/qmail/bin/qmail-queue"
 VIRUS = "554 Your email was rejected because it contains the "

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from play import Bed
-from queueing import SendLog
-from rows import HOSTNAME, POSTMASTER, SENDER, A
-from test_queue import GOOD, accepted, eventually, nothing_comes, qmailctl, waiting, whole
+from support.conversations import HOSTNAME, POSTMASTER, SENDER, A
+from support.gateway import Bed
+from support.queue_access import SendLog
+from support.queue_checks import GOOD, accepted, eventually, nothing_comes, qmailctl, waiting, whole
 
 PATCH = pytest.mark.patch("98-delivery-programs")
 LOCAL = f"postmaster@{HOSTNAME}"  # an alias of the gateway, which qmail-local forwards

@@ -25,9 +25,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import netns
 import pytest
-from play import gateway_pid, netqmail_kind
+from support import network_namespace
+from support.gateway import gateway_pid, netqmail_kind
 
 NEEDED = {
     "tinydns": "tinydns",
@@ -39,7 +39,7 @@ NEEDED = {
     "unshare": "util-linux",
 }
 
-# RFC 5737: not of the networks that netns.py gives to the loopback, for those never leave it.
+# RFC 5737: not of the networks that network_namespace.py gives to the loopback, for those never leave it.
 NEAR, FAR = "203.0.113.1", "203.0.113.25"
 RESOLVER, WORLD, STRANGE = "127.0.0.52", "127.0.0.53", "127.0.0.54"
 NOBODY = "65534"
@@ -234,7 +234,7 @@ def _far_listener(pid: int) -> socket.socket:
     made: list[socket.socket] = []
 
     def there() -> None:
-        netns.enter(pid)
+        network_namespace.enter(pid)
         made.append(socket.create_server((FAR, 25)))
 
     thread = threading.Thread(target=there)
@@ -357,7 +357,7 @@ def world(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     if missing:
         pytest.fail(f"no world of DNS without the packages {' '.join(missing)}")
     pid = gateway_pid(gateway)
-    netns.enter(pid)
+    network_namespace.enter(pid)
     root = Path(f"/proc/{pid}/root")
     place = tmp_path_factory.mktemp("dns")
     for parent in (place.parent, place.parent.parent):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from box import Box, eventually
+from support.role_container import Box, eventually
 
 ROOT_SERVER, FORWARDER, SILENT = "198.18.0.53", "198.18.0.54", "198.18.0.55"
 LONG = "x" * 120

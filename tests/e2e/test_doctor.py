@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dnsworld
 import pytest
-from box import eventually
-from play import Bed, submit
-from rows import HOSTNAME
+from support import name_servers
+from support.conversations import HOSTNAME
+from support.gateway import Bed, submit
+from support.role_container import eventually
 
 SETTINGS = "/etc/mailgate/doctor-test.json"
 OK, WARNING, CRITICAL = 0, 1, 2
@@ -435,10 +435,10 @@ def test_reverse_dns(doctor: Doctor, tmp_path: Path) -> None:
     for place in (right, wrong):
         place.mkdir()
     known = "+there.example:192.0.2.9:1"
-    records = (*dnsworld.ROOT_ZONE, known, f"={HOSTNAME}:{address}:1")
-    with dnsworld.world(right, records), dnsworld.resolving(doctor.bed):
+    records = (*name_servers.ROOT_ZONE, known, f"={HOSTNAME}:{address}:1")
+    with name_servers.world(right, records), name_servers.resolving(doctor.bed):
         doctor.well("reverse", "dns")
-    records = (*dnsworld.ROOT_ZONE, f"+{HOSTNAME}:{address}:1", f"^{arpa}:other.example:1")
-    with dnsworld.world(wrong, records), dnsworld.resolving(doctor.bed):
+    records = (*name_servers.ROOT_ZONE, f"+{HOSTNAME}:{address}:1", f"^{arpa}:other.example:1")
+    with name_servers.world(wrong, records), name_servers.resolving(doctor.bed):
         doctor.expect("reverse", WARNING, f"{address} has the name other.example in DNS; expected {HOSTNAME}")
         doctor.expect("dns", CRITICAL, "there.example does not resolve: no such name")

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from play import Bed, differences, row_of
-from rows import SENDER, A, Arrival, message
-from smtp import Session, stuffed
-from smtpdbed import BEGIN, HELLO, MAIL, RCPT, SmtpdBed, recipients_of
-from test_smuggling import FOREIGN, GOOD, LENIENT, STRICT, lenient, nothing_else
+from support.conversations import SENDER, A, Arrival, message
+from support.gateway import Bed, differences, row_of
+from support.lenient_mail_server import FOREIGN, GOOD, LENIENT, STRICT, lenient, nothing_else
+from support.smtp_client import Session, stuffed
+from support.smtpd_alone import BEGIN, HELLO, MAIL, RCPT, SmtpdBed, recipients_of
 
 CONTROLS = [*range(1, 10), *range(11, 32), 127]  # LF ends the command
 PLACES = {

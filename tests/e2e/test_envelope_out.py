@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from play import Bed
-from queueing import SendLog, put_into_queue
-from rows import HOSTNAME, POSTMASTER, SENDER, A, B
-from sinks import READINGS, Sink, conversation, sinks
-from test_queue import changed, eventually, qmailctl, waiting
+from support.conversations import HOSTNAME, POSTMASTER, SENDER, A, B
+from support.gateway import Bed
+from support.queue_access import SendLog, put_into_queue
+from support.queue_checks import changed, eventually, qmailctl, waiting
+from support.recording_servers import READINGS, Sink, conversation, sinks
 
 GOOD, FOREIGN = b"alice@example.test", b"carol@example.org"
 MESSAGE = b"From: x@y.example\nSubject: envelope\n\nhello\n"

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed, gateway_pid
-from smtp import CLOSED, Session
+from support.gateway import GATEWAY_ADDRESS, Bed, gateway_pid
+from support.smtp_client import CLOSED, Session
 
 PORT = 2526
 PLACE = "/tmp/greylist"

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from backend import Delivery
-from play import GATEWAY_ADDRESS, Bed, differences, row_of, submit
-from rows import SENDER, STRANGER, A, Arrival, B, message
-from smtp import Session, stuffed
+from support.conversations import SENDER, STRANGER, A, Arrival, B, message
+from support.gateway import GATEWAY_ADDRESS, Bed, differences, row_of, submit
+from support.mail_servers import Delivery
+from support.smtp_client import Session, stuffed
 
 ROUNDS = 20
 SENDERS = 6

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed, Outcome, submit
-from rows import (
+from support.conversations import (
     BAD_SENDER,
     COME_BACK,
     EICAR,
@@ -38,7 +37,8 @@ from rows import (
     message,
     rcpt,
 )
-from smtp import CLOSED, Session, stuffed
+from support.gateway import GATEWAY_ADDRESS, Bed, Outcome, submit
+from support.smtp_client import CLOSED, Session, stuffed
 
 STATS_SECONDS = 20.0
 KNOWN_SECONDS = 20.0

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed, submit
-from rows import BARE_LF, NOBODY, NOT_OURS, OFFICE, SENDER, STRANGER, A, B, message
-from smtp import CLOSED, Session
+from support.conversations import BARE_LF, NOBODY, NOT_OURS, OFFICE, SENDER, STRANGER, A, B, message
+from support.gateway import GATEWAY_ADDRESS, Bed, submit
+from support.smtp_client import CLOSED, Session
 
 SESSIONS = 4000
 FIRST_QUARTER = SESSIONS // 4

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed
-from rows import OFFICE, STRANGER
-from smtp import CLOSED, Session
-from test_policy import change
+from support.conversations import OFFICE, STRANGER
+from support.gateway import GATEWAY_ADDRESS, Bed
+from support.policy_playbook import change
+from support.smtp_client import CLOSED, Session
 
 OPERATOR, OTHER = "olga", "oscar"
 GOOD, FOREIGN, SENDER = "alice@example.test", "victim@else.where", "ann@sender.example"

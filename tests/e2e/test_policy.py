@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import yaml
-from play import GATEWAY_ADDRESS, GREYLIST_SECONDS, Bed
-from rows import OFFICE, STRANGER
-from smtp import CLOSED, Session
+from support.conversations import OFFICE, STRANGER
+from support.gateway import GATEWAY_ADDRESS, GREYLIST_SECONDS, Bed
+from support.policy_playbook import ROOT, change
+from support.smtp_client import CLOSED, Session
 
-ROOT = Path(__file__).resolve().parents[2]
 SITE = yaml.safe_load((ROOT / "tests/inventory/group_vars/gateways/site.yml").read_text())
 WALL_SECONDS = 240.0  # a hang is found, not a busy machine; an idle one takes about ten
 PAUSE_SECONDS = 0.1
@@ -39,39 +35,6 @@ WATCHED = (
     "etc/mailgate",
 )
 NEW_OFFICE = "198.51.100.130"
-
-
-@dataclass
-class Run:
-    """What the playbook said, and how long it took."""
-
-    text: str
-    seconds: float
-
-    def changed(self) -> int:
-        found = re.search(r"changed=(\d+)", self.text)
-        return int(found.group(1)) if found else -1
-
-
-def change(bed: Bed, *options: str, **site: object) -> Run:
-    """Runs playbooks/policy.yml with a site file that differs in these keys."""
-    argv = [
-        "ansible-playbook", "-i", "tests/inventory", "playbooks/policy.yml", "--diff",
-        "--extra-vars", json.dumps(site), *options,
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        "MAILGATE_GATEWAY": bed.name,
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    }
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    begin = time.monotonic()
-    done = subprocess.run(
-        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Run(done.stdout, time.monotonic() - begin)
 
 
 def files(bed: Bed) -> dict[str, tuple[int, int, int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from play import Bed
+from support.gateway import Bed
 
 # Runs in the container: argv is [command, JSON of [what to wait for, what to type then], ...].
 DRIVE = r"""

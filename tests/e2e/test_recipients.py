@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from directorybed import (
+from support.conversations import NOBODY, OK, STRANGER
+from support.directory_servers import (
     AD_ADDRESS,
     AD_NAME,
     BASE,
@@ -47,10 +48,9 @@ from directorybed import (
     Slapd,
     eventually,
 )
-from ldap_answers import done, entry, reference
-from play import Bed
-from rows import NOBODY, OK, STRANGER
-from test_contract import UNCERTAIN, Allowed, Watch, verdict
+from support.gateway import Bed
+from support.ldap_answers import done, entry, reference
+from support.session_watch import UNCERTAIN, Allowed, Watch, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = "corp.example.test"

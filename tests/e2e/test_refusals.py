@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed, gateway_pid
-from rows import HELO, STRANGER
-from smtp import CLOSED, Session
-from smtpdbed import HELLO, MAIL, SmtpdBed
+from support.conversations import HELO, STRANGER
+from support.gateway import GATEWAY_ADDRESS, Bed, gateway_pid
+from support.smtp_client import CLOSED, Session
+from support.smtpd_alone import HELLO, MAIL, SmtpdBed
 
 FORGED = "qmail-smtpd: not in validrcptto: x@example.test from <> at 203.0.113.9"
 

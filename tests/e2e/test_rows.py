@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every row of rows.py against a real gateway."""
+"""Every row of support/conversations.py against a real gateway."""
 
 from __future__ import annotations
 
 import pytest
-from play import Bed
-from rows import Asked, Crowd, Row, selected
+from support.conversations import Asked, Crowd, Row, selected
+from support.gateway import Bed
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
-from box import eventually
-from play import Bed, gateway_pid
-from rows import EICAR
-from scanbed import ScanBed, letter
+from support.conversations import EICAR
+from support.gateway import Bed, gateway_pid
+from support.role_container import eventually
+from support.scanner_faults import ScanBed, letter
 
 TEMPORARY = "/var/lib/clamav/tmp"
 SETTINGS = "etc/clamav/clamd.conf"

@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 import pytest
-from play import Bed
-from rows import EICAR
-from scanbed import (
+from support.conversations import EICAR
+from support.gateway import Bed
+from support.scanner_faults import (
     CLAMDSCAN,
     CONTROL,
     DEADLINE_SECONDS,

@@ -14,9 +14,9 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
-from play import Bed
-from rows import EICAR, GTUBE, OFFICE, STRANGER
-from scanbed import CONTROL, SUFFIXES, Log, ScanBed, letter, padding
+from support.conversations import EICAR, GTUBE, OFFICE, STRANGER
+from support.gateway import Bed
+from support.scanner_faults import CONTROL, SUFFIXES, Log, ScanBed, letter, padding
 
 PATCH = pytest.mark.patch("10-fail-closed")
 VIRUS = re.compile(r"554 Your email was rejected because it contains the \S+ virus")

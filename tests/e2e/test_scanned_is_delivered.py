@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed
-from rows import SENDER, STRANGER
-from scanbed import CLAMDSCAN, SPAMC, ScanBed
-from smtp import Session
+from support.conversations import SENDER, STRANGER
+from support.gateway import GATEWAY_ADDRESS, Bed
+from support.scanner_faults import CLAMDSCAN, SPAMC, ScanBed
+from support.smtp_client import Session
 
 SEEN = "tmp/seen"
 KEEP_FILE = f"""for last; do :; done

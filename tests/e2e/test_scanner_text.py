@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from play import Bed, gateway_pid, netqmail_kind
-from rows import SENDER, STRANGER, message
-from smtp import stuffed
+from support.conversations import SENDER, STRANGER, message
+from support.gateway import Bed, gateway_pid, netqmail_kind
+from support.smtp_client import stuffed
 
 PLACE = "/var/tmp/mailgate-scanner"
 PLAIN = "554 mail server permanently rejected message (#5.3.0)"

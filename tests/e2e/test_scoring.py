@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from email import message_from_bytes
 
 import pytest
-from dnsworld import ROOT_ZONE, resolving, txt, world
-from play import Bed, matches, submit
-from rows import COME_BACK
+from support.conversations import COME_BACK
+from support.gateway import Bed, matches, submit
+from support.name_servers import ROOT_ZONE, resolving, txt, world
 
 LEARNED_SECONDS = 20.0
 GREYLIST_SECONDS = 40.0

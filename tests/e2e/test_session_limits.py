@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from play import Bed
-from smtpdbed import BEGIN, HELLO, MAIL, RCPT, SmtpdBed, client_part, recipients_of
+from support.gateway import Bed
+from support.smtpd_alone import BEGIN, HELLO, MAIL, RCPT, SmtpdBed, client_part, recipients_of
 
 REFUSED = {
     "a foreign domain": b"RCPT TO:<victim@else.where>\r\n",

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from dnsworld import resolving, world
-from play import Bed
+from support.gateway import Bed
+from support.name_servers import resolving, world
 
 SOCKET = "/run/spamd/spamd.sock"
 SITE = "etc/mail/spamassassin"

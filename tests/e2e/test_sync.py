@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from backend import Delivery
-from play import Bed, row_of, submit
-from rows import HOSTNAME, SENDER, A, B, message
+from support.conversations import HOSTNAME, SENDER, A, B, message
+from support.gateway import Bed, row_of, submit
+from support.mail_servers import Delivery
 
 GOOD, OTHER, FOREIGN = "alice@example.test", "bob@example.test", "carol@example.org"
 QUEUE = "/var/qmail/queue/"

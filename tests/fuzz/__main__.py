@@ -13,7 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import fuzz_targets as fuzzing
+if not __package__:  # run as `python3 tests/fuzz`: Python looks for modules there, not in tests
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from support import fuzz_targets as fuzzing
 
 
 def one(target: fuzzing.Target, directory: Path, seconds: int, libfuzzer: bool) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb
-from runner import run_module
+from support.module_runner import run_module
 
 OTHERS = [
     b"abuse@example.com",

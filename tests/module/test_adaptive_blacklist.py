@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner import run_module
+from support.module_runner import run_module
 
 
 def _run(path: Path, check: bool = False, **arguments: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract import TABLE, Case, Elsewhere
-from runner import modules, run_module
+from support.module_cases import TABLE, Case, Elsewhere
+from support.module_runner import modules, run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,7 +54,7 @@ def differences(result: dict[str, Any]) -> list[dict[str, str]]:
 def test_every_module_is_in_the_table(name: str) -> None:
     entry = TABLE.get(name)
     if entry is None:
-        pytest.fail(f"module {name} has no entry in tests/module/contract.py; expected cases or a named test")
+        pytest.fail(f"module {name} has no entry in tests/support/module_cases.py; expected cases or a test")
     if isinstance(entry, Elsewhere):
         file = ROOT / entry.file
         assert file.exists(), f"{entry.file} does not exist, which is to hold {name} to the contract"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
-from daemontools_world import World, pid_of, wait_for
+from support.daemontools_services import World, pid_of, wait_for
 
 
 @pytest.fixture

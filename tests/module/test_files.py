@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner import run_module
+from support.module_runner import run_module
 
 
 def run(check: bool = False, **arguments: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runner import run_module
-from source_build_bed import Bed, bed, tarball
+from support.module_runner import run_module
+from support.source_build_hosts import Bed, bed, tarball
 
 DOCKER = shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
 pytestmark = [

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
-from daemontools_world import SLEEPER, World, pid_of, wait_for, write_program
-from runner import run_module
+from support.daemontools_services import SLEEPER, World, pid_of, wait_for, write_program
+from support.module_runner import run_module
 
 
 @pytest.fixture

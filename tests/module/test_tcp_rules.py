@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader
-from runner import run_module
+from support.module_runner import run_module
 
 SIMSCAN = "/var/qmail/bin/simscan"
 WRITTEN = ["tcp.d/10-site", "tcp.d/90-default", "tcp.smtp.cdb", "tcp.smtp"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import package_versions as versions
-from runner import run_module
+from support.module_runner import run_module
 
 PROGRAM = "import sys\nfrom package import number\nsys.exit(number.value)\n"
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from driving import Driver, play
-from scripted_service import HOUR, Service, no, ok
+from support.screen_driver import Driver, play
+from support.scripted_service import HOUR, Service, no, ok
 
 # Page, list, key, a good value and its canonical form, a wrong one and what is said of it.
 LISTS = [

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from driving import MENU, SIZE, Driver, play
 from qmailadmin.pages import PAGES
-from scripted_service import Service, no
+from support.screen_driver import MENU, SIZE, Driver, play
+from support.scripted_service import Service, no
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from driving import Driver, play
-from scripted_service import Service
+from support.screen_driver import Driver, play
+from support.scripted_service import Service
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "generated"
 

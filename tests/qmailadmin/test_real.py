@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +19,8 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.
     Lookups,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.places import Caller
-from driving import Driver, play
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
-
-from operator_bed import PROTECTED, RELAY, Host
+from support.operator_host import PROTECTED, RELAY, Host
+from support.screen_driver import Driver, play
 
 pytestmark = pytest.mark.slow
 

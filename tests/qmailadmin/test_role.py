@@ -13,7 +13,7 @@ from pathlib import Path
 import make_venv
 import pytest
 import yaml
-from driving import FILES
+from support.screen_driver import FILES
 
 ROLE = FILES.parent
 PINS = re.compile(r"([a-z-]+)==([0-9.]+) \\\n    --hash=sha256:([0-9a-f]{64})\n")

@@ -17,9 +17,9 @@ import termios
 import time
 
 import pytest
-from driving import FILES
 from qmailadmin.app import colours
-from scripted_service import Service
+from support.screen_driver import FILES
+from support.scripted_service import Service
 
 pytestmark = pytest.mark.slow
 

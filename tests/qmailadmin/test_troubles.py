@@ -10,10 +10,10 @@ import time
 from typing import Any
 
 import pytest
-from driving import Driver, play
 from qmailadmin import client
 from qmailadmin.pages import PAGES
-from scripted_service import NASTY, Service, no, ok
+from support.screen_driver import Driver, play
+from support.scripted_service import NASTY, Service, no, ok
 
 pytestmark = pytest.mark.slow
 

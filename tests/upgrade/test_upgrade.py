@@ -20,10 +20,10 @@ import pytest
 from bed import choose, collection, containers, older
 from bed.common import BED, ROOT, say, timed
 from bed.python_venv import venv_program
-from play import GATEWAY_ADDRESS, Bed, differences, row_of, submit
-from rows import COME_BACK, SENDER, Arrival, B, message
-from smtp import CLOSED, Session, stuffed
-from stream import ACCEPTED, LATER, NAME, REFUSED, Client, Message, Stream, compose
+from support.conversations import COME_BACK, SENDER, Arrival, B, message
+from support.gateway import GATEWAY_ADDRESS, Bed, differences, row_of, submit
+from support.mail_stream import ACCEPTED, LATER, NAME, REFUSED, Client, Message, Stream, compose
+from support.smtp_client import CLOSED, Session, stuffed
 
 CONTAINER = f"mailgate-upgrade-{os.getpid()}"
 UP_SECONDS = 180.0

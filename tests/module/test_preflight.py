@@ -1,0 +1,150 @@
+"""The preflight module on this host: it reads the real /proc, whatever the host is."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.modules import preflight
+from support.module_runner import run_module
+
+SITE = {
+    "hostname": "localhost.localdomain",
+    "postmaster": "postmaster@example.com",
+    "domains": [{"name": "example.com", "route": "198.51.100.5", "recipients": "any"}],
+}
+
+
+@pytest.fixture(autouse=True)
+def no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module runs in a fork of this process, so the replaced resolver is its resolver too."""
+
+    def getaddrinfo(name: str, *_: Any) -> list[Any]:
+        if name != "localhost.localdomain":
+            raise socket.gaierror(-2, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("198.51.100.25", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "gethostbyaddr", lambda address: ("other.test", [], [address]))
+
+
+@contextlib.contextmanager
+def _listening() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def _run(check: bool = False, **more: Any) -> dict[str, Any]:
+    return run_module(
+        "preflight", {"site": SITE, "memory_mb_minimum": 1, "disk_mb_minimum": 0, **more}, check
+    )
+
+
+def _levels(result: dict[str, Any]) -> dict[str, set[str]]:
+    levels: dict[str, set[str]] = {}
+    for finding in result["findings"]:
+        levels.setdefault(finding["check"], set()).add(finding["level"])
+    return levels
+
+
+def test_everything_is_looked_at_and_check_mode_is_the_same() -> None:
+    result = _run()
+    assert set(_levels(result)) >= {"root", "system", "port", "memory", "disk", "hostname", "reverse"}
+    # The free space may change meanwhile.
+    assert _levels(_run(check=True)) == _levels(result)
+    assert not result["changed"]
+    assert "127.0.0.1" in result["own_addresses"]
+    assert (
+        "reverse DNS 198.51.100.25: other.test; expected localhost.localdomain, "
+        "as other mail servers compare the two"
+    ) in str(result["warnings"])
+
+
+def test_one_message_with_every_error_on_a_line() -> None:
+    site = {**SITE, "hostname": "no.such.test", "domains": [], "relay_networks": ["0.0.0.0/0"]}
+    result = _run(site=site, memory_mb_minimum=2**30)
+    assert result["failed"]
+    lines = result["msg"].split("\n")
+    assert lines[0] == "this host cannot become the gateway yet; nothing was changed"
+    assert lines[1:] == [finding["message"] for finding in result["findings"] if finding["level"] == "error"]
+    assert lines[1:3] == [
+        "gateway_domains: [] is not a list of domains; expected at least one",
+        "gateway_relay_networks item 1: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32",
+    ]
+    assert (
+        "host name no.such.test: does not resolve (Name or service not known); "
+        "expected an address of this host (base_require_hostname_resolution: false turns this into a warning)"
+    ) in lines
+    assert _levels(result)["memory"] == {"error"}
+    relaxed = _run(site={**SITE, "hostname": "no.such.test"}, require_hostname_resolution=False)
+    assert _levels(relaxed)["hostname"] == {"warning"}
+
+
+def test_the_program_on_the_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _listening() as port:
+        monkeypatch.setattr(preflight.preflight, "SMTP_PORT", port)
+        result = _run(replace_mta=True)
+    found = [finding for finding in result["findings"] if finding["check"] == "port"]
+    assert [finding["level"] for finding in found] == ["error"]
+    assert found[0]["message"].startswith(f"port {port}: held by python")
+    named = re.search(r"\(pid ([0-9]+)\)", found[0]["message"])
+    assert named
+    # The module's own process shares the socket, and has the lower number when the kernel's have begun anew.
+    assert int(named[1]) == preflight.os.getpid() or not Path(f"/proc/{named[1]}").exists()
+    assert result["mta"] == {} or result["mta"]["pid"] == 0
+
+
+def test_sockets_that_the_kernel_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _listening():
+        assert preflight.sockets("self")
+
+    def readlink(path: str) -> str:
+        raise PermissionError(13, "Permission denied", path)
+
+    # As in a container without CAP_SYS_PTRACE, for a process of another user: it can be listed, and not read.
+    monkeypatch.setattr(preflight.os, "readlink", readlink)
+    assert preflight.sockets("self") is None
+
+
+def test_a_resolver_that_does_not_answer_costs_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "LOOKUP_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: time.sleep(30))
+    began = time.monotonic()
+    result = _run()
+    assert time.monotonic() - began < 5
+    assert [finding["message"] for finding in result["findings"] if finding["check"] == "hostname"] == [
+        "host name localhost.localdomain: does not resolve (no answer in 0.2 s); "
+        "expected an address of this host (base_require_hostname_resolution: false turns this into a warning)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("0123456789abcdef", ""),
+        ("0123456789abcdef-2", ""),
+        ("fedcba9876543210", "the host has version 'fedcba9876543210' of the package"),
+        ("", "the host has no version of the package behind a link"),
+    ],
+)
+def test_a_package_that_does_not_fit_is_refused(target: str, said: str, tmp_path: Path) -> None:
+    if target:
+        (tmp_path / "current").symlink_to(target)
+    package = {"link": str(tmp_path / "current"), "version": "0123456789abcdef"}
+    message = str(_run(package=package).get("msg", ""))
+    line = f"package: {said}, and this collection is version '0123456789abcdef'; "
+    assert (f"{line}expected a run of playbooks/gateway.yml first" in message) is bool(said)
+    assert ("package: " in message) is bool(said)
+
+
+def test_memory_and_processors_are_facts() -> None:
+    facts = _run()["ansible_facts"]
+    assert facts["memtotal_mb"] > 0 and facts["processor_vcpus"] > 0

@@ -1,0 +1,110 @@
+"""The smtproutes module on a real file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.module_runner import run_module
+
+BEFORE = b"# back ends \xff\nexample.com:10.0.0.5\nexample.net:10.0.0.6\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "smtproutes"
+    path.write_bytes(BEFORE)
+    path.chmod(0o644)
+    return path
+
+
+def _run(path: Path, *routes: dict[str, str], check: bool = False, **more: Any) -> dict[str, Any]:
+    return run_module("smtproutes", {"path": str(path), "routes": list(routes), **more}, check)
+
+
+def test_one_route_changes_and_another_is_added(file: Path) -> None:
+    routes = [{"domain": "Example.NET", "route": "10.0.0.7:26"}, {"domain": "", "route": "smart.example.org"}]
+    predicted = _run(file, *routes, check=True)
+    assert file.read_bytes() == BEFORE
+    result = _run(file, *routes)
+    assert file.read_bytes() == (
+        b"# back ends \xff\nexample.com:10.0.0.5\nexample.net:10.0.0.7:26\n:smart.example.org\n"
+    )
+    assert (
+        (predicted["changed"], predicted["diff"])
+        == (result["changed"], result["diff"])
+        == (True, result["diff"])
+    )
+    assert result["routes"] == [
+        {"domain": "example.com", "route": "10.0.0.5"},
+        {"domain": "example.net", "route": "10.0.0.7:26"},
+        {"domain": "", "route": "smart.example.org"},
+    ]
+    assert result["diff"][0]["before"] == "# back ends \\xff\nexample.com:10.0.0.5\nexample.net:10.0.0.6\n"
+    again = _run(file, *routes)
+    assert (again["changed"], again["diff"], again["changed_paths"]) == (False, [], [])
+
+
+def test_exclusive_mends_a_broken_file(file: Path) -> None:
+    file.write_bytes(BEFORE + b"example.com: 10.0.0.9\nno colon\n")
+    result = _run(file, {"domain": "example.com", "route": "10.0.0.5"}, exclusive=True)
+    assert result["changed"]
+    assert file.read_bytes() == b"# back ends \xff\nexample.com:10.0.0.5\n"
+
+
+def test_a_broken_file_is_not_touched_otherwise(file: Path) -> None:
+    file.write_bytes(b"a.test:10.0.0.1\na.test: 10.0.0.9\nno colon\n")
+    result = _run(file, {"domain": "b.test", "route": "10.0.0.5"})
+    assert result["failed"]
+    assert result["msg"] == (
+        f"{file} line 2: 'a.test: 10.0.0.9' has a blank or a carriage return beside its relay, so that it "
+        "never resolves; expected an IPv4 address, a host name with its domain, or nothing for the "
+        "domain's MX\n"
+        f"{file} line 3: 'no colon' has no ':'; expected 'domain:relay[:port]'"
+    )
+    assert file.read_bytes() == b"a.test:10.0.0.1\na.test: 10.0.0.9\nno colon\n"
+
+
+def test_absent(file: Path, tmp_path: Path) -> None:
+    assert _run(file, {"domain": "example.net"}, state="absent")["changed"]
+    assert file.read_bytes() == b"# back ends \xff\nexample.com:10.0.0.5\n"
+    assert not _run(file, {"domain": "example.net"}, state="absent")["changed"]
+    missing = tmp_path / "missing"
+    assert not _run(missing, {"domain": "example.net"}, state="absent")["changed"]
+    assert not missing.exists()
+
+
+def test_mode_is_brought_back(file: Path) -> None:
+    file.chmod(0o600)
+    route = {"domain": "example.com", "route": "10.0.0.5"}
+    assert _run(file, route, check=True)["changed"]
+    assert file.stat().st_mode & 0o7777 == 0o600
+    assert _run(file, route)["changed"]
+    assert file.stat().st_mode & 0o7777 == 0o644
+    assert not _run(file, route, mode=0o644)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"routes": [{"domain": "a.test"}]},
+            "routes item 1: 'a.test' has no route; expected 'host', 'host:port' or ''",
+        ),
+        (
+            {"routes": [{"domain": "a.test", "route": "10.0.0.1:0"}]},
+            "routes item 1: '10.0.0.1:0' has the port '0'; "
+            "expected a port from 1 to 65535 after the ':', or no ':'",
+        ),
+        (
+            {"routes": [], "exclusive": True, "state": "absent"},
+            "exclusive: true with state 'absent' has no meaning; expected state 'present'",
+        ),
+        ({"routes": [], "mode": "rw"}, "mode: 'rw' is not octal; expected one such as '0644'"),
+    ],
+)
+def test_refused_arguments(file: Path, arguments: dict[str, Any], message: str) -> None:
+    result = run_module("smtproutes", {"path": str(file), **arguments})
+    assert (result["failed"], result["msg"]) == (True, message)
+    assert file.read_bytes() == BEFORE

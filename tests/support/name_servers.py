@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The world's DNS as the gateway sees it: djbdns's tinydns, which is the root and knows what it is told.
+
+This process must be in the gateway's network already.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from support.gateway import Bed
+
+WORLD = "198.18.0.53"
+QUIET = "198.18.0.52"  # the root that the inventory names: it answers, and knows nothing
+NOBODY = "65534"
+
+# The root itself, so that every name it does not know does not exist; nobody keeps an answer for long.
+ROOT_ZONE = (f"&:{WORLD}:a:1", "Z:a.ns:hostmaster:1:2:3:4:1:1")
+QUIET_ZONE = (f"&:{QUIET}:a:1", "Z:a.ns:hostmaster:1:2:3:4:1:1")
+
+
+def txt(name: str, text: str) -> str:
+    """A TXT record in tinydns-data's words, that nobody keeps longer than a second."""
+    octal = "".join(char if char.isalnum() or char in " =+/.~-" else f"\\{ord(char):03o}" for char in text)
+    return f"'{name}:{octal}:1"
+
+
+class Server:
+    """tinydns on an address of the gateway's network, which this process is in."""
+
+    def __init__(self, address: str, place: Path, records: Sequence[str]) -> None:
+        (place / "data").write_text("".join(f"{record}\n" for record in records), encoding="ascii")
+        subprocess.run(["tinydns-data"], cwd=place, check=True, timeout=30)
+        place.chmod(0o755)
+        (place / "data.cdb").chmod(0o644)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "ROOT": str(place),
+            "IP": address,
+            "UID": NOBODY,
+            "GID": NOBODY,
+        }
+        with (place / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                ["tinydns"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=place
+            )
+        time.sleep(0.5)
+        if self._process.poll() is not None:
+            raise OSError(f"tinydns on {address} has ended: {(place / 'log').read_text()}")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+@contextmanager
+def world(place: Path, records: Sequence[str] = ROOT_ZONE) -> Iterator[None]:
+    """The world's root, for as long as the block runs."""
+    server = Server(WORLD, place, records)
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+@contextmanager
+def resolving(bed: Bed) -> Iterator[None]:
+    """The gateway asks this world: through its own cache where it has one, else directly."""
+    resolv, roots = bed.root / "etc" / "resolv.conf", bed.root / "etc" / "dnscache" / "root" / "servers" / "@"
+    cached = roots.exists()
+    kept = resolv.read_bytes(), roots.read_bytes() if cached else b""
+
+    def write(nameservers: bytes, servers: bytes) -> None:
+        resolv.write_bytes(nameservers)  # in place: it is a mount
+        if cached:
+            roots.write_bytes(servers)
+            bed.inside("svc", "-t", "/service/dnscache")
+            time.sleep(1)
+
+    try:
+        write(f"nameserver {'127.0.0.1' if cached else WORLD}\n".encode(), f"{WORLD}\n".encode())
+        yield
+    finally:
+        write(*kept)

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""playbooks/policy.yml against a gateway, with a site file that differs in some keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.gateway import Bed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Run:
+    """What the playbook said, and how long it took."""
+
+    text: str
+    seconds: float
+
+    def changed(self) -> int:
+        found = re.search(r"changed=(\d+)", self.text)
+        return int(found.group(1)) if found else -1
+
+
+def change(bed: Bed, *options: str, **site: object) -> Run:
+    """Runs playbooks/policy.yml with a site file that differs in these keys."""
+    argv = [
+        "ansible-playbook", "-i", "tests/inventory", "playbooks/policy.yml", "--diff",
+        "--extra-vars", json.dumps(site), *options,
+    ]  # fmt: skip
+    environment = {
+        **os.environ,
+        "MAILGATE_GATEWAY": bed.name,
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    }
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    begin = time.monotonic()
+    done = subprocess.run(
+        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Run(done.stdout, time.monotonic() - begin)

@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests of the queue ask of a gateway: what waits, what arrives whole, what bounces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.conversations import HOSTNAME, LOOPBACK, SENDER, Arrival, message
+from support.gateway import Bed, differences, row_of, submit
+from support.mail_servers import Delivery
+
+GOOD, OTHER, FOREIGN = "alice@example.test", "bob@example.test", "carol@example.org"
+DOUBLE_BOUNCE = "#@[]"
+SOON_SECONDS = 20.0
+QUIET_SECONDS = 1.5  # a delivery that is due takes some hundredths
+
+
+def qmailctl(bed: Bed, word: str) -> str:
+    """The output of a subcommand that must end with 0."""
+    status, output, error = bed.inside("qmailctl", word)
+    assert (status, error) == (0, ""), f"qmailctl {word} ended with {status}: {error!r}"
+    return output
+
+
+def eventually(holds: Callable[[], bool], what: str, within_seconds: float = SOON_SECONDS) -> None:
+    deadline = time.monotonic() + within_seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within_seconds:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+def waiting(bed: Bed) -> list[str]:
+    """The lines of qmail-qread: one with the sender for each message, one for each recipient."""
+    return bed.inside("/var/qmail/bin/qmail-qread")[1].splitlines()
+
+
+def accepted(name: str, *recipients: str, sender: str = SENDER, who: str = LOOPBACK) -> bytes:
+    content = message(name)
+    got = submit(content, *recipients, sender=sender, who=who)
+    assert got.startswith("250 ok "), f"heard {got!r}; expected the message to be accepted"
+    return content
+
+
+def whole(bed: Bed, backend: str, recipient: str, content: bytes, sender: str = SENDER) -> None:
+    """The message arrives once, byte for byte."""
+    name = row_of(Delivery("", "", "", content))
+
+    def wanted(delivery: Delivery) -> bool:
+        return (delivery.backend, delivery.recipient, delivery.sender, row_of(delivery)) == (
+            backend,
+            recipient,
+            sender,
+            name,
+        )
+
+    delivery = bed.mailroom.claim(wanted, SOON_SECONDS)
+    assert delivery is not None, f"{name} did not arrive at {backend} for {recipient}"
+    assert differences(Arrival(backend, recipient, sender, content), delivery.content) == ""
+    assert bed.mailroom.claim(wanted, 0) is None, f"{name} arrived twice"
+
+
+def bounce(bed: Bed, backend: str, to: str, sender: str = "") -> str:
+    """The text of the failure notice that arrives at `backend` for `to`."""
+    delivery = bed.mailroom.claim(
+        lambda one: (one.backend, one.recipient, one.sender) == (backend, to, sender), SOON_SECONDS
+    )
+    arrived = bed.mailroom.unclaimed()
+    assert delivery is not None, f"no bounce arrived at {backend} for {to}, but {arrived}"
+    text = delivery.content.decode("latin-1")
+    assert f"From: MAILER-DAEMON@{HOSTNAME}\r\n" in text
+    assert "Subject: failure notice\r\n" in text
+    return text
+
+
+def nothing_comes(bed: Bed) -> None:
+    time.sleep(QUIET_SECONDS)
+    assert bed.mailroom.unclaimed() == []
+
+
+@contextmanager
+def changed(path: Path, content: str) -> Iterator[None]:
+    """The file has `content` meanwhile; one that was not there goes away again."""
+    kept = path.read_bytes() if path.exists() else None
+    path.write_text(content, encoding="ascii")
+    try:
+        yield
+    finally:
+        if kept is None:
+            path.unlink()
+        else:
+            path.write_bytes(kept)

@@ -1,0 +1,621 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service on real directories and a real socket, with a clock of its own; and its settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
+    service as blacklist_service,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
+    settings as blacklist_settings,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.exemptions import (
+    Exemptions,
+    facts_of,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.service import (
+    Service,
+    ServicePaths,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.settings import Settings
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import (
+    blacklist as blacklist_command,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import times
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import fragments as tcprules
+
+PACKAGE = Path(__file__).resolve().parents[3] / "plugins" / "module_utils"
+BEGIN = 1_795_000_000
+BAD = "203.0.113.9"
+SITE = tcprules.FACTS + json.dumps(
+    {
+        "relay_networks": ["10.0.0.0/24"],
+        "whitelisted_networks": ["192.0.2.0/28"],
+        "protected_networks": ["198.18.0.10/32"],
+        "scanner": "",
+    }
+)
+
+
+class World:
+    """A log, rules, settings and the service's directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.places = ServicePaths(
+            str(root / "log"), str(root / "own"), str(root / "tcp.d"), str(root / "settings.json")
+        )
+        for name in ("log", "own", "tcp.d"):
+            (root / name).mkdir()
+        (root / "log" / "current").touch()
+        (root / "tcp.d" / "10-site").write_text(SITE + "\n")
+        (root / "settings.json").write_text("{}")
+        self.now = float(BEGIN)
+        self.said: list[str] = []
+        self.pid = 0
+
+    def service(self) -> Service:
+        service = Service(self.places, lambda: self.now, self.said.append)
+        service.begin()
+        return service
+
+    def say(self, *texts: str) -> None:
+        with open(self.root / "log" / "current", "a") as stream:
+            for text in texts:
+                stream.write(f"{tai64n.render(int(self.now * 10**9))} {text}\n")
+
+    def bad(self, count: int, address: str = BAD) -> None:
+        for _ in range(count):
+            self.pid += 1
+            self.say(
+                f"tcpserver: pid {self.pid} from {address}",
+                f"qmail-smtpd: not in validrcptto: x@y from <> at {address}",
+                f"tcpserver: end {self.pid} status 0",
+            )
+
+    def settle(self, service: Service) -> None:
+        while service.step():
+            pass
+
+    @property
+    def fragment(self) -> str:
+        path = self.root / "own" / "30-adaptive"
+        return path.read_text() if path.exists() else ""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+ENTRY = f"# until {BEGIN + 14_400} why 11 of 11 attempts bad in 60 minutes\n{BAD}:deny\n"
+
+
+def test_an_offence_reaches_the_fragment_and_leaves_it(world: World) -> None:
+    service = world.service()
+    world.settle(service)
+    assert world.fragment == ""
+    world.bad(11)
+    world.settle(service)
+    assert world.fragment == ENTRY
+    assert tcprules.parse_adaptive(world.fragment, BEGIN)[0].address == BAD
+    world.now += 14_401
+    world.settle(service)
+    assert world.fragment == ""
+    assert (world.root / "own" / "30-adaptive").stat().st_mode & 0o7777 == 0o644
+
+
+def test_kill_9_at_any_step_loses_and_doubles_nothing(world: World) -> None:
+    service = world.service()
+    for count in range(11):
+        assert world.fragment == ""
+        world.bad(1)
+        world.settle(service)
+        if count % 4 == 1:
+            service.save()
+        if count % 3 == 0:
+            (world.root / "own" / ".mailgate-left").touch()
+            service = world.service()  # the other one is simply gone
+            assert not (world.root / "own" / ".mailgate-left").exists()
+    assert world.fragment == ENTRY
+    assert service.reputation.counts()["entries"] == 1
+
+
+def test_the_state_is_written_in_time(world: World) -> None:
+    service = world.service()
+    world.bad(5)
+    world.settle(service)
+    assert not (world.root / "own" / "state.json").exists()
+    world.now += 31
+    world.settle(service)
+    other = world.service()
+    assert other.reputation.counts()["addresses"] == 1
+    assert (world.root / "own" / "state.json").stat().st_mode & 0o7777 == 0o600
+
+
+def test_a_damaged_state_is_kept_and_the_log_read_again(world: World) -> None:
+    world.bad(11)
+    for damage in (
+        "{",
+        '{"position": {"inode": 1}}',
+        "[]",
+        '{"never": 3, "reputation": null}',
+        '{"never": {"it may relay": 3}}',
+        '{"never": {"it may relay": ["10.0.0.1/24"]}}',
+    ):
+        (world.root / "own" / "state.json").write_text(damage)
+        world.settle(world.service())
+        assert world.fragment == ENTRY
+        assert (world.root / "own" / "state.json.damaged").read_text() == damage
+        (world.root / "own" / "30-adaptive").unlink()
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("10.0.0.7", "it may relay"),
+        ("192.0.2.7", "it is whitelisted"),
+        ("198.18.0.10", "it is protected"),
+        ("127.0.0.1", "it is this host"),
+        ("192.0.2.99", "it is whitelisted by 20-operator line 2"),
+        ("192.0.2.100", "it may relay by 20-operator line 3"),
+        ("192.0.2.101", ""),
+        ("192.0.2.102", "it may relay"),
+        ("198.51.100.4", "the settings exempt it"),
+        ("198.51.100.99", "the settings release it"),
+        (BAD, ""),
+    ],
+)
+def test_who_is_never_listed(world: World, address: str, reason: str) -> None:
+    (world.root / "tcp.d" / "20-operator").write_text(
+        '# mailgate: {"relay_networks": ["192.0.2.102/32"]}\n'
+        '192.0.2.99:allow,WHITELISTED=""\n192.0.2.100:allow,RELAYCLIENT=""\n192.0.2.101:deny\n'
+    )
+    values = {"never": ["198.51.100.0/26"], "released": ["198.51.100.99"]}
+    (world.root / "settings.json").write_text(json.dumps(values))
+    service = world.service()
+    assert service.never(address) == reason
+    world.bad(11, address)
+    world.settle(service)
+    assert (world.fragment == "") is bool(reason)
+
+
+def test_an_operators_rule_that_comes_later_ends_the_entry(world: World) -> None:
+    service = world.service()
+    world.bad(11)
+    world.settle(service)
+    (world.root / "tcp.d" / "20-operator").write_text(f'{BAD}:allow,WHITELISTED=""\n')
+    world.now += 1
+    world.settle(service)
+    assert world.fragment == ""
+
+
+def test_nobody_is_listed_while_the_site_is_not_known(world: World) -> None:
+    (world.root / "tcp.d" / "10-site").unlink()
+    service = world.service()
+    world.bad(11)
+    world.settle(service)
+    assert world.fragment == ""
+    assert f"spared {BAD}: 11 of 11 attempts bad in 60 minutes; 10-site was never readable" in world.said
+
+
+def test_bad_facts_and_settings_leave_the_last_good_ones_in_force(world: World) -> None:
+    (world.root / "settings.json").write_text('{"attempts": 3}')
+    service = world.service()
+    service.save()
+    for name, text in (("tcp.d/10-site", "nothing\n"), ("settings.json", '{"attempts": "x"}')):
+        (world.root / name).write_text(text)
+    for again in (service, world.service()):
+        world.now += 1
+        world.settle(again)
+        assert again.never("10.0.0.7") == "it may relay"
+        assert again.reputation.settings.attempts == 3
+    assert sum("the last valid version stays in force" in line for line in world.said) == 4
+
+
+def test_settings_are_taken_while_it_runs(world: World) -> None:
+    service = world.service()
+    world.bad(4)
+    world.settle(service)
+    (world.root / "settings.json").write_text('{"attempts": 4, "listing_seconds": 60}')
+    world.now += 1
+    world.settle(service)
+    world.bad(1)
+    world.settle(service)
+    assert world.fragment.startswith(f"# until {BEGIN + 61} why 5 of 5 ")
+
+
+def test_a_fragment_that_cannot_be_written_is_written_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = world.service()
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(blacklist_service, "atomic_write", full)
+        world.bad(11)
+        world.settle(service)
+        world.settle(service)
+    complaints = [line for line in world.said if "No space left" in line]
+    assert len(complaints) == 1
+    world.settle(service)
+    assert world.fragment == ENTRY
+
+
+# What people ask and order.
+
+
+def test_orders_are_in_the_state_before_they_are_answered(world: World) -> None:
+    service = world.service()
+    world.bad(11)
+    world.settle(service)
+    assert service.answer({"do": "release", "address": BAD}) == {"address": BAD, "released": True}
+    assert world.fragment == ""
+    assert service.answer({"do": "add", "address": "192.0.2.200", "seconds": 60, "why": "x"})["refused"]
+    other = world.service()
+    world.settle(other)
+    assert world.fragment == f"# until {BEGIN + 60} why x\n192.0.2.200:deny\n"
+    assert [one["address"] for one in other.answer({"do": "list"})["entries"]] == ["192.0.2.200"]
+
+
+def test_an_order_that_cannot_be_kept_is_not_confirmed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = world.service()
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(blacklist_service, "atomic_write", full)
+    answer = service.answer({"do": "add", "address": BAD, "seconds": 60, "why": "x"})
+    assert answer == {
+        "error": "accepted, but not written yet; see the log of adaptive-blacklist",
+        "temporary": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (None, "request: None is not an object; expected one"),
+        ({}, "address: None is not an IPv4 address; expected one such as '192.0.2.7'"),
+        ({"do": "x", "address": BAD}, "request: 'x' is unknown; expected list, explain, release or add"),
+        (
+            {"do": "add", "address": "::1"},
+            "address: '::1' is not an IPv4 address; expected one such as '192.0.2.7'",
+        ),
+        (
+            {"do": "add", "address": BAD, "seconds": 0, "why": "x"},
+            "time: 0 is out of range; expected 1 to 2592000 seconds",
+        ),
+        (
+            {"do": "add", "address": BAD, "seconds": 9, "why": "x\n1.2.3.4:allow"},
+            "note: 'x\\n1.2.3.4:allow' is not plain; expected 1 to 150 characters of printable ASCII",
+        ),
+        (
+            {"do": "add", "address": "10.0.0.9", "seconds": 9, "why": "x"},
+            "address '10.0.0.9': never listed, it may relay; expected another one",
+        ),
+        (
+            {"do": "release", "address": "192.0.2.250"},
+            "address '192.0.2.250': added by the site; expected to release it there",
+        ),
+    ],
+)
+def test_a_request_that_is_refused(world: World, request_: Any, error: str) -> None:
+    (world.root / "settings.json").write_text('{"added": [{"address": "192.0.2.250"}]}')
+    assert world.service().answer(request_) == {"error": error}
+
+
+# The real process.
+
+
+@pytest.fixture
+def process(world: World) -> Iterator[subprocess.Popen[str]]:
+    with start(world) as running:
+        yield running
+        running.kill()
+
+
+def start(world: World) -> subprocess.Popen[str]:
+    code = (
+        f"import sys; sys.path.insert(0, {str(PACKAGE)!r}); "
+        "from mailgate.cli.main import main; sys.exit(main())"
+    )
+    options = ("directory", world.places.directory), ("log", world.places.log), ("rules", world.places.rules)
+    running = subprocess.Popen(
+        [sys.executable, "-I", "-B", "-c", code, "blacklist", "serve"]
+        + [part for name, value in options for part in (f"--{name}", value)]
+        + ["--settings", world.places.settings],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    while "reads " not in running.stderr.readline():
+        assert running.poll() is None
+    return running
+
+
+def until(what: str, true: Any) -> float:
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() < begin + 10, what
+        time.sleep(0.01)
+    return time.monotonic() - begin
+
+
+def command(world: World, *argv: str) -> int:
+    return blacklist_command.main([argv[0], "--directory", world.places.directory, *argv[1:]])
+
+
+def test_the_command_and_the_service(
+    world: World, process: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.now = time.time()
+    world.bad(11)
+    seconds = until("nothing was listed", lambda: BAD in world.fragment)
+    assert seconds < 1
+    assert command(world, "list") == 0
+    assert f"{BAD}     until " in capsys.readouterr().out
+    assert command(world, "explain", BAD) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"{BAD}: refused until ")
+    assert told[1].startswith("by: rule, since ")
+    assert told[2:4] == ["why: 11 of 11 attempts bad in 60 minutes", "counted:"]
+    assert len(told) == 15
+    assert told[4].endswith(" UTC recipient validrcptto: x@y from <>")
+    assert command(world, "explain", BAD, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["counted"] == 11
+    assert command(world, "release", BAD) == 0
+    assert capsys.readouterr().out == f"{BAD}: released\n"
+    assert world.fragment == ""
+    assert command(world, "add", BAD, "--for", "2h", "--note", "no") == 0
+    assert f"{BAD}: refused until " in capsys.readouterr().out
+    assert command(world, "add", "10.0.0.7", "--for", "2h") == 100
+    assert command(world, "add", BAD, "--for", "2 hours") == 100
+    assert capsys.readouterr().err == (
+        "mailgate blacklist: address '10.0.0.7': never listed, it may relay; expected another one\n"
+        "mailgate blacklist: time: '2 hours' is not a duration; expected one such as 30m, 4h, 2d or 1w\n"
+    )
+    assert command(world, "list", "--json") == 0
+    assert [one["address"] for one in json.loads(capsys.readouterr().out)["entries"]] == [BAD]
+
+
+def test_kill_9_and_term(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.now = time.time()
+    with start(world) as running:
+        world.bad(6)
+        running.kill()
+    with start(world) as running:
+        world.bad(5)
+        until("nothing was listed", lambda: BAD in world.fragment)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(5) == 0
+    assert json.loads((world.root / "own" / "state.json").read_text())["reputation"]["entries"][0][0] == BAD
+    assert command(world, "list") == 111
+    assert (
+        "expected adaptive-blacklist to run, see svstat /service/adaptive-blacklist"
+        in capsys.readouterr().err
+    )
+
+
+def test_hup_takes_settings_at_once(world: World, process: subprocess.Popen[str]) -> None:
+    (world.root / "settings.json").write_text('{"added": [{"address": "192.0.2.250"}]}')
+    process.send_signal(signal.SIGHUP)
+    until("not taken", lambda: "192.0.2.250:deny" in world.fragment)
+
+
+def test_a_caller_that_says_nothing_holds_nobody_up_for_long(
+    world: World, process: subprocess.Popen[str]
+) -> None:
+    silent = socket.socket(socket.AF_UNIX)
+    silent.connect(world.places.own("socket"))
+    assert command(world, "list") == 0
+    silent.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "fault"),
+    [
+        (b"[" * 60_000 + b"\n", "request: is not valid JSON"),
+        (b"\xff\n", "request: is not valid JSON"),
+        (b'{"do": "list"}\n{}\n', "request: goes on after its line"),
+        (b'{"do": "list"}', "request: ends without a newline"),
+        (b" " * 70_000, "request: is too long"),
+        (b"[]\n", "request: [] is not an object"),
+    ],
+)
+def test_a_bad_request_is_answered_and_ends_nothing(
+    sent: bytes, fault: str, world: World, process: subprocess.Popen[str]
+) -> None:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(20)
+        caller.connect(world.places.own("socket"))
+        caller.sendall(sent)
+        caller.shutdown(socket.SHUT_WR)
+        assert json.loads(caller.makefile("rb").read())["error"].startswith(fault)
+    assert command(world, "list") == 0
+
+
+def reachable(world: World) -> None:
+    """Lets other users come to the world; pytest's directories are root's alone."""
+    for directory in (Path(world.places.directory), world.root, *world.root.parents):
+        if directory.stat().st_mode & 0o005 != 0o005:
+            directory.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
+def test_another_user_gets_no_answer(world: World, process: subprocess.Popen[str]) -> None:
+    path = world.places.own("socket")
+    os.chmod(path, 0o777)
+    reachable(world)
+    code = (
+        "import os, socket, sys\nos.setuid(65534)\n"
+        "s = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+        'try:\n    s.sendall(b\'{"do": "list"}\\n\')\n    print(s.recv(99))\n'
+        "except (BrokenPipeError, ConnectionResetError):\n    print(b'')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], check=True, timeout=20, capture_output=True, text=True
+    )
+    assert done.stdout == "b''\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
+def test_the_command_trusts_no_socket_of_another_user(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.chown(world.places.directory, 65533, 65533)
+    reachable(world)
+    for user, expected in ((65534, "another user listens there; expected adaptive-blacklist"), (65533, "")):
+        os.chmod(world.places.directory, 0o777)
+        pid = os.fork()
+        if pid == 0:  # never returns to pytest
+            try:
+                os.setuid(user)
+                with socket.socket(socket.AF_UNIX) as listener:
+                    listener.bind(world.places.own("socket"))
+                    listener.listen()
+                    connection = listener.accept()[0]
+                    connection.recv(99)
+                    connection.sendall(b'{"entries": [], "spared": []}\n')
+                    connection.close()
+            finally:
+                os._exit(0)
+        until("nobody listens", lambda: os.path.exists(world.places.own("socket")))
+        time.sleep(0.1)
+        status = command(world, "list")
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.unlink(world.places.own("socket"))
+        assert expected in capsys.readouterr().err
+        assert status == (111 if expected else 0)
+
+
+# Settings.
+
+
+def test_settings_come_back_as_they_are() -> None:
+    values = {
+        "attempts": 5,
+        "marked": "ham",
+        "never": ["192.0.2.0/24"],
+        "added": [
+            {"address": "198.51.100.10", "until": "2026-12-24T18:00:00Z", "note": "scanner"},
+            {"address": "198.51.100.9", "until": "2026-12-24", "note": None},
+            {"address": "198.51.100.8"},
+        ],
+        "released": ["198.51.100.20", "198.51.100.3", "198.51.100.3"],
+    }
+    settings = blacklist_settings.make(values)
+    assert blacklist_settings.parse(blacklist_settings.render(settings)) == settings
+    assert [(one.address, one.until) for one in settings.added] == [
+        ("198.51.100.8", None),
+        ("198.51.100.9", 1_798_070_400),
+        ("198.51.100.10", 1_798_135_200),
+    ]
+    assert settings.released == ("198.51.100.3", "198.51.100.20")
+    assert blacklist_settings.describe(settings).splitlines()[-6:] == [
+        "192.0.2.0/24 is never listed",
+        "198.51.100.8 is refused permanently",
+        "198.51.100.9 is refused until 2026-12-24 00:00:00 UTC",
+        "198.51.100.10 is refused until 2026-12-24 18:00:00 UTC (scanner)",
+        "198.51.100.3 is released and never listed",
+        "198.51.100.20 is released and never listed",
+    ]
+
+
+def test_the_default_is_the_guides_rule() -> None:
+    settings = blacklist_settings.parse("{}")
+    assert settings == Settings()
+    assert (settings.attempts, settings.window_seconds, settings.bad_percent) == (10, 3600, 50)
+    assert (settings.listing_seconds, settings.spare_ham, settings.spare_ham_seconds) == (14_400, 50, 604_800)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"attempts": 0}, "s attempts: 0 is out of range; expected 1 to 10000 attempts"),
+        ({"attempts": True}, "s attempts: True is out of range; expected 1 to 10000 attempts"),
+        ({"window_seconds": 1.5}, "s window_seconds: 1.5 is out of range; expected 1 to 604800 seconds"),
+        (
+            {"attempts": 200},
+            "s events_max: 200 events cannot show more than 200 attempts; expected more than attempts",
+        ),
+        ({"marked": "x"}, "s marked: 'x' is unknown; expected spam, ham, neither"),
+        (
+            {"never": ["192.0.2.1"]},
+            "s never network 1: '192.0.2.1' has no prefix length; expected '192.0.2.1/32' for a host, "
+            "or a network such as '10.0.0.0/24'",
+        ),
+        ({"never": "x"}, "s never: 'x' is not a list; expected a list"),
+        (
+            {"released": ["192.0.2.01"]},
+            "s released item 1: '192.0.2.01' is not an IPv4 address; expected one such as '192.0.2.7'",
+        ),
+        (
+            {"added": [{"address": "192.0.2.1"}, {"address": "192.0.2.1"}]},
+            "s added item 2: '192.0.2.1' is there already; expected each address once",
+        ),
+        (
+            {"added": [{"address": "192.0.2.1"}], "released": ["192.0.2.1"]},
+            "s: '192.0.2.1' is added and released; expected it in one of the two lists",
+        ),
+        (
+            {"added": [{"address": "192.0.2.1", "until": "soon"}]},
+            "s added item 1 until: 'soon' is not a time; "
+            "expected UTC as '2026-12-24' or '2026-12-24T18:00:00Z'",
+        ),
+        (
+            {"added": [{"address": "192.0.2.1", "note": "a\nb"}]},
+            "s added item 1 note: 'a\\nb' is not plain; expected printable ASCII of one line",
+        ),
+    ],
+)
+def test_settings_that_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        blacklist_settings.make(values, "s")
+    assert str(caught.value) == message
+
+
+def test_every_number_has_words_and_limits() -> None:
+    numbers = {name for name, value in blacklist_settings.as_values(Settings()).items() if type(value) is int}
+    assert numbers == set(blacklist_settings.LIMITS)
+    assert numbers | {"marked"} == set(blacklist_settings._WORDS)
+
+
+def test_facts_of_a_site() -> None:
+    never = Exemptions()
+    assert never(BAD) == "10-site was never readable"
+    never.take_site(facts_of(SITE))
+    assert never(BAD) == ""
+    assert never("10.0.0.7") == "it may relay"
+    assert never.known_texts() == {
+        "it may relay": ["10.0.0.0/24"],
+        "it is whitelisted": ["192.0.2.0/28"],
+        "it is protected": ["198.18.0.10/32"],
+    }
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("4h", 14_400), ("2d", 172_800), ("90m", 5400)])
+def test_spans(text: str, seconds: int) -> None:
+    assert times.duration(text) == seconds
+    assert times.span(seconds) == {30: "30 s", 14_400: "4 h 0 min", 172_800: "2 d 0 min"}.get(
+        seconds, "1 h 30 min"
+    )

@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Our C files once more: with unsigned chars, under fuzzers, and by the system calls that they make.
+
+The tests in test_*.c are run by test_netqmail.py.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, c_tests, gcc, run
+from support.fuzz_targets import Target, compile_target, fuzz, has_libfuzzer, needed, read, targets
+
+TARGETS = targets()
+LIBFUZZER = has_libfuzzer()
+SECONDS = 1  # a look; `make fuzz` takes longer
+
+UNSIGNED = [
+    (name, test)
+    for name, test in c_tests()
+    if name in ("test_envelopesender", "test_envelopeaddress")
+    or (name == "test_scannertext" and not test.startswith(("a_", "no_", "wh")))
+]
+
+
+@pytest.fixture(scope="module")
+def unsigned(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Compiles a test program as on ARM, where a plain char has no sign."""
+    made = tmp_path_factory.mktemp("unsigned")
+
+    def compiled(name: str) -> Path:
+        target = made / name
+        if not target.exists():
+            source = TESTS / f"{name}.c"
+            gcc(
+                "-std=c99",
+                "-funsigned-char",
+                *STRICT,
+                *SANITIZE,
+                *INCLUDES,
+                source,
+                *needed(source),
+                "-o",
+                target,
+            )
+        return target
+
+    return compiled
+
+
+@pytest.mark.parametrize(("name", "test"), UNSIGNED)
+def test_with_unsigned_chars(name: str, test: str, unsigned: Callable[[str], Path], tmp_path: Path) -> None:
+    done = run([unsigned(name), test], cwd=tmp_path)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+
+
+# --- fuzzers ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_fuzz_with_seeded_mutations(target: Target, tmp_path: Path) -> None:
+    program = tmp_path / "fuzz"
+    assert compile_target(target, program) == (0, "")
+    status, said = fuzz(target, program, tmp_path, SECONDS)
+    crash = tmp_path / "crash"
+    assert status == 0, f"{said}\ninput: {crash.read_bytes() if crash.exists() else b''!r}"
+    inputs = re.fullmatch("([0-9]+) inputs\n", said)
+    assert inputs and int(inputs[1]) >= 256
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_fuzz_with_libfuzzer(target: Target, tmp_path: Path) -> None:
+    if not LIBFUZZER:
+        pytest.skip("clang or its libFuzzer is missing; test_fuzz_with_seeded_mutations did run")
+    program, words = tmp_path / "fuzz", tmp_path / "words"
+    assert compile_target(target, program, libfuzzer=True) == (0, "")
+    words.write_text(f'"{target.name}"\n')
+    status, said = fuzz(target, program, tmp_path, SECONDS, words)
+    assert status == 0, said[-5000:]
+
+
+def test_what_a_target_says_about_itself(tmp_path: Path) -> None:
+    path = tmp_path / "fuzz_x.c"
+    path.write_text(
+        "/* What holds.\n * fuzz-sources: src/dnsbl/dnsbl.c\n * fuzz-flags: -DA=1 -lm\n"
+        ' * fuzz-length: 5000\n */\n#include "settings.h"\n/*\n * fuzz-flags: -DB\n */\n'
+    )
+    target = read(path)
+    assert (target.name, target.flags, target.length) == ("x", ("-DA=1", "-lm"), 5000)
+    names = [source.name for source in target.sources]
+    assert (
+        names[:3] == ["settings.c", "say.c", "dnsbl.c"]
+        and "dnsask.c" in names
+        and len(names) == len(set(names))
+    )
+    path.write_text("#include <stdio.h>\n")
+    assert (read(path).sources, read(path).flags, read(path).length) == ((), (), 100_000)
+
+
+# --- system calls ---
+
+DIRECTORIES_OF_A_CALLER = """
+#include <unistd.h>
+#include "syncdir.h"
+int main(int argc, char **argv) { return argc != 2 || chdir(argv[1]) || syncdir("todo/1") || syncdir("2"); }
+"""
+
+
+def test_syncdir_asks_the_kernel_to_write_the_directory_out(tmp_path: Path) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("strace is missing; test_syncdir.c holds the same of libc's fsync()")
+    (tmp_path / "caller.c").write_text(DIRECTORIES_OF_A_CALLER)
+    (tmp_path / "queue" / "todo").mkdir(parents=True)
+    gcc(
+        "-O2",
+        "-std=c99",
+        *INCLUDES,
+        tmp_path / "caller.c",
+        *needed(tmp_path / "caller.c"),
+        "-o",
+        tmp_path / "caller",
+    )
+    done = run(
+        ["strace", "-y", "-e", "trace=fsync,exit_group", tmp_path / "caller", tmp_path / "queue"],
+        cwd=tmp_path,
+    )
+    if b"ptrace" in done.stderr:
+        pytest.skip("strace may not trace here")
+    calls = re.findall(rb"^(\w+)\((?:[0-9]+<([^>]*)>|([0-9]+))\) += (\S+)", done.stderr, re.MULTILINE)
+    queue = str(tmp_path / "queue").encode()
+    assert calls == [
+        (b"fsync", queue + b"/todo", b"", b"0"),
+        (b"fsync", queue, b"", b"0"),
+        (b"exit_group", b"", b"0", b"?"),
+    ]

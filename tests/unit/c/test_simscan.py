@@ -1,0 +1,1143 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way of a message through simscan, under ASan and UBSan, with scanners of the test; no container.
+
+The C functions by themselves are tested in test_scan*.c, which test_netqmail.py runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.c_programs import CACHE, SANITIZE, STRICT, gcc, run
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "roles" / "simscan" / "files"
+SOURCE = ROOT / "src" / "simscan"
+C = Path(__file__).resolve().parent
+STANDIN = ROOT / "tests" / "standins" / "simscan"
+ARCHIVE = CACHE / "ba2db03f3f2f8c1ba79a992b3c645adc23fe7aa25e9805dbdf98041420fe8d47"
+
+DEADLINE_SECONDS = 2
+CLEAN = 'cat >/dev/null; echo "stream: OK"'
+VIRUS = 'cat >/dev/null; echo "stream: Eicar-Test FOUND"; exit 1'
+SETTINGS = {
+    "deadline_seconds": str(DEADLINE_SECONDS),
+    "spam_failure": "refuse",
+    "spam_limit_bytes": "100000",
+    "reject_score": "10",
+    "clamd_config": "/etc/clamav/clamd.conf",
+    "spamd_socket": "/run/spamd/spamd.sock",
+}
+MESSAGE = b"Subject: hello: you\nX-Spam-Flag: NO\n\nbody \0 of it\n"
+AS_DELIVERED = b"Subject: hello: you\n\nbody \0 of it\n"
+ENVELOPE = b"Fann@sender.example\0Talice@example.test\0Tbob@example.test\0\0"
+
+
+def judged(score: str, verdict: str = "No") -> str:
+    return f'printf "X-Spam-Status: {verdict}, score={score} required=5.0\\n"; cat'
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What qmail-smtpd would see, what was queued, and the lines of the log."""
+
+    status: int
+    text: str
+    queued: bytes
+    envelope: bytes
+    log: list[str]
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        """The one line of the log, without the number of the process and the time."""
+        assert len(self.log) == 1, self.log
+        return self.log[0].partition("]:")[2]
+
+
+class World:
+    """A simscan in a directory of its own, with scripts for everything that it calls."""
+
+    def __init__(self, place: Path, program: Path) -> None:
+        self.place = place
+        self.program = program
+        for name in ("work", "control", "bin"):
+            (place / name).mkdir()
+        self.script("clamdscan", CLEAN)
+        self.script("spamc", judged("1.2"))
+        self.script("ripmime", "exit 0")
+        self.script("qmail-queue", f"cat >{place}/queued; cat <&1 >{place}/envelope")
+        self.settings()
+        (place / "control" / "ssattach").write_text("# none\n")
+
+    def script(self, name: str, text: str) -> None:
+        path = self.place / "bin" / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def settings(self, **values: str) -> None:
+        text = "".join(f"{name} {value}\n" for name, value in {**SETTINGS, **values}.items())
+        (self.place / "control" / "simscan").write_text(text)
+
+    def scan(
+        self,
+        message: bytes = MESSAGE,
+        envelope: bytes = ENVELOPE,
+        *,
+        environment: dict[str, str] | None = None,
+        listener: bool = True,
+        first: str = "",
+        by: str = "",
+        own_mounts: bool = False,
+    ) -> Outcome:
+        """Starts simscan as qmail-smtpd does: message on 0, envelope on 1, a pipe as 4."""
+        for name in ("queued", "envelope"):
+            (self.place / name).unlink(missing_ok=True)
+        (self.place / "in.message").write_bytes(message)
+        (self.place / "in.envelope").write_bytes(envelope)
+        descriptors = ("4>&1 " if listener else "") + "<in.message 1<in.envelope"
+        begin = time.monotonic()
+        apart = ["unshare", "--mount", "--map-root-user"] if own_mounts else []
+        done = subprocess.run(
+            [*apart, "sh", "-c", f'{first}\nexec {by} "$0" {descriptors}', self.program],
+            cwd=self.place,
+            # what nobody may look into is not looked into for leaks, either
+            env={
+                "PATH": "/usr/bin:/bin",
+                "TCPREMOTEIP": "198.51.100.7",
+                "ASAN_OPTIONS": "detect_leaks=0",
+                **(environment or {}),
+            },
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        seconds = time.monotonic() - begin
+        queued, sent = (self.place / name for name in ("queued", "envelope"))
+        return Outcome(
+            done.returncode,
+            done.stdout.decode("latin-1"),
+            queued.read_bytes() if queued.exists() else b"",
+            sent.read_bytes() if sent.exists() else b"",
+            done.stderr.decode("latin-1").splitlines(),
+            seconds,
+        )
+
+
+@pytest.fixture(scope="session")
+def simscan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled once, for places below a link that each test points to its own directory."""
+    place = tmp_path_factory.mktemp("simscan")
+    places = {
+        "WORKDIR": "work",
+        "CONTROLDIR": "control",
+        "CLAMDSCAN": "bin/clamdscan",
+        "SPAMC": "bin/spamc",
+        "RIPMIME": "bin/ripmime",
+        "QMAILQUEUE": "bin/qmail-queue",
+    }
+    config = "".join(f'#define {name} "{place}/world/{path}"\n' for name, path in places.items())
+    (place / "config.h").write_text(config)
+    sources = [STANDIN / "simscan.c", *sorted(SOURCE.glob("*.c"))]
+    gcc("-std=c99", *STRICT, *SANITIZE, "-I", place, "-I", SOURCE, *sources, "-o", place / "simscan")
+    gcc(
+        "-std=c99",
+        *STRICT,
+        *SANITIZE,
+        "-I",
+        SOURCE,
+        C / "create.c",
+        *without_main(sources),
+        "-o",
+        place / "create",
+    )
+    return place / "simscan"
+
+
+def without_main(sources: list[Path]) -> list[Path]:
+    return [path for path in sources if path.parent == SOURCE]
+
+
+@pytest.fixture
+def world(tmp_path: Path, simscan: Path) -> World:
+    link = simscan.with_name("world")
+    link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path)
+    return World(tmp_path, simscan)
+
+
+def verdict(outcome: Outcome) -> str:
+    """The one line of the log without the process and the seconds."""
+    return re.sub(r":[0-9]+\.[0-9]{4}s:", ":TIMEs:", outcome.line)
+
+
+def test_a_clean_message_is_queued_as_spamassassin_gives_it_back(world: World) -> None:
+    outcome = world.scan()
+    assert (outcome.status, outcome.text) == (0, "")
+    assert outcome.queued == b"X-Spam-Status: No, score=1.2 required=5.0\n" + AS_DELIVERED
+    assert outcome.envelope == ENVELOPE
+    assert verdict(outcome) == (
+        "CLEAN (1.20/5.00/10.00):TIMEs:hello_ you:198.51.100.7:ann@sender.example:"
+        "alice@example.test,bob@example.test"
+    )
+    assert list((world.place / "work").iterdir()) == []
+
+
+def test_a_folded_subject_is_whole_in_the_log(world: World) -> None:
+    message = b"Subject: =?utf-8?Q?one?=\r\n =?utf-8?Q?_two?=\nA: b\n\nbody\n"
+    about = verdict(world.scan(message)).split(":TIMEs:")[1]
+    assert about.startswith("=?utf-8?Q?one?= =?utf-8?Q?_two?=:198.51.100.7:")
+    long = b"Subject: " + b"\n ".join([b"x" * 70] * 40) + b"\n\nbody\n"
+    about = verdict(world.scan(long)).split(":TIMEs:")[1].split(":198.51.100.7:")[0]
+    assert about == " ".join(["x" * 70] * 40)[: len(about)] and 150 < len(about) <= 400
+
+
+@pytest.mark.parametrize(
+    ("score", "sa", "state", "status"),
+    [
+        ("-3.5", "No", "CLEAN (-3.50/5.00/10.00)", 0),
+        ("5.0", "Yes", "SPAM PASS (5.00/5.00/10.00)", 0),
+        ("9.99", "Yes", "SPAM PASS (9.99/5.00/10.00)", 0),
+        ("10.0", "Yes", "SPAM REJECT (10.00/5.00/10.00)", 82),
+        ("999", "Yes", "SPAM REJECT (999.00/5.00/10.00)", 82),
+        ("10.0", "No", "SPAM REJECT (10.00/5.00/10.00)", 82),
+    ],
+)
+def test_the_score_decides(world: World, score: str, sa: str, state: str, status: int) -> None:
+    world.script("spamc", judged(score, sa))
+    outcome = world.scan()
+    assert outcome.status == status
+    assert verdict(outcome).startswith(f"{state}:TIMEs:hello_ you:")
+    assert bool(outcome.queued) == (status == 0)
+    assert outcome.text == (
+        f"DYour email is considered spam ({float(score):.2f} spam-hits)" if status else ""
+    )
+
+
+def test_a_virus_is_refused_before_spamassassin_is_asked(world: World) -> None:
+    world.script("clamdscan", VIRUS)
+    world.script("spamc", f"touch {world.place}/asked; exit 1")
+    outcome = world.scan()
+    assert outcome.status == 82
+    assert outcome.text == "DYour email was rejected because it contains the Eicar-Test virus"
+    assert verdict(outcome).startswith("VIRUS:TIMEs:Eicar-Test:198.51.100.7:")
+    assert not outcome.queued and not (world.place / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "text"),
+    [
+        (
+            "Heuristics.Limits.Exceeded.MaxFiles",
+            "LIMIT",
+            "DYour email was rejected because it is more than the virus scanner looks at: "
+            "Heuristics.Limits.Exceeded.MaxFiles",
+        ),
+        (
+            "Heuristics.Phishing.Email.SpoofedDomain",
+            "HEURISTIC",
+            "DYour email was rejected because it looks suspicious: Heuristics.Phishing.Email.SpoofedDomain",
+        ),
+    ],
+)
+def test_what_is_no_virus_is_refused_under_its_own_name(
+    world: World, name: str, state: str, text: str
+) -> None:
+    world.script("clamdscan", f'cat >/dev/null; echo "stream: {name} FOUND"; exit 1')
+    outcome = world.scan()
+    assert (outcome.status, outcome.text) == (82, text)
+    assert verdict(outcome).startswith(f"{state}:TIMEs:{name}:198.51.100.7:ann@sender.example:")
+
+
+def test_clamds_own_limit_of_time_puts_off(world: World) -> None:
+    world.script(
+        "clamdscan", 'cat >/dev/null; echo "stream: Heuristics.Limits.Exceeded.MaxScanTime FOUND"; exit 1'
+    )
+    outcome = world.scan()
+    assert outcome.status == 52
+    assert outcome.line.endswith("clamd has taken too long: Heuristics.Limits.Exceeded.MaxScanTime")
+
+
+WARNING = "WARNING: Ignoring deprecated option X at /etc/clamav/clamd.conf:25"
+
+
+@pytest.mark.parametrize("where", ["", " >&2"])
+def test_a_warning_of_clamdscans_is_no_trouble(world: World, where: str) -> None:
+    """On either descriptor, before or after the verdict; a virus stays one."""
+    for script in (f"echo '{WARNING}'{where}; {CLEAN}", f"{CLEAN}; echo '{WARNING}'{where}"):
+        world.script("clamdscan", script)
+        assert world.scan().status == 0
+    world.script("clamdscan", f"echo '{WARNING}'{where}; {VIRUS}")
+    assert world.scan().status == 82
+    world.script("clamdscan", f"{CLEAN}; echo 'ERROR: something'{where}")
+    outcome = world.scan()
+    assert outcome.status == 71
+    assert outcome.line.endswith("clamdscan exited with status 0: ERROR_ something")
+
+
+def test_a_warning_is_logged_once(world: World) -> None:
+    """And again when the words, or the program, are others; without a place to remember, each time."""
+    said = "clamdscan says: WARNING_ Ignoring deprecated option X at /etc/clamav/clamd.conf_25"
+
+    def warnings() -> list[str]:
+        return [line.partition("]: ")[2] for line in world.scan().log if "]: " in line]
+
+    world.script("clamdscan", f"echo '{WARNING}' >&2; {CLEAN}")
+    assert warnings() == warnings() == [said]
+    (world.place / "state").mkdir()
+    world.settings(state_directory=f"{world.place}/state")
+    assert [warnings() for _ in range(3)] == [[said], [], []]
+    world.script("clamdscan", f"echo '{WARNING}' >&2; echo LibClamAV Warning: old >&2; {CLEAN}")
+    assert [warnings() for _ in range(2)] == [[said, "clamdscan says: LibClamAV Warning_ old"], []]
+    assert [path.name for path in (world.place / "state").iterdir()] == ["said"]
+    (world.place / "state" / "said").write_bytes(b"garbage" * 100)
+    assert len(warnings()) == 2
+    (world.place / "state").rename(world.place / "elsewhere")
+    assert len(warnings()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "status"),
+    [
+        ("size=100k", {}, 53),
+        ("size=100k", {"clamd_reserve_bytes": "65536"}, 0),
+        ("size=1g,nr_inodes=4", {}, 53),
+        ("size=1g,nr_inodes=4", {"clamd_reserve_files": "2"}, 0),
+        ("size=1g", {}, 0),
+        ("size=1g,ro", {}, 71),
+    ],
+)
+def test_clamd_has_room_or_its_answer_counts_for_nothing(
+    world: World, options: str, settings: dict[str, str], status: int
+) -> None:
+    place = world.place / "clamd"
+    place.mkdir()
+    world.settings(clamd_temporary_directory=str(place), **settings)
+    outcome = world.scan(first=f"mount -t tmpfs -o {options} tmpfs {place}", by="", own_mounts=True)
+    assert outcome.status == status
+    if status:
+        assert f" put off for 198.51.100.7: clamd's temporary directory {place}" in outcome.line
+    assert bool(outcome.queued) == (status == 0)
+
+
+def test_clamd_without_a_directory_is_not_believed(world: World) -> None:
+    world.settings(clamd_temporary_directory="/nowhere/at/all")
+    outcome = world.scan()
+    assert (outcome.status, outcome.queued) == (71, b"")
+    assert outcome.line.endswith("clamd's temporary directory /nowhere/at/all: No such file or directory")
+
+
+@pytest.mark.parametrize("what", ["bytes", "files"])
+def test_clamds_room_is_watched_while_it_works(world: World, what: str) -> None:
+    """Full for a moment only: free before and after."""
+    place = world.place / "clamd"
+    place.mkdir()
+    world.settings(
+        clamd_temporary_directory=str(place), clamd_reserve_bytes="500000", clamd_reserve_files="20"
+    )
+    fill = {
+        "bytes": f"head -c 900000 /dev/zero >{place}/big",
+        "files": f"for i in $(seq 1 40); do >{place}/big$i; done",
+    }[what]
+    world.script("clamdscan", f"cat >/dev/null; {fill}; sleep 0.3; rm {place}/big*; echo 'stream: OK'")
+    outcome = world.scan(first=f"mount -t tmpfs -o size=1m,nr_inodes=50 tmpfs {place}", own_mounts=True)
+    assert (outcome.status, outcome.queued) == (53, b"")
+
+
+def suffixes(world: World, *names: str) -> None:
+    (world.place / "control" / "ssattach").write_text("".join(f"{name}\n" for name in names))
+
+
+def parted(*fields: str) -> bytes:
+    head = "Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n"
+    return (head + "\n".join(fields) + "\n\nbody\n--b--\n").encode("utf-8")
+
+
+def test_names_are_judged_without_ripmime(world: World) -> None:
+    """ripmime of the test sees nothing; a virus has the first word, and without suffixes nobody looks."""
+    message = parted("Content-Disposition: attachment; filename*1=exe; filename*0=a.")
+    assert world.scan(message).status == 0
+    suffixes(world, ".exe")
+    outcome = world.scan(message)
+    assert (outcome.status, outcome.text) == (
+        82,
+        "DYour email was rejected because it contains a bad attachment: a.exe",
+    )
+    assert verdict(outcome).startswith("ATTACH:TIMEs:a.exe:198.51.100.7:")
+    assert world.scan(parted("Content-Disposition: attachment; filename=a.pdf")).status == 0
+    world.script("clamdscan", VIRUS)
+    assert verdict(world.scan(message)).startswith("VIRUS:")
+
+
+def test_names_that_cannot_be_judged_are_refused(world: World) -> None:
+    suffixes(world, ".exe")
+    outcome = world.scan(parted(f"Content-Type: a/b; name={'x' * 20_000}"))
+    assert (outcome.status, outcome.text) == (
+        82,
+        "DYour email was rejected because the names of its attachments are too long",
+    )
+    assert verdict(outcome).startswith("ATTACH:TIMEs:names of attachments too long:")
+
+
+def test_winmail_dat_is_refused_by_name_or_said(world: World) -> None:
+    message = parted("Content-Type: application/ms-tnef")
+    suffixes(world, ".exe")
+    outcome = world.scan(message)
+    assert outcome.status == 0
+    assert outcome.log[0].endswith("winmail.dat: the names of attachments in it are not looked at")
+    for suffix in (".dat", "winmail.dat"):
+        suffixes(world, suffix)
+        outcome = world.scan(message)
+        assert outcome.text == "DYour email was rejected because it contains a bad attachment: winmail.dat"
+
+
+def test_without_a_listener_a_refusal_is_for_good_too(world: World) -> None:
+    world.script("clamdscan", VIRUS)
+    assert world.scan(listener=False).status == 31
+    assert world.scan(listener=False, first="exec 4>other").status == 31
+    assert (world.place / "other").read_bytes() == b""
+
+
+def test_a_relay_client_is_scanned_for_viruses_only(world: World) -> None:
+    world.script("spamc", "exit 1")
+    outcome = world.scan(environment={"RELAYCLIENT": ""})
+    assert (outcome.status, outcome.queued) == (0, AS_DELIVERED)
+    assert verdict(outcome).startswith("RELAYCLIENT:TIMEs:-:198.51.100.7:ann@")
+    world.script("clamdscan", VIRUS)
+    assert world.scan(environment={"RELAYCLIENT": ""}).status == 82
+
+
+def letter(size: int, end: bytes = b"\n") -> bytes:
+    return b"A: b\n\n" + bytes(65 + number % 26 for number in range(size - 6 - len(end))) + end
+
+
+@pytest.mark.parametrize("extra", [0, 1, 2, 70_000])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\n\n", b""])
+def test_of_a_message_above_the_limit_the_first_part_is_judged(world: World, extra: int, end: bytes) -> None:
+    world.script("spamc", f"printf 'X-Spam-Status: No, score=1.2 required=5.0\\n'; tee {world.place}/asked")
+    message = letter(100_000 + extra, end)
+    outcome = world.scan(message)
+    assert outcome.status == 0
+    assert (world.place / "asked").read_bytes() == message[:100_000]
+    mark = b"X-Spam-Checked: first 100000 bytes\n" if extra else b""
+    assert outcome.queued == mark + b"X-Spam-Status: No, score=1.2 required=5.0\n" + message
+    assert "]:CLEAN (1.20/5.00/10.00):" in outcome.log[-1]
+    if extra:
+        said = f"]: the first 100000 of {len(message)} bytes were checked for spam"
+        assert len(outcome.log) == 2 and outcome.log[0].endswith(said)
+
+
+def test_a_message_above_the_limit_is_refused_for_its_first_part(world: World) -> None:
+    world.script("spamc", judged("11"))
+    assert world.scan(letter(100_001)).status == 82
+    world.script("spamc", "printf 'X-Spam-Status: No, score=1 required=5\\n'; head -c 99999")
+    assert world.scan(letter(100_001)).line.endswith(
+        "its answer does not end with the message's body (report_safe must be 0)"
+    )
+    world.settings(spam_failure="deliver")
+    message = letter(200_001)
+    assert world.scan(message).queued == b"X-Spam-Checked: no\n" + message
+    world.script("clamdscan", VIRUS)
+    assert world.scan(message).status == 82
+
+
+def test_a_header_above_the_limit_is_judged_whole(world: World) -> None:
+    """Half a header cannot be judged; one that is longer than any program's is refused for good."""
+    world.settings(spam_limit_bytes="100")
+    world.script("spamc", f"printf 'X-Spam-Status: No, score=1 required=5\\n'; tee {world.place}/asked")
+    header = b"A: b\n" + b"Long: " + b"x" * 500 + b"\n\n"
+    outcome = world.scan(header + b"body\n")
+    assert outcome.queued == (
+        b"X-Spam-Checked: first %d bytes\nX-Spam-Status: No, score=1 required=5\n" % len(header)
+        + header
+        + b"body\n"
+    )
+    assert (world.place / "asked").read_bytes() == header
+    outcome = world.scan(b"A: b\n" * 60_000 + b"\nbody\n")
+    assert (outcome.status, outcome.text) == (82, "DYour email was rejected because its header is too long")
+    assert verdict(outcome).startswith("ATTACH:TIMEs:header too long:")
+    assert world.scan(b"A: b\n" * 60_000 + b"\nbody\n", environment={"RELAYCLIENT": ""}).status == 0
+
+
+@pytest.mark.parametrize("first", [*range(33), *range(127, 256), ord(":")])
+def test_a_field_in_front_never_grows_by_the_message(world: World, first: int) -> None:
+    """What cannot begin a field is behind an empty line; spamd's fields and ours end before."""
+    world.script("spamc", "cat >/dev/null; exit 75")
+    world.settings(spam_failure="deliver")
+    message = bytes((first,)) + b" with ESMTPSA;\nX-Spam-Status: No\n\nbody\n"
+    queued = world.scan(message).queued
+    assert queued == b"X-Spam-Checked: no\n" + (b"" if first == 10 else b"\n") + message
+
+
+def test_what_a_dropped_field_leaves_in_front_grows_no_field(world: World) -> None:
+    outcome = world.scan(b"X-Spam-Flag: NO\n\001\n with ESMTPSA\n\nbody\n")
+    assert outcome.queued == b"X-Spam-Status: No, score=1.2 required=5.0\n\n\001\n with ESMTPSA\n\nbody\n"
+
+
+def test_an_answer_begins_with_a_field(world: World) -> None:
+    world.script("spamc", f"printf ' with ESMTPSA\\n'; {judged('1')}")
+    assert world.scan().line.endswith("spamc: its answer does not begin with a field")
+
+
+TROUBLES = {
+    "clamdscan-2": ("clamdscan", "echo no socket; exit 2", 71, "clamdscan exited with status 2: no socket"),
+    "clamdscan-127": ("clamdscan", "exit 127", 71, "clamdscan exited with status 127"),
+    "clamdscan-silent": ("clamdscan", "exit 0", 71, "clamdscan exited with status 0"),
+    "clamdscan-killed": ("clamdscan", f"{CLEAN}; kill -9 $$", 71, "clamdscan was ended by signal 9"),
+    "clamdscan-hanging": ("clamdscan", f"{CLEAN}; sleep 60", 52, "clamdscan did not end in time"),
+    "clamdscan-stopped": ("clamdscan", f"{CLEAN}; kill -STOP $$", 52, "clamdscan did not end in time"),
+    "clamdscan-endless": ("clamdscan", "cat /dev/zero", 52, "clamdscan did not end in time"),
+    "spamc-75": ("spamc", "cat; exit 75", 71, "spamc exited with status 75"),
+    "spamc-killed": ("spamc", f"{judged('1')}; kill -9 $$", 71, "spamc was ended by signal 9"),
+    "spamc-empty": ("spamc", "exit 0", 71, "spamc: its answer is shorter than the message"),
+    "spamc-short": (
+        "spamc",
+        f"({judged('1')}) | head -c 60",
+        71,
+        "spamc: its answer does not end with the message's body (report_safe must be 0)",
+    ),
+    "spamc-unjudged": ("spamc", "cat", 71, "spamc: its answer has no X-Spam-Status with a score"),
+    "spamc-no-score": (
+        "spamc",
+        "echo 'X-Spam-Status: No'; cat",
+        71,
+        "spamc: its answer has no X-Spam-Status with a score",
+    ),
+    "spamc-hanging": ("spamc", f"{judged('1')}; sleep 60", 52, "spamc did not end in time"),
+    "spamc-endless": ("spamc", "cat /dev/zero", 71, "spamc was stopped: Message too long"),
+    "queue-killed": ("qmail-queue", "kill -9 $$", 71, "qmail-queue was ended by signal 9"),
+    "queue-53": ("qmail-queue", "cat >/dev/null; exit 53", 53, "qmail-queue exited with status 53"),
+    "queue-31": ("qmail-queue", "cat >/dev/null; exit 31", 31, "qmail-queue exited with status 31"),
+    "queue-111": ("qmail-queue", "exit 111", 71, "qmail-queue exited with status 111"),
+    "queue-82": ("qmail-queue", "exit 82", 71, "qmail-queue exited with status 82"),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_every_trouble_puts_the_message_off_and_says_why(world: World, name: str) -> None:
+    program, script, status, why = TROUBLES[name]
+    world.script(program, script)
+    outcome = world.scan()
+    assert outcome.status == status
+    assert outcome.line.startswith(f" put off for 198.51.100.7: {why}")
+    assert not outcome.queued and outcome.text == ""
+    assert outcome.seconds < 2 * DEADLINE_SECONDS + 3
+    assert list((world.place / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [name for name in TROUBLES if name.startswith("spamc")])
+def test_where_the_site_says_so_a_trouble_of_spamc_is_marked(world: World, name: str) -> None:
+    program, script, dummy, why = TROUBLES[name]
+    world.script(program, script)
+    world.settings(spam_failure="deliver")
+    outcome = world.scan()
+    assert (outcome.status, outcome.queued) == (0, b"X-Spam-Checked: no\n" + AS_DELIVERED)
+    assert outcome.log[0].endswith(f"]: not checked for spam: {why}")
+    assert "]:CLEAN (0.00/0.00/0.00):" in outcome.log[1]
+
+
+@pytest.mark.parametrize("name", [name for name in TROUBLES if not name.startswith("spamc")])
+def test_only_a_trouble_of_spamc_can_be_let_pass(world: World, name: str) -> None:
+    program, script, status, dummy = TROUBLES[name]
+    world.script(program, script)
+    world.settings(spam_failure="deliver")
+    assert world.scan().status == status
+
+
+@pytest.mark.parametrize("program", ["clamdscan", "spamc", "qmail-queue"])
+def test_a_program_that_is_missing_or_cannot_run(world: World, program: str) -> None:
+    path = world.place / "bin" / program
+    path.chmod(0o644)
+    outcome = world.scan()
+    assert (outcome.status, outcome.line.partition(": ")[2]) == (
+        71,
+        f"{program} cannot be started: Permission denied",
+    )
+    path.unlink()
+    assert world.scan().line.endswith(f"{program} cannot be started: No such file or directory")
+
+
+def test_what_a_scanner_leaves_behind_is_ended(world: World) -> None:
+    """A grandchild that holds the pipe open holds up nothing."""
+    world.script("clamdscan", f"sleep 61 & echo $! >{world.place}/pid; {CLEAN}")
+    outcome = world.scan()
+    assert outcome.status == 0 and outcome.seconds < 1.5
+    pid = int((world.place / "pid").read_text())
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}/stat").exists() and ") Z " not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_message_is_whole_or_not_there(world: World) -> None:
+    """qmail-queue gets the envelope's end only after the whole message."""
+    message = b"A: b\n\n" + bytes(range(256)) * 20000
+    world.settings(spam_limit_bytes="1000000000", deadline_seconds="20")
+    outcome = world.scan(message)
+    assert outcome.queued == b"X-Spam-Status: No, score=1.2 required=5.0\n" + message
+    world.script("qmail-queue", "head -c 1000 >/dev/null; exit 0")
+    outcome = world.scan(message)
+    assert outcome.status == 71
+    assert outcome.line.endswith(": qmail-queue exited before it had read the message")
+
+
+def test_a_slow_qmail_queue_that_has_everything_may_finish(world: World) -> None:
+    """Beyond the deadline too: killed now, it might have queued the message already."""
+    queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
+    world.script("qmail-queue", f"{queue}sleep {DEADLINE_SECONDS + 1}")
+    outcome = world.scan()
+    assert outcome.status == 0 and outcome.queued
+
+
+def test_a_qmail_queue_that_is_done_when_its_time_is_up_has_queued(world: World) -> None:
+    """Asked to end (SIGALRM, as qmail-queue knows it) it says 0: so it is, or a duplicate would come."""
+    queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
+    world.script("qmail-queue", f"trap 'exit 0' ALRM\n{queue}while :; do sleep 0.1; done")
+    assert world.scan().status == 0
+    world.script("qmail-queue", f"trap 'exit 52' ALRM\n{queue}while :; do sleep 0.1; done")
+    outcome = world.scan()
+    assert outcome.status == 52 and outcome.line.endswith(": qmail-queue did not end in time")
+
+
+ENVELOPES = {
+    "nothing": (b"", 54, "the client left before its message was complete"),
+    "cut": (ENVELOPE[:-1], 54, "the client left before its message was complete"),
+    "cut-in-an-address": (ENVELOPE[:30], 54, "the client left before its message was complete"),
+    "no-recipient": (b"Fann@sender.example\0\0", 91, "envelope cannot be understood"),
+    "no-sender": (b"Talice@example.test\0\0", 91, "envelope cannot be understood"),
+    "other-letter": (b"Fann\0Xbob\0\0", 91, "envelope cannot be understood"),
+    "two-senders": (b"Fann\0Fbob\0Tcarl\0\0", 91, "envelope cannot be understood"),
+    "more-behind": (ENVELOPE + b"T", 91, "envelope cannot be understood"),
+    "endless": (b"F\0" + b"Ta\0" * 2_000_000, 53, "envelope: File too large"),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_an_envelope_is_whole_or_the_message_is_put_off(world: World, name: str) -> None:
+    envelope, status, why = ENVELOPES[name]
+    outcome = world.scan(envelope=envelope)
+    assert (outcome.status, outcome.line, outcome.queued) == (
+        status,
+        f" put off for 198.51.100.7: {why}",
+        b"",
+    )
+    assert list((world.place / "work").iterdir()) == []
+
+
+def test_a_thousand_recipients_are_all_handed_on(world: World) -> None:
+    envelope = b"F\0" + b"".join(b"Tuser%d@example.test\0" % number for number in range(1000)) + b"\0"
+    outcome = world.scan(envelope=envelope)
+    assert (outcome.status, outcome.envelope) == (0, envelope)
+    assert outcome.line.endswith(",...") and len(outcome.log[0]) < 4000
+
+
+def test_an_empty_message_is_put_off(world: World) -> None:
+    assert (world.scan(b"").status, world.scan(b"X-Spam-Flag: NO\n").status) == (54, 54)
+
+
+def test_the_log_is_not_the_senders(world: World) -> None:
+    """No field holds a separator or anything that a terminal would obey."""
+    message = b"Subject: a:b\033[2J\r\200:198.51.100.9:x\n\n\n"
+    envelope = b'F"a:b,c\033"@X.example\0T"d:e,f\n"@Example.test\0\0'
+    outcome = world.scan(message, envelope, environment={"TCPREMOTEIP": "2001:db8::1"})
+    assert verdict(outcome) == (
+        "CLEAN (1.20/5.00/10.00):TIMEs:a_b_[2J__198.51.100.9_x:2001_db8__1:"
+        '"a_b,c_"@x.example:"d_e_f_"@example.test'
+    )
+
+
+def test_attachments_are_refused_by_their_suffixes(world: World) -> None:
+    (world.place / "control" / "ssattach").write_text(".exe\n.scr\n")
+    world.script("ripmime", 'cd "$5"; : > harmless.txt; : > "in:voice.SCR. "')
+    outcome = world.scan()
+    assert (outcome.status, outcome.queued) == (82, b"")
+    assert outcome.text == "DYour email was rejected because it contains a bad attachment: in_voice.SCR. "
+    assert verdict(outcome).startswith("ATTACH:TIMEs:in_voice.SCR. :198.51.100.7:")
+    world.script("ripmime", 'cd "$5"; : > harmless.txt')
+    assert world.scan().status == 0
+    assert list((world.place / "work").iterdir()) == []
+
+
+FULL = "uuencode.c:9:UUENCODE_decode_uu:ERROR: Cannot open file 'parts/a' (No space left on device)"
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "why"),
+    [
+        ("exit 1", 71, "ripmime exited with status 1"),
+        ("echo cannot write >&2; exit 1", 71, "ripmime exited with status 1: cannot write"),
+        ("kill -9 $$", 71, "ripmime was ended by signal 9"),
+        ("exec sleep 60", 52, "ripmime did not end in time"),
+        ("while :; do :; done", 52, "ripmime did not end in time"),
+        (f'echo "{FULL}"', 71, "ripmime says: " + FULL.replace(":", "_")),
+        (f'echo "{FULL}" >&2', 71, "ripmime says: " + FULL.replace(":", "_")),
+        (f'printf "{FULL}"', 71, "ripmime says: " + FULL.replace(":", "_")),
+        ("echo unheard of", 71, "ripmime says: unheard of"),
+        ("echo Decoding filename=a.txt", 71, "ripmime has not written the part a.txt"),
+        (': >"$5/a"; echo Decoding filename=a; rm "$5/a"', 71, "ripmime has not written the part a"),
+    ],
+)
+def test_an_attachment_that_cannot_be_seen_puts_the_message_off(
+    world: World, script: str, status: int, why: str
+) -> None:
+    (world.place / "control" / "ssattach").write_text(".exe\n")
+    world.script("ripmime", script)
+    outcome = world.scan()
+    assert (outcome.status, outcome.line) == (status, f" put off for 198.51.100.7: {why}")
+
+
+HARMLESS = [
+    "mime.c:1435:MIME_decode_raw:WARNING: hinfo has been clobbered.",
+    "libmime-decoders.c:563:MDECODE_decode_ISO:ERROR: The encoding character 'Z' is not a valid type",
+    "libmime-decoders.c:365:MIME_decode_quoted_printable:WARNING: Ran out of characters when decoding end of "
+    "'=4\n'",
+    "uuencode.c:575:UUENCODE_decode_uu:WARNING: Excessive length line",
+    "mime.c:2416:MIME_generate_multiple_hardlink_filenames:WARNING: While trying to create 'parts/y' link to "
+    "'parts/x' (File name too long)",
+]
+
+
+@pytest.mark.parametrize("words", HARMLESS)
+def test_mail_that_is_not_as_it_should_be_is_no_trouble(world: World, words: str) -> None:
+    (world.place / "control" / "ssattach").write_text(".exe\n")
+    (world.place / "words").write_text(words + "\n")
+    world.script("ripmime", f': >"$5/a%b"; echo "Decoding filename=a%%b"\ncat <<\\END\n{words}\nEND')
+    assert world.scan().status == 0
+
+
+def test_a_name_that_no_file_can_have_is_looked_at(world: World) -> None:
+    (world.place / "control" / "ssattach").write_text(".exe\n")
+    words = HARMLESS[-1].replace("parts/y", "parts/d/evil.EXE.")
+    world.script("ripmime", f'echo "{words}"')
+    outcome = world.scan()
+    assert outcome.status == 82 and outcome.text.endswith("attachment: evil.EXE.")
+    world.script("ripmime", "echo Decoding filename=d/evil.exe")
+    assert world.scan().status == 82
+
+
+def test_parts_that_are_nested_too_deep_are_refused(world: World) -> None:
+    (world.place / "control" / "ssattach").write_text(".exe\n")
+    world.script(
+        "ripmime", "echo 'mime.c:3189:MIME_unpack_stage2:WARNING: Current recursion level of 21 is greater'"
+    )
+    outcome = world.scan()
+    assert (outcome.status, outcome.text) == (
+        82,
+        "DYour email was rejected because its parts are nested too deep",
+    )
+
+
+# --- where ripmime works ---
+
+
+@pytest.fixture(scope="session")
+def mischief(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("mischief") / "mischief"
+    gcc("-O1", *STRICT, C / "mischief.c", "-o", program)
+    return program
+
+
+@pytest.fixture
+def confined(world: World) -> World:
+    """A world where ripmime is run, on a kernel that can confine it."""
+    said = run([world.program, "-v"]).stdout.decode()
+    if "not confined" in said or "no seccomp" in said:
+        pytest.skip(said)
+    (world.place / "control" / "ssattach").write_text(".exe\n")
+    (world.place / "secret").write_text("secret")
+    return world
+
+
+def put_in_place(world: World, mischief: Path, act: str) -> None:
+    """This act is what ripmime does."""
+    target = world.place / "bin" / "ripmime"
+    target.unlink()
+    shutil.copy(mischief, target.with_name(f"act-{act}"))
+    target.symlink_to(f"act-{act}")
+
+
+ACTS = ["read", "passwd", "list", "write", "append", "truncate", "remove", "above", "link", "connect", "unix"]
+ACTS += ["signal", "ptrace", "setsid", "namespace", "memory"]
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_ripmime_can_do_no_harm(confined: World, mischief: Path, act: str, tmp_path: Path) -> None:
+    """Each act succeeds where nobody is confined, and is refused where ripmime is."""
+    free = tmp_path / "free"
+    free.mkdir()
+    (free / "secret").write_text("secret")
+    assert run([mischief, act, free], cwd=free).returncode == 0, "the test does nothing"
+    put_in_place(confined, mischief, act)
+    outcome = confined.scan()
+    assert outcome.line.endswith("ripmime exited with status 7"), outcome
+    assert (confined.place / "secret").read_text() == "secret"
+
+
+@pytest.mark.parametrize("act", ["fork", "exec"])
+def test_a_ripmime_that_is_a_program_starts_no_other(confined: World, mischief: Path, act: str) -> None:
+    assert run([mischief, act, "."]).returncode == 0
+    put_in_place(confined, mischief, act)
+    assert confined.scan().line.endswith("ripmime exited with status 7")
+
+
+SCRIPTS = {
+    "read": "read line </etc/passwd",
+    "cat": "cat /etc/passwd >parts/x",
+    "write": "echo x >../../secret",
+    "message": "echo x >message.new",
+    "remove": "rm ../../secret",
+    "connect": "bash -c ': >/dev/tcp/127.0.0.1/9'",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_ripmime_that_is_a_script_can_do_no_harm_either(confined: World, name: str) -> None:
+    confined.script("ripmime", f"if {SCRIPTS[name]}; then exit 0; fi 2>/dev/null; exit 7")
+    assert confined.scan().line.endswith("ripmime exited with status 7")
+    assert (confined.place / "secret").read_text() == "secret"
+
+
+def test_a_script_may_start_programs_and_write_parts(confined: World) -> None:
+    confined.script(
+        "ripmime", 'ls / >/dev/null 2>&1; cat >"$5/a.txt"; ln "$5/a.txt" "$5/b"; mv "$5/b" "$5/c"; rm "$5/c"'
+    )
+    assert confined.scan().status == 0
+
+
+def test_a_ripmime_that_becomes_many_is_ended(confined: World) -> None:
+    """Not only by their number, which root may exceed: none of them outlives it."""
+    confined.script("ripmime", "for i in 1 2 3 4 5; do sleep 63 & done; setsid sleep 63 & wait")
+    outcome = confined.scan()
+    assert "ripmime did not end in time" in outcome.line
+    deadline = time.monotonic() + 5
+    while run(["pgrep", "-fx", "sleep 63"]).returncode == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("act", "why"), [("spin", "signal 24"), ("swallow", "status 7")])
+def test_ripmime_has_an_end(confined: World, mischief: Path, act: str, why: str) -> None:
+    """Processor time, memory."""
+    confined.settings(deadline_seconds="1" if act == "spin" else "20")
+    put_in_place(confined, mischief, act)
+    outcome = confined.scan()
+    assert why in outcome.line or (act == "spin" and outcome.line.endswith("did not end in time")), outcome
+
+
+# --- what was scanned is what is delivered ---
+
+TAMPER = {
+    "changed": "printf '\\377' | dd of={file} bs=1 seek={at} conv=notrunc 2>/dev/null",
+    "longer": "echo more >>{file}",
+    "shorter": "truncate -s 10 {file}",
+    "replaced": "mv {file} x; echo other >{file}",
+    "removed": "rm {file}",
+}
+
+
+@pytest.mark.parametrize("by", ["clamdscan", "spamc"])
+@pytest.mark.parametrize("how", TAMPER)
+@pytest.mark.parametrize("size", [100, 70_000, 150_000])
+def test_a_message_that_is_changed_behind_its_scan_is_not_queued(
+    world: World, by: str, how: str, size: int
+) -> None:
+    act = TAMPER[how].format(file="message", at=size - 2)
+    world.script(by, f"{CLEAN if by == 'clamdscan' else judged('1')}\n{act}")
+    message = letter(size)
+    outcome = world.scan(message)
+    if how in ("longer", "replaced", "removed"):  # what was stored is all that is read, by its descriptor
+        assert (outcome.status, outcome.queued[-size:]) == (0, message)
+    else:
+        assert outcome.status == 71 and not outcome.envelope
+        assert re.search(
+            "is not what was written there|has changed|cannot be read|cannot be served", outcome.log[-1]
+        )
+
+
+@pytest.mark.parametrize("how", TAMPER)
+def test_an_answer_that_is_changed_behind_its_judgement_is_not_queued(world: World, how: str) -> None:
+    """By what was left behind, while qmail-queue is reading."""
+    act = TAMPER[how].format(file=f"$(echo {world.place}/work/*/spamc)", at=90_000)
+    if how == "replaced":
+        act = f"cd {world.place}/work/*; {TAMPER[how].format(file='spamc', at=0)}"
+    world.script("qmail-queue", f"{act}\ncat >{world.place}/queued; cat <&1 >{world.place}/envelope")
+    message = letter(90_000)
+    outcome = world.scan(message)
+    if how in ("longer", "replaced", "removed"):
+        assert (outcome.status, outcome.queued[-90_000:]) == (0, message)
+    else:
+        assert outcome.status == 71 and not outcome.envelope
+
+
+def test_the_message_is_a_new_file_of_our_own(world: World) -> None:
+    """A file that lies there already, or a link, is not taken."""
+    assert run([world.program.with_name("create"), tmp := world.place / "there"]).returncode == 0
+    (world.place / "link").symlink_to(world.place / "elsewhere")
+    assert run([world.program.with_name("create"), world.place / "link"]).returncode == 17
+    assert run([world.program.with_name("create"), tmp]).returncode == 17
+
+
+def test_nobody_may_look_into_it(world: World) -> None:
+    """No scanner can take its descriptors, read its memory, or trace it; not even one of the same user."""
+    world.script("clamdscan", f"stat -c %U /proc/$PPID/mem >{world.place}/owner; {CLEAN}")
+    if os.geteuid() == 0:
+        open_to_all(world)
+    assert world.scan(by=AS_NOBODY).status == 0
+    assert (world.place / "owner").read_text().strip() == "root"
+
+
+def open_to_all(world: World) -> None:
+    for path in (world.place, world.place / "work"):
+        path.chmod(0o777)
+    for path in (world.place, world.program):
+        for parent in path.parents[:-2]:
+            parent.chmod(0o755)
+
+
+AS_NOBODY = "setpriv --reuid 65534 --regid 65534 --clear-groups" if os.geteuid() == 0 else ""
+
+
+def test_a_scanner_cannot_be_the_user_again_who_started_simscan(world: World) -> None:
+    """simscan is set-user-id: its scanners have its user alone, as real and as saved one, too."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a program set-user-id for another user")
+    open_to_all(world)
+    program = world.program.with_name("set-user-id")
+    shutil.copy(world.program, program)
+    os.chown(program, 65534, 65534)
+    program.chmod(0o4755)
+    for name, last in (("clamdscan", CLEAN), ("spamc", judged("1"))):
+        world.script(name, f"grep ^Uid: /proc/self/status >{world.place}/{name}.uid; {last}")
+    world.program = program
+    # the sanitizer of a set-user-id program hears no options, and its own status is not simscan's
+    assert world.scan(by="setpriv --reuid 65533 --regid 65533 --clear-groups").queued
+    for name in ("clamdscan", "spamc"):
+        assert (world.place / f"{name}.uid").read_text().split() == ["Uid:", *["65534"] * 4]
+
+
+def test_files_are_for_its_own_user_only(world: World) -> None:
+    world.script("clamdscan", f"stat -c %a . message >{world.place}/modes; {CLEAN}")
+    assert world.scan(first="umask 0").status == 0
+    assert (world.place / "modes").read_text().split() == ["700", "600"]
+    world.script("spamc", f"umask >{world.place}/mask; {judged('1')}")
+    assert world.scan(first="umask 0").status == 0
+    assert (world.place / "mask").read_text().strip().endswith("77")
+
+
+def test_no_child_gets_descriptor_4(world: World) -> None:
+    """Or a scanner could say what the sender is told, and hold qmail-smtpd up."""
+    for program, last in (("clamdscan", CLEAN), ("spamc", judged("1")), ("qmail-queue", "cat; cat <&1")):
+        world.script(program, f"ls /proc/$$/fd >{world.place}/{program}.fds; {last} ")
+    world.script(
+        "qmail-queue", f"ls /proc/$$/fd >{world.place}/qmail-queue.fds; cat >/dev/null; cat <&1 >/dev/null"
+    )
+    assert world.scan().status == 0
+    for program in ("clamdscan", "spamc", "qmail-queue"):
+        fds = set((world.place / f"{program}.fds").read_text().split())
+        assert {"0", "1", "2"} <= fds and not {"3", "4", "5"} & fds, (program, fds)
+
+
+# --- a share of the work directory ---
+
+
+@pytest.fixture
+def small(world: World) -> Iterator[World]:
+    """A work directory of 1 MB."""
+    work = world.place / "work"
+    if (
+        os.geteuid() != 0
+        or run(["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=200", "tmpfs", work]).returncode != 0
+    ):
+        pytest.skip("only root can mount a small file system here")
+    yield world
+    run(["umount", "-l", work])
+
+
+SHARE = "work directory: No space left for one message: its share is 262144 bytes, 25 percent"
+ABOVE = f"{SHARE} (work_share_percent)"
+
+
+@pytest.mark.parametrize(("size", "fits"), [(262_144, True), (262_145, False)])
+def test_one_session_has_a_share_of_the_work_directory(small: World, size: int, fits: bool) -> None:
+    small.settings(spam_limit_bytes="1000")
+    outcome = small.scan(letter(size), environment={"RELAYCLIENT": ""})
+    assert outcome.status == (0 if fits else 53)
+    if not fits:
+        assert outcome.line.endswith(ABOVE)
+    small.settings(work_share_percent="50")
+    assert small.scan(letter(size), environment={"RELAYCLIENT": ""}).status == 0
+
+
+def test_parts_and_answer_count(small: World) -> None:
+    small.settings(spam_limit_bytes="1000000")
+    small.script("spamc", f"{judged('1')}")
+    assert small.scan(letter(130_000)).status == 0
+    assert small.scan(letter(140_000)).line.endswith(ABOVE)
+    (small.place / "control" / "ssattach").write_text(".exe\n")
+    small.script("ripmime", 'cat >"$5/a"')
+    assert small.scan(letter(120_000)).status == 0
+    assert small.scan(letter(140_000)).line.endswith(ABOVE)
+
+
+def test_ripmime_fills_no_more_than_the_share(small: World, mischief: Path) -> None:
+    (small.place / "control" / "ssattach").write_text(".exe\n")
+    put_in_place(small, mischief, "fill")
+    assert re.search("share is|signal 25", small.scan().line)
+
+
+@pytest.mark.parametrize("what", ["bytes", "names"])
+def test_a_work_directory_that_is_full_for_a_moment_puts_the_message_off(small: World, what: str) -> None:
+    """Parts may be missing then, whatever ripmime says; so does one that is full still."""
+    (small.place / "control" / "ssattach").write_text(".exe\n")
+    fill = (
+        f"dd if=/dev/zero of={small.place}/work/fill bs=64k 2>/dev/null"
+        if what == "bytes"
+        else f"i=0; while : >{small.place}/work/fill.$i; do i=$((i+1)); done 2>/dev/null"
+    )
+    # It goes on until the work directory was full, and is not any more.
+    small.script("ripmime", "cat >/dev/null; : >parts/waits; while [ -e parts/waits ]; do sleep 0.05; done")
+    waits = f"{small.place}/work/*/parts/waits"
+    (small.place / "full.sh").write_text(
+        f"until ls {waits}; do sleep 0.05; done\n"
+        f"{fill}\nsleep 0.25\nrm -f {small.place}/work/fill*\nrm -f {waits}\n"
+    )
+    outcome = small.scan(first=f"sh {small.place}/full.sh >/dev/null 2>&1 &")
+    assert outcome.status == 53, outcome
+    assert outcome.line.endswith("work directory: no room for the parts of the message")
+
+
+def test_a_file_size_that_is_not_allowed_is_no_end_of_the_message(world: World) -> None:
+    outcome = world.scan(b"A: b\n\n" + b"x" * 3000, first="ulimit -f 1")
+    assert (outcome.status, outcome.line) == (53, " put off for 198.51.100.7: work directory: File too large")
+
+
+@pytest.mark.parametrize("descriptors", range(4, 16))
+def test_with_few_descriptors_it_is_all_or_nothing(world: World, descriptors: int) -> None:
+    outcome = world.scan(by=f"prlimit --nofile={descriptors}:", listener=False)
+    if outcome.status == 0:
+        assert outcome.queued.endswith(AS_DELIVERED)
+    else:
+        assert not outcome.queued and outcome.line.endswith("Too many open files")
+
+
+def test_closed_standard_descriptors_are_never_taken_for_others(world: World) -> None:
+    done = run(["sh", "-c", f"exec {world.program} <&- 1<&- 2>&-"])
+    assert done.returncode == 71
+
+
+@pytest.mark.parametrize("file", ["simscan", "ssattach"])
+def test_without_settings_every_message_is_put_off(world: World, file: str) -> None:
+    (world.place / "control" / file).unlink()
+    outcome = world.scan()
+    assert (outcome.status, outcome.queued) == (55, b"")
+    assert outcome.line.endswith(f"/control/{file} cannot be read: No such file or directory")
+
+
+def test_signals_while_qmail_queue_works_change_nothing(world: World) -> None:
+    queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
+    world.script("qmail-queue", f"{queue}kill -TERM $PPID; kill -HUP $PPID; kill -ALRM $PPID; sleep 0.2")
+    assert world.scan().status == 0
+
+
+def test_a_log_that_takes_nothing_holds_up_no_message(world: World) -> None:
+    """A pipe that nobody reads, and one whose reader is gone."""
+    begin = time.monotonic()
+    assert world.scan(first="mkfifo full; exec 2<>full; head -c 65536 /dev/zero >&2").status == 0
+    assert time.monotonic() - begin < 6
+    assert world.scan(first="(exec sleep 0) | exec 2>/dev/full").status == 0
+
+
+def test_no_child_can_gain_privileges(world: World) -> None:
+    """What scanners run as cannot become another user; qmail-queue, which is set-user-id, can."""
+    state = f"grep NoNewPrivs /proc/self/status >{world.place}"
+    world.script("clamdscan", f"{state}/clamdscan; {CLEAN}")
+    queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
+    world.script("qmail-queue", f"{queue}{state}/qmail-queue.state")
+    assert world.scan().status == 0
+    assert (world.place / "clamdscan").read_text().split() == ["NoNewPrivs:", "1"]
+    assert (world.place / "qmail-queue.state").read_text().split() == ["NoNewPrivs:", "0"]
+
+
+def test_a_scanner_ends_with_simscan(world: World) -> None:
+    world.script("clamdscan", f"echo $$ >{world.place}/pid; exec sleep 62")
+    for name, content in (("in.message", MESSAGE), ("in.envelope", ENVELOPE)):
+        (world.place / name).write_bytes(content)
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$0" <in.message 1<in.envelope', world.program],
+        cwd=world.place,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 10
+    while not (world.place / "pid").exists() or not (world.place / "pid").read_text().strip():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    scanner = int((world.place / "pid").read_text())
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    while Path(f"/proc/{scanner}/stat").exists() and ") Z " not in Path(f"/proc/{scanner}/stat").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# --- what is laid beside simscan's files, and in its place ---
+
+
+def test_the_stand_in_is_small() -> None:
+    assert 0 < sum(len(path.read_text().splitlines()) for path in STANDIN.rglob("*.[ch]")) <= 400
+
+
+def test_the_patch_applies_without_fuzz(tmp_path: Path) -> None:
+    if not ARCHIVE.is_file():
+        pytest.skip(f"the source of simscan 1.4.6.2 is not at {ARCHIVE}")
+    assert run(["tar", "-xzf", ARCHIVE, "-C", tmp_path, "--strip-components=1"]).returncode == 0
+    for patch in sorted((ROLE / "patches").glob("*.patch")):
+        done = run(["patch", "-p1", "-F0", "-i", patch], cwd=tmp_path)
+        assert done.returncode == 0, f"{patch.name}: {done.stdout.decode()}"
+
+
+@pytest.mark.parametrize("patch", sorted((ROLE / "patches").glob("*.patch")), ids=lambda path: path.name)
+def test_a_patch_says_what_why_and_how_tested(patch: Path) -> None:
+    head = patch.read_text().split("\n--- a/")[0]
+    assert all(f"\n{word}" in head for word in ("What it mends:", "What it does:", "How it was tested:"))
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.glob("*.c")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "dialect", [["-std=c99"], ["-std=gnu11"], ["-std=gnu17", "-D_FORTIFY_SOURCE=2"]], ids=" ".join
+)
+def test_compiles_without_a_warning(path: Path, dialect: list[str], tmp_path: Path) -> None:
+    gcc("-O2", *dialect, *STRICT, "-c", path, "-o", tmp_path / "out.o")
+
+
+# --- fuzzers that need parts of their own in the place of others ---
+
+FUZZ = ROOT / "tests" / "fuzz"
+
+
+@pytest.mark.parametrize(
+    ("target", "left_out", "inputs"), [("simscan_message", ["scanchild.c"], 300), ("simscan_child", [], 30)]
+)
+def test_fuzz_the_way_of_a_message(target: str, left_out: list[str], inputs: int, tmp_path: Path) -> None:
+    sources = [path for path in sorted(SOURCE.glob("*.c")) if path.name not in left_out]
+    program = tmp_path / "fuzz"
+    options = ["-std=c99", "-D_GNU_SOURCE", "-DINPUT_MAX=100000", *STRICT, *SANITIZE, "-I", SOURCE]
+    gcc(*options, FUZZ / f"{target}.c", FUZZ / "drive.c", *sources, "-o", program)
+    done = run(["env", "ASAN_OPTIONS=detect_leaks=0", program, 20070101, 3], cwd=tmp_path)
+    crash = tmp_path / "crash"
+    assert done.returncode == 0, (
+        f"{done.stderr.decode(errors='replace')}\ninput: {crash.read_bytes() if crash.exists() else b''!r}"
+    )
+    found = re.fullmatch(rb"([0-9]+) inputs\n", done.stdout)
+    assert found and int(found[1]) >= inputs

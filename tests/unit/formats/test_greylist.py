@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operator's tool finds and writes in the greylist is what cqgreylist finds and writes there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import greylist
+
+SOURCES = Path(__file__).resolve().parents[3] / "src"
+LIMITS = greylist.Limits()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    made = tmp_path_factory.mktemp("cqgreylist") / "cqgreylist"
+    files = c_files.program_files(SOURCES, ["cqgreylist"]).values()
+    sources = [path for path in files if path.suffix == ".c"]
+    subprocess.run(["cc", "-o", made, "-I", SOURCES / "common", *sources], check=True)
+    return str(made)
+
+
+def judged(program: str, directory: Path, address: str, **environment: str) -> bool:
+    """Whether cqgreylist lets the client pass now."""
+    done = subprocess.run(
+        [program, "echo", "passes"],
+        env={
+            "GREYLIST_DIRECTORY": str(directory),
+            "TCPREMOTEIP": address,
+            "PATH": os.environ["PATH"],
+            **environment,
+        },
+        input=b"",
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout == b"passes\n"
+
+
+ADDRESSES = [
+    "198.51.100.7",
+    "10.0.0.1",
+    "255.1.2.3",
+    "2001:db8::1",
+    "2001:db8:1:2:3:4:5:6",
+    "::ffff:192.0.2.9",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("seen", [False, True])
+def test_who_is_let_pass_passes(program: str, tmp_path: Path, address: str, seen: bool) -> None:
+    network = greylist.network_of(address, LIMITS)
+    if seen:
+        assert not judged(program, tmp_path, address)
+        (found,) = greylist.look_up(str(tmp_path), address, LIMITS, time.time())[0]
+        assert (found.network, found.passed) == (network, False)
+    assert greylist.let_pass(str(tmp_path), network, time.time())
+    assert judged(program, tmp_path, address)
+    (found,) = greylist.look_up(str(tmp_path), "", LIMITS, time.time())[0]
+    assert (found.network, found.passed) == (network, True)
+    assert not greylist.let_pass(str(tmp_path), network, time.time())
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 1, "as after the delay: the waiting file has become the other one"
+    assert files[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_too_old_is_not_there(tmp_path: Path) -> None:
+    now = time.time()
+    greylist.let_pass(str(tmp_path), "198.51.100.0/24", now - LIMITS.pass_seconds - 5)
+    assert greylist.look_up(str(tmp_path), "198.51.100.7", LIMITS, now) == ([], 0)
+    assert greylist.look_up(str(tmp_path), "198.51", LIMITS, now) == ([], 0)
+
+
+def test_no_more_is_shown_than_anybody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(greylist, "SHOWN", 3)
+    for number in range(5):
+        greylist.let_pass(str(tmp_path), f"198.51.{number}.0/24", 1000 + number)
+    found, more = greylist.look_up(str(tmp_path), "198.51.", LIMITS, 1010)
+    assert ([one.network for one in found], more) == (["198.51.4.0/24", "198.51.3.0/24", "198.51.2.0/24"], 2)
+
+
+def test_no_link_of_that_user_leads_anywhere(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    state = tmp_path / "state"
+    state.mkdir()
+    upper, _lower = greylist.place_of("198.51.100.0-24")
+    (state / upper).symlink_to(elsewhere)
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        greylist.let_pass(str(state), "198.51.100.0/24", 1000)
+    assert list(elsewhere.iterdir()) == []
+
+
+SETTINGS = [
+    ("", LIMITS),
+    ("GREYLIST_IPV4_PREFIX=32\nGREYLIST_PASS_SECONDS=60\n#\n", greylist.Limits(60, ipv4_prefix=32)),
+    ("GREYLIST_DELAY_SECONDS=0\nGREYLIST_PENDING_SECONDS=28799\n", LIMITS),
+    (
+        "GREYLIST_DELAY_SECONDS=0\nGREYLIST_PENDING_SECONDS=28800\n",
+        greylist.Limits(pending_seconds=28800, delay_seconds=0),
+    ),
+    ("GREYLIST_DELAY_SECONDS=86400\nGREYLIST_PENDING_SECONDS=86401\n", LIMITS),
+    ("GREYLIST_IPV4_PREFIX=33\nGREYLIST_PASS_SECONDS=x\n", LIMITS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), SETTINGS)
+def test_the_settings_are_those_of_cqgreylist(text: str, expected: greylist.Limits) -> None:
+    assert greylist.limits_of(text) == expected
+
+
+def test_no_address() -> None:
+    with pytest.raises(
+        BadInput, match=r"^address: '\.\./x' is not an address; expected one such as 192\.0\.2\.1$"
+    ):
+        greylist.network_of("../x", LIMITS)

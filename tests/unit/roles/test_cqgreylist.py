@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cqgreylist role: a sender that comes back has time to pass, or the playbook stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "roles" / "cqgreylist"
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: mailgate.qmail.cqgreylist, tasks_from: limits}
+"""
+CASES = [
+    ({}, ""),
+    ({"cqgreylist_delay_seconds": 0}, ""),
+    ({"cqgreylist_delay_seconds": 86400}, ""),
+    ({"cqgreylist_delay_seconds": 57600, "cqgreylist_pending_days": 1}, ""),
+    (
+        {"cqgreylist_delay_seconds": 57601, "cqgreylist_pending_days": 1},
+        "cqgreylist_delay_seconds: 57601 leaves a new sender 28799 seconds to pass before"
+        " cqgreylist_pending_days, 86400 seconds, are over and it begins again; expected at least 28800,"
+        " for queues are run every few hours: a delay of at most 57600 seconds, or more days",
+    ),
+    ({"cqgreylist_delay_seconds": 86399, "cqgreylist_pending_days": 1}, "leaves a new sender 1 seconds"),
+    ({"cqgreylist_delay_seconds": 86400, "cqgreylist_pending_days": 1}, "leaves a new sender 0 seconds"),
+    (
+        {"cqgreylist_delay_seconds": 86401},
+        "cqgreylist_delay_seconds: 86401 is out of bounds; expected 0 to 86400",
+    ),
+    ({"cqgreylist_delay_seconds": -1}, "cqgreylist_delay_seconds: -1 is out of bounds; expected 0 to 86400"),
+    ({"cqgreylist_pending_days": 0}, "cqgreylist_pending_days: 0 is out of bounds; expected 1 to 365"),
+    (
+        {"cqgreylist_pass_days": 1},
+        "cqgreylist_pass_days: 1 is out of bounds; expected cqgreylist_pending_days, which is 2, to 3650",
+    ),
+]
+
+
+def test_who_comes_back_has_time_to_pass(tmp_path: Path) -> None:
+    """All cases in one run of Ansible, a host each."""
+    hosts = {
+        f"case{number}": {**given, "ansible_connection": "local"}
+        for number, (given, _wrong) in enumerate(CASES)
+    }
+    (tmp_path / "play.yml").write_text(PLAY.replace("localhost", "all"))
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    done = subprocess.run(
+        [program, "-i", str(tmp_path / "hosts.json"), str(tmp_path / "play.yml")],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    recap = dict(re.findall(r"^(case[0-9]+) .*failed=([0-9]+)", done.stdout, re.MULTILINE))
+    said = " ".join(done.stdout.split())
+    assert len(recap) == len(CASES), done.stdout
+    for number, (_given, wrong) in enumerate(CASES):
+        assert recap[f"case{number}"] == ("1" if wrong else "0"), done.stdout
+        assert wrong in said
+
+
+def test_the_program_wants_the_same_margin() -> None:
+    wanted = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))[
+        "_cqgreylist_left_seconds"
+    ]
+    source = (ROOT / "src" / "cqgreylist" / "cqgreylist.c").read_text(encoding="utf-8")
+    found = re.search(r"^#define LEFT_SECONDS ([0-9]+)L", source, re.MULTILINE)
+    assert found and int(found[1]) == wanted
