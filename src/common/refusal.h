@@ -17,7 +17,8 @@
  *   qmail-smtpd: validrcptto found: KEY             with VALIDRCPTTO_LOG
  *
  * REASON is one word of ours: control-byte, too-long, not-a-host-name, not-a-name (an address; see envelopeaddress.h),
- * too-many (recipients; once a message), bare-lf, too-slow, too-long, silent, too-many-hops, too-large (a message).
+ * too-many (recipients; once a message), bare-lf, too-slow, too-long, silent, client-left, too-many-hops, too-large,
+ * put-off, queue-refused (a message; the last two say what the queue or the scanner has answered).
  * RECIPIENT, SENDER, KEY and IP are fields: each is one word of the characters ! to ~. A space, a control
  * character, a byte above ~, and each of \ < > is written as \xHH with two lower-case hexadecimal digits. An empty
  * field is <>, which nothing else is written as. A field of more than REFUSAL_FIELD_MAX characters is cut between

@@ -48,7 +48,10 @@ static int take_in(struct scan *scan)
   }
   switch (scanenvelope_read(&scan->envelope, 1)) {
     case SCANENVELOPE_GOOD: break;
-    case SCANENVELOPE_SHORT: return scan_put_off(SCAN_READ, "the client left before its message was complete");
+    case SCANENVELOPE_SHORT: 
+      /* qmail-smtpd says why, and to whom: the client left, a bare LF, too large */
+      scan_log("simscan:[%d]: no envelope came: qmail-smtpd has given the message up", (int) getppid());
+      return SCAN_READ;
     case SCANENVELOPE_BAD: return scan_put_off(SCAN_ENVELOPE, "envelope cannot be understood");
     case SCANENVELOPE_FAILED: return scan_put_off(scan_status_of(errno), "envelope: %s", strerror(errno));
   }

@@ -611,10 +611,11 @@ def test_a_qmail_queue_that_is_done_when_its_time_is_up_has_queued(world: World)
     assert outcome.status == 52 and outcome.line.endswith(": qmail-queue did not end in time")
 
 
+GIVEN_UP = "no envelope came: qmail-smtpd has given the message up"  # which says why itself
 ENVELOPES = {
-    "nothing": (b"", 54, "the client left before its message was complete"),
-    "cut": (ENVELOPE[:-1], 54, "the client left before its message was complete"),
-    "cut-in-an-address": (ENVELOPE[:30], 54, "the client left before its message was complete"),
+    "nothing": (b"", 54, GIVEN_UP),
+    "cut": (ENVELOPE[:-1], 54, GIVEN_UP),
+    "cut-in-an-address": (ENVELOPE[:30], 54, GIVEN_UP),
     "no-recipient": (b"Fann@sender.example\0\0", 91, "envelope cannot be understood"),
     "no-sender": (b"Talice@example.test\0\0", 91, "envelope cannot be understood"),
     "other-letter": (b"Fann\0Xbob\0\0", 91, "envelope cannot be understood"),
@@ -630,7 +631,7 @@ def test_an_envelope_is_whole_or_the_message_is_put_off(world: World, name: str)
     outcome = world.scan(envelope=envelope)
     assert (outcome.status, outcome.line, outcome.queued) == (
         status,
-        f" put off for 198.51.100.7: {why}",
+        f" {why}" if why == GIVEN_UP else f" put off for 198.51.100.7: {why}",
         b"",
     )
     assert list((world.place / "work").iterdir()) == []

@@ -699,6 +699,40 @@ def test_what_qmail_smtpd_refuses_for_how_it_was_said_is_told() -> None:
     assert kinds(found) == ["protocol error"] * 3
 
 
+@pytest.mark.parametrize(
+    ("why", "kind", "told"),
+    [
+        ("too-large", "protocol error", "message refused, too-large"),
+        ("too-many-hops", "protocol error", "message refused, too-many-hops"),
+        ("bare-lf", "protocol error", "message refused, bare-lf"),
+        ("queue-refused", "protocol error", "message refused, queue-refused"),
+        ("client-left", "client left", "the client left in the middle of its message"),
+        ("put-off", "put off", "message put off with 451"),
+    ],
+)
+def test_a_message_that_was_not_accepted_is_found_by_its_sender(why: str, kind: str, told: str) -> None:
+    smtp = Book()
+    note = "simscan:[104]: no envelope came: qmail-smtpd has given the message up"
+    line = f"qmail-smtpd: data refused: {why} from ann@sender.example at {STRANGER}"
+    smtp.say(1, *begin(104), note, line, end(104))
+    (found,) = find(smtp, Book(), "ann@sender.example")
+    assert kinds(found) == [kind]
+    assert any(f"{told}, from <ann@sender.example>" in one for one in trace_command.describe(found))
+
+
+@pytest.mark.parametrize("scanner_first", [True, False])
+def test_a_message_that_is_put_off_has_one_verdict_with_sender_and_reason(scanner_first: bool) -> None:
+    smtp = Book()
+    lines = [
+        f"simscan:[104]: put off for {STRANGER}: clamdscan exited with status 2",
+        f"qmail-smtpd: data refused: put-off from ann@sender.example at {STRANGER}",
+    ]
+    smtp.say(1, *begin(104), *(lines if scanner_first else reversed(lines)), end(104))
+    (found,) = find(smtp, Book(), "ann@sender.example")
+    assert kinds(found) == ["put off"]
+    assert any("clamdscan exited with status 2" in one for one in trace_command.describe(found))
+
+
 def test_an_address_that_the_log_has_cut_is_found() -> None:
     long = "a" * 230 + "@sender.example"
     smtp = Book()

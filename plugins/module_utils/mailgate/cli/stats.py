@@ -65,6 +65,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("content", "refused_content"),
             ("scan limit", "refused_limit"),
             ("put off (451)", "put_off"),
+            ("client left", "unfinished"),
         ),
     ),
     (

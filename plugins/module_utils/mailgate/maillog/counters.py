@@ -67,6 +67,7 @@ COUNTERS = {
     "refused_spam": "messages refused as spam",
     "refused_content": "messages refused for an attachment, a pattern or a suspicion of the virus scanner",
     "refused_limit": "messages refused as they are more than the virus scanner looks at",
+    "unfinished": "messages whose clients left before their end",
     "put_off": "messages put off (deferred) by the scanner with 451",
     "clean": "messages accepted as clean",
     "marked": "messages accepted and marked as spam",
@@ -128,6 +129,9 @@ class Stats:
             SESSIONS_MAX
         )  # begin, whether a DNS list has it
         self._deliveries: dict[int, int] = {}
+        self._put_off: dict[
+            str, int
+        ] = {}  # by client: notes of simscan's whose line of qmail-smtpd is to come
         self._newest = 0  # unix second of the newest minute
         self._latest: int | None = None  # unix nanoseconds of the clock; None: not told
         self._minute: Counts = {}
@@ -225,8 +229,18 @@ class Stats:
     def _recipient(self, record: smtplog.RecipientRefused) -> None:
         self._add(_REFUSALS.get(record.why, "refused_recipient"))
 
-    def _command(self, _record: smtplog.CommandRefused) -> None:
-        self._add("refused_protocol")
+    def _command(self, record: smtplog.CommandRefused) -> None:
+        if record.command == "data" and record.why == "client-left":
+            self._add("unfinished")
+        elif record.command == "data" and record.why == "put-off":
+            # simscan has said so already, or it never ran.
+            noted = self._put_off.pop(record.address, 0)
+            if not noted:
+                self._add("put_off")
+            elif noted > 1:
+                self._put_off[record.address] = noted - 1
+        else:
+            self._add("refused_protocol")
 
     def _hung_up(self, _record: smtplog.HungUp) -> None:
         self._add("hung_up")
@@ -236,8 +250,13 @@ class Stats:
         self._time("scan", int(record.seconds * NANOSECONDS))
 
     def _note(self, record: smtplog.ScannerNote) -> None:
-        if journey.put_off_note(record) is not None:
-            self._add("put_off")
+        note = journey.put_off_note(record)
+        if note is None:
+            return
+        self._add("put_off")
+        self._put_off[note[0]] = self._put_off.get(note[0], 0) + 1
+        if len(self._put_off) > SESSIONS_MAX:
+            del self._put_off[next(iter(self._put_off))]
 
     def _trouble(self, _record: smtplog.Trouble) -> None:
         self._add("trouble")
@@ -411,6 +430,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     ("greylisted", "Sessions deferred by the greylist.", (("", "greylisted"),)),
     ("hung_up", "Sessions ended after too many unknown recipients.", (("", "hung_up"),)),
+    ("unfinished", "Messages whose clients left before their end.", (("", "unfinished"),)),
     ("put_off", "Messages put off (deferred) by the scanner with 451.", (("", "put_off"),)),
     (
         "accepted",

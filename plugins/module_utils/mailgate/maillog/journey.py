@@ -31,13 +31,20 @@ RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted
 SENDER, RELAY, RECIPIENT = "bad sender", "relay denied", "unknown recipient"
 PROTOCOL = "protocol error"  # an address, the end of a line, or a limit
 PUT_OFF = "put off"
+LEFT = "client left"  # in the middle of its message
 DELIVERED, DEFERRED, BOUNCED = "delivered", "deferred", "bounced"
 WITHHELD = "bounce withheld"  # failed permanently, and no bounce is sent
 NOTHING = "nothing taken"  # a session that ended without an attempt to send a message
 OPEN = "open"  # it has not ended, or the log ends
 REFUSAL_KINDS = {"validrcptto": RECIPIENT, "rcpthosts": RELAY, "badmailfrom": SENDER}
 
-_COMMANDS = {"mail": "sender", "rcpt": "recipient", "data": "message"}
+_COMMANDS = {"mail": "sender", "rcpt": "recipient"}
+# What qmail-smtpd has done with a message that it did not accept; the other words of refusal.h refuse it.
+_DATA = {
+    "client-left": "the client left in the middle of its message",
+    "put-off": "message put off with 451",
+}
+SAME_ANSWER_NANOSECONDS = 5 * NANOSECONDS  # between simscan's line and qmail-smtpd's of one message
 _TOO_MANY = {"recipients": "unknown recipients"}
 
 WIDEST_MATCH_SECONDS = 1800  # qmail-send scans its todo directory at least this often
@@ -258,6 +265,8 @@ class Session:
             }[kind]
             self._try(record.at, kind, words + sender, record.sender, (record.recipient,))
             return "qmail-smtpd", words + sender
+        if isinstance(record, smtplog.CommandRefused) and record.command == "data":
+            return "qmail-smtpd", self._data_refused(record)
         if isinstance(record, smtplog.CommandRefused):
             named = "" if record.recipient is None else f" {record.recipient}"
             told = f"{_COMMANDS[record.command]}{named} refused, {record.why}, from <{record.sender}>"
@@ -274,6 +283,18 @@ class Session:
                 return "simscan", self._try(record.at, PUT_OFF, f"put off with 451: {off[1]}")
             return "simscan", record.text
         return None
+
+    def _data_refused(self, record: smtplog.CommandRefused) -> str:
+        """Take a message that qmail-smtpd has not accepted; simscan's line may have said why already."""
+        told = _DATA.get(record.why, f"message refused, {record.why}") + f", from <{record.sender}>"
+        if record.why == "put-off":
+            for attempt in self.attempts:
+                apart = abs(attempt.at - record.at)
+                if attempt.kind == PUT_OFF and attempt.sender is None and apart < SAME_ANSWER_NANOSECONDS:
+                    attempt.sender = record.sender
+                    return told
+        kind = {"put-off": PUT_OFF, "client-left": LEFT}.get(record.why, PROTOCOL)
+        return self._try(record.at, kind, told, record.sender)
 
     def _greylist(self, record: smtplog.Greylisted) -> str:
         if record.decision in ("new", "early"):

@@ -29,6 +29,8 @@ JUDGED_AT_SMTP = frozenset(
         "spam",
         "refused content",
         "put off",
+        "beyond scan limits",
+        "client left",
     )
 )
 
