@@ -41,6 +41,7 @@ TEXT_MAX = 1000
 AUDIT_MAX = 1000
 POLL_SECONDS = 0.5
 BACKLOG = 128
+TOO_MANY = "operator: too many callers at once; try again"
 Answer = dict[str, Any]
 
 # The fields of each verb; a field's value is a name in _FIELDS, with '?' when it may be missing.
@@ -247,23 +248,26 @@ class Server:
             text = f"operator: user {uid} may not ask; expected root or a member of {GROUP}"
             self._farewells.add(connection, _refusal(text))
         elif not self._has_place(uid, connection):
-            text = "operator: too many callers at once; try again"
-            self._farewells.add(connection, _refusal(text, temporary=True))
+            self._farewells.add(connection, _refusal(TOO_MANY, temporary=True))
         else:
             threading.Thread(target=self._serve, args=(connection, uid, caller), daemon=True).start()
 
     def _has_place(self, uid: int, connection: socket.socket) -> bool:
         """Take a place for a caller, if need be one of somebody who has more; return whether there is one."""
         with self._lock:
-            mine, everybody = self._counts.get(uid, 0), sum(self._counts.values())
-            if uid != 0 and mine >= CALLERS_OF_ONE_MAX:
-                return False
-            of_root = 0 if uid == 0 else max(0, ROOT_PLACES - self._counts.get(0, 0))
-            if everybody >= CALLERS_MAX - of_root and not self._dismiss_one(mine):
+            mine = self._counts.get(uid, 0)
+            if (uid != 0 and mine >= CALLERS_OF_ONE_MAX) or (self._full(uid) and not self._dismiss_one(mine)):
                 return False
             self._counts[uid] = mine + 1
             self._reading.append((uid, connection))
         return True
+
+    def _full(self, uid: int) -> bool:
+        everybody, root = sum(self._counts.values()), self._counts.get(0, 0)
+        own = min(ROOT_PLACES, CALLERS_MAX // 2)  # of root
+        if uid == 0:
+            return everybody >= CALLERS_MAX and root >= own
+        return everybody >= CALLERS_MAX - max(0, own - root)
 
     def _dismiss_one(self, mine: int) -> bool:
         """End the oldest request that has not arrived, of who has most places, if more than the caller."""
@@ -295,7 +299,11 @@ class Server:
             return _refusal(f"request: {error}; try again", temporary=True)
         finally:
             with self._lock:
+                before = len(self._reading)
                 self._reading = [one for one in self._reading if one[1] is not connection]
+                dismissed = len(self._reading) == before
+        if dismissed:
+            return _refusal(TOO_MANY, temporary=True)
         try:
             return self._answer(caller, data)
         except Exception as error:
