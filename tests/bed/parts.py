@@ -84,7 +84,7 @@ EVERY = (FAST, TEST, FULL)
 PARTS = (
     Part("default", molecule("default"), 900, makes="bookworm"),
     Part("ruff", ("ruff", "check", "."), 3, EVERY),
-    Part("mypy", ("mypy", "plugins/module_utils/mailgate"), 30, EVERY),
+    Part("mypy", ("mypy", "plugins/module_utils/mailgate", "tests/bed", "tests/support"), 30, EVERY),
     Part("imports", ("lint-imports",), 3, EVERY, env={"PYTHONPATH": "plugins/module_utils"}),
     Part("yamllint", ("yamllint", "--strict", "."), 15, EVERY),
     Part("changelog", ("antsibull-changelog", "lint"), 5, EVERY),

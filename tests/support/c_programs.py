@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ STRICT = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wdeclaration-after-statem
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
-def run(argv: Iterable[object], **more: object) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([str(word) for word in argv], capture_output=True, timeout=120, **more)  # type: ignore[call-overload]
+def run(argv: Iterable[object], **more: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([str(word) for word in argv], capture_output=True, timeout=120, **more)
 
 
 def gcc(*argv: object) -> None:

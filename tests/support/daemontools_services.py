@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class World:
         if down:
             (directory / "down").touch()
         self.start(["supervise", str(directory)])
-        wait_for(lambda: supervise.look(directory).status is not None)
+        wait_for(lambda: supervise.look(str(directory)).status is not None)
         if not down:
             wait_for(lambda: pid_of(directory) != 0)
         return directory
@@ -73,7 +74,7 @@ class World:
         self.started.append(process)
 
     def run(self, name: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        defaults = {"name": name, "service_directory": str(self.scanned)}
+        defaults: dict[str, Any] = {"name": name, "service_directory": str(self.scanned)}
         defaults |= {"stable_seconds": 1.2, "timeout_seconds": 9}
         if arguments.get("state") != "absent":
             defaults["directory"] = str(self.root / name)
@@ -89,10 +90,14 @@ class World:
                 status = supervise.look(str(path)).status
                 if status is not None:
                     supervise.tell(str(path), b"dxck")
-                    wait_for(lambda path=path: supervise.look(str(path)).status is None)
+                    wait_for(partial(is_gone, path))
         for process in self.started:
             process.kill()
             process.wait()
+
+
+def is_gone(directory: Path) -> bool:
+    return supervise.look(str(directory)).status is None
 
 
 def write_program(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 NOW = 1_795_176_000  # 2026-11-20 12:00 UTC
 HOUR = 3600
@@ -30,7 +30,7 @@ Answer = dict[str, Any]
 
 def entry(
     value: str, action: str = "", by: str = "", note: str = "", until: int | None = None, fixed: str = ""
-):
+) -> Answer:
     origin = "site" if fixed else "operator"
     return {
         "value": value,
@@ -193,8 +193,8 @@ class Service:
         do = request["do"]
         scripted = self.script.get(do)
         if scripted is not None:
-            return scripted(request) if callable(scripted) else scripted
-        found = getattr(self, f"do_{do}", None)
+            return cast(Answer, scripted(request) if callable(scripted) else scripted)
+        found: Callable[[Answer], Answer] | None = getattr(self, f"do_{do}", None)
         if found is None:
             return no(f"request: {do!r} is not known; expected entries, check, preview or act")
         return found(request)
@@ -307,7 +307,7 @@ class Service:
         return ok(entries=self.blacklist, spared=spared)
 
     def do_explain(self, request: Answer) -> Answer:
-        return ok(words=[f"{request['address']}: refused", "why: " + self.blacklist[0]["why"]])
+        return ok(words=[f"{request['address']}: refused", f"why: {self.blacklist[0]['why']}"])
 
     def do_release(self, request: Answer) -> Answer:
         address = request["address"]
@@ -317,7 +317,7 @@ class Service:
         return self.record(request, [f"{address} is refused no longer"])
 
     def do_greylist(self, request: Answer) -> Answer:
-        return ok(entries=[one for one in self.greylist if request["search"] in one["network"]], more=0)
+        return ok(entries=[one for one in self.greylist if request["search"] in str(one["network"])], more=0)
 
     def do_pass(self, request: Answer) -> Answer:
         network = str(ipaddress.IPv4Network(request["address"] + "/24", strict=False))
