@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "address.h"
+#include "clock.h"
 #include "dnsask.h"
 #include "dnsmessage.h"
 #include "say.h"
@@ -53,7 +54,7 @@ static int has_address(int number, void *arg)
 }
 
 /* The number of the first of these names that has the client's address, or -1; and perhaps why one is not known. */
-static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct address *a, long end, const char **trouble)
+static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct address *a, long long end, const char **trouble)
 {
   struct asking some;
   int found = -1;
@@ -62,7 +63,7 @@ static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct addr
   some.client = a;
   for (i = 0; i < n; ++i)
     dnsask_question(&some.ask[i], name[i], a->bits == 32 ? DNSMESSAGE_A : DNSMESSAGE_AAAA);
-  dnsask_all(some.ask, n, end - dnsask_now_ms(), has_address, &some);
+  dnsask_all(some.ask, n, end - clock_ms(), has_address, &some);
   for (i = 0; i < n; ++i) {
     if (some.ask[i].state == DNSASK_TROUBLE)
       *trouble = some.ask[i].trouble;
@@ -80,21 +81,21 @@ static int find(char *found, const char *ip, const struct address *a)
   struct dnsask ask;
   char reversed[DNSMESSAGE_NAME_MAX];
   const char *trouble = 0;
-  long end = dnsask_now_ms() + 1000 * say_number(ME, "CLIENTNAME_SECONDS", 1, 60, 5);
+  long long end = clock_ms() + 1000 * say_number(ME, "CLIENTNAME_SECONDS", 1, 60, 5);
   int names;
   int at;
   int i;
 
   dnsmessage_reversed(reversed, sizeof reversed, a, a->bits == 32 ? "in-addr.arpa" : "ip6.arpa");
   dnsask_question(&ask, reversed, DNSMESSAGE_PTR);
-  dnsask_all(&ask, 1, end - dnsask_now_ms(), 0, 0);
+  dnsask_all(&ask, 1, end - clock_ms(), 0, 0);
   if (ask.state != DNSASK_ANSWERED) {
     say(ME, "trouble %s %s", ip, ask.trouble);
     return 0;
   }
   names = dnsmessage_names(ask.answer, ask.answer_len, name, NAMES_MAX);
   free(ask.answer);
-  for (at = 0; at < names && !(trouble && dnsask_now_ms() >= end); at += NAMES_AT_ONCE) {
+  for (at = 0; at < names && !(trouble && clock_ms() >= end); at += NAMES_AT_ONCE) {
     i = confirmed(name + at, names - at < NAMES_AT_ONCE ? names - at : NAMES_AT_ONCE, a, end, &trouble);
     if (i >= 0) {
       strcpy(found, name[at + i]);

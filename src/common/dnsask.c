@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+#include "clock.h"
 #include "dnsask.h"
 #include "dnsmessage.h"
 
@@ -41,14 +41,6 @@ struct servers {
   struct pollfd poll[DNSASK_SERVERS_MAX + DNSASK_QUESTIONS_MAX];   /* of the servers, then of the questions */
   int n;
 };
-
-long dnsask_now_ms(void)
-{
-  struct timespec now;
-
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (long) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void dnsask_question(struct dnsask *ask, const char *name, int type)
 {
@@ -127,7 +119,7 @@ static void find_servers(struct servers *servers)
 }
 
 /* Puts a question to the next server that has not failed yet. What the kernel says here is of an earlier datagram. */
-static void put(struct servers *servers, struct dnsask *ask, long now)
+static void put(struct servers *servers, struct dnsask *ask, long long now)
 {
   int rounds;
 
@@ -156,7 +148,7 @@ static void in_trouble(struct dnsask *ask, const char *why)
 }
 
 /* That server cannot: another one is asked at once, and when no other is left it is trouble. */
-static void failed(struct servers *servers, int number, struct dnsask *ask, const char *why, long now)
+static void failed(struct servers *servers, int number, struct dnsask *ask, const char *why, long long now)
 {
   ask->failed |= 1u << number;
   if (ask->failed == (1u << servers->n) - 1) {
@@ -177,7 +169,7 @@ static void answered(struct dnsask *ask, unsigned char *answer, size_t len)
 }
 
 /* Asks that server by TCP, which said by a datagram that its answer does not fit into one. */
-static void connect_to(struct servers *servers, int number, struct dnsask *ask, long now)
+static void connect_to(struct servers *servers, int number, struct dnsask *ask, long long now)
 {
   const union server_address *to = &servers->address[number];
 
@@ -207,7 +199,7 @@ static int speak(struct dnsask *ask)
 }
 
 /* Takes what has come by TCP. A connection is for one question: what is no answer to it ends it. */
-static void listen_to(struct servers *servers, struct dnsask *ask, long now)
+static void listen_to(struct servers *servers, struct dnsask *ask, long long now)
 {
   unsigned char piece[4096];
   const char *why = "the resolver hung up by TCP";
@@ -242,7 +234,7 @@ static void listen_to(struct servers *servers, struct dnsask *ask, long now)
   failed(servers, ask->server, ask, why, now);
 }
 
-static void go_on(struct servers *servers, struct dnsask *ask, short events, long now)
+static void go_on(struct servers *servers, struct dnsask *ask, short events, long long now)
 {
   if (ask->sent < 2 + ask->query_len) {
     if (!speak(ask))
@@ -254,7 +246,7 @@ static void go_on(struct servers *servers, struct dnsask *ask, short events, lon
 
 /* Judges a datagram of that server. */
 static void take(struct servers *servers, int number, struct dnsask *asks, int n, const unsigned char *packet,
-                 size_t len, long now)
+                 size_t len, long long now)
 {
   unsigned char *copy;
   int i;
@@ -287,7 +279,7 @@ static void take(struct servers *servers, int number, struct dnsask *asks, int n
   }
 }
 
-static void hear(struct servers *servers, int number, struct dnsask *asks, int n, long now)
+static void hear(struct servers *servers, int number, struct dnsask *asks, int n, long long now)
 {
   unsigned char packet[DNSMESSAGE_DATAGRAM_MAX];
   ssize_t len = -1;
@@ -304,7 +296,7 @@ static void hear(struct servers *servers, int number, struct dnsask *asks, int n
 }
 
 /* Puts a question again when it is time to. A server that is asked by TCP has all of the time if it is the only one. */
-static void put_again(struct servers *servers, struct dnsask *ask, long now, long end)
+static void put_again(struct servers *servers, struct dnsask *ask, long long now, long long end)
 {
   if (ask->connection == -1)
     put(servers, ask, now);
@@ -314,13 +306,13 @@ static void put_again(struct servers *servers, struct dnsask *ask, long now, lon
     failed(servers, ask->server, ask, "no answer by TCP in time", now);
 }
 
-void dnsask_all(struct dnsask *asks, int n, long milliseconds, int (*enough)(int, void *), void *arg)
+void dnsask_all(struct dnsask *asks, int n, long long milliseconds, int (*enough)(int, void *), void *arg)
 {
   struct servers servers;
   struct pollfd *mine;
-  long now = dnsask_now_ms();
-  long end = now + milliseconds;
-  long next;
+  long long now = clock_ms();
+  long long end = now + milliseconds;
+  long long next;
   int waiting = 0;
   int i;
 
@@ -363,7 +355,7 @@ void dnsask_all(struct dnsask *asks, int n, long milliseconds, int (*enough)(int
         if (asks[i].state == DNSASK_ANSWERED && enough(i, arg))
           goto done;
     }
-    now = dnsask_now_ms();
+    now = clock_ms();
   }
 done:
   for (i = 0; i < n; ++i)

@@ -27,7 +27,7 @@ struct dnsask {
   size_t query_len;
   int server;                    /* the last one that was asked */
   unsigned failed;               /* a bit for each server that cannot */
-  long next_ms;                  /* when it is put again */
+  long long next_ms;             /* when it is put again */
   int connection;                /* to that server, while it is asked by TCP; or -1 */
   size_t sent;                   /* bytes of the question there, its length before it included */
   struct dnsstream stream;
@@ -41,8 +41,6 @@ struct dnsask {
 extern void dnsask_question(struct dnsask *ask, const char *name, int type);
 
 /* Puts the questions, DNSASK_QUESTIONS_MAX at most, until each is decided, the time is over, or enough(), asked after each answer, is not 0. */
-extern void dnsask_all(struct dnsask *asks, int n, long milliseconds, int (*enough)(int, void *), void *arg);
-
-extern long dnsask_now_ms(void);
+extern void dnsask_all(struct dnsask *asks, int n, long long milliseconds, int (*enough)(int, void *), void *arg);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "number.h"
 #include "say.h"
 
 size_t say_printable(char *out, size_t size, const char *text)
@@ -44,15 +45,12 @@ void say(const char *program, const char *format, ...)
 long say_number(const char *program, const char *variable, long least, long most, long other)
 {
   const char *text = getenv(variable);
-  char *end;
-  long number;
+  long long number;
 
   if (!text)
     return other;
-  errno = 0;
-  number = strtol(text, &end, 10);
-  if (*text >= '0' && *text <= '9' && !*end && !errno && number >= least && number <= most)
-    return number;
+  if (number_parse(&number, text, least, most))
+    return (long) number;
   say(program, "setting %s: '%.100s' is refused, %ld is used; expected a number from %ld to %ld", variable, text, other,
       least, most);
   return other;

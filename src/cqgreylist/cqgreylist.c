@@ -46,6 +46,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "address.h"
+#include "clock.h"
 #include "greysession.h"
 #include "greystate.h"
 #include "say.h"
@@ -56,14 +57,6 @@
 #define DELAY_SECONDS 60L
 #define PENDING_SECONDS (2 * 86400L)
 #define LEFT_SECONDS 28800L   /* of them; Exim tries every 6 hours in the end, and its queue is run every 30 minutes */
-
-static long now_ms(void)
-{
-  struct timespec now;
-
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (long) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void limits_of_environment(struct greystate_limits *limits)
 {
@@ -95,14 +88,14 @@ static int run(char **argv)
 }
 
 /* Waits until the descriptor is ready; returns 0 when the time is over. */
-static int ready(int fd, short event, long end)
+static int ready(int fd, short event, long long end)
 {
   struct pollfd one;
-  long left;
+  long long left;
   int r;
 
   for (;;) {
-    left = end - now_ms();
+    left = end - clock_ms();
     if (left <= 0)
       return 0;
     one.fd = fd;
@@ -116,7 +109,7 @@ static int ready(int fd, short event, long end)
   }
 }
 
-static int flush(struct greysession *s, long end)
+static int flush(struct greysession *s, long long end)
 {
   size_t at = 0;
   ssize_t n;
@@ -138,7 +131,7 @@ static int flush(struct greysession *s, long end)
 static void linger(void)
 {
   char dump[4096];
-  long end = now_ms() + LINGER_MS;
+  long long end = clock_ms() + LINGER_MS;
   int rounds = 0;
 
   if (shutdown(1, SHUT_WR) == -1)
@@ -154,8 +147,8 @@ static int refuse(const char *refusal)
   char input[4096];
   long idle = 1000 * say_number(ME, "GREYLIST_IDLE_SECONDS", 1, 3600, 60);
   long session = 1000 * say_number(ME, "GREYLIST_SESSION_SECONDS", 1, 3600, 180);
-  long end = now_ms() + session;
-  long line_end;
+  long long end = clock_ms() + session;
+  long long line_end;
   ssize_t n;
   size_t at;
   int lines = 0;
@@ -166,11 +159,11 @@ static int refuse(const char *refusal)
   fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
   fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
   greysession_start(&s, host && *host ? host : "localhost", refusal);
-  line_end = now_ms() + idle;
+  line_end = clock_ms() + idle;
   while (flush(&s, end) && !s.ended) {
     if (!ready(0, POLLIN, line_end < end ? line_end : end)) {
       greysession_end(&s, "timeout (#4.4.2)");
-      flush(&s, now_ms() + LINGER_MS);
+      flush(&s, clock_ms() + LINGER_MS);
       break;
     }
     n = read(0, input, sizeof input);
@@ -183,7 +176,7 @@ static int refuse(const char *refusal)
     }
     if (s.lines != lines) {   /* a whole command, not a byte, buys more time */
       lines = s.lines;
-      line_end = now_ms() + idle;
+      line_end = clock_ms() + idle;
     }
   }
   if (s.ended)

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "clock.h"
 #include "scanchild.h"
 
 #define BLOCK 65536
@@ -40,14 +41,6 @@ struct running {
 static void on_child(int signal)
 {
   (void) signal;
-}
-
-long long scanchild_now(void)
-{
-  struct timespec t;
-
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (long long) t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 int scanchild_prepare(void)
@@ -206,11 +199,11 @@ static void collect(struct running *r, struct scanchild_result *result)
 /* Waits for its end, so long; returns whether it has ended. */
 static int wait_for_end(pid_t pid, int milliseconds)
 {
-  long long until = scanchild_now() + milliseconds;
+  long long until = clock_ms() + milliseconds;
   struct timespec pause = {0, 20 * 1000 * 1000};
 
   while (!ended(pid)) {
-    if (scanchild_now() >= until) return 0;
+    if (clock_ms() >= until) return 0;
     nanosleep(&pause, NULL);
   }
   return 1;
@@ -345,7 +338,7 @@ static void stop(struct running *r, struct scanchild_result *result, enum scanch
 
 static int watched(struct running *r, int gone)
 {
-  long long now = scanchild_now();
+  long long now = clock_ms();
 
   if (!r->child->watch || (!gone && now < r->looked + SCANCHILD_WATCH_MS)) return 0;
   r->looked = now;
@@ -364,7 +357,7 @@ static int listen_to(struct running *r, long long deadline, struct scanchild_res
         stop(r, result, SCANCHILD_STOPPED);
         return -1;
       }
-      if (scanchild_now() >= deadline) break;
+      if (clock_ms() >= deadline) break;
     }
   return 0;
 }
@@ -410,7 +403,7 @@ static void attend(struct running *r, long long deadline, struct scanchild_resul
       collect(r, result);
       return;
     }
-    left = deadline + (r->feeding == 2 ? r->child->patience_ms : 0) - scanchild_now();
+    left = deadline + (r->feeding == 2 ? r->child->patience_ms : 0) - clock_ms();
     if (left <= 0) { too_late(r, result); return; }
     if (r->child->watch && left > SCANCHILD_WATCH_MS) left = SCANCHILD_WATCH_MS;
     n = awaited(r, broken, ready);

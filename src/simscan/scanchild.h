@@ -76,12 +76,10 @@ struct scanchild_result {
   int fed;                         /* whether all that feeds hold was written */
 };
 
-/* Milliseconds of the clock that deadlines are on. */
-long long scanchild_now(void);
-
 /* To be called once, first of all: signals that would interrupt a write or end this process come as errors. */
 int scanchild_prepare(void);
 
+/* Run the child until the deadline, a time of clock_ms(). */
 void scanchild_run(const struct scanchild *child, long long deadline, struct scanchild_result *result);
 
 /* What became of the child, for a person: "spamc did not end in time". Returns text. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "number.h"
 #include "scanconf.h"
 
 #define FILE_MAX 65536
@@ -25,17 +26,6 @@ static const char *const names[NAMES] = {
   "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "clamd_config", "spamd_socket",
   "work_share_percent", "state_directory", "clamd_temporary_directory", "clamd_reserve_bytes", "clamd_reserve_files"
 };
-
-/* A whole number from low to high, and nothing else. */
-static int number(const char *s, long long low, long long high, long long *value)
-{
-  char *stop;
-
-  if (*s < '0' || *s > '9') return -1;
-  errno = 0;
-  *value = strtoll(s, &stop, 10);
-  return errno == 0 && *stop == 0 && *value >= low && *value <= high ? 0 : -1;
-}
 
 static int path(const char *s, char *to)
 {
@@ -51,24 +41,24 @@ static int set(struct scanconf *conf, int which, const char *value)
 
   switch (which) {
     case DEADLINE:
-      if (number(value, 1, SCANCONF_DEADLINE, &n) == -1) return -1;
+      if (!number_parse(&n, value, 1, SCANCONF_DEADLINE)) return -1;
       conf->deadline_seconds = (int) n;
       return 0;
     case FAILURE:
       conf->deliver_unchecked = strcmp(value, "deliver") == 0;
       return conf->deliver_unchecked || strcmp(value, "refuse") == 0 ? 0 : -1;
-    case LIMIT: return number(value, 1, 1LL << 30, &conf->spam_limit_bytes);
+    case LIMIT: return number_parse(&conf->spam_limit_bytes, value, 1, 1LL << 30) ? 0 : -1;
     case SCORE:
       conf->reject_score = strtod(value, &stop);
       return stop != value && *stop == 0 && isfinite(conf->reject_score) && conf->reject_score > 0 ? 0 : -1;
     case CONFIG: return path(value, conf->clamd_config);
     case SOCKET: return path(value, conf->spamd_socket);
     case TEMPORARY: return path(value, conf->clamd_temporary_directory);
-    case RESERVE_BYTES: return number(value, 0, 1LL << 40, &conf->clamd_reserve_bytes);
-    case RESERVE_FILES: return number(value, 0, 1LL << 40, &conf->clamd_reserve_files);
+    case RESERVE_BYTES: return number_parse(&conf->clamd_reserve_bytes, value, 0, 1LL << 40) ? 0 : -1;
+    case RESERVE_FILES: return number_parse(&conf->clamd_reserve_files, value, 0, 1LL << 40) ? 0 : -1;
     case STATE: return path(value, conf->state_directory);
     case SHARE:
-      if (number(value, 1, 100, &n) == -1) return -1;
+      if (!number_parse(&n, value, 1, 100)) return -1;
       conf->work_share_percent = (int) n;
       return 0;
   }

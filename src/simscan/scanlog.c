@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "clock.h"
 #include "scan.h"
 #include "scanchild.h"
 #include "scantext.h"
@@ -100,7 +101,7 @@ void scan_log_verdict(const struct scan *scan, const char *state, const char *ab
   scantext_lower(sender, n);
   scanenvelope_list(&scan->envelope, list, sizeof list);
   scan_log("simscan:[%d]:%s:%.4fs:%s:%s:%s:%s", (int) getppid(), state,
-           (double) (scanchild_now() - scan->begun) / 1000, about, client(), sender, list);
+           (double) (clock_ms() - scan->begun) / 1000, about, client(), sender, list);
 }
 
 int scan_put_off(int status, const char *format, ...)

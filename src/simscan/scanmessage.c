@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "clock.h"
 #include "scan.h"
 #include "scanchild.h"
 
@@ -64,7 +65,7 @@ static int judge(struct scan *scan)
   char state[100];
   int status = take_in(scan);
 
-  scan->begun = scanchild_now();
+  scan->begun = clock_ms();
   scan->deadline = scan->begun + scan->conf.deadline_seconds * 1000LL;
   scan->deliver = &scan->message.first;
   if (status == -1) status = scan_virus(scan);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include "clock.h"
 #include "scan.h"
 #include "scanchild.h"
 
@@ -48,7 +49,7 @@ int scan_queue(struct scan *scan, const char *state)
   char why[200];
 
   hear_no_signals();
-  scanchild_run(&child, scanchild_now() + milliseconds, &result);
+  scanchild_run(&child, clock_ms() + milliseconds, &result);
   if (result.end == SCANCHILD_EXITED && result.code == 0 && result.fed) {
     scan_log_verdict(scan, state, strcmp(state, "RELAYCLIENT") == 0 ? "-" : NULL);
     return SCAN_QUEUED;

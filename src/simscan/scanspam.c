@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "clock.h"
 #include "scan.h"
 #include "scanchild.h"
 #include "scantext.h"
@@ -149,7 +150,7 @@ static const char *ask_spamd(struct scan *scan, struct scantext_score *score, in
 static int unasked(struct scan *scan, int status, const char *wrong)
 {
   if (status || !scan->conf.deliver_unchecked)
-    return scan_put_off(status ? status : scanchild_now() >= scan->deadline ? SCAN_LATE : SCAN_TROUBLE, "%s", wrong);
+    return scan_put_off(status ? status : clock_ms() >= scan->deadline ? SCAN_LATE : SCAN_TROUBLE, "%s", wrong);
   scan_log("simscan:[%d]: not checked for spam: %s", (int) getppid(), wrong);
   unlink(SCAN_ANSWER);
   strcpy(scan->mark, not_checked);

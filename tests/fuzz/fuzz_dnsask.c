@@ -12,8 +12,8 @@
 #include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+#include "clock.h"
 #include "dnsmessage.h"
 #include "dnsstream.h"
 #include "fuzz.h"
@@ -24,7 +24,7 @@ static ssize_t played_send(int fd, const void *data, size_t n, int flags);
 static ssize_t played_recv(int fd, void *data, size_t n, int flags);
 static int played_poll(struct pollfd *fds, nfds_t n, int milliseconds);
 static int played_close(int fd);
-static int played_clock(clockid_t clock, struct timespec *now);
+static long long played_clock(void);
 static ssize_t played_random(void *out, size_t n, unsigned flags);
 
 #define socket played_socket
@@ -33,7 +33,7 @@ static ssize_t played_random(void *out, size_t n, unsigned flags);
 #define recv played_recv
 #define poll(fds, n, milliseconds) played_poll(fds, n, milliseconds)
 #define close played_close
-#define clock_gettime played_clock
+#define clock_ms played_clock
 #define getrandom played_random
 #include "dnsask.c"
 #undef socket
@@ -42,6 +42,7 @@ static ssize_t played_random(void *out, size_t n, unsigned flags);
 #undef recv
 #undef poll
 #undef close
+#undef clock_ms
 
 const char *const fuzz_words[] = {
   "\x01", "\x02", "\x03", "\x04", "\x05", "\x06", "\x07", "\x08", "\x09", "\xc0\x0c", "\xff\xff", "\x83\x80", "\x81\x80",
@@ -54,7 +55,7 @@ const char *const fuzz_words[] = {
 
 static const uint8_t *script;
 static size_t script_len;
-static long clock_ms;
+static long now_ms;
 static long end_ms;
 static struct dnsask ask[ASKS];
 static int asks;
@@ -230,7 +231,7 @@ static int played_poll(struct pollfd *wanted, nfds_t n, int milliseconds)
   int ready = 0;
   unsigned which = next();
 
-  HOLD(milliseconds >= 0 && clock_ms + milliseconds <= end_ms);
+  HOLD(milliseconds >= 0 && now_ms + milliseconds <= end_ms);
   HOLD(++polls < 20000);
   for (i = 0; i < n; ++i) {
     wanted[i].revents = 0;
@@ -243,7 +244,7 @@ static int played_poll(struct pollfd *wanted, nfds_t n, int milliseconds)
       ++ready;
     }
   }
-  clock_ms += ready ? 1 + (long) next() % 50 : milliseconds;
+  now_ms += ready ? 1 + (long) next() % 50 : milliseconds;
   return ready;
 }
 
@@ -253,12 +254,9 @@ static int played_close(int fd)
   return 0;
 }
 
-static int played_clock(clockid_t clock, struct timespec *now)
+static long long played_clock(void)
 {
-  HOLD(clock == CLOCK_MONOTONIC);
-  now->tv_sec = clock_ms / 1000;
-  now->tv_nsec = clock_ms % 1000 * 1000000;
-  return 0;
+  return now_ms;
 }
 
 static ssize_t played_random(void *out, size_t n, unsigned flags)
@@ -303,12 +301,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   wanted = data[2] & 1;
   script = data + 4;
   script_len = size - 4;
-  clock_ms = 1000000;
-  end_ms = clock_ms + 100 + 20 * data[3];
+  now_ms = 1000000;
+  end_ms = now_ms + 100 + 20 * data[3];
   polls = 0;
   for (i = 0; i < asks; ++i)
     dnsask_question(&ask[i], names[(i + data[2] / 2) % 5], i % 2 ? DNSMESSAGE_PTR : DNSMESSAGE_A);
-  dnsask_all(ask, asks, end_ms - clock_ms, enough, &wanted);
+  dnsask_all(ask, asks, end_ms - now_ms, enough, &wanted);
   for (i = 0; i < asks; ++i)
     stopped |= ask[i].state == DNSASK_ANSWERED && enough(i, &wanted);
   for (i = 0; i < asks; ++i) {
@@ -322,6 +320,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   }
   for (i = 0; i < OPEN_MAX_PLAYED; ++i)
     HOLD(!fds[i].open);
-  HOLD(clock_ms < end_ms + 60);
+  HOLD(now_ms < end_ms + 60);
   return 0;
 }

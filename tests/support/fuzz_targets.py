@@ -43,16 +43,19 @@ class Target:
 
 
 def needed(program: Path) -> list[Path]:
-    """The sources of ours whose headers a program includes, and those that these include."""
-    found: list[Path] = []
-    waiting = [program]
+    """Return our sources behind the headers that a program, or what it includes, names; not those in it."""
+    found, inside, waiting = dict[Path, None](), set[Path](), [program]
     while waiting:
-        for name in re.findall(r'^#include "(\w+)\.h"', waiting.pop().read_text(), re.MULTILINE):
-            for path in (directory / f"{name}{end}" for directory in SOURCES for end in (".c", ".h")):
-                if path.is_file() and path not in found:
-                    found.append(path)
-                    waiting.append(path)
-    return [path for path in found if path.suffix == ".c"]
+        for name, end in re.findall(r'^#include "(\w+)\.([ch])"', waiting.pop().read_text(), re.MULTILINE):
+            for directory in SOURCES:
+                paths = [
+                    path for path in (directory / f"{name}.c", directory / f"{name}.h") if path.is_file()
+                ]
+                if end == "c":
+                    inside.update(paths[:1])
+                waiting += [path for path in paths if path not in found]
+                found.update(dict.fromkeys(paths))
+    return [path for path in found if path.suffix == ".c" and path not in inside]
 
 
 def read(path: Path) -> Target:

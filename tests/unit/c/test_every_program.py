@@ -98,7 +98,7 @@ def test_what_a_target_says_about_itself(tmp_path: Path) -> None:
     assert (target.name, target.flags, target.length) == ("x", ("-DA=1", "-lm"), 5000)
     names = [source.name for source in target.sources]
     assert (
-        names[:3] == ["settings.c", "say.c", "dnsbl.c"]
+        names[:4] == ["settings.c", "say.c", "number.c", "dnsbl.c"]
         and "dnsask.c" in names
         and len(names) == len(set(names))
     )
