@@ -30,7 +30,7 @@ from bed.engine import command_docker
 from bed.images import SUITES, command_image
 from bed.older import command_older
 from bed.packages import command_system
-from bed.parts import BY_NAME, FAST, FULL, TEST
+from bed.parts import BY_NAME, FAST, FULL, TEST, listing
 from bed.python_venv import command_venv
 from bed.report import command_report
 from bed.sanity import command_sanity
@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     part = commands.add_parser("part", help="parts of the suites by name", epilog=listed)
     part.add_argument("names", nargs="+", metavar="NAME")
     part.add_argument("--also", default="", metavar="'...'", help="added to the command")
+    commands.add_parser("parts", help="list the parts: seconds that each may take, suites, what it holds")
     commands.add_parser("clean", help="remove the test bed's containers and .bed")
     sanity = commands.add_parser("sanity", help="ansible-test sanity over the project's files")
     sanity.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to ansible-test")
@@ -148,6 +149,8 @@ def dispatch(options: argparse.Namespace) -> None:
         command_test(options.suite)
     elif command == "part":
         command_part(options.names, shlex.split(options.also))
+    elif command == "parts":
+        print("\n".join(listing()))
     elif command == "clean":
         command_clean()
     elif command == "sanity":

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The parts of the suite: what each runs, which suites it belongs to, what time it may take.
 
-This is the one place: the Makefile's targets and the suites run what stands here, and a test holds
-tests/README.md to it.  A new part is one entry here and one line there.
+This is the one place: the Makefile's targets and the suites run what stands here, and
+`python3 tests/bed parts` lists it.  A new part is one entry in PARTS and one in HOLDS.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 FAST, TEST, FULL = "fast", "test", "full"
 
 # Seconds that a whole suite may take on an idle machine of two cores.
-BUDGETS: Mapping[str, int] = {FAST: 75, TEST: 30 * 60, FULL: 60 * 60}
+BUDGETS: Mapping[str, int] = {FAST: 60, TEST: 30 * 60, FULL: 60 * 60}
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,39 @@ PARTS = (
     Part("systemd-fresh", molecule("systemd"), 540, (FULL,), env={"MAILGATE_FROM": "nothing"}),
 )
 BY_NAME = {part.name: part for part in PARTS}
+
+# What each part holds, for whoever looks for a test or for what a failure concerns.
+HOLDS: Mapping[str, str] = {
+    "default": "Debian 12 from a bare host: check mode, converge, nothing changes again; makes the image",
+    "ruff": "style of all Python",
+    "mypy": "types of the package, the test bed and tests/support",
+    "imports": "imports of the package go down through its layers",
+    "yamllint": "style of all YAML",
+    "changelog": "the fragments of the change log",
+    "unit": "the package, our C files under sanitizers and fuzzers, roles, the bed, the screen",
+    "module": "every Ansible module through its contract: check mode, diff, idempotence, refusals",
+    "differential": "our readers and writers beside tcprules, cdbget and svstat themselves",
+    "debian13": "Debian 13 from a bare host: converge, ten conversations",
+    "e2e-queue": "the queue, kills at any moment, power cuts",
+    "e2e-scan": "simscan and what stands behind it, broken in every way; what a scanner may say",
+    "e2e-names": "recipients from Active Directory and OpenLDAP, DNS and lies of it",
+    "e2e-scanners": "ClamAV, SpamAssassin, what is refused and marked",
+    "e2e-smtp": "the table of conversations, refusals, limits of a session, the fail-mode contract",
+    "e2e-bytes": "strangers' bytes: smuggling in messages and envelopes, scanned is delivered, bounces",
+    "e2e-more": "all other files of tests/e2e: greylist, blacklist, policy, operators, doctor, stats",
+    "upgrade": "a gateway of an older version becomes one of this tree while mail flows; nothing is lost",
+    "systemd": "under systemd: converge over the image, a few conversations, again after a reboot",
+    "archive": "the collection's archive: its content, and check mode from it on a bare host",
+    "ansible-lint": "the production profile",
+    "sanity": "ansible-test sanity",
+    "mta": "another mail server on port 25: refused by name, replaced when the site says so",
+    "systemd-fresh": "systemd from a bare host",
+}
+
+
+def listing() -> list[str]:
+    """A line for each part: its name, its budget, the suites that run it, what it holds."""
+    return [
+        f"{part.name:<14} {part.budget_seconds:>4} s  {', '.join(part.suites):<16}  {HOLDS[part.name]}"
+        for part in PARTS
+    ]
