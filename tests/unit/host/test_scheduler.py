@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import calendar
 import fcntl
 import json
 import os
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -261,9 +263,209 @@ def test_wrong_usage(arguments: tuple[str, ...], words: str) -> None:
     assert words in output
 
 
-def test_a_state_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
-    process = start("3600", "--state", str(tmp_path / "missing" / "state.json"), "--", "true")
-    output, dummy = process.communicate(timeout=20)
-    assert process.returncode == 111
-    assert "missing" in output
-    assert os.listdir(tmp_path) == []
+@pytest.mark.parametrize(
+    "trouble", ["no directory", "a directory in its place", "full", "a file as directory"]
+)
+def test_a_state_that_cannot_be_written_is_said_and_the_schedule_goes_on(
+    tmp_path: Path, trouble: str
+) -> None:
+    """No run each second: it waits as always, and writes the state as soon as that works."""
+    said, place = tmp_path / "said", tmp_path / "place"
+    state = place / "state.json"
+    if trouble == "a directory in its place":
+        state.mkdir(parents=True)
+    elif trouble == "full":
+        state = Path("/dev/full")
+        if os.geteuid() == 0:
+            state = Path("/proc/sys/kernel/state.json")  # where root cannot make a file, either
+    elif trouble == "a file as directory":
+        place.write_text("")
+    process = start("3600", "--retry", "1", "--state", str(state), "--", "sh", "-c", f"echo ran >> {said}")
+    try:
+        until("a run", lambda: runs(said) == 1)
+        time.sleep(2.5)
+        assert process.poll() is None
+        assert runs(said) == 1
+        if trouble in ("no directory", "a directory in its place", "a file as directory"):
+            if state.is_dir():
+                state.rmdir()
+            elif place.is_file():
+                place.unlink()
+            place.mkdir(exist_ok=True)
+            until("the state", lambda: state.is_file())
+            kept = json.loads(state.read_text())
+            assert kept["status"] == 0 and kept["last_success"] == kept["finished"]
+            assert runs(said) == 1
+    finally:
+        process.terminate()
+        output = process.communicate(timeout=20)[0]
+    assert process.returncode == 0
+    assert f"state {state}" in output and "trying again" in output
+    assert 2 <= output.count("trying again") <= 6
+
+
+def test_a_failure_that_cannot_be_written_waits_its_retry_time(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    process = start(
+        "3600",
+        "--retry",
+        "2",
+        "--state",
+        str(tmp_path / "missing/x"),
+        "--",
+        "sh",
+        "-c",
+        f"echo ran >> {said}; exit 1",
+    )
+    try:
+        until("two runs", lambda: runs(said) == 2)
+        begun = time.monotonic()
+        until("a third", lambda: runs(said) == 3)
+        assert time.monotonic() - begun > 1.5
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_a_lock_that_cannot_be_opened_is_a_failure(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    process = start("3600", "--lock", str(tmp_path / "missing/lock"), "--state", str(state), "--", "true")
+    try:
+        until("the state", lambda: state.exists())
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        output = process.communicate(timeout=20)[0]
+    assert json.loads(state.read_text())["status"] == 111 and "missing/lock" in output
+
+
+BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def choose(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield choose
+    monkeypatch.undo()
+    time.tzset()
+
+
+def seconds(text: str) -> float:
+    return float(calendar.timegm(time.strptime(text, "%Y-%m-%d %H:%M")))
+
+
+def simulated(
+    schedule: Schedule, begin: float, end: float, status: int = 0, spread: float = 0.0
+) -> list[float]:
+    """When a command of five seconds is started between two times, by what the loop asks."""
+    state, now, starts = State(last_success=begin - HOUR, finished=begin - HOUR, status=0), begin, []
+    while now < end:
+        due = every.next_start(schedule, state, now, spread)
+        if due > now:
+            now = min(due, now + 60)
+            continue
+        starts.append(now)
+        assert len(starts) < 50, "again and again"
+        now += 5
+        success = now if status == 0 else state.last_success
+        state = State((), now - 5, now, status, success)
+    return starts
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "begin", "end", "expected"),
+    [
+        (BERLIN, (2, 30), "2026-10-24 12:00", "2026-10-25 12:00", ["2026-10-25 00:30"]),
+        (BERLIN, (2, 0), "2026-10-24 12:00", "2026-10-25 12:00", ["2026-10-25 00:00"]),
+        (BERLIN, (2, 59), "2026-10-24 12:00", "2026-10-25 12:00", ["2026-10-25 00:59"]),
+        (BERLIN, (3, 0), "2026-10-24 12:00", "2026-10-25 12:00", ["2026-10-25 02:00"]),
+        (BERLIN, (1, 59), "2026-10-24 12:00", "2026-10-25 12:00", ["2026-10-24 23:59"]),
+        (BERLIN, (2, 30), "2026-03-28 12:00", "2026-03-30 12:00", ["2026-03-29 01:30", "2026-03-30 00:30"]),
+        (BERLIN, (2, 30), "2026-10-24 12:00", "2026-10-26 12:00", ["2026-10-25 00:30", "2026-10-26 01:30"]),
+        (
+            "CST5CDT,M3.2.0/0,M11.1.0/1",
+            (0, 0),
+            "2026-10-31 12:00",
+            "2026-11-02 12:00",
+            ["2026-11-01 04:00", "2026-11-02 05:00"],
+        ),
+        (
+            "CST5CDT,M3.2.0/0,M11.1.0/1",
+            (0, 0),
+            "2026-03-07 12:00",
+            "2026-03-09 12:00",
+            ["2026-03-08 05:00", "2026-03-09 04:00"],
+        ),
+        (
+            "LHST-10:30LHDT-11,M10.1.0,M4.1.0",
+            (1, 45),
+            "2026-04-04 08:00",
+            "2026-04-05 08:00",
+            ["2026-04-04 14:45"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_daily_is_once_a_day_when_clocks_change(
+    zone: Callable[[str], None],
+    name: str,
+    at: tuple[int, int],
+    begin: str,
+    end: str,
+    expected: list[str],
+    spread: float,
+) -> None:
+    """The first time of two; and where the time is left out, as much later."""
+    zone(name)
+    starts = simulated(Schedule(24 * HOUR, at, 600), seconds(begin), seconds(end), spread=spread)
+    assert starts == [seconds(one) + 600 * spread for one in expected]
+
+
+def test_a_failure_in_the_night_of_two_hours_is_tried_each_retry_time(zone: Callable[[str], None]) -> None:
+    zone(BERLIN)
+    starts = simulated(
+        Schedule(24 * HOUR, (2, 30), retry_seconds=900),
+        seconds("2026-10-24 12:00"),
+        seconds("2026-10-25 02:30"),
+        1,
+    )
+    assert starts[0] == seconds("2026-10-25 00:30")
+    assert {round(later - earlier) for earlier, later in zip(starts, starts[1:])} == {905}
+
+
+@pytest.mark.parametrize("interval", [24 * HOUR, 60])
+@pytest.mark.parametrize(("jitter", "spread"), [(600, 0.5), (600, 1.0), (7200, 0.25), (200_000, 1.0)])
+def test_a_daily_run_is_later_by_its_jitter(interval: float, jitter: float, spread: float) -> None:
+    begin = datetime(2026, 3, 4, 12, 0).timestamp()
+    starts = simulated(Schedule(interval, (1, 0), jitter), begin, begin + 3 * 24 * HOUR, spread=spread)
+    later = min(jitter, 23 * HOUR) * spread
+    assert starts[:2] == [begin + 13 * HOUR + later, begin + 37 * HOUR + later]
+
+
+def test_a_jitter_is_really_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the loop as well, which asks again each minute."""
+    begun = []
+    clock = [datetime(2026, 3, 4, 0, 59).timestamp()]
+    chance = iter([0.5, 0.25, 0.75])
+    monkeypatch.setattr(every.random, "random", lambda: next(chance))
+    monkeypatch.setattr(every.time, "time", lambda: clock[0])
+    monkeypatch.setattr(every, "_read_state", lambda path: State(last_success=clock[0] - 20 * HOUR))
+
+    def wait(signals: object, seconds: float) -> None:
+        clock[0] += seconds
+
+    def run(command: object, limit: object, lock: object) -> int:
+        begun.append(clock[0])
+        if len(begun) == 2:
+            raise every.Terminated
+        return 0
+
+    monkeypatch.setattr(every, "_wait", wait)
+    monkeypatch.setattr(every, "run_once", run)
+    with pytest.raises(every.Terminated):
+        every.run_on_schedule(["job"], Schedule(24 * HOUR, (1, 0), 600), 60, None, None)
+    first = datetime(2026, 3, 4, 1, 0).timestamp()
+    assert begun == [first + 300, first + 24 * HOUR + 150]

@@ -19,7 +19,8 @@ EPILOG = """\
 Logs to standard error. svc -a runs the command now; svc -d and svc -t end it.
 
 exit status:
-  0 after TERM, 100 wrong usage, 111 the state cannot be written; the command's own status is in the state
+  0 after TERM, 100 wrong usage, 111 a problem of this program itself; the command's own status is in the
+  state, and a state that cannot be written is tried again each retry time
 
 example:
   mailgate every 86400 --at 01:00 --jitter 600 --state /var/lib/x/job.json -- job --nightly"""
@@ -35,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("seconds", type=float, metavar="SECONDS", help="time from a success to the next run")
     parser.add_argument("--at", metavar="HH:MM", help="run daily at this local time instead")
     parser.add_argument(
-        "--jitter", type=float, default=0.0, metavar="SECONDS", help="maximum random delay added"
+        "--jitter",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="maximum random delay added (daily: 23 hours)",
     )
     parser.add_argument("--retry", type=float, default=900.0, metavar="SECONDS", help="wait after a failure")
     parser.add_argument("--limit", type=float, default=3600.0, metavar="SECONDS", help="longest run allowed")

@@ -5,9 +5,10 @@
 """mailgate every: run a command on a schedule, under supervise, and record its last success.
 
 Signals: ALRM (svc -a) runs the command now; TERM (svc -d, svc -t) ends it and then this program. Exit status:
-0 after TERM; 100 wrong usage; 111 the state cannot be written. The command's own exit status is logged and
-stored in the state, never returned. A program of our own: neither cron nor a systemd timer obeys svc, or
-records the last success, which the doctor reads.
+0 after TERM; 100 wrong usage. The command's own exit status is logged and stored in the state, never
+returned. A state that cannot be read counts as none, and one that cannot be written is kept in memory and
+tried again, so the schedule holds all the same. A program of our own: neither cron nor a systemd timer obeys
+svc, or records the last success, which the doctor reads.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ LOOK_SECONDS = 60.0
 # How long a command may take to end after SIGTERM before it is killed.
 GRACE_SECONDS = 10.0
 CLOCK_TOLERANCE_SECONDS = 300.0
+_JITTER_MAX_SECONDS = 23 * 3600.0  # of a daily run, which the next one must not overtake
 SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -72,25 +74,30 @@ def next_start(schedule: Schedule, state: State, now: float, spread: float) -> f
         return moment if moment is not None and moment <= now + CLOCK_TOLERANCE_SECONDS else None
 
     success, finished = past(state.last_success), past(state.finished)
-    jitter = schedule.jitter_seconds * spread
+    jitter = (
+        min(schedule.jitter_seconds, _JITTER_MAX_SECONDS if schedule.at else schedule.jitter_seconds) * spread
+    )
     if success is None:
         due = now
     elif schedule.at is None:
         due = success + schedule.interval_seconds + jitter
     else:
-        latest = _daily(schedule.at, now, 0)
-        due = now if success < latest else _daily(schedule.at, now, 1) + jitter
+        latest, following = _daily(schedule.at, now)
+        due = max(now, latest + jitter) if success < latest else following + jitter
     if finished is not None and (success is None or finished > success):
         due = max(due, finished + min(schedule.retry_seconds, schedule.interval_seconds))
     return due
 
 
-def _daily(at: tuple[int, int], now: float, days: int) -> float:
-    """Return the last time that this local time of day passed (days 0), or the same some days later."""
-    today = datetime.fromtimestamp(now).replace(hour=at[0], minute=at[1], second=0, microsecond=0)
-    if today.timestamp() > now:
-        today -= timedelta(days=1)
-    return (today + timedelta(days=days)).timestamp()
+def _daily(at: tuple[int, int], now: float) -> tuple[float, float]:
+    """Return the last time that this local time of day passed, and the next one.
+
+    Each day has one: the first where clocks are set back and it comes twice, and as much later as clocks are
+    set ahead where it is left out.
+    """
+    day = datetime.fromtimestamp(now).replace(hour=at[0], minute=at[1], second=0, microsecond=0, fold=0)
+    times = [(day + timedelta(days=days)).timestamp() for days in (-2, -1, 0, 1, 2)]
+    return max(one for one in times if one <= now), min(one for one in times if one > now)
 
 
 def parse_time_of_day(text: str) -> tuple[int, int]:
@@ -126,13 +133,22 @@ def _read_state(path: str | None) -> State:
             return parse_state(stream.read())
     except FileNotFoundError:
         return State()
+    except OSError as error:
+        _say(f"state {path}: {error.strerror or error}; it counts as none")
+        return State()
 
 
-def _keep_state(path: str | None, state: State) -> None:
+def _keep_state(path: str | None, state: State) -> bool:
+    """Write the state; return whether that worked."""
     if path is None:
-        return
-    with atomic_write(path, 0o644) as new:
-        new.write((json.dumps(asdict(state)) + "\n").encode())
+        return True
+    try:
+        with atomic_write(path, 0o644) as new:
+            new.write((json.dumps(asdict(state)) + "\n").encode())
+    except OSError as error:
+        _say(f"state {path}: {error.strerror or error}; cannot write it, trying again")
+        return False
+    return True
 
 
 def _wait(signals: Sequence[signal.Signals], seconds: float) -> int | None:
@@ -149,11 +165,14 @@ def run_once(command: Sequence[str], limit_seconds: float, lock: str | None) -> 
     """
     with contextlib.ExitStack() as held:
         if lock is not None:
-            handle = held.enter_context(open(lock, "ab"))
             try:
+                handle = held.enter_context(open(lock, "ab"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 _say(f"{lock}: another run holds it")
+                return TEMPORARY
+            except OSError as error:
+                _say(f"{lock}: {error.strerror or error}; cannot hold it")
                 return TEMPORARY
         try:
             process = subprocess.Popen(
@@ -199,21 +218,27 @@ def run_on_schedule(
 ) -> None:
     state = _read_state(path)
     spread = random.random()
+    kept, tried = True, 0.0
     while True:
         now = time.time()
         due = next_start(schedule, state, now, spread)
         if due > now:
-            came = _wait((signal.SIGALRM, signal.SIGTERM, signal.SIGINT), min(LOOK_SECONDS, due - now))
+            pause = min(LOOK_SECONDS, due - now)
+            if not kept:
+                pause = min(pause, schedule.retry_seconds)
+            came = _wait((signal.SIGALRM, signal.SIGTERM, signal.SIGINT), pause)
             if came in (signal.SIGTERM, signal.SIGINT):
                 raise Terminated
             if came is None:
+                if not kept and time.monotonic() - tried >= schedule.retry_seconds:
+                    kept, tried = _keep_state(path, state), time.monotonic()
                 continue
         started = time.time()
         status = run_once(command, limit_seconds, lock)
         finished = time.time()
         success = finished if status == 0 else state.last_success
         state = State(tuple(command), started, finished, status, success)
-        _keep_state(path, state)
+        kept, tried = _keep_state(path, state), time.monotonic()
         spread = random.random()
         wait = max(0.0, next_start(schedule, state, finished, spread) - finished)
         _say(f"{command[0]!r} ended with {status} after {finished - started:.1f} s; next in {wait:.0f} s")
