@@ -1,0 +1,24 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which rules in force the doctor finds that no fragment has."""
+
+from __future__ import annotations
+
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
+    policy,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb as mailgate_cdb
+
+
+def test_rules_in_force_that_no_fragment_has_are_seen() -> None:
+    relay = (b"10.", b"+RELAYCLIENT=\0")
+    made = mailgate_cdb.build([relay, (b"192.0.2.1", b"D\0")])
+    evil = mailgate_cdb.build(
+        [relay, (b"192.0.2.1", b"D\0"), (b"", b"+RELAYCLIENT=\0"), (b"198.51.100.", b"+QMAILQUEUE=/x\0")]
+    )
+    assert policy.unsafe(made, made) == ()
+    assert policy.unsafe(evil, made) == (
+        "/etc/tcp.smtp.cdb lets everybody relay, and no fragment has that rule",
+        "/etc/tcp.smtp.cdb lets 198.51.100. go past the scanner, and no fragment has that rule",
+    )
