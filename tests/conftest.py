@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _link() -> None:
-    """Gives the checkout the path ansible_collections/NAMESPACE/NAME, below which alone it is importable."""
+    """Link the checkout to ansible_collections/NAMESPACE/NAME, the only path from which it is importable."""
     link = COLLECTIONS / "ansible_collections" / "mailgate" / "qmail"
     if not link.exists():
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def _link() -> None:
 
 
 def _why_not_run(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """The reason for which a test needs a real program that is not here, or ""."""
+    """Return the reason for which a test needs a real program that is not here, or ""."""
     reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
     reason = reason.removeprefix("Skipped: ")
     return reason if reason.startswith(ONLY_REAL) else ""

@@ -54,13 +54,13 @@ def report_path(role: str) -> Path:
 
 
 def sources(role: str) -> list[Path]:
-    """What makes the real program ours: the patches and the C files that they call."""
+    """Return the files that change the real program: the patches and the C files that they call."""
     patches = sorted(ROOT.glob(f"roles/{role}/files/patches/*.patch"))
     return [*patches, *program_files(ROOT / "src", [role]).values()]
 
 
 def belonging(role: str) -> list[str]:
-    """What tells pytest to run this program's tests."""
+    """Return the arguments that tell pytest to run this program's tests."""
     scanning = list(SCANNING)
     return scanning if role == "simscan" else ["tests/e2e", *(f"--ignore={path}" for path in scanning)]
 
@@ -75,15 +75,18 @@ def digest(paths: Sequence[Path]) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """One test of a run; its verdict is passed, failed or skipped, unready when what it needs was not there,
-    or not run when it took a stand-in for the gateway's program."""
+    """One test of a run.
+
+    The verdict is passed, failed or skipped, unready when what it needs was missing, or not run when it took
+    a stand-in for the gateway's program.
+    """
 
     name: str
     verdict: str
 
 
 def results(report: Path) -> list[Result]:
-    """What a JUnit report says of each test."""
+    """Return what a JUnit report says of each test."""
     found = []
     for case in ElementTree.parse(report).getroot().iter("testcase"):
         kinds = {child.tag for child in case}
@@ -97,7 +100,7 @@ def results(report: Path) -> list[Result]:
 
 
 def green_throughout(results_without: Sequence[Result]) -> list[str]:
-    """The tests that failed in none of their cases."""
+    """Return the tests that failed in none of their cases."""
     functions: dict[str, bool] = {}
     for one in results_without:
         name = one.name.partition("[")[0]
@@ -119,7 +122,7 @@ def tests(name: str, *options: str) -> list[Result]:
 
 
 def unpatched(role: str) -> str:
-    """The container in which this one program is as it comes."""
+    """Start the container in which this one program is unpatched."""
     return f"mailgate-verify-{role}"
 
 
@@ -179,7 +182,7 @@ def report(
 
 
 def verify(role: str) -> list[str]:
-    """Runs and reports one program; what is wrong with it."""
+    """Run and report one program; return what is wrong with it."""
     green = tests(PATCHED, *belonging(role))
     red = without_patches(role, *belonging(role), first=READABLE if role == "simscan" else "")
     wrong = [

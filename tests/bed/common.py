@@ -66,7 +66,10 @@ def run(
     why: str = "",
     directory: Path | None = None,
 ) -> str:
-    """The output of a command that must succeed; its last lines go into the Trouble, all of it into `log`."""
+    """Return the output of a command that must succeed.
+
+    All of the output goes into `log`; when the command fails, its last lines go into the Trouble.
+    """
     try:
         done = subprocess.run(
             argv,

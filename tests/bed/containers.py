@@ -51,7 +51,7 @@ def command_addresses(name: str) -> None:
 
 
 def command_up(name: str, suite: str, systemd: bool, image: str = "") -> None:
-    """A new container of the base image, or of `image`; one of the same name is removed first."""
+    """Start a container of the base image, or of `image`; remove one of the same name first."""
     begin = time.monotonic()
     status, owner = answer(
         ["docker", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}.container"}}}}', name]

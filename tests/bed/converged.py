@@ -73,7 +73,7 @@ def recipe_of(suite: str) -> str:
 
 
 def converged_image(suite: str, systemd: bool = False) -> str:
-    """The name of this tree's image; whether it exists is another question."""
+    """Return the name of the image of this tree's gateway, whether or not it exists."""
     return f"mailgate-converged{'-systemd' if systemd else ''}:{suite}-{recipe_of(suite)}"
 
 
@@ -116,7 +116,7 @@ def command_keep(name: str, suite: str) -> None:
 
 
 def surplus(listing: Iterable[tuple[str, str]], kept: int) -> list[str]:
-    """The images to remove from (name, tag), newest first: those of all tags but the newest `kept`."""
+    """Return the images to remove from (name, tag), newest first: all but those of the newest `kept` tags."""
     newest: list[str] = []
     names = []
     for name, tag in listing:
@@ -138,7 +138,7 @@ def forget_old(suite: str) -> None:
 
 
 def make_converged(suite: str) -> str:
-    """The image of this tree's gateway: as it is there, or converged now."""
+    """Return the image of this tree's gateway; converge one first unless it exists."""
     make_base(suite)
     image = converged_image(suite)
     with only_one(f"converge-{suite}"):
@@ -157,7 +157,7 @@ def make_converged(suite: str) -> str:
 
 
 def make_converged_systemd(suite: str) -> str:
-    """The same with systemd added, which has not yet run there: the playbook makes its unit."""
+    """Make the same image with systemd, which has not run there yet: the playbook makes its unit."""
     base, image = make_converged(suite), converged_image(suite, systemd=True)
     with only_one(f"converge-{suite}"):
         make_derived(f"image systemd {suite}", image, suite, ADD_SYSTEMD, SYSTEMD, "systemd", base)
@@ -172,7 +172,7 @@ def settled(states: str) -> bool:
 
 
 def comes_up(name: str) -> str:
-    """What is still down after the time in which a gateway comes up; "" when all is well."""
+    """Wait until the gateway is up; return what is still down after the time allowed, or ""."""
     deadline = time.monotonic() + UP_SECONDS
     while True:
         states = answer(["docker", "exec", name, "sh", "-c", STATE])[1]
@@ -197,7 +197,7 @@ def command_await(name: str) -> None:
 
 
 def command_start(name: str, suite: str, systemd: bool) -> None:
-    """A container of this tree's converged gateway, with its services up unless systemd is to start them."""
+    """Start a container of this tree's converged gateway, with its services up unless systemd starts them."""
     image = make_converged_systemd(suite) if systemd else make_converged(suite)
     command_up(name, suite, systemd, image)
     if systemd:

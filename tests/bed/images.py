@@ -27,7 +27,7 @@ def systemd_image(suite: str) -> str:
 
 
 def image_recipe(name: str) -> str | None:
-    """The recipe that an image was made with; "" for a foreign one, None when it does not exist."""
+    """Return the recipe that an image was made with: "" for a foreign image, None when it does not exist."""
     status, text = answer(
         ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', name]
     )
@@ -113,14 +113,14 @@ def import_tree(tree: Path, name: str, recipe: str) -> None:
 
 
 def image_id(name: str) -> str:
-    """The id of an image that exists."""
+    """Return the id of an image that exists."""
     return run(["docker", "image", "inspect", "--format", "{{.Id}}", name], why=f"looking at {name}").strip()
 
 
 def make_derived(
     step: str, name: str, suite: str, script: str, command: str, adds: str, base: str = ""
 ) -> None:
-    """An image made by a script in a container of the base image; not again while both are the same."""
+    """Make an image by a script in a container of the base image, unless both are unchanged."""
     if not base:
         base = base_image(suite)
         if image_recipe(base) is None:

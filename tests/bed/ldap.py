@@ -48,7 +48,7 @@ def ldap_image(suite: str = "bookworm") -> str:
 
 
 def make_ldap(suite: str = "bookworm") -> str:
-    """The image's name; made when it is not there, or not of this recipe."""
+    """Return the image's name; make the image when it is missing or was made with another recipe."""
     step, name = f"image ldap {suite}", ldap_image(suite)
     if os.environ.get("MAILGATE_IMAGE_LDAP"):
         require_image(step, name)
@@ -70,7 +70,7 @@ class Server:
         run([*argv, "sleep", "infinity"], why=f"starting the container {name}")
 
     def run(self, *argv: str, text: str = "", within_seconds: float = 120) -> str:
-        """The output of a command in the container that must succeed."""
+        """Return the output of a command in the container that must succeed."""
         done = subprocess.run(
             ["docker", "exec", "-i", self.name, *argv],
             input=text,

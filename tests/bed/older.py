@@ -37,7 +37,7 @@ for try in $(seq 20); do svstat /service/*/log | grep -q ': up ' || break; sleep
 
 
 def old_tree(commit: str = OLD) -> Path:
-    """The files of that commit, below .bed; raises Trouble when this checkout does not have its history."""
+    """Return the files of that commit, below .bed; raise Trouble when this checkout lacks its history."""
     target = BED / "older" / commit[:12]
     if target.is_dir():
         return target
@@ -89,7 +89,7 @@ def bed_of(tree: Path, container: str, *command: str) -> None:
 
 
 def old_image(commit: str = OLD) -> str:
-    """The image of a gateway that the commit's own playbook made; made now unless it is there.
+    """Return the image of a gateway that the commit's own playbook made; make it unless it exists.
 
     It has more than one generation of recipients, as any gateway does that has run for a while.
     """
@@ -122,7 +122,7 @@ def old_image(commit: str = OLD) -> str:
 
 
 def change_recipients(tree: Path, container: str, addresses: str) -> None:
-    """A run of the older policy.yml with other recipients, or the inventory's: one generation more."""
+    """Run the older policy.yml with other recipients, or the inventory's, which adds one generation."""
     domains = (
         f"[{{name: example.test, route: '198.18.0.10:2525', recipients: list, addresses: [{addresses}]}},"
         " {name: example.org, route: '198.18.0.20:2525', recipients: any}]"
@@ -138,5 +138,5 @@ def change_recipients(tree: Path, container: str, addresses: str) -> None:
 
 
 def command_older(name: str) -> None:
-    """A running gateway of the older version."""
+    """Start a gateway of the older version."""
     command_up(name, SUITE, systemd=False, image=old_image())

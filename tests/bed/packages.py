@@ -61,7 +61,7 @@ class AptSource:
 
 
 def machine_apt_sources() -> list[AptSource]:
-    """What apt itself says that this machine is configured with; empty while its lists are missing."""
+    """Return the sources that apt itself says this machine has; empty while its lists are missing."""
     status, text = answer(
         ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
     )
@@ -80,7 +80,7 @@ def os_release() -> dict[str, str]:
 
 
 def suite_sources(sources: Iterable[AptSource], own: str, suite: str) -> list[AptSource]:
-    """The machine's Debian sources (main, updates, security) with `suite` for its own release's name."""
+    """Return the machine's Debian sources (main, updates, security) with `suite` for its own release."""
     found = []
     for source in sources:
         if source.release not in (own, f"{own}-updates", f"{own}-security") or source.component != "main":

@@ -70,7 +70,7 @@ END_TO_END = {
 
 
 def end_to_end(name: str) -> tuple[str, ...]:
-    """The pytest arguments of a part of the end-to-end tests: its files, or what no other part names."""
+    """Return the pytest arguments of a part of the end-to-end tests: its files, or all that no part names."""
     if END_TO_END[name]:
         return tuple(f"tests/e2e/{file}" for file in END_TO_END[name])
     elsewhere = ["test_archive.py", *(file for files in END_TO_END.values() for file in files)]
@@ -133,7 +133,7 @@ HOLDS: Mapping[str, str] = {
 
 
 def listing() -> list[str]:
-    """A line for each part: its name, its budget, the suites that run it, what it holds."""
+    """Return a line for each part: its name, its budget, the suites that run it, what it holds."""
     return [
         f"{part.name:<14} {part.budget_seconds:>4} s  {', '.join(part.suites):<16}  {HOLDS[part.name]}"
         for part in PARTS

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The venv that the tests run in.  (Not venv.py: the standard library has a module of that name.)"""
+"""Make the venv that the tests run in; not named venv.py, as the standard library has such a module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def venv_path() -> Path:
 
 
 def venv_program(name: str) -> str:
-    """A program of the venv, or of the environment that runs this file when no venv was made here."""
+    """Return a program of the venv, or of the environment that runs this file when there is no venv."""
     for directory in (venv_path() / "bin", Path(sys.executable).parent):
         if (directory / name).exists():
             return str(directory / name)

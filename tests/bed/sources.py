@@ -147,7 +147,7 @@ def pack_standin(name: str, version: str) -> Path:
 
 
 def role_releases(role: str) -> list[Pinned]:
-    """The alternatives that the role itself would try."""
+    """Return the alternatives that the role itself would try."""
     path = ROOT / "roles" / role / "vars" / "main.yml"
     try:
         found = releases(path.read_text(encoding="utf-8"))
@@ -159,7 +159,7 @@ def role_releases(role: str) -> list[Pinned]:
 
 
 def choose_real(role: str, version: str, mode: str) -> str:
-    """The real source, or the stand-in from tests/standins without the patches, made for the real one."""
+    """Return the real source, or the stand-in from tests/standins without the patches for the real one."""
     place, why = ("", "MAILGATE_STANDINS=always") if mode == "always" else obtainable(role_releases(role))
     if place:
         say("choose", f"{role}: the real source, {place}")
@@ -197,7 +197,7 @@ def choose_cdb(mode: str) -> str:
 
 
 def choose_large(role: str, source: bool) -> str:
-    """The distribution's package of a large program, unless MAILGATE_SOURCE asks for what can be built."""
+    """Choose the distribution's package of a large program, or its source if MAILGATE_SOURCE asks for it."""
     if not source:
         say("choose", f"{role}: the distribution's package (MAILGATE_SOURCE=1 builds it)")
         return f"{role}_install_method: package\n"

@@ -38,7 +38,7 @@ NOT_RUN = re.compile(rf"^NOT RUN (tests/\S+) - ({ONLY_REAL}[^\n]{{1,200}})", re.
 
 
 def counts(text: str) -> dict[str, int]:
-    """What the last line of the pytest run in `text` says: passed, failed, skipped, not run.
+    """Return what the last line of the pytest run in `text` counts: passed, failed, skipped, not run.
 
     A scenario's run shows that line more than once, so the last one counts.
     """
@@ -52,7 +52,7 @@ def counts(text: str) -> dict[str, int]:
 
 
 def failures(text: str) -> list[str]:
-    """The tests that pytest's short summary in `text` names, each once."""
+    """Return the tests that pytest's short summary in `text` names, each once."""
     return list(dict.fromkeys(found.group(1).strip() for found in FAILURE.finditer(text)))
 
 
@@ -146,7 +146,7 @@ def container_of(part: Part) -> str:
 
 
 def commands(part: Part, suite: str = "", more: Sequence[str] = ()) -> list[tuple[str, ...]]:
-    """What a part runs, in order; the second decides, and the last is run in any case."""
+    """Return the commands of a part, in order; the second decides, and the last runs in any case."""
     added = (*(part.fast if suite == FAST else ()), *more)
     if not part.gateway:
         return [(), (*part.argv, *added), ()]
@@ -208,7 +208,7 @@ def run_part(
 
 
 def line_of(ran: Ran) -> str:
-    """A part's line of the table."""
+    """Return a part's line of the table."""
     verdict = "ok" if ran.status == 0 else f"FAILED ({ran.status})"
     numbers = " ".join(f"{ran.found[word]:>4} {word}" for word in WORDS)
     over = "  over its budget" if ran.seconds > ran.part.budget_seconds else ""
@@ -231,7 +231,7 @@ class Queue:
         return part.image not in self._making or is_fresh(self._images[part.image])
 
     def take(self) -> Part | None:
-        """The next part that can run; None when none is left."""
+        """Return the next part that can run, or None when none is left."""
         with self._changed:
             while self._waiting and not self.over:
                 for part in self._waiting:
@@ -255,7 +255,7 @@ class Queue:
 
 
 def environment() -> dict[str, str]:
-    """What the parts run in."""
+    """Return the environment that the parts run in."""
     env = dict(
         os.environ,
         PATH=f"{venv_path() / 'bin'}:{os.environ.get('PATH', '')}",
@@ -307,7 +307,7 @@ def run_all(parts: Sequence[Part], suite: str) -> list[Ran]:
 
 
 def failed_lines(ran: Sequence[Ran]) -> list[str]:
-    """The failed tests with their reasons: at most MOST lines, divided evenly between the failed parts."""
+    """Return at most MOST lines of failed tests with reasons, divided evenly between the failed parts."""
     waiting = {one.part.name: list(one.failed) for one in ran if one.failed}
     shown: dict[str, list[str]] = {name: [] for name in waiting}
     for _dummy in range(MOST):
@@ -320,7 +320,7 @@ def failed_lines(ran: Sequence[Ran]) -> list[str]:
 
 
 def table(ran: Sequence[Ran], suite: str, seconds: float) -> tuple[str, dict[str, int]]:
-    """What is said at the end, and the sums in it: its last lines alone tell what failed, and why."""
+    """Return the lines for the end and the sums in them; the last lines alone tell what failed, and why."""
     lines = []
     missing = list(dict.fromkeys(pair for one in ran for pair in one.not_run))
     if missing:
@@ -335,7 +335,7 @@ def table(ran: Sequence[Ran], suite: str, seconds: float) -> tuple[str, dict[str
 
 
 def command_test(suite: str) -> None:
-    """The parts of a suite; the last line adds up."""
+    """Run the parts of a suite; the last line adds up."""
     begin = time.monotonic()
     parts = [part for part in PARTS if suite in part.suites]
     if suite == FAST:

@@ -25,7 +25,7 @@ def wheel_directory() -> Path:
 
 
 def choose_qmailadmin() -> str:
-    """Fetches the wheels once; without them the screen is left out, and nothing else."""
+    """Fetch the wheels once; without them only the screen is left out."""
     target = wheel_directory()
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def sessions(count: int, seed: int) -> Iterator[list[str]]:
 
 
 def write_log(directory: Path, count: int) -> int:
-    """Writes a directory as multilog would, in files of 10 MB; the number of its lines."""
+    """Write a directory as multilog would, in files of 10 MB; return the number of its lines."""
     at, total = BEGIN * tai64n.NANOSECONDS, 0
     current = directory / "current"
     texts: list[str] = []
@@ -112,7 +112,7 @@ def reputation() -> Reputation:
 
 
 def counted(directory: Path) -> tuple[int, Reputation]:
-    """What the service does with each line."""
+    """Count the log as the service does; return the number of lines and the reputation."""
     follower, known = multilog.Follower(str(directory)), reputation()
     total = 0
     while True:

@@ -70,7 +70,7 @@ def for_compiling(names: set[str]) -> list[str]:
 
 
 def make_host(name: str, key: Path) -> str:
-    """A bare container with an ssh server; its address."""
+    """Start a bare container with an ssh server; return its address."""
     answer(["docker", "rm", "-f", "-v", name], timeout_seconds=60)
     argv = ["docker", "run", "-d", "--name", name, "--hostname", "mx1.example.test", "--init"]
     argv += ["--label", f"{LABEL}.container=yes", "--tmpfs", "/run", "--tmpfs", WORK_DIRECTORY]

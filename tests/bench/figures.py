@@ -94,7 +94,7 @@ def spread(runs: Sequence[float]) -> float:
 
 
 def told(name: str, runs: Sequence[float]) -> str:
-    """The middle run, with what the others differ by."""
+    """Return the middle run, with the spread of the others."""
     metric = METRICS[name]
     middle = statistics.median(runs)
     text = f"{middle:,.{metric.digits}f}"
@@ -109,7 +109,7 @@ def label(figure: Figure) -> str:
 
 
 def compare(before: Iterable[Figure], after: Iterable[Figure]) -> list[str]:
-    """A sentence for each metric that is worse than before by more than the spreads of both."""
+    """Return a sentence for each metric that is worse than before by more than the spreads of both."""
     known = {figure.key: figure for figure in before}
     worse = []
     for figure in after:
@@ -166,7 +166,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def page_of(section: Section) -> list[str]:
-    """The section as lines of Markdown."""
+    """Return the section as lines of Markdown."""
     lines = [f"## {section.title}", ""]
     lines += [f"Measured {section.date} on {section.machine}. To repeat: `{section.repeat}`.", ""]
     if section.versions:
@@ -219,7 +219,7 @@ def render(sections: Iterable[Section]) -> str:
 
 
 def read(path: Path = DATA) -> dict[str, Section]:
-    """The sections that were kept, by name."""
+    """Return the sections that were kept, by name."""
     if not path.exists():
         return {}
     kept: Mapping[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
@@ -234,7 +234,7 @@ ORDER = ("front", "converge", "services")
 
 
 def publish(section: Section, data: Path = DATA, page: Path = PAGE) -> list[str]:
-    """Puts the section in the place of the one before; what got worse."""
+    """Replace the kept section of this name; return what got worse."""
     sections = read(data)
     before = sections.get(section.name)
     if before is not None:

@@ -113,13 +113,13 @@ def compile_generator(place: Path) -> str:
 
 
 def own_ten_eight(container: Container) -> None:
-    """The loopback of its namespace owns 10.0.0.0/8, too: nothing of the load can leave it."""
+    """Give the container's loopback interface 10.0.0.0/8, too, so that none of the load can leave it."""
     ip = container.from_its_network("ip", "address", "replace", "10.0.0.1/8", "dev", "lo")
     run(ip, why="giving 10.0.0.0/8 to the loopback")
 
 
 def tree_hash() -> str:
-    """What the gateway is made of, so that it is converged again when that has changed."""
+    """Return a hash of what the gateway is made of, so that it is converged again when that has changed."""
     digest = hashlib.sha256()
     for top in ("roles", "plugins", "playbooks", "tests/inventory"):
         for path in sorted((ROOT / top).rglob("*")):
@@ -150,7 +150,7 @@ def put(container: Container, path: str, content: bytes) -> None:
 
 
 def load_gateway(gateway: Container, size: Size) -> None:
-    """The lists of the run, written as the gateway's own writers would."""
+    """Write the lists of the run as the gateway's own writers would."""
     fragment = gateway.inside("cat", "/etc/tcp.d/10-site")
     rules = fragment.partition("# the benchmark's\n")[0] + "# the benchmark's\n"
     rules += "".join(f"{one}:deny\n" for one in denied_addresses(size.denied))
@@ -190,7 +190,7 @@ def make_peer(gateway: Container, size: Size) -> Container:
 
 @contextmanager
 def sinks(containers: Sequence[Container], generator: str) -> Iterator[list[int]]:
-    """The host behind both: accepts everything; the numbers of the processes."""
+    """Start the host behind both, which accepts everything; the block gets the numbers of the processes."""
     started = []
     try:
         for container, (address, port) in zip(containers, SINKS):
@@ -222,7 +222,7 @@ class Bench:
         return self.figures.setdefault((row, system, at_once), Figure(row, system, at_once))
 
     def undisturbed(self, once: Callable[[], Run]) -> Run:
-        """A run in which the machine was quiet, or after two repetitions the quietest."""
+        """Return a run in which the machine was quiet, or after two repetitions the quietest."""
         tried = [once()]
         while tried[-1].disturbed and len(tried) <= REPEATS and time.monotonic() < self.repeat_until:
             tried.append(once())
@@ -300,7 +300,7 @@ class Bench:
                 time.sleep(1.0)
 
     def flood(self) -> None:
-        """A good sender's sessions while strangers hold every place that they can get."""
+        """Measure a good sender's sessions while strangers hold every place that they can get."""
         kinds = {
             "good sender, silent flood": ("-m", "hold", "-c", str(self.size.flood), "-i", "100"),
             "good sender, busy flood": ("-m", "drop", "-c", "32"),

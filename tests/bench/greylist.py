@@ -107,7 +107,7 @@ def measure(port: int, prefix: str, at_once: int, seconds: float) -> tuple[float
 
 
 def drain(stream: IO[str]) -> None:
-    """The log is read and thrown away, as multilog would read it."""
+    """Read the log and throw it away, as fast as multilog would read it."""
     for _line in stream:
         pass
 

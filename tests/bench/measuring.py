@@ -25,7 +25,7 @@ OTHERS_MOST_PERCENT = 8.0
 
 
 def group_of(text: str, controller: str) -> str:
-    """The path of a process's control group in version 1's hierarchy of the controller, else version 2's."""
+    """Return the path of a process's control group in version 1's hierarchy, else version 2's."""
     unified = "/"
     for line in text.splitlines():
         _number, controllers, path = line.split(":", 2)
@@ -90,7 +90,7 @@ class Container:
         return done.stdout.decode(errors="replace")
 
     def from_its_network(self, *argv: str) -> list[str]:
-        """The command that runs argv in its network, outside of its control group."""
+        """Return the command that runs argv in its network, outside of its control group."""
         return ["nsenter", "-t", str(self.pid), "-n", *argv]
 
 
@@ -137,7 +137,7 @@ class Window:
 def run_load(
     container: Container, argv: Sequence[str], helpers: Sequence[int] = (), after: float = 0.2
 ) -> Run:
-    """Runs the load generator; `after` seconds more belong to the run: what the servers do afterwards."""
+    """Run the load generator; `after` seconds more belong to the run: what the servers do afterwards."""
     window = Window(container, helpers)
     command = container.from_its_network(*argv)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
@@ -149,7 +149,7 @@ def run_load(
 
 
 def machine() -> str:
-    """What this machine is, in a line."""
+    """Return a description of this machine in one line."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

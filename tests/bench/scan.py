@@ -53,7 +53,7 @@ class Measured:
 
 
 def message(number: int, way: str, size: int) -> bytes:
-    """A clean message; the same number gives the same words and length, whatever the way."""
+    """Return a clean message; the same number gives the same words and length, whatever the way."""
     chance = random.Random(number)
     lines = [" ".join(chance.choice(WORDS) for _ in range(11)) for _ in range(size // 75)]
     token = f"{way}{os.getpid():08}{number:06}"
@@ -67,7 +67,7 @@ def message(number: int, way: str, size: int) -> bytes:
 
 
 def cpu_seconds(bed: Bed) -> float:
-    """What all processes of the container have used so far (cgroup versions 2 and 1)."""
+    """Return what all processes of the container have used so far (cgroup versions 2 and 1)."""
     files = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpuacct/cpuacct.usage")
     said = bed.inside("cat", *files)[1]
     new = re.search(r"^usage_usec ([0-9]+)$", said, re.MULTILINE)

@@ -39,7 +39,7 @@ to it.
 
 
 def rows_of(name: str, arguments: Sequence[str]) -> tuple[list[Figure], bool]:
-    """A benchmark's figures, and whether its own aim was met; its table is shown while it is read."""
+    """Return a benchmark's figures, and whether its own aim was met; show its table while reading it."""
     argv = [sys.executable, str(HERE), name, *arguments]
     window = Window()
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)

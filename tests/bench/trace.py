@@ -114,7 +114,7 @@ def session(number: int, count: int, chance: random.Random) -> tuple[str, list[s
 
 
 def write_day(directory: Path, count: int) -> tuple[Writer, Writer]:
-    """The logs of so many sessions of one day."""
+    """Write the logs of `count` sessions of one day."""
     chance = random.Random(1)
     smtp, send = Writer(directory / "smtpd"), Writer(directory / "send")
     pid, delivery = 1000, 0
@@ -149,7 +149,7 @@ def write_day(directory: Path, count: int) -> tuple[Writer, Writer]:
 
 
 def timed(run: Callable[[], object]) -> list[float]:
-    """The seconds of some rounds."""
+    """Return the seconds of some rounds."""
     found = []
     for _round in range(ROUNDS):
         begin = time.perf_counter()
@@ -159,7 +159,7 @@ def timed(run: Callable[[], object]) -> list[float]:
 
 
 def megabytes(who: int) -> float:
-    """The most memory that this process, or one that it has waited for, has had."""
+    """Return the most memory that this process, or one that it has waited for, has had."""
     return resource.getrusage(who).ru_maxrss / 1024
 
 
@@ -194,7 +194,7 @@ def blocks(directory: Path) -> Iterator[list[str]]:
 
 
 def count(directory: Path) -> Stats:
-    """What the service does with each line."""
+    """Count the log as the service does; return the statistics."""
     stats = Stats()
     for lines in blocks(directory / "smtpd"):
         for line in lines:

@@ -47,7 +47,7 @@ def oracle(name: str) -> str:
 
 
 def real_compile(text: str, directory: Path) -> bytes | None:
-    """The cdb that tcprules makes of a text, or None when it refuses."""
+    """Return the cdb that tcprules makes of a text, or None when it refuses."""
     target = directory / "rules.cdb"
     with contextlib.suppress(FileNotFoundError):
         target.unlink()
@@ -180,7 +180,7 @@ class Sample:
 
 
 def sample(chance: random.Random) -> Sample:
-    """A random set of fragments, small enough to collide with itself often."""
+    """Return a random set of fragments, small enough to collide with itself often."""
     relay = [str(_network(chance, 8)) for _ in range(chance.randrange(3))]
     lines = []
     for _ in range(chance.randrange(1, 8)):
@@ -362,7 +362,7 @@ EFFECTS = [
 
 @st.composite
 def operators(draw: st.DrawFn, relay: list[str], protected: list[str]) -> str:
-    """A fragment that a person wrote, that somebody damaged, or both."""
+    """Draw a fragment that a person wrote, that somebody damaged, or both."""
     lines = []
     if draw(st.booleans()):
         lines.append(

@@ -31,7 +31,7 @@ def run(*argv: str, cwd: Path, env: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which the checkout cannot be taken for the installed collection."""
+    """Return an environment in which the checkout cannot be taken for the installed collection."""
     place = tmp_path_factory.mktemp("installed")
     (place / "ansible.cfg").write_text(
         "[defaults]\nnocows = true\n[connection]\npipelining = true\n", encoding="utf-8"
@@ -66,7 +66,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
 
 @pytest.fixture(scope="module")
 def installed(archive: Path, environment: dict[str, str]) -> Path:
-    """The directory that the collection was installed to."""
+    """Install the collection; return its directory."""
     collections = Path(environment["ANSIBLE_COLLECTIONS_PATH"])
     command = ("ansible-galaxy", "collection", "install", "--offline", "-p", str(collections), str(archive))
     run(*command, cwd=archive.parent, env=environment)

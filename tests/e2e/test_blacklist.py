@@ -66,7 +66,7 @@ class Blacklist:
         return time.monotonic() - begin
 
     def counts(self, address: str, attempts: int, more: bool = False) -> None:
-        """Waits until just so many attempts of the address are counted, or so many and more."""
+        """Wait until exactly so many attempts of the address are counted, or so many and more."""
 
         def true() -> bool:
             status, out, _err = self.bed.inside("mailgate", "blacklist", "explain", address, "--json")
@@ -78,13 +78,13 @@ class Blacklist:
         self.wait(f"{attempts} attempts of {address} are counted", true, 20)
 
     def shut(self, address: str) -> None:
-        """Waits until the address is listed and its connections are closed."""
+        """Wait until the address is listed and its connections are closed."""
         self.wait(f"{address} is listed", lambda: self.listed(address), LISTED_SECONDS)
         self.compile()
         self.wait(f"{address} is shut out", lambda: greeting(address) == CLOSED, FORCE_SECONDS)
 
     def open(self, address: str, within_seconds: float = FORCE_SECONDS) -> None:
-        """Waits until the address is not listed, and is greeted."""
+        """Wait until the address is not listed, and is greeted."""
         self.wait(f"{address} is free", lambda: not self.listed(address), within_seconds)
         self.compile()
         self.wait(f"{address} is greeted", lambda: greeting(address).startswith("220 "), FORCE_SECONDS)
@@ -96,7 +96,7 @@ class Blacklist:
         self.wait(f"{program} runs again", lambda: self.pid(program) not in (0, before), 10)
 
     def pid(self, program: str) -> int:
-        """The process, by its number on this machine, whose command line matches; 0 if there is none."""
+        """Return the number on this machine of the process whose command line matches, or 0."""
         for pid in self.bed.processes():
             try:
                 line = Path(f"/proc/{pid}/cmdline").read_bytes().decode("latin-1").replace("\0", " ")
@@ -163,7 +163,7 @@ def asked(session: Session, recipient: str) -> str:
 
 
 def through(address: str) -> None:
-    """Waits until the greylist, if there is one, lets the client pass."""
+    """Wait until the greylist, if there is one, lets the client pass."""
     deadline = time.monotonic() + GREYLIST_SECONDS
     while True:
         with begun(address) as session:

@@ -27,7 +27,7 @@ PATCH = pytest.mark.patch("97-bounce-header")
 
 @pytest.fixture(autouse=True)
 def refusing(bed: Bed) -> Iterator[None]:
-    """The back end of example.test refuses each message after DATA."""
+    """Let the back end of example.test refuse each message after DATA."""
     reason = bed.only_real("the stand-in has no queue")
     if reason:
         pytest.skip(reason)
@@ -43,7 +43,7 @@ def refusing(bed: Bed) -> Iterator[None]:
 
 
 def content(name: str, *fields: str) -> bytes:
-    """A message with these fields below its own, and those that keep a stranger's score low."""
+    """Return a message with these fields below its own, and fields that keep a stranger's score low."""
     fields = (f"Date: {formatdate()}", f"Message-ID: <{name}@sender.example>", *fields)
     head, _, _ = message(name).partition(b"\r\n\r\n")
     return head + b"".join(b"\r\n" + one.encode("ascii") for one in fields) + b"\r\n\r\n" + BODY

@@ -86,7 +86,7 @@ def pid_of(box: Box) -> str:
 
 
 def kill(box: Box) -> None:
-    """Ends clamd without a chance to clean up, for good."""
+    """Kill clamd without a chance to clean up, and keep it from being started again."""
     box.sh("svc -dk /service/clamd")
     eventually(lambda: ": down" in box.sh("svstat /service/clamd"), 30, "clamd is down")
 

@@ -37,7 +37,7 @@ def zeros(path: Path) -> None:
 
 
 def without_records(path: Path) -> None:
-    """A cdb that is well formed and holds nothing: 256 tables of no slots behind the header."""
+    """Write a cdb that is well formed and empty: 256 tables without slots behind the header."""
     path.write_bytes(256 * ((2048).to_bytes(4, "little") + bytes(4)))
 
 
@@ -73,7 +73,7 @@ def directory(path: Path) -> None:
 
 @contextmanager
 def damaged(path: Path, harm: Callable[[Path], None]) -> Iterator[None]:
-    """Breaks the file in place, or what a relative link there leads to, and puts it back in one rename."""
+    """Break the file in place, or what a relative link there leads to, and put it back in one rename."""
     if path.is_symlink():
         path = path.parent / path.readlink()
     kept = path.with_name(path.name + ".kept")
@@ -102,7 +102,7 @@ def etc(bed: Bed) -> Path:
 def hold(
     path: Path, harm: Callable[[Path], None], allowed: tuple[Allowed, ...], broken: dict[tuple[str, str], str]
 ) -> None:
-    """Breaks the file below running sessions, asks by name what `broken` says, and mends it again."""
+    """Break the file below running sessions, ask by name what `broken` says, and repair it again."""
     with Watch(allowed) as watch:
         time.sleep(0.2)
         with damaged(path, harm):

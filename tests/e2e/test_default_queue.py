@@ -19,7 +19,7 @@ INFECTED = message("no-queue-infected", EICAR + b"\r\n")
 
 
 def heard(gateway: str, content: bytes, queue: str | None) -> str:
-    """The reply to a message in a session with this QMAILQUEUE, or with none."""
+    """Return the reply to a message in a session with this QMAILQUEUE, or without any."""
     environment = {"PROTO": "TCP", "TCPREMOTEIP": STRANGER, "TCPLOCALIP": "198.18.0.1"}
     if queue is not None:
         environment["QMAILQUEUE"] = queue

@@ -39,7 +39,7 @@ def normal(bed: Bed) -> Iterator[None]:
 
 @contextmanager
 def broken(path: Path, how: str) -> Iterator[None]:
-    """The program is missing, has another mode (0...), or another content."""
+    """Remove the program, or give it another mode (0...), or another content."""
     before = path.stat()
     kept = path.with_name(f".{path.name}.kept")
     os.rename(path, kept)

@@ -177,7 +177,7 @@ class Query:
 
 
 def record(kind: int, content: bytes, stated: int | None = None, name: bytes = b"\xc0\x0c") -> bytes:
-    """A record for the name asked for, whose stated length need not be its real one."""
+    """Return a record for the name asked for, whose stated length need not be its real one."""
     length = len(content) if stated is None else stated
     return name + struct.pack(">HHIH", kind, 1, 300, length) + content
 
@@ -209,7 +209,7 @@ class Gateway:
 
     @contextmanager
     def asking(self, address: str, options: str = "") -> Iterator[None]:
-        """The gateway asks the resolver at this address.  resolv.conf is a mount: it is written in place."""
+        """Let the gateway ask this resolver.  resolv.conf is a mount: it is written in place."""
         kept = self._resolv.read_bytes()
         self._resolv.write_text(f"nameserver {address}\n" + (f"options {options}\n" if options else ""))
         try:
@@ -230,7 +230,7 @@ class Gateway:
 
 
 def _far_listener(pid: int) -> socket.socket:
-    """A socket on port 25 in the network of process `pid`: a thread of its own goes there for it."""
+    """Open a socket on port 25 in the network of process `pid`, by a thread that goes there for it."""
     made: list[socket.socket] = []
 
     def there() -> None:
@@ -250,7 +250,7 @@ def _ip(*words: str) -> None:
 
 @contextmanager
 def _far_network() -> Iterator[MailServer]:
-    """A network that lives as long as its process, behind a pair of interfaces; its mail server."""
+    """Make a network that lives as long as its process, behind a pair of interfaces, with a mail server."""
     near = f"mg{os.getpid() % 100_000_000}n"
     holder = subprocess.Popen(["unshare", "-n", "sleep", "600"], stdin=subprocess.DEVNULL)
     try:

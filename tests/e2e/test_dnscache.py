@@ -58,7 +58,7 @@ def serve(box: Box, address: str, data: str) -> None:
 
 @pytest.fixture(scope="module")
 def world(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The roots of a world of its own; afterwards the gateway's dnscache is as the inventory says."""
+    """Serve DNS roots of the test's own; afterwards the gateway's dnscache is as the inventory says."""
     serve(box, ROOT_SERVER, WORLD)
     serve(box, FORWARDER, BEYOND)
     listen = f"import socket, time; s = socket.socket(2, 2); s.bind(('{SILENT}', 53)); time.sleep(3600)"
@@ -97,7 +97,7 @@ def given(**changed: Any) -> dict[str, Any]:
 
 
 def look_up(box: Box, kind: str, name: str) -> list[str]:
-    """The answer's records, as words; the empty list for a name without any."""
+    """Return the answer's records, as words; the empty list for a name without any."""
     status, said = box.run("env", "DNSCACHEIP=127.0.0.1", "timeout", "20", "dnsqr", kind, name)
     assert status == 0, said
     return [line.removeprefix("answer: ") for line in said.splitlines() if line.startswith("answer: ")]

@@ -56,7 +56,7 @@ class Doctor:
         return Said(status, answer["findings"])
 
     def settle(self, **changed: Any) -> None:
-        """The site's settings, which these tests may restart services under, but for what is changed."""
+        """Write the site's settings, which these tests may restart services under, with these changes."""
         given = json.loads((self.root / "etc/mailgate/doctor.json").read_text())
         limits = {**given["limits"], "service_starts": [1000, 1000], **changed.pop("limits", {})}
         (self.root / SETTINGS.lstrip("/")).write_text(json.dumps({**given, "limits": limits, **changed}))
@@ -71,7 +71,7 @@ class Doctor:
         print(f"\n{check}: {found[0]}\n  -> {advice[0]}")
 
     def well(self, *checks: str) -> None:
-        """The checks find nothing any more, within the time that a service takes to start."""
+        """Wait until the checks find no fault any more, at most the time that a service takes to start."""
         only = [word for check in checks for word in ("--only", check)]
         last: list[Said] = []
 
@@ -95,7 +95,7 @@ def doctor(bed: Bed) -> Iterator[Doctor]:
 
 
 def forget_starts(bed: Bed) -> None:
-    """What the tests restart is nothing that a later look should hold against the gateway."""
+    """Keep the restarts of the tests from counting against the gateway in a later check."""
     (bed.root / "var/lib/mailgate/doctor/starts.json").unlink(missing_ok=True)
 
 
@@ -112,7 +112,7 @@ def down(doctor: Doctor, *services: str) -> Iterator[None]:
 
 @contextmanager
 def written(path: Path, content: bytes) -> Iterator[None]:
-    """The file has another content, in place: owner and mode stay."""
+    """Give the file another content, in place: owner and mode stay."""
     before = path.read_bytes()
     times = path.stat()
     path.write_bytes(content)

@@ -73,7 +73,7 @@ def smtpd(bed: Bed) -> Iterator[SmtpdBed]:
 
 
 def replies_to(smtpd: SmtpdBed, lines: list[bytes], **settings: str) -> list[str]:
-    """The codes of each line's reply, in a session that has said HELO and MAIL."""
+    """Return the code of the reply to each line, in a session that has said HELO and MAIL."""
     talk = smtpd.talk(
         HELLO + MAIL + b"".join(line + b"\r\n" for line in lines) + b"QUIT\r\n",
         REFUSALS_LIMIT="0",

@@ -52,7 +52,7 @@ def quiet(bed: Bed) -> Iterator[None]:
 
 
 def spoken(sink: Sink) -> list[list[bytes]]:
-    """The commands of each session, the same for servers that end lines by CRLF, LF and CR."""
+    """Return each session's commands, the same for servers that end lines by CRLF, LF and CR."""
     sessions = sink.raw
     for raw in sessions:
         assert b"\0" not in raw

@@ -77,7 +77,7 @@ class Door:
     log: list[str]
 
     def ask(self, who: str, recipient: str = "alice@example.test") -> str:
-        """The reply to RCPT, or the first one that is not a 2xx."""
+        """Return the reply to RCPT, or the first one that is not a 2xx."""
         target = "127.0.0.1" if who.startswith("127.") else GATEWAY_ADDRESS
         with Session(who, target, PORT, timeout_seconds=20) as session:
             for line in ("", "EHLO a.test", "MAIL FROM:<ann@sender.example>", f"RCPT TO:<{recipient}>"):
@@ -109,7 +109,7 @@ class Door:
 def door(
     bed: Bed, *chain: str, smtp: tuple[str, ...] = (f"{BIN}/qmail-smtpd",), **environment: str
 ) -> Iterator[Door]:
-    """The chain behind tcpserver, as qmaild like the real one."""
+    """Run the chain behind tcpserver, as qmaild like the real one."""
     ids = bed.inside("sh", "-c", "id -u qmaild; getent group nofiles | cut -d: -f3")[1].split()
     settings = {
         "GREYLIST_DIRECTORY": f"{PLACE}/state",
@@ -165,7 +165,7 @@ def ready(bed: Bed) -> Bed:
 
 @pytest.fixture
 def state(ready: Bed) -> Path:
-    """A fresh directory of qmaild's, seen from here."""
+    """Give qmaild a fresh directory; return its path as this process sees it."""
     ready.inside("rm", "-rf", f"{PLACE}/state")
     ready.inside("install", "-d", "-o", "qmaild", "-g", "nofiles", "-m", "0700", f"{PLACE}/state")
     return Path(f"/proc/{gateway_pid(ready.name)}/root{PLACE}/state")

@@ -110,7 +110,7 @@ class Knowing:
         return dict(self.stats()["totals"]["counts"])
 
     def settled(self) -> dict[str, int]:
-        """The totals, once all that was said is counted."""
+        """Return the totals, once everything that was said is counted."""
         last: dict[str, int] = {}
         deadline = time.monotonic() + STATS_SECONDS
         while True:
@@ -132,7 +132,7 @@ class Knowing:
         return journeys
 
     def told(self, what: str, true: Callable[[list[list[str]]], bool]) -> list[list[str]]:
-        """The kinds of each journey, waiting until they are as they should be: multilog may be slow."""
+        """Return the kinds of each journey, waiting until they are as expected: multilog may be slow."""
         deadline = time.monotonic() + KNOWN_SECONDS
         while True:
             found = [[one["kind"] for one in journey["verdicts"]] for journey in self.trace(what)]
@@ -193,7 +193,7 @@ def knowing(bed: Bed) -> Knowing:
 
 @pytest.fixture(scope="module")
 def shut_out(knowing: Knowing) -> Iterator[str]:
-    """A client whom a rule refuses."""
+    """Refuse a client by a rule; return its address."""
     command = ("mailgate", "blacklist", "add", BLAMED, "--for", "10m", "--note", "a test")
     status, _out, err = knowing.bed.inside(*command)
     if status != 0:
@@ -212,7 +212,7 @@ def shut_out(knowing: Knowing) -> Iterator[str]:
 
 
 def own(row: Row, sender: str) -> Row:
-    """The row with another sender, so that it can be told from every other conversation."""
+    """Return the row with another sender, so that it can be told from every other conversation."""
 
     def changed(data: bytes) -> bytes:
         return data.replace(SENDER.encode(), sender.encode())

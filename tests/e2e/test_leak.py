@@ -124,7 +124,7 @@ def in_data() -> Session:
 
 
 def hold_sessions(first: int, last: int) -> Counter[str]:
-    """What went wrong in sessions `first` to `last`, some at once, each of the kind that its number says."""
+    """Return what went wrong in sessions `first` to `last`, some at once, of the kind their number says."""
     numbers = iter(range(first, last))
     taking = threading.Lock()
     wrong: Counter[str] = Counter()
@@ -161,7 +161,7 @@ class Process:
 
 
 def processes(bed: Bed) -> dict[int, Process]:
-    """What runs in the container, by its number on this machine."""
+    """Return what runs in the container, by its number on this machine."""
     found = {}
     for pid, program in bed.processes().items():
         if program == "spamd child":
@@ -177,7 +177,7 @@ def processes(bed: Bed) -> dict[int, Process]:
 
 
 def waiting(bed: Bed) -> list[str]:
-    """What the queue holds, file by file; what a kill -9 has left there earlier belongs to nobody."""
+    """Return the queue's files, except those that an earlier kill -9 has left there."""
     queue = bed.root / "var/qmail/queue"
     kinds = ("mess", "info", "local", "remote", "todo", "intd", "bounce", "pid")
     return sorted(
@@ -186,7 +186,7 @@ def waiting(bed: Bed) -> list[str]:
 
 
 def at_rest(bed: Bed, waited: list[str], running: set[int]) -> dict[int, Process]:
-    """The processes as soon as nothing but those runs and the queue is as it was."""
+    """Return the processes as soon as only those run and the queue is as it was."""
     deadline = time.monotonic() + QUIET_SECONDS
     while True:
         found = processes(bed)

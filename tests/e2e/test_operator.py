@@ -60,7 +60,7 @@ class Operators:
         return err
 
     def wait_for_spamd(self) -> None:
-        """What tests after these send is judged by a spamd that has read its lists."""
+        """Wait until spamd has read its lists, so that it judges what tests after these send."""
         deadline = time.monotonic() + SPAMD_SECONDS
         while (self.bed.root / "var/lib/mailgate/operator/spamd.wanted").exists():
             assert time.monotonic() < deadline, "spamd is still to be reloaded"
@@ -111,12 +111,12 @@ def answers(source: str, *commands: str) -> list[str]:
 
 
 def asked(source: str, recipient: str = GOOD, sender: str = SENDER) -> str:
-    """The answer to one recipient, or to whatever went wrong before."""
+    """Return the reply to one recipient, or the first refusal before it."""
     return answers(source, "HELO client.example", f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>")[-1]
 
 
 def soon(source: str, expected: str, recipient: str = GOOD, sender: str = SENDER) -> None:
-    """Waits until the answer begins so."""
+    """Wait until the reply begins with the expected text."""
     deadline = time.monotonic() + FORCE_SECONDS
     while not (got := asked(source, recipient, sender)).startswith(expected):
         assert time.monotonic() < deadline, f"{source} for {recipient} heard {got!r}; expected {expected!r}"

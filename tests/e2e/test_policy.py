@@ -48,7 +48,7 @@ def files(bed: Bed) -> dict[str, tuple[int, int, int]]:
 
 
 def services(bed: Bed) -> list[str]:
-    """The numbers of the processes that a change of policy leaves alone."""
+    """Return the numbers of the processes that a change of policy must not restart."""
     status, said, _error = bed.inside(
         "svstat", "/service/qmail-smtpd", "/service/qmail-send", "/service/rules"
     )
@@ -68,7 +68,7 @@ def answers(source: str, *commands: str, target: str = GATEWAY_ADDRESS) -> list[
 
 
 def recipient(source: str, address: str, sender: str = "ann@sender.example") -> str:
-    """The answer to one recipient, or to whatever went wrong before."""
+    """Return the reply to one recipient, or the first refusal before it."""
     said = answers(source, "HELO client.example", f"MAIL FROM:<{sender}>", f"RCPT TO:<{address}>")
     return said[-1]
 
@@ -187,7 +187,7 @@ def test_a_changed_site_file_is_told_in_words_and_then_done_under_a_stream_of_se
 
 
 def operator(bed: Bed, text: str) -> None:
-    """The operator's fragment, put into place as its tool does it."""
+    """Put the operator's fragment into place as its tool does."""
     path = bed.root / "etc/tcp.d/20-operator"
     path.with_name(".new").write_text(text)
     path.with_name(".new").rename(path)

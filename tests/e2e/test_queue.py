@@ -87,7 +87,7 @@ def put_off(log: str, recipient: str) -> bool:
 
 
 def service_pid(bed: Bed, name: str) -> int:
-    """The process that svstat names, 0 when it is down."""
+    """Return the process that svstat names, 0 when it is down."""
     status, output, _ = bed.inside("svstat", f"/service/{name}")
     assert status == 0
     found = re.search(r": up \(pid (\d+)\)", output)

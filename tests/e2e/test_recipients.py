@@ -135,14 +135,14 @@ class World:
         return status, out + err
 
     def settings(self, **changes: Any) -> None:
-        """The settings of the last converge, with another directory."""
+        """Return the settings of the last converge, with another directory."""
         path = self.bed.root / SETTINGS.lstrip("/")
         value = json.loads((self.place / "recipients.json").read_text())
         value["directories"][0].update(changes)
         path.write_text(json.dumps(value))
 
     def serving(self) -> tuple[str, list[int]]:
-        """What serves, and the generations that there are."""
+        """Return the list that serves, and the generations that exist."""
         home = self.bed.root / LIST.lstrip("/")
         numbers = sorted(int(one.name) for one in (home / "generations").iterdir())
         return hashlib.sha256((home / "validrcptto.cdb").read_bytes()).hexdigest(), numbers
@@ -197,7 +197,7 @@ EXPECTED |= {"postmaster", "abuse", *(f"u{number}" for number in range(40))}
 
 
 def keys_of(world: World) -> set[str]:
-    """The keys of the domain in the newest generation."""
+    """Return the keys of the domain in the newest generation."""
     newest = world.serving()[1][-1]
     text = (world.bed.root / LIST.lstrip("/") / "generations" / str(newest) / "addresses").read_text()
     keys = {line.partition(" ")[0] for line in text.splitlines()}
@@ -292,7 +292,7 @@ def test_a_value_list_too_long_for_one_answer_is_not_cut(world: World) -> None:
 
 
 def unchanged(world: World, *said: str, seconds: float = 0.3) -> str:
-    """An update below SMTP sessions that fails with these words and changes nothing."""
+    """Run an update during SMTP sessions that fails with these words and changes nothing."""
     before = world.serving()
     with Watch(NEVER_REFUSED) as watch:
         time.sleep(seconds)

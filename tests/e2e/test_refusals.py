@@ -33,7 +33,7 @@ class Log:
         return [line for line in found if not line.startswith("tcpserver: ")]
 
     def settled(self, count: int) -> list[str]:
-        """The lines, as soon as there are so many, and whatever came beside them."""
+        """Return the lines, as soon as there are so many, with any others beside them."""
         deadline = time.monotonic() + 10
         while len(self.lines()) < count and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -35,7 +35,7 @@ def scan(bed: Bed) -> ScanBed:
 
 
 def part(content: bytes, kind: bytes = b"application/octet-stream") -> tuple[bytes, bytes]:
-    """The field and the body of a message whose second part is this, in base64."""
+    """Return the field and the body of a message whose second part is this, in base64."""
     encoded = base64.encodebytes(content).replace(b"\n", b"\r\n")
     field = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
     return field, (

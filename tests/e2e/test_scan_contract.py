@@ -37,7 +37,7 @@ PATCH = pytest.mark.patch("10-fail-closed")
 
 @pytest.fixture(scope="module")
 def scan(bed: Bed) -> Iterator[ScanBed]:
-    """The gateway with a short deadline; afterwards nothing that was put off has arrived after all."""
+    """Run the gateway with a short deadline; check afterwards that no deferred message has arrived."""
     one = ScanBed(bed)
     with one.settings(deadline_seconds=DEADLINE_SECONDS):
         one.wait_until_mail_flows()
@@ -263,7 +263,7 @@ def with_suffixes(scan: ScanBed, ripmime: str, room_bytes: int = 0) -> AbstractC
 
 
 def changed_late(scan: ScanBed, file: str, **settings: int) -> AbstractContextManager[None]:
-    """What spamc left behind changes a file's end while qmail-queue has not yet read so far."""
+    """Change a file's end by what spamc left behind, before qmail-queue has read so far."""
     stack = ExitStack()
     stack.enter_context(scan.settings(deadline_seconds=DEADLINE_SECONDS, **settings))
     wait = "for i in 1 2 3 4 5 6 7 8 9; do test -s spamc && break; sleep 0.5; done; sleep 0.5"
@@ -378,7 +378,7 @@ def wait_for_process(scan: ScanBed, program: str) -> int:
 
 
 def killed_while(scan: ScanBed, place: str, content: bytes) -> str:
-    """The answer to a message whose simscan is killed while this program, slowed down, works."""
+    """Return the reply to a message whose simscan is killed while this program, slowed down, works."""
     scan.sweep()
     with scan.script(place, f'sleep {DEADLINE_SECONDS - 2}; exec REAL "$@"'):
         talk = Talk(scan, content)

@@ -34,7 +34,7 @@ def scan(bed: Bed) -> Iterator[ScanBed]:
 
 
 def multipart(*parts: tuple[str, bytes]) -> tuple[bytes, bytes]:
-    """(the fields, the body) of a message with these parts: header lines, content with CRLF."""
+    """Return (the fields, the body) of a message with these parts: header lines, content with CRLF."""
     body = b"".join(
         b"--b0undary\r\n" + head.encode() + b"\r\n\r\n" + content + b"\r\n" for head, content in parts
     )

@@ -96,7 +96,7 @@ CORPUS = tuple(corpus())
 
 
 def own(content: bytes) -> bytes:
-    """The client's part of a message, from the line on that names it, with LF."""
+    """Return the client's part of a message, from the line on that names it, with LF."""
     found = MARK.search(content)
     assert found, content[:300]
     return content[found.start() :].replace(b"\r\n", b"\n")

@@ -49,7 +49,7 @@ class Scanner:
         path.chmod(0o755)
 
     def kept(self, name: str) -> bytes:
-        """A file that the scanner wrote beside itself."""
+        """Return a file that the scanner wrote beside itself."""
         return (self.place / name).read_bytes()
 
     def say(
@@ -246,7 +246,7 @@ KEEP = f"cat >{PLACE}/message; cat <&1 >/dev/null\nexit 0\n"
 
 
 def received(scanner: Scanner, sender: bytes, helo: bytes = b"HELO client.example") -> str:
-    """The first Received line that the scanner sees, unfolded."""
+    """Return the first Received line that the scanner sees, unfolded."""
     scanner.install(KEEP)
     reply = scanner.say(message("received"), sender=sender, helo=helo).replies[0]
     assert reply.startswith("250 ok "), reply

@@ -58,7 +58,7 @@ def letter(
     subject: str = "a letter",
     body: str = "Morning, all is well.\r\n",
 ) -> bytes:
-    """A message that no other one is like."""
+    """Return a message that differs from every other one."""
     name = f"scoring-{os.getpid()}-{time.time_ns()}-{next(_numbers)}"
     date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime())
     head = f"From: Ann <{sender}>\r\nTo: alice@example.test\r\nSubject: {subject}\r\nDate: {date}\r\n"
@@ -73,7 +73,7 @@ class Scoring:
         self.signed = domain_key_header + signed
 
     def judge(self, content: bytes, who: str = GOOD, sender: str = "ann@sender.example") -> Verdict:
-        """The verdict on a message that a client delivers, who comes back when it is greylisted."""
+        """Return the verdict on a message of a client that comes back when it is greylisted."""
         deadline = time.monotonic() + GREYLIST_SECONDS
         while matches(COME_BACK, reply := submit(content, "alice@example.test", sender=sender, who=who)):
             assert time.monotonic() < deadline, f"{who} is still greylisted: {reply}"
@@ -97,7 +97,7 @@ class Scoring:
 
     @contextmanager
     def operator_list(self, name: str, text: str) -> Iterator[None]:
-        """The operator's list says this, and the operator had spamd read it."""
+        """Give the operator's list this text, as if the operator had let spamd read it."""
         path = self.bed.root / LISTS / name
         kept = path.read_bytes()
         try:

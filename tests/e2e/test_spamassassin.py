@@ -70,7 +70,7 @@ def reload(gate: Bed) -> tuple[int, str]:
 
 @contextmanager
 def site(gate: Bed, name: str, text: str) -> Iterator[None]:
-    """A file of the site's configuration says this; spamd has not been asked to read it."""
+    """Write a file of the site's configuration; spamd has not been asked to read it."""
     path = gate.root / SITE / name
     kept = path.read_bytes() if path.exists() else None
     path.write_text(text)
@@ -163,7 +163,7 @@ class _Silent(socketserver.BaseRequestHandler):
 
 @contextmanager
 def razor_servers(gate: Bed, handler: type[socketserver.BaseRequestHandler]) -> Iterator[None]:
-    """A server of the test is the one that Razor believes to be its own."""
+    """Put a server of the test in the place of Razor's own."""
     home = gate.root / "var/lib/spamd/.razor"
     names = ("servers.discovery.lst", "servers.catalogue.lst", "servers.nomination.lst")
     kept = {name: (home / name).read_bytes() for name in names if (home / name).exists()}

@@ -58,7 +58,7 @@ def pull(bed: Bed) -> None:
 
 
 def process(bed: Bed, program: str) -> int:
-    """The one process of that name in the container, by its number on this machine."""
+    """Return the one process of that name in the container, by its number on this machine."""
     found = [pid for pid, name in bed.processes().items() if name == program]
     assert len(found) == 1, f"{len(found)} processes {program} run in {bed.name}"
     return found[0]
@@ -85,7 +85,7 @@ class Trace:
                 self.lines.append((pid, line))
 
     def of_program(self, program: str) -> list[str]:
-        """The calls of the one process that became `program`, from there on."""
+        """Return the calls of the one process that became `program`, from there on."""
         begun = [
             (at, pid)
             for at, (pid, line) in enumerate(self.lines)
@@ -119,7 +119,7 @@ def traced(pid: int, *options: str) -> Iterator[Trace]:
 
 
 def in_order(calls: Sequence[str], wanted: Sequence[str]) -> str:
-    """ "", or the first pattern of `wanted` that no call matches after its predecessor's."""
+    """Return the first pattern of `wanted` that no call matches after its predecessor's, or ""."""
     at = 0
     for pattern in wanted:
         while at < len(calls) and not re.fullmatch(pattern, calls[at]):
@@ -131,7 +131,7 @@ def in_order(calls: Sequence[str], wanted: Sequence[str]) -> str:
 
 
 def synced(path: str) -> str:
-    """A pattern; the message is opened below pid/ and keeps that name for strace after it has got another."""
+    """Return a pattern; the message is opened below pid/ and keeps that name for strace when renamed."""
     return rf"fsync\(\d+<{QUEUE}{path}>(\(deleted\))?\) += 0"
 
 

@@ -60,7 +60,7 @@ def _keys(place: Path) -> list[bytes]:
 
 
 def _nobody(place: Path) -> str:
-    """A user without rights to whom the place belongs."""
+    """Give the place to a user without rights; return the user's name."""
     user = pwd.getpwnam("nobody")
     os.chown(place, user.pw_uid, user.pw_gid)
     for parent in place.parents:

@@ -44,7 +44,7 @@ def listing(paths: list[Path]) -> dict[str, tuple[Any, ...]]:
 
 
 def differences(result: dict[str, Any]) -> list[dict[str, str]]:
-    """The diff of a result without the entries that say nothing."""
+    """Return the diff of a result without its empty entries."""
     diff = result.get("diff", [])
     entries = diff if isinstance(diff, list) else [diff]
     return [entry for entry in entries if entry.get("prepared") or entry.get("before") != entry.get("after")]

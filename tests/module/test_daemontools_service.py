@@ -30,7 +30,7 @@ def svstat(directory: Path) -> str:
 
 
 def plain(text: str) -> str:
-    """The text with changing numbers replaced."""
+    """Return the text with changing numbers replaced."""
     text = re.sub(r"\b(pid|from|to) \d+", r"\1 N", text)
     return re.sub(r"\b(up \(pid N\)|down) \d+ seconds", r"\1 S seconds", text)
 

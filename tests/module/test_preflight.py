@@ -23,7 +23,7 @@ SITE = {
 
 @pytest.fixture(autouse=True)
 def no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The module runs in a fork of this process, so the replaced resolver is its resolver too."""
+    """Replace the resolver; the module runs in a fork of this process, so that is its resolver too."""
 
     def getaddrinfo(name: str, *_: Any) -> list[Any]:
         if name != "localhost.localdomain":

@@ -22,7 +22,7 @@ SIZE = 4 << 20
 
 
 def apart(work: Callable[[], None]) -> None:
-    """Runs work in a process with mounts of its own; skips where that is not permitted."""
+    """Run work in a process with mounts of its own; skip where that is not permitted."""
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
@@ -113,7 +113,7 @@ def test_a_file_system_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def without_capabilities(root: Path, check: bool = False, **more: Any) -> dict[str, Any]:
-    """The module as in a container: root, and nothing that mounting takes."""
+    """Run the module as in a container: as root without the capabilities that mounting needs."""
     code = (
         "import json, sys; sys.path[:0] = json.loads(sys.argv[1]); "
         "from support.module_runner import run_module; "

@@ -14,7 +14,7 @@ from support.scripted_service import Service
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """A service of its own for each test."""
+    """Start a service of its own for each test."""
     one = Service(str(tmp_path / "socket")).start()
     yield one
     one.gate.set()

@@ -47,14 +47,14 @@ async def status(driver: Driver) -> None:
 
 
 def words(svg: str) -> str:
-    """The text of a picture."""
+    """Return the text of a picture."""
     return "\n".join(
         html.unescape(text).replace("\xa0", " ") for text in re.findall(r"<text[^>]*>([^<]*)<", svg)
     )
 
 
 def self_contained(svg: str) -> str:
-    """The picture without what a browser would fetch from elsewhere, and without blanks at ends of lines."""
+    """Return the picture without remote references, and without blanks at ends of lines."""
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL).replace("Fira Code", "DejaVu Sans Mono")
     return "\n".join(line.rstrip() for line in svg.strip().splitlines()) + "\n"

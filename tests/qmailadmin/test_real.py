@@ -31,7 +31,7 @@ DOCTOR = (
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    """A host with the service behind its socket, for whom this user is alice."""
+    """Start a host with the service behind its socket, for whom this user is alice."""
     one = Host(tmp_path)
     editor = one.editor(start=True)
     (tmp_path / "greylist").mkdir()
@@ -64,7 +64,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 async def fill(driver: Driver, key: str, *texts: str) -> None:
-    """Opens a form and fills its fields."""
+    """Open a form and fill its fields."""
     await driver.press(key)
     for text in texts:
         await driver.type(text)

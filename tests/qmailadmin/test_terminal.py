@@ -74,7 +74,7 @@ class Terminal:
 
 
 def colour_codes(said: bytes) -> set[bytes]:
-    """The parts of what sets colours, the terminal's own (39, 49) aside."""
+    """Return the sequences that set colours, except the terminal's own (39, 49)."""
     parts = {part for sgr in re.findall(rb"\x1b\[([0-9;]*)m", said) for part in sgr.split(b";")}
     return {part for part in parts if re.fullmatch(rb"(3|4|9|10)[0-8]", part)}
 

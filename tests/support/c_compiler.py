@@ -22,13 +22,13 @@ KEPT_SECONDS = 3 * 86400
 
 @functools.cache
 def compiler() -> str:
-    """What a result depends on beside the sources: the compiler, and when the system's headers changed."""
+    """Return what a result depends on beside the sources: the compiler, and the state of the headers."""
     version = subprocess.run(["gcc", "-v"], capture_output=True, text=True, check=False).stderr
     return f"{version} {os.stat('/usr/include').st_mtime_ns}"
 
 
 def key(words: Sequence[str]) -> str:
-    """A name for what `gcc WORDS` makes: over the words but the target, and all that they can include."""
+    """Return a name for what `gcc WORDS` makes, from the words but the target, and all they can include."""
     at = words.index("-o")
     rest = [*words[:at], *words[at + 2 :]]
     # A header lies beside a source, or in a directory that is named.

@@ -35,7 +35,7 @@ def line(outcome: Outcome) -> str:
 
 
 def show(bed: Bed, *arguments: str) -> bool:
-    """Prints what a command of `mailgate` says on the gateway; whether it says that all is well."""
+    """Print the output of a command of `mailgate` on the gateway; return whether it found no fault."""
     status, output, error = bed.inside("mailgate", *arguments)
     print(f"\n$ mailgate {' '.join(arguments)}\n{output}{error}", flush=True)
     return status == 0

@@ -141,7 +141,7 @@ GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*" + b"GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C
 
 
 def message(name: str, body: bytes = b"Hello.\r\n") -> bytes:
-    """A whole message that says which row it belongs to, so that a stray one can be named."""
+    """Return a whole message that names the row it belongs to, so that a stray one can be recognized."""
     head = f"From: Ann <{SENDER}>\r\nTo: undisclosed-recipients:;\r\nSubject: {name}\r\nX-Row: {name}\r\n\r\n"
     return head.encode("ascii") + body
 
@@ -159,7 +159,7 @@ def delivered(
     arrives_with: bytes | None = None,
     needs: bytes = b"",
 ) -> Row:
-    """A message for (back end, recipient)s is accepted and arrives whole, or as `arrives_with`."""
+    """Check that a message for (back end, recipient)s is accepted and arrives whole, or as `arrives_with`."""
     text = message(name) if content is None else content
     steps = (
         GREETING,
@@ -186,7 +186,7 @@ def refused(
     sender: str = SENDER,
     tags: Iterable[str] = (),
 ) -> Row:
-    """A recipient is refused, and DATA after that as well: nothing can arrive."""
+    """Check that a recipient is refused, and DATA after that as well: nothing can arrive."""
     steps = (GREETING, HELO, mail(sender), rcpt(address, reply), command("DATA", RCPT_FIRST), QUIT)
     return Row(name, who, tries, steps, (), frozenset(tags))
 
@@ -194,14 +194,14 @@ def refused(
 def spoiled(
     name: str, tries: str, raw: bytes, *replies: str, tags: Iterable[str] = (), real_only: str = ""
 ) -> Row:
-    """What is sent after DATA is refused as a whole; `raw` goes out as it is."""
+    """Check that what is sent after DATA is refused as a whole; `raw` is sent unchanged."""
     end = (QUIT,) if replies[-1] != CLOSED else ()
     steps = (GREETING, HELO, mail(), rcpt("alice@example.test"), DATA, Step(raw, replies), *end)
     return Row(name, STRANGER, tries, steps, (), frozenset(tags), real_only)
 
 
 def _noise(size_bytes: int) -> bytes:
-    """The same `size_bytes` of every byte value but NUL in CRLF lines each time."""
+    """Return always the same `size_bytes` of every byte value but NUL, in CRLF lines."""
     keep = bytes(value if value not in (0, 10, 13) else 46 for value in range(256))
     block = random.Random(1).randbytes(998 * 64).translate(keep)
     lines = b"".join(block[at : at + 998] + b"\r\n" for at in range(0, len(block), 998))
@@ -210,7 +210,7 @@ def _noise(size_bytes: int) -> bytes:
 
 
 def _attachment(name: str, size_bytes: int) -> bytes:
-    """A letter with noise attached, whose first part alone does not look like spam to SpamAssassin."""
+    """Return a message with noise attached, whose first part alone does not look like spam."""
     head, _empty, _body = message(name).partition(b"\r\n\r\n")
     lines = base64.encodebytes(random.Random(7).randbytes(size_bytes)).replace(b"\n", b"\r\n")
     return (

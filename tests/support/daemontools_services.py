@@ -57,7 +57,7 @@ class World:
         self.start(["sh", "-c", f"sleep {after_seconds}; exec svscan {self.scanned}"])
 
     def supervised(self, name: str, run: str = SLEEPER, *, down: bool = False) -> Path:
-        """A linked service under a supervise of its own."""
+        """Link a service under a supervise of its own."""
         directory = self.define(name, run)
         (self.scanned / name).symlink_to(directory)
         if down:

@@ -139,7 +139,7 @@ class ActiveDirectory:
         account_control: int | None = 514,
         where: str = "CN=Users",
     ) -> str:
-        """The LDIF of a user; 514 is a disabled account, as shared mailboxes are."""
+        """Return the LDIF of a user; 514 is a disabled account, as shared mailboxes have."""
         lines = [f"dn: CN={name},{where},{BASE}", "objectClass: user", f"sAMAccountName: {name}"]
         lines += [f"userPrincipalName: {name}@{REALM}"]
         lines += [f"userAccountControl: {account_control}"] if account_control else []
@@ -253,7 +253,7 @@ class Client:
         self._pending = b""
 
     def request(self) -> tuple[int, bytes]:
-        """(number, the whole message) of the next request; raises OSError at the end."""
+        """Return (number, whole message) of the next request; raise OSError at the end."""
         while True:
             whole = _whole(self._pending)
             if whole:
@@ -270,7 +270,7 @@ class Client:
 
 
 def _whole(data: bytes) -> int:
-    """The length of the message at the beginning, 0 while it is not whole."""
+    """Return the length of the message at the beginning, 0 while it is incomplete."""
     if len(data) < 2:
         return 0
     begin, length = 2, data[1]

@@ -87,7 +87,7 @@ _EMPTY = "int LLVMFuzzerTestOneInput(const char *s, unsigned long n) { return s 
 
 
 def run(argv: list[str], text: str = "", cwd: Path | None = None, timeout: float = 300) -> tuple[int, str]:
-    """The exit status of a command, and everything that it said."""
+    """Run a command; return its exit status and its whole output."""
     done = subprocess.run(
         argv,
         input=text.encode(),

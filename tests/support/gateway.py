@@ -84,7 +84,7 @@ def differences(arrival: Arrival, got: bytes) -> str:
 
 
 def gateway_pid(name: str) -> int:
-    """The container's first process; raises NoGateway."""
+    """Return the container's first process; raise NoGateway when it does not run."""
     try:
         done = subprocess.run(
             ["docker", "inspect", "--format", "{{.State.Pid}}", name],
@@ -101,7 +101,7 @@ def gateway_pid(name: str) -> int:
 
 
 def netqmail_kind(name: str) -> str:
-    """What the gateway's own stamp says that its netqmail was built from: "source" or "stand-in"."""
+    """Return what the gateway's own stamp says its netqmail was built from: "source" or "stand-in"."""
     argv = ["docker", "exec", name, "cat", STAMP]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     if done.returncode != 0:
@@ -111,7 +111,7 @@ def netqmail_kind(name: str) -> str:
 
 
 class Bed:
-    """This process inside the gateway's network, with the back ends listening there.
+    """Run this process inside the gateway's network, with the back ends listening there.
 
     From here on the whole process lives in that network; after a restart of the container call rejoin().
     """
@@ -146,7 +146,7 @@ class Bed:
                 backend.start()
 
     def only_real(self, why: str) -> str:
-        """The reason to skip a test here that only the real netqmail can pass, or ""."""
+        """Return the reason to skip a test here that only the real netqmail can pass, or ""."""
         return "" if self.kind == "source" else f"only with the real netqmail: {why}"
 
     @property
@@ -155,7 +155,7 @@ class Bed:
         return Path(f"/proc/{gateway_pid(self.name)}/root")
 
     def processes(self) -> dict[int, str]:
-        """The program of each process in the container, by its number on this machine."""
+        """Return the program of each process in the container, by its number on this machine."""
         space = os.readlink(f"/proc/{gateway_pid(self.name)}/ns/pid")
         found = {}
         for place in Path("/proc").glob("[0-9]*"):
@@ -179,13 +179,13 @@ class Bed:
         return done.returncode, done.stdout, done.stderr
 
     def _answer_names(self) -> None:
-        """A name server behind the gateway's cache that knows nothing, so that no scan waits for one."""
+        """Start a name server behind the gateway's cache that knows no name: no scan waits for one."""
         if shutil.which("tinydns"):
             self._dns = Server(QUIET, Path(tempfile.mkdtemp()), QUIET_ZONE)
 
     @contextmanager
     def unscanned(self) -> Iterator[None]:
-        """The SMTP service hands its mail to qmail-queue itself: for tests of what the queue alone does."""
+        """Let the SMTP service call qmail-queue directly, for tests of what the queue alone does."""
         run = "var/qmail/supervise/qmail-smtpd/run"
         as_before = (self.root / run).read_text()
         queue = "export QMAILQUEUE=/var/qmail/bin/qmail-queue\n"
@@ -389,7 +389,7 @@ class Bed:
             )
 
     def leftovers(self) -> list[str]:
-        """What arrived and no row asked for, some seconds after the last row."""
+        """Return what arrived and no row asked for, some seconds after the last row."""
         time.sleep(SETTLE_SECONDS)
         return [
             f"at {stray.backend} arrived what no row sent there: {stray} of row {row_of(stray)!r}"
@@ -400,7 +400,7 @@ class Bed:
 def submit(
     content: bytes, *recipients: str, sender: str = SENDER, who: str = LOOPBACK, timeout_seconds: float = 30
 ) -> str:
-    """The last word on one message in a session of its own: a refusal, or the reply to the final dot."""
+    """Return the decisive reply to one message in its own session: a refusal, or that to the final dot."""
     target = LOOPBACK if who == LOOPBACK else GATEWAY_ADDRESS
     commands = [f"HELO client.example\r\nMAIL FROM:<{sender}>\r\n"]
     commands += [f"RCPT TO:<{recipient}>\r\n" for recipient in recipients]
@@ -418,7 +418,7 @@ def submit(
 
 
 def deciding(replies: list[str]) -> str:
-    """The reply that a person wants to see: the acceptance of a message, or the last refusal."""
+    """Return the reply that a person wants to see: the acceptance of a message, or the last refusal."""
     ends = (f"221 {HOSTNAME}", CLOSED)
     kept = [reply for reply in replies if reply not in ends] or replies
     refusals = [reply for reply in kept if reply[:1] in "45" and not reply.startswith("503 RCPT")]

@@ -29,7 +29,7 @@ def message(identity: int, *content: bytes) -> bytes:
 
 
 def entry(identity: int, dn: str, /, **attributes: list[str | bytes]) -> bytes:
-    """An object; a range of values is spelled `name__0_to_9`, the last one `name__10_to_end`."""
+    """Return an object; a range of values is spelled `name__0_to_9`, the last one `name__10_to_end`."""
     lists = [
         element(
             0x30,
@@ -53,7 +53,7 @@ def result(tag: int, code: int, text: str = "", urls: tuple[str, ...] = ()) -> b
 def done(
     identity: int, code: int = 0, cookie: bytes | None = b"", text: str = "", urls: tuple[str, ...] = ()
 ) -> bytes:
-    """The end of a page; cookie None for a server that does not page."""
+    """Return the end of a page; cookie None for a server that does not page."""
     controls = []
     if cookie is not None:
         value = element(0x30, number(0), octets(cookie))
@@ -66,7 +66,7 @@ def bound(identity: int, code: int = 0, text: str = "") -> bytes:
 
 
 def farewell() -> bytes:
-    """The notice of disconnection."""
+    """Return the notice of disconnection."""
     content = (
         number(52, 0x0A),
         octets(""),

@@ -56,7 +56,7 @@ def compose(name: str, chance: random.Random, who: str) -> Message:
 
 
 def judge(reply: str) -> str:
-    """What a reply before the final dot means for the message."""
+    """Return what a reply before the final dot means for the message."""
     if reply in (CLOSED, SILENT) or reply.startswith(("4", "220 closing")):
         return LATER
     return "" if reply.startswith(("2", "3")) else REFUSED
@@ -72,7 +72,7 @@ class Client:
         self.reply = self.session.reply()
 
     def say(self, line: str) -> str:
-        """The verdict, or "" to go on."""
+        """Send a line; return the verdict, or "" to go on."""
         verdict = judge(self.reply)
         if not verdict:
             self.session.send(f"{line}\r\n".encode("ascii"))
@@ -86,7 +86,7 @@ class Client:
         return next((verdict for verdict in map(self.say, lines) if verdict), "")
 
     def end(self) -> str:
-        """The verdict behind the final dot."""
+        """Send the final dot; return the verdict."""
         self.reply = self.session.reply()
         if self.reply.startswith("250 "):
             self.session.send(b"QUIT\r\n")

@@ -21,7 +21,7 @@ class ModuleCrashed(AssertionError):
 def run_module(
     name: str, args: dict[str, Any], check: bool = False, *, environment: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """What the module returned.
+    """Run a module; return what it returned.
 
     The module's main() runs in a forked child, with stdin empty and both outputs caught. `failed` is always
     there, and `exit_status`, the child's. Raises ModuleCrashed when the child did not end with
@@ -85,6 +85,6 @@ def _child(
 
 
 def modules() -> list[str]:
-    """The names of all modules of the collection."""
+    """Return the names of all modules of the collection."""
     directory = Path(__file__).resolve().parents[2] / "plugins" / "modules"
     return sorted(path.stem for path in directory.glob("*.py") if path.stem != "__init__")

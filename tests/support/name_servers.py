@@ -29,7 +29,7 @@ QUIET_ZONE = (f"&:{QUIET}:a:1", "Z:a.ns:hostmaster:1:2:3:4:1:1")
 
 
 def txt(name: str, text: str) -> str:
-    """A TXT record in tinydns-data's words, that nobody keeps longer than a second."""
+    """Return a TXT record in the syntax of tinydns-data that caches keep for one second at most."""
     octal = "".join(char if char.isalnum() or char in " =+/.~-" else f"\\{ord(char):03o}" for char in text)
     return f"'{name}:{octal}:1"
 
@@ -64,7 +64,7 @@ class Server:
 
 @contextmanager
 def world(place: Path, records: Sequence[str] = ROOT_ZONE) -> Iterator[None]:
-    """The world's root, for as long as the block runs."""
+    """Serve the root zone of a test's own DNS for as long as the block runs."""
     server = Server(WORLD, place, records)
     try:
         yield
@@ -74,7 +74,7 @@ def world(place: Path, records: Sequence[str] = ROOT_ZONE) -> Iterator[None]:
 
 @contextmanager
 def resolving(bed: Bed) -> Iterator[None]:
-    """The gateway asks this world: through its own cache where it has one, else directly."""
+    """Let the gateway ask this DNS: through its own cache where it has one, else directly."""
     resolv, roots = bed.root / "etc" / "resolv.conf", bed.root / "etc" / "dnscache" / "root" / "servers" / "@"
     cached = roots.exists()
     kept = resolv.read_bytes(), roots.read_bytes() if cached else b""

@@ -92,7 +92,7 @@ class Host:
         return path.read_text() if path.exists() else ""
 
     def files(self) -> dict[str, bytes]:
-        """What acts may change, but for the audit log and the locks."""
+        """Return the files that acts may change, except the audit log and the locks."""
         names = ("tcp.d", "badmailfrom.d", "sa")
         found = {str(one): one.read_bytes() for name in names for one in (self.path / name).iterdir()}
         extra = self.path / "state/recipients"
@@ -102,7 +102,7 @@ class Host:
         }
 
     def relays(self) -> networks.AddressSet:
-        """The addresses that may relay, by the compiled rules as they are looked up."""
+        """Return the addresses that may relay, by the compiled rules as they are looked up."""
         rules = self.rules()
         edges = {0, 2**32}
         for key in rules.index:

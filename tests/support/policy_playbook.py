@@ -32,7 +32,7 @@ class Run:
 
 
 def change(bed: Bed, *options: str, **site: object) -> Run:
-    """Runs playbooks/policy.yml with a site file that differs in these keys."""
+    """Run playbooks/policy.yml with a site file that differs in these keys."""
     argv = [
         "ansible-playbook", "-i", "tests/inventory", "playbooks/policy.yml", "--diff",
         "--extra-vars", json.dumps(site), *options,

@@ -36,7 +36,7 @@ class SendLog:
             return file.read().decode("latin-1")
 
     def wait_for(self, words: str) -> str:
-        """The line that has these words, without its stamp."""
+        """Return the line that has these words, without its stamp, once it is there."""
         deadline = time.monotonic() + SOON_SECONDS
         while True:
             for line in self.text().splitlines():

@@ -21,7 +21,7 @@ QUIET_SECONDS = 1.5  # a delivery that is due takes some hundredths
 
 
 def qmailctl(bed: Bed, word: str) -> str:
-    """The output of a subcommand that must end with 0."""
+    """Return the output of a subcommand of qmailctl that must end with 0."""
     status, output, error = bed.inside("qmailctl", word)
     assert (status, error) == (0, ""), f"qmailctl {word} ended with {status}: {error!r}"
     return output
@@ -35,7 +35,7 @@ def eventually(holds: Callable[[], bool], what: str, within_seconds: float = SOO
 
 
 def waiting(bed: Bed) -> list[str]:
-    """The lines of qmail-qread: one with the sender for each message, one for each recipient."""
+    """Return the lines of qmail-qread: one with the sender for each message, one for each recipient."""
     return bed.inside("/var/qmail/bin/qmail-qread")[1].splitlines()
 
 
@@ -47,7 +47,7 @@ def accepted(name: str, *recipients: str, sender: str = SENDER, who: str = LOOPB
 
 
 def whole(bed: Bed, backend: str, recipient: str, content: bytes, sender: str = SENDER) -> None:
-    """The message arrives once, byte for byte."""
+    """Check that the message arrives once, byte for byte."""
     name = row_of(Delivery("", "", "", content))
 
     def wanted(delivery: Delivery) -> bool:
@@ -65,7 +65,7 @@ def whole(bed: Bed, backend: str, recipient: str, content: bytes, sender: str = 
 
 
 def bounce(bed: Bed, backend: str, to: str, sender: str = "") -> str:
-    """The text of the failure notice that arrives at `backend` for `to`."""
+    """Return the text of the failure notice that arrives at `backend` for `to`."""
     delivery = bed.mailroom.claim(
         lambda one: (one.backend, one.recipient, one.sender) == (backend, to, sender), SOON_SECONDS
     )
@@ -84,7 +84,7 @@ def nothing_comes(bed: Bed) -> None:
 
 @contextmanager
 def changed(path: Path, content: str) -> Iterator[None]:
-    """The file has `content` meanwhile; one that was not there goes away again."""
+    """Give the file `content` meanwhile; a file that did not exist is removed at the end."""
     kept = path.read_bytes() if path.exists() else None
     path.write_text(content, encoding="ascii")
     try:

@@ -107,7 +107,7 @@ class Sink:
             self._changed.notify_all()
 
     def _replies(self, whole: bytes) -> list[bytes]:
-        """What a strict server has said so far."""
+        """Return what a strict server has said so far."""
         replies, within = [], False
         for line in whole.split(b"\r\n")[:-1]:
             if within and line != b".":

@@ -44,7 +44,7 @@ class Box:
         return done.returncode, done.stdout.decode("utf-8", "replace")
 
     def sh(self, script: str, within_seconds: float = 60) -> str:
-        """What the script said; raises when it did not end well."""
+        """Run a script; return its output, or raise when it fails."""
         status, said = self.run("sh", "-ec", script, within_seconds=within_seconds)
         assert status == 0, f"{script!r} ended with status {status}: {said}"
         return said

@@ -41,7 +41,7 @@ _numbers = itertools.count(1)
 def letter(
     body: bytes = b"Good morning.\r\n", *fields: bytes, subject: bytes = b"a letter"
 ) -> tuple[str, bytes]:
-    """A message that no other one is like, and its id; `fields` and `body` end their lines with CRLF."""
+    """Return a unique message and its id; `fields` and `body` end their lines with CRLF."""
     name = f"scan-{os.getpid()}-{time.time_ns()}-{next(_numbers)}"
     head = (
         b"From: Ann <ann@sender.example>\r\nTo: alice@example.test\r\nSubject: "
@@ -105,7 +105,7 @@ class ScanBed:
         )
 
     def arrived(self, name: str, within_seconds: float = ARRIVAL_SECONDS) -> bytes:
-        """What the back end got of the message with this id; b"" when nothing comes."""
+        """Return what the back end got of the message with this id; b"" when nothing comes."""
         mark = f"X-Row: {name}\r\n".encode()
         got = self.bed.mailroom.claim(lambda delivery: mark in delivery.content, within_seconds)
         return got.content if got else b""
@@ -125,14 +125,14 @@ class ScanBed:
     # --- the log ---
 
     def log(self) -> Log:
-        """What is logged from now on."""
+        """Return a view of the log from now on."""
         return Log(self.root / LOG)
 
     # --- what can be broken ---
 
     @contextmanager
     def missing(self, place: str) -> Iterator[Path]:
-        """The file, or link, comes back; meanwhile it lies where the block is told."""
+        """Move the file, or link, away and back; meanwhile it lies at the path that the block gets."""
         path = self.root / place
         kept = path.with_name(f".{path.name}.{next(_numbers)}")
         os.rename(path, kept)
@@ -211,7 +211,7 @@ class ScanBed:
 
     @contextmanager
     def limited(self, limit: str, value: int) -> Iterator[None]:
-        """A lower limit for sessions that begin from now on."""
+        """Lower a limit for sessions that begin from now on."""
         status, said, trouble = self.bed.inside("svstat", "/service/qmail-smtpd")
         pid = re.search(r"\(pid ([0-9]+)\)", said)
         assert status == 0 and pid, said + trouble
@@ -231,7 +231,7 @@ class ScanBed:
 
     @contextmanager
     def room(self, size_bytes: int) -> Iterator[None]:
-        """A smaller work directory."""
+        """Make the work directory smaller."""
         self._resize(str(size_bytes))
         try:
             yield

@@ -54,7 +54,7 @@ class Driver:
         await self.pilot.pause()
 
     async def sees(self, *words: str) -> None:
-        """Waits until all the words are on the screen."""
+        """Wait until all the words are on the screen."""
         await self.until(
             lambda: all(word in self.text for word in words), lambda: f"{words} on\n" + "\n".join(self.lines)
         )
@@ -80,7 +80,7 @@ def play(
     environment: dict[str, str] | None = None,
     **more: Any,
 ) -> None:
-    """Runs a story from the first screen on; what the program throws, this throws."""
+    """Run a story from the first screen on; raise what the program raises."""
 
     async def run() -> None:
         app = QmailAdmin(

@@ -160,7 +160,7 @@ class Service:
             self._listener = None
 
     def seen(self, do: str) -> list[Answer]:
-        """The requests of one kind so far."""
+        """Return the requests of one kind so far."""
         with self._lock:
             return [one for one in self.requests if one.get("do") == do]
 
@@ -203,7 +203,7 @@ class Service:
         return ok(entries=self.lists[request["list"]])
 
     def canonical(self, request: Answer) -> tuple[str, str]:
-        """The canonical form and what is wrong with the value."""
+        """Return the canonical form and what is wrong with the value."""
         value, name = request["value"], request["list"]
         if name in ("relay", "clients"):
             try:

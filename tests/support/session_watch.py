@@ -16,7 +16,7 @@ UNCERTAIN = "451 unable to check recipient (#4.3.0)"
 
 
 def begun(who: str) -> Session:
-    """A session that has said MAIL; closed early if the gateway does not take it."""
+    """Return a session that has said MAIL; closed early if the gateway does not take it."""
     session = Session(who, GATEWAY_ADDRESS, timeout_seconds=20)
     if session.reply().startswith("220 "):
         session.send(HELO.send + f"MAIL FROM:<{SENDER}>\r\n".encode())

@@ -39,7 +39,7 @@ class Talk:
 
 
 def client_part(message: bytes) -> bytes:
-    """A queued message without the Received field that qmail-smtpd puts in front."""
+    """Return a queued message without the Received field that qmail-smtpd puts in front."""
     found = re.match(rb"Received: [^\n]*\n  by [^\n]* -0000\n", message)
     assert found, message[:300]
     return message[found.end() :]
@@ -65,7 +65,7 @@ class SmtpdBed:
         shutil.rmtree(self._place, ignore_errors=True)
 
     def talk(self, sent: bytes, after_seconds: float = 0, then: bytes = b"", **settings: str) -> Talk:
-        """A session whose client says `sent` at once, waits, says `then`, and hangs up."""
+        """Run a session whose client says `sent` at once, waits, says `then`, and hangs up."""
         environment = {
             "QMAILQUEUE": f"/{PLACE}/queue",
             "TCPREMOTEIP": STRANGER,

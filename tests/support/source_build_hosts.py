@@ -24,7 +24,7 @@ COLLECTIONS = ROOT / ".ansible" / "collections"
 
 
 def tarball(path: Path, files: dict[str, str], *others: tarfile.TarInfo, kind: str = "gz") -> str:
-    """Writes an archive of hello-1.0/ with these files and further members; returns its sha256."""
+    """Write an archive of hello-1.0/ with these files and further members; return its sha256."""
     with tarfile.open(path, mode=f"w:{kind}") as tar:  # type: ignore[call-overload]
         for name, text in files.items():
             info = tarfile.TarInfo(f"hello-1.0/{name}")
@@ -58,7 +58,7 @@ class Bed:
         self.sha256 = tarball(self.served / "hello.tar.gz", {"hello.in": "hello from @WHO@\n"})
 
     def project(self, name: str, **changed: Any) -> dict[str, Any]:
-        """A task that builds /usr/local/bin/<name> with nothing but a shell."""
+        """Return a task that builds /usr/local/bin/<name> with only a shell."""
         task = {
             "name": name,
             "version": "1.0",
@@ -70,11 +70,11 @@ class Bed:
         return {**task, **changed}
 
     def play(self, host: str, *tasks: Task, check: bool = False, **environment: str) -> list[Any]:
-        """What the tasks returned on one host; see plays."""
+        """Return the results of the tasks on one host; see plays."""
         return self.plays((host, tasks), check=check, **environment)
 
     def plays(self, *plays: tuple[str, Sequence[Task]], check: bool = False, **environment: str) -> list[Any]:
-        """What all tasks of the plays returned, in order, from one run of ansible-playbook.
+        """Return the results of all tasks of the plays, in order, from one run of ansible-playbook.
 
         A dict is a task of source_build, with _check in check mode; a failing one does not stop the next. A
         string is a shell script; it returns its output.
@@ -130,7 +130,7 @@ class Bed:
 
     @contextlib.contextmanager
     def web(self) -> Iterator[str]:
-        """The URL at which `served` is served."""
+        """Serve `served` over HTTP; the block gets the URL."""
 
         class Quiet(http.server.SimpleHTTPRequestHandler):
             def log_message(self, *args: Any) -> None:

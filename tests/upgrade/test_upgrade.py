@@ -121,7 +121,7 @@ class Gateway:
         return said
 
     def pids(self) -> dict[str, str]:
-        """The process of each service and of its log; "" for one that is down."""
+        """Return the process of each service and of its log; "" for one that is down."""
         said = self.run("sh", "-c", "svstat /service/* /service/*/log")
         found = {}
         for line in said.splitlines():
@@ -150,7 +150,7 @@ class Gateway:
         return json.loads(self.run("mailgate", "blacklist", "list", "--json"))["entries"]
 
     def generations(self) -> list[str]:
-        """The files of every generation of recipients, and the list that serves, each with its hash."""
+        """Return the hash of each file of every generation of recipients, and of the list that serves."""
         script = "cd /var/lib/mailgate/recipients && find . -type f -exec sha256sum {} + | sort"
         return self.run("sh", "-c", script).splitlines()
 
@@ -232,7 +232,7 @@ def facts(gateway: Gateway) -> dict[str, object]:
 
 
 def first_try(who: str) -> str:
-    """What a client hears at RCPT."""
+    """Return what a client hears at RCPT."""
     try:
         with Session(who, GATEWAY_ADDRESS, timeout_seconds=30) as session:
             heard = session.reply()
@@ -273,7 +273,7 @@ def mailbox(words: str) -> str:
 
 
 def only_once(one: Message, deliveries: Counter[tuple[str, str]]) -> list[str]:
-    """What is wrong with the deliveries of a message; nothing when each recipient got it as SMTP promises."""
+    """Return what is wrong with a message's deliveries; empty when each recipient got it as SMTP promises."""
     wrong = []
     for recipient in one.recipients:
         number = deliveries[one.name, recipient]
@@ -304,7 +304,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="module")
 def story(gateway: Gateway) -> Story:
-    """The upgrade, once; the tests below look at what it was like."""
+    """Upgrade the gateway once; the tests below look at what happened."""
     bed, told = gateway.bed, Story(gateway)
     real = bed.kind == "source"
     chance = random.Random(CONTAINER)

@@ -237,7 +237,7 @@ def _as_under_nohup() -> None:
 
 
 def signal_sets(status: str) -> list[int]:
-    """The ignored and the blocked signals in /proc/PID/status, but those that no program can name."""
+    """Return the ignored and the blocked signals in /proc/PID/status, except those without a name."""
     named = sum(1 << (number - 1) for number in signal.valid_signals())
     return [int(line.split()[1], 16) & named for line in status.splitlines() if line.startswith("Sig")]
 

@@ -21,7 +21,7 @@ def git(*argv: str, cwd: Path) -> str:
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of two commits, in the place of this one."""
+    """Put a repository of two commits in the place of this one."""
     root = tmp_path / "clone"
     root.mkdir()
     git("init", "-q", cwd=root)

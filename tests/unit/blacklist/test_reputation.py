@@ -343,7 +343,7 @@ def test_a_pid_that_is_used_again_is_the_later_client() -> None:
 
 
 def escaped(text: str) -> str:
-    """A field as refusal.c writes it."""
+    """Return a field as refusal.c writes it."""
     if not text:
         return "<>"
     return "".join(
@@ -353,7 +353,7 @@ def escaped(text: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """A text as the patched simscan writes it: no ':' and no control character."""
+    """Return a text as the patched simscan writes it: no ':' and no control character."""
     return "".join("_" if char == ":" or ord(char) < 32 or ord(char) == 127 else char for char in text)
 
 

@@ -112,7 +112,7 @@ def test_a_tree_can_be_made_of_files_alone() -> None:
 
 
 def archive(*members: tuple[str, bytes, str]) -> io.BytesIO:
-    """A gzipped tar file of (name, tar type, link or content)."""
+    """Return a gzipped tar file of (name, tar type, link or content)."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as tar:
         for name, kind, text in members:

@@ -191,7 +191,7 @@ def test_refused_arguments(changed: dict[str, Any], message: str) -> None:
 
 
 def archive(*members: tuple[str, bytes, str]) -> io.BytesIO:
-    """A gzipped tar file of (name, tar type, link or content)."""
+    """Return a gzipped tar file of (name, tar type, link or content)."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as tar:
         for name, kind, text in members:

@@ -21,7 +21,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 
 
 def archive(*members: tuple[str, bytes, str]) -> io.BytesIO:
-    """A gzipped tar file of (name, tar type, link or content)."""
+    """Return a gzipped tar file of (name, tar type, link or content)."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as tar:
         for name, kind, text in members:

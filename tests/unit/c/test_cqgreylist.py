@@ -135,7 +135,7 @@ class Gate:
         return Client([self.program, *(LEAVES if argv is None else argv)], wanted)
 
     def visit(self, ip: str = IP, **environment: str) -> tuple[bytes, str]:
-        """What a client hears who says all of it at once, and the log."""
+        """Return what a client hears who says all of it at once, and the log."""
         client = self.connect(ip, **environment)
         client.say(b"EHLO a\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nQUIT\r\n")
         client.socket.shutdown(socket.SHUT_WR)
@@ -144,7 +144,7 @@ class Gate:
         return heard, client.log
 
     def word(self, ip: str = IP, **environment: str) -> str:
-        """The first word of the log line, after looking whether the client heard what belongs to it."""
+        """Return the first word of the log line, after checking that the client got the reply for it."""
         heard, log = self.visit(ip, **environment)
         found = re.fullmatch(r"cqgreylist\[PID\]: (\w+) .*\n", log)
         assert found, log
@@ -822,7 +822,7 @@ class Resolver(threading.Thread):
 
 @contextmanager
 def nobody_answers(port: int) -> Iterator[None]:
-    """The datagrams arrive and are never read."""
+    """Listen without ever reading a datagram."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", port))
         yield
@@ -836,7 +836,7 @@ class Said:
 
 
 def asked(program: str, variable: str, environment: dict[str, str]) -> Said:
-    """What the variable is behind the program, and its log."""
+    """Return the variable's value behind the program, and its log."""
     show = f'[ "${{{variable}+x}}" ] && printf "=%s" "${variable}"; exit 7'
     began = time.monotonic()
     wanted = {"PATH": os.environ["PATH"], "DNSCACHEIP": "127.0.0.1", "TCPREMOTEIP": IP, **environment}
@@ -1080,7 +1080,7 @@ def whole(
     count: int | None = None,
     about: str = BACK,
 ) -> bytes:
-    """An answer with its length before it, as it goes through TCP."""
+    """Return an answer with its length before it, as it goes through TCP."""
     message = number + flags + struct.pack(">HHHH", 1, len(answers) if count is None else count, 0, 0)
     length = len(message) + len(wire(about)) + 4 + len(b"".join(answers))
     return length.to_bytes(2, "big") + message + b"QUESTION" + b"".join(answers)

@@ -78,7 +78,7 @@ def test_compiles_without_a_warning(path: Path, dialect: list[str], tmp_path: Pa
 
 
 def admitted_by(address: bytes, keys: set[bytes]) -> bytes | None:
-    """The key that lets an address in: the whole, user-default forms from the right, @domain."""
+    """Return the key that admits an address: the whole, user-default forms from the right, @domain."""
     address = bytes(byte + 32 if 65 <= byte <= 90 else byte for byte in address)
     tries = [address]
     if b"@" in address:

@@ -31,7 +31,7 @@ HARD = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "halt_on_error=1"}
 
 @pytest.fixture(scope="session")
 def ripmime(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Builds it as the role does; without a patch, or without a flag, where the test says so."""
+    """Build it as the role does; without a patch, or without a flag, where the test says so."""
     archives = [CACHE / sha256 for sha256 in ARCHIVES if (CACHE / sha256).is_file()]
     if not archives:
         pytest.skip(f"the source of ripmime 1.4.0.10 is not in {CACHE}")

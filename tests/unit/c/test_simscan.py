@@ -103,7 +103,7 @@ class World:
         by: str = "",
         own_mounts: bool = False,
     ) -> Outcome:
-        """Starts simscan as qmail-smtpd does: message on 0, envelope on 1, a pipe as 4."""
+        """Start simscan as qmail-smtpd does: message on 0, envelope on 1, a pipe as 4."""
         for name in ("queued", "envelope"):
             (self.place / name).unlink(missing_ok=True)
         (self.place / "in.message").write_bytes(message)
@@ -175,7 +175,7 @@ def world(tmp_path: Path, simscan: Path) -> World:
 
 
 def verdict(outcome: Outcome) -> str:
-    """The one line of the log without the process and the seconds."""
+    """Return the one line of the log without the process and the seconds."""
     return re.sub(r":[0-9]+\.[0-9]{4}s:", ":TIMEs:", outcome.line)
 
 
@@ -748,7 +748,7 @@ def mischief(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def confined(world: World) -> World:
-    """A world where ripmime is run, on a kernel that can confine it."""
+    """Return a world where ripmime is run, on a kernel that can confine it."""
     said = run([world.program, "-v"]).stdout.decode()
     if "not confined" in said or "no seccomp" in said:
         pytest.skip(said)
@@ -758,7 +758,7 @@ def confined(world: World) -> World:
 
 
 def put_in_place(world: World, mischief: Path, act: str) -> None:
-    """This act is what ripmime does."""
+    """Put a program that does this act in the place of ripmime."""
     target = world.place / "bin" / "ripmime"
     target.unlink()
     shutil.copy(mischief, target.with_name(f"act-{act}"))
@@ -951,7 +951,7 @@ def test_no_child_gets_descriptor_4(world: World) -> None:
 
 @pytest.fixture
 def small(world: World) -> Iterator[World]:
-    """A work directory of 1 MB."""
+    """Give the world a work directory of 1 MB."""
     work = world.place / "work"
     if (
         os.geteuid() != 0

@@ -25,7 +25,7 @@ BYTES_MAX = 100_000
 
 @contextlib.contextmanager
 def peer(tmp_path: Path, behave: Peer) -> Iterator[str]:
-    """A service that does as told with its one caller, until the caller is gone."""
+    """Start a service that behaves as told with its one caller, until the caller is gone."""
     path = str(tmp_path / "socket")
     listener = sockets.listen(path, 1)
     listener.settimeout(20)
@@ -164,7 +164,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The service's end and the caller's."""
+    """Return the service's end and the caller's."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     there.settimeout(20)
     with here, there:

@@ -33,7 +33,7 @@ Packets = Callable[[bytes], list[bytes]]
 
 @contextmanager
 def name_server(*script: Packets, over_tcp: Packets | None = None) -> Iterator[int]:
-    """What is sent for the first datagram, for the second, and so on; and over TCP, where one listens."""
+    """Send these answers for the first datagram, the second, and so on; and over TCP, if given."""
     with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         stream.bind(("127.0.0.1", 0))
         datagrams.bind(stream.getsockname())

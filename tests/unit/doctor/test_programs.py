@@ -17,7 +17,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.set
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that needs a library which is gone; running it would leave a file."""
+    """Build a program that needs a missing library; running it would leave a file."""
     place = tmp_path_factory.mktemp("program")
     (place / "lib.c").write_text("int lost(void) { return 0; }\n")
     (place / "main.c").write_text("int lost(void);\nint main(void) { return lost(); }\n")

@@ -119,7 +119,7 @@ def test_what_is_written_just_before_the_rename(world: World, monkeypatch: pytes
     look = follower._left
 
     def left() -> bool:
-        """The end of the file was seen already when this is asked."""
+        """Write and rotate once, after the end of the file has been seen, and then look."""
         if not late:
             late.extend(world.say("two"))
             world.rotate()

@@ -89,7 +89,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def rules(settings: Settings) -> dict[str, str]:
-    """What SpamAssassin would read as its rules."""
+    """Return what SpamAssassin would read as its rules."""
     force = Path(settings.state) / VERSION
     return {str(path.relative_to(force)): path.read_text() for path in force.rglob("*.cf")}
 
@@ -210,7 +210,7 @@ def test_a_crash_between_two_renames_leaves_whole_rules(
 
 @pytest.fixture
 def spamd(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that calls itself spamd, and says when it gets HUP."""
+    """Start a process that calls itself spamd, and says when it gets HUP."""
     text = "import signal\nsignal.signal(1, lambda *_: print('hup', flush=True))\nprint('up', flush=True)\n"
     child = subprocess.Popen(
         [sys.executable, "-c", f"{text}while True: signal.pause()", "spamd"], stdout=subprocess.PIPE

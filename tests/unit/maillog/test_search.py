@@ -37,7 +37,7 @@ class Book:
             self.lines.append(f"{tai64n.render(BEGIN * NS + int(at * NS) + number * 1_000_000)} {text}\n")
 
     def log(self, *cuts: int, end: str = ".s") -> archive.Log:
-        """The log, cut into files behind so many bytes; a line may be cut, too."""
+        """Return the log, cut into files behind so many bytes; a line may be cut, too."""
         whole = "".join(sorted(self.lines, key=lambda line: line[:25])).encode("utf-8", "surrogateescape")
         places = [0]
         for place in sorted(cut % (len(whole) + 1) for cut in cuts):

@@ -287,7 +287,7 @@ def test_below_means_whole_parts() -> None:
 
 
 def exported(links: dict[str, Any]) -> tuple[directory.Found, list[str]]:
-    """An export whose servers are these: a link, or what connecting raises."""
+    """Export from servers that are these: a link, or what connecting raises."""
     tried: list[str] = []
 
     def connect(_directory: ldap_server.LdapDirectory, server: tuple[str, int], _password: str) -> Any:

@@ -181,7 +181,7 @@ def compiled(
 
 
 def answer(made: Compiled, ip: str, host: str | None = None) -> str:
-    """What the compiled file itself says to a client without ident, as tcpserver asks it."""
+    """Return what the compiled file itself says to a client without ident, as tcpserver asks it."""
     reader = Reader(made.cdb)
     octets = ip.split(".")
     keys = [ip, *([f"={host}"] if host else []), *(".".join(octets[:count]) + "." for count in (3, 2, 1))]
