@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from play import GATEWAY_ADDRESS, Bed
-from rows import STRANGER
-from smtp import Session
-from smtpdbed import BEGIN, SmtpdBed
+from support.conversations import STRANGER
+from support.gateway import GATEWAY_ADDRESS, Bed
+from support.smtp_client import Session
+from support.smtpd_alone import BEGIN, SmtpdBed
 
 PATCH = pytest.mark.patch("99-data-refusals")
 LINE = "qmail-smtpd: data refused: {} from ann@sender.example at 198.51.100.7"
