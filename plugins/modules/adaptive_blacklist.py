@@ -91,10 +91,10 @@ options:
       until:
         description:
           - Until when, in UTC, as C(2026-12-24) or C(2026-12-24T18:00:00Z).
-          - Without it, as long as the address is here.
+          - Without it, as long as the address is here. A time after the year 5138 is refused.
         type: str
       note:
-        description: The reason, in printable ASCII.
+        description: The reason, in printable ASCII, at most 200 characters.
         type: str
   released:
     description: IPv4 addresses whose refusal is ended, and that are not refused as long as they are listed

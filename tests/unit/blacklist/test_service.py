@@ -229,6 +229,111 @@ def test_bad_facts_and_settings_leave_the_last_good_ones_in_force(world: World) 
     assert sum("the last valid version stays in force" in line for line in world.said) == 4
 
 
+BAD_ADDED = [
+    {"address": "192.0.2.1", "until": "9999-12-31"},
+    {"address": "192.0.2.2", "until": 10**30},
+    {"address": "192.0.2.3", "note": "n" * 300},
+    {"address": "192.0.2.4", "note": "tab\there"},
+    {"address": "192.0.2.5", "until": "soon"},
+    {"address": "192.0.2.300"},
+    {"address": "192.0.2.6", "why": "x"},
+    {"address": "192.0.2.99"},
+    "192.0.2.7",
+    None,
+]
+
+
+def test_a_bad_entry_is_left_out_and_the_service_lives(world: World) -> None:
+    """As an older module wrote it: at the start, in the state, and while it runs."""
+    good = [{"address": "192.0.2.99", "note": "n" * 200, "until": "5138-11-16"}, {"address": "192.0.2.98"}]
+    values = {"added": [*good, *BAD_ADDED], "released": ["192.0.2.50", "nonsense", 7]}
+    settings = world.root / "settings.json"
+    settings.write_text(json.dumps(values))
+    world.bad(11)
+    service = world.service()
+    world.settle(service)
+    assert (
+        world.fragment.count(":deny") == 3 and "192.0.2.99:deny" in world.fragment and BAD in world.fragment
+    )
+    left_out = [text for text in world.said if text.startswith("left out: ")]
+    assert len(left_out) == len(BAD_ADDED) + 2
+    assert any("9999-12-31" in text for text in left_out) and any(
+        "300 characters" in text for text in left_out
+    )
+    assert service.save()
+    state = json.loads((world.root / "own/state.json").read_text())
+    state["settings"]["added"] += [{"address": "192.0.2.9", "until": 10**11, "note": "n" * 300}]
+    (world.root / "own/state.json").write_text(json.dumps(state))
+    settings.write_text("{")  # the settings of the state count
+    again = world.service()
+    world.settle(again)
+    assert BAD in world.fragment and world.fragment.count(":deny") == 3
+    assert not (world.root / "own/state.json.damaged").exists()
+
+
+def test_an_entry_that_cannot_be_written_is_left_out(world: World) -> None:
+    """Whoever made it: the others are written."""
+    service = world.service()
+    world.bad(11)
+    world.settle(service)
+    service.reputation.add("203.0.113.8", 10**12, "x", BEGIN)
+    service.reputation.add("203.0.113.7", BEGIN + 100, "x" * 300, BEGIN)
+    assert service.write()
+    assert world.fragment == ENTRY
+    assert sum("left out" in text for text in world.said) == 2
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("hours_ahead", [0.1, 20])
+def test_a_clock_that_jumps_ahead_and_back_deletes_no_entry(
+    world: World, restart: bool, hours_ahead: float
+) -> None:
+    steady = [1000.0]
+
+    def begun() -> Service:
+        made = Service(world.places, lambda: world.now, world.said.append, lambda: steady[0])
+        made.begin()
+        return made
+
+    def passes(seconds: float) -> None:
+        world.now += seconds
+        steady[0] += seconds
+        world.settle(service)
+
+    service = begun()
+    world.bad(11)
+    world.settle(service)
+    service.reputation.add("203.0.113.8", int(world.now) + 86_400, "x", int(world.now))
+    service.reputation.release("203.0.113.77", int(world.now))
+    passes(60)
+    before = world.fragment
+    assert before.count(":deny") == 2
+    world.now += 10 * 365 * 86_400
+    passes(5)
+    assert world.fragment == ""  # by that clock they are over
+    service.reputation.release("203.0.113.78", int(world.now))
+    service.reputation.add("203.0.113.6", int(world.now) + 3600, "x", int(world.now))
+    passes(hours_ahead * 3600)
+    if restart:
+        service.save()
+        service = begun()
+        passes(5)
+    world.now -= 10 * 365 * 86_400 + hours_ahead * 3600
+    passes(5)
+    assert before in world.fragment or set(before.splitlines()) <= set(world.fragment.splitlines())
+    assert not any("expired" in text for text in world.said)
+    made_ahead = service.reputation.explain("203.0.113.6", int(world.now))
+    assert not made_ahead["refused"] or made_ahead["until"] <= world.now + 3600
+    world.bad(11, "203.0.113.78")  # counts again, though it was released in ten years
+    passes(30)
+    world.bad(11, "203.0.113.78")
+    passes(5)
+    assert "203.0.113.78:deny" in world.fragment
+    for _hour in range(30):
+        passes(3600)
+    assert BAD not in world.fragment and any(f"expired {BAD}" in text for text in world.said)
+
+
 def test_settings_are_taken_while_it_runs(world: World) -> None:
     service = world.service()
     world.bad(4)
@@ -585,6 +690,19 @@ def test_the_default_is_the_guides_rule() -> None:
         (
             {"added": [{"address": "192.0.2.1", "note": "a\nb"}]},
             "s added item 1 note: 'a\\nb' is not plain; expected printable ASCII of one line",
+        ),
+        (
+            {"added": [{"address": "192.0.2.1", "note": "n" * 201}]},
+            "s added item 1 note: 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn'... has 201 characters; "
+            "expected at most 200",
+        ),
+        *(
+            (
+                {"added": [{"address": "192.0.2.1", "until": until}]},
+                f"s added item 1 until: {until!r} is out of range; expected a time until the year 5138, "
+                "or none, for as long as the address is in the list",
+            )
+            for until in ("9999-12-31", "9999-12-31T23:59:59Z", "5138-11-17", 100_000_000_000, "1969-12-31")
         ),
     ],
 )

@@ -379,6 +379,21 @@ def test_a_removal_that_is_refused_is_tried_each_hour(host: Host, monkeypatch: p
     assert not any(one.note.until for one in editor.lists.entries("clients"))
 
 
+def test_by_a_clock_that_is_not_trusted_nothing_is_removed(host: Host) -> None:
+    trusted = [True]
+    editor = list_editor.ListEditor(
+        host.places, lambda: host.now, host.said.append, trusted=lambda: trusted[0]
+    )
+    add(editor, "blocked", "a@b.example", seconds=60)
+    host.now += 10 * 365 * 86_400
+    trusted[0] = False
+    editor.sweep()
+    assert any(one.note.until for one in editor.lists.entries("blocked"))
+    trusted[0] = True
+    editor.sweep()
+    assert not any(one.note.until for one in editor.lists.entries("blocked"))
+
+
 def test_a_clock_that_is_set_back_delays_no_end_for_years(host: Host) -> None:
     editor = host.editor(start=True)
     host.now += 10 * 365 * 86_400

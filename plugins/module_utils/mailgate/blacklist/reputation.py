@@ -43,6 +43,7 @@ EVIDENCE_MAX = 50
 DETAIL_CHARACTERS = 80
 _EVENTS_MEAN = 4
 _DAY_SECONDS = 86_400
+_CLOCK_TOLERANCE_SECONDS = 300
 _ROUNDING = 100_000  # nanoseconds: simscan logs its time with four decimals
 VERSION = 1
 Exemptions = Callable[[str], str]
@@ -305,15 +306,31 @@ class Reputation:
 
     # Results
 
-    def expire(self, now: int) -> None:
-        """End the entries, spared addresses and releases that are over."""
-        for address in [one.address for one in self._entries.values() if one.until <= now]:
-            self._note(f"expired {address}: {self._entries.pop(address).why}")
-            self.changed = True
+    def expire(self, now: int, trusted: bool = True) -> None:
+        """End the entries, spared addresses and releases that are over.
+
+        By a clock that is not trusted nothing is deleted: an entry that is over by it does not refuse, and
+        does again when the clock is set back.
+        """
         for entry in self._entries.values():  # the clock was ahead when it was listed
             if entry.by == RULE and entry.until > now + self.settings.listing_seconds:
                 entry.until = now + self.settings.listing_seconds
                 self.changed = True
+            elif entry.by == OPERATOR and entry.since > now + _CLOCK_TOLERANCE_SECONDS:
+                entry.since, entry.until = now, now + entry.until - entry.since
+                self.changed = True
+        latest = now + self.settings.listing_seconds
+        for address, (until, why) in self._spared.items():
+            if until > latest:
+                self._spared[address] = (latest, why)
+        for address, at in self._released.items():
+            if at > now:
+                self._released[address] = now
+        if not trusted:
+            return
+        for address in [one.address for one in self._entries.values() if one.until <= now]:
+            self._note(f"expired {address}: {self._entries.pop(address).why}")
+            self.changed = True
         for address in [address for address, one in self._spared.items() if one[0] <= now]:
             del self._spared[address]
         begin = now - self.settings.window_seconds

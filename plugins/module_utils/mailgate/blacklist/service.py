@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import servicelog
+from ..core.clock import ClockTrust, since_boot
 from ..core.errors import BadInput, MailgateError
 from ..core.files import atomic_write
 from ..core.paths import BLACKLIST_DIRECTORY, BLACKLIST_SETTINGS, RULES_DIRECTORY, SMTP_LOG
@@ -104,9 +105,18 @@ class _Watched:
 class Service:
     """The service without its loop: step() does what is due and returns whether there may be more."""
 
-    def __init__(self, places: ServicePaths, clock: Callable[[], float], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        places: ServicePaths,
+        clock: Callable[[], float],
+        say: Callable[[str], None],
+        steady: Callable[[], float] | None = None,
+    ) -> None:
+        """Start without a state; steady is the time since boot, without which the clock is always trusted."""
         self.places = places
         self._clock, self._say = clock, say
+        self._steady = clock if steady is None else steady
+        self._trust = ClockTrust(clock, self._steady)
         self.never = Exemptions()
         self.reputation = Reputation(Settings(), self.never)
         self.follower = Follower(places.log)
@@ -147,7 +157,7 @@ class Service:
         if not isinstance(state, dict):
             raise BadInput(f"{state!r:.40} is not an object; expected what the service wrote")
         position = None if state.get("position") is None else Position.from_json(state["position"])
-        settings = blacklist_settings.make(state.get("settings") or {}, "state")
+        settings = blacklist_settings.make(state.get("settings") or {}, "state", [])
         known = state.get("never")
         if known is not None:
             try:
@@ -155,6 +165,7 @@ class Service:
                 self.never.take_site(networks)
             except (AttributeError, TypeError) as error:
                 raise BadInput(f"{error} in its networks; expected what the service wrote") from error
+        self._trust = ClockTrust(self._clock, self._steady, state.get("clock"))
         self.reputation.load(state.get("reputation"))
         self.never.take_settings(settings)
         self.reputation.settings = settings
@@ -195,7 +206,7 @@ class Service:
             self.reputation.changed = True
         if self._settings.changed():
             self._try("settings", lambda: self._configure(int(now)))
-        self.reputation.expire(int(now))
+        self.reputation.expire(int(now), trusted=self._trust.trusted())
 
     def _take_operator(self) -> None:
         try:
@@ -205,10 +216,13 @@ class Service:
         self.never.take_operator(rules)
 
     def _configure(self, now: int) -> None:
-        settings = blacklist_settings.parse(self._settings.text(), self.places.settings)
+        left_out: list[str] = []
+        settings = blacklist_settings.parse(self._settings.text(), self.places.settings, left_out)
         self.never.take_settings(settings)
         self.reputation.configure(settings, now)
         self._say("the settings were read")
+        for fault in left_out:
+            self._say(f"left out: {fault}")
 
     def _try(self, what: str, take: Callable[[], None]) -> None:
         try:
@@ -228,7 +242,7 @@ class Service:
         if not self.reputation.changed and 0 <= now - self._renewed < RENEW_SECONDS:
             self._tell()
             return True
-        text = fragments.render_adaptive(self.reputation.entries(int(now)))
+        text = self._rendered(self.reputation.entries(int(now)))
         if text != self._written:
             try:
                 with atomic_write(self.places.own(fragments.ADAPTIVE), 0o644) as stream:
@@ -241,6 +255,19 @@ class Service:
         self._renewed = self._wrote = now
         self._tell()
         return True
+
+    def _rendered(self, entries: list[fragments.AdaptiveEntry]) -> str:
+        """Return the text of 30-adaptive, without an entry that cannot stand there."""
+        try:
+            return fragments.render_adaptive(entries)
+        except BadInput:
+            texts = []
+            for entry in entries:
+                try:
+                    texts.append(fragments.render_adaptive([entry]))
+                except BadInput as error:
+                    self._complaints.add(f"left out: {error}")
+            return "".join(texts)
 
     def _tell(self) -> None:
         for note in self.reputation.notes:
@@ -255,6 +282,7 @@ class Service:
             "position": None if position is None else position.to_json(),
             "settings": blacklist_settings.as_values(self.reputation.settings),
             "never": self.never.known_texts(),
+            "clock": self._trust.to_json(),
             "reputation": self.reputation.to_json(),
         }
         self._saved = self._clock()
@@ -342,7 +370,7 @@ def serve(places: ServicePaths) -> int:
     signal.signal(signal.SIGHUP, lambda number, _frame: hup.append(number))
     # The data contain few cycles and many long-lived objects.
     gc.set_threshold(100_000, 20, 100)
-    service = Service(places, time.time, _say)
+    service = Service(places, time.time, _say, since_boot)
     service.begin()
     signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
     listener = listen(places.own(SOCKET), 16)

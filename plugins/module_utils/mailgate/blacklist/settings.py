@@ -15,6 +15,7 @@ from ..core.errors import BadInput
 from ..core.paths import BLACKLIST_SETTINGS
 from ..core.times import parse_utc, utc
 from ..formats.networks import parse_networks
+from ..rules.fragments import ADAPTIVE_UNTIL_MAX, ADAPTIVE_WHY_CHARACTERS
 
 _EXPECTED = "expected the file as Ansible writes it"
 MARKED = ("spam", "ham", "neither")
@@ -69,8 +70,13 @@ class Settings:
     released: tuple[str, ...] = ()
 
 
-def make(values: Mapping[str, object], where: str = "settings") -> Settings:
-    """Make settings from a mapping, with defaults for missing names; raises BadInput."""
+def make(
+    values: Mapping[str, object], where: str = "settings", left_out: list[str] | None = None
+) -> Settings:
+    """Make settings from a mapping, with defaults for missing names; raises BadInput.
+
+    With left_out a bad entry of added or released is not in the settings; why is appended there.
+    """
     names = {field.name for field in fields(Settings)}
     unknown = sorted(set(values) - names)
     if unknown:
@@ -88,9 +94,9 @@ def make(values: Mapping[str, object], where: str = "settings") -> Settings:
         elif name == "never":
             given[name] = _networks(f"{where} never", value)
         elif name == "released":
-            given[name] = _released(f"{where} released", value)
+            given[name] = _released(f"{where} released", value, left_out)
         else:
-            given[name] = _added(f"{where} added", value)
+            given[name] = _added(f"{where} added", value, left_out)
     made = Settings(**given)  # type: ignore[arg-type]
     both = sorted({one.address for one in made.added} & set(made.released))
     if both:
@@ -135,49 +141,78 @@ def _sorted(addresses: Sequence[str]) -> list[str]:
     return sorted(addresses, key=ipaddress.IPv4Address)
 
 
-def _released(where: str, value: object) -> tuple[str, ...]:
-    found = [check_address(text, f"{where} item {at}") for at, text in enumerate(_list(where, value), 1)]
-    return tuple(_sorted(list(set(found))))
+def _released(where: str, value: object, left_out: list[str] | None) -> tuple[str, ...]:
+    found = set()
+    for at, text in enumerate(_list(where, value), 1):
+        try:
+            found.add(check_address(text, f"{where} item {at}"))
+        except BadInput as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+    return tuple(_sorted(list(found)))
 
 
-def _added(where: str, value: object) -> tuple[Added, ...]:
+def _added(where: str, value: object, left_out: list[str] | None) -> tuple[Added, ...]:
     found: dict[str, Added] = {}
     for at, item in enumerate(_list(where, value), 1):
         place = f"{where} item {at}"
-        if not isinstance(item, Mapping) or not set(item) <= {"address", "until", "note"}:
-            raise BadInput(f"{place}: {item!r} is not an entry; expected address and perhaps until and note")
-        address = check_address(item.get("address"), f"{place} address")
-        if address in found:
-            raise BadInput(f"{place}: {address!r} is there already; expected each address once")
-        note = item.get("note") or ""
-        if not isinstance(note, str) or not (note.isascii() and (not note or note.isprintable())):
-            raise BadInput(f"{place} note: {note!r} is not plain; expected printable ASCII of one line")
-        found[address] = Added(address, _until(f"{place} until", item.get("until")), note)
+        try:
+            one = _one_added(item, place)
+            if one.address in found:
+                raise BadInput(f"{place}: {one.address!r} is there already; expected each address once")
+        except BadInput as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+        else:
+            found[one.address] = one
     return tuple(found[address] for address in _sorted(list(found)))
+
+
+def _one_added(item: object, place: str) -> Added:
+    if not isinstance(item, Mapping) or not set(item) <= {"address", "until", "note"}:
+        raise BadInput(f"{place}: {item!r} is not an entry; expected address and perhaps until and note")
+    address = check_address(item.get("address"), f"{place} address")
+    note = item.get("note") or ""
+    if not isinstance(note, str) or not (note.isascii() and (not note or note.isprintable())):
+        raise BadInput(f"{place} note: {note!r} is not plain; expected printable ASCII of one line")
+    if len(note) > ADAPTIVE_WHY_CHARACTERS:
+        raise BadInput(
+            f"{place} note: {note[:40]!r}... has {len(note)} characters; "
+            f"expected at most {ADAPTIVE_WHY_CHARACTERS}"
+        )
+    return Added(address, _until(f"{place} until", item.get("until")), note)
 
 
 def _until(where: str, value: object) -> int | None:
     if value is None or value == "":
         return None
+    at = None
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    if isinstance(value, str):
+        at = value
+    elif isinstance(value, str):
         at = parse_utc(value, ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"))
-        if at is not None:
-            return at
-    expected = "expected UTC as '2026-12-24' or '2026-12-24T18:00:00Z'"
-    raise BadInput(f"{where}: {value!r} is not a time; {expected}")
+    if at is None:
+        expected = "expected UTC as '2026-12-24' or '2026-12-24T18:00:00Z'"
+        raise BadInput(f"{where}: {value!r} is not a time; {expected}")
+    if not 0 < at <= ADAPTIVE_UNTIL_MAX:
+        raise BadInput(
+            f"{where}: {value!r} is out of range; expected a time until the year "
+            f"{utc(ADAPTIVE_UNTIL_MAX)[:4]}, or none, for as long as the address is in the list"
+        )
+    return at
 
 
-def parse(text: str, where: str = BLACKLIST_SETTINGS) -> Settings:
-    """Parse the text of the settings' file; raises BadInput."""
+def parse(text: str, where: str = BLACKLIST_SETTINGS, left_out: list[str] | None = None) -> Settings:
+    """Parse the text of the settings' file, with left_out as in make(); raises BadInput."""
     try:
         values = json.loads(text)
     except ValueError as error:
         raise BadInput(f"{where}: {text[:40]!r} is not valid JSON; {_EXPECTED}") from error
     if not isinstance(values, dict):
         raise BadInput(f"{where}: {text[:40]!r} is not an object; {_EXPECTED}")
-    return make(values, where)
+    return make(values, where, left_out)
 
 
 def as_values(settings: Settings) -> dict[str, object]:

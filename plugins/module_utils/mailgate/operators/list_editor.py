@@ -53,9 +53,15 @@ class ListEditor:
         *,
         gid: int = -1,
         step: Callable[[str], None] = _no_step,
+        trusted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Restore the state; raises OSError. tests pass step, which is called with each step's name."""
+        """Restore the state; raises OSError.
+
+        By a clock that is not trusted nothing is removed. Tests pass step, which is called with each step's
+        name.
+        """
         self.places, self._clock, self.say, self._step = places, clock, say, step
+        self._trusted = trusted
         self.lists = Lists(places)
         self._judge = Judge(places, self.lists, clock)
         self._lock = threading.RLock()
@@ -200,6 +206,8 @@ class ListEditor:
         What cannot be removed now, because the disk is full or a lock is held, is tried again.
         """
         now = self._clock()
+        if not self._trusted():
+            return
         if self._next_look - LOOK_SECONDS <= now < self._next_look:  # outside of it the clock was set
             return
         self._next_look = now + LOOK_SECONDS

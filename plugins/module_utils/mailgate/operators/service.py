@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import json
 import os
 import pwd
 import signal
@@ -23,14 +24,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core import locks
+from ..core.clock import ClockTrust, since_boot
 from ..core.errors import BadInput, MailgateError, TryAgain
+from ..core.files import atomic_write
 from ..core.sockets import Farewells, listen, parse_json, peer_uid, receive_request, send_answer
 from .entries import LISTS, Entry, note_fault
 from .list_editor import ListEditor, say
 from .lookups import ExternalPaths, Lookups
 from .places import SECONDS_MAX, Caller, OperatorPaths
 
-SOCKET = "socket"
+SOCKET, CLOCK = "socket", "clock.json"
+SAVE_SECONDS = 60.0  # between two records of the clock
 GROUP = "operators"
 REQUEST_BYTES_MAX = 65_536
 PEER_SECONDS = 5.0
@@ -320,6 +324,33 @@ def group_id(name: str = GROUP) -> int:
         raise BadInput(f"group {name!r}: does not exist; expected what the base role makes") from error
 
 
+class _SavedTrust:
+    """Whether the clock is trusted, as it is remembered over restarts in a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        saved: object = None
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
+            saved = json.load(stream)
+        self._trust = ClockTrust(time.time, since_boot, saved)
+        self._before: bool | None = None
+        self._written = float("-inf")
+
+    def trusted(self) -> bool:
+        now, trusted = time.monotonic(), self._trust.trusted()
+        if trusted is not self._before or now - self._written >= SAVE_SECONDS:
+            if trusted is not self._before and not (trusted and self._before is None):
+                say(
+                    "the clock is trusted"
+                    if trusted
+                    else "the clock jumped: nothing is removed until it is back, or a day"
+                )
+            self._before, self._written = trusted, now
+            with contextlib.suppress(OSError), atomic_write(self._path, 0o600) as stream:
+                stream.write(json.dumps(self._trust.to_json()).encode("ascii"))
+        return trusted
+
+
 def _sweep(editor: ListEditor) -> None:
     """Remove what has ended, for as long as the service runs; callers do not wait for it."""
     while True:
@@ -336,7 +367,8 @@ def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
     signal.signal(signal.SIGTERM, lambda number, dummy: told.append(number))
     gid = group_id()
     held = locks.acquire(os.path.join(places.state, "service.lock"), PEER_SECONDS)
-    editor = ListEditor(places, time.time, say, gid=gid)
+    trust = _SavedTrust(os.path.join(places.state, CLOCK))
+    editor = ListEditor(places, time.time, say, gid=gid, trusted=trust.trusted)
     editor.start()
     path = os.path.join(places.state, SOCKET)
     server = Server(path, Verbs(editor, Lookups(editor, outside, time.time)).answer, caller_of)

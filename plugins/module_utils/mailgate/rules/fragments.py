@@ -20,6 +20,7 @@ from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
 SITE, OPERATOR, ADAPTIVE, DEFAULT = "10-site", "20-operator", "30-adaptive", "90-default"
 FRAGMENTS = (SITE, OPERATOR, ADAPTIVE, DEFAULT)
 ADAPTIVE_WHY_CHARACTERS = 200
+ADAPTIVE_UNTIL_MAX = 99_999_999_999  # of eleven digits, in the year 5138
 FACTS = "# mailgate: "
 _ADAPTIVE_ENTRY = re.compile(
     rf"# until ([1-9][0-9]{{0,10}}) why ([ -~]{{1,{ADAPTIVE_WHY_CHARACTERS}}})\n"
