@@ -8,6 +8,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import socket
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -471,6 +474,71 @@ def test_a_rollback_heals_a_file_that_is_damaged(gateway: Gateway, harm: str) ->
     roll_back(gateway)
     assert ("new@corp.test" in gateway.served_keys()) is (harm == "missing")
     assert "u0@corp.test" in gateway.served_keys()
+
+
+def within(seconds: float, work: Callable[[], Any]) -> Any:
+    """Return what the work returns, or raise what it raises; it must not hang."""
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append((work(), None))
+        except Exception as error:
+            found.append((None, error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert found, "it hangs"
+    result, error = found[0]
+    if error is not None:
+        raise error
+    return result
+
+
+@pytest.mark.parametrize(
+    "kind", ["fifo", "socket", "link to a fifo", "link to a device", "directory", "link"]
+)
+@pytest.mark.parametrize(
+    "name", ["validrcptto.cdb", "state.json", "generations/1/addresses", "generations/1/reason.json", ".lock"]
+)
+def test_what_is_no_file_in_the_directory_is_refused_and_holds_nobody_up(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    """Root reads what the service's user may write: a FIFO must not block it, nor a link lead it away."""
+    gateway.update()
+    gateway.exported = {*gateway.exported, "new@corp.test"}  # type: ignore[misc]
+    gateway.update()
+    path, other = gateway.path / name, tmp_path / "elsewhere"
+    path.unlink(missing_ok=True)
+    if kind in ("fifo", "link to a fifo"):
+        os.mkfifo(path if kind == "fifo" else other)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as one:
+            monkeypatch.chdir(path.parent)
+            one.bind(path.name)
+    elif kind == "directory":
+        path.mkdir()
+    if kind.startswith("link"):
+        path.symlink_to("/dev/zero" if kind == "link to a device" else other)
+    if name == "validrcptto.cdb":
+        with pytest.raises(BadInput, match="is not a regular file"):
+            within(5, gateway.store.served)
+        assert "is not a regular file" in within(5, gateway.store.damage)
+    assert within(5, gateway.store.last) is not None
+    assert within(5, gateway.store.state) is not None
+    assert within(5, lambda: gateway.store.whole(1)) is None or not name.startswith("generations")
+    facts, alarms = within(5, lambda: recipients_update.status(site(), gateway.store, now=gateway.now))
+    assert facts["generation"] == 2
+    assert any("is not a regular file" in one for one in alarms) is (name == "validrcptto.cdb")
+    if name == ".lock":
+        with pytest.raises((OSError, Busy, BadInput)):
+            within(5, lambda: gateway.store.locked().__enter__())
+        return
+    if kind == "directory" and name in ("validrcptto.cdb", "state.json"):
+        return  # whose place nothing can take
+    within(5, gateway.update)
+    assert "new@corp.test" in gateway.served_keys()
 
 
 def test_two_writers_take_turns(gateway: Gateway) -> None:

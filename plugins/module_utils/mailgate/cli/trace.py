@@ -19,6 +19,7 @@ from typing import Any
 from ..core import times
 from ..core.errors import BadInput
 from ..core.exits import PERMANENT, TEMPORARY
+from ..core.files import open_regular
 from ..core.paths import SEND_LOG, SMTP_LOG
 from ..core.text import one_line
 from ..formats.smtpd_log import LABEL_CHARACTERS, NANOSECONDS, unix_nanoseconds
@@ -86,7 +87,7 @@ def open_log(directories: Sequence[str]) -> Log:
 
 
 def _open(path: str, name: str) -> File:
-    stream = open(path, "rb", buffering=0)  # noqa: SIM115
+    stream = os.fdopen(open_regular(path), "rb", buffering=0)
     size = os.fstat(stream.fileno()).st_size
     first = None
     for line in os.pread(stream.fileno(), _FIRST_BYTES, 0).split(b"\n"):
@@ -249,7 +250,7 @@ def _arguments(argv: Sequence[str] | None) -> Any:
 def _is_send(directory: str) -> bool:
     """Whether a directory given as argument has qmail-send's log, by the first line that shows it."""
     for name in reversed(ordered(os.listdir(directory))):
-        with open(os.path.join(directory, name), "rb") as stream:
+        with os.fdopen(open_regular(os.path.join(directory, name)), "rb") as stream:
             for line in stream.read(_FIRST_BYTES).split(b"\n"):
                 text = line[LABEL_CHARACTERS + 1 :]
                 if text.startswith((b"tcpserver: ", b"simscan:", b"qmail-smtpd: ")):

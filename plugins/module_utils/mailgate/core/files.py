@@ -2,15 +2,48 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Atomic file writes: a reader, or a crash, finds the old file or the new one, never a part of it."""
+"""Atomic file writes: a reader, or a crash, finds the old file or the new one, never a part of it.
+
+And files that somebody else may write: they are read without waiting, links and endless files are refused.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Callable
+
+from .errors import BadInput
+
+
+def open_regular(path: str) -> int:
+    """Return a descriptor of a regular file, to read; raises BadInput for anything else, and OSError.
+
+    What lies in a directory of another user can be a FIFO, which would block its reader, or a link.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENOTDIR):
+            raise BadInput(f"file {path}: is not a regular file; expected one") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadInput(f"file {path}: is not a regular file; expected one")
+    return descriptor
+
+
+def read_regular(path: str, bytes_max: int) -> bytes:
+    """Return the content of a regular file; raises BadInput for anything else, or a longer one; OSError."""
+    with os.fdopen(open_regular(path), "rb") as stream:
+        data = stream.read(bytes_max + 1)
+    if len(data) > bytes_max:
+        raise BadInput(f"file {path}: more than {bytes_max} bytes; expected a smaller one")
+    return data
 
 
 def fsync_directory(path: str) -> None:

@@ -11,15 +11,16 @@ import os
 import time
 
 _PAUSE_SECONDS = 0.05
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def acquire(path: str, seconds: float = 0.0) -> int:
     """Return a descriptor that holds the lock until it is closed or its process ends.
 
-    The file is created when it is missing, never through a link. Raises BlockingIOError when another process
-    still holds the lock after so many seconds, and OSError.
+    The file is created when it is missing, never through a link, and a FIFO is refused. Raises
+    BlockingIOError when another process still holds the lock after so many seconds, and OSError.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(path, _FLAGS, 0o600)
     end = time.monotonic() + seconds
     try:
         while True:

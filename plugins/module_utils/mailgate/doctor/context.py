@@ -13,6 +13,8 @@ import re
 import stat
 from dataclasses import dataclass
 
+from ..core.errors import BadInput
+from ..core.files import open_regular
 from .settings import Settings
 
 _TAIL_BYTES = 65536
@@ -35,11 +37,11 @@ class Context:
 def log_tail(path: str, size: int = _TAIL_BYTES) -> list[str]:
     """Return the last lines of a file, [] when it does not exist."""
     try:
-        with open(path, "rb") as stream:
+        with os.fdopen(open_regular(path), "rb") as stream:
             end = stream.seek(0, os.SEEK_END)
             stream.seek(max(0, end - size))
             lines = stream.read(size).decode("utf-8", "replace").splitlines()
-    except OSError:
+    except (OSError, BadInput):
         return []
     return lines[1:] if end > size else lines
 

@@ -176,8 +176,8 @@ def recipients(context: Context) -> list[Finding]:
     store = Store(context.path(RECIPIENTS_DIRECTORY))
     settings = read_settings(context.path(RECIPIENTS_SETTINGS))
     facts, alarms = recipients_status(settings, store, now=context.now)
-    missing = store.served() is None
     damage = store.damage()
+    missing = not damage and store.served() is None
     unreadable = "" if missing else _unreadable(context, store.served_path)
     return judge_recipients(facts, alarms, missing, damage, unreadable, context.now)
 

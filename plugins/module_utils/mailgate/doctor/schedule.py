@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.errors import BadInput
+from ..core.files import read_regular
 from ..core.times import rounded
 from ..host import scheduler as every
 from .context import Context
 from .findings import WARNING, Finding, Limit, graded, several
 from .services import log_directory
+
+_STATE_BYTES_MAX = 1 << 20
 
 # Scheduled jobs
 
@@ -57,8 +61,7 @@ def jobs(context: Context) -> list[Finding]:
     for one in context.settings.jobs:
         run = Run(one.name, one.period_seconds)
         try:
-            with open(context.path(one.state), encoding="utf-8", errors="replace") as stream:
-                text = stream.read()
+            text = read_regular(context.path(one.state), _STATE_BYTES_MAX).decode("utf-8", "replace")
             state = every.parse_state(text)
             if state == every.State():
                 run = Run(one.name, one.period_seconds, trouble=f"{one.state} is damaged")
@@ -67,5 +70,7 @@ def jobs(context: Context) -> list[Finding]:
         except OSError as error:
             trouble = "has never run" if isinstance(error, FileNotFoundError) else f"{error.strerror}"
             run = Run(one.name, one.period_seconds, trouble=f"{one.state}: {trouble}")
+        except BadInput as error:
+            run = Run(one.name, one.period_seconds, trouble=str(error))
         found.append(judge_job(run, context.now, context.settings.limits))
     return judge_jobs(found)

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from ..core import locks
 from ..core.errors import BadInput, Busy
-from ..core.files import atomic_write, fsync_directory
+from ..core.files import atomic_write, fsync_directory, read_regular
 from ..core.paths import RECIPIENTS_DIRECTORY
 from ..formats import cdb
 from .keys import Recipients
@@ -34,6 +34,7 @@ from .keys import Recipients
 SERVED = "validrcptto.cdb"
 MODE = 0o644
 _GIVEN = " directory"
+_FILE_BYTES_MAX = 1 << 30
 _ROLLBACK = re.compile(r"rollback to generation ([0-9]+)", re.ASCII)
 
 
@@ -70,9 +71,9 @@ def _origin(reason: Mapping[str, object], number: int) -> int:
 
 
 def _read(path: str) -> bytes | None:
+    """Return a file's bytes, or None if it is missing; raises BadInput for a FIFO, a link and the like."""
     try:
-        with open(path, "rb") as stream:
-            return stream.read()
+        return read_regular(path, _FILE_BYTES_MAX)
     except FileNotFoundError:
         return None
 
@@ -105,8 +106,13 @@ class Store:
             os.close(descriptor)
 
     def served(self) -> bytes | None:
-        """Return the bytes that qmail-smtpd reads, or None."""
+        """Return the bytes that qmail-smtpd reads, or None; raises BadInput for what is no regular file."""
         return _read(self.served_path)
+
+    def _served_regular(self) -> bytes | None:
+        with contextlib.suppress(BadInput):
+            return self.served()
+        return None
 
     def numbers(self) -> list[int]:
         """Return the numbers of the existing generations, ascending."""
@@ -161,7 +167,7 @@ class Store:
 
     def last(self) -> Last | None:
         """Return the serving generation, else the newest valid one, else the keys of the file that serves."""
-        data = self.served()
+        data = self._served_regular()
         digest = hashlib.sha256(data).hexdigest() if data is not None else ""
         newest: Last | None = None
         for number in reversed(self.numbers()):
@@ -182,22 +188,21 @@ class Store:
 
     def damage(self) -> str:
         """Return what is wrong with the file that serves; '' when it is valid or missing."""
-        data = self.served()
-        if data is None:
-            return ""
         try:
-            cdb.Reader(data, self.served_path)
+            data = self.served()
+            if data is not None:
+                cdb.Reader(data, self.served_path)
         except BadInput as error:
             return str(error)
         return ""
 
     def is_served(self, last: Last) -> bool:
         """Whether qmail-smtpd reads the bytes of this generation."""
-        return hashlib.sha256(self.served() or b"").hexdigest() == last.sha256
+        return hashlib.sha256(self._served_regular() or b"").hexdigest() == last.sha256
 
     def serves(self, last: Last | None, wanted: Recipients) -> bool:
         """Whether the file that serves has exactly these recipients, its mode, and a generation."""
-        data = self.served()
+        data = self._served_regular()
         if data is None or last is None or last.number == 0:
             return False
         right_mode = stat.S_IMODE(os.stat(self.served_path).st_mode) == MODE
@@ -248,7 +253,7 @@ class Store:
         """Return the content of state.json; {} when it is missing or damaged, as serving does not need it."""
         try:
             value = json.loads(_read(self._state) or b"{}")
-        except ValueError:
+        except (ValueError, BadInput):
             return {}
         return value if isinstance(value, dict) else {}
 

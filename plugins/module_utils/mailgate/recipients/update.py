@@ -245,7 +245,7 @@ def update(
     outcome.count = len(wanted.keys)
     if store.serves(last, wanted):
         return outcome
-    serving = store.served() is not None and not outcome.damage
+    serving = not outcome.damage and store.served() is not None
     change = limits.difference(keys if serving else (), wanted.keys, limit=shown)
     outcome.changed = True
     outcome.gained_count, outcome.lost_count = change.gained_count, change.lost_count
@@ -342,7 +342,7 @@ def status(settings: Settings, store: Store, *, now: float) -> tuple[dict[str, o
     damage = store.damage()
     if damage:
         alarms.append(damage)
-    if store.served() is None:
+    if not damage and store.served() is None:
         alarms.append(f"{store.served_path}: missing, every recipient gets 451; expected a list")
     if settings.directory_domains:
         if state.get("problem"):
