@@ -17,12 +17,11 @@ from ..core import times
 from ..core.errors import BadInput
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.paths import SEND_LOG, SMTP_LOG, STATS_DIRECTORY, STATS_TEXTFILE
+from ..maillog.counter_names import COUNTERS, TIMES
 from ..maillog.counters import (
-    COUNTERS,
     MINUTE,
     QUARTER,
     QUARTERS_SECONDS,
-    TIMES,
     Counts,
     Stats,
     added,
