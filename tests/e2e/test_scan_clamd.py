@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import random
 import subprocess
 import zipfile
@@ -28,7 +29,7 @@ PATCH = pytest.mark.patch("10-fail-closed")
 @pytest.fixture(scope="module")
 def scan(bed: Bed) -> ScanBed:
     one = ScanBed(bed)
-    if not (one.root / "service/clamd").exists():
+    if not os.path.lexists(one.root / "service/clamd"):
         pytest.skip("no clamd on this gateway")
     one.wait_until_mail_flows()
     return one

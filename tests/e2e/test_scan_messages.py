@@ -121,6 +121,7 @@ def spams() -> dict[str, tuple[bytes, bytes]]:
         "plain": (b"", GTUBE + b"\r\n"),
         "html": (mime + b"html; charset=us-ascii\r\n", html),
         "base64": (mime + b"plain\r\nContent-Transfer-Encoding: base64\r\n", encoded),
+        "behind-60-kB-of-text": (mime + b"plain\r\n", padding(60_000) + GTUBE + b"\r\n" + padding(200_000)),
         "355-kB": multipart(
             ("Content-Type: text/plain", GTUBE),
             ("Content-Type: application/octet-stream", padding(355_000)),
@@ -140,6 +141,17 @@ def test_spam_is_refused_with_its_score(scan: ScanBed, name: str) -> None:
     assert log.says(rf":SPAM REJECT \({re.escape(found[1])}/")
     assert len(verdicts(log)) == 1
     assert not scan.arrived(mark, 0.5)
+
+
+def test_text_beyond_the_limit_costs_points_and_is_said(scan: ScanBed) -> None:
+    name, content = letter(padding(130_000) + GTUBE + b"\r\n", PLAIN)
+    assert scan.send(content, within_seconds=LARGE_SECONDS).startswith("250 ")
+    head = scan.arrived(name).partition(b"\r\n\r\n")[0]
+    status = re.sub(rb"\s+", b"", head.partition(b"X-Spam-Status: ")[2].partition(b"\r\nX-")[0])
+    assert b"TEXT_BEYOND_LIMIT" in status
+    name, content = letter(padding(90_000), PLAIN)
+    assert scan.send(content, within_seconds=LARGE_SECONDS).startswith("250 ")
+    assert b"TEXT_BEYOND_LIMIT" not in scan.arrived(name).partition(b"\r\n\r\n")[0]
 
 
 CHECKED = re.compile(rb"^X-Spam-Checked: first ([0-9]+) bytes\r\n", re.MULTILINE)
