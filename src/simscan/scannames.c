@@ -166,7 +166,7 @@ static size_t see_value(const struct piece *piece, int way, char *to)
   size_t m = 0;
   int quoted = length > 0 && s[0] == '"';
 
-  for (i = quoted; i < length; ++i) {
+  for (i = (size_t) quoted; i < length; ++i) {
     if (quoted ? s[i] == '"' : s[i] == ';' || (way >= 2 && (s[i] == ' ' || s[i] == '\t'))) break;
     if (s[i] == '\\' && way % 2 == 0) {
       if (quoted && way == 0 && i + 1 < length) ++i; /* the next one is as it is */

@@ -14,17 +14,12 @@ A target's comment at its beginning may say, each in a line of its own:
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = ROOT / "tests" / "fuzz"
-SOURCES = sorted(ROOT.glob("src/*/"))
-INCLUDES = [word for directory in SOURCES for word in ("-I", str(directory))]
-STRICT = ["-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wdeclaration-after-statement"]
-SANITIZE = ["-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
+from support.c_programs import FUZZ, INCLUDES, ROOT, SANITIZE, STRICT, has_clang, needed
+
 LENGTH = 100_000
 SEED = 20070101
 INPUT_TIMEOUT_SECONDS = 20
@@ -42,22 +37,6 @@ class Target:
         return self.path.stem[len("fuzz_") :]
 
 
-def needed(program: Path) -> list[Path]:
-    """Return our sources behind the headers that a program, or what it includes, names; not those in it."""
-    found, inside, waiting = dict[Path, None](), set[Path](), [program]
-    while waiting:
-        for name, end in re.findall(r'^#include "(\w+)\.([ch])"', waiting.pop().read_text(), re.MULTILINE):
-            for directory in SOURCES:
-                paths = [
-                    path for path in (directory / f"{name}.c", directory / f"{name}.h") if path.is_file()
-                ]
-                if end == "c":
-                    inside.update(paths[:1])
-                waiting += [path for path in paths if path not in found]
-                found.update(dict.fromkeys(paths))
-    return [path for path in found if path.suffix == ".c" and path not in inside]
-
-
 def read(path: Path) -> Target:
     """Return what a target's own comment says about it."""
     head = path.read_text().partition("*/\n")[0]
@@ -72,18 +51,12 @@ def read(path: Path) -> Target:
 
 
 def targets() -> list[Target]:
-    return [read(path) for path in sorted(HERE.glob("fuzz_*.c"))]
+    return [read(path) for path in sorted(FUZZ.glob("fuzz_*.c"))]
 
 
 def has_libfuzzer() -> bool:
-    """Whether clang is here, and the runtime that it needs for this."""
-    return bool(shutil.which("clang")) and run(
-        ["clang", *_LIBFUZZER, "-x", "c", "-", "-o", "/dev/null"], _EMPTY
-    ) == (0, "")
-
-
-_LIBFUZZER = ["-fsanitize=fuzzer,address,undefined"]
-_EMPTY = "int LLVMFuzzerTestOneInput(const char *s, unsigned long n) { return s && n ? 0 : 0; }"
+    """Return whether clang is here, and the runtime that it needs for this."""
+    return has_clang("-fsanitize=fuzzer,address,undefined", "-DFUZZER")
 
 
 def run(argv: list[str], text: str = "", cwd: Path | None = None, timeout: float = 300) -> tuple[int, str]:
@@ -102,11 +75,7 @@ def run(argv: list[str], text: str = "", cwd: Path | None = None, timeout: float
 
 def compile_target(target: Target, out: Path, libfuzzer: bool = False) -> tuple[int, str]:
     """Compile a target with libFuzzer, or with gcc and drive.c, both with ASan and UBSan."""
-    engine = (
-        ["clang", *_LIBFUZZER]
-        if libfuzzer
-        else ["gcc", "-fsanitize=address,undefined", str(HERE / "drive.c")]
-    )
+    engine = ["clang", "-fsanitize=fuzzer"] if libfuzzer else ["gcc", str(FUZZ / "drive.c")]
     language = ["-std=gnu11", "-D_GNU_SOURCE", *STRICT, *SANITIZE, *INCLUDES]
     files = [str(path) for path in (target.path, *target.sources)]
     return run([*engine, *language, *files, *target.flags, "-o", str(out)])

@@ -22,12 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
-from support.c_programs import INCLUDES, ROOT, SANITIZE, STRICT, gcc, run
-from support.fuzz_targets import needed
+from support.c_programs import INCLUDES, ROOT, SANITIZE, STRICT, gcc, needed, run
 
 PROGRAMS = ("cqgreylist", "dnsbl", "clientname")
-SOURCES = [path for path in c_files.program_files(ROOT / "src", PROGRAMS).values() if path.suffix == ".c"]
 IP, KEY = "198.51.100.7", "198.51.100.0/24"
 DELAY = 60
 A, CNAME, PTR, AAAA = 1, 5, 12, 28
@@ -58,14 +55,6 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
         main = ROOT / "src" / name / f"{name}.c"
         gcc("-std=gnu11", *STRICT, *SANITIZE, *macros, *INCLUDES, main, *needed(main), "-o", made / name)
     return Programs(made, port, made / "settings")
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-@pytest.mark.parametrize(
-    "dialect", [["-std=c99", "-pedantic"], ["-std=gnu11", "-funsigned-char"]], ids=" ".join
-)
-def test_compiles_without_a_warning(path: Path, dialect: list[str], tmp_path: Path) -> None:
-    gcc("-O2", *dialect, *STRICT, *INCLUDES, "-Wconversion", "-c", path, "-o", tmp_path / "out.o")
 
 
 # --- cqgreylist ---

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Our C files once more: with unsigned chars, under fuzzers, and by the system calls that they make.
+"""All C of ours: compiled without a warning, and its tests in test_*.c, fuzzers and system calls.
 
-The tests in test_*.c are run by test_netqmail.py.
+What needs more than one C file with a header is in the other modules here, one a role.
 """
 
 from __future__ import annotations
@@ -15,12 +15,86 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, c_tests, gcc, run
-from support.fuzz_targets import Target, compile_target, fuzz, has_libfuzzer, needed, read, targets
+from support.c_programs import (
+    FUZZ,
+    INCLUDES,
+    SANITIZE,
+    STRICT,
+    STRICTER,
+    TESTS,
+    c_tests,
+    clang,
+    dialects,
+    gcc,
+    has_clang,
+    needed,
+    run,
+)
+from support.fuzz_targets import Target, compile_target, fuzz, has_libfuzzer, read, targets
 
+CLANG = has_clang()
+CLANG_SANITIZES = has_clang("-fsanitize=address,undefined")
+WITH_CLANG = pytest.mark.skipif(not CLANG, reason="clang is missing; gcc's warnings are errors everywhere")
 TARGETS = targets()
 LIBFUZZER = has_libfuzzer()
 SECONDS = 1  # a look; `make fuzz` takes longer
+
+# --- warnings are errors ---
+
+DIALECTS = pytest.mark.parametrize(
+    ("path", "dialect"),
+    [pytest.param(*one, id=f"{one[0].parent.name}/{one[0].name} {' '.join(one[1])}") for one in dialects()],
+)
+
+
+@DIALECTS
+def test_compiles_without_a_warning(path: Path, dialect: list[str], tmp_path: Path) -> None:
+    gcc("-O2", *dialect, *STRICT, *STRICTER, *INCLUDES, "-c", path, "-o", tmp_path / "out.o")
+
+
+@WITH_CLANG
+@DIALECTS
+def test_compiles_with_clang_without_a_warning(path: Path, dialect: list[str]) -> None:
+    clang("-fsyntax-only", "-O2", *dialect, *STRICT, *STRICTER, *INCLUDES, path)
+
+
+@WITH_CLANG
+@pytest.mark.parametrize("path", sorted([*TESTS.glob("*.c"), *FUZZ.glob("*.c")]), ids=lambda path: path.name)
+def test_c_of_a_test_compiles_with_clang_without_a_warning(path: Path) -> None:
+    flags = [flag for flag in read(path).flags if re.match("-[DUI]", flag)]
+    if path.parent == FUZZ:
+        flags.append("-D_GNU_SOURCE")  # as fuzz_targets.py has it
+    clang("-fsyntax-only", "-std=gnu11", *STRICT, *INCLUDES, *flags, path)
+
+
+# --- the tests in C ---
+
+# Tens of thousands of files.
+SLOW = {"names_are_spread_over_the_directories"}
+
+
+@pytest.mark.parametrize(
+    ("name", "test"),
+    [pytest.param(*one, marks=[pytest.mark.slow] if one[1] in SLOW else []) for one in c_tests()],
+)
+def test_in_c(name: str, test: str, program: Callable[[str], Path], tmp_path: Path) -> None:
+    done = run([program(name), test], cwd=tmp_path)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({name for name, dummy in c_tests()}))
+def test_in_c_under_clangs_sanitizers(name: str, tmp_path: Path) -> None:
+    if not CLANG_SANITIZES:
+        pytest.skip("clang or its runtime is missing; test_in_c did run")
+    made, main = tmp_path / name, TESTS / f"{name}.c"
+    clang("-std=c99", *STRICT, *SANITIZE, *INCLUDES, main, *needed(main), "-o", made)
+    for test in (test for one, test in c_tests() if one == name and test not in SLOW):
+        place = tmp_path / test
+        place.mkdir()
+        done = run([made, test], cwd=place)
+        assert done.returncode == 0, (test, (done.stdout + done.stderr).decode(errors="replace"))
+
 
 UNSIGNED = [
     (name, test)
@@ -30,34 +104,10 @@ UNSIGNED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def unsigned(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compiles a test program as on ARM, where a plain char has no sign."""
-    made = tmp_path_factory.mktemp("unsigned")
-
-    def compiled(name: str) -> Path:
-        target = made / name
-        if not target.exists():
-            source = TESTS / f"{name}.c"
-            gcc(
-                "-std=c99",
-                "-funsigned-char",
-                *STRICT,
-                *SANITIZE,
-                *INCLUDES,
-                source,
-                *needed(source),
-                "-o",
-                target,
-            )
-        return target
-
-    return compiled
-
-
 @pytest.mark.parametrize(("name", "test"), UNSIGNED)
-def test_with_unsigned_chars(name: str, test: str, unsigned: Callable[[str], Path], tmp_path: Path) -> None:
-    done = run([unsigned(name), test], cwd=tmp_path)
+def test_with_unsigned_chars(name: str, test: str, program: Callable[..., Path], tmp_path: Path) -> None:
+    """As on ARM, where a plain char has no sign."""
+    done = run([program(name, "-funsigned-char"), test], cwd=tmp_path)
     assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
 
 

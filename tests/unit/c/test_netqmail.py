@@ -2,9 +2,9 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Our C files, compiled with warnings as errors and run under ASan and UBSan.
+"""The recipient lookup beside a second implementation and in damaged files; netqmail's patches and stand-in.
 
-test_*.c beside this file, of every program, are run here; the rest of this file is about netqmail's.
+The tests in test_*.c are run by test_every_program.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from pathlib import Path
 
 import cdbx
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb
-from support.c_programs import CACHE, INCLUDES, ROOT, SANITIZE, STRICT, TESTS, c_tests, gcc, run
-from support.fuzz_targets import needed
+from support.c_programs import CACHE, INCLUDES, ROOT, STRICT, gcc, run
 
-FILES = [path for path in c_files.program_files(ROOT / "src", ["netqmail"]).values() if path.suffix == ".c"]
 PATCHES = ROOT / "roles" / "netqmail" / "files" / "patches"
 STANDIN = ROOT / "tests" / "standins" / "netqmail"
 ARCHIVES = (
@@ -29,49 +26,6 @@ ARCHIVES = (
 )
 
 FUZZ_SECONDS = 6
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compiles tests/unit/c/NAME.c with our sources, once."""
-    made = tmp_path_factory.mktemp("c")
-
-    def make(name: str) -> Path:
-        target = made / name
-        if not target.exists():
-            main = TESTS / f"{name}.c"
-            gcc("-std=c99", *STRICT, *SANITIZE, *INCLUDES, main, *needed(main), "-o", target)
-        return target
-
-    return make
-
-
-# Tens of thousands of files.
-SLOW = {"names_are_spread_over_the_directories"}
-
-
-@pytest.mark.parametrize(
-    ("name", "test"),
-    [pytest.param(*one, marks=[pytest.mark.slow] if one[1] in SLOW else []) for one in c_tests()],
-)
-def test_in_c(name: str, test: str, program: Callable[[str], Path], tmp_path: Path) -> None:
-    done = run([program(name), test], cwd=tmp_path)
-    assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-@pytest.mark.parametrize(
-    "dialect",
-    [
-        ["-std=c99", "-pedantic"],
-        ["-std=gnu89"],
-        ["-std=gnu89", "-include", "/usr/include/errno.h", "-fstack-protector-strong"],
-        ["-std=gnu17"],
-    ],
-    ids=" ".join,
-)
-def test_compiles_without_a_warning(path: Path, dialect: list[str], tmp_path: Path) -> None:
-    gcc("-O2", *dialect, *STRICT, *INCLUDES, "-c", path, "-o", tmp_path / "out.o")
 
 
 # --- the recipient lookup against a second implementation ---

@@ -1,0 +1,27 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Test programs in C, compiled with the sources of ours that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, gcc, needed
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compiles tests/unit/c/NAME.c under ASan and UBSan, once for the flags that the test adds."""
+    made = tmp_path_factory.mktemp("c")
+
+    def make(name: str, *flags: str) -> Path:
+        target = made / "".join([name, *flags])
+        if not target.exists():
+            main = TESTS / f"{name}.c"
+            gcc("-std=c99", *flags, *STRICT, *SANITIZE, *INCLUDES, main, *needed(main), "-o", target)
+        return target
+
+    return make
