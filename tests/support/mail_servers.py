@@ -87,6 +87,7 @@ class Backend:
         self.refuse_recipients: dict[str, str] = {}  # the same for single recipients, at RCPT
         self.refused = 0
         self.delay_seconds = 0.0  # how long it thinks before it answers a message
+        self.at_once = self.most_at_once = 0  # messages that it thinks about
         self._controller: _QuietController | None = None
 
     @property
@@ -122,7 +123,10 @@ class Backend:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.delay_seconds:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
             await asyncio.sleep(self.delay_seconds)
+            self.at_once -= 1
         if self.refuse:
             self.refused += 1
             return self.refuse
