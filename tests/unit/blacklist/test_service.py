@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tracemalloc
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import reputation
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
     service as blacklist_service,
 )
@@ -227,6 +231,114 @@ def test_bad_facts_and_settings_leave_the_last_good_ones_in_force(world: World) 
         assert again.never("10.0.0.7") == "it may relay"
         assert again.reputation.settings.attempts == 3
     assert sum("the last valid version stays in force" in line for line in world.said) == 4
+
+
+def evidence(service: Service, addresses: int, entries: int) -> None:
+    """Fill the service with evidence, as its bounds allow it."""
+    for number in range(addresses):
+        address = f"198.18.{number // 250}.{number % 250}"
+        for kind in ("recipient", "ham", "spam", "other"):
+            event = (BEGIN, kind, f"{number} {kind} ".ljust(80, "x"))
+            service.reputation._clients.setdefault(address, reputation._Client()).events.append(event)
+        service.reputation._ham[address] = array("q", [BEGIN] * 50)
+        service.reputation._spared[address] = (BEGIN + 60, "why")
+        service.reputation._released[f"198.19.{number // 250}.{number % 250}"] = BEGIN
+    for number in range(entries):
+        address = f"203.0.{number // 250}.{number % 250}"
+        events = [(BEGIN, "spam", f"{number} {place}".ljust(80, "y")) for place in range(50)]
+        service.reputation._put(reputation.Entry(address, BEGIN, BEGIN + 14_400, "why", "rule", events, 7))
+    service.reputation._events = 4 * addresses
+
+
+def test_a_state_needs_no_memory_for_a_second_copy(world: World) -> None:
+    """To be written and to be read: an item at a time."""
+    service = world.service()
+    evidence(service, 1500, 300)
+    before = service.reputation.to_json()
+    tracemalloc.start()
+    try:
+        begin = tracemalloc.get_traced_memory()[0]
+        assert service.save()
+        save_bytes = tracemalloc.get_traced_memory()[1] - begin
+        size = (world.root / "own/state.json").stat().st_size
+        tracemalloc.reset_peak()
+        begin = tracemalloc.get_traced_memory()[0]
+        again = world.service()
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size > 2_000_000
+    assert save_bytes < size / 4
+    assert peak - begin < 1.2 * (now - begin) + 500_000
+    assert again.reputation.to_json() == before
+    assert json.loads((world.root / "own/state.json").read_text())["reputation"] == json.loads(
+        json.dumps(before)
+    )
+
+
+def test_the_state_of_an_older_version_is_read(world: World) -> None:
+    """It was one line."""
+    service = world.service()
+    evidence(service, 3, 2)
+    service.save()
+    path = world.root / "own/state.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole, separators=(",", ":")))
+    assert world.service().reputation.to_json() == service.reputation.to_json()
+
+
+def test_a_state_that_is_cut_off_anywhere_is_set_aside(world: World) -> None:
+    service = world.service()
+    evidence(service, 3, 2)
+    service.save()
+    path = world.root / "own/state.json"
+    data = path.read_bytes()
+    for cut in [*range(0, len(data) - 5, 211), len(data) - 4]:
+        path.write_bytes(data[:cut])
+        assert world.service().reputation.counts()["entries"] == 0
+        assert (world.root / "own/state.json.damaged").read_bytes() == data[:cut]
+
+
+def test_a_state_for_which_there_is_no_memory_is_set_aside(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = world.service()
+    evidence(service, 3, 2)
+    service.save()
+
+    def none_left(self: object, version: object, items: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reputation.Reputation, "restore", none_left)
+        again = world.service()
+    assert again.reputation.counts()["entries"] == 0
+    assert (world.root / "own/state.json.damaged").exists()
+    assert any("needs more memory than there is" in text for text in world.said)
+    assert again.save()
+
+
+@pytest.mark.parametrize("addresses", [100_000, 1_000_000, 10_000_000])
+@pytest.mark.parametrize("limit", [10_000_000, 100_000_000, 500_000_000, 4_000_000_000])
+def test_bounds_and_memory_limit_agree(
+    world: World, monkeypatch: pytest.MonkeyPatch, addresses: int, limit: int
+) -> None:
+    settings = Settings(addresses_max=addresses)
+    fits = blacklist_settings.fitting(settings, limit)
+    assert blacklist_settings.needed_bytes(fits) <= max(limit, 61_000_000)
+    assert (fits == settings) is (blacklist_settings.needed_bytes(settings) <= limit)
+    assert blacklist_settings.make(blacklist_settings.as_values(fits)) == fits
+    monkeypatch.setattr(blacklist_service, "memory_limit", lambda: limit)
+    (world.root / "settings.json").write_text(json.dumps({"addresses_max": addresses}))
+    service = world.service()
+    assert service.reputation.settings.addresses_max == fits.addresses_max
+    assert any("memory limit" in text for text in world.said) is (fits != settings)
+
+
+def test_the_default_limit_suffices_for_the_default_bounds() -> None:
+    role = Path(__file__).resolve().parents[3] / "roles/adaptive_blacklist/defaults/main.yml"
+    limit = int(re.search(r"memory_limit_bytes: ([0-9]+)", role.read_text())[1])  # type: ignore[index]
+    assert blacklist_settings.fitting(Settings(), limit) == Settings()
 
 
 BAD_ADDED = [

@@ -17,6 +17,7 @@ refused; the entry that ends first is dropped first. At most SESSIONS_MAX sessio
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -36,16 +37,15 @@ from ..formats.smtpd_log import (
 from ..maillog.open_sessions import OpenSessions
 from ..rules.fragments import AdaptiveEntry
 from .model import BAD, HAM, OPERATOR, RECIPIENT, RULE, SITE, VIRUS, Entry, Event, kind_of
-from .settings import Settings
+from .settings import EVENTS_MEAN, EVIDENCE_MAX, Settings
 
 SESSIONS_MAX = 4096
-EVIDENCE_MAX = 50
 DETAIL_CHARACTERS = 80
-_EVENTS_MEAN = 4
 _DAY_SECONDS = 86_400
 _CLOCK_TOLERANCE_SECONDS = 300
 _ROUNDING = 100_000  # nanoseconds: simscan logs its time with four decimals
 VERSION = 1
+SECTIONS = ("sessions", "clients", "ham", "entries", "spared", "released")
 Exemptions = Callable[[str], str]
 
 
@@ -202,7 +202,7 @@ class Reputation:
             if (
                 oldest.events[-1][0] > begin
                 and len(clients) <= most
-                and (self._events <= _EVENTS_MEAN * most or len(clients) == 1)
+                and (self._events <= EVENTS_MEAN * most or len(clients) == 1)
             ):
                 return
             self._drop(address)
@@ -398,53 +398,78 @@ class Reputation:
 
     # State
 
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON values for load()."""
-        return {
-            "version": VERSION,
-            "sessions": [[pid, one.address, one.counted] for pid, one in self._sessions.items()],
-            "clients": [[address, client.events] for address, client in self._clients.items()],
-            "ham": [[address, times.tolist()] for address, times in self._ham.items()],
-            "entries": [
+    def sections(self) -> Iterator[tuple[str, Iterator[list[Any]]]]:
+        """Yield (name, items) of everything, as JSON values for restore()."""
+        yield "sessions", ([pid, one.address, one.counted] for pid, one in self._sessions.items())
+        yield "clients", ([address, client.events] for address, client in self._clients.items())
+        yield "ham", ([address, times.tolist()] for address, times in self._ham.items())
+        yield (
+            "entries",
+            (
                 [one.address, one.since, one.until, one.why, one.by, one.events, one.more]
                 for one in self._entries.values()
-            ],
-            "spared": [[address, *one] for address, one in self._spared.items()],
-            "released": [[address, at] for address, at in self._released.items()],
-        }
+            ),
+        )
+        yield "spared", ([address, *one] for address, one in self._spared.items())
+        yield "released", ([address, at] for address, at in self._released.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON values for load()."""
+        return {"version": VERSION, **{name: list(items) for name, items in self.sections()}}
 
     def load(self, data: Any) -> None:
         """Replace everything by the result of to_json(); raises BadInput for anything else."""
         try:
-            if data["version"] != VERSION:
-                raise ValueError(f"version {data['version']!r}")
-            sessions = [
-                (int(pid), _Session(str(address), int(counted))) for pid, address, counted in data["sessions"]
-            ]
-            clients = {str(address): _Client(_events(events)) for address, events in data["clients"]}
-            ham = {str(address): array("q", times) for address, times in data["ham"]}
-            entries = {
-                str(address): Entry(
-                    str(address), int(since), int(until), str(why), str(by), _events(events), int(more)
-                )
-                for address, since, until, why, by, events, more in data["entries"]
-            }
-            spared = {str(address): (int(until), str(why)) for address, until, why in data["spared"]}
-            released = {str(address): int(at) for address, at in data["released"]}
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            items = [(name, item) for name in SECTIONS for item in data[name]]
+            version = data["version"]
+        except (TypeError, KeyError) as error:
+            raise BadInput(f"blacklist state: {error} in it; expected what the service wrote") from error
+        self.restore(version, items)
+
+    def restore(self, version: object, items: Iterable[tuple[str, Any]]) -> None:
+        """Replace everything by (section, item) of sections(); raises BadInput, then nothing is replaced."""
+        sessions: list[tuple[int, _Session]] = []
+        clients: OrderedDict[str, _Client] = OrderedDict()
+        ham: OrderedDict[str, array[int]] = OrderedDict()
+        entries: dict[str, Entry] = {}
+        spared: dict[str, tuple[int, str]] = {}
+        released: dict[str, int] = {}
+        try:
+            if version != VERSION:
+                raise ValueError(f"version {version!r}")
+            for name, item in items:
+                if name == "clients":
+                    events = _events(item[1])
+                    if events:
+                        clients[str(item[0])] = _Client(events)
+                elif name == "ham":
+                    ham[str(item[0])] = array("q", item[1])
+                elif name == "entries":
+                    address, since, until, why, by, events, more = item
+                    entries[str(address)] = Entry(
+                        str(address), int(since), int(until), str(why), str(by), _events(events), int(more)
+                    )
+                elif name == "sessions":
+                    sessions.append((int(item[0]), _Session(str(item[1]), int(item[2]))))
+                elif name == "spared":
+                    spared[str(item[0])] = (int(item[1]), str(item[2]))
+                elif name == "released":
+                    released[str(item[0])] = int(item[1])
+                else:
+                    raise ValueError(f"section {name!r}")
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
             raise BadInput(f"blacklist state: {error} in it; expected what the service wrote") from error
         self._sessions, self._by_address = OpenSessions(SESSIONS_MAX, self._forget), {}
         for pid, session in sessions:
             self._open(pid, session)
-        self._clients = OrderedDict((address, one) for address, one in clients.items() if one.events)
+        self._clients, self._ham = clients, ham
         self._events = sum(len(client.events) for client in self._clients.values())
-        self._ham = OrderedDict(ham)
         self._entries, self._spared, self._released = entries, spared, released
         self.changed = True
 
 
 def _events(data: Any) -> list[Event]:
-    return [(int(at), str(kind), str(detail)) for at, kind, detail in data]
+    return [(int(at), sys.intern(str(kind)), str(detail)) for at, kind, detail in data]
 
 
 def _event_words(event: Event) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
+import resource
 import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +39,9 @@ from ..formats.networks import parse_network
 from ..formats.smtpd_log import parse
 from ..rules import fragments
 from . import settings as blacklist_settings
+from . import state_file
 from .exemptions import Exemptions, facts_of
-from .reputation import Reputation
+from .reputation import VERSION, Reputation
 from .settings import Settings
 
 STATE, SOCKET = "state.json", "socket"
@@ -71,6 +72,12 @@ class ServicePaths:
 
     def rule(self, name: str) -> str:
         return os.path.join(self.rules, name)
+
+
+def memory_limit() -> int:
+    """Return the bytes that this process may have, as softlimit -m sets them; very many without a limit."""
+    limits = [resource.getrlimit(one)[0] for one in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    return min((one for one in limits if one != resource.RLIM_INFINITY), default=1 << 62)
 
 
 class _Watched:
@@ -138,13 +145,13 @@ class Service:
         path = self.places.own(STATE)
         try:
             with open(path, encoding="utf-8") as stream:
-                state = json.load(stream)
-            self._load(state)
+                self._load(*state_file.read(stream))
         except FileNotFoundError:
             self._say("no state yet: the whole log is read")
-        except (ValueError, BadInput) as error:
+        except (ValueError, BadInput, MemoryError) as error:
+            why = "it needs more memory than there is" if isinstance(error, MemoryError) else error
             os.rename(path, path + ".damaged")
-            self._say(f"{path}: {error}; kept as {path}.damaged, the whole log is read")
+            self._say(f"{path}: {why}; kept as {path}.damaged, the whole log is read")
         with (
             contextlib.suppress(OSError),
             open(self.places.own(fragments.ADAPTIVE), encoding="ascii") as stream,
@@ -153,9 +160,7 @@ class Service:
         self._look()
         self._saved = self._clock()
 
-    def _load(self, state: Any) -> None:
-        if not isinstance(state, dict):
-            raise BadInput(f"{state!r:.40} is not an object; expected what the service wrote")
+    def _load(self, state: dict[str, Any], version: object, items: Iterable[tuple[str, Any]]) -> None:
         position = None if state.get("position") is None else Position.from_json(state["position"])
         settings = blacklist_settings.make(state.get("settings") or {}, "state", [])
         known = state.get("never")
@@ -166,9 +171,9 @@ class Service:
             except (AttributeError, TypeError) as error:
                 raise BadInput(f"{error} in its networks; expected what the service wrote") from error
         self._trust = ClockTrust(self._clock, self._steady, state.get("clock"))
-        self.reputation.load(state.get("reputation"))
+        self.reputation.restore(version, items)
         self.never.take_settings(settings)
-        self.reputation.settings = settings
+        self.reputation.settings = self._fitting(settings)
         self.follower = Follower(self.places.log, position)
 
     def step(self) -> bool:
@@ -219,10 +224,23 @@ class Service:
         left_out: list[str] = []
         settings = blacklist_settings.parse(self._settings.text(), self.places.settings, left_out)
         self.never.take_settings(settings)
-        self.reputation.configure(settings, now)
+        self.reputation.configure(self._fitting(settings), now)
         self._say("the settings were read")
         for fault in left_out:
             self._say(f"left out: {fault}")
+
+    def _fitting(self, settings: Settings) -> Settings:
+        """Return the settings with bounds for which the memory limit of this process suffices."""
+        limit = memory_limit()
+        fits = blacklist_settings.fitting(settings, limit)
+        if fits != settings:
+            needed = blacklist_settings.needed_bytes(settings)
+            self._say(
+                f"the memory limit of {limit} bytes is less than the {needed} "
+                f"that {settings.addresses_max} addresses and {settings.entries_max} entries need: "
+                f"at most {fits.addresses_max} addresses are watched and {fits.entries_max} refused"
+            )
+        return fits
 
     def _try(self, what: str, take: Callable[[], None]) -> None:
         try:
@@ -283,12 +301,12 @@ class Service:
             "settings": blacklist_settings.as_values(self.reputation.settings),
             "never": self.never.known_texts(),
             "clock": self._trust.to_json(),
-            "reputation": self.reputation.to_json(),
         }
         self._saved = self._clock()
         try:
             with atomic_write(self.places.own(STATE), 0o600) as stream:
-                stream.write(json.dumps(state, separators=(",", ":")).encode("ascii"))
+                for piece in state_file.pieces(state, VERSION, self.reputation.sections()):
+                    stream.write(piece)
         except OSError as error:
             self._complaints.add(f"{self.places.own(STATE)}: {error}; expected to write it")
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from ..core.errors import BadInput
 from ..core.paths import BLACKLIST_SETTINGS
@@ -19,6 +19,8 @@ from ..rules.fragments import ADAPTIVE_UNTIL_MAX, ADAPTIVE_WHY_CHARACTERS
 
 _EXPECTED = "expected the file as Ansible writes it"
 MARKED = ("spam", "ham", "neither")
+EVENTS_MEAN = 4  # of all watched addresses
+EVIDENCE_MAX = 50  # events that an entry keeps
 
 # Name: minimum, maximum, unit
 LIMITS: dict[str, tuple[int, int, str]] = {
@@ -213,6 +215,31 @@ def parse(text: str, where: str = BLACKLIST_SETTINGS, left_out: list[str] | None
     if not isinstance(values, dict):
         raise BadInput(f"{where}: {text[:40]!r} is not an object; {_EXPECTED}")
     return make(values, where, left_out)
+
+
+# Measured with CPython 3.11: an address with its list of events, one event, a clean message, an entry.
+_BASE_BYTES, _ADDRESS_BYTES, _EVENT_BYTES, _HAM_BYTES, _ENTRY_BYTES = 60_000_000, 520, 240, 8, 500
+_MARGIN = 1.2
+
+
+def needed_bytes(settings: Settings) -> int:
+    """Return the memory that the service needs when everything is at its bounds, and full of evidence."""
+    address = _ADDRESS_BYTES + EVENTS_MEAN * _EVENT_BYTES + settings.spare_ham * _HAM_BYTES
+    entry = _ENTRY_BYTES + EVIDENCE_MAX * _EVENT_BYTES
+    return _BASE_BYTES + int(_MARGIN * (settings.addresses_max * address + settings.entries_max * entry))
+
+
+def fitting(settings: Settings, limit_bytes: int) -> Settings:
+    """Return the settings with fewer addresses and entries if the memory does not suffice for so many."""
+    needed = needed_bytes(settings)
+    if needed <= limit_bytes:
+        return settings
+    share = max(0.0, (limit_bytes - _BASE_BYTES) / (needed - _BASE_BYTES))
+    return replace(
+        settings,
+        addresses_max=max(LIMITS["addresses_max"][0], int(settings.addresses_max * share)),
+        entries_max=max(LIMITS["entries_max"][0], int(settings.entries_max * share)),
+    )
 
 
 def as_values(settings: Settings) -> dict[str, object]:
