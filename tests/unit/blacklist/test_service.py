@@ -250,8 +250,9 @@ def evidence(service: Service, addresses: int, entries: int) -> None:
     service.reputation._events = 4 * addresses
 
 
-def test_a_state_needs_no_memory_for_a_second_copy(world: World) -> None:
+def test_a_state_needs_no_memory_for_a_second_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """To be written and to be read: an item at a time."""
+    monkeypatch.setattr(blacklist_service, "FILE_BYTES_MAX", 1 << 16)  # of the other files
     service = world.service()
     evidence(service, 1500, 300)
     before = service.reputation.to_json()
