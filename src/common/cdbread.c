@@ -113,6 +113,10 @@ static int record(struct cdbread *c, uint64_t pos, uint32_t *h, const unsigned c
   if (klen + dlen > c->tables - pos)
     return trouble(c, "a record ends outside the records");
   same = key && klen == (uint64_t) len;
+  if (same) {
+    c->data_pos = pos + klen;
+    c->data_len = dlen;
+  }
   *h = 5381;
   while (klen > 0) {
     n = klen < CHUNK ? (size_t) klen : CHUNK;
@@ -240,4 +244,12 @@ int cdbread_find(struct cdbread *c, const char *key, size_t len)
   if (r == CDBREAD_MISSING)
     r = whole(c, (int) (h & 255));
   return r;
+}
+
+int cdbread_data(struct cdbread *c, char *out, size_t size, size_t *len)
+{
+  if (c->data_len > size)
+    return trouble(c, "a record is too long");
+  *len = (size_t) c->data_len;
+  return readat(c, (unsigned char *) out, *len, c->data_pos);
 }

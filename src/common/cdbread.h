@@ -33,6 +33,8 @@ struct cdbread {
   uint32_t pos[256];
   uint32_t slots[256];
   unsigned char whole[256];    /* 1: the table was read through and found whole */
+  uint64_t data_pos;           /* of the record that was found last, */
+  uint64_t data_len;           /* and how long it is */
   const char *trouble;         /* a fixed text, set with every CDBREAD_TROUBLE */
 };
 
@@ -41,6 +43,10 @@ extern int cdbread_open(struct cdbread *c, const char *path);
 
 /* CDBREAD_FOUND, CDBREAD_MISSING or CDBREAD_TROUBLE. */
 extern int cdbread_find(struct cdbread *c, const char *key, size_t len);
+
+/* Reads the data of the record that cdbread_find() found last: 0 and its length, or CDBREAD_TROUBLE, also when it is
+ * longer than size. */
+extern int cdbread_data(struct cdbread *c, char *out, size_t size, size_t *len);
 
 extern void cdbread_close(struct cdbread *c);
 

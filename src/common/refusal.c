@@ -50,6 +50,14 @@ static size_t words(char *line, size_t len, const char *text)
   return len + n;
 }
 
+static void write_line(const char *line, size_t len)
+{
+  while (write(2, line, len) == -1 && errno == EINTR)
+    ;
+}
+
+void (*refusal_write)(const char *line, size_t len) = write_line;
+
 /* One line: "qmail-smtpd: " and then, in turn, words of ours and a field of the client's; a null ends it. */
 static void say(const char *w1, const char *f1, const char *w2, const char *f2, const char *w3, const char *f3)
 {
@@ -73,8 +81,7 @@ static void say(const char *w1, const char *f1, const char *w2, const char *f2, 
     len = words(line, len, i % 2 ? field : part[i]);
   }
   line[len++] = '\n';
-  while (write(2, line, len) == -1 && errno == EINTR)
-    ;
+  (*refusal_write)(line, len);
   errno = saved;
 }
 

@@ -40,6 +40,9 @@
 /* Writes text as a field, NUL-ended, into out[REFUSAL_FIELD_MAX + 5]; returns its length. */
 extern size_t refusal_field(char *out, const char *text);
 
+/* Where lines go: descriptor 2, unless a program has another place for them. */
+extern void (*refusal_write)(const char *line, size_t len);
+
 extern void refusal_validrcptto(const char *recipient, const char *sender, const char *ip);
 extern void refusal_excess(const char *ip);
 extern void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip);

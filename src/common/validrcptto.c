@@ -55,11 +55,9 @@ static int find(struct validrcptto *v, struct cdbread *c, const char *address, s
   return lookup(v, c, len - at);
 }
 
-int validrcptto_find(struct validrcptto *v, const char *path, const char *address)
+int validrcptto_find_in(struct validrcptto *v, struct cdbread *c, const char *address)
 {
-  struct cdbread c;
   size_t len = strlen(address);
-  int r;
 
   v->key[0] = 0;
   v->trouble = 0;
@@ -67,11 +65,21 @@ int validrcptto_find(struct validrcptto *v, const char *path, const char *addres
     v->trouble = "address too long";
     return VALIDRCPTTO_TROUBLE;
   }
+  return find(v, c, address, len);
+}
+
+int validrcptto_find(struct validrcptto *v, const char *path, const char *address)
+{
+  struct cdbread c;
+  int r;
+
+  v->key[0] = 0;
+  v->trouble = 0;
   if (cdbread_open(&c, path) == CDBREAD_TROUBLE) {
     v->trouble = c.trouble;
     return VALIDRCPTTO_TROUBLE;
   }
-  r = find(v, &c, address, len);
+  r = validrcptto_find_in(v, &c, address);
   cdbread_close(&c);
   return r;
 }
@@ -99,9 +107,15 @@ static int verbose(void)
   return text && *text && text[strspn(text, "0")];
 }
 
+static unsigned long misses = 0;   /* of this session, which is a process */
+
+void validrcptto_begin(unsigned long before)
+{
+  misses = before;
+}
+
 int validrcptto_check(const char *recipient, const char *sender, const char *ip)
 {
-  static unsigned long misses = 0;
   struct validrcptto v;
   unsigned long limit;
   int r;

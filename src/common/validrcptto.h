@@ -12,6 +12,7 @@
 #define VALIDRCPTTO_H
 
 #include <stddef.h>
+#include "cdbread.h"
 
 #define VALIDRCPTTO_TROUBLE (-1)   /* answer 451, the session goes on */
 #define VALIDRCPTTO_MISSING 0      /* answer 553 */
@@ -30,9 +31,15 @@ struct validrcptto {
 /* VALIDRCPTTO_FOUND (v->key is the key), VALIDRCPTTO_MISSING or VALIDRCPTTO_TROUBLE (v->trouble says why). */
 extern int validrcptto_find(struct validrcptto *v, const char *path, const char *address);
 
+/* The same in a file that is open. */
+extern int validrcptto_find_in(struct validrcptto *v, struct cdbread *c, const char *address);
+
 /* The number of misses that ends a session, 0 for none. text is the value of VALIDRCPTTO_LIMIT or null; what is no
  * plain decimal number of at most nine digits is the default, so a slip never switches the limit off. */
 extern unsigned long validrcptto_limit(const char *text);
+
+/* The session has had so many misses already. */
+extern void validrcptto_begin(unsigned long misses);
 
 /* What qmail-smtpd does at RCPT: looks the recipient up, counts the misses of this process, and writes the log
  * lines of refusal.h. Reads VALIDRCPTTO_LIMIT and VALIDRCPTTO_LOG from the environment. */

@@ -1,0 +1,35 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * What smtpfront and its launcher say to each other over a unix socket of packets, one packet for each sentence.
+ *
+ *   launcher to front, once: number 0 and FRONTLINK_LOG, with the descriptor of qmail-smtpd's log, which does not block
+ *   front to launcher: a number of its choice, and a session (handover.h), with the client's socket
+ *   launcher to front: that number, and what became of it
+ *
+ * Pure.
+ */
+#ifndef FRONTLINK_H
+#define FRONTLINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "handover.h"
+
+#define FRONTLINK_HEADER 8
+#define FRONTLINK_PACKET_MAX (FRONTLINK_HEADER + HANDOVER_MAX)
+#define FRONTLINK_ANSWER (FRONTLINK_HEADER + 1)
+
+enum frontlink_answer {
+  FRONTLINK_LOG = 'L',
+  FRONTLINK_TAKEN = 'T',     /* the client is somebody else's now */
+  FRONTLINK_FULL = 'F',      /* no place for this client now; ask again */
+  FRONTLINK_UNABLE = 'U',    /* nothing can be started: put the client off */
+  FRONTLINK_REFUSED = 'R'    /* hang up on the client */
+};
+
+extern void frontlink_number_write(char *out, uint64_t number);
+extern uint64_t frontlink_number_read(const char *in);
+
+#endif
