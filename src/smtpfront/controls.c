@@ -1,0 +1,267 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "controls.h"
+#include "refusal.h"
+#include "validrcptto.h"
+
+#define PATH_MAX_BYTES 512
+
+void controls_begin(struct controls *c, const char *rules_path, const char *directory)
+{
+  memset(c, 0, sizeof *c);
+  c->rules_path = rules_path;
+  c->directory = directory;
+}
+
+static int same_time(struct timespec one, struct timespec other)
+{
+  return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
+}
+
+/* Whether the file is another one than before; takes over what it is now. */
+static int changed(struct controls_identity *before, const char *path)
+{
+  struct controls_identity now;
+  struct stat st;
+  int same;
+
+  memset(&now, 0, sizeof now);
+  if (stat(path, &st) == 0) {
+    now.there = 1;
+    now.device = st.st_dev;
+    now.inode = st.st_ino;
+    now.size = st.st_size;
+    now.changed = st.st_ctim;
+    now.written = st.st_mtim;
+  }
+  same = now.there == before->there && now.device == before->device && now.inode == before->inode
+         && now.size == before->size && same_time(now.changed, before->changed)
+         && same_time(now.written, before->written);
+  *before = now;
+  return !same;
+}
+
+static void control_path(const struct controls *c, char *path, const char *name)
+{
+  snprintf(path, PATH_MAX_BYTES, "%s/%s", c->directory, name);
+}
+
+/* The file, open, or null with the trouble. */
+static struct cdbread *open_cdb(struct controls_cdb *file, const char *path)
+{
+  if (changed(&file->identity, path) || file->state != 1) {
+    if (file->state == 1)
+      cdbread_close(&file->cdb);
+    file->state = cdbread_open(&file->cdb, path) == CDBREAD_TROUBLE ? -1 : 1;
+    file->trouble = file->state == 1 ? 0 : file->cdb.trouble;
+  }
+  return file->state == 1 ? &file->cdb : 0;
+}
+
+/* All of a file, from malloc; null with errno. */
+static char *read_file(const char *path, size_t *len)
+{
+  struct stat st;
+  char *text = 0;
+  ssize_t n = -1;
+  size_t at = 0;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+  if (fd == -1)
+    return 0;
+  if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= CONTROLS_FILE_MAX)
+    text = malloc((size_t) st.st_size + 1);
+  while (text && at <= (size_t) st.st_size) {
+    n = read(fd, text + at, (size_t) st.st_size + 1 - at);
+    if (n == -1 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      break;
+    at += (size_t) n;
+  }
+  close(fd);
+  if (n == 0) {
+    *len = at;
+    return text;
+  }
+  free(text);
+  errno = EIO;
+  return 0;
+}
+
+static int read_names(struct controls_names *names, const char *path)
+{
+  char *text;
+  size_t len = 0;
+
+  if (changed(&names->identity, path) || names->state == 0 || names->state == -1) {
+    nameset_free(&names->set);
+    text = read_file(path, &len);
+    if (!text)
+      names->state = errno == ENOENT ? 2 : -1;
+    else
+      names->state = nameset_read(&names->set, text, len) ? 1 : -1;
+    free(text);
+  }
+  return names->state;
+}
+
+/* The first line of a file, without blanks at its end. */
+static int first_line(char *out, const char *path)
+{
+  size_t len = 0;
+  char *text = read_file(path, &len);
+  char *end;
+
+  if (!text)
+    return 0;
+  end = memchr(text, '\n', len);
+  if (end)
+    len = (size_t) (end - text);
+  while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+    --len;
+  if (len < CONTROLS_GREETING_MAX && !memchr(text, 0, len)) {
+    memcpy(out, text, len);
+    out[len] = 0;
+  } else {
+    len = 0;
+  }
+  free(text);
+  return len > 0;
+}
+
+const char *controls_greeting(struct controls *c)
+{
+  char path[PATH_MAX_BYTES];
+
+  control_path(c, path, "smtpgreeting");
+  if (changed(&c->greeting_identity, path) || c->greeting_state != 1) {
+    c->greeting_state = first_line(c->greeting, path) ? 1 : -1;
+    if (c->greeting_state == -1 && !c->greeting_identity.there) {
+      control_path(c, path, "me");
+      if (first_line(c->greeting, path))
+        c->greeting_state = 2;   /* looked at again, for it is not watched */
+    }
+  }
+  return c->greeting_state > 0 ? c->greeting : 0;
+}
+
+enum tcprule controls_rule(struct controls *c, struct tcprule_found *found, const struct address *client)
+{
+  struct cdbread *cdb = open_cdb(&c->rules, c->rules_path);
+
+  found->variables = 0;
+  found->trouble = c->rules.trouble;
+  return cdb ? tcprule_find(found, cdb, client) : TCPRULE_TROUBLE;
+}
+
+int controls_usable(struct controls *c)
+{
+  char path[PATH_MAX_BYTES];
+
+  control_path(c, path, "badmailfrom");
+  return read_names(&c->badmailfrom, path) != -1;
+}
+
+int controls_badmailfrom(void *arg, const char *sender)
+{
+  struct controls *c = arg;
+  const char *domain = strrchr(sender, '@');
+
+  if (!controls_usable(c) || c->badmailfrom.state != 1)
+    return 0;
+  if (nameset_holds(&c->badmailfrom.set, sender, strlen(sender)))
+    return 1;
+  return domain && nameset_holds(&c->badmailfrom.set, domain, strlen(domain));
+}
+
+static enum dialogue_answer in_morercpthosts(struct controls *c, const char *domain)
+{
+  char path[PATH_MAX_BYTES];
+  struct cdbread *cdb;
+  const char *part;
+  int r;
+
+  control_path(c, path, "morercpthosts.cdb");
+  cdb = open_cdb(&c->morercpthosts, path);
+  if (!cdb)
+    return c->morercpthosts.identity.there ? DIALOGUE_UNSURE : DIALOGUE_NO;
+  for (part = domain; part; part = strchr(part + 1, '.')) {
+    r = cdbread_find(cdb, part, strlen(part));
+    if (r == CDBREAD_TROUBLE)
+      return DIALOGUE_UNSURE;
+    if (r == CDBREAD_FOUND)
+      return DIALOGUE_YES;
+    if (!*part)
+      break;
+  }
+  return DIALOGUE_NO;
+}
+
+static int is_literal(const char *recipient)
+{
+  const char *at = strrchr(recipient, '@');
+
+  return at && at[1] == '[';
+}
+
+enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient)
+{
+  struct controls *c = arg;
+  char path[PATH_MAX_BYTES];
+  char domain[SMTPCOMMAND_LINE_MAX + 1];
+  const char *at = strrchr(recipient, '@');
+  enum dialogue_answer more;
+  const char *part;
+  size_t i;
+
+  control_path(c, path, "rcpthosts");
+  if (read_names(&c->rcpthosts, path) != 1 || !c->rcpthosts.set.names) {
+    refusal_trouble("rcpthosts", "missing, empty or unreadable");
+    return DIALOGUE_UNSURE;
+  }
+  if (!at || is_literal(recipient))
+    return DIALOGUE_YES;
+  for (i = 0; at[i + 1] && i < SMTPCOMMAND_LINE_MAX; ++i)
+    domain[i] = (char) (at[i + 1] >= 'A' && at[i + 1] <= 'Z' ? at[i + 1] + 32 : at[i + 1]);
+  domain[i] = 0;
+  for (part = domain; part; part = *part ? strchr(part + 1, '.') : 0)
+    if (nameset_holds(&c->rcpthosts.set, part, strlen(part)))
+      return DIALOGUE_YES;
+  more = in_morercpthosts(c, domain);
+  if (more == DIALOGUE_UNSURE)
+    refusal_trouble("rcpthosts", "missing, empty or unreadable");
+  return more;
+}
+
+enum dialogue_answer controls_validrcptto(void *arg, const char *recipient)
+{
+  struct controls *c = arg;
+  struct validrcptto v;
+  char path[PATH_MAX_BYTES];
+  struct cdbread *cdb;
+  const char *trouble;
+  int r = VALIDRCPTTO_TROUBLE;
+
+  if (is_literal(recipient))
+    return DIALOGUE_YES;
+  control_path(c, path, "validrcptto.cdb");
+  cdb = open_cdb(&c->validrcptto, path);
+  trouble = c->validrcptto.trouble;
+  if (cdb) {
+    r = validrcptto_find_in(&v, cdb, recipient);
+    trouble = v.trouble;
+  }
+  if (r == VALIDRCPTTO_TROUBLE)
+    refusal_trouble("validrcptto.cdb", trouble);
+  return r == VALIDRCPTTO_FOUND ? DIALOGUE_YES : r == VALIDRCPTTO_MISSING ? DIALOGUE_NO : DIALOGUE_UNSURE;
+}

@@ -1,0 +1,71 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The files that say who may connect and whose mail is accepted: each is read when it is asked about first, and again when
+ * it is another file than before (device, inode, size, times), so that nothing has to be restarted.
+ */
+#ifndef CONTROLS_H
+#define CONTROLS_H
+
+#include <sys/stat.h>
+#include "address.h"
+#include "cdbread.h"
+#include "dialogue.h"
+#include "nameset.h"
+#include "tcprule.h"
+
+#define CONTROLS_GREETING_MAX 512
+#define CONTROLS_FILE_MAX (64L << 20)
+
+struct controls_identity {
+  int there;
+  dev_t device;
+  ino_t inode;
+  off_t size;
+  struct timespec changed;
+  struct timespec written;
+};
+
+struct controls_cdb {
+  struct controls_identity identity;
+  int state;                   /* 0: not looked at; 1: open; -1: in trouble, tried again */
+  const char *trouble;
+  struct cdbread cdb;
+};
+
+struct controls_names {
+  struct controls_identity identity;
+  int state;                   /* 0: not looked at; 1: read; 2: there is no such file; -1: in trouble */
+  struct nameset set;
+};
+
+struct controls {
+  const char *rules_path;      /* /etc/tcp.smtp.cdb */
+  const char *directory;       /* /var/qmail/control */
+  struct controls_cdb rules;
+  struct controls_cdb validrcptto;
+  struct controls_cdb morercpthosts;
+  struct controls_names rcpthosts;
+  struct controls_names badmailfrom;
+  struct controls_identity greeting_identity;
+  int greeting_state;
+  char greeting[CONTROLS_GREETING_MAX];
+};
+
+extern void controls_begin(struct controls *c, const char *rules_path, const char *directory);
+
+/* control/smtpgreeting, or control/me where it is missing; null when neither can be read. */
+extern const char *controls_greeting(struct controls *c);
+
+extern enum tcprule controls_rule(struct controls *c, struct tcprule_found *found, const struct address *client);
+
+/* For struct dialogue_lists; arg is the struct controls. An address literal is left to qmail-smtpd, which knows its own. */
+extern int controls_badmailfrom(void *arg, const char *sender);
+extern enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient);
+extern enum dialogue_answer controls_validrcptto(void *arg, const char *recipient);
+
+/* Whether badmailfrom can be read, or is not there: qmail-smtpd serves nobody otherwise. */
+extern int controls_usable(struct controls *c);
+
+#endif

@@ -1,0 +1,171 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * smtpfront's parts: one struct for all of it, and one for each session. Times are milliseconds of the monotonic clock.
+ */
+#ifndef FRONT_H
+#define FRONT_H
+
+#include <stdint.h>
+#include "address.h"
+#include "controls.h"
+#include "dialogue.h"
+#include "dnsbllist.h"
+#include "frontlink.h"
+#include "greystate.h"
+#include "logqueue.h"
+#include "places.h"
+#include "resolver.h"
+#include "watch.h"
+
+#define FRONT_LISTS_MAX 16
+#define FRONT_LISTENING_MAX 8
+#define FRONT_TEXT_MAX 256
+#define FRONT_IN_MAX (SMTPCOMMAND_LINE_MAX + 4096)   /* bytes of a client that nobody has answered */
+
+enum session_state {
+  SESSION_FREE,
+  SESSION_TALKING,
+  SESSION_ASKING,      /* DNS lists are asked before its first recipient is answered */
+  SESSION_READY,       /* to be handed over, once everything before is sent */
+  SESSION_HANDING,     /* handed over; the launcher has not said yet what became of it */
+  SESSION_WAITING,     /* no place of qmail-smtpd is free */
+  SESSION_CLOSING      /* the last reply is on its way */
+};
+
+enum session_verdict { VERDICT_NONE, VERDICT_PASS, VERDICT_REFUSE };
+
+struct session {
+  struct watch watch;
+  enum session_state state;
+  enum session_verdict verdict;
+  uint64_t number;             /* in the log */
+  struct address address;
+  char ip[ADDRESS_TEXT_MAX];
+  uint64_t client_key;
+  uint64_t network_key;
+  struct session *older;       /* among all, by the time of the last command: the head has been silent longest */
+  struct session *newer;
+  long began_ms;
+  long heard_ms;
+  long try_ms;                 /* WAITING: when to ask again; CLOSING: until when */
+  long waiting_since_ms;
+  size_t bytes;                /* of the client, in all */
+  struct dialogue dialogue;
+  int relay;
+  char *reason;                /* RBLSMTPD of its rule, from malloc, or null */
+  int whitelisted;
+  char *refusal;               /* VERDICT_REFUSE: a whole reply, from malloc */
+  char *recipient;             /* ASKING: from malloc */
+  int lists_left;              /* ASKING */
+  int lists_asked;             /* the next one to ask */
+  long asking_end_ms;
+  char *in;                    /* from malloc; null when it is empty */
+  size_t in_len;
+  size_t searched;             /* bytes of it without an end of line */
+  char *out;                   /* what could not be sent yet, from malloc, or null */
+  size_t out_len;
+};
+
+struct front_limits {
+  size_t all;
+  unsigned client;
+  unsigned network;
+  size_t bytes;
+  long idle_ms;
+  long whole_ms;
+  long place_ms;               /* a client waits for a place of qmail-smtpd */
+};
+
+struct front_settings {        /* of /etc/mailgate/cqgreylist, read again when it is another file */
+  struct controls_identity identity;
+  int read;
+  struct greystate_limits greylist;
+  int ipv4_prefix;
+  int ipv6_prefix;
+  long dnsbl_ms;
+  char text[FRONT_TEXT_MAX];
+};
+
+struct front_dnsbl {
+  struct controls_identity identity;
+  int read;
+  int n;
+  struct dnsbllist list[FRONT_LISTS_MAX];
+};
+
+struct front {
+  int epoll;
+  long now_ms;
+  int ending;
+  const char *greylist_directory;
+  const char *settings_file;
+  const char *dnsbl_file;
+  const char *link_path;
+  const char *deny_reply;      /* a text behind its code, or null: say nothing */
+  const char *local_host;
+  struct front_limits limits;
+  struct controls controls;
+  struct front_settings settings;
+  struct front_dnsbl dnsbl;
+  struct logqueue log;
+  struct watch log_watch;
+  struct resolver resolver;
+  struct places places;
+  struct watch listening[FRONT_LISTENING_MAX];
+  int listening_n;
+  struct watch link;           /* to the launcher; -1: none */
+  long link_try_ms;
+  uint64_t next_number;
+  size_t sessions;
+  struct session *session;     /* limits.all of them */
+  struct session *free;        /* by newer */
+  struct session *oldest;
+  struct session *newest;
+  size_t waiting;              /* sessions that are WAITING or CLOSING */
+};
+
+/* ---- session.c ---- */
+
+/* Takes a connection, or refuses it. */
+extern void session_begin(struct front *f, int fd);
+
+/* Ends a session for every reason but a hand-over; the reply, if any, is sent as far as that is possible at once. */
+extern void session_end(struct front *f, struct session *s, const char *reply);
+
+/* Goes on where the state says what to do when it is time. */
+extern void session_time(struct front *f, struct session *s);
+
+/* What the launcher says of it. */
+extern void session_answered(struct front *f, struct session *s, enum frontlink_answer answer);
+
+/* ---- verdict.c: may this client name recipients? ---- */
+
+/* Decides, or asks DNS lists: then it becomes ASKING, and session_judged() is called later. */
+extern void verdict_ask(struct front *f, struct session *s);
+extern void verdict_forget(struct front *f, struct session *s);
+extern void session_judged(struct front *f, struct session *s);
+
+/* Puts questions for which there was no place. */
+extern void verdict_time(struct front *f, struct session *s);
+
+/* ---- link.c: to the launcher ---- */
+
+/* Sends a session of those bytes with its socket: 1. Nothing was sent: 0 while the launcher is busy, -1 when it is not there. */
+extern int link_send(struct front *f, struct session *s, const char *bytes, size_t len);
+extern void link_begin(struct front *f);
+extern void link_time(struct front *f);
+
+/* ---- frontlog.c ---- */
+
+/* A line of the log, with smtpfront[NUMBER]: before it, or smtpfront: for number 0. */
+extern void front_say(struct front *f, uint64_t number, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- frontjail.c ---- */
+
+/* From now on this process executes nothing, and has no files but those it needs. Returns 0, with errno, when the kernel could
+ * do that and does not. *missing says what the kernel has not, or is null. */
+extern int frontjail(const struct front *f, const char *rules_directory, const char **missing);
+
+#endif

@@ -1,0 +1,178 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "front.h"
+
+/* ---- Landlock: as in linux/landlock.h, of which a distribution may have an older one than its kernel ---- */
+
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule 445
+#define SYS_landlock_restrict_self 446
+#endif
+
+#define RULESET_VERSION 1
+#define RULE_PATH_BENEATH 1
+#define FS_WRITE_FILE (UINT64_C(1) << 1)
+#define FS_READ_FILE (UINT64_C(1) << 2)
+#define FS_READ_DIR (UINT64_C(1) << 3)
+#define FS_REMOVE_FILE (UINT64_C(1) << 5)
+#define FS_MAKE_DIR (UINT64_C(1) << 7)
+#define FS_MAKE_REG (UINT64_C(1) << 8)
+#define FS_FIRST (UINT64_C(0x1fff))       /* what version 1 knows, execution included */
+#define FS_REFER (UINT64_C(1) << 13)      /* 2 */
+#define FS_TRUNCATE (UINT64_C(1) << 14)   /* 3 */
+
+#define READ (FS_READ_FILE | FS_READ_DIR)
+#define CHANGE (READ | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG)
+
+/* Not aligned, as the kernel has it. */
+struct path_beneath {
+  uint64_t allowed;
+  int32_t parent;
+} __attribute__((packed));
+
+/* What may be done below a path; one that is not there is allowed nothing. */
+static int allow(int rules, const char *path, uint64_t access)
+{
+  struct path_beneath beneath = {access, -1};
+  long done;
+  int error;
+
+  beneath.parent = open(path, O_PATH | O_CLOEXEC);
+  if (beneath.parent == -1)
+    return errno == ENOENT || errno == EACCES;
+  done = syscall(SYS_landlock_add_rule, rules, RULE_PATH_BENEATH, &beneath, 0);
+  error = errno;
+  close(beneath.parent);
+  errno = error;
+  return done == 0;
+}
+
+/* Returns 1 when it is done, 0 with errno, -1 when the kernel has none. */
+static int enter_landlock(const struct front *f, const char *rules_directory)
+{
+  long version = syscall(SYS_landlock_create_ruleset, (void *) 0, 0, RULESET_VERSION);
+  uint64_t handled = FS_FIRST;
+  int rules;
+  int done;
+  int error;
+
+  if (version <= 0)
+    return errno == ENOSYS || errno == EOPNOTSUPP ? -1 : 0;
+  if (version >= 2)
+    handled |= FS_REFER;
+  if (version >= 3)
+    handled |= FS_TRUNCATE;
+  rules = (int) syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
+  if (rules == -1)
+    return 0;
+  done = allow(rules, rules_directory, READ) && allow(rules, "/etc", READ) && allow(rules, f->controls.directory, READ)
+         && allow(rules, "/run/systemd/resolve", READ) && allow(rules, "/run/resolvconf", READ)
+         && (!*f->greylist_directory || allow(rules, f->greylist_directory, CHANGE)) && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+  error = errno;
+  close(rules);
+  errno = error;
+  return done;
+}
+
+/* ---- seccomp ---- */
+
+#if defined __x86_64__
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined __aarch64__
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#elif defined __riscv && __riscv_xlen == 64
+#define ARCHITECTURE AUDIT_ARCH_RISCV64
+#elif defined __powerpc64__ && defined __LITTLE_ENDIAN__
+#define ARCHITECTURE AUDIT_ARCH_PPC64LE
+#elif defined __s390x__
+#define ARCHITECTURE AUDIT_ARCH_S390X
+#endif
+
+#ifdef ARCHITECTURE
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) offsetof(struct seccomp_data, field))
+#define REFUSE(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) (call), 0, 1), \
+                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+
+static int enter_seccomp(void)
+{
+  struct sock_filter filter[] = {
+    LOAD(arch),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    LOAD(nr),
+#ifdef __x86_64__
+    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1),   /* x32: other numbers for the same calls */
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+#endif
+    REFUSE(SYS_execve),
+    REFUSE(SYS_execveat),
+#ifdef SYS_fork
+    REFUSE(SYS_fork),
+#endif
+#ifdef SYS_vfork
+    REFUSE(SYS_vfork),
+#endif
+    REFUSE(SYS_clone),
+    REFUSE(SYS_clone3),
+    REFUSE(SYS_ptrace),
+    REFUSE(SYS_process_vm_readv),
+    REFUSE(SYS_process_vm_writev),
+    REFUSE(SYS_kill),
+    REFUSE(SYS_tkill),
+    REFUSE(SYS_bind),
+    REFUSE(SYS_listen),
+    REFUSE(SYS_mount),
+    REFUSE(SYS_unshare),
+    REFUSE(SYS_setns),
+    REFUSE(SYS_bpf),
+    REFUSE(SYS_perf_event_open),
+    REFUSE(SYS_io_uring_setup),
+    REFUSE(SYS_userfaultfd),
+    REFUSE(SYS_keyctl),
+    REFUSE(SYS_add_key),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {(unsigned short) (sizeof filter / sizeof *filter), filter};
+
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0 ? 1 : errno == EINVAL ? -1 : 0;
+}
+#else
+static int enter_seccomp(void)
+{
+  return -1;
+}
+#endif
+
+int frontjail(const struct front *f, const char *rules_directory, const char **missing)
+{
+  int landlock;
+  int seccomp;
+
+  *missing = 0;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+    return 0;
+  landlock = enter_landlock(f, rules_directory);
+  if (landlock == 0)
+    return 0;
+  seccomp = enter_seccomp();
+  if (landlock == -1)
+    *missing = "Landlock";
+  if (seccomp == -1)
+    *missing = "seccomp";
+  return seccomp != 0;
+}

@@ -1,0 +1,30 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE 1
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include "front.h"
+#include "say.h"
+
+void front_say(struct front *f, uint64_t number, const char *format, ...)
+{
+  char text[SAY_MAX];
+  char line[SAY_MAX];
+  va_list arguments;
+  size_t len;
+  int head;
+
+  if (number)
+    head = snprintf(text, sizeof text, "smtpfront[%" PRIu64 "]: ", number);
+  else
+    head = snprintf(text, sizeof text, "smtpfront: ");
+  va_start(arguments, format);
+  vsnprintf(text + head, sizeof text - (size_t) head, format, arguments);
+  va_end(arguments);
+  len = say_printable(line, sizeof line - 1, text);
+  line[len++] = '\n';
+  logqueue_line(&f->log, line, len);
+}

@@ -1,0 +1,173 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "front.h"
+
+#define AGAIN_MS 1000
+#define SLOT_BITS 16   /* of a packet's number, for the place of the session; the others for its own number */
+
+static uint64_t packet_number(const struct front *f, const struct session *s)
+{
+  return s->number << SLOT_BITS | (uint64_t) (s - f->session);
+}
+
+/* Everybody who was handed over and not answered may be somebody else's by now: nothing more is said to them. */
+static void hang_up(struct front *f)
+{
+  size_t i;
+
+  if (f->link.fd == -1)
+    return;
+  watch_set(f->epoll, &f->link, 0);
+  close(f->link.fd);
+  f->link.fd = -1;
+  f->link_try_ms = f->now_ms + AGAIN_MS;
+  for (i = 0; i < f->limits.all; ++i)
+    if (f->session[i].state == SESSION_HANDING) {
+      front_say(f, f->session[i].number, "lost %s the launcher went away", f->session[i].ip);
+      session_end(f, &f->session[i], 0);
+    }
+}
+
+static void take_log(struct front *f, int fd)
+{
+  if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == -1) {
+    close(fd);
+    return;
+  }
+  if (f->log.fd != -1) {
+    watch_set(f->epoll, &f->log_watch, 0);
+    close(f->log.fd);
+  }
+  f->log.fd = f->log_watch.fd = fd;
+}
+
+/* Returns the length of a packet, -1 when there is none, 0 at the end. */
+static ssize_t receive(struct front *f, char *packet, int *fd)
+{
+  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control;
+  struct iovec part = {packet, FRONTLINK_ANSWER};
+  struct msghdr message;
+  struct cmsghdr *item;
+  ssize_t n;
+
+  *fd = -1;
+  memset(&message, 0, sizeof message);
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.room;
+  message.msg_controllen = sizeof control.room;
+  n = recvmsg(f->link.fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (n == -1)
+    return errno == EAGAIN || errno == EINTR ? -1 : 0;
+  item = CMSG_FIRSTHDR(&message);
+  if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof(int)))
+    memcpy(fd, CMSG_DATA(item), sizeof *fd);
+  return n;
+}
+
+static void ready(struct watch *watch, uint32_t events)
+{
+  struct front *f = watch->owner;
+  char packet[FRONTLINK_ANSWER];
+  uint64_t number;
+  size_t slot;
+  ssize_t n;
+  int fd;
+
+  (void) events;
+  while (f->link.fd != -1 && (n = receive(f, packet, &fd)) != -1) {
+    if (n != FRONTLINK_ANSWER) {
+      if (fd != -1)
+        close(fd);
+      hang_up(f);
+      return;
+    }
+    number = frontlink_number_read(packet);
+    slot = (size_t) (number & ((1u << SLOT_BITS) - 1));
+    if (fd != -1)
+      take_log(f, fd);
+    else if (slot < f->limits.all && f->session[slot].state == SESSION_HANDING
+             && packet_number(f, &f->session[slot]) == number)
+      session_answered(f, &f->session[slot], (enum frontlink_answer) packet[FRONTLINK_HEADER]);
+  }
+}
+
+static void connect_launcher(struct front *f)
+{
+  struct sockaddr_un address;
+
+  if (f->link.fd != -1)
+    return;
+  f->link_try_ms = f->now_ms + AGAIN_MS;
+  memset(&address, 0, sizeof address);
+  address.sun_family = AF_UNIX;
+  if (strlen(f->link_path) >= sizeof address.sun_path)
+    return;
+  strcpy(address.sun_path, f->link_path);
+  f->link.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (f->link.fd == -1)
+    return;
+  if (connect(f->link.fd, (struct sockaddr *) &address, sizeof address) == -1 || !watch_set(f->epoll, &f->link, EPOLLIN)) {
+    close(f->link.fd);
+    f->link.fd = -1;
+  }
+}
+
+void link_begin(struct front *f)
+{
+  f->link.fd = -1;
+  f->link.ready = ready;
+  f->link.owner = f;
+  connect_launcher(f);
+}
+
+void link_time(struct front *f)
+{
+  if (f->link.fd == -1 && f->now_ms >= f->link_try_ms)
+    connect_launcher(f);
+}
+
+int link_send(struct front *f, struct session *s, const char *bytes, size_t len)
+{
+  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control;
+  char number[FRONTLINK_HEADER];
+  struct iovec part[2];
+  struct msghdr message;
+  ssize_t n;
+
+  connect_launcher(f);
+  if (f->link.fd == -1)
+    return -1;
+  frontlink_number_write(number, packet_number(f, s));
+  part[0].iov_base = number;
+  part[0].iov_len = sizeof number;
+  part[1].iov_base = (char *) bytes;
+  part[1].iov_len = len;
+  memset(&message, 0, sizeof message);
+  memset(&control, 0, sizeof control);
+  message.msg_iov = part;
+  message.msg_iovlen = 2;
+  message.msg_control = control.room;
+  message.msg_controllen = sizeof control.room;
+  control.head.cmsg_level = SOL_SOCKET;
+  control.head.cmsg_type = SCM_RIGHTS;
+  control.head.cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(&control.head), &s->watch.fd, sizeof(int));
+  n = sendmsg(f->link.fd, &message, MSG_NOSIGNAL);   /* a packet goes whole or not at all */
+  if (n != -1)
+    return 1;
+  if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+    return 0;
+  hang_up(f);
+  return -1;
+}

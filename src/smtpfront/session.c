@@ -1,0 +1,585 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE 1
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "front.h"
+#include "smtpreply.h"
+
+#define LINGER_MS 1000
+#define TRY_MS 1000          /* between two tries to find a place */
+#define BATCH 4096           /* bytes of replies that are sent at once */
+#define OUT_MAX 65536        /* bytes that a client does not take; nothing is read of it meanwhile */
+#define CHUNK 4096
+
+static const struct dialogue_lists *lists_of(struct front *f)
+{
+  static struct dialogue_lists lists = {0, controls_badmailfrom, controls_rcpthosts, controls_validrcptto};
+
+  lists.arg = &f->controls;
+  return &lists;
+}
+
+/* ---- the list of all, the longest silent first ---- */
+
+static void unlink_session(struct front *f, struct session *s)
+{
+  if (s->older)
+    s->older->newer = s->newer;
+  else
+    f->oldest = s->newer;
+  if (s->newer)
+    s->newer->older = s->older;
+  else
+    f->newest = s->older;
+}
+
+static void link_last(struct front *f, struct session *s)
+{
+  s->older = f->newest;
+  s->newer = 0;
+  if (f->newest)
+    f->newest->newer = s;
+  else
+    f->oldest = s;
+  f->newest = s;
+}
+
+static void heard(struct front *f, struct session *s)
+{
+  s->heard_ms = f->now_ms;
+  unlink_session(f, s);
+  link_last(f, s);
+}
+
+/* ---- bytes ---- */
+
+/* Sends what it can; the rest waits, and no more is read until it is gone. Returns 0 when the client is gone. */
+static int send_bytes(struct front *f, struct session *s, const char *bytes, size_t len)
+{
+  ssize_t n = 0;
+  char *more;
+
+  if (!s->out && len) {
+    n = send(s->watch.fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n == -1 && errno != EAGAIN && errno != EINTR)
+      return 0;
+    if (n < 0)
+      n = 0;
+  }
+  bytes += n;
+  len -= (size_t) n;
+  if (!len)
+    return 1;
+  if (s->out_len + len > OUT_MAX || !(more = realloc(s->out, s->out_len + len)))
+    return 0;
+  memcpy(more + s->out_len, bytes, len);
+  s->out = more;
+  s->out_len += len;
+  return watch_set(f->epoll, &s->watch, EPOLLOUT);
+}
+
+/* Sends what waited. Returns 0 when the client is gone. */
+static int send_waiting(struct session *s)
+{
+  ssize_t n = send(s->watch.fd, s->out, s->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+  if (n == -1)
+    return errno == EAGAIN || errno == EINTR;
+  s->out_len -= (size_t) n;
+  memmove(s->out, s->out + n, s->out_len);
+  if (!s->out_len) {
+    free(s->out);
+    s->out = 0;
+  }
+  return 1;
+}
+
+static void consume(struct session *s, size_t len)
+{
+  s->in_len -= len;
+  s->searched = 0;
+  if (s->in_len) {
+    memmove(s->in, s->in + len, s->in_len);
+  } else {
+    free(s->in);
+    s->in = 0;
+  }
+}
+
+/* ---- the end ---- */
+
+static void release(struct front *f, struct session *s)
+{
+  if (s->state == SESSION_WAITING || s->state == SESSION_CLOSING)
+    --f->waiting;
+  if (s->state == SESSION_ASKING)
+    verdict_forget(f, s);
+  if (!s->relay) {
+    places_remove(&f->places, s->client_key);
+    places_remove(&f->places, s->network_key);
+  }
+  watch_set(f->epoll, &s->watch, 0);
+  close(s->watch.fd);
+  unlink_session(f, s);
+  dialogue_end(&s->dialogue);
+  free(s->reason);
+  free(s->refusal);
+  free(s->recipient);
+  free(s->in);
+  free(s->out);
+  memset(s, 0, sizeof *s);
+  s->newer = f->free;
+  f->free = s;
+  --f->sessions;
+}
+
+void session_end(struct front *f, struct session *s, const char *reply)
+{
+  if (reply && s->state != SESSION_HANDING && !s->out)
+    send(s->watch.fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+  release(f, s);
+}
+
+/* The last reply is sent: what the client still sends is taken for a moment, so that closing does not destroy it. */
+static void linger(struct front *f, struct session *s)
+{
+  if (s->state != SESSION_WAITING && s->state != SESSION_CLOSING)
+    ++f->waiting;
+  if (s->state == SESSION_ASKING)
+    verdict_forget(f, s);
+  s->state = SESSION_CLOSING;
+  s->try_ms = f->now_ms + LINGER_MS;
+  if (s->out)
+    return;   /* EPOLLOUT calls again */
+  shutdown(s->watch.fd, SHUT_WR);
+  if (!watch_set(f->epoll, &s->watch, EPOLLIN))
+    release(f, s);
+}
+
+static void drain(struct front *f, struct session *s)
+{
+  char dump[CHUNK];
+  ssize_t n;
+
+  if (s->out) {
+    if (!send_waiting(s))
+      release(f, s);
+    else if (!s->out)
+      linger(f, s);
+    return;
+  }
+  n = recv(s->watch.fd, dump, sizeof dump, MSG_DONTWAIT);
+  if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+    release(f, s);
+}
+
+/* ---- the hand-over ---- */
+
+/* No session can be had: the recipient, or a relay client's connection, is put off. */
+static void put_off(struct front *f, struct session *s)
+{
+  front_say(f, s->number, "put off %s no session of qmail-smtpd", s->ip);
+  if (!send_bytes(f, s, s->relay ? SMTPREPLY_BUSY : SMTPREPLY_NO_PLACE, strlen(s->relay ? SMTPREPLY_BUSY : SMTPREPLY_NO_PLACE))) {
+    release(f, s);
+    return;
+  }
+  linger(f, s);
+}
+
+static void wait_for_place(struct front *f, struct session *s)
+{
+  if (s->state != SESSION_WAITING) {
+    s->state = SESSION_WAITING;
+    ++f->waiting;
+  }
+  s->try_ms = f->now_ms + TRY_MS;
+}
+
+static void hand_over(struct front *f, struct session *s)
+{
+  static const struct handover nothing = {0, 0, 0, "", 0, "", 0};
+  static char bytes[HANDOVER_MAX];
+  size_t len = s->relay ? handover_write(bytes, &nothing) : dialogue_handover(&s->dialogue, bytes, s->in, s->in_len);
+
+  if (!s->waiting_since_ms)
+    s->waiting_since_ms = f->now_ms;
+  watch_set(f->epoll, &s->watch, 0);   /* from now on its bytes are for somebody else */
+  switch (len ? link_send(f, s, bytes, len) : -1) {
+    case 1:
+      if (s->state == SESSION_WAITING)
+        --f->waiting;
+      s->state = SESSION_HANDING;
+      break;
+    case 0: wait_for_place(f, s); break;
+    default: put_off(f, s); break;
+  }
+}
+
+void session_answered(struct front *f, struct session *s, enum frontlink_answer answer)
+{
+  switch (answer) {
+    case FRONTLINK_FULL:
+      if (f->now_ms - s->waiting_since_ms < f->limits.place_ms) {
+        wait_for_place(f, s);
+        break;
+      }
+      put_off(f, s);
+      break;
+    case FRONTLINK_UNABLE: put_off(f, s); break;
+    case FRONTLINK_TAKEN:
+    case FRONTLINK_REFUSED:
+    case FRONTLINK_LOG:
+    default: release(f, s); break;
+  }
+}
+
+/* ---- the dialogue ---- */
+
+struct batch {
+  char bytes[BATCH];
+  size_t len;
+};
+
+/* Returns 0 when the client is gone, or does not take what it is told. */
+static int flush(struct front *f, struct session *s, struct batch *batch)
+{
+  size_t len = batch->len;
+
+  batch->len = 0;
+  return send_bytes(f, s, batch->bytes, len);
+}
+
+static int add(struct front *f, struct session *s, struct batch *batch, const char *text)
+{
+  size_t len = strlen(text);
+
+  if (batch->len + len > sizeof batch->bytes && !flush(f, s, batch))
+    return 0;
+  memcpy(batch->bytes + batch->len, text, len);
+  batch->len += len;
+  return 1;
+}
+
+static int add_reply(struct front *f, struct session *s, struct batch *batch, const struct dialogue_reply *reply)
+{
+  const char *greeting = reply->greeting ? controls_greeting(&f->controls) : 0;
+
+  return add(f, s, batch, reply->before) && add(f, s, batch, greeting ? greeting : "") && add(f, s, batch, reply->after);
+}
+
+/* The client may name recipients, or may not: the recipient is answered, or to be handed over. */
+static enum dialogue_event judge(struct front *f, struct session *s, const char *recipient, struct dialogue_reply *reply)
+{
+  if (s->verdict == VERDICT_REFUSE)
+    return dialogue_refuse(&s->dialogue, s->ip, s->refusal ? s->refusal : SMTPREPLY_UNCERTAIN, reply);
+  return dialogue_recipient(&s->dialogue, lists_of(f), s->ip, recipient, reply);
+}
+
+/* Answers lines until none is whole, or it has to wait. The session may be gone then. */
+static void talk(struct front *f, struct session *s)
+{
+  struct batch batch;
+  struct dialogue_reply reply;
+  char recipient[SMTPCOMMAND_LINE_MAX + 1];
+  enum dialogue_event event;
+  enum smtpcommand_line line = SMTPCOMMAND_MORE;
+  size_t length = 0;
+
+  batch.len = 0;
+  while (s->state == SESSION_TALKING && !s->out && s->in
+         && (line = smtpcommand_line(s->in, s->in_len, s->searched, &length)) == SMTPCOMMAND_LINE) {
+    if (s->recipient) {   /* the line of this recipient waited for DNS lists */
+      event = judge(f, s, s->recipient, &reply);
+      free(s->recipient);
+      s->recipient = 0;
+    } else {
+      heard(f, s);
+      event = dialogue_line(&s->dialogue, lists_of(f), s->ip, s->in, length, recipient, &reply);
+      if (event == DIALOGUE_RECIPIENT && s->verdict == VERDICT_NONE)
+        verdict_ask(f, s);
+      if (s->state == SESSION_ASKING) {
+        s->recipient = strdup(recipient);
+        break;
+      }
+      if (event == DIALOGUE_RECIPIENT)
+        event = judge(f, s, recipient, &reply);
+    }
+    if (event == DIALOGUE_ACCEPTABLE) {
+      s->state = SESSION_READY;
+      break;
+    }
+    consume(s, length);
+    if (!add_reply(f, s, &batch, &reply)) {
+      release(f, s);
+      return;
+    }
+    if (event == DIALOGUE_END) {
+      if (!flush(f, s, &batch))
+        release(f, s);
+      else
+        linger(f, s);
+      return;
+    }
+  }
+  if (line == SMTPCOMMAND_TOO_LONG && !add(f, s, &batch, SMTPREPLY_NOMEM)) {
+    release(f, s);
+    return;
+  }
+  if (!flush(f, s, &batch)) {
+    release(f, s);
+    return;
+  }
+  if (line == SMTPCOMMAND_TOO_LONG) {
+    linger(f, s);
+    return;
+  }
+  if (line == SMTPCOMMAND_MORE)
+    s->searched = s->in_len;
+  if (s->out)
+    return;   /* EPOLLOUT calls again */
+  if (s->state == SESSION_READY)
+    hand_over(f, s);
+  else if (!watch_set(f->epoll, &s->watch, s->state == SESSION_TALKING ? EPOLLIN : 0))
+    release(f, s);
+}
+
+void session_judged(struct front *f, struct session *s)
+{
+  s->state = SESSION_TALKING;
+  talk(f, s);
+}
+
+/* Takes what has come. Returns 0 when the client has gone or has said too much. */
+static int take(struct front *f, struct session *s)
+{
+  char bytes[CHUNK];
+  ssize_t n = recv(s->watch.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+  char *more;
+
+  if (n == -1)
+    return errno == EAGAIN || errno == EINTR;
+  if (n == 0 || s->in_len + (size_t) n > FRONT_IN_MAX)
+    return 0;
+  more = realloc(s->in, s->in_len + (size_t) n);
+  if (!more)
+    return 0;
+  memcpy(more + s->in_len, bytes, (size_t) n);
+  s->in = more;
+  s->in_len += (size_t) n;
+  s->bytes += (size_t) n;
+  (void) f;
+  return 1;
+}
+
+static void ready(struct watch *watch, uint32_t events)
+{
+  struct session *s = (struct session *) watch;   /* its first member */
+  struct front *f = watch->owner;
+
+  (void) events;
+  switch (s->state) {
+    case SESSION_CLOSING: drain(f, s); return;
+    case SESSION_TALKING:
+    case SESSION_READY: break;
+    case SESSION_FREE:
+    case SESSION_ASKING:
+    case SESSION_HANDING:
+    case SESSION_WAITING: return;
+  }
+  if (s->out) {
+    if (!send_waiting(s)) {
+      release(f, s);
+      return;
+    }
+    if (s->out)
+      return;
+    if (s->state == SESSION_READY) {
+      hand_over(f, s);
+      return;
+    }
+  } else if (!take(f, s)) {
+    release(f, s);
+    return;
+  }
+  if (s->bytes > f->limits.bytes) {
+    front_say(f, s->number, "ended %s too many bytes", s->ip);
+    if (send_bytes(f, s, SMTPREPLY_EXCESS, strlen(SMTPREPLY_EXCESS)))
+      linger(f, s);
+    else
+      release(f, s);
+    return;
+  }
+  talk(f, s);
+}
+
+/* ---- the beginning ---- */
+
+static int find_client(struct session *s, const struct sockaddr_storage *from)
+{
+  const struct sockaddr_in *four = (const struct sockaddr_in *) from;
+  const struct sockaddr_in6 *six = (const struct sockaddr_in6 *) from;
+  char text[INET6_ADDRSTRLEN];
+
+  if (from->ss_family == AF_INET ? !inet_ntop(AF_INET, &four->sin_addr, text, sizeof text)
+                                 : from->ss_family != AF_INET6 || !inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text))
+    return 0;
+  return address_parse(&s->address, text)
+         && inet_ntop(s->address.bits == 32 ? AF_INET : AF_INET6, s->address.bytes, s->ip, sizeof s->ip) != 0;
+}
+
+static void close_with(int fd, const char *reply)
+{
+  if (reply)
+    send(fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+  close(fd);
+}
+
+static void deny(struct front *f, const struct session *s, int fd)
+{
+  char reply[FRONT_TEXT_MAX + 8];
+
+  front_say(f, s->number, "deny %s", s->ip);
+  if (f->deny_reply)
+    snprintf(reply, sizeof reply, "%s\r\n", f->deny_reply);
+  close_with(fd, f->deny_reply ? reply : 0);
+}
+
+/* Whom the rules let in: its place is taken, or a reply says why not. */
+static const char *find_place(struct front *f, struct session *s)
+{
+  const char *of = 0;
+
+  s->client_key = places_key(&f->places, &s->address, s->address.bits);
+  s->network_key = places_key(&f->places, &s->address, s->address.bits == 32 ? 24 : 64);
+  if (s->relay)
+    return 0;
+  if (places_count(&f->places, s->client_key) >= f->limits.client)
+    of = "client";
+  else if (places_count(&f->places, s->network_key) >= f->limits.network)
+    of = "network";
+  if (of) {
+    front_say(f, s->number, "busy %s %s", s->ip, of);
+    return SMTPREPLY_BUSY;
+  }
+  if (!controls_greeting(&f->controls) || !controls_usable(&f->controls))
+    return SMTPREPLY_CONTROL;
+  places_add(&f->places, s->client_key);
+  places_add(&f->places, s->network_key);
+  return 0;
+}
+
+/* When all places are in use, who has been silent longest goes; nobody has an accepted recipient here. */
+static void make_room(struct front *f)
+{
+  struct session *s = f->oldest;
+
+  while (s && (s->state == SESSION_HANDING || s->state == SESSION_WAITING))
+    s = s->newer;
+  if (!s)
+    return;
+  front_say(f, s->number, "ended %s all places are in use", s->ip);
+  session_end(f, s, s->state == SESSION_CLOSING ? 0 : SMTPREPLY_BUSY);
+}
+
+void session_begin(struct front *f, int fd)
+{
+  static struct tcprule_found rule;
+  struct session made;
+  struct session *s;
+  struct sockaddr_storage from;
+  socklen_t len = sizeof from;
+  const char *reason;
+  const char *reply;
+  enum tcprule verdict;
+
+  memset(&made, 0, sizeof made);
+  if (getpeername(fd, (struct sockaddr *) &from, &len) == -1 || !find_client(&made, &from)) {
+    close(fd);
+    return;
+  }
+  made.number = f->next_number++;
+  verdict = controls_rule(&f->controls, &rule, &made.address);
+  if (verdict == TCPRULE_TROUBLE) {
+    front_say(f, 0, "warning: dropping connection, unable to read %.200s: %s", f->controls.rules_path, rule.trouble);
+    close(fd);
+    return;
+  }
+  if (verdict == TCPRULE_DENY) {
+    deny(f, &made, fd);
+    return;
+  }
+  made.relay = tcprule_value(&rule, "RELAYCLIENT") != 0;
+  if (!f->free)
+    make_room(f);
+  s = f->free;
+  reply = s ? find_place(f, &made) : SMTPREPLY_BUSY;
+  if (reply) {
+    close_with(fd, reply);
+    return;
+  }
+  f->free = s->newer;
+  ++f->sessions;
+  reason = tcprule_value(&rule, "RBLSMTPD");
+  *s = made;
+  s->reason = reason ? strdup(reason) : 0;
+  s->whitelisted = tcprule_value(&rule, "WHITELISTED") != 0;
+  s->watch.fd = fd;
+  s->watch.ready = ready;
+  s->watch.owner = f;
+  s->began_ms = s->heard_ms = f->now_ms;
+  link_last(f, s);
+  dialogue_begin(&s->dialogue, getenv("REFUSALS_LIMIT"), getenv("COMMANDS_LIMIT"), getenv("VALIDRCPTTO_LIMIT"));
+  if (s->relay && !(reason && *reason)) {
+    s->state = SESSION_READY;
+    hand_over(f, s);
+    return;
+  }
+  s->state = SESSION_TALKING;
+  if (s->relay) {   /* it may relay, but is refused: as with cqgreylist, the refusal counts */
+    s->relay = 0;
+    places_add(&f->places, s->client_key);
+    places_add(&f->places, s->network_key);
+  }
+  if (!send_bytes(f, s, SMTPREPLY_BANNER, strlen(SMTPREPLY_BANNER))
+      || !send_bytes(f, s, f->controls.greeting, strlen(f->controls.greeting))
+      || !send_bytes(f, s, SMTPREPLY_BANNER_END, strlen(SMTPREPLY_BANNER_END))
+      || (!s->out && !watch_set(f->epoll, &s->watch, EPOLLIN)))
+    release(f, s);
+}
+
+void session_time(struct front *f, struct session *s)
+{
+  int late = f->now_ms - s->began_ms >= f->limits.whole_ms;
+  int silent = f->now_ms - s->heard_ms >= f->limits.idle_ms;
+
+  switch (s->state) {
+    case SESSION_TALKING:
+    case SESSION_READY:
+      if (!late && !silent)
+        break;
+      front_say(f, s->number, "ended %s %s", s->ip, silent ? "silent" : "too slow");
+      session_end(f, s, SMTPREPLY_TIMEOUT);
+      break;
+    case SESSION_ASKING: verdict_time(f, s); break;
+    case SESSION_WAITING:
+      if (f->now_ms >= s->try_ms)
+        hand_over(f, s);
+      break;
+    case SESSION_CLOSING:
+      if (f->now_ms >= s->try_ms)
+        release(f, s);
+      break;
+    case SESSION_HANDING:
+    case SESSION_FREE: break;
+  }
+}

@@ -1,0 +1,393 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * smtpfront OPTIONS            the SMTP sessions of all clients, until one names a recipient that could be accepted
+ *
+ * One process that can only refuse. It looks clients up in the compiled rules, closes on denied ones, speaks SMTP, and
+ * refuses by rule, DNS list, greylist, badmailfrom, rcpthosts and validrcptto. At the first recipient that it would
+ * accept, before answering, the session goes to the launcher (smtplaunch.c), which starts qmail-smtpd; a client that may
+ * relay goes there at once. Started as root, it takes the port and becomes another user, and executes nothing.
+ *
+ *   -a ADDRESS  to listen at; up to eight times     -p PORT     25
+ *   -u UID -g GID                                   -s PATH     the launcher's socket
+ *   -x FILE     /etc/tcp.smtp.cdb                   -q DIRECTORY /var/qmail/control
+ *   -k DIRECTORY /var/qmail/cqgreylist, or none ('')  -e FILE     /etc/mailgate/cqgreylist
+ *   -b FILE     /etc/mailgate/dnsbl                 -r REPLY    to a client that a rule denies; without it, none
+ *   -c NUMBER   sessions, 2000                      -C NUMBER   of them, of one client, 50
+ *   -N NUMBER   of one /24 or /64, 200              -B NUMBER   bytes of a client before it is handed over, 131072
+ *   -i SECONDS  for one command, 300                -t SECONDS  for a session before it is handed over, 900
+ *   -w SECONDS  a client waits for a place, 30
+ *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DNSCACHEIP in the environment, as with qmail-smtpd
+ *
+ * SIGTERM says 421 to everybody and ends. The log is qmail-smtpd's, whose descriptor comes from the launcher; what cannot
+ * be written there is dropped and counted. NUMBER is that of a session; lines of refusal.h as from qmail-smtpd:
+ *   smtpfront[NUMBER]: deny IP
+ *   smtpfront[NUMBER]: busy IP client|network
+ *   smtpfront[NUMBER]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c
+ *   smtpfront[NUMBER]: listed|ignored|trouble ...                         as dnsbl.c
+ *   smtpfront[NUMBER]: ended IP silent|too slow|too many bytes|all places are in use
+ *   smtpfront[NUMBER]: put off IP no session of qmail-smtpd
+ *   smtpfront[NUMBER]: lost IP the launcher went away
+ *   smtpfront: warning: ...
+ *   smtpfront: dropped NUMBER lines of the log
+ */
+#define _GNU_SOURCE 1
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "front.h"
+#include "refusal.h"
+#include "say.h"
+#include "smtpreply.h"
+
+#define ME "smtpfront"
+#define BACKLOG 512
+#define EVENTS 256
+#define ACCEPTS 64           /* connections that are taken before others have their turn */
+#define TICK_MS 1000
+#define OTHER_DESCRIPTORS 300
+#define FIRST_NUMBER 10000000u   /* above every process id */
+
+struct options {
+  const char *address[FRONT_LISTENING_MAX];
+  int addresses;
+  int port;
+  uid_t uid;
+  gid_t gid;
+  int has_uid;
+};
+
+static struct front front;   /* all that there is */
+
+static void fatal(const char *what)
+{
+  say(ME, "fatal: %s: %s", what, strerror(errno));
+  exit(111);
+}
+
+static long now_ms(void)
+{
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (long) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void to_log(const char *line, size_t len)
+{
+  logqueue_line(&front.log, line, len);
+}
+
+/* ---- descriptors of the loop ---- */
+
+static void accept_clients(struct watch *watch, uint32_t events)
+{
+  struct front *f = watch->owner;
+  int i;
+  int fd;
+
+  (void) events;
+  for (i = 0; i < ACCEPTS; ++i) {
+    fd = accept4(watch->fd, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd == -1)
+      return;
+    session_begin(f, fd);
+  }
+}
+
+static void log_ready(struct watch *watch, uint32_t events)
+{
+  (void) watch;
+  (void) events;   /* it is written to at the end of each round */
+}
+
+static void signalled(struct watch *watch, uint32_t events)
+{
+  struct signalfd_siginfo info;
+
+  (void) events;
+  if (read(watch->fd, &info, sizeof info) == (ssize_t) sizeof info)
+    ((struct front *) watch->owner)->ending = 1;
+}
+
+static void listen_at(struct front *f, const char *text, int port)
+{
+  struct sockaddr_in four;
+  struct sockaddr_in6 six;
+  struct sockaddr *address = (struct sockaddr *) &four;
+  socklen_t len = sizeof four;
+  int on = 1;
+  int fd;
+
+  memset(&four, 0, sizeof four);
+  memset(&six, 0, sizeof six);
+  four.sin_family = AF_INET;
+  four.sin_port = six.sin6_port = htons((uint16_t) port);
+  if (inet_pton(AF_INET, text, &four.sin_addr) != 1) {
+    six.sin6_family = AF_INET6;
+    if (inet_pton(AF_INET6, text, &six.sin6_addr) != 1) {
+      say(ME, "fatal: '%.100s' is not an address", text);
+      exit(100);
+    }
+    address = (struct sockaddr *) &six;
+    len = sizeof six;
+  }
+  fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1
+      || (address->sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == -1)
+      || bind(fd, address, len) == -1 || listen(fd, BACKLOG) == -1)
+    fatal(text);
+  f->listening[f->listening_n].fd = fd;
+  f->listening[f->listening_n].ready = accept_clients;
+  f->listening[f->listening_n++].owner = f;
+}
+
+/* ---- the beginning ---- */
+
+static long number(const char *text, long most)
+{
+  char *end;
+  long n;
+
+  errno = 0;
+  n = strtol(text, &end, 10);
+  if (*text < '0' || *text > '9' || *end || errno || n > most) {
+    say(ME, "fatal: '%.100s' is not a number; expected one from 0 to %ld", text, most);
+    exit(100);
+  }
+  return n;
+}
+
+static void read_options(struct front *f, struct options *o, int argc, char **argv)
+{
+  const char *rules = "/etc/tcp.smtp.cdb";
+  const char *control = "/var/qmail/control";
+  int option;
+
+  while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:r:c:C:N:B:i:t:w:")) != -1)
+    switch (option) {
+      case 'a':
+        if (o->addresses == FRONT_LISTENING_MAX)
+          exit(100);
+        o->address[o->addresses++] = optarg;
+        break;
+      case 'p': o->port = (int) number(optarg, 65535); break;
+      case 'u': o->uid = (uid_t) number(optarg, 2147483647); o->has_uid = 1; break;
+      case 'g': o->gid = (gid_t) number(optarg, 2147483647); break;
+      case 's': f->link_path = optarg; break;
+      case 'x': rules = optarg; break;
+      case 'q': control = optarg; break;
+      case 'k': f->greylist_directory = optarg; break;
+      case 'e': f->settings_file = optarg; break;
+      case 'b': f->dnsbl_file = optarg; break;
+      case 'r': f->deny_reply = optarg; break;
+      case 'c': f->limits.all = (size_t) number(optarg, 60000); break;
+      case 'C': f->limits.client = (unsigned) number(optarg, 60000); break;
+      case 'N': f->limits.network = (unsigned) number(optarg, 60000); break;
+      case 'B': f->limits.bytes = (size_t) number(optarg, 100000000); break;
+      case 'i': f->limits.idle_ms = 1000 * number(optarg, 86400); break;
+      case 't': f->limits.whole_ms = 1000 * number(optarg, 86400); break;
+      case 'w': f->limits.place_ms = 1000 * number(optarg, 3600); break;
+      default: exit(100);
+    }
+  if (optind != argc || !f->link_path || !o->addresses || !f->limits.all) {
+    say(ME, "fatal: usage: smtpfront -a ADDRESS -s SOCKET OPTIONS");
+    exit(100);
+  }
+  controls_begin(&f->controls, rules, control);
+}
+
+static void set_defaults(struct front *f, struct options *o)
+{
+  memset(o, 0, sizeof *o);
+  o->port = 25;
+  f->greylist_directory = "/var/qmail/cqgreylist";
+  f->settings_file = "/etc/mailgate/cqgreylist";
+  f->dnsbl_file = "/etc/mailgate/dnsbl";
+  f->limits.all = 2000;
+  f->limits.client = 50;
+  f->limits.network = 200;
+  f->limits.bytes = 131072;
+  f->limits.idle_ms = 300 * 1000L;
+  f->limits.whole_ms = 900 * 1000L;
+  f->limits.place_ms = 30 * 1000L;
+}
+
+static void become(const struct options *o)
+{
+  if (geteuid() != 0)
+    return;
+  if (!o->has_uid || o->uid == 0 || o->gid == 0) {
+    say(ME, "fatal: run as root; expected -u and -g of another user");
+    exit(100);
+  }
+  if (setgroups(0, 0) == -1 || setgid(o->gid) == -1 || setuid(o->uid) == -1)
+    fatal("setuid");
+}
+
+static void make_sessions(struct front *f)
+{
+  unsigned char secret[16];
+  size_t i;
+
+  f->session = calloc(f->limits.all, sizeof *f->session);
+  if (getrandom(secret, sizeof secret, 0) != (ssize_t) sizeof secret || !f->session
+      || !places_begin(&f->places, 2 * f->limits.all, secret))
+    fatal("memory");
+  for (i = f->limits.all; i-- > 0; ) {
+    f->session[i].newer = f->free;
+    f->free = &f->session[i];
+  }
+  f->next_number = FIRST_NUMBER + (uint64_t) time(0) % 1000000 * 1000;   /* other numbers than before a restart */
+}
+
+/* The limit of memory that the service runs under is not touched. */
+static void allow_descriptors(const struct front *f)
+{
+  struct rlimit limit;
+  rlim_t wanted = f->limits.all + OTHER_DESCRIPTORS;
+
+  if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+    fatal("getrlimit");
+  if (limit.rlim_cur >= wanted)
+    return;
+  limit.rlim_cur = wanted;
+  if (limit.rlim_max < wanted)
+    limit.rlim_max = wanted;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+    fatal("descriptors");
+}
+
+static void begin_loop(struct front *f, struct watch *signals)
+{
+  sigset_t set;
+  int i;
+
+  f->epoll = epoll_create1(EPOLL_CLOEXEC);
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  signal(SIGPIPE, SIG_IGN);
+  if (f->epoll == -1 || sigprocmask(SIG_BLOCK, &set, 0) == -1)
+    fatal("epoll");
+  signals->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  signals->ready = signalled;
+  signals->owner = f;
+  if (signals->fd == -1 || !watch_set(f->epoll, signals, EPOLLIN))
+    fatal("signalfd");
+  logqueue_begin(&f->log, -1);
+  f->log_watch.fd = -1;
+  f->log_watch.ready = log_ready;
+  f->log_watch.owner = f;
+  refusal_write = to_log;
+  resolver_begin(&f->resolver, f->epoll);
+  for (i = 0; i < f->listening_n; ++i)
+    if (!watch_set(f->epoll, &f->listening[i], EPOLLIN))
+      fatal("epoll");
+}
+
+/* ---- the loop ---- */
+
+static void tick(struct front *f)
+{
+  size_t i;
+
+  link_time(f);
+  for (i = 0; i < f->limits.all && f->sessions; ++i)
+    if (f->session[i].state != SESSION_FREE)
+      session_time(f, &f->session[i]);
+}
+
+static void write_log(struct front *f)
+{
+  int left = logqueue_flush(&f->log);
+
+  if (f->log.fd != -1 && !watch_set(f->epoll, &f->log_watch, left ? EPOLLOUT : 0))
+    f->log_watch.events = 0;
+}
+
+static void loop(struct front *f)
+{
+  struct epoll_event event[EVENTS];
+  long next_tick = 0;
+  long next;
+  long wait;
+  int n;
+  int i;
+
+  while (!f->ending) {
+    f->now_ms = now_ms();
+    if (f->now_ms >= next_tick) {
+      tick(f);
+      next_tick = f->now_ms + TICK_MS;
+    }
+    next = resolver_time(&f->resolver, f->now_ms);
+    write_log(f);
+    wait = f->sessions || f->link.fd == -1 ? next_tick - f->now_ms : -1;
+    if (next != -1 && (wait == -1 || next - f->now_ms < wait))
+      wait = next - f->now_ms > 0 ? next - f->now_ms : 0;
+    n = epoll_wait(f->epoll, event, EVENTS, (int) wait);
+    f->now_ms = now_ms();
+    for (i = 0; i < n; ++i) {
+      struct watch *watch = event[i].data.ptr;
+
+      if (watch->events)   /* it has not left the loop in this round */
+        watch->ready(watch, event[i].events);
+    }
+  }
+}
+
+static void end_all(struct front *f)
+{
+  size_t i;
+
+  for (i = 0; i < f->limits.all; ++i)
+    if (f->session[i].state != SESSION_FREE)
+      session_end(f, &f->session[i], f->session[i].state == SESSION_CLOSING ? 0 : SMTPREPLY_SHUTDOWN);
+  write_log(f);
+}
+
+int main(int argc, char **argv)
+{
+  struct options options;
+  struct watch signals;
+  const char *missing;
+  char rules_directory[512];
+  char *slash;
+  int i;
+
+  memset(&signals, 0, sizeof signals);
+  set_defaults(&front, &options);
+  read_options(&front, &options, argc, argv);
+  allow_descriptors(&front);
+  for (i = 0; i < options.addresses; ++i)
+    listen_at(&front, options.address[i], options.port);
+  become(&options);
+  make_sessions(&front);
+  begin_loop(&front, &signals);
+  front.now_ms = now_ms();
+  link_begin(&front);
+  snprintf(rules_directory, sizeof rules_directory, "%s", front.controls.rules_path);
+  slash = strrchr(rules_directory, '/');
+  if (slash)
+    *slash = 0;
+  if (!frontjail(&front, slash ? rules_directory : ".", &missing))
+    fatal("cannot be confined");
+  if (missing)
+    say(ME, "warning: the kernel has no %s", missing);
+  loop(&front);
+  end_all(&front);
+  return 0;
+}

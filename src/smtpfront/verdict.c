@@ -1,0 +1,275 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The order is that of dnsbl and cqgreylist: the rule, DNS lists, the greylist. Lists and greylist are not asked before a
+ * client names its first recipient: who never does has never been there.
+ */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "front.h"
+#include "say.h"
+#include "settings.h"
+
+#define ME "smtpfront"
+#define DELAY_SECONDS 60L
+#define PENDING_SECONDS (2 * 86400L)
+#define LEFT_SECONDS 28800L   /* as in cqgreylist.c */
+#define LINES_MAX 500
+#define IGNORED_MAX 32
+#define DEFAULT_TEXT "you are new here, please come back in a few minutes"
+
+/* ---- settings ---- */
+
+static int changed(struct controls_identity *before, int *read, const char *path)
+{
+  struct controls_identity now;
+  struct stat st;
+  int same;
+
+  memset(&now, 0, sizeof now);
+  if (stat(path, &st) == 0) {
+    now.there = 1;
+    now.device = st.st_dev;
+    now.inode = st.st_ino;
+    now.size = st.st_size;
+    now.changed = st.st_ctim;
+    now.written = st.st_mtim;
+  }
+  same = *read && memcmp(&now, before, sizeof now) == 0;
+  *before = now;
+  *read = 1;
+  return !same;
+}
+
+static void read_settings(struct front *f)
+{
+  static const char *const names[] = {
+    "GREYLIST_DELAY_SECONDS", "GREYLIST_PENDING_SECONDS", "GREYLIST_PASS_SECONDS", "GREYLIST_IPV4_PREFIX",
+    "GREYLIST_IPV6_PREFIX", "GREYLIST_TEXT", "DNSBL_SECONDS",
+  };
+  struct front_settings *s = &f->settings;
+  const char *text;
+  size_t i;
+
+  if (!changed(&s->identity, &s->read, f->settings_file))
+    return;
+  for (i = 0; i < sizeof names / sizeof *names; ++i)
+    unsetenv(names[i]);   /* they are of the file alone, as it was before */
+  settings_load(ME, f->settings_file, "GREYLIST_");
+  settings_load(ME, f->settings_file, "DNSBL_");
+  s->greylist.delay_seconds = say_number(ME, "GREYLIST_DELAY_SECONDS", 0, 86400, DELAY_SECONDS);
+  s->greylist.pending_seconds = say_number(ME, "GREYLIST_PENDING_SECONDS", 1, 31536000, PENDING_SECONDS);
+  if (s->greylist.pending_seconds - s->greylist.delay_seconds < LEFT_SECONDS) {
+    s->greylist.delay_seconds = DELAY_SECONDS;
+    s->greylist.pending_seconds = PENDING_SECONDS;
+  }
+  s->greylist.pass_seconds = say_number(ME, "GREYLIST_PASS_SECONDS", 1, 315360000, 36L * 86400);
+  s->ipv4_prefix = (int) say_number(ME, "GREYLIST_IPV4_PREFIX", 8, 32, 24);
+  s->ipv6_prefix = (int) say_number(ME, "GREYLIST_IPV6_PREFIX", 16, 128, 64);
+  s->dnsbl_ms = 1000 * say_number(ME, "DNSBL_SECONDS", 1, 60, 3);
+  text = getenv("GREYLIST_TEXT");
+  say_printable(s->text, 201, text && *text ? text : DEFAULT_TEXT);
+}
+
+static void read_lists(struct front *f)
+{
+  struct front_dnsbl *d = &f->dnsbl;
+  char line[DNSBLLIST_LINE_MAX];
+  const char *wrong = "";
+  int number = 0;
+  FILE *file;
+  int c;
+
+  if (!changed(&d->identity, &d->read, f->dnsbl_file))
+    return;
+  d->n = 0;
+  file = d->identity.there ? fopen(f->dnsbl_file, "re") : 0;
+  if (!file) {
+    front_say(f, 0, "trouble - - cannot read %.200s: %s", f->dnsbl_file, strerror(errno));
+    return;
+  }
+  while (number++ < LINES_MAX && d->n < FRONT_LISTS_MAX && fgets(line, sizeof line, file)) {
+    if (!strchr(line, '\n') && strlen(line) == sizeof line - 1) {
+      front_say(f, 0, "line %d of %.200s: it is too long", number, f->dnsbl_file);
+      while ((c = getc(file)) != EOF && c != '\n')
+        ;
+      continue;
+    }
+    switch (dnsbllist_parse(&d->list[d->n], line, &wrong)) {
+      case DNSBLLIST_LIST: ++d->n; break;
+      case DNSBLLIST_WRONG: front_say(f, 0, "line %d of %.200s: %s", number, f->dnsbl_file, wrong); break;
+      case DNSBLLIST_COMMENT: break;
+    }
+  }
+  fclose(file);
+}
+
+/* ---- what becomes of it ---- */
+
+static void refuse(struct session *s, const char *code, const char *text)
+{
+  char refusal[FRONT_TEXT_MAX + 256];
+
+  snprintf(refusal, sizeof refusal, "%s %s\r\n", code, text);
+  free(s->refusal);
+  s->refusal = strdup(refusal);
+  s->verdict = VERDICT_REFUSE;
+}
+
+static void refuse_by_reason(struct front *f, struct session *s, const char *reason)
+{
+  char text[201];
+  int permanent = *reason == '-';
+
+  say_printable(text, sizeof text, reason + permanent);
+  front_say(f, s->number, "refused %s - %s %s", s->ip, permanent ? "553" : "451", text);
+  refuse(s, permanent ? "553" : "451", text);
+}
+
+static void judge_network(struct front *f, struct session *s)
+{
+  struct address network = s->address;
+  struct greystate_result result;
+  struct timespec now;
+  char shown[ADDRESS_TEXT_MAX];
+  char key[ADDRESS_TEXT_MAX];
+  int prefix = address_network(&network, network.bits == 32 ? f->settings.ipv4_prefix : f->settings.ipv6_prefix);
+
+  address_text(shown, &network, '/', prefix);
+  address_text(key, &network, '-', prefix);
+  clock_gettime(CLOCK_REALTIME, &now);
+  s->verdict = VERDICT_PASS;
+  if (!*f->greylist_directory)
+    return;
+  switch (greystate_judge(f->greylist_directory, key, &f->settings.greylist, now, &result)) {
+    case GREYSTATE_NEW:
+      front_say(f, s->number, "new %s %s wait %ld", s->ip, shown, f->settings.greylist.delay_seconds);
+      refuse(s, "451 4.7.1", f->settings.text);
+      break;
+    case GREYSTATE_EARLY:
+      front_say(f, s->number, "early %s %s %ld of %ld", s->ip, shown, result.seconds, f->settings.greylist.delay_seconds);
+      refuse(s, "451 4.7.1", f->settings.text);
+      break;
+    case GREYSTATE_PASSED:
+      front_say(f, s->number, "passed %s %s after %ld", s->ip, shown, result.seconds);
+      break;
+    case GREYSTATE_KNOWN:
+      front_say(f, s->number, "known %s %s", s->ip, shown);
+      break;
+    case GREYSTATE_TROUBLE:
+      front_say(f, s->number, "open %s %s %s: %s", s->ip, shown, result.trouble, strerror(result.error));
+      break;
+  }
+}
+
+static void done(void *arg, int which, const unsigned char *answer, size_t len, const char *trouble);
+
+static struct front *the_front;   /* for done(), whose argument is the session */
+
+static void ask_lists(struct front *f, struct session *s)
+{
+  char name[DNSMESSAGE_NAME_MAX];
+
+  while (s->lists_asked < f->dnsbl.n) {
+    if (!dnsmessage_reversed(name, sizeof name, &s->address, f->dnsbl.list[s->lists_asked].zone))
+      name[0] = 0;
+    if (!resolver_ask(&f->resolver, name, DNSMESSAGE_A, f->now_ms, s->asking_end_ms, done, s, s->lists_asked))
+      return;
+    ++s->lists_asked;
+  }
+}
+
+static void no_list_has_it(struct front *f, struct session *s)
+{
+  s->lists_left = 0;
+  judge_network(f, s);
+  session_judged(f, s);
+}
+
+static void done(void *arg, int which, const unsigned char *answer, size_t len, const char *trouble)
+{
+  static struct address address[DNSMESSAGE_RECORDS_MAX];
+  struct session *s = arg;
+  struct front *f = the_front;
+  char text[ADDRESS_TEXT_MAX];
+  char reason[DNSBLLIST_TEXT_MAX + DNSBLLIST_ZONE_MAX + 8];
+  const struct dnsbllist *list = &f->dnsbl.list[which];
+  int n;
+  int i;
+
+  if (trouble)
+    front_say(f, s->number, "trouble %s %s %s", s->ip, list->zone, trouble);
+  n = answer ? dnsmessage_addresses(answer, len, address, DNSMESSAGE_RECORDS_MAX) : 0;
+  for (i = 0; i < n; ++i) {
+    address_text(text, &address[i], 0, 0);
+    if (dnsbllist_counts(list, &address[i])) {
+      front_say(f, s->number, "listed %s %s %s", s->ip, list->zone, text);
+      snprintf(reason, sizeof reason, "-%s (%s)", list->text[0] ? list->text : "you are on a list", list->zone);
+      verdict_forget(f, s);
+      refuse_by_reason(f, s, reason);
+      session_judged(f, s);
+      return;
+    }
+    if (i < IGNORED_MAX)
+      front_say(f, s->number, "ignored %s %s %s", s->ip, list->zone, text);
+  }
+  if (--s->lists_left == 0)
+    no_list_has_it(f, s);
+}
+
+void verdict_time(struct front *f, struct session *s)
+{
+  int unasked;
+
+  ask_lists(f, s);
+  if (f->now_ms < s->asking_end_ms)
+    return;
+  unasked = f->dnsbl.n - s->lists_asked;   /* there was no place for them */
+  if (unasked <= 0)
+    return;
+  front_say(f, s->number, "trouble %s - too many questions", s->ip);
+  s->lists_asked = f->dnsbl.n;
+  s->lists_left -= unasked;
+  if (s->lists_left == 0)
+    no_list_has_it(f, s);
+}
+
+void verdict_forget(struct front *f, struct session *s)
+{
+  resolver_forget(&f->resolver, s);
+  s->lists_left = 0;
+}
+
+void verdict_ask(struct front *f, struct session *s)
+{
+  the_front = f;
+  read_settings(f);
+  if (s->reason && *s->reason) {
+    refuse_by_reason(f, s, s->reason);
+  } else if (s->reason || s->whitelisted) {
+    front_say(f, s->number, "skipped %s - %s", s->ip, s->whitelisted ? "whitelisted" : "rblsmtpd");
+    s->verdict = VERDICT_PASS;
+  } else {
+    if (f->resolver.outstanding == 0) {   /* who is asked, and about what, stays as it is until the answer */
+      resolver_servers(&f->resolver);
+      read_lists(f);
+    }
+    if (f->dnsbl.n) {
+      s->state = SESSION_ASKING;
+      s->lists_left = f->dnsbl.n;
+      s->lists_asked = 0;
+      s->asking_end_ms = f->now_ms + f->settings.dnsbl_ms;
+      ask_lists(f, s);
+      return;
+    }
+    judge_network(f, s);
+  }
+}

@@ -1,0 +1,36 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The environment of a session of qmail-smtpd, made anew for each: what the service's own has, the variables of the
+ * client's rule, and what tcpserver sets. Nothing of it comes from smtpfront. Pure.
+ */
+#ifndef ENVIRONMENT_H
+#define ENVIRONMENT_H
+
+#include "tcprule.h"
+
+#define ENVIRONMENT_MAX 256    /* variables */
+#define ENVIRONMENT_OWN 7
+#define ENVIRONMENT_TEXT 128
+
+struct environment_session {
+  const char *local_host;      /* as the service is told, or null */
+  const char *local_ip;
+  const char *remote_ip;
+  unsigned local_port;
+  unsigned remote_port;
+  int begun;                   /* something is replayed: neither RELAYCLIENT nor another QMAILQUEUE is taken from the rule */
+};
+
+struct environment {
+  const char *variable[ENVIRONMENT_MAX + 1];   /* NAME=VALUE; a null behind the last */
+  int variables;
+  char own[ENVIRONMENT_OWN][ENVIRONMENT_TEXT];
+};
+
+/* Returns 0 when there is no room. The texts of base and found must stay. */
+extern int environment_make(struct environment *e, char *const *base, const struct tcprule_found *found,
+                            const struct environment_session *session);
+
+#endif

@@ -1,0 +1,296 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""smtpfront, its launcher and the real qmail-smtpd on the loopback, each as an unprivileged user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb, tcprules
+
+from support.c_programs import CACHE, INCLUDES, ROOT, SANITIZE, STRICT, TESTS, gcc, needed, run
+
+SOURCE = ROOT / "src"
+PATCHES = ROOT / "roles" / "netqmail" / "files" / "patches"
+ARCHIVES = (
+    "3536c8eb2e477cf985422504adf9368ccdf29a3d8107e18051afca28a7d0245c",
+    "8e7d98d15211fc9f9c28109e942e2268f42a6672d68df92a42f2afa90ff00532",
+)
+NOBODY = 65534
+GREETING = "mx.test"
+RECIPIENTS = ("ann@example.com", "bob-default@example.com", "@open.example", "postmaster")
+RULES = """\
+127.0.0.2:deny
+127.0.0.3:allow,RELAYCLIENT="",QMAILQUEUE="{queue}",QUEUE_OF="relay"
+127.0.0.4:allow,WHITELISTED=""
+127.0.0.5:allow,RBLSMTPD="-go away"
+127.0.0.6:allow,RBLSMTPD="later"
+127.0.0.7:allow,RBLSMTPD=""
+:allow
+"""
+
+
+def compile_program(name: str, target: Path) -> None:
+    files = sorted((SOURCE / name).glob("*.c"))
+    common = sorted({path for one in files for path in needed(one)} - set(files))
+    gcc("-std=gnu11", *STRICT, *SANITIZE, *INCLUDES, *files, *common, "-o", target)
+
+
+def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> Path:
+    """Build the real qmail-smtpd with its files below home, or skip where its source is not."""
+    archives = [CACHE / one for one in ARCHIVES if (CACHE / one).is_file()]
+    if not archives:
+        pytest.skip(f"the source of netqmail 1.06 is not in {CACHE}")
+    directory.mkdir()
+    assert run(["tar", "-xzf", archives[0], "-C", directory, "--strip-components=1"]).returncode == 0
+    for patch in sorted(PATCHES.glob("*.patch")):
+        if patched or "handover" not in patch.name:
+            assert run(["patch", "-p1", "-F0", "-i", patch], cwd=directory).returncode == 0
+    for path in [*(SOURCE / "netqmail").glob("*.[ch]"), *(SOURCE / "common").glob("*.[ch]")]:
+        if not (directory / path.name).exists():
+            shutil.copy(path, directory)
+    (directory / "conf-qmail").write_text(f"{home}\n")
+    (directory / "conf-cc").write_text("gcc -O1 -std=gnu89 -include /usr/include/errno.h\n")
+    (directory / "conf-ld").write_text("gcc\n")
+    done = run(["make", "qmail-smtpd"], cwd=directory)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-3000:]
+    return directory / "qmail-smtpd"
+
+
+@dataclass
+class Programs:
+    front: Path
+    launcher: Path
+    home: Path  # qmail's, with qmail-smtpd in bin
+    plain: Path  # qmail-smtpd without the hand-over
+    queue: Path  # keeps what it is given
+
+
+def build(directory: Path) -> Programs:
+    """Compile all of it below a directory that everybody may read."""
+    for parent in (directory, directory.parent, directory.parent.parent):
+        parent.chmod(0o755)
+    home = directory / "qmail"
+    (home / "bin").mkdir(parents=True)
+    shutil.copy(build_qmail_smtpd(directory / "netqmail", home), home / "bin" / "qmail-smtpd")
+    plain = build_qmail_smtpd(directory / "plain", home, patched=False)
+    for name in ("smtpfront", "smtplaunch"):
+        compile_program(name, directory / name)
+    gcc("-std=gnu11", "-O1", *STRICT, TESTS / "keepmail.c", "-o", directory / "queue")
+    return Programs(directory / "smtpfront", directory / "smtplaunch", home, plain, directory / "queue")
+
+
+@dataclass
+class Message:
+    message: bytes
+    sender: bytes
+    recipients: list[bytes]
+    environment: dict[str, str] = field(compare=False)
+
+
+def as_nobody(argv: list[object]) -> list[str]:
+    words = [str(word) for word in argv]
+    if os.geteuid() != 0:
+        return words
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *words]
+
+
+class Gateway:
+    """One front with its launcher; heard() is what their log has."""
+
+    def __init__(
+        self,
+        programs: Programs,
+        directory: Path,
+        *,
+        front: Mapping[str, object] | None = None,
+        launcher: Mapping[str, object] | None = None,
+        chain: list[str] | None = None,
+    ) -> None:
+        self.programs, self.directory = programs, directory
+        self.control = programs.home / "control"
+        self.rules = directory / "etc" / "tcp.smtp.cdb"
+        self.queue = programs.queue
+        self.capture = directory / "capture"
+        self.settings = directory / "etc" / "settings"
+        self.log_path = directory / "log"
+        self.options = dict(front or {})
+        self.launcher_options = dict(launcher or {})
+        self.chain = chain or []
+        for name in ("etc", "capture", "greylist", "places", "run"):
+            (directory / name).mkdir()
+        self.control.mkdir(exist_ok=True)
+        for name, text in (
+            ("me", GREETING),
+            ("smtpgreeting", GREETING),
+            ("rcpthosts", "example.com\nopen.example\n.sub.example"),
+            ("badmailfrom", "bad@sender.example\n@evil.example"),
+        ):
+            self.write_control(name, text)
+        self.publish(RECIPIENTS)
+        self.write_rules(RULES.format(queue=self.queue))
+        self.settings.write_text("GREYLIST_DELAY_SECONDS=1\nDNSBL_SECONDS=1\n")
+        (directory / "etc" / "dnsbl").write_text("")
+        if os.geteuid() == 0:
+            for name in ("capture", "greylist", "places", "run"):
+                os.chown(directory / name, NOBODY, NOBODY)
+        for parent in (directory, directory.parent, directory.parent.parent):
+            parent.chmod(0o755)
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "QMAILQUEUE": str(self.queue),
+            "KEEPMAIL": str(self.capture),
+            "ASAN_OPTIONS": "detect_leaks=0",
+        }
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.log = open(self.log_path, "wb")  # noqa: SIM115
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.launcher = self.start_launcher()
+        self.front = self.start_front()
+
+    def write_control(self, name: str, text: str) -> None:
+        fresh = self.control / f"{name}.new"
+        fresh.write_text(f"{text}\n")
+        fresh.rename(self.control / name)
+
+    def publish(self, recipients: tuple[str, ...]) -> None:
+        fresh = self.control / "validrcptto.cdb.new"
+        fresh.write_bytes(cdb.build([(one.encode(), b"") for one in recipients]))
+        fresh.rename(self.control / "validrcptto.cdb")
+
+    def write_rules(self, text: str) -> None:
+        fresh = self.rules.with_suffix(".new")
+        fresh.write_bytes(cdb.build(tcprules.compile_records(tcprules.parse(text, "rules"))))
+        fresh.rename(self.rules)
+
+    def _start(self, argv: list[object]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            as_nobody(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            env=self.environment,
+            cwd=self.directory,
+        )
+        self.started.append(process)
+        return process
+
+    @property
+    def link(self) -> Path:
+        return self.directory / "run" / "socket"
+
+    def start_launcher(self) -> subprocess.Popen[bytes]:
+        self.link.unlink(missing_ok=True)
+        options = {
+            "-s": self.link,
+            "-d": self.directory / "places",
+            "-x": self.rules,
+            "-l": GREETING,
+            **self.launcher_options,
+        }
+        words = [word for pair in options.items() for word in pair]
+        process = self._start(
+            [self.programs.launcher, *words, "--", *self.chain, self.programs.home / "bin" / "qmail-smtpd"]
+        )
+        _until(self.link.exists)
+        return process
+
+    def start_front(self) -> subprocess.Popen[bytes]:
+        options = {
+            "-a": "127.0.0.1",
+            "-p": self.port,
+            "-s": self.link,
+            "-x": self.rules,
+            "-q": self.control,
+            "-k": self.directory / "greylist",
+            "-e": self.settings,
+            "-b": self.directory / "etc" / "dnsbl",
+            **self.options,
+        }
+        process = self._start([self.programs.front, *(word for pair in options.items() for word in pair)])
+        _until(lambda: self._listens(process))
+        return process
+
+    def _listens(self, process: subprocess.Popen[bytes]) -> bool:
+        assert process.poll() is None, self.heard()
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), 1, ("127.0.0.2", 0)),
+        ):
+            return True
+        return False
+
+    def connect(self, source: str = "127.0.0.4") -> socket.socket:
+        made = socket.create_connection(("127.0.0.1", self.port), 20, (source, 0))
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def heard(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def messages(self) -> list[Message]:
+        """Return what reached the queue, in order, and forget it."""
+        found = []
+        for path in sorted(self.capture.glob("*.environment")):
+            parts = [path.with_suffix(end) for end in (".message", ".envelope", ".environment")]
+            message, envelope, environment = (part.read_bytes() for part in parts)
+            for part in parts:
+                part.unlink()
+            sender, *recipients = envelope.split(b"\0")[:-2]
+            found.append(
+                Message(
+                    without_times(message),
+                    sender,
+                    recipients,
+                    dict(line.split("=", 1) for line in environment.decode().splitlines() if "=" in line),
+                )
+            )
+        return found
+
+    def stop(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+            process.wait()
+        self.log.close()
+        said = self.heard()
+        assert "Sanitizer" not in said and "runtime error" not in said, said
+
+
+def without_times(message: bytes) -> bytes:
+    """Return the message without the date of its own Received line."""
+    return re.sub(rb"; [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000", b"; DATE", message, count=1)
+
+
+def _until(holds, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "nothing came of it"
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def gateway(programs: Programs, directory: Path, **more: object) -> Iterator[Gateway]:
+    made = Gateway(programs, directory, **more)  # type: ignore[arg-type]
+    try:
+        yield made
+    finally:
+        made.stop()
