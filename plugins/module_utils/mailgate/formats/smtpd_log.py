@@ -5,8 +5,8 @@
 """Parse /var/log/qmail/smtpd: connections, refusals, greylisting, and the scanner's verdicts.
 
 Sources: tcpserver.c and rblsmtpd.c of ucspi-tcp 0.88; refusal.h beside netqmail's patches, and the
-validrcptto patch of 2006-08-23; log_message() of simscan 1.4.0 to 1.4.6.2; cqgreylist, dnsbl and clientname
-of this collection.
+validrcptto patch of 2006-08-23; log_message() of simscan 1.4.0 to 1.4.6.2; cqgreylist, dnsbl, clientname,
+smtpfront and smtplaunch of this collection.
 
 The lines contain untrusted text: recipients, senders, subjects, names of files. A line is recognised by its
 beginning alone, never by a word further on. Where untrusted text can contain a separator, the last one
@@ -289,35 +289,55 @@ def _make_verdict(at: int, found: re.Match[str]) -> Record:
 # Name of a form: how the text after the label begins, its pattern, and how its record is made. The first
 # pattern that matches counts. Each name has at least one sample in tests/fixtures/smtplog.
 _FORMS: tuple[tuple[str, str, str, Make], ...] = (
+    *(
+        form
+        for program in ("tcpserver", "smtplaunch")
+        for form in (
+            (
+                f"{program} pid",
+                f"{program}: pid ",
+                rf"([0-9]{{1,10}}) from ({_IP})",
+                lambda at, found: Connected(at, int(found[1]), found[2]),
+            ),
+            (
+                f"{program} end",
+                f"{program}: end ",
+                r"([0-9]{1,10}) status ([0-9]{1,10})",
+                lambda at, found: Ended(at, int(found[1]), int(found[2])),
+            ),
+            (
+                f"{program} ok or deny",
+                f"{program}: ",
+                r"(ok|deny) ([0-9]{1,10}) (\S*) (\S*)",
+                lambda at, found: Admitted(at, int(found[2]), found[1] == "ok", found[3], found[4]),
+            ),
+            (
+                f"{program} status",
+                f"{program}: status: ",
+                r"([0-9]{1,10})/([0-9]{1,10})",
+                lambda at, found: SessionCount(at, int(found[1]), int(found[2])),
+            ),
+            (f"{program} trouble", f"{program}: ", r"((?:fatal|warning): .*)", _make_trouble(program)),
+        )
+    ),
+    ("smtplaunch refusal", "smtplaunch: ", r"(refused .*)", _make_trouble("smtplaunch")),
     (
-        "tcpserver pid",
-        "tcpserver: pid ",
-        rf"([0-9]{{1,10}}) from ({_IP})",
-        lambda at, found: Connected(at, int(found[1]), found[2]),
+        "smtpfront deny",
+        "smtpfront[",
+        rf"([0-9]{{1,10}})\]: deny ({_IP})",
+        lambda at, found: Admitted(at, int(found[1]), False, "", f":{found[2]}::"),
     ),
     (
-        "tcpserver end",
-        "tcpserver: end ",
-        r"([0-9]{1,10}) status ([0-9]{1,10})",
-        lambda at, found: Ended(at, int(found[1]), int(found[2])),
+        "smtpfront session",
+        "smtpfront[",
+        rf"[0-9]{{1,10}}\]: ((?:busy|ended|put off|lost) {_IP} .*)",
+        _make_trouble("smtpfront"),
     ),
     (
-        "tcpserver ok or deny",
-        "tcpserver: ",
-        r"(ok|deny) ([0-9]{1,10}) (\S*) (\S*)",
-        lambda at, found: Admitted(at, int(found[2]), found[1] == "ok", found[3], found[4]),
-    ),
-    (
-        "tcpserver status",
-        "tcpserver: status: ",
-        r"([0-9]{1,10})/([0-9]{1,10})",
-        lambda at, found: SessionCount(at, int(found[1]), int(found[2])),
-    ),
-    (
-        "tcpserver trouble",
-        "tcpserver: ",
-        r"((?:fatal|warning): .*)",
-        lambda at, found: Trouble(at, "tcpserver", found[1]),
+        "smtpfront trouble",
+        "smtpfront: ",
+        r"((?:warning:|line|trouble|dropped) .*)",
+        _make_trouble("smtpfront"),
     ),
     (
         "simscan verdict",
@@ -393,17 +413,23 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
         rf"({_IP}) pid ([0-9]{{1,10}}): (451|553) (.*)",
         lambda at, found: Listed(at, int(found[2]), found[1], int(found[3]), found[4]),
     ),
-    (
-        "cqgreylist",
-        "cqgreylist[",
-        rf"([0-9]{{1,10}})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
-        lambda at, found: Greylisted(at, int(found[1]), found[2], found[3], found[4], found[5] or ""),
+    *(
+        (
+            name,
+            start,
+            rf"([0-9]{{1,10}})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
+            lambda at, found: Greylisted(at, int(found[1]), found[2], found[3], found[4], found[5] or ""),
+        )
+        for name, start in (("cqgreylist", "cqgreylist["), ("smtpfront greylist", "smtpfront["))
     ),
-    (
-        "dnsbl",
-        "dnsbl[",
-        rf"([0-9]{{1,10}})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
-        lambda at, found: DnsListed(at, int(found[1]), found[2], found[3], found[4], found[5]),
+    *(
+        (
+            name,
+            start,
+            rf"([0-9]{{1,10}})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
+            lambda at, found: DnsListed(at, int(found[1]), found[2], found[3], found[4], found[5]),
+        )
+        for name, start in (("dnsbl", "dnsbl["), ("smtpfront list", "smtpfront["))
     ),
     (
         "clientname",
