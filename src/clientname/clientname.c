@@ -4,16 +4,16 @@
  *
  * clientname PROGRAM ARGS...        between cqgreylist and qmail-smtpd
  *
- * Sets TCPREMOTEHOST to the client's name and becomes PROGRAM, whatever comes of it. The name is one that the address
- * has by its PTR records, of which 64 are tried, eight at once, and that has the address itself; any other counts as
- * none, and TCPREMOTEHOST is removed. It is in small letters, and has nothing but letters, digits, "-", "_" and "." in
- * it. All of it together takes a few seconds at most, however slow the resolver is. Nobody asks for the name of a relay
- * client: SpamAssassin does not judge its mail.
+ * Sets TCPREMOTEHOST to the client's name and runs PROGRAM, whatever the outcome. The name is one that the address
+ * has by its PTR records, of which 64 are tried, eight at once, and that has the address itself; any other name is
+ * ignored, and TCPREMOTEHOST is removed. It is in small letters, and has only letters, digits, "-", "_" and "." in
+ * it. All lookups together take a few seconds at most, however slow the resolver is. The name of a relay
+ * client is not looked up: SpamAssassin does not check its mail.
  *
- * The environment, or what it does not say /etc/mailgate/cqgreylist (settings.h): CLIENTNAME_SECONDS (5, for all of
- * it). The environment alone: DNSCACHEIP, TCPREMOTEIP, RELAYCLIENT.
+ * Read from the environment, or else from /etc/mailgate/cqgreylist (settings.h): CLIENTNAME_SECONDS (5, for all of
+ * it). From the environment only: DNSCACHEIP, TCPREMOTEIP, RELAYCLIENT.
  *
- * The log, by the first word; nothing is said of a client that has a name, or no PTR record:
+ * The log lines, by their first word; a client that has a name, or no PTR record, has no line:
  *   clientname[PID]: unconfirmed IP NAME    NAME, the first one, has not that address
  *   clientname[PID]: trouble IP WHY
  *   clientname[PID]: setting NAME: ...
@@ -53,7 +53,7 @@ static int has_address(int number, void *arg)
   return 0;
 }
 
-/* The number of the first of these names that has the client's address, or -1; and perhaps why one is not known. */
+/* Returns the number of the first of these names that has the client's address, or -1; may say why one is not known. */
 static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct address *a, long long end, const char **trouble)
 {
   struct asking some;
@@ -74,7 +74,7 @@ static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct addr
   return found;
 }
 
-/* Finds the name; returns 0 if there is none that is sure. */
+/* Finds the name; returns 0 if no name is confirmed. */
 static int find(char *found, const char *ip, const struct address *a)
 {
   static char name[NAMES_MAX][DNSMESSAGE_NAME_MAX];
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
     settings_load(ME, SETTINGS_FILE, "CLIENTNAME_");
     unsetenv("TCPREMOTEHOST");
     if (!ip || !address_parse(&a, ip))
-      say(ME, "trouble - TCPREMOTEIP is no address");
+      say(ME, "trouble - TCPREMOTEIP is not an address");
     else if (find(name, ip, &a) && setenv("TCPREMOTEHOST", name, 1) == -1)
       say(ME, "trouble %s %s", ip, strerror(errno));
   }

@@ -2,7 +2,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Addresses of clients, and the networks that they are of.
+ * Addresses of clients, and the networks that they belong to.
  */
 #ifndef ADDRESS_H
 #define ADDRESS_H
@@ -16,7 +16,8 @@ struct address {
   unsigned char bytes[16];
 };
 
-/* Reads an address as tcpserver gives it; one of IPv4 written as IPv6 becomes that of IPv4. Returns 0 if it is none. */
+/* Reads an address as tcpserver gives it; one of IPv4 written as IPv6 becomes that of IPv4. Returns 0 if it is not
+ * valid. */
 extern int address_parse(struct address *a, const char *text);
 
 /* Clears the bits behind the prefix; one longer than the address is the whole address. Returns the prefix's length. */

@@ -2,12 +2,12 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The clock of deadlines: it goes on evenly, whatever is done to the time of day.
+ * The clock of deadlines: it is not affected when the time of day is set.
  */
 #ifndef CLOCK_H
 #define CLOCK_H
 
-/* Return the milliseconds of the monotonic clock. */
+/* Returns the milliseconds of the monotonic clock. */
 extern long long clock_ms(void);
 
 #endif

@@ -60,7 +60,7 @@ void dnsask_question(struct dnsask *ask, const char *name, int type)
   }
 }
 
-/* A socket that hears that server only; the kernel chooses its port at random. */
+/* A socket that receives from that server only; the kernel chooses its port at random. */
 static void add_server(struct servers *servers, const char *text)
 {
   union server_address to;
@@ -118,7 +118,8 @@ static void find_servers(struct servers *servers)
     add_server(servers, "127.0.0.1");
 }
 
-/* Puts a question to the next server that has not failed yet. What the kernel says here is of an earlier datagram. */
+/* Puts a question to the next server that has not failed yet. An error from the kernel here is about an earlier
+ * datagram. */
 static void put(struct servers *servers, struct dnsask *ask, long long now)
 {
   int rounds;
@@ -147,7 +148,7 @@ static void in_trouble(struct dnsask *ask, const char *why)
   ask->trouble = why;
 }
 
-/* That server cannot: another one is asked at once, and when no other is left it is trouble. */
+/* That server failed: asks another one at once; when no other is left, the question is in trouble. */
 static void failed(struct servers *servers, int number, struct dnsask *ask, const char *why, long long now)
 {
   ask->failed |= 1u << number;
@@ -159,7 +160,7 @@ static void failed(struct servers *servers, int number, struct dnsask *ask, cons
   }
 }
 
-/* Takes the answer, which is from malloc. */
+/* Keeps the answer, which malloc allocated. */
 static void answered(struct dnsask *ask, unsigned char *answer, size_t len)
 {
   hang_up(ask);
@@ -168,7 +169,7 @@ static void answered(struct dnsask *ask, unsigned char *answer, size_t len)
   ask->state = DNSASK_ANSWERED;
 }
 
-/* Asks that server by TCP, which said by a datagram that its answer does not fit into one. */
+/* Asks that server by TCP, after its datagram said that the answer does not fit into one. */
 static void connect_to(struct servers *servers, int number, struct dnsask *ask, long long now)
 {
   const union server_address *to = &servers->address[number];
@@ -183,7 +184,7 @@ static void connect_to(struct servers *servers, int number, struct dnsask *ask, 
     failed(servers, number, ask, "no connection to the resolver by TCP", now);
 }
 
-/* Sends what is left of the question; returns 0 when that cannot be. */
+/* Sends the rest of the question; returns 0 when it cannot be sent. */
 static int speak(struct dnsask *ask)
 {
   unsigned char all[2 + DNSMESSAGE_QUERY_MAX];
@@ -198,7 +199,7 @@ static int speak(struct dnsask *ask)
   return n >= 0 || errno == EAGAIN || errno == EINTR;
 }
 
-/* Takes what has come by TCP. A connection is for one question: what is no answer to it ends it. */
+/* Reads what has come by TCP. A connection is for one question: anything but its answer ends the connection. */
 static void listen_to(struct servers *servers, struct dnsask *ask, long long now)
 {
   unsigned char piece[4096];
@@ -269,7 +270,7 @@ static void take(struct servers *servers, int number, struct dnsask *asks, int n
       } else {
         in_trouble(&asks[i], "no memory");
       }
-    } else if (asks[i].connection == -1 && !(asks[i].failed & (1u << number))) {   /* else it is known already */
+    } else if (asks[i].connection == -1 && !(asks[i].failed & (1u << number))) {   /* else the failure is known already */
       if (what == DNSMESSAGE_CUT)
         connect_to(servers, number, &asks[i], now);
       else
@@ -295,7 +296,7 @@ static void hear(struct servers *servers, int number, struct dnsask *asks, int n
         failed(servers, number, &asks[i], "no resolver listens", now);
 }
 
-/* Puts a question again when it is time to. A server that is asked by TCP has all of the time if it is the only one. */
+/* Repeats a question when it is time to. A server that is asked by TCP has all of the time if it is the only one. */
 static void put_again(struct servers *servers, struct dnsask *ask, long long now, long long end)
 {
   if (ask->connection == -1)
@@ -333,7 +334,7 @@ void dnsask_all(struct dnsask *asks, int n, long long milliseconds, int (*enough
         in_trouble(&asks[i], servers.n ? "no answer in time" : "no resolver");
       if (asks[i].state == DNSASK_WAITING && now >= asks[i].next_ms)
         put_again(&servers, &asks[i], now, end);
-      mine[i].fd = -1;   /* which poll(2) passes over */
+      mine[i].fd = -1;   /* which poll(2) ignores */
       if (asks[i].state != DNSASK_WAITING)
         continue;
       mine[i].fd = asks[i].connection;

@@ -38,7 +38,7 @@ enum dnsbllist_line dnsbllist_parse(struct dnsbllist *list, const char *line, co
   if (!*line || *line == '#')
     return DNSBLLIST_COMMENT;
   len = strcspn(line, BLANKS);
-  *wrong = "its zone is no name";
+  *wrong = "its zone is not a domain name";
   if (len >= sizeof list->zone)
     return DNSBLLIST_WRONG;
   memcpy(list->zone, line, len);
@@ -47,7 +47,7 @@ enum dnsbllist_line dnsbllist_parse(struct dnsbllist *list, const char *line, co
   line += len;
   line += strspn(line, BLANKS);
   len = strcspn(line, BLANKS);
-  *wrong = "its network is no part of 127.0.0.0/8";
+  *wrong = "its network is not within 127.0.0.0/8";
   if (len >= sizeof network)
     return DNSBLLIST_WRONG;
   memcpy(network, line, len);

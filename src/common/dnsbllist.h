@@ -6,7 +6,7 @@
  *
  *   ZONE NETWORK TEXT...      such as: zen.example 127.0.0.0/24 see https://zen.example/
  *
- * An address is listed when its reversed name in ZONE has an address inside NETWORK, which is a part of 127.0.0.0/8.
+ * An address is listed when its reversed name in ZONE has an address inside NETWORK, which is within 127.0.0.0/8.
  * Never counted are 127.0.0.1, which no list may use (RFC 5782, 2.1), and 127.255.255.0/24, where lists put "your
  * resolver is blocked". Empty lines and those that begin with # are comments.
  */
@@ -23,12 +23,12 @@ struct dnsbllist {
   char zone[DNSBLLIST_ZONE_MAX];
   struct address network;
   int prefix;
-  char text[DNSBLLIST_TEXT_MAX];   /* printable; empty when there is none */
+  char text[DNSBLLIST_TEXT_MAX];   /* printable; may be empty */
 };
 
 enum dnsbllist_line { DNSBLLIST_LIST, DNSBLLIST_COMMENT, DNSBLLIST_WRONG };
 
-/* Reads one line, with or without its newline; wrong is then what is wrong with it. */
+/* Reads one line, with or without its newline; sets wrong to the reason when the line is not valid. */
 extern enum dnsbllist_line dnsbllist_parse(struct dnsbllist *list, const char *line, const char **wrong);
 
 extern int dnsbllist_counts(const struct dnsbllist *list, const struct address *answer);

@@ -54,7 +54,8 @@ size_t dnsmessage_query(unsigned char *out, const char *name, int type, unsigned
   return at;
 }
 
-/* Reads a name in wire form, pointers followed, as lower-case wire form. Returns where it ends, 0 if it is none. */
+/* Reads a name in wire form, pointers followed, as lower-case wire form. Returns where it ends, 0 if it is not a
+ * valid name. */
 static size_t wire_name(const unsigned char *m, size_t len, size_t at, unsigned char out[WIRE_NAME_MAX])
 {
   size_t end = 0;
@@ -86,7 +87,7 @@ static size_t wire_name(const unsigned char *m, size_t len, size_t at, unsigned 
   }
 }
 
-/* Whether the message has as many records of the answer behind the question as it says. */
+/* Whether the message has as many answer records behind the question as its header says. */
 static int all_there(const unsigned char *m, size_t len, size_t at)
 {
   unsigned char owner[WIRE_NAME_MAX];
@@ -129,7 +130,7 @@ static int wire_equal(const unsigned char *a, const unsigned char *b)
   return b[i] == 0;
 }
 
-/* As text with dots; returns 0 for a name that no host has. */
+/* Converts a name to text with dots; returns 0 for a name that no host can have. */
 static int wire_text(const unsigned char *wire, char out[DNSMESSAGE_NAME_MAX])
 {
   size_t used = 0;
@@ -151,7 +152,7 @@ static int wire_text(const unsigned char *wire, char out[DNSMESSAGE_NAME_MAX])
   return used > 0;
 }
 
-/* Each record of the question's own type at the end of its aliases; returns how many `take` took. */
+/* Calls `take` for each record of the question's type, behind its aliases; returns how many it took. */
 static int records(const unsigned char *m, size_t len, int most,
                    int (*take)(const unsigned char *m, size_t len, size_t at, size_t size, int type, void *out, int n),
                    void *out)

@@ -52,7 +52,7 @@ static int literal(const unsigned char *s, size_t length)
 enum envelopeaddress_fault envelopeaddress_check(const char *bytes, size_t length)
 {
   const unsigned char *s = (const unsigned char *) bytes;
-  size_t domain = 0; /* where it begins, 0 for a name without @ */
+  size_t domain = 0; /* where the domain begins, 0 for a name without @ */
   size_t i;
 
   for (i = 0; i < length; ++i) {

@@ -2,9 +2,9 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * May this address stand in an SMTP envelope? The address is judged as qmail holds it: without brackets, source
- * route and quotes. qmail-remote writes what stands behind the last @, and a name without @, as it is: there
- * nothing may end the line or the brackets.
+ * Checks whether an address is allowed in an SMTP envelope. The address is checked as qmail stores it: without
+ * brackets, source route and quotes. qmail-remote writes what is behind the last @, and a name without @, unchanged:
+ * there nothing may end the line or the brackets.
  *
  *   no byte below 32 and no 127 anywhere;
  *   at most ENVELOPEADDRESS_MAX bytes;
@@ -12,8 +12,8 @@
  *   address literal ([...] of letters, digits, '.', ':' and '-'), of at most ENVELOPEADDRESS_DOMAIN_MAX bytes;
  *   in a name without @ no blank, '<' and '>'.
  *
- * The empty address (the null sender) is one, and so is "#@[]", the sender of qmail's double bounces. Nothing is said about the local part beyond that: it is quoted on its
- * way out. Pure; valid as gnu89 and as C99.
+ * The empty address (the null sender) is allowed, and so is "#@[]", the sender of qmail's double bounces. Nothing is
+ * said about the local part beyond that: it is quoted on its way out. Pure; valid as gnu89 and as C99.
  */
 #ifndef ENVELOPEADDRESS_H
 #define ENVELOPEADDRESS_H
@@ -35,7 +35,7 @@ enum envelopeaddress_fault {
 /* The first fault in the order above. bytes need not end with a NUL; a NUL among them is a control byte. */
 extern enum envelopeaddress_fault envelopeaddress_check(const char *bytes, size_t length);
 
-/* One word for the log, a fixed text: control-byte, too-long, not-a-host-name, not-a-name; ok for none. */
+/* One word for the log, a fixed text: control-byte, too-long, not-a-host-name, not-a-name; ok if there is no fault. */
 extern const char *envelopeaddress_word(enum envelopeaddress_fault fault);
 
 #endif

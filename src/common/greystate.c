@@ -14,7 +14,7 @@
 
 #define FAN 64
 #define PENDING ".new"
-#define MARGIN_SECONDS 60   /* a session that still honours a file is over long before it is removed */
+#define MARGIN_SECONDS 60   /* a session that relies on a file ends long before the file is removed */
 #define ROUNDS 8
 #define PLACE_MAX 16
 #define PATH_ROOM 128
@@ -83,7 +83,7 @@ static enum greystate trouble(struct greystate_result *result, const char *what)
   return GREYSTATE_TROUBLE;
 }
 
-/* Makes the pending file; the directories above it are made when they are missing. */
+/* Creates the pending file, and the directories above it when they are missing. */
 static int create(int base, const char *place, const char *pending)
 {
   char upper[PLACE_MAX];
@@ -101,7 +101,7 @@ static int create(int base, const char *place, const char *pending)
   return fd;
 }
 
-/* Whether it has passed: GREYSTATE_KNOWN, GREYSTATE_NEW if not (or too long ago), or GREYSTATE_TROUBLE. */
+/* Whether the network has passed: GREYSTATE_KNOWN, GREYSTATE_NEW if not (or too long ago), or GREYSTATE_TROUBLE. */
 static enum greystate look(int base, const char *passed, const struct greystate_limits *limits, struct timespec now,
                            struct greystate_result *result)
 {
@@ -136,7 +136,7 @@ static enum greystate judge(int base, const char *key, const struct greystate_li
   snprintf(passed, sizeof passed, "%s/%s", place, key);
   snprintf(pending, sizeof pending, "%s/%s" PENDING, place, key);
   times[0] = times[1] = now;
-  for (rounds = 0; rounds < ROUNDS; ++rounds) {   /* again when another session was faster */
+  for (rounds = 0; rounds < ROUNDS; ++rounds) {   /* again when another session changed the files meanwhile */
     state = look(base, passed, limits, now, result);
     if (state != GREYSTATE_NEW)
       return state;
@@ -152,7 +152,7 @@ static enum greystate judge(int base, const char *key, const struct greystate_li
           return trouble(result, "cannot remember that it passed");
         continue;
       }
-      if (old < 0 || old > limits->pending_seconds) {   /* the clock was set back, or it is long ago */
+      if (old < 0 || old > limits->pending_seconds) {   /* the clock was set back, or the first time is too long ago */
         if (set_time(base, pending, now) == -1) {
           if (errno != ENOENT)
             return trouble(result, "cannot remember");

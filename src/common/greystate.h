@@ -2,19 +2,20 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What is remembered of each network. One empty file for each, whose mtime is the clock:
+ * What is remembered of each network: one empty file, whose mtime is the time:
  *
- *   DIRECTORY/1f/2a/198.51.100.0-24.new   it was here for the first time then, and has not passed yet
- *   DIRECTORY/1f/2a/198.51.100.0-24       it has passed, and was here then or up to 1/32 of the pass time later
+ *   DIRECTORY/1f/2a/198.51.100.0-24.new   its first attempt was then, and it has not passed yet
+ *   DIRECTORY/1f/2a/198.51.100.0-24       it has passed; its last attempt was then, or up to 1/32 of the pass time later
  *
  * The two directories, 64 times 64, come from a hash of the name, so that no range of addresses fills one of them:
  * 1,000,000 names are 244 in each. A network passes by rename(2) from the first to the second name, over an older one.
- * Sessions need no lock: whatever two of them do at once, each sees one of the two files or neither. Who sees neither
- * makes the first, and whoever is about to refuse looks for the second once more, for the network may have passed
- * between the two looks; a first file that was made too late is taken away by who made it.
+ * Sessions need no lock: whatever two of them do at once, each sees one of the two files or neither. A session that
+ * sees neither creates the first, and before it refuses it looks for the second once more, as the network may have
+ * passed between the two looks; a first file that was created too late is removed by the session that created it.
  *
- * What is too old counts as not there, so nothing has to run for it. One in 16 new networks also clears its
- * directory of such files: what adds files also removes them, and a directory that nobody adds to does not grow.
+ * A file that is too old is ignored, so no cleaner has to run. One in 16 new networks also clears its
+ * directory of such files: the programs that add files also remove them, and a directory without new files does not
+ * grow.
  */
 #ifndef GREYSTATE_H
 #define GREYSTATE_H
@@ -24,11 +25,11 @@
 #define GREYSTATE_SWEEP_MAX 4096   /* files that one session looks at when it clears a directory */
 
 enum greystate {
-  GREYSTATE_NEW,      /* here for the first time; remembered */
+  GREYSTATE_NEW,      /* first attempt; remembered */
   GREYSTATE_EARLY,    /* back within the delay */
   GREYSTATE_PASSED,   /* back after the delay; remembered */
   GREYSTATE_KNOWN,    /* passed before; renewed */
-  GREYSTATE_TROUBLE   /* nothing can be remembered */
+  GREYSTATE_TROUBLE   /* the state cannot be read or written */
 };
 
 struct greystate_limits {
@@ -40,14 +41,14 @@ struct greystate_limits {
 struct greystate_result {
   long seconds;        /* EARLY, PASSED: since the first time */
   const char *trouble; /* TROUBLE: what could not be done, */
-  int error;           /* and errno */
+  int error;           /* and its errno */
 };
 
-/* Judges and remembers the network of that key, such as 198.51.100.0-24. */
+/* Looks up and records the network of that key, such as 198.51.100.0-24. */
 extern enum greystate greystate_judge(const char *directory, const char *key, const struct greystate_limits *limits,
                                       struct timespec now, struct greystate_result *result);
 
-/* Removes what is too old everywhere. Returns how many files, or -1 with errno. */
+/* Removes all files that are too old. Returns how many files, or -1 with errno. */
 extern long greystate_expire(const char *directory, const struct greystate_limits *limits, struct timespec now);
 
 #endif

@@ -2,7 +2,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What one session may ask before it is hung up on: refusals of any kind, and commands since its last message.
+ * Limits of one session: refusals of any kind, and commands since its last message. Beyond them it is closed.
  * Pure; valid as gnu89 and as C99.
  */
 #ifndef LIMITCOUNT_H
@@ -12,7 +12,7 @@
 #define LIMITCOUNT_COMMANDS 1000   /* commands since the last message that was accepted */
 #define LIMITCOUNT_RECIPIENTS 500  /* of one message; RFC 5321, 4.5.3.1.8, asks for 100 at least */
 
-/* A recipient costs a tenth of another command: a message may have many. */
+/* A recipient counts as a tenth of another command: a message may have many. */
 #define LIMITCOUNT_COST 10
 #define LIMITCOUNT_COST_RECIPIENT 1
 
@@ -35,7 +35,7 @@ extern int limitcount_command(struct limitcount *c, unsigned long cost);
 /* A message was accepted. */
 extern void limitcount_message(struct limitcount *c);
 
-/* A plain decimal number of at most nine digits; anything else is the other value, so that a slip never switches a
+/* A plain decimal number of at most nine digits; anything else is the default, so that a typing error never switches a
  * limit off. */
 extern unsigned long limitcount_number(const char *text, unsigned long otherwise);
 

@@ -39,7 +39,7 @@ size_t refusal_field(char *out, const char *text)
   return len;
 }
 
-/* Appends a text of ours (words only, cut at the end of the line) to a line that keeps room for its newline. */
+/* Appends a fixed text (words only, cut at the end of the line) to a line that keeps room for its newline. */
 static size_t words(char *line, size_t len, const char *text)
 {
   size_t n = strlen(text);
@@ -58,7 +58,7 @@ static void write_line(const char *line, size_t len)
 
 void (*refusal_write)(const char *line, size_t len) = write_line;
 
-/* One line: "qmail-smtpd: " and then, in turn, words of ours and a field of the client's; a null ends it. */
+/* One line: "qmail-smtpd: " and then, in turn, fixed words and a field from the client; a null ends the list. */
 static void say(const char *w1, const char *f1, const char *w2, const char *f2, const char *w3, const char *f3)
 {
   const char *part[6];

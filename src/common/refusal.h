@@ -2,7 +2,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What qmail-smtpd says in its log (descriptor 2) when it refuses. The lines:
+ * What qmail-smtpd writes to its log (descriptor 2) when it refuses. The lines:
  *
  *   qmail-smtpd: not in validrcptto: RECIPIENT from SENDER at IP
  *   qmail-smtpd: excessive validrcptto violations, hanging up on IP
@@ -12,21 +12,21 @@
  *   qmail-smtpd: rcpt refused: REASON for RECIPIENT from SENDER at IP
  *   qmail-smtpd: data refused: REASON from SENDER at IP
  *   qmail-smtpd: excessive WHAT, hanging up on IP   WHAT is refusals or commands
- *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb or rcpthosts, REASON a text of ours
+ *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb or rcpthosts, REASON a fixed text
  *   qmail-smtpd: validrcptto RCPT TO: RECIPIENT     with VALIDRCPTTO_LOG
  *   qmail-smtpd: validrcptto found: KEY             with VALIDRCPTTO_LOG
  *
- * REASON is one word of ours: control-byte, too-long, not-a-host-name, not-a-name (an address; see envelopeaddress.h),
- * too-many (recipients; once a message), bare-lf, too-slow, too-long, silent, client-left, too-many-hops, too-large,
- * put-off, queue-refused (a message; the last two say what the queue or the scanner has answered).
- * RECIPIENT, SENDER, KEY and IP are fields: each is one word of the characters ! to ~. A space, a control
+ * REASON is one of these words: control-byte, too-long, not-a-host-name, not-a-name (an address; see
+ * envelopeaddress.h), too-many (recipients; once a message), bare-lf, too-slow, too-long, silent, client-left,
+ * too-many-hops, too-large, put-off, queue-refused (a message; the last two are the answer of the queue or the
+ * scanner). RECIPIENT, SENDER, KEY and IP are fields: each is one word of the characters ! to ~. A space, a control
  * character, a byte above ~, and each of \ < > is written as \xHH with two lower-case hexadecimal digits. An empty
  * field is <>, which nothing else is written as. A field of more than REFUSAL_FIELD_MAX characters is cut between
- * two characters and ends with \... which nothing else does. So a line can be split at its spaces, and nothing
- * that a client sends can end a line, forge one or move the words in it.
+ * two characters and ends with \... which nothing else does. So a line can be split at its spaces, and nothing that
+ * a client sends can end a line, forge one or move the words in it.
  *
  * A line goes out in a single write(2) and is shorter than PIPE_BUF, so lines of concurrent processes do not mix.
- * errno is kept; that a line cannot be written is no reason to answer a client otherwise.
+ * errno is kept; a line that cannot be written does not change the reply to the client.
  * Valid as gnu89 and as C99.
  */
 #ifndef REFUSAL_H
@@ -48,10 +48,10 @@ extern void refusal_excess(const char *ip);
 extern void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip);
 extern void refusal_rcpthosts(const char *recipient, const char *sender, const char *ip);
 
-/* A command that is refused for itself: mail, rcpt or data. recipient is null but for rcpt. */
+/* A command that is refused because of itself: mail, rcpt or data. recipient is null except for rcpt. */
 extern void refusal_command(const char *command, const char *reason, const char *recipient, const char *sender, const char *ip);
 
-/* The session ends, as there was too much of this. */
+/* The session ends, because of too many of these. */
 extern void refusal_hangup(const char *what, const char *ip);
 
 extern void refusal_trouble(const char *thing, const char *reason);

@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Lines of the log (descriptor 2), and settings of the environment. What is printed of anything is printable ASCII,
- * a line goes out in a single write(2) and is shorter than PIPE_BUF, and nothing in it can end it.
+ * Lines of the log (descriptor 2), and settings of the environment. All output is printable ASCII;
+ * a line goes out in a single write(2) and is shorter than PIPE_BUF, and no value in it can end the line.
  */
 #ifndef SAY_H
 #define SAY_H
@@ -15,10 +15,10 @@
 /* Writes "PROGRAM[PID]: " and the text. */
 extern void say(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Copies at most size - 1 bytes of the text, with a ? for each that is not printable ASCII. Returns the length. */
+/* Copies at most size - 1 bytes of the text, with a ? for each byte that is not printable ASCII. Returns the length. */
 extern size_t say_printable(char *out, size_t size, const char *text);
 
-/* The whole number in that variable, or the other when it is unset; one that is no number from least to most is said. */
+/* Returns the number in that variable, or the default when it is unset or, with a log line, not from least to most. */
 extern long say_number(const char *program, const char *variable, long least, long most, long other);
 
 #endif

@@ -31,7 +31,7 @@ void settings_load(const char *program, const char *file, const char *prefix)
   if (n <= 0)
     return;
   text[n] = 0;
-  if (n == SETTINGS_FILE_MAX) {   /* half of a value is none */
+  if (n == SETTINGS_FILE_MAX) {   /* a cut value must not be used */
     say(program, "setting %.200s: only lines within %d bytes are read", file, SETTINGS_FILE_MAX);
     next = strrchr(text, '\n');
     if (next)

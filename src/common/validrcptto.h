@@ -2,10 +2,10 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Is this recipient in control/validrcptto.cdb? Keys and their order are those of the validrcptto patch of
+ * Looks up a recipient in control/validrcptto.cdb. Keys and their order are those of the validrcptto patch of
  * 2006-08-23: the whole address; then, for each '-' of the local part from the right, the part before it with
  * "-default" and the domain; then "@domain". Addresses are compared in lower case, so keys must be lower case.
- * Any value counts. What cannot be read for sure is VALIDRCPTTO_TROUBLE, never a miss (see cdbread.h).
+ * Any value counts. What cannot be read reliably is VALIDRCPTTO_TROUBLE, never a miss (see cdbread.h).
  * Valid as gnu89 and as C99.
  */
 #ifndef VALIDRCPTTO_H
@@ -34,11 +34,11 @@ extern int validrcptto_find(struct validrcptto *v, const char *path, const char 
 /* The same in a file that is open. */
 extern int validrcptto_find_in(struct validrcptto *v, struct cdbread *c, const char *address);
 
-/* The number of misses that ends a session, 0 for none. text is the value of VALIDRCPTTO_LIMIT or null; what is no
- * plain decimal number of at most nine digits is the default, so a slip never switches the limit off. */
+/* The number of misses that ends a session, 0 for none. text is the value of VALIDRCPTTO_LIMIT or null; anything but a
+ * plain decimal number of at most nine digits is the default, so a typing error never switches the limit off. */
 extern unsigned long validrcptto_limit(const char *text);
 
-/* The session has had so many misses already. */
+/* Begins with the misses that the session has had already. */
 extern void validrcptto_begin(unsigned long misses);
 
 /* What qmail-smtpd does at RCPT: looks the recipient up, counts the misses of this process, and writes the log

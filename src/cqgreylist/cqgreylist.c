@@ -3,21 +3,21 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * cqgreylist PROGRAM ARGS...        between tcpserver and qmail-smtpd
- * cqgreylist --expire               removes what is too old everywhere, at once
+ * cqgreylist --expire               removes everything that is too old, at once
  *
- * Becomes PROGRAM for a client whose network has come back after the delay, before a byte of the client is read; with
- * others it speaks SMTP itself until they leave, and refuses each recipient for now. Refused for good or for now with
- * a reason of its own is who has RBLSMTPD in its environment: "-text" is 553 text, "text" is 451 text, and an empty
- * one passes. RELAYCLIENT and WHITELISTED pass. Whatever is wrong with the directory, mail passes.
+ * Runs PROGRAM for a client whose network has come back after the delay, before a byte of the client is read; with
+ * others it speaks SMTP itself until they leave, and defers each recipient. A client with RBLSMTPD in its
+ * environment is refused or deferred with that reason: "-text" is 553 text, "text" is 451 text, and an empty
+ * one passes. RELAYCLIENT and WHITELISTED pass. When the directory cannot be used, mail passes.
  *
- * The environment, or what it does not say /etc/mailgate/cqgreylist (settings.h):
+ * Read from the environment, or else from /etc/mailgate/cqgreylist (settings.h):
  *   GREYLIST_DIRECTORY         /var/qmail/cqgreylist
  *   GREYLIST_DELAY_SECONDS     60        from the first time until it passes
  *   GREYLIST_PASS_SECONDS      3110400   36 days, from the last time until it is forgotten
- *   GREYLIST_PENDING_SECONDS   172800    2 days, for one that never came back; 8 hours above the delay at least
+ *   GREYLIST_PENDING_SECONDS   172800    2 days, for a network that never came back; at least 8 hours above the delay
  *   GREYLIST_IPV4_PREFIX       24        bits of the address that make a network; 32 is the whole address
  *   GREYLIST_IPV6_PREFIX       64
- *   GREYLIST_TEXT              what stands behind 451 4.7.1
+ *   GREYLIST_TEXT              the text behind 451 4.7.1
  *   GREYLIST_IDLE_SECONDS      60        for one command
  *   GREYLIST_SESSION_SECONDS   180       for all of them
  *   TCPREMOTEIP, TCPLOCALHOST  from tcpserver
@@ -29,7 +29,7 @@
  *   cqgreylist[PID]: known IP KEY                     passes, as before
  *   cqgreylist[PID]: skipped IP - WHY                 passes; WHY is relay, whitelisted or rblsmtpd
  *   cqgreylist[PID]: refused IP - CODE TEXT           refused, RBLSMTPD
- *   cqgreylist[PID]: open IP KEY WHY                  passes, since nothing can be remembered
+ *   cqgreylist[PID]: open IP KEY WHY                  passes, as nothing can be remembered
  * and besides them, about settings and programs:
  *   cqgreylist[PID]: setting NAME: ...
  *   cqgreylist[PID]: cannot run PROGRAM: WHY          exit status 111
@@ -56,7 +56,7 @@
 #define LINGER_MS 1000
 #define DELAY_SECONDS 60L
 #define PENDING_SECONDS (2 * 86400L)
-#define LEFT_SECONDS 28800L   /* of them; Exim tries every 6 hours in the end, and its queue is run every 30 minutes */
+#define LEFT_SECONDS 28800L   /* the least time to pass; Exim tries every 6 hours at last */
 
 static void limits_of_environment(struct greystate_limits *limits)
 {
@@ -127,7 +127,7 @@ static int flush(struct greysession *s, long long end)
   return 1;
 }
 
-/* Takes what the client still sends, so that closing does not destroy the last reply on its way. */
+/* Reads what the client still sends, so that closing does not discard the last reply on its way. */
 static void linger(void)
 {
   char dump[4096];
@@ -153,7 +153,7 @@ static int refuse(const char *refusal)
   size_t at;
   int lines = 0;
 
-  alarm((unsigned) (session / 1000) + 5);   /* should all else fail */
+  alarm((unsigned) (session / 1000) + 5);   /* a last resort */
   signal(SIGALRM, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
@@ -174,7 +174,7 @@ static int refuse(const char *refusal)
       if (at < (size_t) n && !flush(&s, end))
         return 0;
     }
-    if (s.lines != lines) {   /* a whole command, not a byte, buys more time */
+    if (s.lines != lines) {   /* only a whole command extends the time */
       lines = s.lines;
       line_end = clock_ms() + idle;
     }
@@ -278,7 +278,7 @@ int main(int argc, char **argv)
   }
   if (!ip || !address_parse(&a, ip)) {
     if (!reason || !*reason) {
-      say(ME, "open - - TCPREMOTEIP is no address");
+      say(ME, "open - - TCPREMOTEIP is not an address");
       return run(argv + 1);
     }
     ip = "-";

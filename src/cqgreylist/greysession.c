@@ -8,7 +8,7 @@
 #include "greysession.h"
 #include "say.h"
 
-#define REPLY_ROOM 1024   /* no reply is longer */
+#define REPLY_ROOM 1024   /* the longest reply */
 
 static void reply(struct greysession *s, const char *before, const char *text, const char *after)
 {
@@ -40,7 +40,7 @@ void greysession_end(struct greysession *s, const char *text)
     return;
   s->ended = 1;
   if (GREYSESSION_OUT_MAX - s->out_len < REPLY_ROOM)
-    return;   /* the client does not listen */
+    return;   /* the client does not read its replies */
   reply(s, "421 ", s->host, " ");
   reply(s, text, "\r\n", "");
 }

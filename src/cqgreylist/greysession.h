@@ -2,9 +2,9 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The SMTP dialogue of a client that may not pass now, as a machine that is fed with bytes: MAIL is taken, and each
- * RCPT and each DATA gets one and the same refusal. Nothing is kept of what the client says, and whatever it says is
- * bounded: a line, the lines, the bytes, and what is no command.
+ * The SMTP dialogue of a client that may not pass now, as a state machine that is fed with bytes: MAIL is accepted,
+ * and each RCPT and each DATA gets the same refusal. Nothing that the client sends is kept, and all of it is
+ * bounded: a line, the lines, the bytes, and the unknown commands.
  */
 #ifndef GREYSESSION_H
 #define GREYSESSION_H
@@ -14,7 +14,7 @@
 #define GREYSESSION_LINE_MAX 2048     /* bytes of a command, its end included; a longer one gets a 500 */
 #define GREYSESSION_BYTES_MAX 131072  /* bytes of a session */
 #define GREYSESSION_LINES_MAX 1000    /* commands of a session */
-#define GREYSESSION_WRONG_MAX 20      /* of them, those that are none */
+#define GREYSESSION_WRONG_MAX 20      /* unknown commands of a session */
 #define GREYSESSION_TEXT_MAX 256
 #define GREYSESSION_OUT_MAX 8192
 
@@ -28,7 +28,7 @@ struct greysession {
   size_t bytes;
   int lines;
   int wrong;
-  int ended;                            /* what is in out is the last that the client hears */
+  int ended;                            /* out holds the last reply to the client */
   char out[GREYSESSION_OUT_MAX];
   size_t out_len;
 };
@@ -36,7 +36,7 @@ struct greysession {
 /* Begins with the greeting in out. Host and refusal are cut and made printable. */
 extern void greysession_start(struct greysession *s, const char *host, const char *refusal);
 
-/* Takes bytes until they are used up, the session has ended, or out has no room. Returns how many were taken. */
+/* Reads bytes until they are used up, the session has ended, or out has no room. Returns how many were taken. */
 extern size_t greysession_feed(struct greysession *s, const char *data, size_t n);
 
 /* Ends the session with a 421 of that text. */

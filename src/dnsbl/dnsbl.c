@@ -4,17 +4,17 @@
  *
  * dnsbl PROGRAM ARGS...             between tcpserver and cqgreylist
  *
- * Asks the DNS lists of a file about the client, all at once, and becomes PROGRAM, whatever comes of it. For one that
- * is listed RBLSMTPD is set to "-TEXT (ZONE)", with which cqgreylist refuses. Nobody is asked about a client that has
- * RBLSMTPD, RELAYCLIENT or WHITELISTED in its environment already. No trouble ever refuses anybody.
+ * Asks the DNS lists of a file about the client, all at once, and runs PROGRAM, whatever the outcome. For a client that
+ * is listed RBLSMTPD is set to "-TEXT (ZONE)", with which cqgreylist refuses. No list is asked about a client that has
+ * RBLSMTPD, RELAYCLIENT or WHITELISTED in its environment already. A failure never refuses a client.
  *
- * The environment, or what it does not say /etc/mailgate/cqgreylist (settings.h): DNSBL_FILE (/etc/mailgate/dnsbl; its
- * form is in dnsbllist.h), DNSBL_SECONDS (3, for all of it). The environment alone: DNSCACHEIP, TCPREMOTEIP.
+ * Read from the environment, or else from /etc/mailgate/cqgreylist (settings.h): DNSBL_FILE (/etc/mailgate/dnsbl; its
+ * form is in dnsbllist.h), DNSBL_SECONDS (3, for all of it). From the environment only: DNSCACHEIP, TCPREMOTEIP.
  *
- * The log, by the first word; nothing is said of a client that is on no list:
+ * The log lines, by their first word; a client that is on no list has no line:
  *   dnsbl[PID]: listed IP ZONE ANSWER
  *   dnsbl[PID]: ignored IP ZONE ANSWER      an answer outside the list's network, such as "your resolver is blocked"
- *   dnsbl[PID]: trouble IP ZONE WHY         ZONE is - where it is all lists
+ *   dnsbl[PID]: trouble IP ZONE WHY         ZONE is - when all lists are meant
  *   dnsbl[PID]: line NUMBER of FILE: WHY
  *   dnsbl[PID]: setting NAME: ...
  *   dnsbl[PID]: cannot run PROGRAM: WHY     exit status 111
@@ -61,9 +61,9 @@ static void read_lists(struct asking *all)
 
   if (!file || !*file)
     file = "/etc/mailgate/dnsbl";
-  fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);   /* a fifo keeps nobody waiting */
+  fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);   /* a fifo must not block */
   if (fd == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || !(f = fdopen(fd, "r"))) {
-    say(ME, "trouble %s - cannot read %.200s: %s", all->ip, file, fd == -1 ? strerror(errno) : "no regular file");
+    say(ME, "trouble %s - cannot read %.200s: %s", all->ip, file, fd == -1 ? strerror(errno) : "not a regular file");
     if (fd != -1)
       close(fd);
     return;
@@ -88,7 +88,7 @@ static void read_lists(struct asking *all)
   fclose(f);
 }
 
-/* Judges an answer once; it is enough when the client is listed. */
+/* Evaluates an answer once; one list that has the client is enough. */
 static int judge(int number, void *arg)
 {
   struct asking *all = arg;
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
   all.listed = -1;
   if (!getenv("RBLSMTPD") && !getenv("RELAYCLIENT") && !getenv("WHITELISTED")) {
     if (!all.ip || !address_parse(&a, all.ip)) {
-      say(ME, "trouble - - TCPREMOTEIP is no address");
+      say(ME, "trouble - - TCPREMOTEIP is not an address");
     } else {
       read_lists(&all);
       if (all.n)

@@ -2,21 +2,22 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A message of the queue, whose lines end with LF, as SMTP carries it behind DATA (RFC 5321, 4.1.1.4 and 4.5.2):
+ * Converts a message of the queue, whose lines end with LF, to what SMTP carries behind DATA (RFC 5321, 4.1.1.4 and
+ * 4.5.2):
  *
  *   a line ends with CRLF, and a dot that begins one is doubled;
- *   CR stands nowhere else: one before the end of a line goes, any other becomes a blank;
+ *   there is no other CR: one before the end of a line is removed, any other becomes a blank;
  *   NUL becomes a blank;
- *   the end is CRLF . CRLF, and it stands there once.
+ *   the end is CRLF . CRLF, and occurs only there.
  *
- * The message may be handed over in any pieces. Pure; valid as gnu89 and as C99.
+ * The message may be passed in pieces of any size. No side effects; valid as gnu89 and as C99.
  */
 #ifndef BODYWRITE_H
 #define BODYWRITE_H
 
 #include <stddef.h>
 
-/* How much room what becomes of so many bytes may need. */
+/* The most bytes that so many bytes can become. */
 #define BODYWRITE_ROOM(bytes) (2 * (bytes) + 1)
 
 /* What bodywrite_end() needs. */
@@ -29,10 +30,10 @@ struct bodywrite {
 
 extern void bodywrite_begin(struct bodywrite *body);
 
-/* Writes to out what becomes of the next piece of the message; returns how many bytes. */
+/* Converts the next piece of the message into out; returns the number of bytes. */
 extern size_t bodywrite(struct bodywrite *body, const char *in, size_t length, char *out);
 
-/* The same for the end of the message. 0: its last line has no end, so that the message cannot be sent. */
+/* The same for the end of the message. Returns 0 when the last line has no end, so that the message cannot be sent. */
 extern size_t bodywrite_end(struct bodywrite *body, char *out);
 
 #endif

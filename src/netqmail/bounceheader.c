@@ -51,7 +51,7 @@ static void judge(struct bounceheader *header)
   header->named = header->valued = 0;
 }
 
-/* The first bytes of a value without its folds and what stands before its first word. */
+/* Keeps the first bytes of a value, without folds and without what is in front of its first word. */
 static void keep_value(struct bounceheader *header, char c)
 {
   if (c == '\r' || c == '\n' || c == '\t')
@@ -63,12 +63,12 @@ static void keep_value(struct bounceheader *header, char c)
 
 static void keep_name(struct bounceheader *header, char c)
 {
-  /* a name that is longer than all that are looked for stays longer */
+  /* a name longer than all those searched for stays longer */
   if (header->named < sizeof header->name)
     header->name[header->named++] = lower(c);
 }
 
-/* One byte more; 0: it, or its line, is no part of the header. */
+/* Reads one more byte; returns 0 when it, or its line, is not part of the header. */
 static int pass(struct bounceheader *header, char c)
 {
   switch (header->state) {
@@ -107,7 +107,7 @@ static int pass(struct bounceheader *header, char c)
       }
       return 1;
     default:
-      return 0;   /* behind a CR that begins a line there is an empty line, or none of a header */
+      return 0;   /* a line that begins with CR is empty, or not part of a header */
   }
 }
 
@@ -123,7 +123,7 @@ int bounceheader_read(struct bounceheader *header, const char *bytes, size_t len
 
 void bounceheader_end(struct bounceheader *header)
 {
-  /* a last line without an end is a field, too, once its name is over */
+  /* a last line without an end is a field, too, once its name is complete */
   if (header->state == VALUE)
     header->fields = header->at;
   judge(header);

@@ -4,13 +4,13 @@
  *
  * How much of a message of the queue goes back with a bounce, and whether one goes back at all.
  *
- * What goes back is the header: its fields up to an empty line, or to the first line that is no field, and at most
+ * What goes back is the header: its fields up to an empty line, or to the first line that is not a field, and at most
  * BOUNCEHEADER_MAX bytes of them. The sender of a message that our scanner took for spam is as a rule forged, so
- * nothing goes back for it. The scanner puts X-Spam-Flag: YES, or X-Spam-Status: Yes, above what qmail-smtpd handed
- * it, so above qmail-smtpd's own Received: field; what stands below that was said by somebody else and does not
- * count. qmail-queue's fields, Received: (qmail ...), stand above both.
+ * no bounce is sent for it. The scanner puts X-Spam-Flag: YES, or X-Spam-Status: Yes, above what qmail-smtpd handed
+ * it, so above qmail-smtpd's own Received: field; what is below that was written by somebody else and does not
+ * count. qmail-queue's fields, Received: (qmail ...), are above both.
  *
- * The message may be handed over in any pieces. Pure; valid as gnu89 and as C99.
+ * The message may be passed in pieces of any size. No side effects; valid as gnu89 and as C99.
  */
 #ifndef BOUNCEHEADER_H
 #define BOUNCEHEADER_H
@@ -18,7 +18,7 @@
 #include <stddef.h>
 
 #define BOUNCEHEADER_MAX 16384   /* bytes of the message that go back */
-#define BOUNCEHEADER_WORD 16     /* bytes of names and values that are looked at */
+#define BOUNCEHEADER_WORD 16     /* bytes of names and values that are compared */
 
 struct bounceheader {
   /* the result, once bounceheader_end() was called */
@@ -39,7 +39,7 @@ struct bounceheader {
 
 extern void bounceheader_begin(struct bounceheader *header);
 
-/* Reads the next piece of the message. 0: the header is over, no more of it is needed. */
+/* Reads the next piece of the message. Returns 0 when the header is over and no more is needed. */
 extern int bounceheader_read(struct bounceheader *header, const char *bytes, size_t length);
 
 extern void bounceheader_end(struct bounceheader *header);

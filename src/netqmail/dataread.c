@@ -65,7 +65,7 @@ static void put(struct dataread *d, struct output *to, unsigned char b)
   to->bytes[to->length++] = (char) b;
 }
 
-/* A byte behind one or more CRs. */
+/* Handles a byte behind one or more CRs. */
 static void behind_cr(struct dataread *d, struct output *to, unsigned char b)
 {
   if (b == '\r') {

@@ -85,9 +85,9 @@ enum datatime_verdict datatime_wait(struct datatime *t, int fd, unsigned long si
     r = poll(&one, 1, (int) wait);
     waited = now_ms() - begin;
     if (r == -1 && errno != EINTR)
-      return DATATIME_GOOD; /* the read will say what is wrong */
+      return DATATIME_GOOD; /* the read will report what is wrong */
     if (r > 0) {
-      /* The bytes that are there count for the window that ends now. */
+      /* Bytes that have arrived count for the window that ends now. */
       t->waited_ms += waited;
       t->in_window_ms += waited;
       return DATATIME_GOOD;

@@ -2,7 +2,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * How long a client may take for its message: for the whole, and how many bytes it has to send in each minute. Only
+ * How long a client may take for its message in total, and how many bytes it has to send in each minute. Only
  * the time counts in which the session waits for the client, never what the scanner or a disk takes.
  * Valid as gnu89 and as C99.
  */
@@ -20,7 +20,7 @@ enum datatime_verdict {
   DATATIME_GOOD = 0,
   DATATIME_TOO_SLOW,   /* too few bytes in one window */
   DATATIME_TOO_LONG,   /* the whole takes too long */
-  DATATIME_SILENT      /* nothing at all for the time that a client may be silent; datatime_wait() only */
+  DATATIME_SILENT      /* no byte for the time that a client may be silent; datatime_wait() only */
 };
 
 struct datatime {
@@ -42,10 +42,10 @@ extern enum datatime_verdict datatime_judge(struct datatime *t, uint64_t waited_
 /* Milliseconds until a client that sends nothing has to be judged again, at least 1. Pure. */
 extern uint64_t datatime_patience_ms(const struct datatime *t);
 
-/* Waits until fd can be read, or has an end or an error: GOOD. Else why the session has to end. */
+/* Waits until fd can be read, or has an end or an error: GOOD. Otherwise the reason why the session has to end. */
 extern enum datatime_verdict datatime_wait(struct datatime *t, int fd, unsigned long silent_seconds);
 
-/* One word for the log, a fixed text: too-slow, too-long, silent; good for none. */
+/* One word for the log, a fixed text: too-slow, too-long, silent; good if there is no fault. */
 extern const char *datatime_word(enum datatime_verdict verdict);
 
 #endif

@@ -11,7 +11,7 @@ static const char *word(enum envelopeaddress_fault fault)
   return fault == ENVELOPEADDRESS_OK ? 0 : envelopeaddress_word(fault);
 }
 
-/* What is wrong with the address but for its length. */
+/* Returns what is wrong with the address, its length aside. */
 static enum envelopeaddress_fault check(const char *address)
 {
   enum envelopeaddress_fault fault = envelopeaddress_check(address, strlen(address));
@@ -34,7 +34,7 @@ const char *envelopeout_sender(const char *address)
 
 const char *envelopeout_recipient(const char *address)
 {
-  if (strcmp(address, "#@[]") == 0) /* of senders alone */
+  if (strcmp(address, "#@[]") == 0) /* for senders only */
     return envelopeaddress_word(ENVELOPEADDRESS_DOMAIN);
   return word(check(address));
 }

@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * May an address of the queue, however it came there, be written into an SMTP envelope? envelopeaddress.h says what
- * may, with two exceptions that no client is granted:
+ * Checks whether an address of the queue may be written into an SMTP envelope. envelopeaddress.h says what
+ * is allowed, with two exceptions that hold for no client:
  *
  *   an address may be longer: an address of the queue was accepted, or made by qmail itself;
  *   a sender may have the host [], which is qmail's own: #@[] sends double bounces, NAME-@[] is one per recipient.
@@ -19,10 +19,10 @@
 extern const char *envelopeout_sender(const char *address);
 extern const char *envelopeout_recipient(const char *address);
 
-/* The same for a name of a host, such as one that DNS gave for another one. */
+/* The same for the name of a host, such as one that DNS gave for another name. */
 extern const char *envelopeout_host(const char *bytes, size_t length);
 
-/* Whether a byte below 32, or 127, is among these, so that they can stand in no line of SMTP. */
+/* Whether a byte below 32, or 127, is among these, which makes them invalid in any line of SMTP. */
 extern int envelopeout_control(const char *bytes, size_t length);
 
 #endif

@@ -3,7 +3,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The envelope sender, fit to stand in a Received line, where SpamAssassin's SPF test looks for it.
+ * The envelope sender, in a form that is safe in a Received line, where SpamAssassin's SPF test looks for it.
  */
 #ifndef ENVELOPESENDER_H
 #define ENVELOPESENDER_H

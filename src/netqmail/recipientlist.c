@@ -12,7 +12,7 @@ static unsigned char lower(char c)
   return b >= 'A' && b <= 'Z' ? (unsigned char) (b + ('a' - 'A')) : b;
 }
 
-/* Two addresses of the same length, the last @ of the second one at this place. */
+/* Compares two addresses of the same length; the last @ of the second one is at this place. */
 static int same(const char *one, const char *other, size_t length, size_t at)
 {
   size_t i;

@@ -16,7 +16,7 @@
 
 #define SCANNERTEXT_PLAIN "Dmail server permanently rejected message (#5.3.0)"
 
-/* Takes one piece from the pipe; returns 0 when there is nothing more to come or nothing now. */
+/* Reads one piece from the pipe; returns 0 when there is nothing more to come or nothing now. */
 static int scannertext_take(int fd, char *text, size_t size, size_t *length)
 {
   char piece[512];
@@ -48,9 +48,9 @@ int scannertext_write(int to, const char *s, int len, int fd, char *text, size_t
       break;
     }
     if (ready[0].revents != 0) break;
-    if (!scannertext_take(fd, text, size, length)) break; /* it hung up: there is nothing but to wait */
+    if (!scannertext_take(fd, text, size, length)) break; /* the pipe is closed: only the wait is left */
   }
-  /* a pipe that is ready takes so much without waiting for its reader */
+  /* a pipe that is ready accepts so much without blocking */
   return (int) write(to, s, (size_t) (len < PIPE_BUF ? len : PIPE_BUF));
 }
 
@@ -77,7 +77,7 @@ int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size, 
     ended = waitpid(pid, wstat, 0);
     if (ended == -1 && errno == EINTR) ended = 0;
   }
-  /* 64 KiB is what a pipe holds; a grandchild that goes on writing is not listened to for ever. */
+  /* 64 KiB is what a pipe holds; a grandchild that goes on writing must not hold this loop for ever. */
   for (drained = 0; listening && drained < 128; ++drained)
     if (!scannertext_take(fd, text, size, &length)) break;
   close(fd);

@@ -3,7 +3,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The text that a scanner in qmail-queue's place says on descriptor 4 before it exits with status 82.
+ * The text that a scanner, run in place of qmail-queue, writes to descriptor 4 before it exits with status 82.
  */
 #ifndef SCANNERTEXT_H
 #define SCANNERTEXT_H
@@ -22,16 +22,16 @@
 int scannertext_write(int to, const char *s, int len, int fd, char *text, size_t size, size_t *length);
 
 /*
- * Reads what the process says on fd until it has ended, then what is left there, and keeps the first size - 1
- * bytes, of which length are in text already; the rest is read and forgotten, so that nobody blocks on a full pipe. A grandchild that holds the pipe
- * open is not waited for. Closes fd, stores the wait status, ends text with NUL.
- * Returns the number of bytes kept, or -1 when the process cannot be waited for.
+ * Reads the output of the process on fd until it has ended, then the rest, and keeps the first size - 1
+ * bytes, of which length are in text already; the rest is discarded, so that the process does not block on a full
+ * pipe. A grandchild that holds the pipe open is not waited for. Closes fd, stores the wait status, ends text with
+ * NUL. Returns the number of bytes kept, or -1 when the process cannot be waited for.
  */
 int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size, size_t length);
 
 /*
  * Makes a qmail result of the text, in place: "D..." or "Z...", one line, printable ASCII only, at most
- * SCANNERTEXT_MAX bytes. Text that begins with neither letter, or says nothing, becomes the plain refusal.
+ * SCANNERTEXT_MAX bytes. Text that begins with neither letter, or is empty, becomes the plain refusal.
  * text holds size bytes, at least 64.
  */
 void scannertext_reply(char *text, size_t size);

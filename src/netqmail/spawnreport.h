@@ -2,9 +2,9 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What the end of a delivery program means for the recipient. A program that is missing, not executable, without a
- * library or something else than it should be is the gateway's trouble, and the mail waits: only the program's own
- * words refuse a recipient for good.
+ * What the exit of a delivery program means for the recipient. A program that is missing, not executable, without a
+ * library or replaced by another one is a fault of the gateway, and the mail stays queued: only the program's own
+ * report refuses a recipient permanently.
  *
  * Pure. Valid as gnu89 and as C99.
  */
@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 /*
- * qmail-local's exit status: 'K' delivered (0), 'D' refused for good (100), 'Z' deferred, which is all else: the
+ * qmail-local's exit status: 'K' delivered (0), 'D' refused permanently (100), 'Z' deferred, for all others: the
  * shell's 126 and 127, a lost library's 127, the dynamic linker's, qmail-getpw's.
  */
 extern char spawnreport_local(int exit_status);

@@ -10,7 +10,7 @@
 
 /*
  * Writes out the directory that holds the file of this path, relative or absolute, shorter than 256 bytes.
- * Returns 0, or -1 with errno set; after -1 nobody may be told that the file is safe.
+ * Returns 0, or -1 with errno set; after -1 the file must not be reported as safe.
  */
 int syncdir(const char *path);
 

@@ -3,8 +3,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * ripmime ends at the first byte that cannot be written, or read: it does not look at fclose(), nor at most writes, and a
- * part that is cut is one whose attachments nobody sees. The linker puts these in front of the library's (--wrap).
+ * ripmime ends at the first byte that cannot be written, or read: it does not check fclose(), nor most writes, and a
+ * truncated part is one whose attachments are not checked. The linker calls these instead of the library's (--wrap).
  */
 #include <errno.h>
 #include <stdio.h>

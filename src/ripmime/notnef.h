@@ -3,7 +3,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What ripmime calls of its TNEF decoder, which is left out: a winmail.dat stays one attachment of that name.
+ * The functions of the TNEF decoder that ripmime calls; the decoder is left out: a winmail.dat stays one attachment
+ * of that name.
  */
 #ifndef NOTNEF_H
 #define NOTNEF_H

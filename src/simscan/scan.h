@@ -3,7 +3,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The one message that this process is for, and what its scanners share. Each of them returns -1 to go on, or the exit
+ * The one message that this process handles, and what its scanners share. Each of them returns -1 to go on, or the exit
  * status for qmail-smtpd, whose reason is then in the log.
  */
 #ifndef SCAN_H
@@ -21,7 +21,7 @@
 #define SCAN_MESSAGE "message"
 #define SCAN_ANSWER "spamc"
 #define SCAN_PARTS "parts"
-#define SCAN_SHARE_MIN 131072 /* a share of a tiny file system is no less: such a one is full before */
+#define SCAN_SHARE_MIN 131072 /* the least share; a tiny file system is full before */
 
 struct scan {
   const struct scanplaces *places;
@@ -32,12 +32,12 @@ struct scan {
   struct scanheader header;
   struct scanenvelope envelope;
   struct scanfile_message message;
-  struct scannames *names;           /* of attachments; NULL where none is forbidden */
+  struct scannames *names;           /* of attachments; NULL where no suffix is forbidden */
   struct scanfile_room share;        /* what this session may take of the work directory; files 0: not limited */
   long long begun;                   /* milliseconds */
   long long deadline;
   struct scanpiece answer;           /* SpamAssassin's, of the message's first part */
-  const struct scanpiece *deliver;   /* what goes to qmail-queue in front of the message's rest */
+  const struct scanpiece *deliver;   /* what goes to qmail-queue before the rest of the message */
   char mark[80];                     /* what is put in front of it */
 };
 
@@ -47,44 +47,44 @@ extern char *const scan_environment[]; /* of a scanner */
 
 #define SCAN_PRINTF(string, first) __attribute__((format(printf, string, first)))
 
-/* What a program says, of which the last line may be a reason for the log. */
+/* The output of a program, whose last line may be a reason for the log. */
 struct scan_said {
   char bytes[8192];
   size_t length;
 };
 
-/* A tap for it. */
+/* A tap that collects it. */
 int scan_keep(void *said, const char *bytes, size_t length);
 
 /* ": LAST LINE", or "". Returns words. */
 const char *scan_last_words(const struct scan_said *said, char *words, size_t size);
 
-/* Whether descriptor 4 is a pipe of qmail-smtpd's; to be asked once, before anything is opened. */
+/* Whether descriptor 4 is a pipe of qmail-smtpd's; to be called once, before anything is opened. */
 void scan_find_listener(void);
 
 void scan_log(const char *format, ...) SCAN_PRINTF(1, 2);
 
-/* The line that says what became of the message; about: NULL for its subject. */
+/* Logs the line with the verdict on the message; about: NULL for its subject. */
 void scan_log_verdict(const struct scan *scan, const char *state, const char *about);
 
-/* Says why the message is put off, and returns the status for that. */
+/* Logs why the message is put off, and returns the status for that. */
 int scan_put_off(int status, const char *format, ...) SCAN_PRINTF(2, 3);
 
-/* Refuses for good, with a text where somebody listens. Returns the status. */
+/* Refuses permanently, with a text if qmail-smtpd reads it. Returns the status. */
 int scan_refuse(const char *format, ...) SCAN_PRINTF(1, 2);
 
-/* The exit status for an errno of a file's. */
+/* The exit status for the errno of a file operation. */
 int scan_status_of(int error);
 
 struct scanchild_result;
 
-/* SCAN_LATE when the child was late, otherwise what else. */
+/* SCAN_LATE when the child was too slow, otherwise SCAN_TROUBLE or the like. */
 int scan_late_or(const struct scanchild_result *result, int otherwise);
 
-/* What the log says when more than the session's share of the work directory would be used. Returns words. */
+/* Writes the log text for a session that would exceed its share of the work directory into words. Returns words. */
 const char *scan_share_words(const struct scan *scan, char *words, size_t size);
 
-/* Puts the message off for that. */
+/* Puts the message off for that reason. */
 int scan_above_share(const struct scan *scan);
 
 /* Whether these words of a program are new: not those that were logged last, of the same settings and program. */
@@ -95,10 +95,10 @@ int scan_words_are_new(const struct scan *scan, const struct scan_said *said);
 int scan_virus(struct scan *scan);
 int scan_attachments(struct scan *scan);
 
-/* Writes what is said of the message once it is queued to state. */
+/* Writes the verdict to log, once the message is queued, to state. */
 int scan_spam(struct scan *scan, char *state, size_t size);
 
-/* Hands the message to qmail-queue; its answer is the end. */
+/* Passes the message to qmail-queue; its answer is final. */
 int scan_queue(struct scan *scan, const char *state);
 
 #endif

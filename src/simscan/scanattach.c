@@ -19,9 +19,9 @@
 #include "scanripmime.h"
 #include "scantext.h"
 
-#define FILES_MIN 1024 /* a share of a file system with few names is no less */
+#define FILES_MIN 1024 /* the least share, for a file system with few inodes */
 
-/* What ripmime says on its two descriptors: the same words on both. */
+/* Reads the output of ripmime on its two descriptors, which have the same syntax. */
 struct unpacking {
   const struct scan *scan;
   struct scanripmime out;
@@ -35,7 +35,7 @@ static int take(void *ripmime, const char *said, size_t length)
   return 0;
 }
 
-/* While it works: a file system that is full for a moment only, and more than this session's share. */
+/* While ripmime works: detects a file system that is full only for a moment, and use above this session's share. */
 static int look(void *context)
 {
   struct unpacking *u = context;
@@ -62,7 +62,7 @@ static int refuse_name(const struct scan *scan, const char *name)
   return scan_refuse("DYour email was rejected because it contains a bad attachment: %s", field);
 }
 
-/* Each part that it spoke of: not forbidden, and there. */
+/* Checks that each part that ripmime named is not forbidden, and exists. */
 static int judge_names(const struct scan *scan, const struct scanripmime *said)
 {
   const char *at = said->names;
@@ -88,7 +88,7 @@ static int judge_words(const struct scan *scan, const struct scanripmime *said)
   if (said->state == SCANRIPMIME_TROUBLE)
     return scan_put_off(SCAN_TROUBLE, "ripmime says: %s", said->said[0] ? said->said : strerror(ENOMEM));
   if (said->state != SCANRIPMIME_DEEP) return judge_names(scan, said);
-  /* no part of such a message can be seen, today or tomorrow */
+  /* the parts of such a message cannot be checked, not even later */
   scan_log_verdict(scan, "ATTACH", "parts nested too deep");
   return scan_refuse("DYour email was rejected because its parts are nested too deep");
 }
@@ -145,7 +145,7 @@ static int judge_seen(const struct scan *scan)
 int scan_attachments(struct scan *scan)
 {
   static struct unpacking u;
-  /* its decoders of TNEF and OLE, where it has them, are nobody's any more */
+  /* ripmime's decoders of TNEF and OLE, where it has them, are not used any more */
   char *argv[] = {"ripmime", "--disable-qmail-bounce", "-i", "-", "-d", SCAN_PARTS, "-v", "--no-tnef", "--no-ole", NULL};
   struct scanchild_tap taps[2] = {{take, &u.out}, {take, &u.err}};
   struct scanjail jail = {scan->places->ripmime, SCAN_PARTS, scan->conf.deadline_seconds, scan->share.bytes};

@@ -21,7 +21,7 @@
 #include "scanchild.h"
 
 #define BLOCK 65536
-#define FAREWELL_MS 2000 /* between asking a child to clean up behind itself and killing it */
+#define FAREWELL_MS 2000 /* between asking a child to clean up and killing it */
 
 struct running {
   const struct scanchild *child;
@@ -30,7 +30,7 @@ struct running {
   int tap[2];       /* this side of the pipes from its descriptors 1 and 2 */
   int feeding;      /* which feed is being written; 2: all are */
   size_t bytes;     /* how much of the feed's bytes is written */
-  long long looked; /* when the watch was asked last */
+  long long looked; /* when the watch was called last */
   int piece;        /* which of the feed's pieces is being read */
   long long offset; /* how much of it is */
   struct scanhash hash; /* of what was read of it */
@@ -65,7 +65,7 @@ static void shut(int *fd)
   *fd = -1;
 }
 
-/* In the child: 0, 1 and 2 become what they shall be, and nothing else stays open; returns only after a failure. */
+/* In the child: sets up descriptors 0, 1 and 2, closes all others and executes it; returns only after a failure. */
 static void become(const struct scanchild *child, const int wanted[3])
 {
   struct sigaction action;
@@ -149,7 +149,7 @@ static int start(struct running *r, struct scanchild_result *result)
     result->code = error;
     return -1;
   }
-  setpgid(r->pid, r->pid); /* whoever comes first */
+  setpgid(r->pid, r->pid); /* parent and child both do it, whichever is first */
   do got = read(why[0], &error, sizeof error); while (got == -1 && errno == EINTR);
   shut(&why[0]);
   if (got == 0) return 0;
@@ -160,7 +160,7 @@ static int start(struct running *r, struct scanchild_result *result)
   return -1;
 }
 
-/* Whether it has ended. Its number stays its own until collect(). */
+/* Whether the child has ended. Its process number is not reused until collect(). */
 static int ended(pid_t pid)
 {
   siginfo_t information;
@@ -196,7 +196,7 @@ static void collect(struct running *r, struct scanchild_result *result)
   }
 }
 
-/* Waits for its end, so long; returns whether it has ended. */
+/* Waits at most so long for its end; returns whether it has ended. */
 static int wait_for_end(pid_t pid, int milliseconds)
 {
   long long until = clock_ms() + milliseconds;
@@ -210,8 +210,8 @@ static int wait_for_end(pid_t pid, int milliseconds)
 }
 
 /*
- * Ends a child that was too slow. Who is no scanner may clean up first: qmail-queue does so at SIGALRM, and when it
- * has done its work after all its exit status counts.
+ * Ends a child that was too slow. A child that is not a scanner may clean up first: qmail-queue does so at SIGALRM,
+ * and when it has finished after all, its exit status counts.
  */
 static void too_late(struct running *r, struct scanchild_result *result)
 {
@@ -278,7 +278,7 @@ static int refill(struct running *r)
   return read_piece(r, feed->pieces[r->piece]);
 }
 
-/* Goes on to the next feed that there is. */
+/* Continues with the next feed. */
 static void next_feed(struct running *r)
 {
   if (r->feeding < 2) shut(&r->feed[r->feeding]);
@@ -289,7 +289,8 @@ static void next_feed(struct running *r)
   r->begin = r->end = 0;
 }
 
-/* Writes what the pipe takes now. Returns -1 when what is fed from fails; *broken when the child reads no more. */
+/* Writes as much as the pipe accepts now. Returns -1 when the source fails; sets *broken when the child reads no
+ * more. */
 static int write_feed(struct running *r, int *broken)
 {
   ssize_t w;
@@ -304,7 +305,7 @@ static int write_feed(struct running *r, int *broken)
   return 0;
 }
 
-/* Hands on what the child says; 1 when there was something, 0 when there is nothing now, -1 when the tap refuses. */
+/* Passes the child's output to the tap; 1 when there was some, 0 when there is none now, -1 when the tap refuses. */
 static int read_tap(struct running *r, int i)
 {
   char said[16384];
@@ -320,7 +321,7 @@ static int read_tap(struct running *r, int i)
   return r->child->taps[i]->take(r->child->taps[i]->context, said, (size_t) got) == -1 ? -1 : 1;
 }
 
-/* Ends a child that shall not go on. Who is no scanner finds the end of its feed too early, and cleans up. */
+/* Ends a child that must not continue. One that is not a scanner gets the end of its feed too early, and cleans up. */
 static void stop(struct running *r, struct scanchild_result *result, enum scanchild_end end)
 {
   int error = errno;
@@ -345,7 +346,7 @@ static int watched(struct running *r, int gone)
   return r->child->watch->look(r->child->watch->context);
 }
 
-/* Hands on what the child has said; -1 when it was stopped for that. */
+/* Passes on the rest of the child's output; -1 when the child was stopped because of it. */
 static int listen_to(struct running *r, long long deadline, struct scanchild_result *result)
 {
   int got;
@@ -362,7 +363,7 @@ static int listen_to(struct running *r, long long deadline, struct scanchild_res
   return 0;
 }
 
-/* What ppoll() shall wait for; returns how much, the feed last. */
+/* Fills in what ppoll() waits for; returns how many, the feed last. */
 static int awaited(const struct running *r, int broken, struct pollfd ready[3])
 {
   int n = 0;
@@ -396,10 +397,10 @@ static void attend(struct running *r, long long deadline, struct scanchild_resul
   sigdelset(&others, SIGCHLD);
   for (;;) {
     gone = ended(r->pid);
-    if (gone && r->child->scanner) kill(-r->pid, SIGKILL); /* what it left behind */
+    if (gone && r->child->scanner) kill(-r->pid, SIGKILL); /* processes that it left behind */
     if (listen_to(r, deadline, result) == -1) return;
     if (watched(r, gone) == -1) { stop(r, result, SCANCHILD_STOPPED); return; }
-    if (gone) { /* a grandchild that holds a pipe open is not listened to */
+    if (gone) { /* a grandchild that holds a pipe open is ignored */
       collect(r, result);
       return;
     }

@@ -3,7 +3,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Runs another program to its end, or to the deadline: no child is waited for without one.
+ * Runs another program to its end, or to the deadline: every child has one.
  */
 #ifndef SCANCHILD_H
 #define SCANCHILD_H
@@ -19,12 +19,12 @@ enum scanchild_end {
   SCANCHILD_NOT_RUN,  /* it could not be executed; code is an errno */
   SCANCHILD_TROUBLE,  /* a pipe, fork, or what it was fed from failed here; code is an errno */
   SCANCHILD_STOPPED,  /* a tap, or the watch, refused what it did, and it was killed; code is the errno they left */
-  SCANCHILD_CHANGED   /* what it was fed from is not what was written there; it did not get the end of it */
+  SCANCHILD_CHANGED   /* the data to feed it has changed since it was written; it did not get the end of it */
 };
 
 /*
  * Bytes of a file whose hash was kept when they were written. A file that ends before is SCANCHILD_TROUBLE, EIO; other
- * bytes are SCANCHILD_CHANGED, and the last of them are not handed on.
+ * bytes are SCANCHILD_CHANGED, and the last of them are not passed on.
  */
 struct scanpiece {
   int file;
@@ -43,13 +43,13 @@ struct scanchild_feed {
   const unsigned char *key;                         /* of the pieces' hashes */
 };
 
-/* Who gets what the child says on a descriptor; returns -1, and sets errno, to have the child killed. */
+/* Gets the child's output on a descriptor; returns -1, and sets errno, to have the child killed. */
 struct scanchild_tap {
   int (*take)(void *context, const char *said, size_t length);
   void *context;
 };
 
-/* Asked every SCANCHILD_WATCH_MS, and once more at the end; returns -1, and sets errno, to have the child killed. */
+/* Called every SCANCHILD_WATCH_MS, and once more at the end; returns -1, and sets errno, to have the child killed. */
 #define SCANCHILD_WATCH_MS 50
 
 struct scanchild_watch {
@@ -63,11 +63,11 @@ struct scanchild {
   char *const *environment;
   int input;                       /* what becomes its descriptor 0; -1: feeds[0], or nothing to read */
   const struct scanchild_feed *feeds[2]; /* for its descriptors 0 and 1; the second after the whole of the first */
-  const struct scanchild_tap *taps[2];   /* on its descriptors 1 and 2; without one it speaks to nobody */
-  int scanner;                     /* it gets no privilege but those in effect, and leaves no child behind */
+  const struct scanchild_tap *taps[2];   /* on its descriptors 1 and 2; without one its output is discarded */
+  int scanner;                     /* it keeps only the privileges in effect, and leaves no child behind */
   const struct scanjail *jail;     /* where a scanner is confined, or NULL */
-  const struct scanchild_watch *watch; /* what is looked at while it works, or NULL */
-  int patience_ms;                 /* once it has all that feeds hold: so much time beyond the deadline */
+  const struct scanchild_watch *watch; /* called while it works, or NULL */
+  int patience_ms;                 /* extra time beyond the deadline once it has all that feeds hold */
 };
 
 struct scanchild_result {
@@ -82,7 +82,7 @@ int scanchild_prepare(void);
 /* Run the child until the deadline, a time of clock_ms(). */
 void scanchild_run(const struct scanchild *child, long long deadline, struct scanchild_result *result);
 
-/* What became of the child, for a person: "spamc did not end in time". Returns text. */
+/* Describes the result for a person: "spamc did not end in time". Returns text. */
 const char *scanchild_words(const char *name, const struct scanchild_result *result, char *text, size_t size);
 
 #endif

@@ -20,7 +20,7 @@
 #define FILE_MAX 65536
 #define LINE 256
 
-/* from SHARE on they may be left out */
+/* those from SHARE on are optional */
 enum { DEADLINE, FAILURE, LIMIT, SCORE, CONFIG, SOCKET, SHARE, STATE, TEMPORARY, RESERVE_BYTES, RESERVE_FILES, NAMES };
 static const char *const names[NAMES] = {
   "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "clamd_config", "spamd_socket",
@@ -66,8 +66,8 @@ static int set(struct scanconf *conf, int which, const char *value)
 }
 
 /*
- * Takes the next line that says something, without blanks around it, into line. Returns 1, 0 at the end, or -1 when
- * it is too long or holds a NUL.
+ * Copies the next line that is neither empty nor a comment, without blanks around it, into line. Returns 1, 0 at the
+ * end, or -1 when it is too long or holds a NUL.
  */
 static int next_line(const char **at, const char *stop, char *line, int *number_of_line)
 {
@@ -144,7 +144,7 @@ int scanconf_suffixes(struct scanconf *conf, const char *text, size_t length, ch
   return 0;
 }
 
-/* The whole of a file, at most size bytes; -1 with errno. */
+/* Reads a whole file, at most size bytes; -1 with errno. */
 static ssize_t slurp(const char *name, char *to, size_t size)
 {
   size_t n = 0;

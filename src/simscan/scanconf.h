@@ -3,7 +3,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What the site has decided: control/simscan, lines of a name, a blank and a value, and control/ssattach, a suffix a
+ * The site's configuration: control/simscan, lines of a name, a blank and a value, and control/ssattach, a suffix a
  * line. Both must be there; a '#' begins a comment line.
  */
 #ifndef SCANCONF_H
@@ -11,10 +11,10 @@
 
 #include <stddef.h>
 
-#define SCANCONF_PATH 108   /* a socket's path has no more */
+#define SCANCONF_PATH 108   /* the longest path of a socket */
 #define SCANCONF_SUFFIXES 200
 #define SCANCONF_SUFFIX 64
-#define SCANCONF_DEADLINE 300 /* a sender that waits longer for the end of DATA gives up, and sends once more */
+#define SCANCONF_DEADLINE 300 /* a sender that waits longer after DATA gives up, and sends again */
 #define SCANCONF_SHARE 25
 #define SCANCONF_RESERVE_BYTES 268435456
 #define SCANCONF_RESERVE_FILES 4096
@@ -22,15 +22,15 @@
 struct scanconf {
   int deadline_seconds;              /* 1 to SCANCONF_DEADLINE, for all scanners of a message together */
   int deliver_unchecked;             /* spam_failure: 1 "deliver", 0 "refuse" */
-  long long spam_limit_bytes;        /* of a longer message SpamAssassin gets so much */
-  int work_share_percent;            /* 1 to 100, of the work directory's file system for one message; may be left out */
+  long long spam_limit_bytes;        /* SpamAssassin gets so much of a longer message */
+  int work_share_percent;            /* 1 to 100, of the work directory's file system for one message; optional */
   double reject_score;
   char clamd_config[SCANCONF_PATH];
   char spamd_socket[SCANCONF_PATH];
-  char clamd_temporary_directory[SCANCONF_PATH]; /* where clamd unpacks; may be left out: "", and is not watched then */
-  long long clamd_reserve_bytes;     /* what must be free there all the time that clamd works; may be left out */
+  char clamd_temporary_directory[SCANCONF_PATH]; /* where clamd unpacks; optional: when "" it is not watched */
+  long long clamd_reserve_bytes;     /* bytes that must be free there while clamd works; optional */
   long long clamd_reserve_files;
-  char state_directory[SCANCONF_PATH]; /* where simscan remembers what it has logged; may be left out: "" */
+  char state_directory[SCANCONF_PATH]; /* where simscan remembers what it has logged; optional: "" */
   char suffixes[SCANCONF_SUFFIXES][SCANCONF_SUFFIX];
   int suffix_count;
 };

@@ -13,16 +13,16 @@
 #define SCANENVELOPE_MAX 4000000 /* qmail-smtpd keeps at most 1000000 bytes of recipients */
 
 struct scanenvelope {
-  char *bytes;           /* as it came, the final NUL included; on the heap */
+  char *bytes;           /* as received, the final NUL included; on the heap */
   size_t length;
   const char *sender;    /* within bytes, ended by NUL */
-  const char *recipients;/* the first one's T */
+  const char *recipients;/* the T of the first one */
   unsigned long count;   /* of recipients */
 };
 
 enum scanenvelope_state { SCANENVELOPE_GOOD, SCANENVELOPE_SHORT, SCANENVELOPE_BAD, SCANENVELOPE_FAILED };
 
-/* Finds sender and recipients in bytes: short when its end is missing, bad when it is no envelope. */
+/* Finds sender and recipients in bytes: short when its end is missing, bad when it is not an envelope. */
 enum scanenvelope_state scanenvelope_parse(struct scanenvelope *envelope);
 
 /* Reads a descriptor to its end and parses what came; failed, with errno, when it cannot be read or kept. */

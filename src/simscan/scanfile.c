@@ -188,7 +188,7 @@ static int next(struct reading *r, size_t n)
   return 0;
 }
 
-/* Reads until so many bytes are left. */
+/* Reads forward until so many bytes are left. */
 static int leave(struct reading *r, long long left)
 {
   while (r->piece->length - r->at > left) {

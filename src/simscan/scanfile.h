@@ -17,8 +17,8 @@
 int scanfile_write(int fd, const char *bytes, size_t length);
 
 /*
- * Makes PARENT/SECONDS.MICROSECONDS.PID, as simscan does, and goes there; the cleaner knows from the name whose it
- * is. The path goes to path. Returns 0, or -1 with errno.
+ * Makes PARENT/SECONDS.MICROSECONDS.PID, as simscan does, and goes there; the cleaner knows from the name which
+ * process it belongs to. Writes the path to path. Returns 0, or -1 with errno.
  */
 int scanfile_enter(const char *parent, char *path, size_t size);
 
@@ -27,7 +27,7 @@ void scanfile_leave(const char *path);
 
 enum scanfile_stored { SCANFILE_STORED, SCANFILE_UNREAD, SCANFILE_UNWRITTEN, SCANFILE_ABOVE };
 
-/* A new file of our own, for writing and for reading again by its descriptor alone; -1 with errno. */
+/* A new file of our own, for writing and for reading by its descriptor only; -1 with errno. */
 int scanfile_create(const char *name);
 
 /* A message in its two parts: what SpamAssassin gets, and the rest. Their hashes are of what was written. */
@@ -42,12 +42,12 @@ struct scanfile_limits {
   long long first;     /* bytes of the first part, or as many as the header has */
   long long whole;     /* a message of more bytes is not stored: above */
   const unsigned char *key;
-  struct scannames *names; /* who looks at the names of attachments, or NULL */
+  struct scannames *names; /* the check of the names of attachments, or NULL */
 };
 
 /*
- * Copies a message from fd to a new file, without the sender's own X-Spam-* and X-Virus-* fields. Unread, unwritten:
- * errno says why.
+ * Copies a message from fd to a new file, without the sender's own X-Spam-* and X-Virus-* fields. When it cannot be
+ * read or written, errno is set.
  */
 enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader *header,
                                     const struct scanfile_limits *limits, struct scanfile_message *message);
@@ -59,7 +59,7 @@ enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader 
 int scanfile_same_tail(const struct scanpiece *one, const struct scanpiece *other, long long length,
                        const unsigned char *key);
 
-/* What the file system of the current directory holds at most: bytes, and files (0: it does not count them). */
+/* The capacity of the file system of the current directory: bytes, and files (0: it does not count them). */
 struct scanfile_room {
   long long bytes;
   long long files;
@@ -67,10 +67,11 @@ struct scanfile_room {
 
 int scanfile_room(struct scanfile_room *room);
 
-/* What a directory holds: bytes as they lie there, files. A directory that cannot be read is -1 with errno. */
+/* The contents of a directory: bytes as allocated, and files. A directory that cannot be read is -1 with errno. */
 int scanfile_used(const char *directory, struct scanfile_room *used);
 
-/* What is free for others than root where a directory lies; files -1: they are not counted. -1 with errno, EROFS also. */
+/* What is free for others than root where a directory lies; files -1: they are not counted. -1 with errno, EROFS
+ * also. */
 int scanfile_free(const char *directory, struct scanfile_room *room);
 
 /* Whether the file system of the current directory has neither room nor names left. */

@@ -3,9 +3,9 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A keyed hash of bytes that are written once and read again: whoever changes them in between does not know the key.
- * SipHash-2-4 with 128 bits (Aumasson, Bernstein, 2012; the reference code's values are the test): sixty lines of our
- * own, so that the program that reads strangers' mail needs no library for it.
+ * A keyed hash of bytes that are written once and read again: a program that changes them in between does not know
+ * the key. SipHash-2-4 with 128 bits (Aumasson, Bernstein, 2012; the reference code's values are the test): sixty
+ * lines of its own, so that the program that reads mail of strangers needs no library for it.
  */
 #ifndef SCANHASH_H
 #define SCANHASH_H
@@ -23,7 +23,7 @@ struct scanhash {
   uint64_t length;
 };
 
-/* A key that nobody knows, from the kernel; -1 with errno when there is none. */
+/* Gets a secret key from the kernel; -1 with errno when there is none. */
 int scanhash_random_key(unsigned char key[SCANHASH_KEY]);
 
 void scanhash_begin(struct scanhash *hash, const unsigned char key[SCANHASH_KEY]);

@@ -15,7 +15,7 @@ void scanheader_begin(struct scanheader *h)
   h->in_header = 1;
 }
 
-/* 1: one of the words begins the name; 0: none can any more; -1: more of the name is needed. */
+/* 1: one of the words begins the name; 0: no word can begin it; -1: more of the name is needed. */
 static int judged(const struct scanheader *h)
 {
   size_t i;
@@ -45,7 +45,7 @@ static void keep_subject(struct scanheader *h, char c)
   if (c != '\r' && h->subject_length < SCANHEADER_SUBJECT) h->subject[h->subject_length++] = c;
 }
 
-/* The line's kind is known: what was held goes, one way or the other. */
+/* The line's kind is known: what was held back is now written or dropped. */
 static size_t decide(struct scanheader *h, int drop, char *out)
 {
   size_t n = h->holding;
@@ -69,7 +69,7 @@ static size_t pass_one(struct scanheader *h, char c, char *out)
   size_t n = 0;
 
   if (!h->known && h->holding == 0) {
-    h->known = c == ' ' || c == '\t'; /* a continuation line shares the fate of its field */
+    h->known = c == ' ' || c == '\t'; /* a continuation line is treated as its field */
     if (h->subject_state == 3) {
       h->subject_state = h->known ? 1 : 2;
       h->folding = h->known;
@@ -102,11 +102,12 @@ static size_t pass_one(struct scanheader *h, char c, char *out)
     case 1: return decide(h, 1, out);
     case 0: return decide(h, 0, out);
   }
-  /* so many CR and NUL before a name are no mail program's; nothing forged hides behind them */
+  /* no mail program writes so many CR and NUL before a name; nothing forged hides behind them */
   return h->holding == SCANHEADER_HELD ? decide(h, 1, out) : 0;
 }
 
-/* Counts what of the header goes on; where its first byte cannot begin a field, the header ends in front of it. */
+/* Counts the bytes of the header that are passed on; where its first byte cannot begin a field, the header ends in
+ * front of it. */
 static size_t gone_on(struct scanheader *h, char *out, size_t n)
 {
   unsigned char c;

@@ -26,7 +26,7 @@
 #define DESCRIPTORS 64
 #define PROCESSES 64
 
-/* ---- Landlock: as in linux/landlock.h, of which a distribution may have an older one than its kernel ---- */
+/* ---- Landlock: as in linux/landlock.h, which may be older than the kernel in a distribution ---- */
 
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
@@ -45,7 +45,7 @@
 #define FS_REMOVE_FILE (UINT64_C(1) << 5)
 #define FS_MAKE_DIR (UINT64_C(1) << 7)
 #define FS_MAKE_REG (UINT64_C(1) << 8)
-#define FS_FIRST (UINT64_C(0x1fff))       /* what version 1 knows */
+#define FS_FIRST (UINT64_C(0x1fff))       /* the rights of version 1 */
 #define FS_REFER (UINT64_C(1) << 13)      /* 2 */
 #define FS_TRUNCATE (UINT64_C(1) << 14)   /* 3 */
 #define FS_IOCTL_DEV (UINT64_C(1) << 15)  /* 5 */
@@ -61,7 +61,7 @@ struct ruleset {
   uint64_t scoped;
 };
 
-/* Not aligned, as the kernel has it. */
+/* Packed, as in the kernel. */
 struct path_beneath {
   uint64_t allowed;
   int32_t parent;
@@ -74,7 +74,7 @@ static int landlock_version(void)
   return version > 0 ? (int) version : 0;
 }
 
-/* What may be done below a path; a path that is not there is allowed nothing. */
+/* Allows these operations below a path; a path that does not exist is skipped. */
 static int allow(int rules, uint64_t handled, const char *path, uint64_t access)
 {
   struct path_beneath beneath = {access & handled, -1};
@@ -149,7 +149,8 @@ static int enter_landlock(const struct scanjail *jail, int script)
 #define ARCHITECTURE AUDIT_ARCH_S390X
 #endif
 
-/* What no program that unpacks a message needs: sockets, other processes, name spaces, the kernel's own machinery. */
+/* System calls that no program that unpacks a message needs: sockets, other processes, name spaces, the kernel's own
+ * machinery. */
 static const int forbidden[] = {
   SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_listen, SYS_accept4, SYS_sendmsg, SYS_sendto,
 #ifdef SYS_accept
@@ -179,7 +180,7 @@ static const int forbidden[] = {
 #endif
 };
 
-/* The same for a program that is not a script: it never becomes two, nor another one. */
+/* The same for a program that is not a script: it never forks, and never executes another program. */
 static const int forbidden_to_programs[] = {
 #ifdef SYS_fork
   SYS_fork, SYS_vfork,
@@ -217,7 +218,7 @@ static int enter_seccomp(int script)
   struct sock_fprog program = {0, filter};
   size_t n = 0;
 
-  /* the calls of another architecture have other numbers: none of them */
+  /* the calls of another architecture have other numbers: all are denied */
   n = add(filter, n, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
   n = add(filter, n, BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
   n = add(filter, n, BPF_RET | BPF_K, SECCOMP_RET_KILL, 0, 0);
@@ -229,12 +230,12 @@ static int enter_seccomp(int script)
   n = add(filter, n, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
   program.len = (unsigned short) n;
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0) return 0;
-  return errno == EINVAL || errno == ENOSYS ? 0 : -1; /* a kernel without it */
+  return errno == EINVAL || errno == ENOSYS ? 0 : -1; /* a kernel without seccomp */
 }
 
 static int has_seccomp(void)
 {
-  /* a kernel that has it looks for the filter first, and there is none at this address */
+  /* a kernel with seccomp reads the filter first, and there is no filter at this address */
   return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0) == -1 && errno == EFAULT;
 }
 
@@ -255,9 +256,9 @@ static int has_seccomp(void)
 
 #endif
 
-/* ---- the whole ---- */
+/* ---- all limits together ---- */
 
-/* Nothing may be raised above what it is already. */
+/* No limit may be raised above its present value. */
 static int limit(int what, long long value)
 {
   struct rlimit now;

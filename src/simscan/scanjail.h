@@ -3,8 +3,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Where a program works that takes strangers' mail apart: it reads itself and its libraries, writes one directory,
- * speaks to no network and to no other process, and has an end. No privilege is needed for that: Landlock and seccomp,
+ * Confines a program that takes apart mail of strangers: it reads itself and its libraries, writes to one directory,
+ * has no access to networks and other processes, and ends in time. That needs no privilege: Landlock and seccomp,
  * where the kernel has them, and resource limits.
  */
 #ifndef SCANJAIL_H
@@ -20,12 +20,12 @@ struct scanjail {
 };
 
 /*
- * Confines this process, and what it executes; it must have PR_SET_NO_NEW_PRIVS. Returns 0, or -1 with errno. What the
- * kernel does not have is left out.
+ * Confines this process, and what it executes; it must have PR_SET_NO_NEW_PRIVS. Returns 0, or -1 with errno.
+ * Features that the kernel does not have are left out.
  */
 int scanjail_enter(const struct scanjail *jail);
 
-/* A line for a person: what this kernel confines by, or lacks. Returns text. */
+/* Writes a line for a person: what this kernel confines with, or lacks. Returns text. */
 const char *scanjail_words(char *text, size_t size);
 
 #endif

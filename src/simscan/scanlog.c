@@ -21,10 +21,10 @@
 #include "scanchild.h"
 #include "scantext.h"
 
-#define LINE_MAX_BYTES 4000  /* a line of the log is one write, which no other session can cut in two */
+#define LINE_MAX_BYTES 4000  /* a line of the log is one write, so lines of other sessions do not mix with it */
 #define LOG_MS 2000
 
-static int listener; /* whether somebody reads what is written to SCAN_TEXT_FD */
+static int listener; /* whether qmail-smtpd reads what is written to SCAN_TEXT_FD */
 
 void scan_find_listener(void)
 {
@@ -58,7 +58,7 @@ const char *scan_last_words(const struct scan_said *said, char *words, size_t si
   return words;
 }
 
-/* One line for the log, in one write. A log that takes nothing any more holds up no message. */
+/* Writes one line to the log, in one write. A log that cannot be written does not delay the message. */
 void scan_log(const char *format, ...)
 {
   struct pollfd ready = {2, POLLOUT, 0};
@@ -85,7 +85,7 @@ static const char *client(void)
   return address;
 }
 
-/* One for each message, written when nothing can change it any more. */
+/* The verdict line of each message, written when the verdict is final. */
 void scan_log_verdict(const struct scan *scan, const char *state, const char *about)
 {
   char subject[SCANHEADER_SUBJECT + 1];
@@ -121,7 +121,7 @@ int scan_status_of(int error)
   return error == ENOMEM ? SCAN_NO_MEMORY : error == ENOSPC || error == EDQUOT || error == EFBIG ? SCAN_WRITE : SCAN_TROUBLE;
 }
 
-/* Without a listener the status alone must do. */
+/* Without a reader there is only the status. */
 int scan_refuse(const char *format, ...)
 {
   struct pollfd ready = {SCAN_TEXT_FD, POLLOUT, 0};

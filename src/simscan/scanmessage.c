@@ -19,7 +19,7 @@
 
 char *const scan_environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", NULL};
 
-/* What of the work directory's file system one session may use. */
+/* Computes how much of the work directory's file system one session may use. */
 static int find_share(struct scan *scan)
 {
   struct scanfile_room room;
@@ -50,7 +50,7 @@ static int take_in(struct scan *scan)
   switch (scanenvelope_read(&scan->envelope, 1)) {
     case SCANENVELOPE_GOOD: break;
     case SCANENVELOPE_SHORT: 
-      /* qmail-smtpd says why, and to whom: the client left, a bare LF, too large */
+      /* qmail-smtpd logs why, and for which client: the client left, a bare LF, too large */
       scan_log("simscan:[%d]: no envelope came: qmail-smtpd has given the message up", (int) getppid());
       return SCAN_READ;
     case SCANENVELOPE_BAD: return scan_put_off(SCAN_ENVELOPE, "envelope cannot be understood");
@@ -81,7 +81,7 @@ int scanmessage(const struct scanplaces *places, char *const *environment)
   int fd;
   int status;
 
-  /* what is opened here must never become one of the descriptors that mean something */
+  /* what is opened here must never get the number of a descriptor with a meaning */
   for (fd = 0; fd < 3; ++fd)
     if (fcntl(fd, F_GETFD) == -1) return SCAN_TROUBLE;
   scan_find_listener();
@@ -90,7 +90,7 @@ int scanmessage(const struct scanplaces *places, char *const *environment)
   scan.places = places;
   scan.environment = environment;
   if (scanchild_prepare() == -1) return scan_put_off(SCAN_TROUBLE, "signals: %s", strerror(errno));
-  /* the scanners are of the same user: none of them may look into this process, or take its descriptors */
+  /* the scanners run as the same user: they must not read this process's memory, or take its descriptors */
   if (prctl(PR_SET_DUMPABLE, 0) == -1) return scan_put_off(SCAN_TROUBLE, "privacy: %s", strerror(errno));
   if (scanhash_random_key(scan.key) == -1) return scan_put_off(SCAN_TROUBLE, "random key: %s", strerror(errno));
   if (scanconf_read(&scan.conf, places->control, why, sizeof why) == -1) return scan_put_off(SCAN_SETTINGS, "%s", why);

@@ -3,16 +3,16 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The way of one message from qmail-smtpd to qmail-queue, through the scanners.
+ * Passes one message from qmail-smtpd through the scanners to qmail-queue.
  *
- * 0 is answered only when every write was complete, every child ended by exit with a status that it may have, both
- * scanners said in words what they found, and qmail-queue itself exited 0 after it had read everything. Once that is
- * so nothing turns it into anything else.
+ * 0 is returned only when every write was complete, every child exited with a valid status, both
+ * scanners printed what they found, and qmail-queue itself exited 0 after it had read everything. Once that is
+ * so, nothing changes the result.
  */
 #ifndef SCANMESSAGE_H
 #define SCANMESSAGE_H
 
-/* Exit statuses that qmail-smtpd knows: those of qmail-queue, and 82, whose text stands on descriptor 4. */
+/* Exit statuses that qmail-smtpd knows: those of qmail-queue, and 82, whose text is on descriptor 4. */
 #define SCAN_QUEUED 0
 #define SCAN_REFUSED 31
 #define SCAN_NO_MEMORY 51

@@ -28,7 +28,7 @@ static int digit64(char c)
   return c == '/' ? 63 : -1;
 }
 
-/* A byte written as a mark and two digits, at s[0]; or -1. */
+/* Returns the byte that is written as a mark and two digits at s[0], or -1. */
 static int escaped(char mark, const char *s, size_t length)
 {
   if (length < 3 || s[0] != mark || hexadecimal(s[1]) == -1 || hexadecimal(s[2]) == -1) return -1;
@@ -58,7 +58,7 @@ size_t scanname_base64(const char *s, size_t length, char *to)
 
   for (i = 0; i < length; ++i) {
     if (digit64(s[i]) == -1) {
-      if (s[i] == '=') count = 0; /* what follows padding begins anew */
+      if (s[i] == '=') count = 0; /* a new sequence begins after padding */
       continue;
     }
     bits = (bits << 6 | (unsigned long) digit64(s[i])) & 0xffffff;
@@ -122,7 +122,7 @@ size_t scanname_words(const char *s, size_t length, char *to)
   size_t word;
   size_t n = 0;
   size_t i = 0;
-  size_t behind = 0; /* in to, behind the last word and before the blanks that follow it */
+  size_t behind = 0; /* position in to, behind the last word and before the blanks that follow it */
   int after_word = 0;
   char encoding;
 
@@ -218,7 +218,7 @@ static int ends(const char *s, size_t length, const struct scanname_suffixes *su
   return 0;
 }
 
-/* In UTF-16 a NUL is half of a character and ends nothing. */
+/* In UTF-16 a NUL is half of a character and does not end the name. */
 static int half(const char *s, size_t length, size_t i)
 {
   return (i >= 2 && s[i - 2] == 0) || (i + 2 < length && s[i + 2] == 0);

@@ -3,8 +3,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * One name of an attachment in the forms that a reader may see. Pure; every function takes bytes with a length, and
- * writes at most as many as it was given, if not said otherwise.
+ * One name of an attachment in the forms that a mail reader may show. No side effects; every function takes bytes
+ * with a length, and writes at most as many as it was given, if not said otherwise.
  */
 #ifndef SCANNAME_H
 #define SCANNAME_H
@@ -20,7 +20,7 @@ size_t scanname_words(const char *s, size_t length, char *to);
 /* UTF-7 (RFC 2152) as ASCII; other characters are '_'. */
 size_t scanname_utf7(const char *s, size_t length, char *to);
 
-/* base64 as bytes; what is no digit of it is left out. */
+/* base64 as bytes; other characters are left out. */
 size_t scanname_base64(const char *s, size_t length, char *to);
 
 /* quoted-printable as bytes. */

@@ -14,7 +14,7 @@
 #include "scannames.h"
 #include "scantext.h"
 
-#define LINE 2000 /* of a line of a body so much is looked at; more of it is decoded in pieces */
+#define LINE 2000 /* a longer line of a body is decoded in pieces of so many bytes */
 #define BASE 64   /* bytes of a parameter's name */
 #define BACK 256  /* from '=' back to the name, with comments */
 
@@ -42,13 +42,13 @@ struct scannames {
   int holds_message;         /* message/... */
   int holds_parts;           /* multipart/... */
   int any_field;
-  int untyped_before;        /* this header was looked for because the one before had no Content-Type */
-  int gathering;             /* the field goes on in field */
+  int untyped_before;        /* this header was expected because the one before had no Content-Type */
+  int gathering;             /* the field continues in field */
   char field[SCANNAMES_FIELD];
   size_t field_length;
   char line[LINE];
   size_t line_length;
-  int line_is_cut;           /* its beginning was taken already */
+  int line_is_cut;           /* its beginning was read already */
   char carry[4];             /* digits of base64 that do not make a whole */
   size_t carried;
   struct scannames *inner;   /* of what is encoded as a whole */
@@ -74,7 +74,7 @@ struct scannames *scannames_begin(const char *suffixes, size_t stride, int count
   n->suffixes.stride = stride;
   n->suffixes.count = count;
   n->work = SCANNAMES_WORK;
-  n->untyped_before = 1; /* a message without a Content-Type is a text */
+  n->untyped_before = 1; /* a message without a Content-Type is text */
   return n;
 }
 
@@ -123,7 +123,7 @@ static void judge_decoded(struct scannames *n, const char *s, size_t length)
   judge_text(n, n->once, scanname_percent(n->value, m, n->once));
 }
 
-/* Behind "charset'language'", or 0 where there is none. */
+/* Returns the position behind "charset'language'", or 0 if there is none. */
 static size_t behind_charset(const char *s, size_t length)
 {
   const char *first = memchr(s, '\'', length);
@@ -132,7 +132,7 @@ static size_t behind_charset(const char *s, size_t length)
   return second ? (size_t) (second + 1 - s) : 0;
 }
 
-/* A name in all that a reader may make of it; s is not n->value, nor another of the buffers below it. */
+/* Checks a name in all forms that a reader may make of it; s is not n->value, nor another of the buffers below it. */
 static void judge_name(struct scannames *n, const char *s, size_t length)
 {
   size_t m;
@@ -153,8 +153,8 @@ static void judge_name(struct scannames *n, const char *s, size_t length)
 /* ---- parameters ---- */
 
 /*
- * Four ways to see where a value ends and what it is, 0 to 3, into to. In quotes: a backslash is gone and hides a quote,
- * is seen and hides a quote, is gone, is seen. Without: to ';' or to a blank, backslashes seen or gone.
+ * Four ways to see where a value ends and what it is, 0 to 3, into to. In quotes: a backslash is removed and hides a
+ * quote, is kept and hides a quote, is removed, is kept. Without: to ';' or to a blank, backslashes kept or removed.
  */
 enum { WAYS = 4 };
 
@@ -169,13 +169,13 @@ static size_t see_value(const struct piece *piece, int way, char *to)
   for (i = (size_t) quoted; i < length; ++i) {
     if (quoted ? s[i] == '"' : s[i] == ';' || (way >= 2 && (s[i] == ' ' || s[i] == '\t'))) break;
     if (s[i] == '\\' && way % 2 == 0) {
-      if (quoted && way == 0 && i + 1 < length) ++i; /* the next one is as it is */
+      if (quoted && way == 0 && i + 1 < length) ++i; /* the next byte is literal */
       else if (quoted) continue;
     } else if (s[i] == '\\') {
       if (!quoted) continue;
       to[m++] = s[i];
       if (way == 3 || i + 1 == length) continue;
-      ++i; /* seen itself, it hides a quote all the same */
+      ++i; /* the backslash is kept and hides a quote all the same */
     }
     to[m++] = s[i];
   }
@@ -189,7 +189,8 @@ static int is_name(const char *base)
   return length >= 4 && strcmp(base + length - 4, "name") == 0;
 }
 
-/* A parameter's name that ends at s[end]: base, number and mark go to piece. Whether it is one of a name. */
+/* A parameter's name that ends at s[end]: base, number and mark go to piece. Returns whether it is the parameter of
+ * a name. */
 static int find_base(const char *s, size_t end, struct piece *piece)
 {
   size_t first = end > BACK ? end - BACK : 0;
@@ -261,13 +262,14 @@ static int is_chosen(const struct piece *const *pieces, int count, int i, int ch
   return 1;
 }
 
-/* Whether a reader may take what is joined up to here for the whole: at the end, and before a number that is missing. */
+/* Whether a reader may take what is joined up to here for the whole: at the end, and before a number that is
+ * missing. */
 static int is_end(const struct piece *const *pieces, int count, int i, int sorted)
 {
   return i + 1 == count || (sorted && pieces[i + 1]->number > pieces[i]->number + 1);
 }
 
-/* The pieces one behind the other, in one of the ways; those that say so are decoded. */
+/* Joins the pieces in one of the ways; those that are marked as encoded are decoded. */
 static void judge_joined(struct scannames *n, const struct piece *const *pieces, int count, int sorted, int way, int choice)
 {
   size_t m = 0;
@@ -366,7 +368,7 @@ static enum what what_field(const char *s, size_t length)
   return NOTHING;
 }
 
-/* The field's value on one line: folds as their blanks (0), or with nothing in their place (1). */
+/* The field's value on one line: folds as their blanks (0), or removed (1). */
 static size_t unfold(const struct scannames *n, size_t from, int tight, char *to)
 {
   size_t i;
@@ -455,7 +457,7 @@ static void begin_header(struct scannames *n)
   n->typed = n->holds_message = n->holds_parts = n->any_field = n->gathering = 0;
 }
 
-/* What is encoded as a whole ends here. */
+/* Ends a part that is encoded as a whole. */
 static void end_inner(struct scannames *n)
 {
   struct scannames *inner = n->inner;
@@ -493,7 +495,7 @@ static void end_header(struct scannames *n)
   end_field(n);
   nested = n->holds_message || (!n->typed && !n->untyped_before);
   n->untyped_before = 1;
-  /* an empty header at the beginning is none; that of a part may be a digest's, whose parts are messages */
+  /* an empty header at the beginning is ignored; that of a part may belong to a digest, whose parts are messages */
   if (n->state != SCANNAMES_FINE || !n->any_field) return;
   if ((n->holds_message || n->holds_parts) && n->encoding != PLAIN) begin_inner(n);
   if (nested) begin_header(n);
@@ -560,8 +562,8 @@ static void decode_line(struct scannames *n, const char *s, size_t length, int w
 }
 
 /*
- * A line, or a piece of a long one; whole: its end. In quoted-printable a line that begins with "--" may stand as it is,
- * so what is decoded goes on behind it, beside the header that may begin there.
+ * A line, or a piece of a long one; whole: its end. In quoted-printable a line that begins with "--" may be literal,
+ * so decoding continues behind it, beside the header that may begin there.
  */
 static void take_line(struct scannames *n, int whole)
 {

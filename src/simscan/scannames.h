@@ -3,12 +3,13 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Every name that a mail reader may take for that of an attachment, judged by its end, while the message goes by in any
- * cut. Readers differ, so nothing is believed that they could see otherwise: boundaries are not followed (a part's header
- * stands behind any line that begins with "--"), and each name is judged in all forms that it may have - with and without
- * the quotes, backslashes and line folds of RFC 5322, in one piece and in those of RFC 2231 in any order, before and after
- * decoding (percent signs, encoded words of RFC 2047, UTF-7, UTF-16). A message is refused when one form ends with a
- * forbidden suffix. What stands between "--" lines and empty lines is a header; text of a body is none.
+ * Checks the end of every name that a mail reader may take for that of an attachment, while the message is read in any
+ * cut. Readers differ, so nothing is trusted that they may read differently: boundaries are not followed (a part's
+ * header may follow any line that begins with "--"), and each name is checked in all forms that it may have - with
+ * and without the quotes, backslashes and line folds of RFC 5322, in one piece and in those of RFC 2231 in any
+ * order, before and after decoding (percent signs, encoded words of RFC 2047, UTF-7, UTF-16). A message is refused
+ * when one form ends with a forbidden suffix. What is between "--" lines and empty lines is a header; the text of a
+ * body is not.
  *
  * The fields: name= and filename= of Content-Type and Content-Disposition, Content-Name, X-Sun-Data-Name, a
  * Content-Description of one word; "begin" lines of uuencode. A part of type application/ms-tnef is called winmail.dat.
@@ -41,7 +42,7 @@ void scannames_add(struct scannames *names, const char *bytes, size_t length);
 /* The end of the message. The name, a log field, goes to name, which has SCANNAMES_NAME bytes. */
 enum scannames_state scannames_end(struct scannames *names, char *name);
 
-/* Whether a part of the message holds attachments of its own that nobody has looked at (TNEF). */
+/* Whether a part of the message holds attachments of its own that have not been checked (TNEF). */
 int scannames_has_tnef(const struct scannames *names);
 
 void scannames_free(struct scannames *names);

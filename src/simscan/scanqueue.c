@@ -14,7 +14,7 @@
 #include "scan.h"
 #include "scanchild.h"
 
-/* What qmail-smtpd can be told of an exit status of qmail-queue's: known ones as they are, others as a trouble. */
+/* The status for qmail-smtpd from an exit status of qmail-queue: known ones unchanged, others as a trouble. */
 static int passed_on(int code)
 {
   static const char known[] = {11, 31, 51, 52, 53, 54, 55, 56, 61, 62, 63, 64, 65, 66, 71, 72, 73, 74, 81, 91};
@@ -22,7 +22,7 @@ static int passed_on(int code)
   return code > 0 && code < 128 && memchr(known, code, sizeof known) ? code : SCAN_TROUBLE;
 }
 
-/* From here on the message may be queued at any time; nobody's signal turns that into "try again". */
+/* From here on the message may be queued at any time; no signal may turn that into "try again". */
 static void hear_no_signals(void)
 {
   sigset_t set;
@@ -38,10 +38,10 @@ static void hear_no_signals(void)
 int scan_queue(struct scan *scan, const char *state)
 {
   char *argv[] = {"qmail-queue", NULL};
-  /* the envelope goes only when all of the message was what the scanners had; without one nothing is queued */
+  /* the envelope is sent only if the scanners had exactly this message; without an envelope nothing is queued */
   struct scanchild_feed message = {scan->mark, strlen(scan->mark), {scan->deliver, &scan->message.rest}, scan->key};
   struct scanchild_feed envelope = {scan->envelope.bytes, scan->envelope.length, {NULL, NULL}, NULL};
-  /* what has all of the message may come to its end; killed then, it may have queued it, and a duplicate comes */
+  /* once it has the whole message it may finish: killed then, it may have queued it, and the client sends it again */
   int milliseconds = scan->conf.deadline_seconds * 1000;
   struct scanchild child = {scan->places->qmail_queue, argv, scan->environment, -1, {&message, &envelope}, {NULL, NULL}, 0,
                             NULL, NULL, milliseconds};

@@ -12,7 +12,7 @@
 #include "scanripmime.h"
 #include "scantext.h"
 
-/* Its words about mail that is not as it should be, behind "FILE.c:LINE:": nothing is lost by these. */
+/* Messages of ripmime about malformed mail, behind "FILE.c:LINE:": no part is lost with these. */
 static const char *const harmless[] = {
   "MDECODE_decode_ISO:ERROR: The encoding character '",
   "MIME_decode_encoding:DEBUG:REMOVEME: Testing for RFC822 headers in file ",
@@ -22,7 +22,8 @@ static const char *const harmless[] = {
   "UUENCODE_decode_uu:WARNING: Excessive length line",
 };
 
-/* Names that no file can have; what is written under another name is told by itself. The name is looked at here. */
+/* Names that no file can have; a part that is written under another name has its own message. This name is checked
+ * here. */
 static const char *const impossible[] = {
   "MIME_generate_multiple_hardlink_filenames:WARNING: While trying to create '",
   "UUENCODE_decode_uu:ERROR: Cannot open file '",
@@ -35,7 +36,7 @@ static const char *const deep[] = {
   "MIME_unpack_single_fp:WARNING: Current recursion level of ",
 };
 
-/* Words of -v, with no place in the source in front. */
+/* Messages of -v without a place in the source in front. */
 static const char *const plain[] = {
   "Attempting to decode Double-CR delimeted MIME attachment '",
   "Attempting to decode UUENCODED attachment from Double-CR delimeted attachment '",
@@ -44,7 +45,7 @@ static const char *const naming[] = {"Decoding filename=", "Decoded: "};
 
 #define ONE_OF(words, s, length) one_of(words, sizeof (words) / sizeof *(words), s, length)
 
-/* The length of the word that the line begins with, or 0. */
+/* Returns the length of the listed text that the line begins with, or 0. */
 static size_t one_of(const char *const *words, size_t count, const char *s, size_t length)
 {
   size_t i;
@@ -69,7 +70,7 @@ static int ends_because(const char *s, size_t length)
   return 0;
 }
 
-/* Behind "FILE.c:LINE:", or NULL where a line does not begin so. */
+/* Returns the text behind "FILE.c:LINE:", or NULL if the line does not begin so. */
 static const char *behind_place(const char *s, size_t length)
 {
   size_t i = 0;
@@ -102,7 +103,7 @@ static int more_room(struct scanripmime *r, size_t needed)
   return 0;
 }
 
-/* Its log writes '%' twice; of a path the last part is the name. */
+/* ripmime's log doubles '%'; the last part of a path is the name. */
 static void keep_name(struct scanripmime *r, char kind, const char *s, size_t length)
 {
   const char *from = memrchr(s, '/', length);
@@ -126,7 +127,7 @@ static void keep_name(struct scanripmime *r, char kind, const char *s, size_t le
   r->names_length = (size_t) (to - r->names);
 }
 
-/* A name that could not be had stands between quotes: what ends at a quote is kept as one, to be looked at. */
+/* A name that could not be used is in quotes: each text that ends at a quote is kept as a name to be checked. */
 static void keep_quoted(struct scanripmime *r, const char *s, size_t length)
 {
   size_t i;
@@ -139,7 +140,7 @@ static void keep_quoted(struct scanripmime *r, const char *s, size_t length)
     }
 }
 
-/* What a line says that names a place in the source. Returns 0 when it is a trouble. */
+/* Handles a line that names a place in the source. Returns 0 when it is a trouble. */
 static int judge(struct scanripmime *r, const char *s, size_t length)
 {
   size_t n;

@@ -3,8 +3,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A warning of clamdscan's comes with each message; it is logged once, and again when the words, clamd's settings or
- * the program are others. One small file remembers it. Where it cannot be read or written, the words are logged.
+ * clamdscan repeats a warning with each message; it is logged once, and again when its text, clamd's settings or
+ * the program change. One small file remembers it. When the file cannot be read or written, the warning is logged.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -24,7 +24,7 @@ static uint64_t add(uint64_t hash, const void *bytes, size_t length)
 {
   const unsigned char *byte = bytes;
 
-  while (length-- > 0) hash = (hash ^ *byte++) * UINT64_C(1099511628211); /* FNV-1a: nobody gains by a collision */
+  while (length-- > 0) hash = (hash ^ *byte++) * UINT64_C(1099511628211); /* FNV-1a: a collision is of no use to anybody */
   return hash;
 }
 

@@ -27,8 +27,8 @@ struct answer {
   struct scanpiece *piece;
   struct scanhash hash;
   long long limit;
-  long long share;  /* bytes that are left for it in the work directory */
-  int our_error;    /* errno of a write of ours that failed, EDQUOT for the share */
+  long long share;  /* bytes left for the answer in the work directory */
+  int our_error;    /* errno of a write here that failed, EDQUOT for the share */
   char header[HEADER_MAX];
   size_t header_length;
 };
@@ -59,8 +59,8 @@ static int keep_answer(void *context, const char *said, size_t length)
 }
 
 /*
- * Whether the answer is all that SpamAssassin was given with its verdict in the header: at least as long, the body the
- * same to the last byte. Returns NULL, or what is wrong; *error is set when it is this side that cannot tell.
+ * Checks that the answer is the whole message with the verdict in its header: at least as long, and the body the
+ * same to the last byte. Returns NULL, or what is wrong; *error is set when the check itself fails.
  */
 static const char *judge_answer(const struct scan *scan, struct answer *answer, struct scantext_score *score, int *error)
 {
@@ -78,14 +78,14 @@ static const char *judge_answer(const struct scan *scan, struct answer *answer, 
     return errno == EBADMSG ? "its answer, or the message, has changed in the work directory" : "its answer cannot be read";
   }
   if (!same) return "its answer does not end with the message's body (report_safe must be 0)";
-  /* a blank in front would continue a field of ours */
+  /* a blank in front would continue one of the gateway's fields */
   if (answer->header[0] <= ' ' || answer->header[0] > '~') return "its answer does not begin with a field";
   length = scantext_header_length(answer->header, answer->header_length);
   if (scantext_status(answer->header, length, score) == -1) return "its answer has no X-Spam-Status with a score";
   return NULL;
 }
 
-/* Runs spamc. Returns NULL when its answer is there, or why with *status set when it is not spamd's fault. */
+/* Runs spamc. Returns NULL when its answer is there, or why not; *status is set when it is not spamd's fault. */
 static const char *run_spamc(struct scan *scan, struct answer *answer, int *status, char *why, size_t size)
 {
   char limit[24];
@@ -118,7 +118,8 @@ static const char *run_spamc(struct scan *scan, struct answer *answer, int *stat
   return why;
 }
 
-/* Asks SpamAssassin. Returns NULL with a score, or why there is none; *status is set when it is not spamd's fault. */
+/* Asks SpamAssassin. Returns NULL with a score, or why there is no score; *status is set when it is not spamd's
+ * fault. */
 static const char *ask_spamd(struct scan *scan, struct scantext_score *score, int *status, char *why, size_t size)
 {
   static struct answer answer;
@@ -146,7 +147,7 @@ static const char *ask_spamd(struct scan *scan, struct scantext_score *score, in
   return why;
 }
 
-/* Why SpamAssassin was not asked, or could not be; -1: it is to be delivered all the same, and marked. */
+/* Handles a message that SpamAssassin did not check; returns -1 when it is to be delivered all the same, marked. */
 static int unasked(struct scan *scan, int status, const char *wrong)
 {
   if (status || !scan->conf.deliver_unchecked)
@@ -158,8 +159,8 @@ static int unasked(struct scan *scan, int status, const char *wrong)
 }
 
 /*
- * SpamAssassin gets at least the whole header, so that a small limit judges by headers. One that is longer than the limit
- * and than any mail program's cannot be judged, today or tomorrow.
+ * SpamAssassin gets at least the whole header, so that a small limit judges by headers. One that is longer than the
+ * limit and than any mail program writes cannot be checked, not even later.
  */
 static int refuse_header(const struct scan *scan)
 {

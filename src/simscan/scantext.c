@@ -71,7 +71,7 @@ int scantext_error(const char *said, size_t length)
   return 0;
 }
 
-/* What a name says that clamd has found. What it calls Heuristics. is a virus but for these. */
+/* Classifies a name that clamd has found. Heuristics.* are viruses except for these. */
 static enum scantext_virus kind_of(const char *name, size_t length)
 {
   static const char *const suspicions[] = {
@@ -108,7 +108,7 @@ enum scantext_virus scantext_clamdscan(const char *said, size_t length, int stat
     if (ends_with(line, n, ": OK")) ++ok;
     else if (ends_with(line, n, " FOUND") && (from = memmem(line, n, ": ", 2)) != NULL) {
       n -= strlen(" FOUND");
-      /* the name begins behind the last ": ", for a path may hold one */
+      /* the name begins behind the last ": ", as a path may contain one */
       for (from = line + n; from > line && !(from[-1] == ' ' && from - 1 > line && from[-2] == ':'); --from) continue;
       if (found++ && (kind == SCANTEXT_VIRUS || kind_of(from, (size_t) (line + n - from)) != SCANTEXT_VIRUS)) continue;
       kind = kind_of(from, (size_t) (line + n - from));
@@ -122,7 +122,7 @@ enum scantext_virus scantext_clamdscan(const char *said, size_t length, int stat
   return status == 0 && ok == 1 && !found && !other ? SCANTEXT_CLEAN : SCANTEXT_UNCLEAR;
 }
 
-/* The number that follows a word in the text, both ended as numbers are; 0 when it is there. */
+/* Reads the number that follows a word in the text; returns 0 when it is found. */
 static int number_after(const char *text, const char *word, double *number)
 {
   const char *at = text;

@@ -3,7 +3,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What strangers, and programs that read strangers' mail, have written: judged here, without touching the world.
+ * Parses what strangers, and programs that read mail of strangers, have written. No side effects.
  */
 #ifndef SCANTEXT_H
 #define SCANTEXT_H
@@ -22,20 +22,20 @@ void scantext_lower(char *s, size_t length);
 enum scantext_virus {
   SCANTEXT_CLEAN,
   SCANTEXT_VIRUS,
-  SCANTEXT_LIMIT,     /* Heuristics.Limits.Exceeded.*: clamd has not looked at all of it */
-  SCANTEXT_HEURISTIC, /* Heuristics.Phishing.* and others that a site may switch on: a suspicion, no virus */
+  SCANTEXT_LIMIT,     /* Heuristics.Limits.Exceeded.*: clamd has not scanned all of it */
+  SCANTEXT_HEURISTIC, /* Heuristics.Phishing.* and others that a site may switch on: a suspicion, not a virus */
   SCANTEXT_LATE,      /* clamd's own limit of time, which a busy machine exceeds, too */
   SCANTEXT_UNCLEAR
 };
 
 /*
- * What clamdscan's standard output about one file means, with its exit status: clean only when it says so in a line that
- * ends with ": OK" and exits 0, found only when a line ends with " FOUND" and it exits 1. Warnings are no verdict. The
- * name, a field, goes to name; of several the one of a virus.
+ * Judges clamdscan's standard output about one file, with its exit status: clean only when it says so in a line that
+ * ends with ": OK" and exits 0, found only when a line ends with " FOUND" and it exits 1. Warnings are not a
+ * verdict. The name, a field, goes to name; of several the one of a virus.
  */
 enum scantext_virus scantext_clamdscan(const char *said, size_t length, int status, char *name, size_t size);
 
-/* Whether words on clamdscan's standard error are of an error, not only of a warning: then its verdict counts for nothing. */
+/* Whether clamdscan's standard error has an error, not only a warning: then its verdict is not used. */
 int scantext_error(const char *said, size_t length);
 
 struct scantext_score {

@@ -15,7 +15,7 @@
 #include "scanchild.h"
 #include "scantext.h"
 
-/* What clamdscan says: its verdict on descriptor 1, warnings and errors on 2, and both as they came. */
+/* The output of clamdscan: its verdict on descriptor 1, warnings and errors on 2, and both in order. */
 struct words {
   struct scan_said out;
   struct scan_said err;
@@ -39,8 +39,8 @@ static int keep_err(void *context, const char *bytes, size_t length)
 }
 
 /*
- * clamd answers OK for a part that it could not unpack for want of room. So its answer counts only when there was room
- * before, after, and each time that was looked: more than it can fill and empty again between two looks.
+ * clamd answers OK for a part that it could not unpack for lack of space. So its answer counts only when there was
+ * space before, after, and at each check: more than it can fill and empty again between two checks.
  */
 static int look(void *context)
 {
@@ -66,7 +66,7 @@ static int no_room(const struct scan *scan, int error)
                       conf->clamd_reserve_bytes, conf->clamd_reserve_files);
 }
 
-/* A warning comes with each message: it is logged once. */
+/* A warning that comes with each message is logged once. */
 static void log_warnings(const struct scan *scan, const struct scan_said *err)
 {
   const char *line = err->bytes;
@@ -83,7 +83,7 @@ static void log_warnings(const struct scan *scan, const struct scan_said *err)
   }
 }
 
-/* What a verdict means for the message: -1 goes on, 0 it is none. */
+/* What a verdict means for the message: -1 go on, 0 it is not a verdict. */
 static int judge(const struct scan *scan, const struct words *words, const struct scanchild_result *result)
 {
   char name[200];
@@ -113,7 +113,7 @@ int scan_virus(struct scan *scan)
 {
   static struct words words;
   char config[SCANCONF_PATH + 20];
-  /* it reads the message from this process, not from the file: what it sees is what was written */
+  /* clamdscan reads the message from this process, not from the file: it gets exactly what was written */
   char *argv[] = {"clamdscan", config, "--stream", "--no-summary", "--stdout", "-", NULL};
   struct scanchild_tap out = {keep_out, &words};
   struct scanchild_tap err = {keep_err, &words};

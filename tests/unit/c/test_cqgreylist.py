@@ -677,7 +677,7 @@ def test_a_setting_that_is_none_is_said_and_not_used(gate: Gate, value: str) -> 
 @pytest.mark.parametrize("ip", ["", "unknown", "1.2.3", "1.2.3.4/../../x", "fe80::1%eth0"])
 def test_an_address_that_is_none_passes(gate: Gate, ip: str) -> None:
     heard, log = gate.visit(ip)
-    assert (heard[:7], log) == (b"passed ", "cqgreylist[PID]: open - - TCPREMOTEIP is no address\n")
+    assert (heard[:7], log) == (b"passed ", "cqgreylist[PID]: open - - TCPREMOTEIP is not an address\n")
     assert not gate.files()
 
 
@@ -966,8 +966,8 @@ def test_lines_that_are_wrong_are_said_and_the_others_count(programs: Programs, 
     with Resolver(programs.port, {(ZEN, A): [a(ZEN, "127.0.0.2")]}):
         said = dnsbl(programs, lists)
     assert said.value == "-see zen (zen.test)"
-    network = "its network is no part of 127.0.0.0/8"
-    why = ["its zone is no name", *(4 * [network]), "it is too long"]
+    network = "its network is not within 127.0.0.0/8"
+    why = ["its zone is not a domain name", *(4 * [network]), "it is too long"]
     lines = [f"line {number} of {lists}: {text}" for number, text in enumerate(why, 1)]
     assert said.log.splitlines() == [*lines, f"listed {IP} zen.test 127.0.0.2"]
 
@@ -1282,7 +1282,7 @@ def test_nobody_asks_for_the_name_of_a_relay_client(programs: Programs) -> None:
 
 def test_without_an_address_there_is_no_name(programs: Programs) -> None:
     said = clientname(programs, TCPREMOTEIP="x")
-    assert (said.value, said.log) == (None, "trouble - TCPREMOTEIP is no address\n")
+    assert (said.value, said.log) == (None, "trouble - TCPREMOTEIP is not an address\n")
 
 
 def test_the_second_resolver_is_asked_when_the_first_cannot(programs: Programs) -> None:

@@ -159,7 +159,7 @@ TEST(the_longest_directory_name)
   path[400] = 0;
   strcat(path, "/3456");
   CHECK(fails(path, ENAMETOOLONG) && fsyncs == 0);
-  path[400] = 0;   /* a long file name in the current directory is no long directory */
+  path[400] = 0;   /* a long file name in the current directory is not a long directory */
   CHECK(writes_out(path, "."));
 }
 
