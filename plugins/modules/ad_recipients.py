@@ -208,7 +208,7 @@ def run(params, check_mode):
 
 
 def in_child(params, check_mode):
-    """Return run()'s result from a child process, which gives up its privileges for good."""
+    """Return run()'s result from a child process, which gives up its privileges permanently."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -20,7 +20,7 @@
  * too. The counts are set when it is their time. Returns 0 when what is there is no session. */
 extern int replay_begin(struct limitcount *counts);
 
-/* Whether what is said now was said before. */
+/* Whether the bytes now are a repetition. */
 extern int replay_quiet(void);
 
 /* From now on it is said: the session ends early, and the client waits. */

@@ -62,7 +62,7 @@ static int allow(int rules, const char *path, uint64_t access)
   return done == 0;
 }
 
-/* Returns 1 when it is done, 0 with errno, -1 when the kernel has none. */
+/* Returns 1 when it is done, 0 with errno, -1 when the kernel lacks it. */
 static int enter_landlock(const struct front *f, const char *rules_directory)
 {
   long version = syscall(SYS_landlock_create_ruleset, (void *) 0, 0, RULESET_VERSION);

@@ -259,7 +259,7 @@ int resolver_ask(struct resolver *r, const char *name, int type, long now, long 
   q->by_tcp = 0;
   q->server = -1;
   q->failed = 0;
-  q->end_ms = q->query_len ? end_ms : now;   /* what is no name is in trouble when its time comes */
+  q->end_ms = q->query_len ? end_ms : now;   /* an invalid name is in trouble at its time */
   q->done = done;
   q->arg = arg;
   q->which = which;

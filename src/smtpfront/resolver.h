@@ -56,7 +56,7 @@ extern void resolver_servers(struct resolver *r);
 extern int resolver_ask(struct resolver *r, const char *name, int type, long now, long end, resolver_done *done, void *arg,
                         int which);
 
-/* Ends all questions of that arg without a word. */
+/* Ends all questions of that arg; done is not called. */
 extern void resolver_forget(struct resolver *r, const void *arg);
 
 /* Puts again and ends what is due. Returns when that is to be called next, or -1. */

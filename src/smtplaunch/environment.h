@@ -2,7 +2,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The environment of a session of qmail-smtpd, made anew for each: what the service's own has, the variables of the
+ * The environment of a session of qmail-smtpd, made for each: what the service's own has, the variables of the
  * client's rule, and what tcpserver sets. Nothing of it comes from smtpfront. Pure.
  */
 #ifndef ENVIRONMENT_H

@@ -9,7 +9,7 @@
  * with bytes to replay never relays, and its mail never goes to another queue than the service's own. Sessions are counted by
  * locked files that they inherit (slots.h), so those of before a restart count.
  *
- *   -s PATH     the socket, made anew                    -u UID      whose processes may connect to it, besides one's own
+ *   -s PATH     created at start                          -u UID      whose processes may connect to it, besides one's own
  *   -d DIRECTORY of the places                           -x FILE     the compiled rules
  *   -l NAME     TCPLOCALHOST                             -c NUMBER   sessions
  *   -C NUMBER   of them, of one client                   -N NUMBER   of one /24 or /64

@@ -40,7 +40,7 @@ DETERMINE = (
 )
 
 # Services before their logs, so that last lines are written.  What does not end in time is killed, as at a
-# shutdown.  supervise goes on: its lock is the kernel's, and it writes its state anew at every start.
+# shutdown.  supervise goes on: its lock is the kernel's, and it writes its state again at every start.
 STOP = """
 stopped() { svc -d "$@"; for try in $(seq 60); do
   svstat "$@" | grep -q ': up ' || return 0; [ "$try" = 40 ] && svc -k "$@"; sleep 0.5

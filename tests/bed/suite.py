@@ -287,7 +287,7 @@ def run_all(parts: Sequence[Part], suite: str) -> list[Ran]:
                 one = run_part(part, env, log, suite=suite, running=running, prefix=f"{part.name}: ")
                 ran.append(one)
                 queue.done(part, one.status)
-        except BaseException as error:  # a thread's end is otherwise nobody's
+        except BaseException as error:  # otherwise nobody would see how the thread ended
             broken.append(error)
 
     workers = [threading.Thread(target=work) for _dummy in range(BESIDE)]

@@ -391,7 +391,7 @@ limits that they come with: 120 sessions of the gateway, 100 processes of smtpd.
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--small", action="store_true", help="tiny counts, to try it; writes nothing")
-    parser.add_argument("--fresh", action="store_true", help="make the gateway anew")
+    parser.add_argument("--fresh", action="store_true", help="make a new gateway")
     parser.add_argument("--remove", action="store_true", help="remove both containers and do nothing else")
     parser.add_argument("--budget", type=float, default=300, help="seconds for repetitions (%(default)s)")
     given = parser.parse_args(argv)

@@ -125,7 +125,7 @@ REFUSED = [
     "::1:deny",
 ]
 
-# tcprules takes these without a word, and they do nothing, or not what they seem to.
+# tcprules takes these without a message, and they do nothing, or not what they seem to.
 IGNORED = [
     "1.2.3.4",
     "1.2.3.4 deny",

@@ -22,7 +22,7 @@ from support.smtp_client import CLOSED, Session
 GOOD, UNKNOWN, FOREIGN = "alice@example.test", "nobody@example.test", "victim@else.where"
 BAD_SENDER = "spammer@bad.example"
 
-# The rule is the guide's; only its times are short.
+# The rule is that of the Qmail installation guide, 2007; only its times are short.
 LISTING_SECONDS = 8
 SETTINGS = {"window_seconds": 60, "listing_seconds": LISTING_SECONDS}
 SETTINGS_SECONDS = 2.0

@@ -194,7 +194,7 @@ def test_an_honest_envelope_arrives_beside_refused_ones(bed: Bed) -> None:
 
 @pytest.mark.patch("91-envelope-address")
 def test_a_refused_command_changes_nothing(smtpd: SmtpdBed) -> None:
-    """The sender that was taken stays; a refused one is none."""
+    """The sender that was accepted stays; a refused one does not replace it."""
     evil = b"MAIL FROM:<a@b\\>x>\r\n"
     assert smtpd.talk(HELLO + evil + RCPT + b"QUIT\r\n").codes() == ["220", "250", "553", "503", "221"]
     talk = smtpd.talk(HELLO + MAIL + RCPT + evil + b"DATA\r\nX: y\r\n\r\n.\r\nQUIT\r\n")

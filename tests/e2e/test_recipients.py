@@ -502,7 +502,7 @@ def test_a_connection_cut_anywhere_changes_nothing(world: World) -> None:
     world.settings()
 
 
-# A person's word
+# A person confirms it
 
 
 def test_a_loss_waits_for_a_persons_word_and_a_rollback_for_another(world: World) -> None:

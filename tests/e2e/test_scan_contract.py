@@ -295,7 +295,7 @@ def put_off(scan: ScanBed, row: Row) -> None:
         talks.append(Talk(scan, virus_content))
         answers = [talk.answer() for talk in talks]
     assert answers[0].startswith("451 "), answers
-    # a virus that is found before the broken part is reached is refused for good
+    # a virus that is found before the broken part is reached is refused permanently
     assert answers[1].startswith(("451 ", "554 Your email was rejected because it contains")), answers
     slowest = max(talk.seconds for talk in talks)
     assert slowest < DEADLINE_SECONDS + GRACE_SECONDS, f"{slowest:.1f} s"

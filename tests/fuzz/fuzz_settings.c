@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Whatever a file of settings holds: what is taken from it stands in it as a whole line and has the prefix, nothing
- * else of the environment changes, what is said is one line, and a number is within its bounds.
+ * else of the environment changes, the output is one line, and a number is within its bounds.
  */
 #include <unistd.h>
 #include "fuzz.h"

@@ -9,7 +9,7 @@ import pytest
 from support.screen_driver import Driver, play
 from support.scripted_service import HOUR, Service, no, ok
 
-# Page, list, key, a good value and its canonical form, a wrong one and what is said of it.
+# Page, list, key, a good value and its canonical form, a wrong one and its message.
 LISTS = [
     ("relay", "relay", "a", "10.30.0.9/16", "10.30.0.0/16", "10.0.0.0/4", "is wider than /8"),
     (

@@ -182,7 +182,7 @@ def test_every_page_by_its_key_and_by_the_menu_at_80_by_24(service: Service) -> 
             assert not driver.app.page.table.show_horizontal_scrollbar, name
             await driver.press("question_mark")
             await driver.sees("Help", make.TITLE, *make.HELP, "q leave; Ctrl+Q: from everywhere")
-            # A key of a page is none while a window is above it.
+            # A key of a page has no effect while a window is above it.
             await driver.press("1", "s")
             await driver.sees("Help")
             await driver.press("escape")

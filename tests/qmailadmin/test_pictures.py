@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pictures of the documentation are what the program shows.
 
-MAILGATE_WRITE_DOCS=1 writes them anew; otherwise their text is compared.
+MAILGATE_WRITE_DOCS=1 writes them again; otherwise their text is compared.
 """
 
 from __future__ import annotations

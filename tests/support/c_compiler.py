@@ -42,7 +42,7 @@ def key(words: Sequence[str]) -> str:
 
 
 def gcc(words: Sequence[str], timeout_seconds: float = 120) -> subprocess.CompletedProcess[bytes]:
-    """Run gcc, or take what it made before; only what compiled without a word is kept."""
+    """Run gcc, or take what it made before; only what compiled without a message is kept."""
     if "-o" not in words:
         return subprocess.run(["gcc", *words], capture_output=True, timeout=timeout_seconds, check=False)
     target = Path(words[words.index("-o") + 1])

@@ -63,7 +63,7 @@ def judge(reply: str) -> str:
 
 
 class Client:
-    """One session; a step that does not go well ends it."""
+    """One session; a step that fails ends it."""
 
     def __init__(self, one: Message) -> None:
         self.one = one
@@ -117,7 +117,7 @@ def attempt(one: Message) -> None:
 
 
 def bring(one: Message) -> None:
-    """Try until it is accepted, or refused for good, or a client would lose patience."""
+    """Try until it is accepted, or refused permanently, or a client would lose patience."""
     begin = time.monotonic()
     while True:
         attempt(one)

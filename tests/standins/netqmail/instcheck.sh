@@ -1,5 +1,5 @@
 #!/bin/sh
-# Says what is not as install left it; the exit status is 0 only when all is well.
+# Says what is not as install left it; the exit status is 0 only when nothing differs.
 home=@QMAIL@
 status=0
 test -u "$home/bin/qmail-queue" || { echo "instcheck: $home/bin/qmail-queue is not setuid" >&2; status=1; }

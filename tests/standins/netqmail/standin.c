@@ -75,7 +75,7 @@ static int get(void)
   return ch;
 }
 
-/* Puts the address of an argument, source route and quotes stripped, into address; null, or why it is none. */
+/* Puts the address of an argument, source route and quotes stripped, into address; null, or the reason if it is not one. */
 static const char *parse(const char *s)
 {
   const char *open = strchr(s, '<'), *colon = strchr(s, ':'), *arg = s;

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guide's rule, line by line: what counts, for whom, for how long, and what hostile text cannot do."""
+"""The rule of the Qmail installation guide, 2007, line by line, and hostile text in the lines."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ TEST(what_goes_back_is_bounded_to_the_byte)
     CHECK(header.length == (n > BOUNCEHEADER_MAX ? BOUNCEHEADER_MAX : n));
     CHECK(header.cut == (n > BOUNCEHEADER_MAX));
   }
-  /* a header without end, and the scanner's word behind the bound */
+  /* a header without end, and the scanner's field behind the bound */
   memcpy(text + size - 19, "\nX-Spam-Flag: YES\n\n", 19);
   text[BOUNCEHEADER_MAX - 1] = text[BOUNCEHEADER_MAX] = text[BOUNCEHEADER_MAX + 1] = text[BOUNCEHEADER_MAX + 2] = 'x';
   header = read_in(text, size, 1000);

@@ -186,7 +186,7 @@ TEST(who_comes_when_it_passes_is_not_refused)
 TEST(first_contacts_at_once_are_one)
 {
   CHECK(each_order(0, 0, new_to_all) > 30);
-  CHECK(each_order(1, 37L * 86400, new_to_all) > 10);   /* one that is too old is none */
+  CHECK(each_order(1, 37L * 86400, new_to_all) > 10);   /* one that is too old does not count */
 }
 
 TEST(an_older_file_is_no_passage_and_no_hindrance)

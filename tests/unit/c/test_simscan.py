@@ -449,7 +449,7 @@ def test_a_message_above_the_limit_is_refused_for_its_first_part(world: World) -
 
 
 def test_a_header_above_the_limit_is_judged_whole(world: World) -> None:
-    """Half a header cannot be judged; one that is longer than any program's is refused for good."""
+    """Half a header cannot be judged; one that is longer than any program's is refused permanently."""
     world.settings(spam_limit_bytes="100")
     world.script("spamc", f"printf 'X-Spam-Status: No, score=1 required=5\\n'; tee {world.place}/asked")
     header = b"A: b\n" + b"Long: " + b"x" * 500 + b"\n\n"

@@ -53,7 +53,7 @@ def rest(client: socket.socket) -> bytes:
 
 
 def spoken(client: socket.socket, pieces: list[bytes]) -> bytes:
-    """Return what is heard when all of it is said, without a word about times and numbers."""
+    """Return what is heard when all of it is said, without times and numbers."""
     with contextlib.suppress(OSError):
         for piece in pieces:
             client.sendall(piece)

@@ -46,7 +46,7 @@ OBSERVED = [
     ("", "example.com", None),
 ]
 
-# The same program, with what it did: bounced for good, connected to nothing or elsewhere, or took no notice.
+# The same program, with what it did: bounced permanently, connected to nothing or elsewhere, or ignored it.
 REFUSED = [
     ("example.com: 127.0.0.5", "bounce", _BESIDE),
     ("example.com:127.0.0.5\r", "bounce", _BESIDE),

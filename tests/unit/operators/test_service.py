@@ -237,7 +237,7 @@ def test_a_stranger_is_refused_before_anything_is_read(running: Running) -> None
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(10)
                 connection.connect(running.path)
-                os.write(writing, json.dumps(received(connection)).encode())  # without a word of its own
+                os.write(writing, json.dumps(received(connection)).encode())  # it sends nothing
         finally:
             os._exit(0)
     os.close(writing)

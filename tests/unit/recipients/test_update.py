@@ -380,7 +380,7 @@ def test_a_rollback_that_lacks_a_domain_of_the_directory_is_refused(gateway: Gat
 
 
 def test_a_rollback_to_a_generation_without_an_address_of_a_domain_is_refused(gateway: Gateway) -> None:
-    """It had the domain and nobody in it, by a person's word; what serves has somebody."""
+    """It had the domain without any address, confirmed by a person; the list that serves has one."""
     both = site(CORP, LIST, NEW)
     gateway.update(both, accept_shrink=True)  # 1: nobody in new.test
     gateway.exported = {*gateway.exported, "a@new.test"}  # type: ignore[misc]

@@ -39,7 +39,7 @@ class World:
         new.rename(self.root / "tcp.d" / name)
 
     def step(self, seconds: float = 0.3) -> list[str]:
-        """Run one round, a moment later; return what is said in it."""
+        """Run one round, a moment later; return its output."""
         self.now += seconds
         self.said.clear()
         for job in self.jobs:

@@ -168,7 +168,7 @@ def run(argv: Sequence[str], environment: dict[str, str] | None = None) -> tuple
 
 
 def become(user: str, home: str) -> None:
-    """Switch from root to the user for good; any other user is kept."""
+    """Switch from root to the user permanently; any other user is kept."""
     if os.geteuid() == 0:
         entry = pwd.getpwnam(user)
         os.setgroups([])

@@ -153,7 +153,7 @@ class Verbs:
             return _refusal(str(error), temporary=True)
 
     def _recorded(self, caller: Caller, do: str, asked: Answer) -> Answer:
-        """Answer; an act that is refused for good is recorded in the audit log."""
+        """Answer; an act that is refused permanently is recorded in the audit log."""
         try:
             return self._answer(caller, do, asked)
         except TryAgain:

@@ -52,7 +52,7 @@ def with_extra(settings: Settings, now: float, path: str = OPERATOR_RECIPIENTS) 
 
 
 def become(name: str) -> None:
-    """Switch this process to a user for good; only root can. Raises BadInput and OSError."""
+    """Switch this process to a user permanently; only root can. Raises BadInput and OSError."""
     try:
         user = pwd.getpwnam(name)
     except KeyError as error:

@@ -106,7 +106,7 @@ class Store:
             os.close(descriptor)
 
     def served(self) -> bytes | None:
-        """Return the bytes that qmail-smtpd reads, or None; raises BadInput for what is no regular file."""
+        """Return the bytes that qmail-smtpd reads, or None; raises BadInput unless it is a regular file."""
         return _read(self.served_path)
 
     def _served_regular(self) -> bytes | None:

@@ -161,7 +161,7 @@ def all_shut(rules: Rules, networks: Iterable[Network]) -> list[Network]:
     found = []
     for network in wanted:
         low, high = int(network.network_address), int(network.broadcast_address)
-        if network.prefixlen < 31:  # the first and the last address are no host's
+        if network.prefixlen < 31:  # no host has the first or the last address
             low, high = low + 1, high - 1
         deciding = pieces[bisect_right(firsts, low) - 1 : bisect_right(firsts, high)]
         if all(rule is not None and shuts_out(rule) for _first, rule in deciding):
