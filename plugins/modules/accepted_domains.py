@@ -26,6 +26,11 @@ options:
     type: list
     elements: dict
     default: []
+  local:
+    description: The domains of control/locals, whose mail is delivered on this host. For the words only.
+    type: list
+    elements: str
+    default: []
   path:
     description: The file.
     type: path
@@ -81,6 +86,7 @@ def main():
         argument_spec={
             "domains": {"type": "list", "elements": "str", "required": True},
             "routes": {"type": "list", "elements": "dict", "default": []},
+            "local": {"type": "list", "elements": "str", "default": []},
             "path": {"type": "path", "default": ACCEPTED_DOMAINS},
         },
         supports_check_mode=True,
@@ -97,7 +103,7 @@ def main():
         module.fail_json(msg=str(error), changed_paths=[])
     content = "".join(f"{domain}\n" for domain in domains)
     now = [line for line in map(str.rstrip, before.splitlines()) if line and not line.startswith("#")]
-    words = smtproutes.describe_accepted(now, domains, routes)
+    words = smtproutes.describe_accepted(now, domains, routes, module.params["local"])
     finish(
         module,
         [Desired(path, content.encode("utf-8"))],

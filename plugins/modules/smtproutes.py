@@ -52,6 +52,17 @@ options:
       - Otherwise a faulty line anywhere in the file is an error and nothing is changed.
     type: bool
     default: false
+  accepted:
+    description:
+      - The file of accepted domains, control/rcpthosts. With O(exclusive) a route is not removed as long as a
+        domain that goes by it is accepted, so that O(routes) can be set before the domains are.
+    type: path
+  queue:
+    description:
+      - qmail's queue. With O(exclusive) a route is not removed as long as mail that goes by it waits there.
+      - Without its route that mail would follow the domain's MX, maybe to this host. A warning names the
+        domain, and the next run removes the route.
+    type: path
   owner:
     description: The file's owner.
     type: str
@@ -112,7 +123,7 @@ changed_paths:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import qmail_queue, smtproutes
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import ROUTES
 
@@ -138,10 +149,34 @@ def wanted_routes(items):
     return routes
 
 
-def changed_table(table, path, params):
+def accepted_domains(path):
+    """Return the domains of rcpthosts; a leading dot stands for all below one."""
+    text = (managed_file.read_bytes(path) or b"").decode("utf-8", "backslashreplace")
+    lines = (line.rstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def kept_routes(table, wanted, params):
+    """Return (routes that are needed still and not wanted, a warning for each that only mail waits for)."""
+    accepted = accepted_domains(params["accepted"]) if params["accepted"] else []
+    waiting = qmail_queue.waiting_hosts(params["queue"]) if params["queue"] else ()
+    kept = smtproutes.needed_routes(table, wanted, accepted)
+    queued = [one for one in smtproutes.needed_routes(table, wanted, waiting) if one not in kept]
+    return [*kept, *queued], [
+        f"mail for {route.domain} waits in the queue: its route to {route.text or 'its MX'} stays; "
+        "run the playbook again when it is delivered"
+        for route in queued
+    ]
+
+
+def changed_table(table, path, params, warn):
     """Return the table changed as the parameters say."""
     if params["state"] == "present" and params["exclusive"]:
-        return smtproutes.replace_routes(table, wanted_routes(params["routes"]))
+        wanted = wanted_routes(params["routes"])
+        kept, warnings = kept_routes(table, wanted, params)
+        for text in warnings:
+            warn(text)
+        return smtproutes.replace_routes(table, [*wanted, *kept])
     faults = smtproutes.faults(table, path)
     if faults:
         raise BadInput("\n".join(faults))
@@ -162,6 +197,8 @@ def main():
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "exclusive": {"type": "bool", "default": False},
+            "accepted": {"type": "path"},
+            "queue": {"type": "path"},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},
             "mode": {"type": "raw", "default": "0644"},
@@ -176,7 +213,7 @@ def main():
         mode = octal(params["mode"])
         before = managed_file.read_bytes(path)
         now = smtproutes.parse((before or b"").decode("utf-8", "surrogateescape"))
-        table = changed_table(now, path, params)
+        table = changed_table(now, path, params, module.warn)
     except (BadInput, OSError) as error:
         module.fail_json(msg=str(error))
     content = smtproutes.render(table).encode("utf-8", "surrogateescape")

@@ -182,7 +182,9 @@ def test_a_new_domain_without_its_directory_is_a_failure_beside_a_list_that_serv
         ),
         (
             {"domains": [CORP]},
-            "settings directories: 'corp.test' has recipients 'directory' and there is none; expected one",
+            "settings directories: 'corp.test' has recipients 'directory', and directories is missing or "
+            "empty; expected directories with servers, bases, user and password, or recipients 'list' or "
+            "'any'",
         ),
         (
             {"loss_percent": 101},

@@ -23,6 +23,63 @@ def _run(path: Path, *routes: dict[str, str], check: bool = False, **more: Any) 
     return run_module("smtproutes", {"path": str(path), "routes": list(routes), **more}, check)
 
 
+def _queue(path: Path, **files: bytes) -> Path:
+    """Make a queue with these files: remote_NUMBER and todo_NUMBER."""
+    for name in ("remote/7", "todo"):
+        (path / "queue" / name).mkdir(parents=True)
+    for name, data in files.items():
+        kind, _, number = name.partition("_")
+        (path / "queue" / ("todo" if kind == "todo" else "remote/7") / number).write_bytes(data)
+    return path / "queue"
+
+
+@pytest.mark.parametrize(
+    ("files", "stays"),
+    [
+        ({}, False),
+        ({"remote_12": b"Tann@example.net\0"}, True),
+        ({"remote_12": b"Djoe@example.net\0Tann@EXAMPLE.net\0"}, True),
+        ({"remote_12": b"Dann@example.net\0"}, False),
+        ({"remote_12": b"Tann@other.net\0Tx@example.com\0"}, False),
+        ({"todo_13": b"u900\0p7\0Fx@example.net\0Tann@example.net\0"}, True),
+        ({"todo_13": b"u900\0p7\0Fx@example.net\0Tann@example.com\0"}, False),
+    ],
+)
+def test_a_route_stays_while_its_mail_waits(file: Path, files: dict[str, bytes], stays: bool) -> None:
+    """Mail for a domain that left would follow its MX, to this host maybe."""
+    queue = _queue(file.parent, **files)
+    routes = [{"domain": "example.com", "route": "10.0.0.5"}]
+    predicted = _run(file, *routes, exclusive=True, queue=str(queue), check=True)
+    result = _run(file, *routes, exclusive=True, queue=str(queue))
+    assert (b"example.net:10.0.0.6" in file.read_bytes()) is stays
+    assert result["changed"] is predicted["changed"] is not stays
+    said = [str(one) for one in result.get("warnings", [])]
+    told = "mail for example.net waits in the queue: its route to 10.0.0.6 stays"
+    assert (len(said) == 1 and told in said[0]) if stays else said == []
+    for path in (queue / "remote/7").iterdir():
+        path.unlink()
+    for path in (queue / "todo").iterdir():
+        path.unlink()
+    _run(file, *routes, exclusive=True, queue=str(queue))
+    assert b"example.net" not in file.read_bytes()
+
+
+def test_a_route_stays_while_its_domain_is_accepted(file: Path) -> None:
+    accepted = file.parent / "rcpthosts"
+    accepted.write_text("example.com\n# x\nExample.NET\n")
+    routes = [{"domain": "example.com", "route": "10.0.0.9"}, {"domain": "new.test", "route": "10.0.0.8"}]
+    missing = str(file.parent / "missing")
+    _run(file, *routes, exclusive=True, accepted=str(accepted), queue=missing)
+    assert file.read_bytes().splitlines()[1:] == [
+        b"example.com:10.0.0.9",
+        b"example.net:10.0.0.6",
+        b"new.test:10.0.0.8",
+    ]
+    accepted.write_text("example.com\n")
+    _run(file, *routes, exclusive=True, accepted=str(accepted), queue=missing)
+    assert b"example.net" not in file.read_bytes()
+
+
 def test_one_route_changes_and_another_is_added(file: Path) -> None:
     routes = [{"domain": "Example.NET", "route": "10.0.0.7:26"}, {"domain": "", "route": "smart.example.org"}]
     predicted = _run(file, *routes, check=True)

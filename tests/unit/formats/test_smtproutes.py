@@ -186,6 +186,40 @@ def test_make_route_refuses(domain: str, route: str, message: str) -> None:
     assert str(refusal.value) == message
 
 
+@pytest.mark.parametrize(
+    ("route", "meant"),
+    [
+        ("smtp://10.0.0.5", ", here '10.0.0.5'"),
+        ("smtp://10.0.0.5:25", ", here '10.0.0.5'"),
+        ("SMTP://10.0.0.5:2525/", ", here '10.0.0.5:2525'"),
+        ("https://mail.example.com/owa?x=1", ", here 'mail.example.com'"),
+        ("smtp://user@mail.example.com:587", ", here 'mail.example.com:587'"),
+        ("smtps://[10.0.0.5]:465", ", here '[10.0.0.5]:465'"),
+        ("http://exchange", ""),
+        ("smtp://", ""),
+        ("://x", ""),
+    ],
+)
+def test_a_route_that_is_a_url_is_told_what_to_write(route: str, meant: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        smtproutes.make_route("example.com", route, "x")
+    expected = f"expected 'host' or 'host:port'{meant}, or nothing for the domain's MX"
+    assert str(caught.value) == f"x: {route!r} is written as a URL; {expected}"
+    if meant:
+        smtproutes.make_route("example.com", meant.split("'")[1], "x")
+
+
+def test_a_domain_of_locals_is_delivered_here() -> None:
+    routes = [Route("example.com", "10.0.0.5")]
+    assert smtproutes.describe_accepted(
+        [], ["mx1.example.com", "example.com", "a.test"], routes, ["MX1.example.com"]
+    ) == [
+        "domain a.test will be accepted and goes to its MX",
+        "domain example.com will be accepted and goes to 10.0.0.5",
+        "domain mx1.example.com will be accepted and is delivered here",
+    ]
+
+
 def test_a_port_of_thousands_of_digits() -> None:
     (fault,) = smtproutes.faults(smtproutes.parse("example.com:127.0.0.5:" + "9" * 5000))
     assert fault.endswith(f"; {_PORT}")

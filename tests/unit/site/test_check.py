@@ -121,7 +121,11 @@ BAD = [
     ),
     (
         _domain(recipients="directory"),
-        ["gateway_domains: 'example.com' has recipients 'directory' and there is none; expected one"],
+        [
+            "gateway_domains: 'example.com' has recipients 'directory', and gateway_directory is missing or "
+            "empty; expected gateway_directory with servers, bases, user and password, or recipients 'list' "
+            "or 'any'"
+        ],
     ),
     (
         _site(directories="dc1"),

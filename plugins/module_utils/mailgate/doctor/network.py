@@ -66,7 +66,7 @@ def judge_reverse(hostname: str, forward: Answer, back: Mapping[str, Answer]) ->
     if not back:
         why = forward.error or "no such name"
         text = f"{hostname} does not resolve: {why}"
-        return [Finding(check, WARNING, text, f"set an A record for {hostname}, or doctor_public_addresses")]
+        return [Finding(check, WARNING, text, f"set an A record for {hostname}, or gateway_public_addresses")]
     for address, got in back.items():
         if hostname.lower() not in (name.lower().rstrip(".") for name in got.answers):
             shown = f"the name {', '.join(got.answers)}" if got.answers else "no name"

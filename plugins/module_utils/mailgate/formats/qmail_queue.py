@@ -54,6 +54,25 @@ def read_queue(directory: str, search: str) -> tuple[list[Waiting], int]:
     return found[:SHOWN], max(0, len(found) - SHOWN)
 
 
+def waiting_hosts(directory: str) -> set[str]:
+    """Return the domains of all remote recipients that are not done, in lower case; raises OSError.
+
+    Of messages that qmail-send has not taken yet the envelopes in todo are read. Without a queue there are
+    none.
+    """
+    addresses: list[str] = []
+    todo = os.path.join(directory, "todo")
+    with contextlib.suppress(FileNotFoundError):
+        for split, number in _numbers(os.path.join(directory, "remote")):
+            with contextlib.suppress(FileNotFoundError):
+                found = _read(directory, "remote", split, str(number))
+                addresses += [one[1:] for one in found if one[:1] == "T"]
+        for name in sorted(os.listdir(todo)):
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                addresses += [one[1:] for one in _read(todo, name) if one[:1] == "T"]
+    return {address.rpartition("@")[2].lower() for address in addresses}
+
+
 def _numbers(info: str) -> Iterator[tuple[str, int]]:
     for split in sorted(os.listdir(info)):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

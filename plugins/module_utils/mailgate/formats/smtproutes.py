@@ -26,6 +26,8 @@ _RELAY = "expected an IPv4 address, a host name with its domain, or nothing for 
 _PORT = "expected a port from 1 to 65535 after the ':', or no ':'"
 _DOMAIN = "expected a domain, '.domain' for all below it, '[IPv4 address]', or nothing for all the rest"
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^@/]*@)?(\[[0-9.]+\]|[^:/?#\[\]]+)(:[0-9]+)?(?:[/?#].*)?")
+
 # Mail domains and relays with '_' exist, and qmail-remote takes them.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
@@ -130,6 +132,12 @@ def _relay_fault(relay: str) -> str:
 
 def _route_fault(route: str) -> str:
     """Return what is wrong with `relay[:port]`, or ''."""
+    if "://" in route:
+        found = _URL.fullmatch(route.strip())
+        host, port = (found[1], found[2] or "") if found else ("", "")
+        written = f"{host}{port}" if found and not (_relay_fault(host) or port == ":25") else host
+        meant = f", here {written!r}" if written and not _relay_fault(host) else ""
+        return f"is written as a URL; expected 'host' or 'host:port'{meant}, or nothing for the domain's MX"
     if "::" in route:
         return f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
     relay, colon, port = route.partition(":")
@@ -249,6 +257,20 @@ def set_routes(table: Table, wanted: Sequence[Route]) -> Table:
     return _with(table, lines, missing.values())
 
 
+def needed_routes(table: Table, wanted: Sequence[Route], hosts: Iterable[str]) -> list[Route]:
+    """Return the routes that would be removed though mail for one of the hosts goes by them now.
+
+    hosts: the domains of recipients that wait in the queue, or are accepted still.
+    """
+    known = {route.domain for route in wanted}
+    found = {}
+    for host in hosts:
+        route = lookup(table.routes, host)
+        if route is not None and route.domain and route.domain not in known:
+            found[route.domain] = route
+    return [found[domain] for domain in sorted(found)]
+
+
 def replace_routes(table: Table, wanted: Sequence[Route]) -> Table:
     """Return the table with only these routes; comments and blank lines stay, faulty lines are removed."""
     missing = _unique(wanted)
@@ -292,14 +314,21 @@ def _place(route: str | None) -> str:
     return route or "its MX"
 
 
-def describe_accepted(before: Iterable[str], after: Iterable[str], routes: Iterable[Route] = ()) -> list[str]:
-    """Describe which domains of rcpthosts will be accepted, where their mail goes, and which will not."""
+def describe_accepted(
+    before: Iterable[str], after: Iterable[str], routes: Iterable[Route] = (), local: Iterable[str] = ()
+) -> list[str]:
+    """Describe which domains of rcpthosts will be accepted, where their mail goes, and which will not.
+
+    qmail-send looks into local, the domains of control/locals, before any route.
+    """
+    here = {one.lower() for one in local}
     old, new = {one.lower() for one in before}, {one.lower() for one in after}
     known = list(routes)
     words = []
     for domain in sorted(new - old):
         route = lookup(known, domain)
-        words.append(f"domain {domain} will be accepted and goes to {_place(route.text if route else '')}")
+        goes = "is delivered here" if domain in here else f"goes to {_place(route.text if route else '')}"
+        words.append(f"domain {domain} will be accepted and {goes}")
     return words + [f"domain {domain} stops being accepted" for domain in sorted(old - new)]
 
 

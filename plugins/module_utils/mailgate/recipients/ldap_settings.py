@@ -199,4 +199,8 @@ def missing_ldap_directory(domains: Collection[str], items: object, where: str) 
     """Return the fault of the domains that come from a directory when the site names none."""
     if items or not domains:
         return []
-    return [f"{where}: {min(domains)!r} has recipients 'directory' and there is none; expected one"]
+    name = "gateway_directory" if where.startswith("gateway_") else "directories"
+    return [
+        f"{where}: {min(domains)!r} has recipients 'directory', and {name} is missing or empty; "
+        f"expected {name} with servers, bases, user and password, or recipients 'list' or 'any'"
+    ]
