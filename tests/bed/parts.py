@@ -53,8 +53,14 @@ def molecule(scenario: str) -> tuple[str, ...]:
 # The end-to-end tests by subject, each with a gateway of its own, so that they run beside each other: they
 # wait more than they work.  A file that no part names belongs to `e2e-more`; what grows long is divided.
 END_TO_END = {
-    "e2e-queue": ("test_queue.py", "test_kill.py", "test_sync.py"),
-    "e2e-scan": ("test_scan_contract.py", "test_scan_messages.py", "test_scanner_text.py"),
+    "e2e-queue": ("test_queue.py", "test_kill.py", "test_sync.py", "test_delivery_programs.py"),
+    "e2e-scan": (
+        "test_scan_contract.py",
+        "test_scan_messages.py",
+        "test_scan_clamd.py",
+        "test_scanner_text.py",
+        "test_data_refusals.py",
+    ),
     "e2e-names": ("test_recipients.py", "test_dns.py", "test_dnscache.py"),
     "e2e-scanners": ("test_clamav.py", "test_spamassassin.py", "test_scoring.py"),
     "e2e-smtp": ("test_rows.py", "test_refusals.py", "test_contract.py", "test_session_limits.py"),
