@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import time
 from collections.abc import Iterable
 
@@ -145,7 +146,7 @@ def make_converged(suite: str) -> str:
         if is_fresh(image):
             say(f"image {suite}", f"{image} is current")
             return image
-        name = f"mailgate-converge-{suite}"
+        name = f"mailgate-converge-{suite}-{os.getpid()}"  # another checkout may converge, too
         command_up(name, suite, systemd=False)
         try:
             run(["docker", "exec", name, "apt-get", "update", "-q"], why="fetching the package lists")
