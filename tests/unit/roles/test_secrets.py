@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Passwords in URLs of proxies and mirrors: the files that hold one are hidden, and only their reader's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+CASES: list[tuple[str, dict[str, Any], bool]] = [
+    ("clamav", {}, False),
+    ("clamav", {"clamav_private_mirrors": ["http://mirror.example.com"]}, False),
+    ("clamav", {"clamav_private_mirrors": ["a.example.com", "http://u:PW@mirror.example.com/x"]}, True),
+    ("clamav", {"clamav_database_mirrors": ["https://u:PW@mirror.example.com"]}, True),
+    ("clamav", {"clamav_proxy_server": "http://u:PW@proxy.example.com"}, True),
+    ("clamav", {"clamav_proxy_server": "proxy.example.com", "clamav_proxy_port": 3128}, False),
+    ("clamav", {"clamav_proxy_user": "u", "clamav_proxy_password": "PW"}, True),
+    ("clamav", {"clamav_freshclam_settings": {"HTTPProxyPassword": "PW"}}, True),
+    ("clamav", {"clamav_freshclam_settings": {"httpproxypassword": "PW"}}, True),
+    ("clamav", {"clamav_freshclam_settings": {"DatabaseCustomURL": ["http://u:PW@x/y.ndb"]}}, True),
+    ("clamav", {"clamav_freshclam_settings": {"MaxAttempts": 3, "Bytecode": True}}, False),
+    ("spamassassin", {}, False),
+    ("spamassassin", {"spamassassin_update_proxy": "http://proxy.example.com:3128"}, False),
+    ("spamassassin", {"spamassassin_update_proxy": "http://u:PW@proxy.example.com:3128"}, True),
+]
+SECRET = {"clamav": "_clamav_freshclam_secret", "spamassassin": "_spamassassin_update_secret"}
+
+
+def loaded(role: str, name: str) -> Any:
+    return yaml.safe_load((ROOT / "roles" / role / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_a_password_in_any_of_the_settings_is_seen(tmp_path: Path) -> None:
+    """One play, as each takes a second; the expressions are the roles' own."""
+    tasks = []
+    for number, (role, given, _secret) in enumerate(CASES):
+        own = {SECRET[role]: loaded(role, "vars/main.yml")[SECRET[role]]}
+        values = {**loaded(role, "defaults/main.yml"), **own, **given}
+        text = f"case {number} {{{{ {SECRET[role]} | bool }}}}"
+        tasks.append({"ansible.builtin.debug": {"msg": text}, "vars": values})
+    (tmp_path / "play.yml").write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}])
+    )
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            "play.yml",
+        ],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = dict(re.findall(r"case ([0-9]+) (True|False)", done.stdout))
+    assert {int(number): value == "True" for number, value in said.items()} == {
+        number: secret for number, (_role, _given, secret) in enumerate(CASES)
+    }, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("role", "tasks", "path"),
+    [
+        ("clamav", "tasks/configuration.yml", "/etc/clamav/freshclam.conf"),
+        ("spamassassin", "tasks/configure.yml", "/etc/mailgate/sa-update.json"),
+    ],
+)
+def test_the_file_that_holds_it_is_hidden_and_its_readers_alone(role: str, tasks: str, path: str) -> None:
+    name = SECRET[role]
+    for task in loaded(role, tasks):
+        files = task.get("mailgate.qmail.files", {}).get("files")
+        for file in files if isinstance(files, list) else []:
+            if file["path"] == path:
+                assert task["no_log"] == f"{{{{ {name} | bool }}}}"
+                assert re.fullmatch(rf"\{{\{{ '0400' if {name} \| bool else '0[46]44' \}}\}}", file["mode"])
+                assert file["owner"] != "root"
+                return
+    raise AssertionError(f"{path} is not written")
