@@ -53,7 +53,7 @@ class Cache:
         return os.path.join(self.path, "sources", sha256)
 
     def has_source(self, sha256):
-        """Whether the archive is in the cache; raises BadInput when a file with its name differs."""
+        """Return whether the archive is in the cache; raises BadInput when a file with its name differs."""
         path = self.source(sha256)
         if not os.path.isfile(path):
             return False

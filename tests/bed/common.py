@@ -118,7 +118,7 @@ def answer(argv: Sequence[str], timeout_seconds: float = 30) -> tuple[int, str]:
 
 
 def write_atomically(path: Path, text: str) -> bool:
-    """Whether the file had to be written."""
+    """Return whether the file had to be written."""
     with contextlib.suppress(OSError):
         if path.read_text(encoding="utf-8") == text:
             return False

@@ -79,7 +79,7 @@ def converged_image(suite: str, systemd: bool = False) -> str:
 
 
 def is_fresh(name: str) -> bool:
-    """Whether the image exists and is not too old."""
+    """Return whether the image exists and is not too old."""
     status, text = answer(["docker", "image", "inspect", "--format", "{{.Created}}", name])
     if status != 0:
         return False
@@ -166,7 +166,7 @@ def make_converged_systemd(suite: str) -> str:
 
 
 def settled(states: str) -> bool:
-    """Whether svstat's lines say of every service that it has been up for two seconds."""
+    """Return whether svstat's lines say of every service that it has been up for two seconds."""
     lines = states.splitlines()
     seconds = [line.rpartition(" seconds")[0].rpartition(" ")[2] for line in lines if ": up (pid" in line]
     return bool(lines) and len(seconds) == len(lines) and all(int(one) >= 2 for one in seconds)

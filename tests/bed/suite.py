@@ -132,7 +132,7 @@ class Running:
 
 
 def group_lives(process: subprocess.Popen[str], number: int) -> bool:
-    """Whether a process of its session is left that signal `number` could be sent to (0: none is sent)."""
+    """Return whether a process of its session could get that signal `number` (0: none is sent)."""
     process.poll()
     try:
         os.killpg(process.pid, number)

@@ -233,7 +233,7 @@ def boundaries(rules: tcprules.Rules, relay: list[str]) -> list[str]:
 
 
 def dangers(answer: str, ip: str, relay: list[str]) -> bool:
-    """Whether a client got what only those inside of the relay networks may have, or a queue that nobody may."""
+    """Return whether a client got what only the relay networks may have, or a queue that nobody may."""
     if "deny connection" in answer:
         return False
     lines = answer.splitlines()

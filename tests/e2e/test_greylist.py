@@ -96,7 +96,7 @@ class Door:
             return session.reply()
 
     def said(self, pattern: str) -> bool:
-        """Whether such a line stands in the log within a second or two."""
+        """Return whether such a line stands in the log within a second or two."""
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
             if any(re.fullmatch(pattern, line) for line in self.log):

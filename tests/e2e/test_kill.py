@@ -268,7 +268,7 @@ def test_a_message_whose_qmail_queue_is_killed_is_not_accepted_and_swept_out(bed
     assert len(left) == 1
 
     def swept(hours: int) -> bool:
-        """Whether qmail-send's first look at the queue takes away what was last read so many hours ago."""
+        """Return whether qmail-send's first look at the queue removes what was last read so long ago."""
         for path in left:
             os.utime(path, (time.time() - hours * 3600, path.stat().st_mtime))
         assert bed.inside("svc", "-t", "/service/qmail-send")[0] == 0

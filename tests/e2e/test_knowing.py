@@ -269,7 +269,7 @@ def rows_of_the_stream(nonce: str) -> list[tuple[Row, str]]:
 
 
 def fits(kinds: list[str], expected: list[str], deliveries: int) -> bool:
-    """Whether the kinds are the expected ones, each accepted message followed by its deliveries."""
+    """Return whether the kinds are the expected ones, each accepted message followed by its deliveries."""
     decided = [kind for kind in kinds if kind not in ("delivered", "deferred", "bounced", "open")]
     same = len(decided) == len(expected) and all(
         one == wanted or (wanted == "accepted" and one in ACCEPTED) for one, wanted in zip(decided, expected)

@@ -81,7 +81,7 @@ def send_log(bed: Bed) -> str:
 
 
 def put_off(log: str, recipient: str) -> bool:
-    """Whether the last attempt for the recipient is over, and was in vain for now."""
+    """Return whether the last attempt for the recipient is over, and was in vain for now."""
     begun = re.findall(rf"starting delivery (\d+): msg \d+ to remote {re.escape(recipient)}\n", log)
     return bool(begun) and f" delivery {begun[-1]}: deferral: " in log
 

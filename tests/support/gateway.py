@@ -60,7 +60,7 @@ class Outcome:
 
 
 def matches(expected: str, got: str) -> bool:
-    """Whether a reply is the expected one, `*` standing for any text."""
+    """Return whether a reply is the expected one, `*` standing for any text."""
     return (
         re.fullmatch(".*".join(re.escape(part) for part in expected.split("*")), got, re.DOTALL) is not None
     )

@@ -57,7 +57,7 @@ class Box:
         return self.run("test", "-e", path)[0] == 0
 
     def role(self, role: str, directory: Path, variables: Mapping[str, Any]) -> tuple[bool, str]:
-        """Whether the role ended well with these variables, and what the playbook said."""
+        """Return whether the role ended well with these variables, and what the playbook said."""
         play = directory / "play.yml"
         play.write_text(PLAY.format(root=ROOT, role=role))
         given = directory / "variables.json"

@@ -75,7 +75,7 @@ class Log:
             return handle.read().decode("latin-1").splitlines()
 
     def says(self, pattern: str) -> bool:
-        """Whether a line matches, or does so soon: a reply may be quicker than multilog."""
+        """Return whether a line matches, or does so soon: a reply may be quicker than multilog."""
         deadline = time.monotonic() + LOG_SECONDS
         while not (found := any(re.search(pattern, line) for line in self.lines())):
             if time.monotonic() > deadline:

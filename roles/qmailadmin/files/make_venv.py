@@ -33,7 +33,7 @@ def run(argv: list[str]) -> None:
 
 
 def works(venv: Path) -> bool:
-    """Whether its Python runs and finds textual; an upgrade of the system's Python may have broken either."""
+    """Return whether its Python runs and finds textual; an upgrade of the system may have broken either."""
     try:
         run([str(venv / "bin" / "python"), "-I", "-B", "-c", "import textual.app"])
     except (OSError, Trouble):

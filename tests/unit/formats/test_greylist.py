@@ -32,7 +32,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def judged(program: str, directory: Path, address: str, **environment: str) -> bool:
-    """Whether cqgreylist lets the client pass now."""
+    """Return whether cqgreylist lets the client pass now."""
     done = subprocess.run(
         [program, "echo", "passes"],
         env={

@@ -331,7 +331,7 @@ def test_undo_gives_back_what_was_there_before(host: Host, editor: ListEditor) -
 def test_what_ends_while_the_disk_is_full_goes_later(
     host: Host, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
-    """Whether the audit log or the file itself has no room; it is tried until there is some."""
+    """Return whether the audit log or the file itself has no room; it is tried until there is some."""
     editor = host.editor(start=True)
     values = {"clients": "198.51.100.9", "relay": "10.9.0.0/24", "recipients": "fax@example.com"}
     add(editor, name, values.get(name, "a@b.example"), "deny" if name == "clients" else "", seconds=60)

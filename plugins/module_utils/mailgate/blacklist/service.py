@@ -88,7 +88,7 @@ class _Watched:
         self._seen: tuple[int, ...] | None = None
 
     def changed(self) -> bool:
-        """Whether the file differs from the last call; a missing file counts as a version."""
+        """Return whether the file differs from the last call; a missing file counts as a version."""
         try:
             status = os.stat(self.path)
             now: tuple[int, ...] = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -248,7 +248,7 @@ def _arguments(argv: Sequence[str] | None) -> Any:
 
 
 def _is_send(directory: str) -> bool:
-    """Whether a directory given as argument has qmail-send's log, by the first line that shows it."""
+    """Return whether a directory given as argument has qmail-send's log, by the first line that shows it."""
     for name in reversed(ordered(os.listdir(directory))):
         with os.fdopen(open_regular(os.path.join(directory, name)), "rb") as stream:
             for line in stream.read(_FIRST_BYTES).split(b"\n"):

@@ -194,7 +194,7 @@ def decode(message: bytes, message_id: int) -> Entry | Reference | Done | None:
 
 
 def is_done(message: bytes) -> bool:
-    """Whether a complete message ends a page; looks at two tags only, so it is cheap."""
+    """Return whether a complete message ends a page; looks at two tags only, so it is cheap."""
     length = message[1]
     start = 2 if length < 128 else length - 126
     after = start + 2 + (message[start + 1] if start + 1 < len(message) else 0)

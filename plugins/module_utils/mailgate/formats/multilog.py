@@ -217,7 +217,7 @@ class Follower:
         return True
 
     def _left(self) -> bool:
-        """Whether multilog now writes to another file."""
+        """Return whether multilog now writes to another file."""
         try:
             return os.stat(os.path.join(self.directory, CURRENT)).st_ino != self._inode
         except FileNotFoundError:

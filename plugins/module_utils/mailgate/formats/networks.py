@@ -91,7 +91,7 @@ def network_order(network: Network) -> tuple[int, int, int]:
 
 
 def contains(outer: Network, inner: Network) -> bool:
-    """Whether every address of inner is in outer; networks of different IP versions have none in common."""
+    """Return whether every address of inner is in outer; different IP versions have no address in common."""
     return (
         outer.version == inner.version
         and outer.prefixlen <= inner.prefixlen
@@ -119,7 +119,7 @@ class AddressSet:
                 self._lasts.append(last)
 
     def covers(self, first: int, last: int) -> bool:
-        """Whether all addresses from first to last are in the set."""
+        """Return whether all addresses from first to last are in the set."""
         at = bisect_right(self._firsts, first) - 1
         return at >= 0 and last <= self._lasts[at]
 

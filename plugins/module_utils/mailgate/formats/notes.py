@@ -29,7 +29,7 @@ class Note:
     until: int | None = None
 
     def over(self, now: float) -> bool:
-        """Whether the line has expired."""
+        """Return whether the line has expired."""
         return self.until is not None and self.until <= now
 
 

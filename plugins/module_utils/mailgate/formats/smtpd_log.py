@@ -205,7 +205,7 @@ class Verdict:
         return tuple(found)
 
     def is_of(self, address: str) -> bool:
-        """Whether the line can belong to a session with this client."""
+        """Return whether the line can belong to a session with this client."""
         if self.state in _WITH_SUBJECT:
             found = _ADDRESS_FIELD.search(self.tail)
             return found is not None and found[1] == address

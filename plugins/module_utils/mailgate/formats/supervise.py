@@ -123,7 +123,7 @@ def orders(service: Service, state: str) -> bytes:
 
 
 def started_before(status: Status, written_nanoseconds: int) -> bool:
-    """Whether the process was started before that moment, in unix nanoseconds; false when it is down."""
+    """Return whether the process was started before that moment, in unix nanoseconds; false if it is down."""
     return status.pid != 0 and status.since_nanoseconds < written_nanoseconds
 
 
@@ -174,7 +174,7 @@ class Settling:
     pid: int = 0
 
     def settled(self, service: Service, now_nanoseconds: int) -> bool:
-        """Whether one process has been up long enough; raises Flapping when another process replaced it."""
+        """Return whether one process has been up long enough; raise Flapping when another one replaced it."""
         status = service.status
         if status is None or not status.pid or status.pid == self.old_pid:
             return False

@@ -363,7 +363,7 @@ def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]
 
 
 def is_host_address(key: str) -> bool:
-    """Whether a key that is not a host name is a single address, not a network."""
+    """Return whether a key that is not a host name is a single address, not a network."""
     return key[-1:] != "." and key != ""
 
 

@@ -78,7 +78,7 @@ def memory_bytes(meminfo: str) -> int:
 
 
 def may_mount(status: str) -> bool:
-    """Whether the process of this /proc/PID/status has the capability to mount, CAP_SYS_ADMIN."""
+    """Return whether the process of this /proc/PID/status has the capability to mount, CAP_SYS_ADMIN."""
     found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return bool(found and int(found[1], 16) >> _CAP_SYS_ADMIN & 1)
 

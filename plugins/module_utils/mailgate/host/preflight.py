@@ -196,7 +196,7 @@ def package_of(dpkg_search: str) -> str:
 
 
 def _is_ours(process: Process, by_pid: Mapping[int, Process]) -> bool:
-    """Whether a process is the gateway's: tcpserver in front of qmail-smtpd, started by supervise."""
+    """Return whether a process is the gateway's: tcpserver in front of qmail-smtpd, started by supervise."""
     parent = by_pid.get(process.parent_pid)
     return (
         process.program == "tcpserver"
@@ -251,7 +251,7 @@ def installed_mail_servers(dpkg_status: str) -> list[str]:
 
 
 def is_diverted(dpkg_diversions: str, path: str) -> bool:
-    """Whether /var/lib/dpkg/diversions, groups of three lines, diverts a path."""
+    """Return whether /var/lib/dpkg/diversions, groups of three lines, diverts a path."""
     return path in dpkg_diversions.splitlines()[::3]
 
 

@@ -142,7 +142,7 @@ def last_words(text: str) -> str:
 
 
 def has_base_rules(directory: str) -> bool:
-    """Whether the directory has SpamAssassin's own rules: when it exists, it replaces the released ones."""
+    """Return whether the directory has SpamAssassin's own rules, which then replace the released ones."""
     return any(BASE_RULES in files for _path, _names, files in os.walk(directory))
 
 
@@ -269,7 +269,7 @@ def spamd_process(settings: Settings) -> int:
 
 
 def ping(path: str, within_seconds: float) -> bool:
-    """Whether spamd answers on its socket within that time (spamd/PROTOCOL, PING)."""
+    """Return whether spamd answers on its socket within that time (spamd/PROTOCOL, PING)."""
     end = time.monotonic() + within_seconds
     while True:
         try:

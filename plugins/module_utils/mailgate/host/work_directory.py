@@ -50,7 +50,7 @@ def parse_name(name: str) -> Made | None:
 
 
 def abandoned(made: Made, process: Process | None, now_seconds: float, age_seconds: float) -> bool:
-    """Whether the process that made the directory is gone.
+    """Return whether the process that made the directory is gone.
 
     A process of another program, or one that started after the directory was made, only reuses the number.
     """

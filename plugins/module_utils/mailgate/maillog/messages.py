@@ -41,7 +41,7 @@ class Messages:
         self._has_parent: set[LineRef] = set()
 
     def is_known(self, begin: LineRef) -> bool:
-        """Whether the message that begins there was found before."""
+        """Return whether the message that begins there was found before."""
         return begin in self._known
 
     def beginning(self, hit: LineRef) -> LineRef | None:

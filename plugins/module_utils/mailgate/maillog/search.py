@@ -41,7 +41,7 @@ class Query:
     pattern: re.Pattern[bytes]
 
     def decoded(self, line: str) -> bool:
-        """Whether the decoded subject of this line contains the text."""
+        """Return whether the decoded subject of this line contains the text."""
         record = smtplog.parse(line)
         if not isinstance(record, smtplog.Verdict):
             return False
@@ -124,7 +124,7 @@ class Search:
         return Found(journeys, more)
 
     def _known(self, log: Log, hit: LineRef) -> bool:
-        """Whether the line belongs to a journey that was found before."""
+        """Return whether the line belongs to a journey that was found before."""
         if log is self.smtp:
             return all(begin in self._journeys for begin in self._sessions.beginnings(hit))
         begin = self._messages.beginning(hit)

@@ -64,7 +64,7 @@ class Entry:
     line: int = 0
 
     def same(self, other: Entry | None) -> bool:
-        """Whether both have the same value, action and note."""
+        """Return whether both have the same value, action and note."""
         return other is not None and (self.value, self.action, self.note) == (
             other.value,
             other.action,

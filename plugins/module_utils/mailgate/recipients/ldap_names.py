@@ -47,7 +47,7 @@ def parse_dn(text: str) -> tuple[str, ...]:
 
 
 def is_below(name: Sequence[str], base: Sequence[str]) -> bool:
-    """Whether a parsed name is the base or lies below it."""
+    """Return whether a parsed name is the base or lies below it."""
     return len(name) >= len(base) and tuple(name[len(name) - len(base) :]) == tuple(base)
 
 

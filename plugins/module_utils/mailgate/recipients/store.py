@@ -197,11 +197,11 @@ class Store:
         return ""
 
     def is_served(self, last: Last) -> bool:
-        """Whether qmail-smtpd reads the bytes of this generation."""
+        """Return whether qmail-smtpd reads the bytes of this generation."""
         return hashlib.sha256(self._served_regular() or b"").hexdigest() == last.sha256
 
     def serves(self, last: Last | None, wanted: Recipients) -> bool:
-        """Whether the file that serves has exactly these recipients, its mode, and a generation."""
+        """Return whether the file that serves has exactly these recipients, its mode, and a generation."""
         data = self._served_regular()
         if data is None or last is None or last.number == 0:
             return False

@@ -364,7 +364,7 @@ def author(rule: Rule) -> str:
 
 
 def covers(key: str, ip: str) -> bool:
-    """Whether a key that was left out would have matched an address."""
+    """Return whether a key that was left out would have matched an address."""
     interval = key_interval(key)
     number = int(ipaddress.IPv4Address(ip))
     return interval is not None and interval[0] <= number <= interval[1]

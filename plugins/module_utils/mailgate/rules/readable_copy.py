@@ -57,7 +57,7 @@ def parse_copy(copy: str, name: str) -> tuple[Rules, tuple[str, ...]]:
 
 
 def is_made_of(copy: str, compiled: bytes, made: Compiled) -> bool:
-    """Whether copy and compiled file agree, and differ from made at most in adaptive entries.
+    """Return whether copy and compiled file agree, and differ from made at most in adaptive entries.
 
     Adaptive entries change by themselves, so a change of them alone needs no report.
     """
@@ -69,7 +69,7 @@ def is_made_of(copy: str, compiled: bytes, made: Compiled) -> bool:
 
 
 def edited_by_hand(copy: str) -> bool:
-    """Whether a text is not a copy that this package generated: its head has the checksum of the rest."""
+    """Return whether a text is not a copy of this package's: its head has the checksum of the rest."""
     head, found, rest = copy.partition(_SUM)
     digest, newline, body = rest.partition("\n")
     return not (found and newline and digest == _digest(body) and _is_head(head))

@@ -109,7 +109,7 @@ def _danger(rule: Rule, who: str, networks: Sequence[Network], scanner: str) -> 
 
 
 def shuts_out(rule: Rule) -> bool:
-    """Whether the rule keeps a client from sending mail: denied, or refused by RBLSMTPD."""
+    """Return whether the rule keeps a client from sending mail: denied, or refused by RBLSMTPD."""
     return rule.action == "deny" or bool(rule.variable("RBLSMTPD"))
 
 

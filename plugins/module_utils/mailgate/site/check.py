@@ -155,7 +155,7 @@ def _route_faults(
 
 
 def is_own_port_25(route: smtproutes.Route, own: Collection[str]) -> bool:
-    """Whether a relay is port 25 of the gateway: one of its names and addresses, 127/8, or 0.0.0.0."""
+    """Return whether a relay is port 25 of the gateway: one of its names and addresses, 127/8, or 0.0.0.0."""
     if route.effective_port != smtproutes.SMTP_PORT:
         return False
     host = route.host.rstrip(".")
