@@ -138,7 +138,7 @@ static int judge_seen(const struct scan *scan)
     case SCANNAMES_FINE: break;
   }
   if (scannames_has_tnef(scan->names))
-    scan_log("simscan:[%d]: winmail.dat: the names of attachments in it are not looked at", (int) getppid());
+    scan_log("simscan:[%d]: winmail.dat: no name of an attachment was found in it", (int) getppid());
   return -1;
 }
 

@@ -184,7 +184,14 @@ static size_t character(const char *s, size_t length, char *plain)
   unsigned char b = length > 1 ? (unsigned char) s[1] : 0;
   unsigned char c = length > 2 ? (unsigned char) s[2] : 0;
 
+  size_t n;
+
   *plain = s[0];
+  if (a == 0x1b) { /* ISO 2022: a switch between character sets is not a character */
+    for (n = 1; n < length && s[n] >= ' ' && s[n] <= '/'; ++n) continue;
+    *plain = 0;
+    return n < length ? n + 1 : n;
+  }
   if (a == 0xc2 && b == 0xa0) { *plain = ' '; return 2; }
   if (a == 0xc2 && b == 0xad) { *plain = 0; return 2; }
   if (a == 0xe3 && b == 0x80 && c == 0x80) { *plain = ' '; return 3; }

@@ -12,6 +12,7 @@
 #include <strings.h>
 #include "scanname.h"
 #include "scannames.h"
+#include "scantnef.h"
 #include "scantext.h"
 
 #define LINE 2000 /* a longer line of a body is decoded in pieces of so many bytes */
@@ -34,13 +35,15 @@ struct scannames {
   int depth;
   enum scannames_state state;
   char found[SCANNAMES_NAME];
-  int tnef;
+  int tnef;                  /* a part of the message is TNEF */
+  int names_unseen;          /* a TNEF part in which no name was found */
   long long work;
   enum place place;
   enum encoding encoding;    /* of the part */
   int typed;                 /* the header has a Content-Type */
   int holds_message;         /* message/... */
   int holds_parts;           /* multipart/... */
+  int holds_tnef;
   int any_field;
   int untyped_before;        /* this header was expected because the one before had no Content-Type */
   int gathering;             /* the field continues in field */
@@ -52,6 +55,7 @@ struct scannames {
   char carry[4];             /* digits of base64 that do not make a whole */
   size_t carried;
   struct scannames *inner;   /* of what is encoded as a whole */
+  struct scantnef *tnef_part;
   enum encoding inner_encoding;
   char text[SCANNAMES_FIELD];
   char value[SCANNAMES_FIELD];
@@ -82,6 +86,7 @@ void scannames_free(struct scannames *n)
 {
   if (!n) return;
   scannames_free(n->inner);
+  free(n->tnef_part);
   free(n);
 }
 
@@ -154,7 +159,7 @@ static void judge_name(struct scannames *n, const char *s, size_t length)
 
 /*
  * Four ways to see where a value ends and what it is, 0 to 3, into to. In quotes: a backslash is removed and hides a
- * quote, is kept and hides a quote, is removed, is kept. Without: to ';' or to a blank, backslashes kept or removed.
+ * quote, is kept and hides a quote, is removed, is kept. Without: to ';' or to the end of a word, backslashes kept or removed.
  */
 enum { WAYS = 4 };
 
@@ -167,7 +172,7 @@ static size_t see_value(const struct piece *piece, int way, char *to)
   int quoted = length > 0 && s[0] == '"';
 
   for (i = (size_t) quoted; i < length; ++i) {
-    if (quoted ? s[i] == '"' : s[i] == ';' || (way >= 2 && (s[i] == ' ' || s[i] == '\t'))) break;
+    if (quoted ? s[i] == '"' : s[i] == ';' || (way >= 2 && s[i] && strchr(" \t(\",", s[i]))) break;
     if (s[i] == '\\' && way % 2 == 0) {
       if (quoted && way == 0 && i + 1 < length) ++i; /* the next byte is literal */
       else if (quoted) continue;
@@ -395,7 +400,7 @@ static void learn_type(struct scannames *n, const char *s, size_t length)
   if (begins(s, length, "message/")) n->holds_message = 1;
   if (begins(s, length, "multipart/")) n->holds_parts = 1;
   if (!begins(s, length, "application/ms-tnef") && !begins(s, length, "application/vnd.ms-tnef")) return;
-  n->tnef = 1;
+  n->tnef = n->holds_tnef = 1;
   judge_name(n, "winmail.dat", 11);
 }
 
@@ -454,7 +459,7 @@ static void begin_header(struct scannames *n)
 {
   n->place = HEADER;
   n->encoding = PLAIN;
-  n->typed = n->holds_message = n->holds_parts = n->any_field = n->gathering = 0;
+  n->typed = n->holds_message = n->holds_parts = n->holds_tnef = n->any_field = n->gathering = 0;
 }
 
 /* Ends a part that is encoded as a whole. */
@@ -462,12 +467,45 @@ static void end_inner(struct scannames *n)
 {
   struct scannames *inner = n->inner;
 
+  if (n->tnef_part) {
+    scantnef_end(n->tnef_part);
+    if (n->tnef_part->names == 0) n->names_unseen = 1;
+    free(n->tnef_part);
+    n->tnef_part = NULL;
+  }
   if (!inner) return;
   n->inner = NULL;
   if (n->state == SCANNAMES_FINE) n->state = scannames_end(inner, n->found);
   n->tnef |= inner->tnef;
+  n->names_unseen |= inner->names_unseen;
   n->work = inner->work;
   scannames_free(inner);
+}
+
+static void take_tnef_name(void *context, const char *bytes, size_t length)
+{
+  struct scannames *n = context;
+
+  if (n->state != SCANNAMES_FINE) return;
+  memcpy(n->joined, bytes, length);
+  judge_name(n, n->joined, length);
+}
+
+static void begin_tnef(struct scannames *n)
+{
+  end_inner(n);
+  if (n->encoding == PLAIN) {
+    n->names_unseen = 1; /* without an encoding its NULs are lost on the way */
+    return;
+  }
+  n->tnef_part = malloc(sizeof *n->tnef_part);
+  if (!n->tnef_part) {
+    impossible(n);
+    return;
+  }
+  scantnef_begin(n->tnef_part, take_tnef_name, n);
+  n->inner_encoding = n->encoding;
+  n->carried = 0;
 }
 
 static void begin_inner(struct scannames *n)
@@ -497,18 +535,22 @@ static void end_header(struct scannames *n)
   n->untyped_before = 1;
   /* an empty header at the beginning is ignored; that of a part may belong to a digest, whose parts are messages */
   if (n->state != SCANNAMES_FINE || !n->any_field) return;
-  if ((n->holds_message || n->holds_parts) && n->encoding != PLAIN) begin_inner(n);
+  if (n->holds_tnef) begin_tnef(n);
+  else if ((n->holds_message || n->holds_parts) && n->encoding != PLAIN) begin_inner(n);
   if (nested) begin_header(n);
   else n->place = BODY;
 }
 
-/* "begin 644 NAME" of uuencode. */
+/* "begin 644 NAME" and "begin-base64 644 NAME" of uuencode, "=ybegin ... name=NAME" of yEnc. */
 static void judge_begin(struct scannames *n, const char *s, size_t length)
 {
-  size_t i = 6;
+  size_t from = begins(s, length, "begin ") ? 6 : begins(s, length, "begin-base64 ") ? 13 : length;
+  size_t i = from;
+  const char *name = memmem(s, length, " name=", 6);
 
+  if (*s == '=' && name) judge_name(n, name + 6, length - (size_t) (name + 6 - s));
   while (i < length && s[i] >= '0' && s[i] <= '7') ++i;
-  if (i < 9 || i > 11 || i == length || s[i] != ' ') return;
+  if (i < from + 3 || i > from + 5 || i == length || s[i] != ' ') return;
   judge_name(n, s + i + 1, length - i - 1);
 }
 
@@ -536,6 +578,12 @@ static void take_header_line(struct scannames *n, const char *s, size_t length)
   if (n->gathering) gather(n, s, length);
 }
 
+static void hand_on(struct scannames *n, const char *bytes, size_t length)
+{
+  if (n->tnef_part) scantnef_add(n->tnef_part, bytes, length);
+  else feed(n->inner, bytes, length);
+}
+
 static void decode_line(struct scannames *n, const char *s, size_t length, int whole)
 {
   char out[LINE + 8];
@@ -549,7 +597,7 @@ static void decode_line(struct scannames *n, const char *s, size_t length, int w
     m = scanname_quoted(s, length, out);
     if (whole && length > 0 && s[length - 1] == '=') --m;
     else if (whole) out[m++] = '\n';
-    feed(n->inner, out, m);
+    hand_on(n, out, m);
     return;
   }
   memcpy(in, n->carry, n->carried);
@@ -558,7 +606,7 @@ static void decode_line(struct scannames *n, const char *s, size_t length, int w
     if (s[i] > ' ') in[m++] = s[i];
   n->carried = m % 4;
   memcpy(n->carry, in + m - n->carried, n->carried);
-  feed(n->inner, out, scanname_base64(in, m - n->carried, out));
+  hand_on(n, out, scanname_base64(in, m - n->carried, out));
 }
 
 /*
@@ -573,14 +621,14 @@ static void take_line(struct scannames *n, int whole)
 
   n->line_length = 0;
   if (whole && length > 0 && s[length - 1] == '\r') --length;
-  if (dashes && n->inner && n->inner_encoding == BASE64) end_inner(n);
-  if (n->inner) decode_line(n, s, length, whole);
+  if (dashes && (n->tnef_part || n->inner) && n->inner_encoding == BASE64) end_inner(n);
+  if (n->tnef_part || n->inner) decode_line(n, s, length, whole);
   if (dashes) {
     if (n->place == HEADER) end_field(n);
     n->untyped_before = 0;
     begin_header(n);
   } else if (n->place == HEADER) take_header_line(n, s, length);
-  else if (!n->line_is_cut && begins(s, length, "begin ")) judge_begin(n, s, length);
+  else if (!n->line_is_cut && (begins(s, length, "begin") || begins(s, length, "=ybegin "))) judge_begin(n, s, length);
   n->line_is_cut = !whole;
 }
 
@@ -624,5 +672,5 @@ enum scannames_state scannames_end(struct scannames *n, char *name)
 
 int scannames_has_tnef(const struct scannames *n)
 {
-  return n->tnef;
+  return n->tnef && n->names_unseen;
 }

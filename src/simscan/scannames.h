@@ -12,7 +12,8 @@
  * body is not.
  *
  * The fields: name= and filename= of Content-Type and Content-Disposition, Content-Name, X-Sun-Data-Name, a
- * Content-Description of one word; "begin" lines of uuencode. A part of type application/ms-tnef is called winmail.dat.
+ * Content-Description of one word; "begin" lines of uuencode and yEnc. A part of type application/ms-tnef is called
+ * winmail.dat, and the names of the attachments in it are judged.
  * Parts of message/ and multipart/ types that are encoded as a whole are decoded and judged as well.
  */
 #ifndef SCANNAMES_H
@@ -42,7 +43,7 @@ void scannames_add(struct scannames *names, const char *bytes, size_t length);
 /* The end of the message. The name, a log field, goes to name, which has SCANNAMES_NAME bytes. */
 enum scannames_state scannames_end(struct scannames *names, char *name);
 
-/* Whether a part of the message holds attachments of its own that have not been checked (TNEF). */
+/* Whether a part of the message may hold attachments whose names were not found (TNEF). */
 int scannames_has_tnef(const struct scannames *names);
 
 void scannames_free(struct scannames *names);

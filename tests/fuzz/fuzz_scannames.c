@@ -10,7 +10,7 @@
 const char *const fuzz_words[] = {
   "Content-Type: ", "Content-Disposition: ", "Content-Transfer-Encoding: base64\n", "Content-Transfer-Encoding: quoted-printable\n",
   "message/rfc822", "multipart/mixed", "; name=", "; filename*0*=utf-8''", "; filename*1=", "\"", "\\", "=?utf-8?B?", "=?x?Q?", "?=",
-  "%00", "%2E", ".exe", "+AC4-", "\n ", "\n\n", "--b\n", "begin 644 ", "=\n", "(", ")", "YS5leGU=", "\xc2\xa0", 0,
+  "%00", "%2E", ".exe", "+AC4-", "\n ", "\n\n", "--b\n", "begin 644 ", "=\n", "(", ")", "YS5leGU=", "\xc2\xa0", "application/ms-tnef", "AhCAAQAGAAAAQS5FWEUA", "=1E=00=07=37=01=00=00=00=05=00=00=00a.exe", 0,
 };
 
 static const char suffixes[][8] = {".exe", ".scr"};

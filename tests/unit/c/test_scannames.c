@@ -151,6 +151,8 @@ TEST(what_a_reader_takes_away_hides_nothing)
   FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe\\\".txt\"");
   FORBIDDEN("Content-Disposition: attachment; filename=\"a\\\".exe\"");
   FORBIDDEN("Content-Disposition: attachment; filename=a.exe .txt");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.exe(a comment)");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe\033(B\"");
   FORBIDDEN("Content-Disposition: attachment; filename='a.exe'");
   FORBIDDEN("Content-Disposition: attachment; filename=\"a.exe");
   FORBIDDEN("Content-Disposition: attachment; filename=a.exe\"");
@@ -206,7 +208,9 @@ TEST(uuencoded_names_are_judged)
 {
   CHECK(judge("Subject: x\n\nbegin 644 a.exe\nM...\n`\nend\n") == SCANNAMES_FORBIDDEN);
   CHECK(judge("Subject: x\n\nbegin 0755 a b.exe\n") == SCANNAMES_FORBIDDEN);
-  CHECK(judge("Subject: x\n\nbegin 644 a.pdf\n") == SCANNAMES_FINE);
+  CHECK(judge("Subject: x\n\nbegin-base64 644 a.exe\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Subject: x\n\n=ybegin line=128 size=5 name=a.exe\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Subject: x\n\nbegin 644 a.pdf\nbegins name=a.exe\n") == SCANNAMES_FINE);
 }
 
 #define INNER_64 "Q29udGVudC1UeXBlOiBhL2I7IG5h\nbWU9YS5leGUKCnh4eAo=\n" /* Content-Type: a/b; name=a.exe ... */
@@ -266,6 +270,34 @@ TEST(winmail_dat_has_its_name)
   scannames_free(n);
 }
 
+#define TNEF_TITLE "eJ8+IgEAAhCAAQAGAAAAQS5FWEUAAAA=\n"
+#define TNEF_LONG "eJ8+IgEAAhCAAQAIAAAAQX4xLlRYVAAAAAIFkAYAIAAAAAEAAAAeAAc3AQAAAA4AAABsb25nIG5h\nbWUuZXhlAAAAAAA=\n"
+#define TNEF_WIDE "eJ8+IgEAAgWQBgAsAAAAAQAAAB8ABzcBAAAAHAAAAGwAbwBuAGcAIABuAGEAbQBlAC4AZQB4AGUA\nAAAAAA==\n"
+#define TNEF_DISPLAY "eJ8+IgEAAgWQBgAcAAAAAQAAAB8AATABAAAADAAAAG4ALgBlAHgAZQAAAAAA\n"
+#define TNEF_FINE "eJ8+IgEAAhCAAQAGAAAAQS5QREYAAAACBZAGACwAAAABAAAAHwAHNwEAAAAcAAAAcwBlAHQAdQBw\nAC4AZQB4AGUALgBwAGQAZgAAAAAA\n"
+#define TNEF(text) TOP "Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n" text "--b--\n"
+
+TEST(names_in_winmail_dat_are_judged)
+{
+  static char message[80000];
+  size_t n;
+  int i;
+
+  CHECK(judge(TNEF(TNEF_TITLE)) == SCANNAMES_FORBIDDEN && !strcmp(found, "A.EXE"));
+  CHECK(judge(TNEF(TNEF_LONG)) == SCANNAMES_FORBIDDEN && !strcmp(found, "long name.exe"));
+  CHECK(judge(TNEF(TNEF_WIDE)) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TNEF(TNEF_DISPLAY)) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TNEF(TNEF_FINE)) == SCANNAMES_FINE);
+  CHECK(judge(TNEF("eJ8+Ig==\n")) == SCANNAMES_FINE);
+  CHECK(judge(TOP "Content-Type: application/vnd.ms-tnef\nContent-Transfer-Encoding: quoted-printable\n\n"
+              "=78=9F=3E=22=01=00=02=10=80=01=00=06=00=00=00=41=2E=45=58=45=00=00=00\n") == SCANNAMES_FORBIDDEN);
+  /* behind a window and more of other bytes, which stand for 3 each */
+  n = (size_t) sprintf(message, TOP "Content-Type: application/ms-tnef\nContent-Transfer-Encoding: base64\n\n");
+  for (i = 0; i < 12000; ++i) n += (size_t) sprintf(message + n, i % 16 == 15 ? "eHh4\n" : "eHh4");
+  strcpy(message + n, TNEF_TITLE "--b--\n");
+  CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+}
+
 static const struct test tests[] = {
   {"a_name_is_judged_by_its_end", a_name_is_judged_by_its_end},
   {"all_names_are_judged", all_names_are_judged},
@@ -281,5 +313,6 @@ static const struct test tests[] = {
   {"more_than_can_be_judged_is_not_passed", more_than_can_be_judged_is_not_passed},
   {"a_bomb_of_names_ends", a_bomb_of_names_ends},
   {"winmail_dat_has_its_name", winmail_dat_has_its_name},
+  {"names_in_winmail_dat_are_judged", names_in_winmail_dat_are_judged},
 };
 MAIN(tests)

@@ -391,7 +391,7 @@ def test_winmail_dat_is_refused_by_name_or_said(world: World) -> None:
     suffixes(world, ".exe")
     outcome = world.scan(message)
     assert outcome.status == 0
-    assert outcome.log[0].endswith("winmail.dat: the names of attachments in it are not looked at")
+    assert outcome.log[0].endswith("winmail.dat: no name of an attachment was found in it")
     for suffix in (".dat", "winmail.dat"):
         suffixes(world, suffix)
         outcome = world.scan(message)

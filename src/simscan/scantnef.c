@@ -1,0 +1,92 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#include <string.h>
+#include "scantnef.h"
+
+#define HEAD 12 /* bytes in front of a name, its length included */
+
+/* What stands in front of a name: these bytes, then its length as four bytes. */
+static const struct {
+  size_t length;
+  unsigned char bytes[8];
+} marks[] = {
+  {5, {0x02, 0x10, 0x80, 0x01, 0x00}},                   /* attAttachTitle */
+  {8, {0x1e, 0x00, 0x07, 0x37, 0x01, 0x00, 0x00, 0x00}}, /* PR_ATTACH_LONG_FILENAME, of the code page */
+  {8, {0x1f, 0x00, 0x07, 0x37, 0x01, 0x00, 0x00, 0x00}}, /* the same in UTF-16 */
+  {8, {0x1e, 0x00, 0x04, 0x37, 0x01, 0x00, 0x00, 0x00}}, /* PR_ATTACH_FILENAME */
+  {8, {0x1f, 0x00, 0x04, 0x37, 0x01, 0x00, 0x00, 0x00}},
+  {8, {0x1e, 0x00, 0x01, 0x30, 0x01, 0x00, 0x00, 0x00}}, /* PR_DISPLAY_NAME */
+  {8, {0x1f, 0x00, 0x01, 0x30, 0x01, 0x00, 0x00, 0x00}},
+};
+
+void scantnef_begin(struct scantnef *t, void (*name)(void *context, const char *bytes, size_t length), void *context)
+{
+  t->name = name;
+  t->context = context;
+  t->length = 0;
+  t->names = 0;
+}
+
+/* The length that stands at p. */
+static size_t number(const unsigned char *p)
+{
+  return (size_t) p[0] | (size_t) p[1] << 8 | (size_t) p[2] << 16 | (size_t) p[3] << 24;
+}
+
+/* A name that may begin at the place, of at most room bytes there. */
+static void look_at(struct scantnef *t, size_t at)
+{
+  const unsigned char *s = t->window + at;
+  size_t room = t->length - at;
+  size_t n;
+  size_t i;
+
+  for (i = 0; i < sizeof marks / sizeof *marks; ++i) {
+    n = marks[i].length;
+    if (room < n + 4 || memcmp(s, marks[i].bytes, n) != 0) continue;
+    s += n + 4;
+    room -= n + 4;
+    n = number(s - 4);
+    if (n > room) n = room;
+    if (n > SCANTNEF_NAME) n = SCANTNEF_NAME;
+    while (n > 0 && s[n - 1] == 0) --n;
+    if (n == 0) return;
+    ++t->names;
+    t->name(t->context, (const char *) s, n);
+    return;
+  }
+}
+
+/* Looks at the places behind which enough has come, or at all of them. */
+static void look(struct scantnef *t, size_t needed)
+{
+  size_t at;
+
+  for (at = 0; at + needed < t->length; ++at)
+    if (t->window[at] == 0x02 || t->window[at] == 0x1e || t->window[at] == 0x1f) look_at(t, at);
+  memmove(t->window, t->window + at, t->length - at);
+  t->length -= at;
+}
+
+void scantnef_add(struct scantnef *t, const char *bytes, size_t length)
+{
+  size_t n;
+
+  while (length > 0) {
+    n = sizeof t->window - t->length;
+    if (n > length) n = length;
+    memcpy(t->window + t->length, bytes, n);
+    t->length += n;
+    bytes += n;
+    length -= n;
+    if (t->length == sizeof t->window) look(t, HEAD + SCANTNEF_NAME);
+  }
+}
+
+void scantnef_end(struct scantnef *t)
+{
+  look(t, 0);
+}

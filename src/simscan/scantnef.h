@@ -1,0 +1,30 @@
+/*
+ * Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * The names of attachments in winmail.dat (TNEF; [MS-OXTNEF]), fed in any cut: attAttachTitle, and of the MAPI properties
+ * in attAttachment the file names and the display name. Its structure is not followed, since what is broken on purpose
+ * hides what comes behind: a name is found by what stands in front of it, wherever that is. Pure.
+ */
+#ifndef SCANTNEF_H
+#define SCANTNEF_H
+
+#include <stddef.h>
+
+#define SCANTNEF_NAME 2048 /* bytes of a name, of which the first so many are handed on */
+#define SCANTNEF_WINDOW 16384
+
+struct scantnef {
+  void (*name)(void *context, const char *bytes, size_t length); /* UTF-16 or a code page, its NULs at the end gone */
+  void *context;
+  size_t length;
+  unsigned long names; /* that were found */
+  unsigned char window[SCANTNEF_WINDOW];
+};
+
+void scantnef_begin(struct scantnef *tnef, void (*name)(void *context, const char *bytes, size_t length), void *context);
+void scantnef_add(struct scantnef *tnef, const char *bytes, size_t length);
+void scantnef_end(struct scantnef *tnef);
+
+#endif
