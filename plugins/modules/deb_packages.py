@@ -24,6 +24,12 @@ options:
     description: Update the package lists before an installation when they are older than this.
     type: int
     default: 3600
+  lock_seconds:
+    description:
+      - For how long to wait while another program, such as unattended-upgrades, holds a lock of dpkg or apt.
+      - How long it took is said in a warning.
+    type: int
+    default: 120
 """
 
 EXAMPLES = r"""
@@ -41,11 +47,17 @@ installed:
 """
 
 import os
+import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
 LISTS = "/var/lib/apt/lists"
+PAUSE_SECONDS = 2.0
+# apt waits for some of its locks by itself when it is told to, and for those of the lists and archives never.
+LOCKED = re.compile(
+    r"(?:Could not get lock|Unable to acquire the dpkg|Unable to lock|dpkg frontend lock)[^\n]*"
+)
 
 
 def missing(module, names):
@@ -66,8 +78,19 @@ def lists_age_seconds(now):
 
 
 def run(module, argv):
+    """Run a program of apt; while another one holds a lock, again until lock_seconds are over."""
     environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    status, out, err = module.run_command(argv, environ_update=environment)
+    begin, held = time.monotonic(), ""
+    while True:
+        status, out, err = module.run_command(argv, environ_update=environment)
+        lock = LOCKED.search(err + out) if status != 0 else None
+        left = module.params["lock_seconds"] - (time.monotonic() - begin)
+        if lock is None or left <= 0:
+            break
+        held = lock[0].strip()
+        time.sleep(min(PAUSE_SECONDS, left))
+    if held:
+        module.warn(f"packages: waited {time.monotonic() - begin:.0f} s for another program: {held}")
     if status != 0:
         said = (err or out).strip()[-2000:]
         module.fail_json(
@@ -80,6 +103,7 @@ def main():
         argument_spec={
             "name": {"type": "list", "elements": "str", "required": True},
             "update_after_seconds": {"type": "int", "default": 3600},
+            "lock_seconds": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
