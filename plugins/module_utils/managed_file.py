@@ -53,7 +53,7 @@ class Link:
 
 
 @dataclass
-class _Step:
+class Step:
     """The difference at one path: its diff, and the wanted state."""
 
     path: str
@@ -160,11 +160,11 @@ def _text_diff(wanted: Desired, before: bytes) -> dict[str, str]:
     }
 
 
-def _compare_file(wanted: Desired) -> _Step | None:
+def _compare_file(wanted: Desired) -> Step | None:
     descriptor = _open_nofollow(wanted.path)
     if descriptor is None:
         diff = {"prepared": f"{wanted.path}: file made, {_attributes(wanted)}\n", **_text_diff(wanted, b"")}
-        return _Step(wanted.path, diff, wanted)
+        return Step(wanted.path, diff, wanted)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -176,14 +176,14 @@ def _compare_file(wanted: Desired) -> _Step | None:
     now = _attributes_now(wanted, status)
     if now != _attributes(wanted):
         diff["prepared"] = _attribute_note(wanted.path, now, _attributes(wanted))
-    return _Step(wanted.path, diff, wanted, whole=before != wanted.content) if diff else None
+    return Step(wanted.path, diff, wanted, whole=before != wanted.content) if diff else None
 
 
-def _compare_directory(wanted: Directory) -> _Step | None:
+def _compare_directory(wanted: Directory) -> Step | None:
     descriptor = _open_nofollow(wanted.path, os.O_DIRECTORY)
     if descriptor is None:
         diff = {"prepared": f"{wanted.path}: directory made, {_attributes(wanted)}\n"}
-        return _Step(wanted.path, diff, wanted)
+        return Step(wanted.path, diff, wanted)
     try:
         now = _attributes_now(wanted, os.fstat(descriptor))
     finally:
@@ -191,10 +191,10 @@ def _compare_directory(wanted: Directory) -> _Step | None:
     if now == _attributes(wanted):
         return None
     diff = {"prepared": _attribute_note(wanted.path, now, _attributes(wanted))}
-    return _Step(wanted.path, diff, wanted, whole=False)
+    return Step(wanted.path, diff, wanted, whole=False)
 
 
-def _compare_link(wanted: Link) -> _Step | None:
+def _compare_link(wanted: Link) -> Step | None:
     try:
         now = os.readlink(wanted.path)
     except (FileNotFoundError, NotADirectoryError):
@@ -204,10 +204,10 @@ def _compare_link(wanted: Link) -> _Step | None:
     if now == wanted.target:
         return None
     diff = {"prepared": f"{wanted.path}: link to {now or 'nothing'} -> {wanted.target}\n"}
-    return _Step(wanted.path, diff, wanted)
+    return Step(wanted.path, diff, wanted)
 
 
-def _compare_removed(path: str) -> _Step | None:
+def _compare_removed(path: str) -> Step | None:
     descriptor = _open_nofollow(path)
     if descriptor is None:
         return None
@@ -224,7 +224,7 @@ def _compare_removed(path: str) -> _Step | None:
         "before": before,
         "after": "",
     }
-    return _Step(path, diff, None)
+    return Step(path, diff, None)
 
 
 def _parent(path: str) -> str:
@@ -275,9 +275,9 @@ def _make_link(wanted: Link) -> None:
         raise
 
 
-def _apply(steps: Sequence[_Step], check: Callable[[Desired, str], None] | None, changed: list[str]) -> None:
+def apply(steps: Sequence[Step], check: Callable[[Desired, str], None] | None, changed: list[str]) -> None:
     """Apply the steps: directories, every file's copy with its check, and only then the renames."""
-    copies: list[_Step] = []
+    copies: list[Step] = []
     touched: set[str] = set()
     try:
         for step in steps:
@@ -324,6 +324,23 @@ def _refuse_bad_paths(paths: Sequence[str]) -> None:
         seen.add(path)
 
 
+def compare(
+    desired: Sequence[Desired],
+    removed: Sequence[str] = (),
+    directories: Sequence[Directory] = (),
+    links: Sequence[Link] = (),
+) -> list[Step]:
+    """Return what differs from the disk, in the order in which apply changes it; raises BadInput, OSError."""
+    _refuse_bad_paths([*(wanted.path for wanted in (*directories, *desired, *links)), *removed])
+    found = [
+        *(_compare_directory(directory) for directory in directories),
+        *(_compare_file(file) for file in desired),
+        *(_compare_link(link) for link in links),
+        *(_compare_removed(path) for path in removed),
+    ]
+    return [step for step in found if step is not None]
+
+
 def finish(
     module: AnsibleModule,
     desired: Sequence[Desired],
@@ -343,19 +360,11 @@ def finish(
     """
     changed: list[str] = []
     try:
-        paths = [*(wanted.path for wanted in (*directories, *desired, *links)), *removed]
-        _refuse_bad_paths(paths)
-        found = [
-            *(_compare_directory(directory) for directory in directories),
-            *(_compare_file(file) for file in desired),
-            *(_compare_link(link) for link in links),
-            *(_compare_removed(path) for path in removed),
-        ]
-        steps = [step for step in found if step is not None]
+        steps = compare(desired, removed, directories, links)
         if module.check_mode:
             changed = [step.path for step in steps]
         else:
-            _apply(steps, check, changed)
+            apply(steps, check, changed)
     except (BadInput, OSError) as error:
         module.fail_json(msg=str(error), changed_paths=changed)
     module.exit_json(

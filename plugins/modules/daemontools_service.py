@@ -10,10 +10,13 @@ short_description: A service under svscan and supervise
 version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - Links a service definition into the directory that svscan watches, starts, stops, restarts or reloads it,
-    and waits until the same process has lived for a while, its log's process as well.
-  - Reads the status that supervise writes and sends commands to supervise itself; svc and svstat are not run.
-  - Check mode also works on a host where svscan does not run or the service definition is still missing.
+  - Writes a service and its log, links it into the directory that svscan watches, starts, stops, restarts or
+    reloads it, and waits until the same process has lived for a while, its log's process as well.
+  - A service with O(run) records what it starts with. V(started) compares that with what is there now, and
+    restarts a service that runs as it was before a change, whoever made the change and whenever. So a run
+    that broke off before a restart is mended by the next one.
+  - Reads the status that supervise writes and speaks to supervise itself; svc and svstat are not run.
+  - Check mode predicts on a host, too, where svscan does not run or the service is not defined yet.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 attributes:
   idempotent:
@@ -24,22 +27,103 @@ options:
     description: The name of the service, which is the name of its link in O(service_directory).
     type: str
     required: true
+  run:
+    description:
+      - The commands of the run script, in sh, the last of which becomes the service with C(exec). The module
+        puts in front of them the first line, C(exec 2>&1), the record and the test of the accounts.
+      - Behind that test C($uid) and C($gid) are the ids of O(user).
+      - Without it the service is defined elsewhere, and no more than started, stopped and watched.
+    type: str
+  user:
+    description:
+      - The account that the service runs as; O(run) has to change to it. Nothing for a service of root.
+      - Without this account, and each of O(accounts), or when one of them is root, the service does not
+        start.
+    type: str
+  accounts:
+    description: More accounts that O(run) names.
+    type: list
+    elements: str
+    default: []
+  code:
+    description: A hash of what the service is made of beside files; another one restarts it.
+    type: str
+  reads:
+    description:
+      - The files that the service reads when it starts, by absolute path, whether they exist or not. The
+        service is restarted when one of them changed since.
+      - A file that the service reads again by itself does not belong here.
+    type: list
+    elements: str
+    default: []
+  programs:
+    description:
+      - Files of programs, as O(reads); V(reloaded) restarts the service when one of them changed.
+      - The program and the libraries of the service's own process need not be named.
+    type: list
+    elements: str
+    default: []
+  notified:
+    description:
+      - Whether a task before this one changes what the service starts with. Check mode, in which that task
+        wrote nothing, predicts a restart then. A run looks at what is there instead.
+    type: bool
+    default: false
+  log:
+    description:
+      - The log of the service, written by multilog with a time in each line.
+      - Without it a service in C(log) below O(directory) is watched too, when there is one.
+    type: dict
+    suboptions:
+      bytes:
+        description: The size of a file at which multilog begins another one.
+        type: int
+        required: true
+      files:
+        description: How many files multilog keeps.
+        type: int
+        required: true
+      select:
+        description: Actions of multilog(8) that choose lines; all lines are kept without.
+        type: list
+        elements: str
+        default: []
+      user:
+        description: The account that multilog runs as; the directory is its own.
+        type: str
+        default: qmaill
+      group:
+        description: The group of the directory.
+        type: str
+        default: nofiles
+  log_directory:
+    description:
+      - The directory that the service's multilog writes to; an error shows its last lines.
+      - With O(log) C(/var/log/) and the name, unless it is given.
+    type: path
   directory:
     description:
-      - The service definition, the absolute path of the directory that holds C(run) and perhaps C(log/run).
-      - Required unless O(state=absent).
+      - The absolute path of the directory that holds C(run) and perhaps C(log/run).
+      - With O(run) C(/var/lib/mailgate/supervise/) and the name, unless it is given; without O(run) the
+        directory that the link leads to. When there is no link either, there is nothing to do.
     type: path
   service_directory:
     description: The directory that svscan watches.
     type: path
     default: /service
+  record_directory:
+    description: Where services record what they start with; it has to be empty after a boot.
+    type: path
+    default: /run/mailgate/started
   state:
     description:
-      - V(started) removes the C(down) file of the service; it runs now and after a boot.
+      - V(started) removes the C(down) file of the service; it runs now and after a boot. One that runs as it
+        was before a change is restarted; its log alone, when only that does.
       - V(stopped) makes the C(down) file; it is down now and after a boot. Its log goes on.
       - V(restarted) is V(started), and a process that ran is ended first (TERM), its log's process as well.
-      - V(reloaded) is V(started), and a process that ran gets HUP, and has to stay.
-      - V(absent) removes the link and ends supervise; the service definition is left as it is.
+      - V(reloaded) is V(started), and a process that ran gets HUP, and has to stay. It counts as having read
+        its files again.
+      - V(absent) removes the link and ends supervise; the directory is left as it is.
     type: str
     choices: [started, stopped, restarted, reloaded, absent]
     default: started
@@ -47,32 +131,31 @@ options:
     description: Whether the link exists. Only a stopped service can be without.
     type: bool
     default: true
-  log:
-    description: With V(auto) the service in C(log) below O(directory) is watched as well, if it exists.
-    type: str
-    choices: [auto, none]
-    default: auto
-  log_directory:
-    description: The directory that the service's multilog writes to; an error shows its last lines.
-    type: path
   stable_seconds:
-    description: How long the same process must have been running.
+    description: How long the same process must have lived.
     type: float
     default: 3
   timeout_seconds:
-    description: How long all the waiting may take, including the five seconds between two scans of svscan.
+    description: How long all the waiting may take, the five seconds between two looks of svscan included.
     type: float
     default: 30
 """
 
 EXAMPLES = r"""
-- name: Run the SMTP service
+- name: Run the service recipients
   mailgate.qmail.daemontools_service:
-    name: qmail-smtpd
-    directory: /var/qmail/supervise/qmail-smtpd
-    log_directory: /var/log/qmail/smtpd
+    name: recipients
+    user: recipients
+    run: |
+      exec setuidgid recipients mailgate every 14400 -- mailgate recipients update
+    log: {bytes: 1000000, files: 10}
 
-- name: Remove the SMTP service
+- name: Restart qmail-send when what it reads changed
+  mailgate.qmail.daemontools_service:
+    name: qmail-send
+    notified: true
+
+- name: Take the SMTP service away
   mailgate.qmail.daemontools_service:
     name: qmail-smtpd
     state: absent
@@ -98,126 +181,95 @@ uptime_seconds:
 
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
     MailgateError,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
+    LOGS,
+    SERVICE_DEFINITIONS,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import start_record, supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import restarts, svscan
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_script import (
+    Definition,
+    Log,
+    log_script,
+    run_script,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import (
+    Desired,
+    Directory,
+    Step,
+    apply,
+    compare,
+)
 
-POLL_SECONDS = 0.1
-LOG_LINES = 5
-
-
-def read_link(path: str) -> str:
-    """Return the target of the link; '' without one; raises BadInput for anything but a link."""
-    try:
-        return os.readlink(path)
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise BadInput(f"service link {path}: there is something else; expected a link or nothing") from error
-
-
-class Host:
-    """Changes links, files and services on this host, and waits for the results until the deadline."""
-
-    def __init__(self, given: dict[str, Any]) -> None:
-        self.given = given
-        self.deadline = time.monotonic() + given["timeout_seconds"]
-
-    def wait(
-        self, paths: list[str], reached: Callable[[str, supervise.Service], bool], expected: str
-    ) -> None:
-        """Wait until the condition holds for every path; raises MailgateError for the first that fails."""
-        while True:
-            missing = ""
-            for path in paths:
-                service = supervise.look(path)
-                try:
-                    ready = reached(path, service)
-                except supervise.Flapping as error:
-                    raise self.error(path, service, f"{expected}; {error}") from error
-                if not ready:
-                    missing = missing or path
-            if not missing:
-                return
-            if time.monotonic() >= self.deadline:
-                limit = f"{self.given['timeout_seconds']:g} seconds"
-                raise self.error(missing, supervise.look(missing), f"{expected} within {limit}")
-            time.sleep(POLL_SECONDS)
-
-    def error(self, path: str, service: supervise.Service, expected: str) -> MailgateError:
-        state = supervise.text(service, time.time_ns())
-        text = f"service {self.given['name']} in {path}: {state}; expected {expected}"
-        return MailgateError("\n".join([text, *last_lines(self.given["log_directory"])]))
-
-    def retire(self, directory: str) -> None:
-        """End the service, then its log, then both supervise processes; svscan no longer sees them."""
-        for path in (directory, os.path.join(directory, "log")):
-            if supervise.look(path).status is not None:
-                supervise.tell(path, b"dx")
-                self.wait([path], lambda _path, service: service.status is None, "supervise to end")
-
-    def link(self, link: str, target: str, directory: str) -> None:
-        if target and not (os.path.exists(link) and os.path.samefile(link, directory)):
-            os.unlink(link)
-            self.retire(os.path.join(os.path.dirname(link), target))
-        # svscan ignores names that begin with a dot.
-        temporary = os.path.join(os.path.dirname(link), f".{os.path.basename(link)}.{os.getpid()}")
-        os.symlink(directory, temporary)
-        os.rename(temporary, link)
-
-    def order(self, watched: list[str], state: str) -> None:
-        """Send supervise the necessary commands and wait for their effect."""
-        expected = "svscan to start supervise (a log directory is only seen when the link is new)"
-        self.wait(watched, lambda _path, service: service.status is not None, expected)
-        settling: dict[str, supervise.Settling] = {}
-        for path, wish in zip(watched, (state, "restarted" if state == "restarted" else "started")):
-            service = supervise.look(path)
-            orders = supervise.orders(service, wish)
-            status = service.status
-            ends = status is not None and status.pid and (b"t" in orders or status.want == "down")
-            settling[path] = supervise.Settling(
-                self.given["stable_seconds"],
-                old_pid=status.pid if status and ends else 0,
-                since_nanoseconds=time.time_ns() if b"h" in orders else 0,
-                pid=status.pid if status and b"h" in orders else 0,
-            )
-            if orders:
-                supervise.tell(path, orders)
-        if state == "stopped":
-            self.wait(watched[:1], lambda _path, service: supervise.words(service) == "down", "down")
-            watched = watched[1:]
-        stable = f"up with the same pid for {self.given['stable_seconds']:g} seconds"
-        told = [str(settling[path].old_pid) for path in watched if settling[path].old_pid]
-        if told:
-            stable = f"pid {' and '.join(told)} to end, then {stable}"
-        self.wait(watched, lambda path, service: settling[path].settled(service, time.time_ns()), stable)
+RUNS = ("started", "restarted", "reloaded")
 
 
-def last_lines(log_directory: str | None) -> list[str]:
-    """Return the last lines of multilog's current file, printable and with readable times."""
-    if not log_directory:
+def place(given: dict[str, Any], target: str) -> str:
+    """Return the directory of the service; "" when nothing says where it is."""
+    linked = os.path.join(given["service_directory"], target) if target else ""
+    if given["state"] == "absent":
+        return linked or given["directory"] or os.path.join(given["service_directory"], given["name"])
+    if given["directory"] or not given["run"]:
+        return given["directory"] or linked
+    return os.path.join(SERVICE_DEFINITIONS, given["name"])
+
+
+def scripts(given: dict[str, Any], directory: str) -> dict[str, str]:
+    """Return the run scripts that the module writes, by path; raises BadInput."""
+    if given["run"] is None or given["state"] == "absent":
+        return {}
+    accounts = [*given["accounts"], *([given["user"]] if given["user"] else [])]
+    definition = Definition(
+        given["name"],
+        directory,
+        given["run"],
+        accounts,
+        given["reads"],
+        given["programs"],
+        given["code"] or "",
+    )
+    made = {f"{directory}/run": run_script(definition, given["record_directory"])}
+    if given["log"]:
+        keeps = given["log"]
+        log = Log(given["log_directory"], keeps["bytes"], keeps["files"], keeps["user"], keeps["select"])
+        made[f"{directory}/log/run"] = log_script(definition, log, given["record_directory"])
+    return made
+
+
+def compare_files(given: dict[str, Any], directory: str, wanted: dict[str, str]) -> list[Step]:
+    """Return what differs of the scripts and their directories."""
+    if not wanted:
         return []
-    path = os.path.join(log_directory, "current")
-    try:
-        with open(path, "rb") as stream:
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 65536))
-            lines = stream.read().decode("ascii", "backslashreplace").splitlines()[-LOG_LINES:]
-    except OSError as error:
-        return [f"{path} cannot be read: {error.strerror}"]
-    printable = ("".join(c if c.isprintable() else "?" for c in line) for line in lines)
-    return [f"the last lines of {path}:", *(tai64n.readable(line) for line in printable)]
+    directories = [Directory(directory)]
+    if given["log"]:
+        directories.append(Directory(f"{directory}/log"))
+        owners = {"owner": given["log"]["user"], "group": given["log"]["group"]}
+        directories.append(Directory(given["log_directory"], **owners))
+    files = [
+        Desired(path, text.encode("utf-8", "surrogateescape"), mode=0o755) for path, text in wanted.items()
+    ]
+    return compare(files, directories=directories)
 
 
-def change(given: dict[str, Any], link: str, target: str, directory: str, watched: list[str]) -> None:
-    """Change link and service to the wanted state; raises MailgateError or OSError when that fails."""
-    host = Host(given)
+def change(
+    given: dict[str, Any],
+    link: str,
+    target: str,
+    watched: list[tuple[str, str]],
+    wishes: list[str],
+) -> None:
+    """Bring the service to its state; raises MailgateError or OSError when it does not come there."""
+    directory = watched[0][0]
+    steward = svscan.Steward(
+        given["name"], given["log_directory"] or "", given["stable_seconds"], given["timeout_seconds"]
+    )
     down = os.path.join(directory, "down")
     if given["state"] != "absent" and not os.access(os.path.join(directory, "run"), os.X_OK):
         raise BadInput(f"service {given['name']}: {directory!r} has no run program; expected 'run' in it")
@@ -228,18 +280,25 @@ def change(given: dict[str, Any], link: str, target: str, directory: str, watche
     if given["state"] == "absent" or not given["enabled"]:
         if target:
             os.unlink(link)
-        host.retire(directory)
+        steward.retire(directory)
         return
     if not os.path.isdir(given["service_directory"]):
         scanned = given["service_directory"]
         raise BadInput(f"service {given['name']}: {scanned!r} is not a directory; expected that of svscan")
     if target != directory:
-        host.link(link, target, directory)
-    host.order(watched, given["state"])
+        steward.link(link, target, directory)
+    reads = restarts.hashes_to_read(watched[0][1])
+    steward.order([path for path, _record in watched], wishes)
+    if wishes[0] == "reloaded":
+        restarts.renew(watched[0][1], reads)
+    for path, record in watched:
+        left = restarts.look(path, record)
+        if left is not None and left.reason == start_record.NOT_RECORDED:
+            raise MailgateError(f"service {given['name']} in {path}: no record of it; expected {record}")
 
 
 def refuse_bad_input(given: dict[str, Any]) -> None:
-    """Raise BadInput for contradictory or invalid arguments, before anything is read."""
+    """Raises BadInput for what cannot be meant, before anything is read."""
     thing = f"service {given['name']!r}"
     if "/" in given["name"] or given["name"].startswith(".") or not given["name"]:
         raise BadInput(f"{thing}: the name is not one that svscan looks at; expected no '/' and no '.' first")
@@ -255,59 +314,86 @@ def refuse_bad_input(given: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    present = ("started", "stopped", "restarted", "reloaded")
+    texts = {"type": "list", "elements": "str", "default": []}
+    log = {
+        "bytes": {"type": "int", "required": True},
+        "files": {"type": "int", "required": True},
+        "select": texts,
+        "user": {"type": "str", "default": "qmaill"},
+        "group": {"type": "str", "default": "nofiles"},
+    }
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "run": {"type": "str"},
+            "user": {"type": "str"},
+            "accounts": texts,
+            "code": {"type": "str"},
+            "reads": texts,
+            "programs": texts,
+            "notified": {"type": "bool", "default": False},
+            "log": {"type": "dict", "options": log},
+            "log_directory": {"type": "path"},
             "directory": {"type": "path"},
             "service_directory": {"type": "path", "default": "/service"},
-            "state": {"type": "str", "choices": [*present, "absent"], "default": "started"},
+            "record_directory": {"type": "path", "default": "/run/mailgate/started"},
+            "state": {"type": "str", "choices": [*RUNS, "stopped", "absent"], "default": "started"},
             "enabled": {"type": "bool", "default": True},
-            "log": {"type": "str", "choices": ["auto", "none"], "default": "auto"},
-            "log_directory": {"type": "path"},
             "stable_seconds": {"type": "float", "default": 3},
             "timeout_seconds": {"type": "float", "default": 30},
         },
-        required_if=[("state", state, ("directory",)) for state in present],
+        required_by=dict.fromkeys(("user", "code", "log"), ("run",)),
         supports_check_mode=True,
     )
     given = module.params
     link = os.path.join(given["service_directory"], given["name"])
+    if given["log"]:
+        given["log_directory"] = given["log_directory"] or os.path.join(LOGS, given["name"])
+    rows: list[supervise.Row] = []
+    steps: list[Step] = []
     try:
         refuse_bad_input(given)
-        target = read_link(link)
-        directory = os.path.join(given["service_directory"], target)
-        if given["directory"] and not (given["state"] == "absent" and target):
-            directory = given["directory"]
-        log = os.path.join(directory, "log")
-        watched = [directory, log] if given["log"] == "auto" and os.path.isdir(log) else [directory]
-        rows = supervise.predict(
-            given["state"],
-            target,
-            directory if given["enabled"] and given["state"] != "absent" else "",
-            os.path.lexists(os.path.join(directory, "down")),
-            [supervise.look(path) for path in watched],
-        )
-        changed = any(row.before != row.after for row in rows)
-        if not module.check_mode:
-            change(given, link, target, directory, watched)
+        target = svscan.read_link(link)
+        directory = place(given, target)
+        wanted = scripts(given, directory)
+        if directory:
+            steps = compare_files(given, directory, wanted)
+            watched = restarts.with_log(
+                directory, given["name"], given["record_directory"], bool(given["log"])
+            )
+            owed = [
+                restarts.look(path, record, wanted.get(f"{path}/run", "").encode("utf-8", "surrogateescape"))
+                for path, record in (watched if given["state"] in RUNS else [])
+            ]
+            if owed and owed[0] is None and given["notified"] and module.check_mode:
+                owed[0] = start_record.Owed("what it starts with changes")
+            owed = owed or [None] * len(watched)
+            rows = supervise.predict(
+                given["state"],
+                target,
+                directory if given["enabled"] and given["state"] != "absent" else "",
+                os.path.lexists(os.path.join(directory, "down")),
+                [supervise.look(path) for path, _record in watched],
+                owed,
+            )
+        differs = any(row.before != row.after for row in rows)
+        if rows and not module.check_mode:
+            apply(steps, None, [])
+            change(given, link, target, watched, supervise.wishes(given["state"], owed))
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error))
     service, now = supervise.look(directory), time.time_ns()
     status = service.status
     pid = status.pid if status else 0
+    state = {
+        "before_header": link,
+        "after_header": link,
+        "before": "".join(f"{row.thing}: {row.before}\n" for row in rows),
+        "after": "".join(f"{row.thing}: {row.after}\n" for row in rows),
+    }
     module.exit_json(
-        changed=changed,
-        diff=[
-            {
-                "before_header": link,
-                "after_header": link,
-                "before": "".join(f"{row.thing}: {row.before}\n" for row in rows),
-                "after": "".join(f"{row.thing}: {row.after}\n" for row in rows),
-            }
-        ]
-        if changed
-        else [],
+        changed=differs or bool(steps),
+        diff=[*(step.diff for step in steps), *([state] if differs else [])],
         status=supervise.text(service, now),
         pid=pid,
         uptime_seconds=int(status.age_seconds(now)) if status and pid else 0,

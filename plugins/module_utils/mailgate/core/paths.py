@@ -46,8 +46,10 @@ SCANNER = "/var/qmail/bin/simscan"
 UNSCANNED_QUEUE = "/var/qmail/bin/qmail-queue"  # queues a message without the scanner
 GREYLIST_DIRECTORY = "/var/qmail/cqgreylist"
 
-# Services of daemontools, and what multilog writes
+# Services of daemontools, what they started with, and what multilog writes
 SERVICES = "/service"
+SERVICE_DEFINITIONS = f"{STATE_DIRECTORY}/supervise"
+START_RECORDS = "/run/mailgate/started"
 LOGS = "/var/log"
 SMTP_LOG = f"{LOGS}/qmail/smtpd"
 SEND_LOG = f"{LOGS}/qmail/send"

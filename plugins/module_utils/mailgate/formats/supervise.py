@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ..core.errors import BadInput, MailgateError
 from . import tai64n
+from .start_record import Owed
 
 STATUS_BYTES = 18
 
@@ -136,31 +137,52 @@ class Row:
     after: str
 
 
+def wishes(state: str, owed: Sequence[Owed | None]) -> list[str]:
+    """Return what each service is told, the service itself and then its log, as for orders.
+
+    owed is why each of them has to be started again, None for one that has what is there.
+    """
+    told = []
+    for number, why in enumerate(owed):
+        wish = "started" if number and state != "restarted" else state
+        if why is not None and (wish == "started" or (wish == "reloaded" and not why.reload_does)):
+            wish = "restarted"
+        told.append(wish)
+    return told
+
+
 def predict(
-    state: str, link: str, wanted_link: str, boots_down: bool, services: Sequence[Service]
+    state: str,
+    link: str,
+    wanted_link: str,
+    boots_down: bool,
+    services: Sequence[Service],
+    owed: Sequence[Owed | None] = (),
 ) -> list[Row]:
     """Return the states before and after, without numbers, so that check mode and the run report the same.
 
     state is as for orders(), or absent; link and wanted_link are targets of the link, empty when it is
     absent; boots_down is whether there is a file named down; services are the service and, if it has one, its
-    log.
+    log; owed as for wishes().
     """
     rows = [Row("link", link or "absent", wanted_link or "absent")]
     if state != "absent":
         rows.append(Row("at boot", "down" if boots_down else "up", "down" if state == "stopped" else "up"))
-    for thing, service in zip(("service", "log"), services):
-        now = words(service)
+    reasons = [*owed, None, None][: len(services)]
+    for thing, service, why, wish in zip(("service", "log"), services, reasons, wishes(state, reasons)):
+        now = before = words(service)
         if not wanted_link:
             after = "not supervised"
         elif state == "stopped" and thing == "service":
             after = "down"
-        elif state == "restarted" and now.startswith("up"):
+        elif wish == "restarted" and now.startswith("up"):
             after = "up, restarted"
-        elif state == "reloaded" and now.startswith("up") and thing == "service":
+            before = f"{now}; {why.reason}" if why is not None else now
+        elif wish == "reloaded" and now.startswith("up"):
             after = "up, told to reload"
         else:
             after = "up"
-        rows.append(Row(thing, now, after))
+        rows.append(Row(thing, before, after))
     return rows
 
 

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a restart of a service is owed: its record compared with the files and the process as they are."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+
+from ..core.errors import BadInput
+from ..core.files import atomic_write
+from ..formats import start_record, supervise
+from ..formats.start_record import ABSENT, Owed, StartRecord
+from .run_script import LOG_SUFFIX, record_path
+
+# A process that was started this moment may not have written its record yet.
+RECORDED_SECONDS = 3.0
+_POLL_SECONDS = 0.05
+
+
+def hash_file(path: str) -> str:
+    """Return the hash of a file as it is; ABSENT when there is no regular file that can be read."""
+    try:
+        with open(path, "rb") as stream:
+            return start_record.hash_of(stream.read())
+    except OSError:
+        return ABSENT
+
+
+def read_script(path: str) -> bytes:
+    """Return the content of a run script; b"" when there is none."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""
+
+
+def read_record(path: str) -> StartRecord | None:
+    """Return the record at the path; None when there is none, or one that is not complete."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return start_record.parse(stream.read())
+    except (OSError, BadInput):
+        return None
+
+
+def read_maps(pid: int, root: str = "") -> str:
+    """Return /proc/PID/maps; "" for a process that has ended."""
+    try:
+        with open(f"{root}/proc/{pid}/maps", encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def look(directory: str, record: str, script: bytes = b"", root: str = "") -> Owed | None:
+    """Return why the service in the directory has to be started again; None when it is up to date.
+
+    Without script its run script is taken as it lies on the disk, else it is what will be there. A service
+    that is down, or whose script keeps no record, owes nothing. root is put in front of every path.
+    """
+    path = f"{directory}/run"
+    script = script or read_script(f"{root}{path}")
+    text = start_record.text_of(script.decode("utf-8", "surrogateescape"))
+    if not text:
+        return None
+
+    def now(file: str) -> str:
+        return start_record.hash_of(script) if file == path else hash_file(f"{root}{file}")
+
+    while True:
+        status = supervise.look(f"{root}{directory}").status
+        if status is None or not status.pid:
+            return None
+        kept = read_record(f"{root}{record}")
+        starting = status.age_seconds(time.time_ns()) < RECORDED_SECONDS
+        if (kept is not None and kept.pid == status.pid) or not starting:
+            break
+        time.sleep(_POLL_SECONDS)
+    replaced = start_record.replaced_programs(read_maps(status.pid, root))
+    return start_record.owed(kept, status.pid, text, now, replaced)
+
+
+def hashes_to_read(record: str) -> Mapping[str, str]:
+    """Return the hashes, as they are, of the files that a reload of the service reads again."""
+    kept = read_record(record)
+    return {path: hash_file(path) for path in kept.reads} if kept is not None else {}
+
+
+def renew(record: str, reads: Mapping[str, str]) -> None:
+    """Write down that the service has read its files again, which had these hashes; raises OSError."""
+    kept = read_record(record)
+    if kept is None or dict(kept.reads) == dict(reads):
+        return
+    with atomic_write(record, 0o600) as stream:
+        content = start_record.render(start_record.reloaded(kept, reads))
+        stream.write(content.encode("utf-8", "surrogateescape"))
+
+
+def with_log(directory: str, name: str, records: str, log: bool = False) -> list[tuple[str, str]]:
+    """Return the directories of a service and of its log, when it has one, each with the path of its record.
+
+    log says that it has one, although it may not be there yet.
+    """
+    found = [(directory, record_path(records, name))]
+    if log or os.path.isdir(f"{directory}/log"):
+        found.append((f"{directory}/log", record_path(records, f"{name}{LOG_SUFFIX}")))
+    return found

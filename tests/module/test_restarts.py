@@ -1,0 +1,243 @@
+"""daemontools_service restarts what runs as it was before a change, under the real supervise and multilog."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import start_record, supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_script import (
+    Definition,
+    run_script,
+)
+from daemontools_world import World, pid_of, wait_for
+
+UNCHANGED: tuple[str, str] = ("", "")
+
+
+@dataclass
+class Service:
+    """A service of ours, called send, that reads a file when it starts, and its log."""
+
+    world: World
+    log_directory: Path
+    wanted: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.read.write_text("old\n")
+        self.program.write_text("version 1\n")
+        shutil.copy2("/bin/sleep", self.binary)
+        self.world.definitions.append(self.directory)
+        self.wanted = {
+            "run": f"cat {self.read}\nexec {self.binary} 1000\n",
+            "reads": [str(self.read), f"{self.world.root}/not-there"],
+            "programs": [str(self.program)],
+            "log": {"bytes": 100000, "files": 5, "user": "daemon", "group": "daemon"},
+            "log_directory": str(self.log_directory),
+            "stable_seconds": 0.3,
+        }
+
+    @property
+    def directory(self) -> Path:
+        return self.world.root / "send"
+
+    @property
+    def read(self) -> Path:
+        return self.world.root / "read"
+
+    @property
+    def program(self) -> Path:
+        return self.world.root / "module.pm"
+
+    @property
+    def binary(self) -> Path:
+        """A place that is not one of those where programs write code for themselves."""
+        return self.log_directory.parent / "sleeper"
+
+    def pids(self) -> tuple[int, int]:
+        return pid_of(self.directory), pid_of(self.directory / "log")
+
+    def run(self, check: bool = False, **more: Any) -> dict[str, Any]:
+        made = self.world.run("send", check, **{**self.wanted, **more})
+        assert made["failed"] is False, made
+        return made
+
+    def told(self, made: dict[str, Any]) -> tuple[str, str]:
+        """What the diff says of the service and of its log: how it was, and how it is."""
+        link = str(self.world.scanned / "send")
+        lines = [entry for entry in made["diff"] if entry.get("before_header") == link]
+        if not lines:
+            return UNCHANGED
+        (entry,) = lines
+        before = dict(line.split(": ", 1) for line in entry["before"].splitlines())
+        after = dict(line.split(": ", 1) for line in entry["after"].splitlines())
+        return tuple(  # type: ignore[return-value]
+            "" if before[thing] == after[thing] else f"{before[thing]} -> {after[thing]}"
+            for thing in ("service", "log")
+        )
+
+    def mended(self, *, service: str = "", log: str = "") -> None:
+        """Check mode predicts the restarts, the run makes them, and a third run changes nothing."""
+        old = self.pids()
+        predicted = self.run(check=True)
+        assert self.pids() == old
+        made = self.run()
+        assert self.told(made) == (service, log)
+        assert (made["changed"], made["diff"]) == (True, predicted["diff"])
+        new = self.pids()
+        assert (new[0] != old[0], new[1] != old[1]) == (bool(service), bool(log))
+        for check in (True, False):
+            again = self.run(check)
+            assert (again["changed"], again["diff"], self.pids()) == (False, [], new)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    # pytest's own directory lets in root alone; the log is another account's.
+    place = Path(tempfile.mkdtemp(dir="/var/lib"))
+    place.chmod(0o755)
+    made = Service(World(tmp_path), place / "log")
+    try:
+        made.world.svscan(after_seconds=0.3)
+        made.run()
+        yield made
+    finally:
+        made.world.end()
+        shutil.rmtree(place)
+
+
+def changed(reason: str) -> str:
+    return f"up; {reason} -> up, restarted"
+
+
+def test_a_new_service_is_written_and_recorded(service: Service) -> None:
+    for directory, name in ((service.directory, "send"), (service.directory / "log", "send.log")):
+        record = service.world.records / name
+        assert record.stat().st_mode & 0o777 == 0o600
+        assert start_record.parse(record.read_text()).pid == pid_of(directory)
+    wait_for(lambda: "old\n" in (service.log_directory / "current").read_text())
+    owner = (service.log_directory / "current").stat()
+    assert (owner.st_uid, owner.st_gid) == (1, 1)
+    again = service.run()
+    assert (again["changed"], again["diff"]) == (False, [])
+
+
+def test_what_an_earlier_run_changed_is_made_up_for(service: Service) -> None:
+    """Each of these is left by a play that was killed between the change and the restart."""
+    service.read.write_text("new\n")
+    service.mended(service=changed(f"{service.read} changed"))
+    service.read.unlink()
+    service.mended(service=changed(f"{service.read} changed"))
+    (service.world.root / "not-there").write_text("now it is\n")
+    service.mended(service=changed(f"{service.world.root}/not-there changed"))
+    service.program.write_text("version 2\n")
+    service.mended(service=changed(f"{service.program} changed"))
+    copy = service.binary.with_name("copy")
+    shutil.copy2("/bin/sleep", copy)
+    copy.rename(service.binary)
+    service.mended(service=changed(f"{service.binary} was replaced"))
+    (service.world.records / "send").unlink()
+    service.mended(service=changed("what it started with is not recorded"))
+    (service.world.records / "send.log").write_text("pid 1\n")
+    service.mended(log=changed("what it started with is not recorded"))
+
+
+def test_another_run_script_restarts_the_service_and_another_log_script_the_log(service: Service) -> None:
+    service.wanted["run"] += "# another\n"
+    service.mended(service=changed("its run script changed"))
+    service.wanted["log"] = {**service.wanted["log"], "files": 7}
+    service.mended(log=changed("its run script changed"))
+    service.wanted["code"] = "1" * 64
+    service.mended(service=changed("its run script changed"))
+    service.wanted["reads"] = []
+    service.mended(service=changed("its run script changed"))
+
+
+def test_a_run_script_that_a_run_wrote_before_it_broke_off(service: Service) -> None:
+    service.wanted["run"] += "# another\n"
+    texts = {name: service.wanted[name] for name in ("reads", "programs")}
+    definition = Definition("send", str(service.directory), service.wanted["run"], **texts)
+    (service.directory / "run").write_text(run_script(definition, str(service.world.records)))
+    service.mended(service=changed("its run script changed"))
+
+
+def test_a_run_script_edited_by_hand_is_put_back_and_the_service_with_it(service: Service) -> None:
+    path = service.directory / "run"
+    path.write_text(path.read_text().replace("exec /", "export BY_HAND=1\nexec /"))
+    supervise.tell(str(service.directory), b"t")
+    old = service.pids()[0]
+    wait_for(lambda: service.pids()[0] not in (0, old))
+    service.mended(service=changed("its run script changed"))
+
+
+def test_a_reload_counts_as_a_start_for_the_files_alone(service: Service) -> None:
+    service.wanted["run"] = f"trap '' HUP\nexec {service.binary} 1000\n"
+    service.run()
+    pids = service.pids()
+    service.read.write_text("new\n")
+    reloaded = service.run(state="reloaded")
+    assert service.told(reloaded) == ("up -> up, told to reload", "")
+    assert service.run(check=True)["changed"] is False
+    assert service.pids() == pids
+    service.program.write_text("version 2\n")
+    made = service.run(state="reloaded")
+    assert service.told(made) == (changed(f"{service.program} changed"), "")
+
+
+def test_a_handler_predicts_in_check_mode_and_restarts_only_once(service: Service) -> None:
+    handler = {
+        "directory": None,
+        "run": None,
+        "log": None,
+        "log_directory": None,
+        "reads": [],
+        "programs": [],
+    }
+    predicted = service.run(check=True, notified=True, **handler)
+    assert service.told(predicted) == ("up; what it starts with changes -> up, restarted", "")
+    assert service.run(notified=True, **handler)["changed"] is False
+    service.read.write_text("new\n")
+    made = service.run(notified=True, **handler)
+    assert service.told(made) == (changed(f"{service.read} changed"), "")
+    assert service.run()["changed"] is False
+
+
+def test_a_handler_of_a_service_that_is_not_there_yet_does_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for check in (True, False):
+        made = world.run("send", check, directory=None, notified=True)
+        assert (made["failed"], made["changed"], made["pid"]) == (False, False, 0)
+
+
+def test_a_service_that_keeps_no_record_is_only_restarted_when_asked(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        directory = world.supervised("send")
+        (directory / "run").write_text((directory / "run").read_text() + "# another\n")
+        assert world.run("send")["changed"] is False
+    finally:
+        world.end()
+
+
+def test_a_record_that_cannot_be_written_fails_the_run_and_not_the_service(service: Service) -> None:
+    shutil.rmtree(service.world.records)
+    service.world.records.write_text("not a directory\n")
+    service.wanted["run"] += "# another\n"
+    said = service.world.run("send", **service.wanted)
+    assert said["failed"] is True
+    assert said["msg"].endswith(f"no record of it; expected {service.world.records}/send")
+    assert all(service.pids())
+    assert "what it starts with could not be recorded" in (service.log_directory / "current").read_text()
+
+
+@pytest.mark.parametrize("path", ["relative", "/a\\b", "/a\nb"])
+def test_a_path_that_cannot_be_recorded_is_refused(service: Service, path: str) -> None:
+    said = service.world.run("send", **{**service.wanted, "reads": [path]})
+    assert said["msg"] == f"service send: {path!r} cannot be recorded; expected an absolute plain path"
+    assert os.path.exists(service.directory / "run")
