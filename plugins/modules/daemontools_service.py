@@ -15,8 +15,8 @@ description:
   - A service with O(run) records what it starts with. V(started) compares that with what is there now, and
     restarts a service that runs as it was before a change, whoever made the change and whenever. So a run
     that broke off before a restart is mended by the next one.
-  - Reads the status that supervise writes and speaks to supervise itself; svc and svstat are not run.
-  - Check mode predicts on a host, too, where svscan does not run or the service is not defined yet.
+  - Reads the status that supervise writes and sends commands to supervise itself; svc and svstat are not run.
+  - Check mode also works on a host where svscan does not run or the service is not defined yet.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 attributes:
   idempotent:
@@ -132,11 +132,11 @@ options:
     type: bool
     default: true
   stable_seconds:
-    description: How long the same process must have lived.
+    description: How long the same process must have been running.
     type: float
     default: 3
   timeout_seconds:
-    description: How long all the waiting may take, the five seconds between two looks of svscan included.
+    description: How long all the waiting may take, including the five seconds between two scans of svscan.
     type: float
     default: 30
 """
@@ -155,7 +155,7 @@ EXAMPLES = r"""
     name: qmail-send
     notified: true
 
-- name: Take the SMTP service away
+- name: Remove the SMTP service
   mailgate.qmail.daemontools_service:
     name: qmail-smtpd
     state: absent
@@ -172,6 +172,11 @@ pid:
   returned: always
   type: int
   sample: 4711
+process_started:
+  description: Whether a process of the service was started, or would be; one of its log does not count.
+  returned: always
+  type: bool
+  sample: false
 uptime_seconds:
   description: How long that process has lived, 0 when it is down.
   returned: always
@@ -298,7 +303,7 @@ def change(
 
 
 def refuse_bad_input(given: dict[str, Any]) -> None:
-    """Raises BadInput for what cannot be meant, before anything is read."""
+    """Raise BadInput for contradictory or invalid arguments, before anything is read."""
     thing = f"service {given['name']!r}"
     if "/" in given["name"] or given["name"].startswith(".") or not given["name"]:
         raise BadInput(f"{thing}: the name is not one that svscan looks at; expected no '/' and no '.' first")
@@ -396,6 +401,7 @@ def main() -> None:
         diff=[*(step.diff for step in steps), *([state] if differs else [])],
         status=supervise.text(service, now),
         pid=pid,
+        process_started=any(row.starts for row in rows if row.thing == "service"),
         uptime_seconds=int(status.age_seconds(now)) if status and pid else 0,
     )
 

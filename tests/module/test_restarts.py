@@ -16,7 +16,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_s
     Definition,
     run_script,
 )
-from daemontools_world import World, pid_of, wait_for
+from support.daemontools_services import World, pid_of, wait_for
 
 UNCHANGED: tuple[str, str] = ("", "")
 
@@ -69,7 +69,7 @@ class Service:
         return made
 
     def told(self, made: dict[str, Any]) -> tuple[str, str]:
-        """What the diff says of the service and of its log: how it was, and how it is."""
+        """Return what the diff says of the service and of its log: how it was, and how it is."""
         link = str(self.world.scanned / "send")
         lines = [entry for entry in made["diff"] if entry.get("before_header") == link]
         if not lines:

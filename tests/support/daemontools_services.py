@@ -7,12 +7,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
-from runner import run_module
+
+from support.module_runner import run_module
 
 PROGRAMS = ("svscan", "supervise", "svstat", "multilog")
 SLEEPER = "#!/bin/sh\nexec 2>&1\necho started\nexec sleep 1000\n"
@@ -65,7 +67,7 @@ class World:
         if down:
             (directory / "down").touch()
         self.start(["supervise", str(directory)])
-        wait_for(lambda: supervise.look(directory).status is not None)
+        wait_for(lambda: supervise.look(str(directory)).status is not None)
         if not down:
             wait_for(lambda: pid_of(directory) != 0)
         return directory
@@ -76,7 +78,7 @@ class World:
         self.started.append(process)
 
     def run(self, name: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        defaults = {
+        defaults: dict[str, Any] = {
             "name": name,
             "service_directory": str(self.scanned),
             "record_directory": str(self.records),
@@ -96,10 +98,14 @@ class World:
                 status = supervise.look(str(path)).status
                 if status is not None:
                     supervise.tell(str(path), b"dxck")
-                    wait_for(lambda path=path: supervise.look(str(path)).status is None)
+                    wait_for(partial(is_gone, path))
         for process in self.started:
             process.kill()
             process.wait()
+
+
+def is_gone(directory: Path) -> bool:
+    return supervise.look(str(directory)).status is None
 
 
 def write_program(path: Path, text: str) -> None:

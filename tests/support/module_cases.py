@@ -86,6 +86,22 @@ def _service(state: str) -> Callable[[Path], dict[str, Any]]:
     }
 
 
+def _whole_service(root: Path) -> dict[str, Any]:
+    return {
+        **_service("started")(root),
+        "run": f"cat {root}/read\nexec sleep 1000\n",
+        "reads": [f"{root}/read"],
+        "record_directory": f"{root}/started",
+    }
+
+
+def _no_definition(root: Path) -> Undo:
+    world = World(root)
+    world.definitions.append(root / "send")
+    world.svscan(after_seconds=0.5)
+    return world.end
+
+
 def _new_service(root: Path) -> Undo:
     world = World(root)
     world.define("send", log=True)
@@ -320,6 +336,7 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
     ],
     "daemontools_service": [
         Case("a new service is started", _service("started"), _new_service),
+        Case("a service is written whole", _whole_service, _no_definition),
         Case("a running service is stopped", _service("stopped"), _running_service),
         Case("a running service stays", _service("started"), _running_service, changes=False),
         Case("a running service goes", _service("absent"), _running_service),
@@ -349,15 +366,6 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
     "tcp_rules": [
         Case("no rules yet", _rules),
         Case("damaged rules", _rules, _damaged_rules),
-    ],
-    "stale_services": [
-        Case("no services", lambda root: {"service_directory": f"{root}/service"}, changes=False),
-        Case(
-            "a running service",
-            lambda root: {"service_directory": f"{root}/service"},
-            _running_service,
-            changes=False,
-        ),
     ],
     "versioned_tree": [
         Case("nothing there yet", _tree),

@@ -16,6 +16,7 @@ import yaml
 from ansible.errors import AnsibleLookupError
 from ansible_collections.mailgate.qmail.plugins.lookup import package_code, package_files
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli.main import COMMANDS
+from support.role_services import RoleService, role_services
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "plugins" / "module_utils" / "mailgate"
@@ -108,21 +109,16 @@ def test_a_command_that_does_not_exist_is_said() -> None:
         package_code.LookupModule().run(["statz"])
 
 
-@pytest.mark.parametrize(
-    "run",
-    [path for path in (ROOT / "roles").rglob("run.j2") if path.parent.name != "log"],
-    ids=lambda p: p.parent.name,
-)
-def test_each_service_of_ours_names_its_code(run: Path) -> None:
-    """A run file that starts mailgate changes when the code of that very command does."""
-    text = run.read_text(encoding="utf-8")
-    program = "".join(line for line in text.splitlines(True) if not line.startswith("#"))
-    started = re.search(r"(?:/usr/local/bin/|\s)mailgate\s+([a-z-]+)", program)
-    named = re.search(r"^# Its code is \{\{ (_[a-z_]+) \}\}\.$", text, re.MULTILINE)
-    assert bool(named) == bool(started)
-    if named and started:
-        role = run.relative_to(ROOT / "roles").parts[0]
-        value = yaml.safe_load((ROOT / "roles" / role / "vars" / "main.yml").read_text())[named.group(1)]
+@pytest.mark.parametrize("service", role_services(), ids=lambda service: service.name)
+def test_each_service_of_ours_names_its_code(service: RoleService) -> None:
+    """A service that runs mailgate is restarted when the code of that very command changes."""
+    commands = "".join(line for line in service.commands.splitlines(True) if not line.startswith("#"))
+    started = re.search(r"(?:/usr/local/bin/|\s)mailgate\s+([a-z-]+)", commands)
+    code = service.given.get("code", "")
+    assert bool(code) == bool(started)
+    if started:
+        variables = yaml.safe_load((service.role / "vars" / "main.yml").read_text())
+        value = variables[code.strip("{} ")]
         assert value == f"{{{{ lookup('mailgate.qmail.package_code', '{started.group(1)}') }}}}"
 
 

@@ -117,6 +117,16 @@ DOWN, GONE = up(0, 5), supervise.Service(False, None, "supervise not running")
         (Watched("clamd", up(), up(), None), OK, "clamd up for 100 seconds"),
         (Watched("clamd", up(), up(age=6), up()), OK, "clamd up for 6 seconds"),
         (Watched("clamd", up(), up(age=5), up()), WARNING, "clamd started 5 seconds ago"),
+        (
+            Watched("clamd", up(), up(), up(), owed="/etc/clamav/clamd.conf changed"),
+            CRITICAL,
+            "clamd runs as it was before a change: /etc/clamav/clamd.conf changed",
+        ),
+        (
+            Watched("clamd", up(), up(), up(), log_owed="its run script changed"),
+            CRITICAL,
+            "clamd has a log service that runs as it was before a change: its run script changed",
+        ),
         (Watched("clamd", GONE, GONE, None), CRITICAL, "clamd is not supervised: supervise not running"),
         (Watched("clamd", DOWN, DOWN, up(), 1, "'oops'"), CRITICAL, "clamd has been down for 5 seconds, its last log line: 'oops'"),
         (Watched("clamd", DOWN, up(0, 5, "down"), up()), CRITICAL, "clamd has been down for 5 seconds, as it was told"),

@@ -76,7 +76,7 @@ def test_a_password_in_any_of_the_settings_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("role", "tasks", "path"),
     [
-        ("clamav", "tasks/configuration.yml", "/etc/clamav/freshclam.conf"),
+        ("clamav", "tasks/configure.yml", "/etc/clamav/freshclam.conf"),
         ("spamassassin", "tasks/configure.yml", "/etc/mailgate/sa-update.json"),
     ],
 )

@@ -14,10 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.files import atomic_write
-from ..core.paths import DOCTOR_STARTS, LOGS, SEND_LOG, SERVICES, SMTP_LOG
+from ..core.paths import DOCTOR_STARTS, LOGS, SEND_LOG, SERVICES, SMTP_LOG, START_RECORDS
 from ..core.times import rounded
 from ..formats import supervise
 from ..formats.tai64n import NANOSECONDS
+from ..host import restarts
+from ..host.run_script import start_records
 from .context import Context, log_tail, without_stamp
 from .findings import CRITICAL, OK, WARNING, Finding, Limit, graded, several
 
@@ -39,6 +41,8 @@ class Watched:
     log: supervise.Service | None
     starts: int = 1
     last_words: str = ""
+    owed: str = ""  # why the service has to be started again
+    log_owed: str = ""
 
 
 def log_directory(name: str) -> str:
@@ -80,6 +84,9 @@ def judge_service(
     if status.want != "up":
         text = "was told to stop" if status.want == "down" else "runs once and will not start again"
         return finding(WARNING, text, f"keep it up: svc -u {place}")
+    if seen.owed:
+        text = f"runs as it was before a change: {seen.owed}"
+        return finding(CRITICAL, text, f"run the playbook again, or restart it now: svc -t {place}")
     level = graded("service_starts", seen.starts, limits)
     if level != OK:
         return finding(level, f"was seen to start {seen.starts} times within an hour{words}", see)
@@ -93,6 +100,9 @@ def judge_service(
             "has no running log service, and will block once its output is not read",
             f"svc -u {place}/log",
         )
+    if seen.log_owed:
+        text = f"has a log service that runs as it was before a change: {seen.log_owed}"
+        return finding(CRITICAL, text, f"run the playbook again, or restart it now: svc -t {place}/log")
     return finding(OK, f"up for {rounded(age)}", "")
 
 
@@ -147,6 +157,21 @@ def _starts(context: Context, seen: Mapping[str, float]) -> dict[str, list[float
     return starts
 
 
+def _owed(context: Context, name: str) -> list[str]:
+    """Return why the service, and then its log, has to be started again; "" for one that is up to date."""
+    link = f"{SERVICES}/{name}"
+    try:
+        directory = os.path.join(SERVICES, os.readlink(context.path(link)))
+    except OSError:
+        directory = link
+    found = []
+    for number, record in enumerate(start_records(START_RECORDS, name)):
+        place = f"{directory}/log" if number else directory
+        why = restarts.look(place, record, root=context.root)
+        found.append(why.reason if why is not None else "")
+    return found
+
+
 def services(context: Context) -> list[Finding]:
     """Check each service by its supervise; those that have just started are looked at twice."""
     names = context.settings.services
@@ -173,6 +198,7 @@ def services(context: Context) -> list[Finding]:
             supervise.look(log) if os.path.isdir(log) else None,
             len(starts.get(name, [])),
             repr(without_stamp(log_lines[-1])[:120]) if log_lines else "",
+            *_owed(context, name),
         )
         found.append(judge_service(seen, time.time_ns(), settle, context.settings.limits))
     return judge_services(found, "svscan" in _processes(context))

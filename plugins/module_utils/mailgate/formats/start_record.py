@@ -32,7 +32,7 @@ _TEXT_LINE = re.compile(r"^ *echo \"text ([0-9a-f]{64})\"$", re.MULTILINE)
 _ENTRY = re.compile(r"([0-9a-f]{64}|absent)  (/.*)")
 
 # Deleted files that are mapped and are not programs: shared memory, code that a program wrote for itself.
-_NO_PROGRAM = ("/dev/", "/memfd:", "/SYSV", "/tmp/", "/var/tmp/", "/run/", "/proc/", "/[")
+_NO_PROGRAM = re.compile(r"/(?:dev/|memfd:|SYSV|tmp/|var/tmp/|run/|proc/|\[)")
 _DELETED = " (deleted)"
 
 
@@ -143,6 +143,6 @@ def replaced_programs(maps: str) -> list[str]:
         if len(fields) < 6 or "x" not in fields[1] or not fields[5].endswith(_DELETED):
             continue
         path = fields[5][: -len(_DELETED)]
-        if path.startswith("/") and not path.startswith(_NO_PROGRAM) and path not in found:
+        if path.startswith("/") and not _NO_PROGRAM.match(path) and path not in found:
             found.append(path)
     return found

@@ -123,11 +123,6 @@ def orders(service: Service, state: str) -> bytes:
     return wake + {"started": b"", "restarted": b"t", "reloaded": b"h"}[state]
 
 
-def started_before(status: Status, written_nanoseconds: int) -> bool:
-    """Return whether the process was started before that moment, in unix nanoseconds; false if it is down."""
-    return status.pid != 0 and status.since_nanoseconds < written_nanoseconds
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of a diff: the thing, and its state before and after."""
@@ -135,6 +130,11 @@ class Row:
     thing: str
     before: str
     after: str
+
+    @property
+    def starts(self) -> bool:
+        """Whether a process of this service is started."""
+        return self.after == "up, restarted" or (self.after == "up" and not self.before.startswith("up"))
 
 
 def wishes(state: str, owed: Sequence[Owed | None]) -> list[str]:

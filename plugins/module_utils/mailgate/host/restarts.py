@@ -14,7 +14,7 @@ from ..core.errors import BadInput
 from ..core.files import atomic_write
 from ..formats import start_record, supervise
 from ..formats.start_record import ABSENT, Owed, StartRecord
-from .run_script import LOG_SUFFIX, record_path
+from .run_script import start_records
 
 # A process that was started this moment may not have written its record yet.
 RECORDED_SECONDS = 3.0
@@ -106,7 +106,8 @@ def with_log(directory: str, name: str, records: str, log: bool = False) -> list
 
     log says that it has one, although it may not be there yet.
     """
-    found = [(directory, record_path(records, name))]
+    record, log_record = start_records(records, name)
+    found = [(directory, record)]
     if log or os.path.isdir(f"{directory}/log"):
-        found.append((f"{directory}/log", record_path(records, f"{name}{LOG_SUFFIX}")))
+        found.append((f"{directory}/log", log_record))
     return found

@@ -32,11 +32,11 @@ _RECORD = """\
     echo "pid $$"
     echo "text {text}"
     echo run
-    hashes {run}
+    hashes{run}
     echo reads
-    hashes {reads}
+    hashes{reads}
     echo programs
-    hashes {programs}
+    hashes{programs}
   }} >"$record.new" && mv -f "$record.new" "$record"
 ) || echo {service}": what it starts with could not be recorded" >&2
 """
@@ -85,13 +85,17 @@ class Log:
     select: Sequence[str] = field(default_factory=tuple)
 
 
-def record_path(records: str, name: str) -> str:
-    """Return where the service with this name keeps its record."""
-    return f"{records}/{name}"
+def start_records(records: str, name: str) -> tuple[str, str]:
+    """Return the paths of the records of a service and of its log, below the directory of all records."""
+    return f"{records}/{name}", f"{records}/{name}{LOG_SUFFIX}"
 
 
 def _words(values: Sequence[str]) -> str:
     return " ".join(shlex.quote(value) for value in values)
+
+
+def _paths(paths: Sequence[str]) -> str:
+    return "".join(f" \\\n      {shlex.quote(path)}" for path in paths)
 
 
 def _refuse_bad_paths(name: str, paths: Sequence[str]) -> None:
@@ -110,11 +114,11 @@ def _script(definition: Definition, service: str, records: str, log: bool) -> st
     if not log:
         head += "exec 2>&1\n"
     record = _RECORD.format(
-        record=shlex.quote(record_path(records, definition.name)),
+        record=shlex.quote(start_records(records, definition.name)[0]),
         text=_NO_TEXT,
-        run=shlex.quote(run),
-        reads=_words(definition.reads),
-        programs=_words(definition.programs),
+        run=_paths([run]),
+        reads=_paths(definition.reads),
+        programs=_paths(definition.programs),
         service=shlex.quote(service),
     )
     accounts = ""

@@ -1,0 +1,107 @@
+"""The services of all roles: their run scripts as the module writes them, without a host."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_script import (
+    Definition,
+    Log,
+    log_script,
+    run_script,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = "/run/mailgate/started"
+MODULE = "mailgate.qmail.daemontools_service"
+TEMPLATE = re.compile(r"\{\{ lookup\('ansible\.builtin\.template', '([^']+)'\) \}\}")
+
+
+class Anything(jinja2.Undefined):
+    """Stands for each variable of a role: a script's shape does not depend on them."""
+
+    def __str__(self) -> str:
+        return "value"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def __getitem__(self, _key: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class Filters(dict):  # type: ignore[type-arg]
+    """Jinja's, and for any other the value as it is."""
+
+    def __missing__(self, _name: str) -> Any:
+        return lambda value, *_words, **_more: value
+
+    def get(self, name: str, _other: object = None) -> Any:
+        return self[name]
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
+def rendered(text: str) -> str:
+    environment = jinja2.Environment(undefined=Anything, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters = Filters({"join": lambda value, _by="": str(value)})
+    return environment.from_string(text).render(_spamassassin_client="simscan")
+
+
+@dataclass(frozen=True)
+class RoleService:
+    """A task that runs a service; given is what the module is given, without the values of variables."""
+
+    role: Path
+    given: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.given["name"])
+
+    @property
+    def commands(self) -> str:
+        """The text of `run`, still with the names of variables."""
+        found = TEMPLATE.fullmatch(self.given["run"])
+        return (self.role / "templates" / found.group(1)).read_text() if found else str(self.given["run"])
+
+    @property
+    def definition(self) -> Definition:
+        accounts = [*self.given.get("accounts", []), *([self.given["user"]] if "user" in self.given else [])]
+        directory = f"/var/lib/mailgate/supervise/{self.name}"
+        names = [rendered(one) for one in accounts]
+        return Definition(self.name, directory, rendered(self.commands), names)
+
+    @property
+    def scripts(self) -> dict[str, str]:
+        """The scripts of the service and of its log, by what their messages begin with."""
+        log = Log(f"/var/log/{self.name}", 100000, 5)
+        return {
+            self.name: run_script(self.definition, RECORDS),
+            f"{self.name}/log": log_script(self.definition, log, RECORDS),
+        }
+
+
+def role_services() -> list[RoleService]:
+    """Return every service that a role runs."""
+    found = []
+    for path in sorted(ROOT.glob("roles/*/tasks/*.yml")):
+        for task in yaml.safe_load(path.read_text(encoding="utf-8")) or []:
+            given = task.get(MODULE)
+            if given and "run" in given:
+                found.append(RoleService(path.parents[1], given))
+    return found
