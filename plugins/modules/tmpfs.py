@@ -17,6 +17,13 @@ description:
     fstab unchanged.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
+  state:
+    description:
+      - V(absent) unmounts what this module mounted, which its line in fstab tells, and removes that line.
+      - Messages that are scanned meanwhile are deferred with 451, and what lies in the directory is gone.
+    type: str
+    choices: [mounted, absent]
+    default: mounted
   path:
     description: The mount point; created when it does not exist.
     type: path
@@ -190,9 +197,35 @@ def plan(module, size_bytes, brought, mount):
     return steps
 
 
+def plan_absent(module, mount):
+    """Return the steps that undo a mount of this module, which has a line in fstab."""
+    path, fstab = module.params["path"], module.params["fstab"]
+    before = read(fstab)
+    after = tmpfs.fstab_without(before, path)
+    steps = Plan()
+    if before == after:
+        return steps
+
+    def unmount():
+        # While sessions have files there it is only detached, and is gone with the last of them.
+        for argv in (["umount", path], ["umount", "--lazy", path]):
+            status, out, err = module.run_command(argv)
+            if status == 0:
+                return
+        raise BadInput(
+            f"path {path}: {argv!r} ended with {status}; expected 0; its output: {(out + err).strip()}"
+        )
+
+    if mount is not None and mount.kind == "tmpfs":
+        steps.add(path, f"tmpfs {','.join(mount.options)}\n", "", unmount)
+    steps.add(fstab, before, after, lambda: write_fstab(fstab, after))
+    return steps
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
+            "state": {"type": "str", "choices": ["mounted", "absent"], "default": "mounted"},
             "path": {"type": "path", "required": True},
             "size_bytes": {"type": "int", "default": 0},
             "largest_message_bytes": {"type": "int", "required": True},
@@ -221,21 +254,25 @@ def main():
         size_bytes = given["size_bytes"] or tmpfs.needed_bytes(largest, given["sessions"], memory, *share)
         mount = tmpfs.mounted_at(path, read("/proc/self/mounts"))
         brought = not tmpfs.may_mount(read("/proc/self/status"))
-        if brought and mount is None:
+        absent = given["state"] == "absent"
+        if brought and mount is None and not absent:
             raise BadInput(
                 f"path {path}: nothing is mounted there and this host may not mount; expected a tmpfs from "
                 f"whoever starts this container (--tmpfs {path}:nosuid,nodev,noexec,size={size_bytes}), "
                 "or the choice of a plain directory"
             )
         wrong = tmpfs.faults(mount, tmpfs.COPIES * largest if brought else 0) if mount else []
-        if wrong and (brought or mount.kind != "tmpfs"):
+        if wrong and (brought or mount.kind != "tmpfs") and not absent:
             raise BadInput(f"path {path}: the file system mounted there is not suitable: {'; '.join(wrong)}")
-        there = (mount.size_bytes or memory // 2) if brought else size_bytes
-        try:
-            tmpfs.check_share(there, *share)
-        except BadInput as error:
-            raise BadInput(f"path {path}: {error}") from error
-        steps = plan(module, size_bytes, brought, mount).steps
+        if absent:
+            steps = [] if brought else plan_absent(module, mount).steps
+        else:
+            there = (mount.size_bytes or memory // 2) if brought else size_bytes
+            try:
+                tmpfs.check_share(there, *share)
+            except BadInput as error:
+                raise BadInput(f"path {path}: {error}") from error
+            steps = plan(module, size_bytes, brought, mount).steps
         for what, dummy, action in steps:
             if not module.check_mode:
                 action()

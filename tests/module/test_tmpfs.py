@@ -65,6 +65,37 @@ def state(root: Path) -> tuple[str, str, str]:
     )
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_mount_is_undone(tmp_path: Path, busy: bool) -> None:
+    """With its line in fstab, and though somebody has a file there; what others mounted stays."""
+
+    def work() -> None:
+        other = "tmpfs /other tmpfs size=1 0 0\n# a comment\n"
+        (tmp_path / "fstab").write_text(other)
+        assert call(tmp_path, state="absent")["changed"] is False
+        call(tmp_path)
+        assert "tmpfs" in state(tmp_path)[0]
+        held = open(tmp_path / "work/held", "w") if busy else None  # noqa: SIM115
+        before = state(tmp_path)
+        predicted = call(tmp_path, check=True, state="absent")
+        assert state(tmp_path) == before
+        done = call(tmp_path, state="absent")
+        assert (
+            predicted["changed_paths"] == done["changed_paths"] == [f"{tmp_path}/work", f"{tmp_path}/fstab"]
+        )
+        assert predicted["diff"] == done["diff"]
+        assert state(tmp_path)[:2] == ("", other)
+        assert (tmp_path / "work").is_dir()
+        assert call(tmp_path, state="absent")["changed"] is False
+        if held:
+            held.close()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(tmp_path / "work")], check=True)
+        assert call(tmp_path, state="absent")["changed"] is False
+        assert "tmpfs" in state(tmp_path)[0]
+
+    apart(work)
+
+
 def test_contract(tmp_path: Path) -> None:
     """Check mode changes nothing and says what the run does; the second run changes nothing."""
 

@@ -116,6 +116,12 @@ def fstab_with(fstab: str, path: str, wanted: str) -> str:
     return "".join(text for number, text in enumerate(lines) if number not in places[1:])
 
 
+def fstab_without(fstab: str, path: str) -> str:
+    """Return the text of fstab without lines for a tmpfs at this path; other lines are unchanged."""
+    lines = fstab.splitlines(keepends=True)
+    return "".join(line for line in lines if not (_names(line, path) and line.split()[2:3] == ["tmpfs"]))
+
+
 def _names(line: str, path: str) -> bool:
     words = line.split()
     return len(words) >= 2 and not words[0].startswith("#") and _plain(words[1]) == path

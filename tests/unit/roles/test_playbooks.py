@@ -1,0 +1,19 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a site's variables come to in the playbooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_dns_lists_that_come_with_the_policy_count_at_once() -> None:
+    """The program that asks them is in the chain without a list, too, as policy.yml restarts nothing."""
+    chain = yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text())["netqmail_session_chain"]
+    assert "/var/qmail/bin/dnsbl" in chain
+    assert "gateway_dns_lists" not in chain
