@@ -76,7 +76,7 @@ def words_of_paths(text: str) -> Iterator[tuple[str, list[Path]]]:
 
 
 # Made by a run, on the gateway or here, or by whoever follows the page.
-ELSEWHERE = {"log/run", "NN-NAME.patch", "CHANGELOG.rst"}
+ELSEWHERE = {"log/run", "NN-NAME.patch"}
 IN_A_ROLE = {
     "defaults/main.yml",
     "meta/argument_specs.yml",
@@ -168,3 +168,9 @@ def test_each_variable_of_the_site_file_is_in_the_readme() -> None:
     site = read("playbooks/vars/site.yml")
     for variable in sorted(set(re.findall(r"(?<![\w])gateway_[a-z_]+", site))):
         assert f"`{variable}`" in read("README.md") or f"\n{variable}:" in read("README.md"), variable
+
+
+def test_the_change_log_has_the_version_of_the_collection() -> None:
+    version = yaml.safe_load(read("galaxy.yml"))["version"]
+    assert version in yaml.safe_load(read("changelogs/changelog.yaml"))["releases"]
+    assert f"\nv{version}\n" in read("CHANGELOG.rst")
