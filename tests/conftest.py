@@ -1,4 +1,4 @@
-"""Makes the collection importable from the checkout, wherever it lies."""
+"""Make the collection importable from the checkout, wherever it lies."""
 
 from __future__ import annotations
 

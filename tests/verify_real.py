@@ -66,7 +66,7 @@ def belonging(role: str) -> list[str]:
 
 
 def digest(paths: Sequence[Path]) -> str:
-    """One sha256 over names and contents."""
+    """Return one sha256 over names and contents."""
     whole = hashlib.sha256()
     for path in paths:
         whole.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -139,7 +139,7 @@ def without_patches(role: str, *options: str, first: str = "") -> list[Result]:
 
 
 def stamps(name: str) -> list[tuple[str, str, str]]:
-    """(component, recipe hash, sha256 of the archive) of everything built in the container."""
+    """Return (component, recipe hash, sha256 of the archive) of everything built in the container."""
     listing = run(["docker", "exec", name, "sh", "-c", f"cat {STAMPS}/*.json"], why="reading stamps")
     decoder, at, found = json.JSONDecoder(), 0, []
     while at < len(listing.rstrip()):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes what the tests need on a bare Debian machine: one subcommand per thing, each of them idempotent.
+"""Make what the tests need on a bare Debian machine: one subcommand per thing, each of them idempotent.
 
 Runs on the system's python3 (3.9 or newer) with nothing but the standard library, because the first thing
 it makes is the venv.  Every step says what it did and how long that took; a failure is one sentence and

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`choose`: what this machine can have, tried, said, and written down for the inventory."""
+"""`choose`: try which real sources this machine can get, print them, and write them for the inventory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every other module of the test bed uses: paths, how it speaks, how it runs commands."""
+"""Paths, messages and commands of the test bed, which all its other modules use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def say(step: str, text: str) -> None:
 
 @contextlib.contextmanager
 def timed(step: str, doing: str, done: str = "done") -> Iterator[None]:
-    """Say what begins, and how many seconds it took when it ended well."""
+    """Print what begins, and how many seconds it took when it succeeded."""
     say(step, f"{doing} ...")
     begin = time.monotonic()
     yield
@@ -42,7 +42,7 @@ def timed(step: str, doing: str, done: str = "done") -> Iterator[None]:
 
 @contextlib.contextmanager
 def only_one(name: str = "lock") -> Iterator[None]:
-    """Two runs of this program in one checkout take turns at what `name` stands for."""
+    """Lock `name`, so that two runs of this program in one checkout take turns."""
     BED.mkdir(exist_ok=True)
     with open(BED / name, "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

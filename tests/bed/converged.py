@@ -58,12 +58,12 @@ STATE = "for which in /service/* /service/*/log; do [ -d $which ] && svstat $whi
 
 
 def determining(names: Iterable[str]) -> list[str]:
-    """Those of the project's files that determine what is converged."""
+    """Return the project's files that determine what is converged."""
     return sorted(name for name in names if name.startswith(DETERMINE) and not name.endswith(".md"))
 
 
 def recipe_of(suite: str) -> str:
-    """Everything that determines a converged gateway, as one hash."""
+    """Return one hash of everything that determines a converged gateway."""
     whole = hashlib.sha256(f"1 {suite} {image_id(base_image(suite))}\n".encode())
     for name in [*determining(project_files()), str(CHOICE.relative_to(ROOT))]:
         path = ROOT / name

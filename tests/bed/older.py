@@ -66,7 +66,7 @@ def old_tree(commit: str = OLD) -> Path:
 
 
 def environment(container: str) -> dict[str, str]:
-    """For the older tree's own test bed: this machine's caches and venv, and nothing of this checkout."""
+    """Return the environment of the older tree's test bed: this machine's caches and venv only."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))
     }

@@ -92,7 +92,7 @@ def suite_sources(sources: Iterable[AptSource], own: str, suite: str) -> list[Ap
 
 
 def apt_settings(dump: str) -> str:
-    """Those settings of the machine's apt that a container needs as well to reach the same mirrors."""
+    """Return the settings of the machine's apt that a container needs, too, to reach the same mirrors."""
     wanted = re.compile(r'Acquire::(https?::Proxy(::\S+)?|Check-Valid-Until|Check-Date|Retries) "[^"]*";')
     kept = [line for line in dump.splitlines() if wanted.fullmatch(line)]
     return "\n".join([*kept, 'Acquire::Languages "none";', ""])

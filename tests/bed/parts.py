@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The parts of the suite: what each runs, which suites it belongs to, what time it may take.
 
-This is the one place: the Makefile's targets and the suites run what stands here, and
+This is the only list: the Makefile's targets and the suites run these parts, and
 `python3 tests/bed parts` lists it.  A new part is one entry in PARTS and one in HOLDS.
 """
 

@@ -30,7 +30,7 @@ class Pinned:
 
 
 def releases(text: str) -> list[Pinned]:
-    """Every url with the sha256 that stands beside it in a role's vars, in order.
+    """Return every url with the sha256 beside it in a role's vars, in order.
 
     Not a YAML parser (the standard library has none): it knows the one structure of these files, whose test
     compares it with a real parser.
@@ -64,7 +64,7 @@ def file_sha256(path: Path) -> str:
 
 
 def download(pinned: Pinned, connect_seconds: float = 5, whole_seconds: float = 120) -> str:
-    """Bring one archive into the cache; the reason why not, or "".
+    """Bring one archive into the cache; return the reason why not, or "".
 
     The name look-up knows no timeout of its own, so the work is done in a thread that is left alone when it
     takes too long.
@@ -102,7 +102,7 @@ def download(pinned: Pinned, connect_seconds: float = 5, whole_seconds: float = 
 
 
 def obtainable(alternatives: Sequence[Pinned]) -> tuple[str, str]:
-    """(where a real source is, "") or ("", why none can be had)."""
+    """Return (the place of a real source, "") or ("", the reason why there is none)."""
     for pinned in alternatives:
         kept = cache_directory() / pinned.sha256
         if kept.is_file():
@@ -119,7 +119,7 @@ def obtainable(alternatives: Sequence[Pinned]) -> tuple[str, str]:
 
 
 def pack_standin(name: str, version: str) -> Path:
-    """tests/standins/NAME as an archive whose bytes depend on its contents alone."""
+    """Return tests/standins/NAME as an archive whose bytes depend only on its contents."""
     source = ROOT / "tests" / "standins" / name
     if not source.is_dir():
         raise Trouble(f"no source of {name} can be had and there is no stand-in at {source}")

@@ -57,18 +57,18 @@ def failures(text: str) -> list[str]:
 
 
 def reasons(text: str) -> list[str]:
-    """Why a failed part failed: a line a test, as pytest's short summary has it, else its last words."""
+    """Return why a part failed: a line for each test of pytest's short summary, else the last output."""
     return failures(text) or [tail(text)]
 
 
 def not_run(text: str) -> list[tuple[str, str]]:
-    """(test, reason) of each test that is not run on a stand-in."""
+    """Return (test, reason) of each test that is not run on a stand-in."""
     return list(dict.fromkeys((found.group(1), found.group(2).strip()) for found in NOT_RUN.finditer(text)))
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of a part."""
+    """The result of a part."""
 
     part: Part
     status: int
@@ -217,7 +217,7 @@ def line_of(ran: Ran) -> str:
 
 
 class Queue:
-    """The parts that wait, given out in order; one that begins on an image waits for who makes it."""
+    """The waiting parts, in order; a part that begins on an image waits for the part that makes it."""
 
     def __init__(self, parts: Sequence[Part], images: Mapping[str, str]) -> None:
         self._changed = threading.Condition()
@@ -249,7 +249,7 @@ class Queue:
             self._changed.notify_all()
 
     def in_vain(self, part: Part) -> str:
-        """Why the part cannot be run, or "": what cannot be converged once is not tried again by each."""
+        """Return why the part cannot be run, or "": a failed converge is not repeated by each part."""
         maker = self._without.get(part.image)
         return f"not begun: {maker} made no image of a gateway" if maker else ""
 
@@ -268,7 +268,7 @@ def environment() -> dict[str, str]:
 
 
 def run_all(parts: Sequence[Part], suite: str) -> list[Ran]:
-    """Every part, also after one has failed, in the order of the table."""
+    """Run every part, also after one has failed; return the results in the order of the table."""
     logs = BED / "test"
     logs.mkdir(exist_ok=True)
     images = {part.image: converged_image(part.image) for part in parts if part.image}
@@ -354,7 +354,7 @@ def command_test(suite: str) -> None:
 
 
 def report(ran: Sequence[Ran]) -> str:
-    """docs/generated/VERIFIED-full.md: what ran when that `make test` does not run."""
+    """Return the text of docs/generated/VERIFIED-full.md: what ran beyond `make test`, and when."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     commit = run(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], why="asking git").strip()
     rows = [
@@ -381,7 +381,7 @@ def report(ran: Sequence[Ran]) -> str:
 
 
 def command_part(names: Sequence[str], more: Sequence[str]) -> None:
-    """Single parts, one after the other, as the suites run them; `more` is added to their commands."""
+    """Run single parts, one after the other, as the suites do; `more` is added to their commands."""
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise Trouble(f"no part {unknown[0]!r}; expected {', '.join(BY_NAME)}")

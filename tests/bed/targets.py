@@ -35,7 +35,7 @@ def command_prepare(suites: Sequence[str]) -> None:
 
 
 def hold_conversations(name: str, *options: str) -> bool:
-    """Print the table of conversations with a gateway; whether each went as it should."""
+    """Print the table of conversations with a gateway; return whether each had the expected result."""
     argv = [venv_program("python"), "-m", "support.conversation_table", "--gateway", name, *options]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     return subprocess.run(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False).returncode == 0
@@ -60,7 +60,7 @@ def command_gateway(name: str) -> None:
 
 
 def command_clean() -> None:
-    """Containers of the test bed, .bed and the caches of tools; images, .venv and archives stay."""
+    """Remove containers of the test bed, .bed and the caches of tools; images, .venv and archives stay."""
     if shutil.which("docker") and engine_answers()[0]:
         listing = answer(["docker", "ps", "-aq", "--filter", f"label={LABEL}.container=yes"])[1].split()
         if listing:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The wheels of the operator's screen: a container has no way to where pip would fetch them."""
+"""The wheels of the operators' screen: a container cannot reach the index where pip would fetch them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUIREMENTS = ROOT / "roles" / "qmailadmin" / "files" / "requirements.txt"
 
 
 def wheel_directory() -> Path:
-    """Where they are kept: another directory for other requirements, so what is there is whole."""
+    """Return the directory of the wheels: one for each set of requirements, so its contents are complete."""
     digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
     return cache_directory().parent / "wheels" / digest
 

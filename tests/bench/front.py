@@ -71,7 +71,7 @@ SMALL = Size(1.0, 5.0, 6.0, 10, 2.0, 30, 200, 5_000)
 
 @dataclass(frozen=True)
 class Load:
-    """A row on one system: which container, under which name, and the load."""
+    """A row on one system: the container, its name, and the load."""
 
     row: str
     system: str
@@ -243,7 +243,7 @@ class Bench:
         return done
 
     def check(self, load: Load, done: Run) -> None:
-        """Nothing is measured but what the row is about."""
+        """Raise Trouble unless nearly all sessions met the reply that the row measures."""
         codes = dict(done.load["codes"])  # type: ignore[call-overload]
         met = codes.get(load.expected, 0) if load.expected else done.load["without_reply"]
         if met < 0.98 * done.load["done"] or not done.load["done"]:
@@ -351,7 +351,7 @@ class Bench:
 
 
 def warm(bench: Bench) -> None:
-    """Known networks have passed the greylist, and every scanner has scanned."""
+    """Let known networks pass the greylist, and every scanner scan once."""
     gateway = bench.containers[GATEWAY]
     for _visit in range(2):
         argv = [bench.generator, "-m", "rcpt", "-p", "25", *KNOWN, "-r", GOOD, "-c", "4", "-n", "1400"]

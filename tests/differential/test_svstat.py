@@ -33,7 +33,7 @@ KERNEL_TICK_NANOSECONDS = 10_000_000
 
 
 def both(directory: str) -> tuple[str, str]:
-    """Ours and svstat's text, while the age in whole seconds stayed the same."""
+    """Return our and svstat's text for the same age in whole seconds."""
     while True:
         before = time.time_ns() - KERNEL_TICK_NANOSECONDS
         theirs = svstat(directory)
@@ -139,7 +139,7 @@ def test_no_supervise(tmp_path: Path) -> None:
     down=st.booleans(),
 )
 def test_any_status(tmp_path: Path, since: int, pid: int, paused: bool, want: bytes, down: bool) -> None:
-    """A status of our own making, behind a fifo that we read in place of supervise."""
+    """A made-up status, behind a fifo that the test reads in place of supervise."""
     made = tmp_path / "supervise"
     made.mkdir(exist_ok=True)
     if not (made / "ok").exists():

@@ -69,7 +69,7 @@ def real_lookup(directory: Path, ip: str, host: str | None, info: str | None) ->
 
 
 def our_lookup(rules: tcprules.Rules, ip: str, host: str | None, info: str | None) -> str:
-    """Our answer in tcprulescheck's words."""
+    """Return our answer in the format of tcprulescheck."""
     rule = tcprules.lookup(rules, ip, host, info)
     if rule is None:
         return "default:\nallow connection\n"

@@ -53,7 +53,7 @@ class Blacklist:
         return f"\n{address}:deny\n" in self.fragment.read_text()
 
     def compile(self) -> None:
-        """Brings the rules into force where no service does it."""
+        """Compile the rules where no service does it."""
         if not self.watched:
             status, _out, err = self.bed.inside("mailgate", "rules", "compile")
             assert status == 0, err
@@ -90,7 +90,7 @@ class Blacklist:
         self.wait(f"{address} is greeted", lambda: greeting(address).startswith("220 "), FORCE_SECONDS)
 
     def kill(self, program: str) -> None:
-        """kill -9 of a service's process, and waits until supervise has made another one."""
+        """Kill a service's process by SIGKILL, and wait until supervise has started another one."""
         before = self.pid(program)
         os.kill(before, 9)
         self.wait(f"{program} runs again", lambda: self.pid(program) not in (0, before), 10)
@@ -125,7 +125,7 @@ def blacklist(bed: Bed) -> Iterator[Blacklist]:
 
 @pytest.fixture(scope="module")
 def addresses() -> Iterator[str]:
-    """Clients of whom nobody has heard; by chance, as a test may run twice."""
+    """Return unknown clients, at random, as a test may run twice."""
     return iter(random.sample([f"198.51.100.{number}" for number in range(201, 255)], 54))
 
 
@@ -175,7 +175,7 @@ def through(address: str) -> None:
 
 
 def flood(address: str, count: int) -> None:
-    """So many refused recipients, at most six in a session."""
+    """Send so many recipients that are refused, at most six in a session."""
     while count > 0:
         with begun(address) as session:
             for _ in range(min(count, 6)):

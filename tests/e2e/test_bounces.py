@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What goes back when the back end refuses what the gateway has accepted: a header, and nothing for spam."""
+"""Bounces of mail that the back end refuses after the gateway has accepted it: the header, none for spam."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_text_without_header_does_not_go_back(bed: Bed) -> None:
 @PATCH
 @pytest.mark.parametrize("sender", [SENDER, ""], ids=["sender", "null-sender"])
 def test_no_bounce_for_what_scored_as_spam(bed: Bed, sender: str) -> None:
-    """Nor one for the postmaster; one line says so."""
+    """The postmaster gets no bounce either; one log line says so."""
     log = SendLog(bed)
     accepted(content(MARK), sender=sender, who=STRANGER)
     line = log.wait_for("bounce withheld msg ")
@@ -121,7 +121,7 @@ def test_what_the_sender_says_of_spam_withholds_nothing(bed: Bed, where: str, wh
 
 
 def test_an_unscanned_relay_clients_own_words_withhold_nothing(bed: Bed) -> None:
-    """They stand below the field of qmail-smtpd, where the scanner writes nothing."""
+    """Such fields are below the field of qmail-smtpd, where the scanner writes nothing."""
     received = b"Received: from office (198.51.100.70)\n  by mx1 with SMTP; 1 Jan 2026\n"
     text = received + b"X-Spam-Flag: YES\nX-Row: own\n\nx\n"
     put_into_queue(bed, SENDER.encode("ascii"), GOOD.encode("ascii"), content=text)

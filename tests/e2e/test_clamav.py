@@ -93,7 +93,7 @@ def kill(box: Box) -> None:
 
 @pytest.fixture(autouse=True)
 def whole(box: Box) -> Iterator[None]:
-    """Every test begins and ends with a clamd that finds the test file."""
+    """Begin and end every test with a clamd that finds the test file."""
     eventually(lambda: works(box), 30, "clamd finds the test file")
     yield
     box.sh("svc -u /service/clamd")
@@ -266,7 +266,7 @@ def test_a_converge_without_a_database_fails(box: Box, tmp_path: Path) -> None:
 
 
 def test_a_converge_proves_that_a_virus_is_found(box: Box, tmp_path: Path) -> None:
-    """With another signature clamd runs and answers, and finds nothing."""
+    """With another signature clamd runs and answers, but finds no virus."""
     other = tmp_path / "other.ndb"
     other.write_text("Other:0:*:" + b"something else entirely".hex() + "\n")
     given = variables(box, clamav_database_files=[str(other)], clamav_ready_seconds=3)

@@ -181,7 +181,7 @@ def test_rcpthosts_never_means_everybody(bed: Bed, control: Path, harm: Callable
 
 @pytest.fixture
 def unwatched(bed: Bed) -> Iterator[None]:
-    """Nobody mends the rules meanwhile, as their service does."""
+    """Stop the service rules meanwhile, which would repair the file."""
     assert bed.inside("svc", "-d", "/service/rules")[0] == 0
     deadline = time.monotonic() + SERVICE_SECONDS
     while ": down " not in bed.inside("svstat", "/service/rules")[1]:

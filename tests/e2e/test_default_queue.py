@@ -73,7 +73,7 @@ def test_who_names_another_program_gets_it(gateway: str, bed: Bed) -> None:
 
 
 def test_mail_of_the_host_itself_is_queued_as_before(bed: Bed) -> None:
-    """qmail-inject shares the code, and not the default."""
+    """qmail-inject shares the code, but not the default."""
     status, _, error = bed.inside("sendmail", "carol@example.org", text=message("inject").decode("ascii"))
     assert (status, error) == (0, "")
     arrived = bed.mailroom.claim(lambda one: b"X-Row: inject" in one.content, 20)

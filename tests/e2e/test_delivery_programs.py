@@ -84,7 +84,7 @@ def test_without_qmail_remote_mail_waits(bed: Bed, how: str) -> None:
 @pytest.mark.parametrize("how", ["missing", "no-execute-bit", "lost-library"])
 @pytest.mark.parametrize("program", ["qmail-local", "qmail-getpw"])
 def test_without_qmail_local_mail_waits(bed: Bed, program: str, how: str) -> None:
-    """qmail-getpw says for qmail-lspawn whose mail it is."""
+    """qmail-getpw tells qmail-lspawn which user the mail belongs to."""
     log = SendLog(bed)
     with broken(bed.root / "var/qmail/bin" / program, REMOTE[how]):
         content = accepted(f"{program}-{how}", LOCAL)

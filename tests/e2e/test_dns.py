@@ -85,7 +85,7 @@ DATA = "\n".join(
 
 @dataclass(frozen=True)
 class Report:
-    """What qmail-remote says of one delivery: K done, Z to be tried again, D never."""
+    """The report of qmail-remote for one delivery: K delivered, Z deferred, D failed."""
 
     letter: str
     text: str
@@ -93,7 +93,7 @@ class Report:
 
 
 class MailServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Takes everything; keeps the recipients."""
+    """A mail server that accepts everything and keeps the recipients."""
 
     daemon_threads = True
 
@@ -158,7 +158,7 @@ class Strange(threading.Thread):
 
 
 class Query:
-    """One question (RFC 1035, 4.1), and answers to it that need not be true."""
+    """One question (RFC 1035, 4.1), and answers to it, true or false."""
 
     def __init__(self, packet: bytes) -> None:
         end = packet.index(b"\0", 12) + 5
@@ -482,13 +482,13 @@ def test_a_domain_that_does_not_exist_is_never_delivered(world: World) -> None:
 @pytest.mark.patch("60-dns-answers")
 @pytest.mark.parametrize("kind", [CNAME, MX, A])
 def test_a_cut_answer_that_cannot_be_had_whole_defers(world: World, kind: int) -> None:
-    """TC, and nobody at TCP port 53."""
+    """The answer is truncated (TC), and no server listens at TCP port 53."""
     report, _ = strangely(world, lying(kind, lambda query: query.answer(flags=0x0200)))
     assert report.letter == "Z", report
 
 
 def renaming(canonical: str) -> Callable[[Query], bytes]:
-    """strange.test is an alias, and nothing else is."""
+    """Only strange.test is an alias."""
 
     def answer(query: Query) -> bytes:
         named = query.type == CNAME and query.asks(name_of("strange.test"))
@@ -500,7 +500,7 @@ def renaming(canonical: str) -> Callable[[Query], bytes]:
 # Of 95-envelope-out; without 60-dns-answers, too, nobody asks for a CNAME, and there is no such name to take.
 @pytest.mark.parametrize("label", ["x> SIZE=1", "x>SIZE=1", "x\rNOOP\r", "x\nNOOP\n", "x\x7f", "x(y)"])
 def test_a_canonical_name_that_is_none_is_not_taken(world: World, label: str) -> None:
-    """It would stand in RCPT TO; the recipient keeps the host that it has."""
+    """The name would be written into RCPT TO; the recipient keeps its host instead."""
     report, _ = strangely(world, renaming(f"{label}.test"))
     assert report.letter == "K", report
     assert world.gateway.mail.recipients == ["joe@strange.test"]

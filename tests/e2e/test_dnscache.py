@@ -192,7 +192,7 @@ def test_resolv_conf_is_written_where_it_is_mounted(box: Box, world: Path) -> No
 
 
 def test_resolv_conf_is_left_alone_when_dnscache_does_not_answer(box: Box, world: Path) -> None:
-    """Another server has taken its place."""
+    """Another server runs in place of dnscache."""
     kept = box.sh("cat /etc/resolv.conf")
     box.sh("svc -d /service/dnscache")
     eventually(lambda: "down" in box.sh("svstat /service/dnscache"), 10, "dnscache is down")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each part of a running gateway is broken for real: the doctor says so, and is content again afterwards."""
+"""Each part of a running gateway is broken for real: the doctor reports it, and no fault afterwards."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def made(path: Path, make: Callable[[Path], object]) -> Iterator[None]:
 
 
 def test_a_converged_gateway_is_well(bed: Bed) -> None:
-    """By the site's own settings; EICAR and GTUBE were refused, or it would not be."""
+    """With the site's own settings there is no finding, so EICAR and GTUBE were refused."""
     forget_starts(bed)
     began = time.monotonic()
     status, said, trouble = bed.inside("mailgate", "doctor", within_seconds=90)
@@ -288,7 +288,7 @@ def test_a_bad_line_of_the_operators(doctor: Doctor) -> None:
 
 
 def test_rules_that_let_everybody_relay(doctor: Doctor) -> None:
-    """Whoever wrote them: the compiler has not."""
+    """Compiled rules that the compiler has not written are found."""
     with down(doctor, "rules"):
         compiled = doctor.root / "etc/tcp.smtp.cdb"
         before = compiled.read_bytes()

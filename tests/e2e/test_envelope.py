@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An envelope carries an envelope: no address ends a line or its brackets, and none that could is taken."""
+"""Addresses in the envelope: one that could end a line or its brackets is refused."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_greeting_is_cut_and_made_harmless(smtpd: SmtpdBed) -> None:
 @pytest.mark.patch("91-envelope-address")
 @pytest.mark.parametrize("kind", ["a line may end with CR", "a line may end with LF", "NUL is nothing"])
 def test_no_envelope_smuggles(bed: Bed, kind: str) -> None:
-    """Each is refused as sender and as recipient, so that nothing of it comes to a back end."""
+    """Each address is refused as sender and as recipient, so that no back end gets any of it."""
     with lenient(bed, STRICT + LENIENT[kind]) as server:
         for verb in ("MAIL FROM", "RCPT TO"):
             for name, address in SMUGGLED.items():

@@ -38,7 +38,7 @@ EVIL = {
 
 @pytest.fixture(autouse=True)
 def quiet(bed: Bed) -> Iterator[None]:
-    """Begins and ends with an empty queue."""
+    """Begin and end with an empty queue."""
     reason = bed.only_real("the stand-in has no queue")
     if reason:
         pytest.skip(reason)
@@ -72,7 +72,7 @@ def session(sender: bytes, recipient: bytes) -> list[bytes]:
 @PATCH
 @pytest.mark.parametrize("name", EVIL)
 def test_no_evil_sender_leaves(bed: Bed, name: str) -> None:
-    """Neither with the message nor as the recipient of its bounce; that it is withheld is told once."""
+    """It leaves neither with the message nor as recipient of the bounce, which is withheld: one log line."""
     log = SendLog(bed)
     with sinks(bed) as there:
         put_into_queue(bed, EVIL[name], GOOD, content=MESSAGE)
@@ -190,7 +190,7 @@ def test_what_may_stand_in_an_envelope_leaves(bed: Bed) -> None:
     ],
 )
 def test_no_stray_cr_and_no_nul_leaves(bed: Bed, body: bytes, arrives: list[bytes]) -> None:
-    """Not of a message either that qmail-smtpd has not seen."""
+    """The same holds for a message that did not come through qmail-smtpd."""
     log = SendLog(bed)
     with sinks(bed) as there:
         put_into_queue(bed, SENDER.encode("ascii"), GOOD, content=MESSAGE + body)

@@ -91,7 +91,7 @@ class Door:
         return got
 
     def hear(self, who: str) -> str:
-        """All that a program behind the chain says to a client."""
+        """Return all that a program behind the chain sends to a client."""
         with Session(who, GATEWAY_ADDRESS, PORT, timeout_seconds=20) as session:
             return session.reply()
 

@@ -38,7 +38,7 @@ RECIPIENTS = {"alice@example.test": A, "bob@example.test": A, "carol@example.org
 
 @pytest.fixture(autouse=True)
 def alone(bed: Bed) -> Iterator[None]:
-    """Cuts the gateway off from outside, where qmail-remote would look for a back end that is not back."""
+    """Cut the gateway off from outside, where qmail-remote would look for a back end that is not back."""
     reason = bed.only_real("the stand-in hands each message to the back end itself and has no queue")
     if reason:
         pytest.skip(reason)
@@ -78,7 +78,7 @@ class Posted:
 
 
 class Sender(threading.Thread):
-    """Sends messages, each with a token of its own, until the gateway is gone."""
+    """Send messages, each with its own token, until the gateway is gone."""
 
     def __init__(self, name: str, seed: str) -> None:
         super().__init__(name=name, daemon=True)
@@ -180,7 +180,7 @@ def missing(posted: list[Posted], arrived: dict[tuple[str, str], list[Delivery]]
 def test_no_accepted_message_is_lost_by_kill_9(
     bed: Bed, record_property: Callable[[str, object], None]
 ) -> None:
-    """Kills every process of the gateway 20 times at random; compares what was accepted and what came.
+    """Kill every process of the gateway 20 times at random; compare what was accepted and what arrived.
 
     It proves that whenever the programs die, the next ones find every accepted message in the queue and
     deliver it whole, and that what was cut off within DATA never comes.  It does not prove that the queue is
@@ -248,7 +248,7 @@ def test_no_accepted_message_is_lost_by_kill_9(
 
 
 def test_a_message_whose_qmail_queue_is_killed_is_not_accepted_and_swept_out(bed: Bed) -> None:
-    """Its client hears 451; its file stays for 36 hours, as qmail-send cannot know that nobody writes it."""
+    """The client gets 451; the file stays for 36 hours, as qmail-send cannot know that its writer is gone."""
     mess = bed.root / "var/qmail/queue/mess"
     before = {path for path in mess.rglob("*") if path.is_file()}
     sender = Sender("qmail-queue", "qmail-queue")

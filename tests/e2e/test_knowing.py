@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the gateway says that it did is what its clients saw: trace finds each, stats counts each once."""
+"""The logs agree with what the clients saw: trace finds each session, stats counts each once."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Knowing:
             time.sleep(0.3)
 
     def play(self, row: Row) -> Outcome:
-        """Plays a row, and remembers what its client saw."""
+        """Play a row, and remember what its client saw."""
         outcome = self.bed.play(row)
         assert not outcome.problems, (row.name, outcome.problems)
         self.seen["connections"] += 1
@@ -158,7 +158,7 @@ class Knowing:
         return outcome
 
     def turn(self) -> None:
-        """Both logs are turned over."""
+        """Rotate both logs."""
         for service in ("qmail-smtpd", "qmail-send"):
             status, _out, err = self.bed.inside("svc", "-a", f"/service/{service}/log")
             assert status == 0, err
@@ -174,7 +174,7 @@ class Knowing:
         return 0
 
     def kill(self) -> None:
-        """kill -9 of the service, and waits until supervise has made another one."""
+        """Kill the service by SIGKILL, and wait until supervise has started another one."""
         before = self.pid()
         assert before, "the service stats does not run"
         os.kill(before, 9)
@@ -233,7 +233,7 @@ def own(row: Row, sender: str) -> Row:
 
 
 def rows_of_the_stream(nonce: str) -> list[tuple[Row, str]]:
-    """Each row of STREAM with what it is found by."""
+    """Return each row of STREAM with the text to search it by."""
     named = {row.name: row for row in ROWS if isinstance(row, Row)}
     found = []
     for name in STREAM:
@@ -278,7 +278,7 @@ def fits(kinds: list[str], expected: list[str], deliveries: int) -> bool:
 
 
 def test_a_mixed_stream_is_told_and_counted_as_its_clients_saw_it(knowing: Knowing, shut_out: str) -> None:
-    """Both logs are turned over, and the service is killed, in the middle."""
+    """Both logs are rotated, and the service is killed, in the middle."""
     real = knowing.bed.kind == "source"
     knowing.seen.clear()
     before = knowing.settled()
@@ -387,7 +387,7 @@ def test_deferred_then_delivered_and_bounced(knowing: Knowing) -> None:
 
 
 def test_a_bounce_that_is_withheld(knowing: Knowing) -> None:
-    """The back end refuses what the scanner took for spam: nobody but the log is told."""
+    """The back end refuses what the scanner took for spam: only the log has it, no bounce is sent."""
     why = knowing.bed.only_real("the stand-in has no queue")
     if why:
         pytest.skip(why)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An hour of sessions in a minute: what runs for ever neither grows nor leaves anything behind."""
+"""An hour of sessions in a minute: long-running processes neither grow nor leave anything behind."""
 
 from __future__ import annotations
 

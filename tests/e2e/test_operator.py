@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What operators do takes effect, ends, is taken back and outlives Ansible; nobody else can do it."""
+"""Acts of operators take effect, end, are undone and survive a run of Ansible; only operators can do them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def operators(bed: Bed) -> Iterator[Operators]:
 
 @pytest.fixture(scope="module")
 def addresses() -> Iterator[str]:
-    """Clients of whom nobody has heard; by chance, as a test may run twice."""
+    """Return unknown clients, at random, as a test may run twice."""
     return iter(random.sample([f"198.18.{number}.7" for number in range(60, 200)], 100))
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The policy of a running gateway changes in words first and then within seconds, and no session notices."""
+"""A change of policy is described before it is made, takes effect in seconds, and disturbs no session."""
 
 # ruff: noqa: E501 - answers and words stand in one line, as they are printed
 

@@ -50,7 +50,7 @@ SUBCOMMANDS = (
 
 @pytest.fixture(autouse=True)
 def normal(bed: Bed) -> Iterator[None]:
-    """Begins and ends with everything up, nothing refused and nothing waiting."""
+    """Begin and end with everything up, nothing refused and nothing waiting."""
     reason = bed.only_real("the stand-in hands each message to the back end itself and has no queue")
     if reason:
         pytest.skip(reason)
@@ -219,7 +219,7 @@ def test_a_bounce_goes_to_the_senders_own_back_end(bed: Bed) -> None:
 
 
 def test_a_refused_bounce_goes_to_the_postmaster_and_not_back(bed: Bed) -> None:
-    """The message has the null sender already: nobody is told but the postmaster."""
+    """The message has the null sender already: only the postmaster gets a notice."""
     bed.backends[A].refuse_recipients = {GOOD: "550 5.1.1 no such mailbox"}
     accepted("refused-null-sender", GOOD, sender="")
     text = bounce(bed, A, POSTMASTER, sender=DOUBLE_BOUNCE)

@@ -313,7 +313,7 @@ def test_with_the_whole_directory_gone_nothing_changes(world: World) -> None:
 
 
 def root(client: Client) -> int:
-    """Answers the search for the base, and returns the number of the next search."""
+    """Answer the search for the base; return the number of the next search."""
     number, _message = client.request()
     client.say(entry(number, BASE) + done(number, cookie=None))
     return client.request()[0]
@@ -583,7 +583,7 @@ def test_the_site_file_takes_effect_while_the_directory_is_gone(world: World) ->
 
 
 def test_the_password_is_in_no_artefact(world: World) -> None:
-    """Not while an export hangs, and not in anything that was said or written in all of these tests."""
+    """The password is not visible while an export hangs, nor in any output or file of these tests."""
     seen: list[str] = []
     with Scripted(hangs, FAKE_ADDRESS, FAKE_PORT) as server:
         world.settings(

@@ -144,7 +144,7 @@ def test_a_command_without_end_ends_the_session(session: Session) -> None:
 
 @pytest.mark.patch("40-cve-2005")
 def test_recipients_of_a_message_are_bounded(bed: Bed) -> None:
-    """However many a site allows, a million bytes are enough."""
+    """The limit is a million bytes, however many recipients a site allows."""
     why = bed.only_real("the stand-in has one limit for recipients")
     if why:
         pytest.skip(why)

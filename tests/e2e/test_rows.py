@@ -24,5 +24,5 @@ def test_row(bed: Bed, row: Row | Crowd | Asked) -> None:
 
 
 def test_nothing_else_arrived(bed: Bed) -> None:
-    """Stands last: what a refused row sent must not arrive later either."""
+    """Run as the last test: what a refused row sent must not arrive later either."""
     assert bed.leftovers() == []

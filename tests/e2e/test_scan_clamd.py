@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What clamd says that is neither OK nor a virus, and what it says for want of room."""
+"""Answers of clamd that are neither OK nor a virus, and its answers when it lacks space."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_where_clamd_cannot_unpack_nothing_passes(scan: ScanBed, options: str) -
 
 @PATCH
 def test_a_deprecated_option_of_clamd_conf_is_no_trouble(scan: ScanBed) -> None:
-    """Scanned; logged once; the doctor names the line."""
+    """The message is scanned, the warning is logged once, and the doctor names the line."""
     text = (scan.root / SETTINGS).read_text() + "AllowSupplementaryGroups yes\n"
     words = "WARNING_ Ignoring deprecated option AllowSupplementaryGroups at /etc/clamav/clamd.conf_"
     log = scan.log()
@@ -118,7 +118,7 @@ def test_more_than_clamd_looks_at_is_no_virus(scan: ScanBed) -> None:
 
 
 def test_a_receipts_links_are_no_virus(scan: ScanBed) -> None:
-    """With lists of domains as the official database has them."""
+    """Use lists of domains as the official database has them."""
     place = scan.root / "var/lib/clamav"
     lists = {"test.pdb": "H:paypal.com\n", "test.wdb": "X:.+\\.never:.+\\.never\n"}
     html = (

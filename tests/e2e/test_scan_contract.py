@@ -391,7 +391,7 @@ def killed_while(scan: ScanBed, place: str, content: bytes) -> str:
 
 @pytest.mark.parametrize("place", [CLAMDSCAN, SPAMC], ids=lambda place: place.rpartition("/")[2])
 def test_a_simscan_that_is_killed_delivers_nothing(scan: ScanBed, place: str) -> None:
-    """What it leaves in the work directory is the cleaner's."""
+    """The cleaner removes what it leaves in the work directory."""
     name, content = letter()
     PUT_OFF.append(name)
     assert killed_while(scan, place, content) == "451 qq crashed (#4.3.0)"
@@ -419,7 +419,7 @@ def test_a_simscan_that_is_killed_beside_qmail_queue_delivers_all_or_nothing(
 
 @PATCH
 def test_what_fails_after_queueing_never_makes_a_duplicate(scan: ScanBed) -> None:
-    """The directory cannot be removed; the message is accepted, once."""
+    """When the directory cannot be removed, the message is accepted, once."""
     scan.sweep()
     name, content = letter()
     with scan.script(SPAMC, 'sleep 1; exec REAL "$@"'):
@@ -437,6 +437,6 @@ def test_what_fails_after_queueing_never_makes_a_duplicate(scan: ScanBed) -> Non
 
 @PATCH
 def test_nobody_else_may_run_it(scan: ScanBed) -> None:
-    """Only the group of qmail-smtpd's user."""
+    """Only the group of qmail-smtpd's user may run it."""
     status, dummy, said = scan.bed.inside("setuidgid", "clamav", "/var/qmail/bin/simscan")
     assert (status, "denied" in said) == (111, True), said

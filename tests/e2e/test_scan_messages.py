@@ -211,7 +211,7 @@ def test_a_virus_above_the_limit_is_refused(scan: ScanBed, limit: int) -> None:
 
 
 def test_spam_of_a_relay_client_is_delivered(scan: ScanBed) -> None:
-    """Its own people's mail is scanned for viruses only."""
+    """Mail of relay clients is scanned for viruses only."""
     name, content = letter(GTUBE + b"\r\n")
     log = scan.log()
     assert scan.send(content, "someone@elsewhere.example", who=OFFICE).startswith("250 ")

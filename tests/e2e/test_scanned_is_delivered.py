@@ -74,7 +74,7 @@ class One:
 
 
 def corpus() -> Iterator[One]:
-    """Every piece in one of the places, and each place with one of the pieces, at least."""
+    """Return rows with every piece in at least one place, and at least one piece in each place."""
     pieces = list(PIECES.items())
     chosen = {(piece, (piece * 5 + step * 3) % PLACES) for piece in range(len(pieces)) for step in range(2)}
     chosen |= {(place % len(pieces), place) for place in range(PLACES)}
@@ -104,7 +104,7 @@ def own(content: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def seen(bed: Bed) -> Iterator[dict[str, dict[str, bytes]]]:
-    """For each row what clamd and spamd got, and what arrived."""
+    """Return for each row what clamd and spamd got, and what arrived."""
     scan = ScanBed(bed)
     place: Path = bed.root / SEEN
     shutil.rmtree(place, ignore_errors=True)

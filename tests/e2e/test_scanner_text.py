@@ -30,14 +30,14 @@ AT_ONCE_SECONDS = 2.5  # docker exec included
 
 @dataclass(frozen=True)
 class Answer:
-    """What qmail-smtpd said to the end of each DATA, and how long the whole session took."""
+    """The reply of qmail-smtpd to the end of each DATA, and the time of the whole session."""
 
     replies: list[str]
     seconds: float
 
 
 class Scanner:
-    """Writes scanners into the gateway and holds sessions with its qmail-smtpd that use them."""
+    """Scanners written into the gateway, and sessions with its qmail-smtpd that use them."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -160,7 +160,7 @@ def test_a_text_before_the_message_is_read(scanner: Scanner) -> None:
 
 @pytest.mark.patch("80-scanner-text")
 def test_a_scanner_may_talk_before_it_listens(scanner: Scanner) -> None:
-    """More than a pipe holds, while more than a pipe holds is on its way to it."""
+    """The scanner writes more than a pipe holds while the message is longer than a pipe, too."""
     scanner.install("printf D >&4; head -c 500000 /dev/zero | tr '\\0' x >&4\n" + READ_ALL + "exit 82\n")
     content = message("talks-first", 5000 * (b"y" * 98 + b"\r\n"))
     assert scanner.say(content).replies == ["554 " + 399 * "x"]

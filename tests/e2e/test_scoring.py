@@ -47,7 +47,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What X-Spam-Status says."""
+    """The content of X-Spam-Status."""
 
     score: float
     rules: frozenset[str]

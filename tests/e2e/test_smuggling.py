@@ -83,7 +83,7 @@ def content_of(variant: Variant, end: bytes) -> bytes:
 
 
 def raw_of(variant: Variant) -> bytes:
-    """As a smuggler sends it, stuffed by nobody."""
+    """Return the bytes as a smuggler sends them, without dot-stuffing."""
     return content_of(variant, variant.end) + b".\r\n"
 
 
@@ -183,7 +183,7 @@ def test_an_empty_first_line_needs_no_other(smtpd: SmtpdBed) -> None:
 
 
 def test_the_lenient_back_end_is_lenient() -> None:
-    """It takes the bait when it gets it from somebody else than the gateway."""
+    """The back end accepts the forged message when it does not come through the gateway."""
     server = LenientBackend("127.0.0.1", 2526, STRICT + LENIENT["a line may end with LF"])
     try:
         with Session("127.0.0.1", "127.0.0.1", 2526, timeout_seconds=5) as session:
@@ -200,6 +200,6 @@ def test_the_lenient_back_end_is_lenient() -> None:
 
 
 def test_nothing_arrived_at_the_other_back_end(bed: Bed) -> None:
-    """Stands last: the forged messages were for exchange-b."""
+    """Run as the last test: the forged messages were for exchange-b."""
     time.sleep(SETTLE_SECONDS)
     assert bed.mailroom.take(lambda one: one.backend == B) == []

@@ -27,7 +27,7 @@ BACK_SECONDS = 30.0
 
 @pytest.fixture(scope="module")
 def gate(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """In a world where every name is known not to exist: what is measured here is not the name servers."""
+    """Run with DNS where every name is known not to exist, so that name servers are not measured."""
     if not (bed.root / "service" / "spamd").is_symlink():
         pytest.skip("this gateway has no spamd")
     place = tmp_path_factory.mktemp("world")
@@ -154,7 +154,7 @@ def test_what_is_answered_during_a_reload_is_whole(gate: Bed) -> None:
 
 
 class _Silent(socketserver.BaseRequestHandler):
-    """Takes a connection and says nothing, like a server behind a firewall that drops."""
+    """Accept a connection and send nothing, like a server behind a firewall that drops packets."""
 
     def handle(self) -> None:
         self.request.settimeout(60)

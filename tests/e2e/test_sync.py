@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is on the disk, by name, before anybody is told that a message is safe: seen by strace from outside.
+"""What is on the disk, by name, before a client is told that a message is accepted: seen by strace.
 
 strace shows the order of the calls, and makes single calls fail.  Whether the file system keeps what fsync
 promises is not for these tests to say.
@@ -49,7 +49,7 @@ def normal(bed: Bed) -> Iterator[None]:
 
 
 def pull(bed: Bed) -> None:
-    """qmail-send looks into todo now, as it would of itself within 25 minutes."""
+    """Make qmail-send look into todo now, as it does by itself within 25 minutes."""
     trigger = os.open(bed.root / "var/qmail/queue/lock/trigger", os.O_WRONLY | os.O_NONBLOCK)
     try:
         os.write(trigger, b"\0")
@@ -101,7 +101,7 @@ class Trace:
 
 @contextmanager
 def traced(pid: int, *options: str) -> Iterator[Trace]:
-    """strace on the process and what it starts; the Trace is complete after the block."""
+    """Run strace on the process and its children; the Trace is complete after the block."""
     trace = Trace()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "trace")
@@ -195,7 +195,7 @@ def test_a_message_that_cannot_be_synced_is_not_accepted(bed: Bed, number: int) 
 
 
 def test_qmail_queue_syncs_no_more_than_that(bed: Bed) -> None:
-    """Otherwise test_a_message_that_cannot_be_synced_is_not_accepted does not know them all."""
+    """Otherwise test_a_message_that_cannot_be_synced_is_not_accepted would miss one."""
     with traced(process(bed, "tcpserver"), "-e", f"inject=fsync:error=EIO:when={QUEUE_FSYNCS + 1}") as trace:
         assert submit(message("synced"), GOOD).startswith("250 ok ")
         assert arrives(bed, "synced")
@@ -236,7 +236,7 @@ def test_the_recipients_are_on_the_disk_before_todo_forgets_them(bed: Bed, chann
 @pytest.mark.patch("50-sync-directories")
 @pytest.mark.parametrize("number", range(1, SEND_FSYNCS + 1))
 def test_a_message_whose_recipients_cannot_be_synced_stays_in_todo(bed: Bed, number: int) -> None:
-    """From that one on they all fail, for qmail-send may look into todo twice for one message."""
+    """All calls from that one on fail, as qmail-send may look into todo twice for one message."""
     name = f"send-unsynced-{number}"
     before = todo(bed)
     with traced(process(bed, "qmail-send"), "-e", f"inject=fsync:error=EIO:when={number}+") as trace:

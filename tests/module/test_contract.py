@@ -1,4 +1,4 @@
-"""Every module keeps its promises: check mode writes nothing and says what the run does, twice is as once."""
+"""The contract of every module: check mode only reports the run, and a second run changes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cases() -> list[Any]:
 
 
 def listing(paths: list[Path]) -> dict[str, tuple[Any, ...]]:
-    """Everything below the paths: kind, mode, owners, times of content and of status, content."""
+    """Return everything below the paths: kind, mode, owners, times of content and of status, content."""
     found: dict[str, tuple[Any, ...]] = {}
     for top in paths:
         for path in [top, *top.rglob("*")]:

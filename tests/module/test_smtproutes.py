@@ -46,7 +46,7 @@ def _queue(path: Path, **files: bytes) -> Path:
     ],
 )
 def test_a_route_stays_while_its_mail_waits(file: Path, files: dict[str, bytes], stays: bool) -> None:
-    """Mail for a domain that left would follow its MX, to this host maybe."""
+    """Mail for a domain that was removed would follow its MX, perhaps to this host."""
     queue = _queue(file.parent, **files)
     routes = [{"domain": "example.com", "route": "10.0.0.5"}]
     predicted = _run(file, *routes, exclusive=True, queue=str(queue), check=True)

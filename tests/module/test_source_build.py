@@ -1,4 +1,4 @@
-"""source_build through ansible-playbook, on real hosts: what it does, again, and what it refuses."""
+"""source_build through ansible-playbook, on real hosts: first run, second run, and refusals."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_failing_step_is_named(hosts: Bed) -> None:
 
 
 def test_an_install_killed_halfway_is_repaired(hosts: Bed) -> None:
-    """The first time the step kills the module itself, the second time it is let through."""
+    """The first time the step kills the module itself, the second time it succeeds."""
     stop = "test -e /srv/go || { kill -9 $PPID; exit; }"
     step = f"echo half > /usr/local/bin/killed; {stop}; cp out /usr/local/bin/killed"
     task = hosts.project("killed", install=[["sh", "-c", step]])

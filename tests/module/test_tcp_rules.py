@@ -1,4 +1,4 @@
-"""The module tcp_rules: what it writes, refuses, and says; it meets the host's command in the same files."""
+"""The module tcp_rules: what it writes, refuses and reports; the host's command uses the same files."""
 
 # ruff: noqa: E501 - whole messages stand in one line, as they are printed
 

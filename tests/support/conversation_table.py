@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Holds every row's conversation with a gateway and prints the table; exit status 1 when any row differs."""
+"""Hold every row's conversation with a gateway and print the table; exit status 1 when any row differs."""
 
 from __future__ import annotations
 

@@ -622,7 +622,7 @@ def _protocol_rows() -> list[Row]:
 
 
 def _scanned_rows() -> list[Row]:
-    """Virus, spam, marked and clean; the inventory has a rule that marks what says so in its subject."""
+    """Rows of virus, spam, marked and clean mail; a rule of the inventory marks mail by its subject."""
     virus, spam = message("virus", EICAR + b"\r\n"), message("spam", GTUBE + b"\r\n")
     alice = "alice@example.test"
     refused_virus = "554 Your email was rejected because it contains the * virus*"
@@ -718,5 +718,5 @@ ROWS: tuple[Row | Crowd | Asked, ...] = (
 
 
 def selected(tag: str) -> tuple[Row | Crowd | Asked, ...]:
-    """All rows, or those with the tag."""
+    """Return all rows, or those with the tag."""
     return tuple(row for row in ROWS if not tag or tag in row.tags)

@@ -57,7 +57,7 @@ class World:
         return directory
 
     def svscan(self, after_seconds: float = 0) -> None:
-        """svscan looks when it starts and then every 5 seconds: a late start saves the tests those."""
+        """Start svscan after so many seconds: it looks for services at once, and then every 5 seconds."""
         self.start(["sh", "-c", f"sleep {after_seconds}; exec svscan {self.scanned}"])
 
     def supervised(self, name: str, run: str = SLEEPER, *, down: bool = False) -> Path:

@@ -281,7 +281,7 @@ def _whole(data: bytes) -> int:
 
 
 class Scripted(threading.Thread):
-    """A server that takes any bind and then does what it is told with each connection; context manager."""
+    """A server that accepts any bind and then follows a script for each connection; context manager."""
 
     def __init__(
         self, behaviour: Behaviour, address: str, port: int, certificate: tuple[Path, Path] | None = None

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plays rows against a gateway's container and says in what they differ from what they should be."""
+"""Play rows against a gateway's container, and report how the results differ from the expected ones."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def matches(expected: str, got: str) -> bool:
 
 
 def differences(arrival: Arrival, got: bytes) -> str:
-    """How the delivered bytes differ from the sent ones, but for the fields that the gateway adds; or ""."""
+    """Return how the delivered bytes differ from the sent ones, the gateway's own fields aside; or ""."""
     if got.endswith(arrival.content):
         added = got[: len(got) - len(arrival.content)]
         fields = "|".join(arrival.added).encode("ascii")
@@ -132,7 +132,7 @@ class Bed:
             backend.start()
 
     def rejoin(self) -> None:
-        """Into the container's new network after a restart; what arrived and how back ends behave stays.
+        """Enter the container's new network after a restart; arrived mail and the back ends' settings stay.
 
         Threads that run already stay behind in the old network.
         """
@@ -151,7 +151,7 @@ class Bed:
 
     @property
     def root(self) -> Path:
-        """The container's own file tree, seen from here."""
+        """The container's file tree, as a path of this machine."""
         return Path(f"/proc/{gateway_pid(self.name)}/root")
 
     def processes(self) -> dict[int, str]:
@@ -167,7 +167,7 @@ class Bed:
         return found
 
     def inside(self, *argv: str, text: str = "", within_seconds: float = 60) -> tuple[int, str, str]:
-        """Exit status, output and error text of a command in the container that reads `text`."""
+        """Return exit status, output and error text of a command in the container that reads `text`."""
         done = subprocess.run(
             ["docker", "exec", "-i", self.name, *argv],
             input=text,

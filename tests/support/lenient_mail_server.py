@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mail server that takes more than CRLF, dot, CRLF for the end of a message."""
+"""A mail server that accepts more than CRLF, dot, CRLF as the end of a message."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class LenientBackend:
 
 @contextmanager
 def lenient(bed: Bed, ends: tuple[bytes, ...]) -> Iterator[LenientBackend]:
-    """In the place of exchange-a meanwhile."""
+    """Replace exchange-a meanwhile."""
     bed.backends[A].stop()
     address, port = BACKENDS[A]
     server = LenientBackend(address, port, ends)

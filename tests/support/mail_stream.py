@@ -45,7 +45,7 @@ class Message:
 
     @property
     def may_come_twice(self) -> bool:
-        """Whether the gateway may have taken it without this client having heard so."""
+        """True if the gateway may have accepted the message without the client getting the reply."""
         return UNKNOWN in self.verdicts
 
 
@@ -63,7 +63,7 @@ def judge(reply: str) -> str:
 
 
 class Client:
-    """One session; a step that fails ends it."""
+    """Hold one session; a step that fails ends it."""
 
     def __init__(self, one: Message) -> None:
         self.one = one
@@ -156,7 +156,7 @@ class Stream:
         return self.messages
 
     def told(self) -> str:
-        """One line about what the clients saw."""
+        """Return one line about what the clients saw."""
         verdicts = Counter(verdict for one in self.messages for verdict in one.verdicts)
         slowest = max(one.seconds for one in self.messages)
         counted = ", ".join(f"{number} {word}" for word, number in sorted(verdicts.items()))

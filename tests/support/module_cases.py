@@ -1,4 +1,4 @@
-"""What the contract test needs to know of each module: cases to run, or the test that holds it to it."""
+"""The cases that the contract test runs of each module, or the test that checks the contract instead."""
 
 from __future__ import annotations
 

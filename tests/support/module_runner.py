@@ -1,4 +1,4 @@
-"""Runs a module of the collection as Ansible does, in a process of its own, for a hundredth of its time."""
+"""Run a module of the collection as Ansible does, in its own process, in a hundredth of Ansible's time."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run_module(
 def _child(
     basic: Any, module: Any, arguments: bytes, out: int, err: int, environment: dict[str, str]
 ) -> NoReturn:
-    """Never returns: whatever happens, the forked copy of pytest must not go on."""
+    """Run the module and exit, whatever happens: the forked copy of pytest must not continue."""
     status = 70
     try:
         null = os.open(os.devnull, os.O_RDONLY)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The world's DNS as the gateway sees it: djbdns's tinydns, which is the root and knows what it is told.
+"""The DNS that the gateway sees: djbdns's tinydns as the root, with the records of the test.
 
 This process must be in the gateway's network already.
 """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moves this process into a container's network namespace and gives that one the clients' addresses.
+"""Move this process into a container's network namespace, and give that one the clients' addresses.
 
 Through a published port every client has the bridge's address.  Inside the namespace a client can have any
 address of the networks that the loopback owns, and nothing of it leaves the container.

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages that come into the queue past qmail-smtpd, and what qmail-send says of them."""
+"""Messages that are queued without qmail-smtpd, and the log lines of qmail-send about them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SendLog:
             time.sleep(0.05)
 
     def wait_for_end(self, messages: int) -> None:
-        """Until so many messages have left the queue."""
+        """Wait until so many messages have left the queue."""
         deadline = time.monotonic() + SOON_SECONDS
         while self.text().count(" end msg ") < messages:
             assert time.monotonic() < deadline, f"{messages} messages did not end:\n{self.text()}"

@@ -125,7 +125,7 @@ class Sink:
 
 @contextmanager
 def sinks(bed: Bed, refuse: dict[str, str] | None = None) -> Iterator[dict[str, Sink]]:
-    """In the places of all back ends meanwhile; refuse has a back end's reply to each message."""
+    """Replace all back ends meanwhile; refuse has a back end's reply to each message."""
     made = {}
     for title, backend in bed.backends.items():
         backend.stop()

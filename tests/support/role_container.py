@@ -32,7 +32,7 @@ class Box:
     name: str
 
     def run(self, *argv: str, text: bytes = b"", within_seconds: float = 60) -> tuple[int, str]:
-        """Exit status and everything said by a command in the container that reads `text`."""
+        """Return exit status and all output of a command in the container that reads `text`."""
         done = subprocess.run(
             ["docker", "exec", "-i", self.name, *argv],
             input=text,

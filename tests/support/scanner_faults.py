@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Breaks the parts behind simscan in a gateway's container, and asks what sessions and the log say of it."""
+"""Break the parts behind simscan in a gateway's container, and check the replies and the log."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class ScanBed:
         return got.content if got else b""
 
     def wait_until_mail_flows(self) -> None:
-        """Nobody does anything, and a clean message gets through as it is."""
+        """Check that without any fault a clean message gets through unchanged."""
         deadline = time.monotonic() + FLOWING_SECONDS
         while True:
             name, content = letter()
@@ -143,7 +143,7 @@ class ScanBed:
 
     @contextmanager
     def written(self, place: str, text: str, mode: int = 0o644) -> Iterator[None]:
-        """Another file in the place of this one; REAL in its text is where that one lies meanwhile."""
+        """Replace this file meanwhile; REAL in the text is the path of the original."""
         with self.missing(place) as kept:
             path = self.root / place
             real = "/" + str(kept.relative_to(self.root))
@@ -166,7 +166,7 @@ class ScanBed:
 
     @contextmanager
     def settings(self, **values: object) -> Iterator[None]:
-        """Other values in control/simscan; programs without that file do not notice."""
+        """Set other values in control/simscan; programs without that file ignore them."""
         path = self.root / CONTROL
         lines = dict(
             line.split(" ", 1) for line in path.read_text().splitlines() if line[:1] not in ("#", "")
@@ -192,7 +192,7 @@ class ScanBed:
 
     @contextmanager
     def wedged(self, program: str) -> Iterator[None]:
-        """Its processes hold still: connections are taken, and nothing is answered."""
+        """Stop its processes: connections are accepted, and no answer comes."""
         # One that was started just now has not its own name yet.
         deadline = time.monotonic() + 30
         while not (pids := self.pids(program)):
@@ -279,7 +279,7 @@ class ScanBed:
 
 
 class Talk(threading.Thread):
-    """One message in a session of its own, beside others."""
+    """Send one message in its own session, beside others."""
 
     def __init__(self, bed: ScanBed, content: bytes, within_seconds: float = ANSWER_SECONDS) -> None:
         super().__init__(daemon=True)

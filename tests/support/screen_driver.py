@@ -35,7 +35,7 @@ class Driver:
 
     @property
     def lines(self) -> list[str]:
-        """What is on the screen."""
+        """Return the text of the screen."""
         strips = self.app.screen._compositor.render_strips()
         return ["".join(segment.text for segment in strip) for strip in strips]
 
@@ -49,7 +49,7 @@ class Driver:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        """Text at once, as a terminal pastes it."""
+        """Paste text at once, as a terminal does."""
         self.app.post_message(Paste(text))
         await self.pilot.pause()
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions without a pause that hold every reply to what is permitted while a part is broken."""
+"""Continuous sessions that check every reply while a part is broken."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Allowed:
 
 
 class Watch(threading.Thread):
-    """Sessions without a pause; keeps every reply that is not permitted."""
+    """Hold continuous sessions; keep every reply that is not permitted."""
 
     def __init__(self, allowed: tuple[Allowed, ...]) -> None:
         super().__init__(daemon=True)

@@ -33,7 +33,7 @@ class Session:
         self._socket.close()
 
     def send(self, data: bytes) -> None:
-        """Send; a peer that has hung up is noticed by the next reply()."""
+        """Send bytes; a closed connection is noticed by the next reply()."""
         try:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
@@ -42,7 +42,7 @@ class Session:
             pass
 
     def reply(self) -> str:
-        """One whole reply, its lines joined by newlines; CLOSED at the end, SILENT after the timeout."""
+        """Return one whole reply, lines joined by newlines; CLOSED at the end, SILENT after the timeout."""
         lines = []
         while True:
             line, found, rest = self._buffer.partition(b"\n")
@@ -64,7 +64,7 @@ class Session:
 
 
 def stuffed(content: bytes) -> bytes:
-    """`content` (CRLF lines, or nothing) as DATA sends it: dots doubled, final dot (RFC 5321, 4.5.2)."""
+    """Return `content` (CRLF lines, or empty) as DATA sends it: dots doubled, final dot (RFC 5321, 4.5.2)."""
     if content and not content.endswith(b"\r\n"):
         raise ValueError(f"content: {content[-10:]!r} is not a whole line; expected CRLF at the end")
     if content.startswith(b"."):

@@ -124,7 +124,7 @@ class Bed:
         return done.stdout
 
     def listing(self, host: str) -> str:
-        """Everything below what source_build may touch, with times of change."""
+        """Return everything below the paths that source_build may touch, with times of change."""
         places = "/usr/local /var/lib/mailgate /var/lib/apt /var/cache/apt /srv /etc"
         return self.shell(host, f"find {places} -printf '%p %s %m %u %C@\\n' 2>/dev/null | sort")
 

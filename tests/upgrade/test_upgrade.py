@@ -155,7 +155,7 @@ class Gateway:
         return self.run("sh", "-c", script).splitlines()
 
     def learned(self) -> dict[str, int]:
-        """How much spam and ham was learned."""
+        """Return how much spam and ham was learned."""
         said = self.run(*SA, "--dump", "magic")
         return {
             kind: int(number)
@@ -163,7 +163,7 @@ class Gateway:
         }
 
     def counted(self) -> int:
-        """How many messages the statistics say were accepted, once the number comes to rest."""
+        """Return how many messages were accepted by the statistics, once the number no longer changes."""
         last, deadline = -1, time.monotonic() + COUNTED_SECONDS
         while True:
             self.run("svc", "-h", "/service/stats")
@@ -247,7 +247,7 @@ def first_try(who: str) -> str:
 
 
 def teach(gateway: Gateway) -> None:
-    """Everything that a gateway comes to know while it runs, by its older version's own commands."""
+    """Give the gateway state of every kind, by its older version's own commands."""
     for name, value, *more in (
         ("allow", "198.51.100.240"),
         ("deny", DENIED, "--for", "4h"),
@@ -384,7 +384,7 @@ def test_a_session_that_was_open_all_the_time_goes_on(story: Story) -> None:
 
 
 def test_what_was_accepted_arrives_once(story: Story) -> None:
-    """Twice only where the client was not told that it had been accepted, and nothing that nobody sent."""
+    """A message arrives twice only if the client got no acceptance; nothing arrives that was not sent."""
     sent = {one.name: one for one in (*story.messages, story.waited, story.half) if one is not None}
     found: Counter[tuple[str, str]] = Counter()
     awaited = {(one.name, recipient) for one in sent.values() if one.accepted for recipient in one.recipients}
@@ -479,7 +479,7 @@ def test_what_was_learned_is_known(story: Story) -> None:
 
 
 def test_each_acceptance_is_counted_once(story: Story) -> None:
-    """Across the restart of what counts; a message of which the client heard nothing may count or not."""
+    """The counters survive the restart; a message without a reply to the client may count or not."""
     sent = [*story.messages, *(one for one in (story.waited, story.half) if one is not None)]
     heard = sum(one.verdicts.count(ACCEPTED) for one in sent)
     unheard = sum(one.may_come_twice for one in sent)

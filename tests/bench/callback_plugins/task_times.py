@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes what each task of a run took to the file that MAILGATE_TASK_TIMES names: [[name, seconds], …]."""
+"""Write the time of each task of a run to the file that MAILGATE_TASK_TIMES names: [[name, seconds], …]."""
 
 from __future__ import annotations
 
