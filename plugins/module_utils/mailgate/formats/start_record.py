@@ -78,7 +78,7 @@ def render(record: StartRecord) -> str:
 
 
 def text_of(script: str) -> str:
-    """Return the hash that a run script says of its own text; "" for a script that keeps no record."""
+    """Return the hash that a run script has of its own text; "" for a script that keeps no record."""
     found = _TEXT_LINE.search(script)
     return found.group(1) if found else ""
 

@@ -138,7 +138,7 @@ class Row:
 
 
 def wishes(state: str, owed: Sequence[Owed | None]) -> list[str]:
-    """Return what each service is told, the service itself and then its log, as for orders.
+    """Return the orders for each service, the service itself and then its log.
 
     owed is why each of them has to be started again, None for one that has what is there.
     """

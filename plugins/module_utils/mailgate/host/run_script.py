@@ -42,7 +42,7 @@ _RECORD = """\
 """
 
 _ACCOUNTS = """\
-# No account, no service: nothing here may go on as root instead.
+# Without its accounts the service does not run: it must not go on as root.
 for account in {accounts}; do
   uid="$(id -u "$account" 2>/dev/null)"
   gid="$(id -g "$account" 2>/dev/null)"

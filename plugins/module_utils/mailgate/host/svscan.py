@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Links services for svscan, tells supervise what to do, and waits until it is so."""
+"""Link services for svscan, send orders to supervise, and wait for the result."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def last_lines(log_directory: str) -> list[str]:
 
 @dataclass
 class Steward:
-    """Changes one service and waits for what follows; raises MailgateError, OSError.
+    """Change one service and wait for the result; raises MailgateError, OSError.
 
     All of it may take timeout_seconds. An error shows the last lines of the log in log_directory, if any.
     """
@@ -98,7 +98,7 @@ class Steward:
         if target and not (os.path.exists(link) and os.path.samefile(link, directory)):
             os.unlink(link)
             self.retire(os.path.join(os.path.dirname(link), target))
-        # svscan passes over names that begin with a dot.
+        # svscan ignores names that begin with a dot.
         temporary = os.path.join(os.path.dirname(link), f".{os.path.basename(link)}.{os.getpid()}")
         os.symlink(directory, temporary)
         os.rename(temporary, link)
