@@ -47,6 +47,27 @@ options:
     description: A host name that does not resolve is an error and not a warning.
     type: bool
     default: true
+  accounts:
+    description:
+      - The names of the gateway's accounts.
+      - One that exists, is somebody else's by its home and group, and is not in C(take_over) is an error.
+    type: dict
+    suboptions:
+      groups:
+        description: The groups.
+        type: list
+        elements: str
+        required: true
+      users:
+        description: The users, each with C(name), C(group) and C(home).
+        type: list
+        elements: dict
+        required: true
+      take_over:
+        description: The names that may be taken over.
+        type: list
+        elements: str
+        default: []
   package:
     description:
       - The version of the Python package that the host must have; when this is omitted, any or none will do.
@@ -109,7 +130,8 @@ import threading
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import preflight
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import accounts, preflight
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check import check_site
 
 LOOKUP_SECONDS = 5
@@ -245,6 +267,15 @@ def package_faults(package):
     return [fault] if fault else []
 
 
+def account_faults(given):
+    """Return a fault for each of the gateway's names that another account has."""
+    if given is None:
+        return []
+    users = [accounts.User(one["name"], one["group"], one["home"]) for one in given["users"]]
+    passwd, group = read_text("/etc/passwd"), read_text("/etc/group")
+    return accounts.foreign(passwd, group, given["groups"], users, given["take_over"])
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -253,6 +284,14 @@ def main():
             "disk_mb_minimum": {"type": "int", "default": 1024},
             "replace_mta": {"type": "bool", "default": False},
             "require_hostname_resolution": {"type": "bool", "default": True},
+            "accounts": {
+                "type": "dict",
+                "options": {
+                    "groups": {"type": "list", "elements": "str", "required": True},
+                    "users": {"type": "list", "elements": "dict", "required": True},
+                    "take_over": {"type": "list", "elements": "str", "default": []},
+                },
+            },
             "package": {
                 "type": "dict",
                 "options": {
@@ -264,11 +303,15 @@ def main():
         supports_check_mode=True,
     )
     site, package = module.params.pop("site"), module.params.pop("package")
+    names = module.params.pop("accounts")
     limits = preflight.Limits(**module.params)
     own_addresses = preflight.own_addresses(read_text("/proc/net/fib_trie"))
     hostname = site.get("hostname")
     host = gather(module, hostname if isinstance(hostname, str) else "")
-    faults = [*check_site(site, own_addresses), *package_faults(package)]
+    try:
+        faults = [*check_site(site, own_addresses), *package_faults(package), *account_faults(names)]
+    except BadInput as error:
+        module.fail_json(msg=str(error))
     report = preflight.judge(host, limits, faults)
     for message in report.messages("warning"):
         module.warn(message)

@@ -11,7 +11,7 @@ import re
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import NOLOGIN_SHELL
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.accounts import User, plan
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.accounts import User, foreign, plan
 
 PASSWD = f"root:x:0:0:root:/root:/bin/bash\nclamav:x:101:102::/var/lib/clamav:{NOLOGIN_SHELL}\n+::::::\n"
 GROUP = "root:x:0:\nclamav:x:102:\n"
@@ -25,6 +25,47 @@ def commands(groups: dict[str, int | None], *users: User, passwd: str = PASSWD) 
 def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
     assert commands({"clamav": None}, CLAMAV) == []
     assert commands({"clamav": 102}, User("clamav", "clamav", "/var/lib/clamav", 101)) == []
+
+
+BUILD = User("mailgate-build", "mailgate-build", "/nonexistent")
+OURS = [
+    BUILD,
+    User("stats", "stats", "/var/lib/mailgate/stats"),
+    User("alias", "nofiles", "/var/qmail/alias"),
+    CLAMAV,
+]
+GROUPS = ["mailgate-build", "nofiles", "stats", "operators", "clamav"]
+
+
+@pytest.mark.parametrize(
+    ("passwd", "group", "names"),
+    [
+        ("", "", []),
+        ("stats:x:1000:1000::/home/stats:/bin/bash\n", "stats:x:1000:\n", ["user 'stats'"]),
+        ("stats:x:1000:7::/var/lib/mailgate/stats:/bin/bash\n", "staff:x:7:\n", ["user 'stats'"]),
+        ("stats:x:1000:7::/var/lib/mailgate/stats:/bin/bash\n", "stats:x:7:al\n", []),
+        ("alias:x:64010:65534::/var/lib/qmail:/bin/sh\n", "nogroup:x:65534:\n", ["user 'alias'"]),
+        ("alias:x:64010:5::/var/qmail/alias:/bin/sh\n", "nofiles:x:5:\n", []),
+        ("al:x:1001:1001::/home/al:/bin/sh\n", "operators:x:500:al\nal:x:1001:\n", ["group 'operators'"]),
+        ("al:x:1001:500::/home/al:/bin/sh\n", "operators:x:500:\n", ["group 'operators'"]),
+        ("", "operators:x:500:\nstats:x:501:\n", []),
+        ("clamav:x:101:102::/var/lib/clamav:/bin/false\n", "clamav:x:102:amavis\n", []),
+        ("mailgate-build:x:1:1::/nonexistent:/x\nstats:x:2:2::/elsewhere:/x\n", "operators:x:500:al\n", []),
+    ],
+)
+def test_accounts_of_others_are_named(passwd: str, group: str, names: list[str]) -> None:
+    """By home and group; what nobody uses, and what the gateway made, is ours."""
+    found = foreign(passwd, group, GROUPS, OURS)
+    assert [re.match(r"account: (\w+ '[a-z]+')", one)[1] for one in found] == names  # type: ignore[index]
+    words = {re.search(r"'([a-z]+)'", name)[1] for name in names}  # type: ignore[index]
+    assert foreign(passwd, group, GROUPS, OURS, sorted(words)) == []
+
+
+def test_an_account_of_others_is_told_with_what_to_do() -> None:
+    assert foreign("stats:x:9:8::/home/stats:/bin/sh\n", "users:x:8:\n", GROUPS, OURS) == [
+        "account: user 'stats' exists with home '/home/stats' and group 'users', and is not the gateway's; "
+        "expected another name for it, or base_take_over_accounts: [stats]"
+    ]
 
 
 def members(wanted: list[str], group: str = "operators:x:500:al,zed\n", passwd: str = PASSWD) -> list[str]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from ..core.errors import BadInput
 from ..core.paths import NOLOGIN_SHELL
 
+BUILD_USER = "mailgate-build"  # made before the other users
+_TAKE_OVER = "expected another name for it, or base_take_over_accounts: [{}]"
 LOCKED = "!"  # in place of a password hash: no password matches
 _LOGIN = re.compile(r"[^\s:,/-][^\s:,/]{0,255}")
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -54,6 +56,49 @@ def _check(names: Sequence[str]) -> None:
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise BadInput(f"account: {name!r} is not a name; expected small letters, digits, '_' and '-'")
+
+
+def foreign(
+    passwd: str, group: str, groups: Sequence[str], users: Sequence[User], taken_over: Sequence[str] = ()
+) -> list[str]:
+    """Return why accounts with the names of ours are not ours, one text each: taking them over does harm.
+
+    A user is ours if home and primary group are; a group if its user is, or if nobody is in it. Where
+    BUILD_USER exists the gateway made its accounts already, and the rest is corrected. taken_over has the
+    names that the site lets be taken over. Raises BadInput for a damaged file.
+    """
+    known_groups, known_users = _rows(group, 4, "/etc/group"), _rows(passwd, 7, "/etc/passwd")
+    if BUILD_USER in known_users:
+        return []
+    names = {row[2]: name for name, row in known_groups.items()}
+    found, ours = [], set()
+    for user in users:
+        row = known_users.get(user.name)
+        if row is None:
+            continue
+        has = (row[5], names.get(row[3], row[3]))
+        if has == (user.home, user.group):
+            ours.add(user.name)
+        elif user.name not in taken_over:
+            found.append(
+                f"account: user {user.name!r} exists with home {has[0]!r} and group {has[1]!r}, and is not "
+                f"the gateway's; {_TAKE_OVER.format(user.name)}"
+            )
+    for name in groups:
+        row = known_groups.get(name)
+        if row is None or name in ours or name in taken_over:
+            continue
+        inside = sorted(
+            {one for one in row[3].split(",") if one}
+            | {one for one, fields in known_users.items() if fields[3] == row[2]}
+        )
+        wanted = {user.name for user in users if user.group == name}
+        if set(inside) - wanted:
+            found.append(
+                f"account: group {name!r} exists with {', '.join(inside[:5])} in it, and is not the "
+                f"gateway's; {_TAKE_OVER.format(name)}"
+            )
+    return found
 
 
 def _check_logins(names: Sequence[str]) -> None:
