@@ -494,6 +494,7 @@ static void make_room(struct front *f)
 void session_begin(struct front *f, int fd)
 {
   static struct tcprule_found rule;
+  char banner[CONTROLS_GREETING_MAX + 32];
   struct session made;
   struct session *s;
   struct sockaddr_storage from;
@@ -550,10 +551,8 @@ void session_begin(struct front *f, int fd)
     places_add(&f->places, s->client_key);
     places_add(&f->places, s->network_key);
   }
-  if (!send_bytes(f, s, SMTPREPLY_BANNER, strlen(SMTPREPLY_BANNER))
-      || !send_bytes(f, s, f->controls.greeting, strlen(f->controls.greeting))
-      || !send_bytes(f, s, SMTPREPLY_BANNER_END, strlen(SMTPREPLY_BANNER_END))
-      || (!s->out && !watch_set(f->epoll, &s->watch, EPOLLIN)))
+  snprintf(banner, sizeof banner, "%s%s%s", SMTPREPLY_BANNER, f->controls.greeting, SMTPREPLY_BANNER_END);
+  if (!send_bytes(f, s, banner, strlen(banner)) || (!s->out && !watch_set(f->epoll, &s->watch, EPOLLIN)))
     release(f, s);
 }
 

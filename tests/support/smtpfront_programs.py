@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,10 +43,10 @@ RULES = """\
 """
 
 
-def compile_program(name: str, target: Path) -> None:
+def compile_program(name: str, target: Path, *flags: str) -> None:
     files = sorted((SOURCE / name).glob("*.c"))
     common = sorted({path for one in files for path in needed(one)} - set(files))
-    gcc("-std=gnu11", *STRICT, *SANITIZE, *INCLUDES, *files, *common, "-o", target)
+    gcc("-std=gnu11", *STRICT, *SANITIZE, *flags, *INCLUDES, *files, *common, "-o", target)
 
 
 def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> Path:
@@ -77,6 +77,7 @@ class Programs:
     home: Path  # qmail's, with qmail-smtpd in bin
     plain: Path  # qmail-smtpd without the hand-over
     queue: Path  # keeps what it is given
+    resolver_port: int  # where smtpfront's resolver listens
 
 
 def build(directory: Path) -> Programs:
@@ -87,10 +88,14 @@ def build(directory: Path) -> Programs:
     (home / "bin").mkdir(parents=True)
     shutil.copy(build_qmail_smtpd(directory / "netqmail", home), home / "bin" / "qmail-smtpd")
     plain = build_qmail_smtpd(directory / "plain", home, patched=False)
-    for name in ("smtpfront", "smtplaunch"):
-        compile_program(name, directory / name)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        resolver_port = free.getsockname()[1]
+    compile_program("smtpfront", directory / "smtpfront", f"-DRESOLVER_PORT={resolver_port}")
+    compile_program("smtplaunch", directory / "smtplaunch")
     gcc("-std=gnu11", "-O1", *STRICT, TESTS / "keepmail.c", "-o", directory / "queue")
-    return Programs(directory / "smtpfront", directory / "smtplaunch", home, plain, directory / "queue")
+    return Programs(
+        directory / "smtpfront", directory / "smtplaunch", home, plain, directory / "queue", resolver_port
+    )
 
 
 @dataclass
@@ -154,6 +159,7 @@ class Gateway:
             "QMAILQUEUE": str(self.queue),
             "KEEPMAIL": str(self.capture),
             "ASAN_OPTIONS": "detect_leaks=0",
+            "DNSCACHEIP": "127.0.0.1",
         }
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -206,7 +212,7 @@ class Gateway:
         process = self._start(
             [self.programs.launcher, *words, "--", *self.chain, self.programs.home / "bin" / "qmail-smtpd"]
         )
-        _until(self.link.exists)
+        until(self.link.exists)
         return process
 
     def start_front(self) -> subprocess.Popen[bytes]:
@@ -222,7 +228,7 @@ class Gateway:
             **self.options,
         }
         process = self._start([self.programs.front, *(word for pair in options.items() for word in pair)])
-        _until(lambda: self._listens(process))
+        until(lambda: self._listens(process))
         return process
 
     def _listens(self, process: subprocess.Popen[bytes]) -> bool:
@@ -280,7 +286,7 @@ def without_times(message: bytes) -> bytes:
     return re.sub(rb"; [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000", b"; DATE", message, count=1)
 
 
-def _until(holds, seconds: float = 20) -> None:  # type: ignore[no-untyped-def]
+def until(holds: Callable[[], object], seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "nothing came of it"

@@ -11,12 +11,15 @@ import os
 import random
 import re
 import socket
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.smtpfront_programs import GREETING, Gateway, Programs, as_nobody, build, gateway
+from support.smtpfront_programs import GREETING, Gateway, Programs, as_nobody, build, gateway, until
 
 DIALOGUES = int(os.environ.get("SMTPFRONT_DIALOGUES", "150"))
 HELO = b"EHLO client.example\r\n"
@@ -123,8 +126,8 @@ def test_a_letter_in_two_pieces(gate: Gateway, cut: int) -> None:
 
 
 def test_a_denied_client_hears_nothing(gate: Gateway) -> None:
-    assert through_the_front(gate, [HELO], "127.0.0.2") == b""
-    assert re.search(r"smtpfront\[[0-9]+\]: deny 127\.0\.0\.2\n", gate.heard())
+    assert through_the_front(gate, [HELO], "127.0.0.2").removesuffix(RESET) == b""
+    until(lambda: re.search(r"smtpfront\[[0-9]+\]: deny 127\.0\.0\.2\n", gate.heard()))
 
 
 @pytest.mark.parametrize(
@@ -160,11 +163,255 @@ def test_a_new_network_is_greylisted_and_comes_back(gate: Gateway) -> None:
     assert heard.endswith(
         b"250 ok\r\n451 4.7.1 you are new here, please come back in a few minutes\r\n221 mx.test\r\n"
     )
-    assert re.search(r"smtpfront\[[0-9]+\]: new 127\.1\.2\.3 127\.1\.2\.0/24 wait 1\n", gate.heard())
+    until(lambda: re.search(r"smtpfront\[[0-9]+\]: new 127\.1\.2\.3 127\.1\.2\.0/24 wait 1\n", gate.heard()))
     time.sleep(2.1)
     heard = through_the_front(gate, pieces, "127.1.2.4")
     assert heard.endswith(b"250 ok\r\n250 ok\r\n221 mx.test\r\n")
-    assert re.search(r"smtpfront\[[0-9]+\]: passed 127\.1\.2\.4 127\.1\.2\.0/24 after [0-9]+\n", gate.heard())
+    until(
+        lambda: re.search(
+            r"smtpfront\[[0-9]+\]: passed 127\.1\.2\.4 127\.1\.2\.0/24 after [0-9]+\n", gate.heard()
+        )
+    )
+
+
+# --- DNS lists ---
+
+
+class Lists(threading.Thread):
+    """A resolver: 127.0.0.2 for names that begin with `listed`, silence for `silent`, none for others."""
+
+    def __init__(self, port: int, listed: str, silent: str = "x") -> None:
+        super().__init__(daemon=True)
+        self.listed, self.silent = listed.encode(), silent.encode()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", port))
+
+    def run(self) -> None:
+        while True:
+            try:
+                packet, peer = self.socket.recvfrom(1500)
+            except OSError:
+                return
+            name = packet[12:].split(b"\0")[0]
+            end = 12 + len(name) + 5
+            if self.silent in name:
+                continue
+            head = packet[:2] + (b"\x81\x80" if self.listed in name else b"\x81\x83") + b"\0\1"
+            if self.listed not in name:
+                self.socket.sendto(head + b"\0\0\0\0\0\0" + packet[12:end], peer)
+                continue
+            record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\2"
+            self.socket.sendto(head + b"\0\1\0\0\0\0" + packet[12:end] + record, peer)
+
+    def __enter__(self) -> Lists:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.socket.close()
+
+
+def test_lists_are_asked_before_the_greylist(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate, Lists(programs.resolver_port, "\x019\x013\x012\x03127", "slow"):
+        lists = gate.directory / "etc" / "dnsbl"
+        lists.write_text("good.example 127.0.0.0/24 no\nbad.example 127.0.0.0/24 see https://bad.example/\n")
+        pieces = [HELO, MAIL, RCPT + RCPT, b"QUIT\r\n"]
+        heard = through_the_front(gate, pieces, "127.2.3.9")
+        refusal = b"553 see https://bad.example/ (bad.example)\r\n"
+        other = b"553 no (good.example)\r\n"
+        assert heard.endswith((2 * refusal + b"221 mx.test\r\n", 2 * other + b"221 mx.test\r\n")), heard
+        until(lambda: "listed 127.2.3.9" in gate.heard())
+        assert " new " not in gate.heard()
+        heard = through_the_front(gate, pieces, "127.2.3.8")
+        assert heard.count(b"451 4.7.1 you are new here") == 2
+        lists.write_text("slow.example 127.0.0.0/24 no\n")
+        begun = time.monotonic()
+        heard = through_the_front(gate, pieces, "127.3.3.7")
+        assert heard.count(b"451 4.7.1 you are new here") == 2 and time.monotonic() - begun < 5
+        until(lambda: "trouble 127.3.3.7 slow.example no answer in time" in gate.heard())
+
+
+# --- limits ---
+
+
+def greeted(gate: Gateway, source: str) -> tuple[socket.socket, bytes]:
+    client = gate.connect(source)
+    return client, client.recv(1000)
+
+
+def test_a_client_and_a_network_have_their_share(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path, front={"-C": 3, "-N": 5}) as gate:
+        held = [greeted(gate, "127.4.0.1") for _ in range(3)]
+        assert all(said.startswith(b"220") for _, said in held)
+        assert greeted(gate, "127.4.0.1")[1].startswith(b"421")
+        held += [greeted(gate, "127.4.0.2") for _ in range(2)]
+        assert greeted(gate, "127.4.0.3")[1].startswith(b"421")
+        assert greeted(gate, "127.4.1.1")[1].startswith(b"220")
+        held.pop(0)[0].close()
+        until(lambda: greeted(gate, "127.4.0.1")[1].startswith(b"220"))
+
+
+def test_when_all_places_are_in_use_the_longest_silent_goes(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path, front={"-c": 4}) as gate:
+        held = [greeted(gate, f"127.5.{n}.1")[0] for n in range(4)]
+        held[0].sendall(b"NOOP\r\n")
+        assert held[0].recv(100) == b"250 ok\r\n"
+        assert greeted(gate, "127.5.9.1")[1].startswith(b"220")
+        assert rest(held[1]).startswith(b"421 too many sessions")
+        held[0].sendall(b"NOOP\r\n")
+        assert held[0].recv(100) == b"250 ok\r\n"
+
+
+def test_a_silent_client_is_hung_up_on(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path, front={"-i": 1}) as gate:
+        client, _ = greeted(gate, "127.0.0.4")
+        assert rest(client) == b"451 timeout (#4.4.2)\r\n"
+
+
+def test_too_many_bytes_end_the_session(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path, front={"-B": 1000}) as gate:
+        heard = through_the_front(gate, [b"NOOP " + b"x" * 600 + b"\r\n"] * 3)
+        assert b"421 too many commands or refusals" in heard
+
+
+def test_qmail_smtpd_has_places_of_its_own(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path, front={"-w": 1}, launcher={"-c": 3, "-C": 1, "-R": 1}) as gate:
+        first, _ = greeted(gate, "127.0.0.4")
+        first.sendall(HELO + MAIL + RCPT)
+        until(lambda: "smtplaunch: ok " in gate.heard())
+        heard = through_the_front(gate, [HELO, MAIL, RCPT])
+        assert heard.endswith(b"451 no session is free, please come back later (#4.3.2)\r\n"), heard
+        assert b"250 ok TIME" not in heard
+        relay = through_the_front(gate, [HELO, MAIL, b"QUIT\r\n"], "127.0.0.3")
+        assert relay.endswith(b"221 mx.test\r\n")
+        first.close()
+        until(lambda: "smtplaunch: end " in gate.heard())
+        assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
+
+
+# --- what breaks ---
+
+
+def test_without_the_launcher_recipients_are_put_off(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate:
+        open_session, _ = greeted(gate, "127.0.0.4")
+        open_session.sendall(HELO + MAIL + RCPT)
+        until(lambda: "smtplaunch: ok " in gate.heard())
+        gate.launcher.terminate()
+        gate.launcher.wait(10)
+        heard = through_the_front(gate, [HELO, MAIL, RCPT])
+        assert heard.endswith(b"250 ok\r\n451 no session is free, please come back later (#4.3.2)\r\n"), heard
+        assert through_the_front(gate, [], "127.0.0.3").startswith(b"421 too many sessions")
+        open_session.sendall(b"QUIT\r\n")  # which is qmail-smtpd's, and goes on
+        assert rest(open_session).endswith(b"221 mx.test\r\n")
+        gate.start_launcher()
+        assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
+
+
+def test_without_qmail_smtpd_recipients_are_put_off(programs: Programs, tmp_path: Path) -> None:
+    program = programs.home / "bin" / "qmail-smtpd"
+    with gateway(programs, tmp_path) as gate:
+        program.chmod(0o644)
+        try:
+            heard = through_the_front(gate, [HELO, MAIL, RCPT])
+        finally:
+            program.chmod(0o755)
+        assert heard.endswith(b"250 ok\r\n451 no session is free, please come back later (#4.3.2)\r\n"), heard
+
+
+def test_a_restart_of_the_front_tells_everybody(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate:
+        client, _ = greeted(gate, "127.0.0.4")
+        served, _ = greeted(gate, "127.0.0.4")
+        served.sendall(HELO + MAIL + RCPT)
+        until(lambda: "smtplaunch: ok " in gate.heard())
+        gate.front.terminate()
+        assert gate.front.wait(5) == 0
+        assert rest(client) == b"421 the service is being restarted (#4.3.2)\r\n"
+        served.sendall(b"QUIT\r\n")
+        assert rest(served).endswith(b"221 mx.test\r\n")
+
+
+@pytest.mark.parametrize("name", ["rcpthosts", "validrcptto.cdb"])
+def test_a_list_that_is_missing_puts_off(programs: Programs, tmp_path: Path, name: str) -> None:
+    with gateway(programs, tmp_path) as gate:
+        (gate.control / name).unlink()
+        heard = through_the_front(gate, [HELO, MAIL, RCPT])
+        assert heard.endswith(b"451 unable to check recipient (#4.3.0)\r\n")
+        assert not gate.messages()
+
+
+def test_without_rules_nobody_is_served(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate:
+        gate.rules.write_bytes(b"")
+        assert through_the_front(gate, [HELO], "127.0.0.4").removesuffix(RESET) == b""
+        until(lambda: "smtpfront: warning: dropping connection, unable to read" in gate.heard())
+
+
+def test_the_front_may_execute_nothing(gate: Gateway) -> None:
+    status = Path(f"/proc/{gate.front.pid}/status").read_text()
+    assert re.search(r"^Seccomp:\t2$", status, re.MULTILINE)
+    assert re.search(r"^NoNewPrivs:\t1$", status, re.MULTILINE)
+    if os.geteuid() == 0:
+        assert re.search(r"^Groups:\t *$", status, re.MULTILINE)
+
+
+# --- a front that is broken into ---
+
+
+def forged(
+    gate: Gateway, source: str, said: bytes, unanswered: bytes, *, header: bytes | None = None
+) -> bytes:
+    """Return what a client of that address hears when a front hands it over with such a session."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname(), 20, (source, 0))
+        served, _peer = listening.accept()
+    session = (
+        header or b"MGH1" + bytes(12) + struct.pack("<2L", len(said), len(unanswered)) + said + unanswered
+    )
+    script = (
+        "import socket,sys;s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET);s.connect(sys.argv[1]);"
+        "s.recv(100);c=socket.socket(fileno=int(sys.argv[2]));"
+        "socket.send_fds(s,[bytes(8)+bytes.fromhex(sys.argv[3])],[c.fileno()]);c.close();s.settimeout(5);s.recv(100)"
+    )
+    argv = as_nobody(["python3", "-c", script, gate.link, served.fileno(), session.hex()])
+    with served:
+        subprocess.run(argv, pass_fds=[served.fileno()], timeout=30, check=True)
+    client.shutdown(socket.SHUT_WR)
+    with client:
+        return rest(client)
+
+
+FOREIGN = b"RCPT TO:<x@elsewhere.example>\r\nDATA\r\n" + LETTER
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "unanswered", "heard"),
+    [
+        pytest.param("127.0.0.3", MAIL, FOREIGN, b"553", id="a relay client does not relay what is replayed"),
+        pytest.param("127.0.0.4", b"", b"", b"", id="a stranger is not handed over at accept"),
+        pytest.param("127.0.0.2", MAIL, RCPT, b"", id="a denied client"),
+        pytest.param("127.0.0.5", MAIL, RCPT, b"", id="a client that a rule refuses"),
+        pytest.param("127.0.0.4", MAIL, FOREIGN, b"553", id="recipient check always yes"),
+        pytest.param(
+            "127.0.0.4", MAIL + RCPT + b"DATA\r\n" + LETTER, RCPT, b"", id="a message among what was said"
+        ),
+        pytest.param("127.0.0.4", HELO, RCPT, b"", id="no MAIL"),
+    ],
+)
+def test_a_broken_front_gets_nothing_accepted(
+    gate: Gateway, source: str, said: bytes, unanswered: bytes, heard: bytes
+) -> None:
+    replies = forged(gate, source, said, unanswered)
+    assert replies.removesuffix(RESET)[:3] == heard, replies
+    assert not gate.messages()
+
+
+def test_a_forged_envelope_of_a_relay_client_is_scanned(gate: Gateway) -> None:
+    replies = forged(gate, "127.0.0.3", MAIL, RCPT + b"DATA\r\n" + LETTER)
+    assert replies.startswith(b"250 ok\r\n354 ")
+    (message,) = gate.messages()
+    assert "RELAYCLIENT" not in message.environment and message.environment["QMAILQUEUE"] == str(gate.queue)
 
 
 # --- the property: behind the front nothing passes that would not pass without it, byte by byte ---
