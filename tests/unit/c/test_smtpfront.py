@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -19,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.c_files import program_files
+from support.c_programs import ROOT, run
 from support.smtpfront_programs import GREETING, Gateway, Programs, as_nobody, build, gateway, until
 
 DIALOGUES = int(os.environ.get("SMTPFRONT_DIALOGUES", "150"))
@@ -496,3 +499,13 @@ def test_random_dialogues_are_answered_and_accepted_as_without_the_front(gate: G
         heard = through_the_front(gate, pieces)
         assert gate.messages() == accepted, (seed, pieces)
         assert same(heard, expected), (seed, pieces, heard, expected)
+
+
+def test_the_makefile_builds_both_from_what_the_role_gives_it(tmp_path: Path) -> None:
+    for name, path in program_files(ROOT / "src", ["smtpfront", "smtplaunch"]).items():
+        shutil.copy(path, tmp_path / name)
+    done = run(["make", "-j2", "CFLAGS=-O0 -fPIE"], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    for name in ("smtpfront", "smtplaunch"):
+        said = run([tmp_path / name])
+        assert said.returncode == 100 and b"usage: " + name.encode() in said.stderr
