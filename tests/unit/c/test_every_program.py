@@ -15,9 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
 from support.c_programs import (
     FUZZ,
     INCLUDES,
+    ROOT,
     SANITIZE,
     STRICT,
     STRICTER,
@@ -65,6 +67,28 @@ def test_c_of_a_test_compiles_with_clang_without_a_warning(path: Path) -> None:
     if path.parent == FUZZ:
         flags.append("-D_GNU_SOURCE")  # as fuzz_targets.py has it
     clang("-fsyntax-only", "-std=gnu11", *STRICT, *INCLUDES, *flags, path)
+
+
+def built_by_roles() -> list[list[str]]:
+    """Return the programs that each role names to the lookup c_sources, where one of them has a Makefile."""
+    named = [
+        re.findall(r"'(\w+)'", words)
+        for path in sorted(ROOT.glob("roles/*/vars/main.yml"))
+        for words in re.findall(r"query\('mailgate\.qmail\.c_sources', ([^)]*)\)", path.read_text())
+    ]
+    return [names for names in named if any((ROOT / "src" / name / "Makefile").is_file() for name in names)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", built_by_roles(), ids=" ".join)
+def test_a_makefile_builds_the_programs_from_the_files_that_the_role_gets(
+    names: list[str], tmp_path: Path
+) -> None:
+    for name, path in c_files.program_files(ROOT / "src", names).items():
+        shutil.copy(path, tmp_path / name)
+    done = run(["make"], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr.decode()
+    assert all((tmp_path / name).is_file() for name in names)
 
 
 # --- the tests in C ---
