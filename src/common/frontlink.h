@@ -2,11 +2,11 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What smtpfront and its launcher say to each other over a unix socket of packets, one packet for each sentence.
+ * The protocol of smtpfront and its launcher over a unix socket of packets, one packet for each message.
  *
  *   launcher to front, once: number 0 and FRONTLINK_LOG, with the descriptor of qmail-smtpd's log, which does not block
  *   front to launcher: a number of its choice, and a session (handover.h), with the client's socket
- *   launcher to front: that number, and what became of it
+ *   launcher to front: that number, and the result
  *
  * Pure.
  */
@@ -23,9 +23,9 @@
 
 enum frontlink_answer {
   FRONTLINK_LOG = 'L',
-  FRONTLINK_TAKEN = 'T',     /* the client is somebody else's now */
+  FRONTLINK_TAKEN = 'T',     /* the client has been taken over */
   FRONTLINK_FULL = 'F',      /* no place for this client now; ask again */
-  FRONTLINK_UNABLE = 'U',    /* nothing can be started: put the client off */
+  FRONTLINK_UNABLE = 'U',    /* no session can be started: defer the client */
   FRONTLINK_REFUSED = 'R'    /* hang up on the client */
 };
 

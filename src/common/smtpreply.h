@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The replies of an SMTP session, each in one place: qmail-smtpd and smtpfront say the same words.
- * SMTPREPLY_GREETING_* stand before control/smtpgreeting, with what follows it behind.
+ * The replies of an SMTP session, each in one place, as qmail-smtpd and smtpfront send the same texts.
+ * SMTPREPLY_GREETING_* are the texts before and behind control/smtpgreeting.
  */
 #ifndef SMTPREPLY_H
 #define SMTPREPLY_H

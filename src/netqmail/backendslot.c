@@ -24,7 +24,7 @@ static long long now_ms(void)
   return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* 1: this process has locked the byte; 0: another one has; -1: it cannot be known. */
+/* Returns 1: this process has locked the byte; 0: another one has; -1: not known. */
 static int lock_place(int fd, unsigned long place)
 {
   struct flock lock;
@@ -39,7 +39,7 @@ static int lock_place(int fd, unsigned long place)
   return errno == EAGAIN || errno == EACCES ? 0 : -1;
 }
 
-/* The first place that is free, looked for from a different one by each process. */
+/* Finds the first free place; each process begins its search at another one. */
 static int lock_any(int fd, unsigned long places)
 {
   unsigned long first = (unsigned long) getpid() % places;

@@ -21,7 +21,7 @@ static struct {
   int quiet;
 } replay;
 
-/* Everything up to the end; more than fits is seen by the one byte more. */
+/* Reads everything up to the end; one byte more than fits shows that it is too long. */
 static size_t read_all(int fd)
 {
   size_t len = 0;

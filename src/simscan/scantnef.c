@@ -8,7 +8,7 @@
 
 #define HEAD 12 /* bytes in front of a name, its length included */
 
-/* What stands in front of a name: these bytes, then its length as four bytes. */
+/* What precedes a name: these bytes, then its length as four bytes. */
 static const struct {
   size_t length;
   unsigned char bytes[8];
@@ -30,13 +30,13 @@ void scantnef_begin(struct scantnef *t, void (*name)(void *context, const char *
   t->names = 0;
 }
 
-/* The length that stands at p. */
+/* Returns the length that is written at p. */
 static size_t number(const unsigned char *p)
 {
   return (size_t) p[0] | (size_t) p[1] << 8 | (size_t) p[2] << 16 | (size_t) p[3] << 24;
 }
 
-/* A name that may begin at the place, of at most room bytes there. */
+/* Passes on a name that may begin at the place, of at most room bytes there. */
 static void look_at(struct scantnef *t, size_t at)
 {
   const unsigned char *s = t->window + at;
@@ -60,7 +60,7 @@ static void look_at(struct scantnef *t, size_t at)
   }
 }
 
-/* Looks at the places behind which enough has come, or at all of them. */
+/* Searches the places behind which enough bytes have come, or all places. */
 static void look(struct scantnef *t, size_t needed)
 {
   size_t at;

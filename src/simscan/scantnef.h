@@ -3,16 +3,17 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The names of attachments in winmail.dat (TNEF; [MS-OXTNEF]), fed in any cut: attAttachTitle, and of the MAPI properties
- * in attAttachment the file names and the display name. Its structure is not followed, since what is broken on purpose
- * hides what comes behind: a name is found by what stands in front of it, wherever that is. Pure.
+ * The names of attachments in winmail.dat (TNEF; [MS-OXTNEF]), in pieces of any size: attAttachTitle, and of the
+ * MAPI properties in attAttachment the file names and the display name. Its structure is not followed, since a part
+ * broken on purpose hides what follows: a name is found by the bytes in front of it, wherever they are. No side
+ * effects.
  */
 #ifndef SCANTNEF_H
 #define SCANTNEF_H
 
 #include <stddef.h>
 
-#define SCANTNEF_NAME 2048 /* bytes of a name, of which the first so many are handed on */
+#define SCANTNEF_NAME 2048 /* the first bytes of a name, which are passed on */
 #define SCANTNEF_WINDOW 16384
 
 struct scantnef {

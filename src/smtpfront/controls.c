@@ -27,7 +27,7 @@ static int same_time(struct timespec one, struct timespec other)
   return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
 }
 
-/* Whether the file is another one than before; takes over what it is now. */
+/* Whether the file has changed; remembers its present state. */
 static int changed(struct controls_identity *before, const char *path)
 {
   struct controls_identity now;
@@ -55,7 +55,7 @@ static void control_path(const struct controls *c, char *path, const char *name)
   snprintf(path, PATH_MAX_BYTES, "%s/%s", c->directory, name);
 }
 
-/* The file, open, or null with the trouble. */
+/* Returns the open file, or null with the trouble. */
 static struct cdbread *open_cdb(struct controls_cdb *file, const char *path)
 {
   if (changed(&file->identity, path) || file->state != 1) {
@@ -67,7 +67,7 @@ static struct cdbread *open_cdb(struct controls_cdb *file, const char *path)
   return file->state == 1 ? &file->cdb : 0;
 }
 
-/* All of a file, from malloc; null with errno. */
+/* Reads a whole file into memory from malloc; null with errno. */
 static char *read_file(const char *path, size_t *len)
 {
   struct stat st;
@@ -115,7 +115,7 @@ static int read_names(struct controls_names *names, const char *path)
   return names->state;
 }
 
-/* The first line of a file, without blanks at its end. */
+/* Returns the first line of a file, without blanks at its end. */
 static int first_line(char *out, const char *path)
 {
   size_t len = 0;
@@ -149,7 +149,7 @@ const char *controls_greeting(struct controls *c)
     if (c->greeting_state == -1 && !c->greeting_identity.there) {
       control_path(c, path, "me");
       if (first_line(c->greeting, path))
-        c->greeting_state = 2;   /* looked at again, for it is not watched */
+        c->greeting_state = 2;   /* read again each time, for it is not watched */
     }
   }
   return c->greeting_state > 0 ? c->greeting : 0;

@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The files that say who may connect and whose mail is accepted: each is read when it is asked about first, and again when
- * it is another file than before (device, inode, size, times), so that nothing has to be restarted.
+ * The files that say who may connect and whose mail is accepted: each is read at its first use, and again when
+ * it has changed (device, inode, size, times), so that no restart is needed.
  */
 #ifndef CONTROLS_H
 #define CONTROLS_H
@@ -29,14 +29,14 @@ struct controls_identity {
 
 struct controls_cdb {
   struct controls_identity identity;
-  int state;                   /* 0: not looked at; 1: open; -1: in trouble, tried again */
+  int state;                   /* 0: not read; 1: open; -1: in trouble, tried again */
   const char *trouble;
   struct cdbread cdb;
 };
 
 struct controls_names {
   struct controls_identity identity;
-  int state;                   /* 0: not looked at; 1: read; 2: there is no such file; -1: in trouble */
+  int state;                   /* 0: not read; 1: read; 2: there is no such file; -1: in trouble */
   struct nameset set;
 };
 
@@ -60,12 +60,13 @@ extern const char *controls_greeting(struct controls *c);
 
 extern enum tcprule controls_rule(struct controls *c, struct tcprule_found *found, const struct address *client);
 
-/* For struct dialogue_lists; arg is the struct controls. An address literal is left to qmail-smtpd, which knows its own. */
+/* For struct dialogue_lists; arg is the struct controls. An address literal is left to qmail-smtpd, which knows
+ * those of this host. */
 extern int controls_badmailfrom(void *arg, const char *sender);
 extern enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient);
 extern enum dialogue_answer controls_validrcptto(void *arg, const char *recipient);
 
-/* Whether badmailfrom can be read, or is not there: qmail-smtpd serves nobody otherwise. */
+/* Whether badmailfrom can be read, or does not exist: otherwise qmail-smtpd serves no client. */
 extern int controls_usable(struct controls *c);
 
 #endif

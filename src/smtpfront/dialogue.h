@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The SMTP dialogue of a client up to its first recipient that could be accepted: every line gets the reply that
- * qmail-smtpd gives, and the same lines of the log and counts. No reply accepts a recipient: what could be is handed
- * over, unanswered. Nothing here waits, reads or writes.
+ * qmail-smtpd gives, and the same lines of the log and counts. No reply accepts a recipient: one that could be
+ * accepted is handed over, unanswered. These functions neither wait, read nor write.
  */
 #ifndef DIALOGUE_H
 #define DIALOGUE_H
@@ -23,7 +23,8 @@ enum dialogue_event {
   DIALOGUE_ACCEPTABLE   /* no reply: hand over, with the line of RCPT unanswered */
 };
 
-/* A reply is the three texts, one after the other; the greeting, control/smtpgreeting, may stand between two of them. */
+/* A reply is the three texts, one after the other; the greeting, control/smtpgreeting, may stand between two of
+ * them. */
 struct dialogue_reply {
   const char *before;
   int greeting;
@@ -43,7 +44,7 @@ struct dialogue {
 
 enum dialogue_answer { DIALOGUE_UNSURE = -1, DIALOGUE_NO = 0, DIALOGUE_YES = 1 };
 
-/* What a dialogue asks about an address, and where it says what it refused (refusal.h). */
+/* Checks that a dialogue makes of an address, and the log of its refusals (refusal.h). */
 struct dialogue_lists {
   void *arg;
   int (*badmailfrom)(void *arg, const char *sender);

@@ -22,14 +22,14 @@
 #define FRONT_LISTS_MAX 16
 #define FRONT_LISTENING_MAX 8
 #define FRONT_TEXT_MAX 256
-#define FRONT_IN_MAX (SMTPCOMMAND_LINE_MAX + 4096)   /* bytes of a client that nobody has answered */
+#define FRONT_IN_MAX (SMTPCOMMAND_LINE_MAX + 4096)   /* unanswered bytes of a client */
 
 enum session_state {
   SESSION_FREE,
   SESSION_TALKING,
   SESSION_ASKING,      /* DNS lists are asked before its first recipient is answered */
   SESSION_READY,       /* to be handed over, once everything before is sent */
-  SESSION_HANDING,     /* handed over; the launcher has not said yet what became of it */
+  SESSION_HANDING,     /* handed over; the launcher has not answered yet */
   SESSION_WAITING,     /* no place of qmail-smtpd is free */
   SESSION_CLOSING      /* the last reply is on its way */
 };
@@ -152,7 +152,8 @@ extern void verdict_time(struct front *f, struct session *s);
 
 /* ---- link.c: to the launcher ---- */
 
-/* Sends a session of those bytes with its socket: 1. Nothing was sent: 0 while the launcher is busy, -1 when it is not there. */
+/* Sends a session of those bytes with its socket: 1. Not sent: 0 while the launcher is busy, -1 when it is not
+ * running. */
 extern int link_send(struct front *f, struct session *s, const char *bytes, size_t len);
 extern void link_begin(struct front *f);
 extern void link_time(struct front *f);
@@ -164,8 +165,8 @@ extern void front_say(struct front *f, uint64_t number, const char *format, ...)
 
 /* ---- frontjail.c ---- */
 
-/* From now on this process executes nothing, and has no files but those it needs. Returns 0, with errno, when the kernel could
- * do that and does not. *missing says what the kernel has not, or is null. */
+/* Confines this process: it executes nothing, and has only the files that it needs. Returns 0, with errno, when the
+ * kernel could do that but fails. *missing says what the kernel lacks, or is null. */
 extern int frontjail(const struct front *f, const char *rules_directory, const char **missing);
 
 #endif

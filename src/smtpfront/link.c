@@ -20,7 +20,7 @@ static uint64_t packet_number(const struct front *f, const struct session *s)
   return s->number << SLOT_BITS | (uint64_t) (s - f->session);
 }
 
-/* Everybody who was handed over and not answered may be somebody else's by now: nothing more is said to them. */
+/* A client that was handed over without an answer may have been taken over: nothing more is sent to it. */
 static void hang_up(struct front *f)
 {
   size_t i;
@@ -163,7 +163,7 @@ int link_send(struct front *f, struct session *s, const char *bytes, size_t len)
   control.head.cmsg_type = SCM_RIGHTS;
   control.head.cmsg_len = CMSG_LEN(sizeof(int));
   memcpy(CMSG_DATA(&control.head), &s->watch.fd, sizeof(int));
-  n = sendmsg(f->link.fd, &message, MSG_NOSIGNAL);   /* a packet goes whole or not at all */
+  n = sendmsg(f->link.fd, &message, MSG_NOSIGNAL);   /* a packet is sent whole or not at all */
   if (n != -1)
     return 1;
   if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)

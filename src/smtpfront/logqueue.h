@@ -2,9 +2,9 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Lines on their way to the log. Whole lines are kept until the descriptor takes them, which never blocks; a line for which
+ * A queue of log lines. Whole lines are kept until the descriptor, which never blocks, accepts them; a line for which
  * there is no room is dropped and counted, and once there is room again the count is a line itself. A write is of whole
- * lines and below PIPE_BUF, so lines of other programs do not fall between.
+ * lines and below PIPE_BUF, so they do not mix with lines of other programs.
  */
 #ifndef LOGQUEUE_H
 #define LOGQUEUE_H
@@ -15,8 +15,8 @@
 #define LOGQUEUE_WRITE_MAX 4096   /* PIPE_BUF */
 
 struct logqueue {
-  int fd;                         /* -1: nobody listens */
-  unsigned long dropped;          /* not told yet */
+  int fd;                         /* -1: not connected */
+  unsigned long dropped;          /* not logged yet */
   unsigned long dropped_ever;
   size_t len;
   char bytes[LOGQUEUE_BYTES];

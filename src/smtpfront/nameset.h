@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The names of a control file such as rcpthosts or badmailfrom, as qmail's control_readfile() and constmap() have them:
- * one a line, without blanks and tabs at its end; empty lines and those that begin with # are left out; letters of both
- * cases are the same. Pure.
+ * one a line, without blanks and tabs at its end; empty lines and those that begin with # are ignored; letters of both
+ * cases are the same. No side effects.
  */
 #ifndef NAMESET_H
 #define NAMESET_H

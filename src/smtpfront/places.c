@@ -89,7 +89,7 @@ void places_add(struct places *p, uint64_t key)
   ++p->entry[at].count;
 }
 
-/* What stands behind a place that becomes free moves up, so that it is still found. */
+/* Moves up the entries behind a place that becomes free, so that they are still found. */
 static void close_gap(struct places *p, size_t gap)
 {
   size_t at = gap;

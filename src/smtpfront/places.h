@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * How many sessions each client and each network has. A fixed table, since strangers choose the keys: a key is 64 bits of
- * a hash with a secret, and the counts of two keys that fall together would be one, which nobody can arrange. Pure.
+ * How many sessions each client and each network has. A fixed table, as strangers choose the keys: a key is 64 bits of
+ * a hash with a secret, so nobody can choose two clients with the same key. No side effects.
  */
 #ifndef PLACES_H
 #define PLACES_H

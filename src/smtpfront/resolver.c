@@ -125,16 +125,16 @@ static void put(struct resolver *r, struct resolver_question *q, long now)
     server = (server + 1) % r->servers;
   while (q->failed & (1u << server));
   q->next_ms = now + AGAIN_MS;
-  if (server != q->server || q->watch.fd == -1) {   /* on the same socket a late answer is still heard */
+  if (server != q->server || q->watch.fd == -1) {   /* on the same socket a late answer still counts */
     hang_up(r, q);
     if (!connect_to(r, q, server, SOCK_DGRAM, EPOLLIN))
       return;
   }
-  if (send(q->watch.fd, q->query, q->query_len, MSG_NOSIGNAL) == -1)   /* what the kernel says is of an earlier datagram */
+  if (send(q->watch.fd, q->query, q->query_len, MSG_NOSIGNAL) == -1)   /* an error from the kernel is about an earlier datagram */
     q->next_ms = now + AGAIN_MS / 10;
 }
 
-/* Its server cannot: the others are asked at once, or it is over. */
+/* Its server failed: asks the others at once, or ends the question. */
 static void failed(struct resolver *r, struct resolver_question *q, const char *why)
 {
   q->failed |= 1u << q->server;

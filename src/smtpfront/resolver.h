@@ -2,9 +2,9 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Questions to the resolver for an event loop: nothing here waits. As dnsask.h, each question has a socket and so a port of
- * its own, is put again after a second to the next server, and by TCP where an answer is cut. At most RESOLVER_MOST are
- * outstanding; those beyond wait for a place until their time is over.
+ * Questions to the resolver for an event loop: nothing here waits. As dnsask.h, each question has a socket and so a
+ * port of its own, is sent after a second to the next server, and by TCP where an answer is truncated. At most
+ * RESOLVER_MOST are outstanding; those beyond wait for a place until their time is over.
  */
 #ifndef RESOLVER_H
 #define RESOLVER_H
@@ -18,7 +18,7 @@
 #define RESOLVER_MOST 150      /* dnscache holds 200 */
 #define RESOLVER_SERVERS 3
 
-/* The end of a question: the answer, checked, or null and why there is none. */
+/* The end of a question: the answer, checked, or null and the reason. */
 typedef void resolver_done(void *arg, int which, const unsigned char *answer, size_t len, const char *trouble);
 
 struct resolver_question {
@@ -28,7 +28,7 @@ struct resolver_question {
   unsigned char query[DNSMESSAGE_QUERY_MAX];
   size_t query_len;
   int server;
-  unsigned failed;               /* a bit for each server that cannot */
+  unsigned failed;               /* a bit for each server that failed */
   long next_ms;
   long end_ms;
   size_t sent;
@@ -49,17 +49,18 @@ struct resolver {
 
 extern void resolver_begin(struct resolver *r, int epoll);
 
-/* Reads the servers out of DNSCACHEIP or resolv.conf. */
+/* Reads the servers from DNSCACHEIP or resolv.conf. */
 extern void resolver_servers(struct resolver *r);
 
-/* Puts a question; 0 when there is no place for it now. done is called later, never from here, and not after resolver_forget(). */
+/* Asks a question; returns 0 when there is no place for it now. done is called later, never from here, and not after
+ * resolver_forget(). */
 extern int resolver_ask(struct resolver *r, const char *name, int type, long now, long end, resolver_done *done, void *arg,
                         int which);
 
 /* Ends all questions of that arg; done is not called. */
 extern void resolver_forget(struct resolver *r, const void *arg);
 
-/* Puts again and ends what is due. Returns when that is to be called next, or -1. */
+/* Repeats or ends the questions that are due. Returns when to call it next, or -1. */
 extern long resolver_time(struct resolver *r, long now);
 
 #endif

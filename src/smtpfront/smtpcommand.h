@@ -2,9 +2,9 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Commands of an SMTP client out of a stream of bytes, as qmail-smtpd's commands() reads them: a line ends with LF, one CR
- * before it is dropped, a NUL becomes byte 1, the verb ends at the first blank, and the blanks behind it are passed
- * over. Pure.
+ * Reads commands of an SMTP client from a stream of bytes, as qmail-smtpd's commands() does: a line ends with LF,
+ * one CR before it is dropped, a NUL becomes byte 1, the verb ends at the first blank, and the blanks behind it are
+ * skipped. No side effects.
  */
 #ifndef SMTPCOMMAND_H
 #define SMTPCOMMAND_H
@@ -16,7 +16,7 @@
 enum smtpcommand_line { SMTPCOMMAND_MORE, SMTPCOMMAND_LINE, SMTPCOMMAND_TOO_LONG };
 
 /* Whether the bytes begin with a whole line; length is then its length, LF included. from is where the search for the
- * LF begins: what stands before was searched already. */
+ * LF begins: the bytes before were searched already. */
 extern enum smtpcommand_line smtpcommand_line(const char *bytes, size_t len, size_t from, size_t *length);
 
 enum smtpcommand_verb {

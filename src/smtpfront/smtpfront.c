@@ -4,24 +4,26 @@
  *
  * smtpfront OPTIONS            the SMTP sessions of all clients, until one names a recipient that could be accepted
  *
- * One process that can only refuse. It looks clients up in the compiled rules, closes on denied ones, speaks SMTP, and
- * refuses by rule, DNS list, greylist, badmailfrom, rcpthosts and validrcptto. At the first recipient that it would
- * accept, before answering, the session goes to the launcher (smtplaunch.c), which starts qmail-smtpd; a client that may
- * relay goes there at once. Started as root, it takes the port and becomes another user, and executes nothing.
+ * One process that can refuse, but never accept. It looks clients up in the compiled rules, closes on denied ones,
+ * speaks SMTP, and refuses by rule, DNS list, greylist, badmailfrom, rcpthosts and validrcptto. At the first
+ * recipient that it would accept, before answering, the session goes to the launcher (smtplaunch.c), which starts
+ * qmail-smtpd; a client that may relay goes there at once. Started as root, it takes the port and becomes another
+ * user, and executes nothing.
  *
  *   -a ADDRESS  to listen at; up to eight times     -p PORT     25
  *   -u UID -g GID                                   -s PATH     the launcher's socket
  *   -x FILE     /etc/tcp.smtp.cdb                   -q DIRECTORY /var/qmail/control
  *   -k DIRECTORY /var/qmail/cqgreylist, or none ('')  -e FILE     /etc/mailgate/cqgreylist
- *   -b FILE     /etc/mailgate/dnsbl                 -r REPLY    to a client that a rule denies; without it, none
+ *   -b FILE     /etc/mailgate/dnsbl                 -r REPLY    to a client that a rule denies; none by default
  *   -c NUMBER   sessions, 2000                      -C NUMBER   of them, of one client, 50
  *   -N NUMBER   of one /24 or /64, 200              -B NUMBER   bytes of a client before it is handed over, 131072
  *   -i SECONDS  for one command, 300                -t SECONDS  for a session before it is handed over, 900
  *   -w SECONDS  a client waits for a place, 30
  *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DNSCACHEIP in the environment, as with qmail-smtpd
  *
- * SIGTERM says 421 to everybody and ends. The log is qmail-smtpd's, whose descriptor comes from the launcher; what cannot
- * be written there is dropped and counted. NUMBER is that of a session; lines of refusal.h as from qmail-smtpd:
+ * At SIGTERM it sends 421 to all clients and ends. The log is qmail-smtpd's, whose descriptor comes from the
+ * launcher; what cannot be written there is dropped and counted. NUMBER is that of a session; lines of refusal.h as
+ * from qmail-smtpd:
  *   smtpfront[NUMBER]: deny IP
  *   smtpfront[NUMBER]: busy IP client|network
  *   smtpfront[NUMBER]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c
@@ -70,7 +72,7 @@ struct options {
   int has_uid;
 };
 
-static struct front front;   /* all that there is */
+static struct front front;   /* the one front of this process */
 
 static void fatal(const char *what)
 {
@@ -251,7 +253,7 @@ static void make_sessions(struct front *f)
     f->session[i].newer = f->free;
     f->free = &f->session[i];
   }
-  f->next_number = FIRST_NUMBER + (uint64_t) time(0) % 1000000 * 1000;   /* other numbers than before a restart */
+  f->next_number = FIRST_NUMBER + (uint64_t) time(0) % 1000000 * 1000;   /* numbers differ from those before a restart */
 }
 
 /* The limit of memory that the service runs under is not touched. */

@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The order is that of dnsbl and cqgreylist: the rule, DNS lists, the greylist. Lists and greylist are not asked before a
- * client names its first recipient: who never does has never been there.
+ * The order is that of dnsbl and cqgreylist: the rule, DNS lists, the greylist. Lists and greylist are not asked
+ * before a client names its first recipient: a client that names none leaves no trace.
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -62,7 +62,7 @@ static void read_settings(struct front *f)
   if (!changed(&s->identity, &s->read, f->settings_file))
     return;
   for (i = 0; i < sizeof names / sizeof *names; ++i)
-    unsetenv(names[i]);   /* they are of the file alone, as it was before */
+    unsetenv(names[i]);   /* they are from the previous version of the file */
   settings_load(ME, f->settings_file, "GREYLIST_");
   settings_load(ME, f->settings_file, "DNSBL_");
   s->greylist.delay_seconds = say_number(ME, "GREYLIST_DELAY_SECONDS", 0, 86400, DELAY_SECONDS);
@@ -112,7 +112,7 @@ static void read_lists(struct front *f)
   fclose(file);
 }
 
-/* ---- what becomes of it ---- */
+/* ---- the outcome ---- */
 
 static void refuse(struct session *s, const char *code, const char *text)
 {
@@ -258,7 +258,7 @@ void verdict_ask(struct front *f, struct session *s)
     front_say(f, s->number, "skipped %s - %s", s->ip, s->whitelisted ? "whitelisted" : "rblsmtpd");
     s->verdict = VERDICT_PASS;
   } else {
-    if (f->resolver.outstanding == 0) {   /* who is asked, and about what, stays as it is until the answer */
+    if (f->resolver.outstanding == 0) {   /* servers and lists do not change before the answer */
       resolver_servers(&f->resolver);
       read_lists(f);
     }

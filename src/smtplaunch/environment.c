@@ -14,7 +14,8 @@ static int named(const char *variable, const char *name)
   return strncmp(variable, name, len) == 0 && variable[len] == '=';
 }
 
-/* What says who the client is, or what may be done with it: the service's own environment and the rule have no say. */
+/* Variables that say who the client is, or what it may do: they never come from the service's environment or the
+ * rule. */
 static int of_the_session(const char *variable)
 {
   return strncmp(variable, "TCP", 3) == 0 || named(variable, "PROTO") || named(variable, "HANDOVER");
@@ -25,7 +26,7 @@ static int of_the_rule(const char *variable)
   return named(variable, "RELAYCLIENT") || named(variable, "RBLSMTPD") || named(variable, "WHITELISTED");
 }
 
-/* Adds a variable, or puts it in the place of one with that name. */
+/* Adds a variable, or replaces the one of that name. */
 static int put(struct environment *e, const char *variable)
 {
   size_t len = strcspn(variable, "=") + 1;

@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The environment of a session of qmail-smtpd, made for each: what the service's own has, the variables of the
- * client's rule, and what tcpserver sets. Nothing of it comes from smtpfront. Pure.
+ * The environment of a session of qmail-smtpd, made for each: the service's own environment, the variables of the
+ * client's rule, and what tcpserver sets. Nothing of it comes from smtpfront. No side effects.
  */
 #ifndef ENVIRONMENT_H
 #define ENVIRONMENT_H
@@ -20,7 +20,7 @@ struct environment_session {
   const char *remote_ip;
   unsigned local_port;
   unsigned remote_port;
-  int begun;                   /* something is replayed: neither RELAYCLIENT nor another QMAILQUEUE is taken from the rule */
+  int begun;                   /* bytes are replayed: neither RELAYCLIENT nor another QMAILQUEUE is taken from the rule */
 };
 
 struct environment {

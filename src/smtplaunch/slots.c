@@ -19,7 +19,7 @@ static struct address network_of(const struct address *client)
   return network;
 }
 
-/* The client of a place that is in use; a file that says nothing is of nobody. */
+/* The client of a place that is in use; a place with an empty file has no client. */
 static int client_in(int fd, struct address *client)
 {
   char text[ADDRESS_TEXT_MAX];
@@ -81,7 +81,7 @@ enum slots slots_take(struct slots_taken *taken, const char *directory, const st
     }
     close(fd);
   }
-  if (i < limits->all) {   /* what cannot be counted is not given away */
+  if (i < limits->all) {   /* a place that cannot be counted is not given away */
     if (taken->fd != -1)
       close(taken->fd);
     return SLOTS_TROUBLE;

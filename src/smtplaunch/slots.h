@@ -2,8 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The places of qmail-smtpd's sessions: a file for each, which the session's process holds locked (flock) for as long as
- * it lives, and in which its client stands. So whoever looks counts right, after any restart.
+ * The places of qmail-smtpd's sessions: a file for each, which the session's process holds locked (flock) for as
+ * long as it lives, with the client's address in it. So the count is right after any restart.
  */
 #ifndef SLOTS_H
 #define SLOTS_H
@@ -23,7 +23,7 @@ enum slots { SLOTS_TROUBLE = -1, SLOTS_FULL = 0, SLOTS_TAKEN = 1 };
 
 struct slots_taken {
   int number;
-  int fd;               /* locked; the process that inherits it holds the place, and nobody else may keep it */
+  int fd;               /* locked; the process that inherits it holds the place; every other process must close it */
 };
 
 /* Takes a place below that directory for the client. *busy is how many there are then. */

@@ -4,18 +4,18 @@
  *
  * smtplaunch OPTIONS -- PROGRAM ARGS...     starts PROGRAM, which ends in qmail-smtpd, for each session of smtpfront
  *
- * Takes sessions and their clients' sockets from smtpfront over a unix socket (frontlink.h), and believes nothing but that
- * it has a client: the rule is looked up once more for the peer of that socket, and the environment is made of it. A client
- * with bytes to replay never relays, and its mail never goes to another queue than the service's own. Sessions are counted by
- * locked files that they inherit (slots.h), so those of before a restart count.
+ * Takes sessions and their clients' sockets from smtpfront over a unix socket (frontlink.h), and trusts only that it
+ * has a client: the rule is looked up once more for the peer of that socket, and the environment is made of it. A
+ * client with bytes to replay never relays, and its mail never goes to another queue than the service's own. Sessions
+ * are counted by locked files that they inherit (slots.h), so sessions begun before a restart count, too.
  *
- *   -s PATH     created at start                          -u UID      whose processes may connect to it, besides one's own
+ *   -s PATH     the socket, made at the start            -u UID      whose processes may connect to it, besides one's own
  *   -d DIRECTORY of the places                           -x FILE     the compiled rules
  *   -l NAME     TCPLOCALHOST                             -c NUMBER   sessions
  *   -C NUMBER   of them, of one client                   -N NUMBER   of one /24 or /64
  *   -R NUMBER   of them, kept for relay clients
  *
- * SIGTERM ends it; sessions go on. The log, with the words of tcpserver:
+ * SIGTERM ends it; sessions continue. The log, in the format of tcpserver:
  *   smtplaunch: status: N/MOST
  *   smtplaunch: pid PID from IP
  *   smtplaunch: ok PID NAME:IP:PORT :IP::PORT
@@ -82,7 +82,7 @@ static unsigned long dropped;         /* lines for which the log had no room */
 
 static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A log that is full, or that nobody reads, keeps no session waiting: descriptor 2 does not block. */
+/* A log that is full, or not read, must not block a session: descriptor 2 does not block. */
 static void write_line(const char *line, size_t len)
 {
   char more[LINE_MAX_BYTES];
@@ -203,7 +203,7 @@ static int find_client(struct client *client, int fd)
 
 /* ---- a session ---- */
 
-/* In the new process. Whatever fails here, the client hears that it may come back. */
+/* Runs in the new process. Whatever fails here, the client is deferred. */
 static void run(const struct launcher *l, const struct client *client, const struct environment *e, int replay, int place,
                 int begun)
 {
@@ -223,7 +223,7 @@ static void run(const struct launcher *l, const struct client *client, const str
   _exit(111);
 }
 
-/* A pipe out of which the session's bytes come; its reading end, or -1. */
+/* Makes a pipe with the session's bytes; returns its reading end, or -1. */
 static int replay_of(const char *bytes, size_t len)
 {
   int ends[2];
@@ -292,7 +292,7 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
   return FRONTLINK_TAKEN;
 }
 
-/* What smtpfront should have known itself. */
+/* Returns why smtpfront should not have handed the client over. */
 static const char *objection(enum tcprule verdict, const struct tcprule_found *rule, int begun)
 {
   const char *listed = tcprule_value(rule, "RBLSMTPD");
@@ -342,7 +342,7 @@ static enum frontlink_answer take(const struct launcher *l, int fd, const char *
 
 /* ---- smtpfront ---- */
 
-/* Reads one packet with exactly one descriptor: its length; 0 at the end; -1 when there is none. */
+/* Reads one packet with exactly one descriptor: returns its length; 0 at the end; -1 when there is no packet. */
 static ssize_t receive(int front, char *packet, size_t size, int *fd)
 {
   union { struct cmsghdr head; char room[CMSG_SPACE(4 * sizeof(int))]; } control;
@@ -409,7 +409,7 @@ static int serve(const struct launcher *l, int front)
   return answer(front, packet, what);
 }
 
-/* The log of this service, for smtpfront: its lines belong among those of qmail-smtpd. */
+/* Sends the descriptor of this service's log to smtpfront, whose lines belong among those of qmail-smtpd. */
 static int send_log(int front)
 {
   union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control;
