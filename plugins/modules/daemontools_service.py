@@ -66,7 +66,8 @@ options:
   notified:
     description:
       - Whether a task before this one changes what the service starts with. Check mode, in which that task
-        wrote nothing, predicts a restart then. A run looks at what is there instead.
+        wrote nothing, predicts a restart then. A run looks at what is there instead; V(reloaded) then leaves
+        a service alone that has read its files as they are.
     type: bool
     default: false
   log:
@@ -371,8 +372,11 @@ def main() -> None:
                 for path, record in (watched if given["state"] in RUNS else [])
             ]
             if owed and owed[0] is None and given["notified"] and module.check_mode:
-                owed[0] = start_record.Owed("what it starts with changes")
+                owed[0] = start_record.Owed("what it starts with changes", reload_does=True)
             owed = owed or [None] * len(watched)
+            idle = owed[0] is None and restarts.keeps_record(directory)
+            if given["state"] == "reloaded" and given["notified"] and not module.check_mode and idle:
+                given["state"] = "started"
             rows = supervise.predict(
                 given["state"],
                 target,

@@ -208,6 +208,22 @@ def test_a_handler_predicts_in_check_mode_and_restarts_only_once(service: Servic
     assert service.run()["changed"] is False
 
 
+def test_a_handler_reloads_what_did_not_read_its_files_yet(service: Service) -> None:
+    service.wanted["run"] = f"trap '' HUP\nexec {service.binary} 1000\n"
+    service.run()
+    handler = {**service.wanted, "run": None, "log": None, "log_directory": None, "reads": [], "programs": []}
+    handler = {**handler, "state": "reloaded", "notified": True}
+    predicted = service.run(check=True, **handler)
+    assert service.told(predicted) == ("up -> up, told to reload", "")
+    assert service.run(**handler)["changed"] is False
+    service.read.write_text("new\n")
+    assert service.told(service.run(**handler)) == ("up -> up, told to reload", "")
+    assert service.run(**handler)["changed"] is False
+    bare = service.world.supervised("bare", f"#!/bin/sh\ntrap '' HUP\nexec {service.binary} 1000\n")
+    made = service.world.run("bare", state="reloaded", notified=True, directory=str(bare))
+    assert made["changed"] is True, "what keeps no record cannot be compared"
+
+
 def test_a_handler_of_a_service_that_is_not_there_yet_does_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
     for check in (True, False):

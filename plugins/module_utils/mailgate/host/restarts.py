@@ -57,6 +57,12 @@ def read_maps(pid: int, root: str = "") -> str:
         return ""
 
 
+def keeps_record(directory: str) -> bool:
+    """Return whether the run script in the directory records what the service starts with."""
+    script = read_script(f"{directory}/run")
+    return start_record.text_of(script.decode("utf-8", "surrogateescape")) != ""
+
+
 def look(directory: str, record: str, script: bytes = b"", root: str = "") -> Owed | None:
     """Return why the service in the directory has to be started again; None when it is up to date.
 
