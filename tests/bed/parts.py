@@ -94,7 +94,14 @@ PARTS = (
     Part("imports", ("lint-imports",), 3, EVERY, env={"PYTHONPATH": "plugins/module_utils"}),
     Part("yamllint", ("yamllint", "--strict", "."), 15, EVERY),
     Part("changelog", ("antsibull-changelog", "lint"), 5, EVERY),
-    Part("unit", pytest("tests/unit", "tests/qmailadmin", "-n", "2"), 240, EVERY, fast=("-m", "not slow")),
+    Part(
+        "unit",
+        # A group of tests is one worker's, for what is compiled once; most tests wait more than they work.
+        pytest("tests/unit", "tests/qmailadmin", "-n", "2", "--dist", "loadgroup"),
+        240,
+        EVERY,
+        fast=("-m", "not slow", "-n", "4"),
+    ),
     Part("module", pytest("tests/module"), 120, EVERY, fast=("-m", "not slow")),
     Part("differential", pytest("tests/differential"), 30, EVERY, fast=("-m", "not slow")),
     Part("debian13", molecule("debian13"), 540),

@@ -94,6 +94,7 @@ def test_a_new_service_with_a_log_is_linked_started_and_watched(world: World) ->
     assert world.run("smtpd", state="absent")["changed"] is False
 
 
+@pytest.mark.slow
 def test_a_stopped_service_stays_down_at_boot_until_it_is_started(world: World) -> None:
     directory = world.supervised("send")
     stopped = world.run("send", state="stopped")
@@ -154,6 +155,7 @@ def test_reloaded_sends_hup_and_the_process_stays(world: World) -> None:
     assert (world.root / "reloaded").read_text() == "\n"
 
 
+@pytest.mark.slow
 def test_a_process_that_hup_ends_fails_the_reload(world: World) -> None:
     run = "#!/bin/sh\ntrap 'sleep 0.4; exit 0' HUP\nwhile :; do sleep 0.1; done\n"
     directory = world.supervised("send", run)
@@ -165,6 +167,7 @@ def test_a_process_that_hup_ends_fails_the_reload(world: World) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_flapping_service_fails_with_the_end_of_its_log(world: World) -> None:
     says = "echo one; echo two; echo three; echo 'four: \x01cannot bind'"
     directory = world.define("smtpd", f"#!/bin/sh\nexec 2>&1\n{says}\nsleep 0.1\nexit 1\n", log=True)
@@ -223,6 +226,7 @@ def test_check_mode_predicts_on_a_host_where_nothing_exists_yet(world: World) ->
     assert world.run("send", True, service_directory=nowhere, state="absent")["changed"] is False
 
 
+@pytest.mark.slow
 def test_a_link_to_another_service_is_replaced_and_that_one_ends(world: World) -> None:
     old = world.supervised("old")
     (world.scanned / "old").rename(world.scanned / "send")

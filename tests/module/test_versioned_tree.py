@@ -225,6 +225,7 @@ while not os.path.exists(f"{top}/stop"):
 """
 
 
+@pytest.mark.slow
 def test_there_is_a_whole_version_at_each_instant(tmp_path: Path) -> None:
     """Another process starts the program again and again while versions come and go."""
     install(tmp_path, 2)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from support.parameters import slow_after_first
 from support.screen_driver import Driver, play
 from support.scripted_service import HOUR, Service, no, ok
 
@@ -60,7 +61,9 @@ LISTS = [
     ),
 ]
 EVERY_LIST = pytest.mark.parametrize(
-    "page, name, key, good, canonical, wrong, said", LISTS, ids=[f"{row[0]}-{row[2]}" for row in LISTS]
+    "page, name, key, good, canonical, wrong, said",
+    slow_after_first(LISTS),
+    ids=[f"{row[0]}-{row[2]}" for row in LISTS],
 )
 
 
@@ -111,6 +114,7 @@ MISSING = [
 ]
 
 
+@pytest.mark.slow
 def test_what_is_missing_or_no_time_is_said_before_the_service_is_asked(service: Service) -> None:
     async def story(driver: Driver) -> None:
         for value, note, words, said in MISSING:

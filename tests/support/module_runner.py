@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -70,6 +71,7 @@ def _child(
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
         os.environ.update(environment)
         os.chdir("/")
+        _be_a_managed_host()
         basic._ANSIBLE_ARGS, basic._ANSIBLE_PROFILE = arguments, "legacy"
         module.main()
         status = 71
@@ -82,6 +84,14 @@ def _child(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _be_a_managed_host() -> None:
+    """Undo what ansible changes in a process that loads a controller's plugins, as tests of lookups do."""
+    with contextlib.suppress(ImportError):
+        internal = importlib.import_module("ansible.module_utils._internal")
+        internal.is_controller = False  # type: ignore[attr-defined]
+        internal.get_controller_serialize_map = dict  # type: ignore[attr-defined]
 
 
 def modules() -> list[str]:

@@ -193,11 +193,13 @@ def run_pytest(directory: Path, content: str) -> subprocess.CompletedProcess[str
     return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_reason_stands_beside_a_long_name(tmp_path: Path) -> None:
     (line,) = suite.failures(run_pytest(tmp_path, LONG_NAME).stdout.replace("FAILED ", "FAILED tests/"))
     assert line.endswith("] - AssertionError: the reason")
 
 
+@pytest.mark.slow
 def test_pytest_counts_and_names_what_needs_a_real_program(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, NOT_RUN_TESTS)
     assert tuple(suite.counts(done.stdout).values()) == (1, 0, 1, 2), done.stdout + done.stderr

@@ -639,6 +639,7 @@ def test_hup_takes_settings_at_once(world: World, process: subprocess.Popen[str]
     until("not taken", lambda: "192.0.2.250:deny" in world.fragment)
 
 
+@pytest.mark.slow
 def test_a_caller_that_says_nothing_holds_nobody_up_for_long(
     world: World, process: subprocess.Popen[str]
 ) -> None:

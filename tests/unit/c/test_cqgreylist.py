@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 from support.c_programs import INCLUDES, ROOT, SANITIZE, STRICT, gcc, needed, run
+from support.parameters import slow_where
 
 PROGRAMS = ("cqgreylist", "dnsbl", "clientname")
 IP, KEY = "198.51.100.7", "198.51.100.0/24"
@@ -483,6 +484,7 @@ def test_a_directory_that_cannot_be_written_lets_mail_pass(gate: Gate, programs:
 # --- what hostile clients cost ---
 
 
+@pytest.mark.slow
 def test_a_byte_now_and_then_buys_no_time(gate: Gate) -> None:
     client = gate.connect(GREYLIST_IDLE_SECONDS="1", GREYLIST_SESSION_SECONDS="30")
     heard = b""
@@ -503,6 +505,7 @@ def test_a_byte_now_and_then_buys_no_time(gate: Gate) -> None:
     assert client.seconds < 4
 
 
+@pytest.mark.slow
 def test_commands_without_end_end_with_the_session(gate: Gate) -> None:
     client = gate.connect(GREYLIST_IDLE_SECONDS="10", GREYLIST_SESSION_SECONDS="2")
     client.socket.settimeout(0.2)
@@ -518,6 +521,7 @@ def test_commands_without_end_end_with_the_session(gate: Gate) -> None:
     assert 1.5 < client.seconds < 5
 
 
+@pytest.mark.slow
 def test_a_client_that_says_nothing_and_one_that_does_not_listen(gate: Gate) -> None:
     silent = gate.connect(GREYLIST_IDLE_SECONDS="1")
     slow = gate.connect(GREYLIST_IDLE_SECONDS="30", GREYLIST_SESSION_SECONDS="1")
@@ -873,6 +877,13 @@ LISTED = [
 ]
 NO_TCP = f"trouble {IP} zen.test no connection to the resolver by TCP\n"
 SILENT = f"trouble {IP} zen.test no answer in time\n"
+
+
+def waits(case: tuple[object, ...]) -> bool:
+    """Whether a case ends with the resolver's time."""
+    return "no answer in time" in str(case[-1])
+
+
 NOT_LISTED = [
     ({}, ""),
     ({(ZEN, A): []}, ""),
@@ -908,7 +919,7 @@ def test_who_is_listed_is_refused_with_the_reason(
     assert (said.value, said.log) == (value, log)
 
 
-@pytest.mark.parametrize(("records", "log"), NOT_LISTED)
+@pytest.mark.parametrize(("records", "log"), slow_where(waits, NOT_LISTED))
 def test_no_other_answer_refuses_anybody(
     programs: Programs, lists: Path, records: dict[tuple[str, int], list[bytes]], log: str
 ) -> None:
@@ -926,6 +937,7 @@ def test_one_list_that_is_silent_keeps_no_other_from_answering(programs: Program
     assert said.seconds < 1.5
 
 
+@pytest.mark.slow
 def test_a_dead_resolver_costs_a_bounded_time(programs: Programs, lists: Path) -> None:
     with nobody_answers(programs.port):
         said = dnsbl(programs, lists)
@@ -1046,7 +1058,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("records", "value", "log"), NAMES)
+@pytest.mark.parametrize(("records", "value", "log"), slow_where(waits, NAMES))
 def test_a_name_counts_only_when_it_is_confirmed(
     programs: Programs, records: dict[tuple[str, int], list[bytes]], value: str | None, log: str
 ) -> None:
@@ -1160,7 +1172,9 @@ TROUBLE_BY_TCP: list[tuple[str, Callable[[str], object], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("tcp", "why"), [row[1:] for row in TROUBLE_BY_TCP], ids=[row[0] for row in TROUBLE_BY_TCP]
+    ("tcp", "why"),
+    slow_where(waits, [row[1:] for row in TROUBLE_BY_TCP]),
+    ids=[row[0] for row in TROUBLE_BY_TCP],
 )
 @pytest.mark.parametrize("cut", [(BACK, PTR), ("m.test", A)], ids=["the name", "its address"])
 def test_what_is_not_whole_by_tcp_is_trouble(
@@ -1267,6 +1281,7 @@ def test_a_name_of_ipv6(programs: Programs) -> None:
         assert clientname(programs, TCPREMOTEIP=ip).value == "m.test"
 
 
+@pytest.mark.slow
 def test_no_name_in_a_bounded_time(programs: Programs) -> None:
     with nobody_answers(programs.port):
         said = clientname(programs)

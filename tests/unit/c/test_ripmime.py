@@ -17,6 +17,8 @@ import pytest
 import yaml
 from support.c_programs import CACHE, run
 
+pytestmark = pytest.mark.xdist_group("ripmime")  # one worker compiles the program
+
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "ripmime"
 FILES = ROLE / "files"
 SOURCE = ROLE.parents[1] / "src" / "ripmime"
@@ -115,6 +117,7 @@ def test_bytes_above_127_are_no_negative_index(
     assert status == 0, said
 
 
+@pytest.mark.slow
 def test_without_unsigned_characters_they_are(ripmime: Callable[..., Path], tmp_path: Path) -> None:
     said = [unpack(ripmime("-funsigned-char"), one, tmp_path)[1] for one in NEGATIVE.values()]
     assert any("index -" in text or "AddressSanitizer" in text for text in said)
@@ -163,6 +166,7 @@ def test_an_encoded_word_ends_with_its_text(
             assert "evil.exe" in parts
 
 
+@pytest.mark.slow
 def test_without_the_patch_it_does_not(ripmime: Callable[..., Path], tmp_path: Path) -> None:
     said = [
         unpack(ripmime("patches"), message(f"X-Filler: {'x' * n}", f"Subject: {word}", "", "body"), tmp_path)[

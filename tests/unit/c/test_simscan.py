@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 from support.c_programs import CACHE, FUZZ, INCLUDES, SANITIZE, STRICT, gcc, run, sources
+from support.parameters import slow_where
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "simscan" / "files"
@@ -520,7 +521,12 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize("name", TROUBLES)
+def waits(name: str) -> bool:
+    """Whether a program ends with the deadline."""
+    return name.endswith(("-hanging", "-stopped", "-endless"))
+
+
+@pytest.mark.parametrize("name", slow_where(waits, TROUBLES))
 def test_every_trouble_puts_the_message_off_and_says_why(world: World, name: str) -> None:
     program, script, status, why = TROUBLES[name]
     world.script(program, script)
@@ -532,7 +538,7 @@ def test_every_trouble_puts_the_message_off_and_says_why(world: World, name: str
     assert list((world.place / "work").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", [name for name in TROUBLES if name.startswith("spamc")])
+@pytest.mark.parametrize("name", slow_where(waits, [name for name in TROUBLES if name.startswith("spamc")]))
 def test_where_the_site_says_so_a_trouble_of_spamc_is_marked(world: World, name: str) -> None:
     program, script, dummy, why = TROUBLES[name]
     world.script(program, script)
@@ -543,7 +549,9 @@ def test_where_the_site_says_so_a_trouble_of_spamc_is_marked(world: World, name:
     assert "]:CLEAN (0.00/0.00/0.00):" in outcome.log[1]
 
 
-@pytest.mark.parametrize("name", [name for name in TROUBLES if not name.startswith("spamc")])
+@pytest.mark.parametrize(
+    "name", slow_where(waits, [name for name in TROUBLES if not name.startswith("spamc")])
+)
 def test_only_a_trouble_of_spamc_can_be_let_pass(world: World, name: str) -> None:
     program, script, status, dummy = TROUBLES[name]
     world.script(program, script)
@@ -588,6 +596,7 @@ def test_a_message_is_whole_or_not_there(world: World) -> None:
     assert outcome.line.endswith(": qmail-queue exited before it had read the message")
 
 
+@pytest.mark.slow
 def test_a_slow_qmail_queue_that_has_everything_may_finish(world: World) -> None:
     """Beyond the deadline too: killed now, it might have queued the message already."""
     queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
@@ -596,6 +605,7 @@ def test_a_slow_qmail_queue_that_has_everything_may_finish(world: World) -> None
     assert outcome.status == 0 and outcome.queued
 
 
+@pytest.mark.slow
 def test_a_qmail_queue_that_is_done_when_its_time_is_up_has_queued(world: World) -> None:
     """Asked to end (SIGALRM, as qmail-queue knows it) it says 0: so it is, or a duplicate would come."""
     queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
@@ -675,8 +685,8 @@ FULL = "uuencode.c:9:UUENCODE_decode_uu:ERROR: Cannot open file 'parts/a' (No sp
         ("exit 1", 71, "ripmime exited with status 1"),
         ("echo cannot write >&2; exit 1", 71, "ripmime exited with status 1: cannot write"),
         ("kill -9 $$", 71, "ripmime was ended by signal 9"),
-        ("exec sleep 60", 52, "ripmime did not end in time"),
-        ("while :; do :; done", 52, "ripmime did not end in time"),
+        pytest.param("exec sleep 60", 52, "ripmime did not end in time", marks=pytest.mark.slow),
+        pytest.param("while :; do :; done", 52, "ripmime did not end in time", marks=pytest.mark.slow),
         (f'echo "{FULL}"', 71, "ripmime says: " + FULL.replace(":", "_")),
         (f'echo "{FULL}" >&2', 71, "ripmime says: " + FULL.replace(":", "_")),
         (f'printf "{FULL}"', 71, "ripmime says: " + FULL.replace(":", "_")),
@@ -812,6 +822,7 @@ def test_a_script_may_start_programs_and_write_parts(confined: World) -> None:
     assert confined.scan().status == 0
 
 
+@pytest.mark.slow
 def test_a_ripmime_that_becomes_many_is_ended(confined: World) -> None:
     """Not only by their number, which root may exceed: none of them outlives it."""
     confined.script("ripmime", "for i in 1 2 3 4 5; do sleep 63 & done; setsid sleep 63 & wait")
@@ -1047,6 +1058,7 @@ def test_signals_while_qmail_queue_works_change_nothing(world: World) -> None:
     assert world.scan().status == 0
 
 
+@pytest.mark.slow
 def test_a_log_that_takes_nothing_holds_up_no_message(world: World) -> None:
     """A pipe that nobody reads, and one whose reader is gone."""
     begin = time.monotonic()
@@ -1112,6 +1124,7 @@ def test_a_patch_says_what_why_and_how_tested(patch: Path) -> None:
 # --- fuzzers that need parts of their own in the place of others ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "left_out", "inputs"),
     [("simscan_message", ["scanchild.c", "clock.c"], 300), ("simscan_child", [], 30)],

@@ -49,8 +49,12 @@ for line in sys.stdin:
         ("220 hi|250 a|250 b|250-c\r\n250 d|354 go|451 no", ("message", "451 no", "clamd is asleep True")),
         ("220 hi|250 a|250 b|553 never", ("RCPT", "553 never", "")),
         ("421 busy", ("connection", "421 busy", "")),
-        ("220 hi|250 a|250 b|250 c|354 go", ("message", "", "clamd is asleep True")),
-        ("220 hi|250 a", ("MAIL", "", "")),
+        pytest.param(
+            "220 hi|250 a|250 b|250 c|354 go",
+            ("message", "", "clamd is asleep True"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("220 hi|250 a", ("MAIL", "", ""), marks=pytest.mark.slow),
     ],
 )
 def test_a_session_is_held_to_the_end(answers: str, expected: tuple[str, str, str], tmp_path: Path) -> None:

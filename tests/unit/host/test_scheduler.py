@@ -263,6 +263,7 @@ def test_wrong_usage(arguments: tuple[str, ...], words: str) -> None:
     assert words in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trouble", ["no directory", "a directory in its place", "full", "a file as directory"]
 )
@@ -304,6 +305,7 @@ def test_a_state_that_cannot_be_written_is_said_and_the_schedule_goes_on(
     assert 2 <= output.count("trying again") <= 6
 
 
+@pytest.mark.slow
 def test_a_failure_that_cannot_be_written_waits_its_retry_time(tmp_path: Path) -> None:
     said = tmp_path / "said"
     process = start(

@@ -24,6 +24,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog im
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import service as stats_service
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.parameters import slow_after_first
 
 BEGIN = 1_795_000_200  # a minute's and a quarter's first second
 IP = "198.51.100.7"
@@ -389,7 +390,7 @@ def begun(places: stats_service.ServicePaths, clock: Clock) -> stats_service.Ser
     return service
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", slow_after_first(range(8)))
 def test_killed_and_rotated_at_any_moment_every_line_counts_once(
     seed: int, world: tuple[stats_service.ServicePaths, Multilog, Multilog]
 ) -> None:

@@ -464,6 +464,7 @@ def test_the_first_and_the_last_address_are_no_hosts(host: Host, editor: ListEdi
     add(editor, "clients", "10.0.0.255", "deny")
 
 
+@pytest.mark.slow
 def test_a_loop_of_trust_and_distrust_reloads_spamd_now_and_then(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -262,6 +262,7 @@ def test_who_may_ask() -> None:
     assert operator_service.caller_of(3_999_999_999, me.pw_name) is None
 
 
+@pytest.mark.slow
 def test_slow_callers_keep_nobody_waiting_and_are_cut_off(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -624,6 +625,7 @@ REQUESTS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(REQUESTS.map(json.dumps), st.text(max_size=60)), min_size=1, max_size=8))
 def test_whatever_is_sent_only_a_relay_act_gives_relay_and_nobody_protected_is_shut_out(

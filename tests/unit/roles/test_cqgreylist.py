@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,6 +49,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 def test_who_comes_back_has_time_to_pass(tmp_path: Path) -> None:
     """All cases in one run of Ansible, a host each."""
     hosts = {
