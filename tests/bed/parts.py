@@ -96,11 +96,11 @@ PARTS = (
     Part("changelog", ("antsibull-changelog", "lint"), 5, EVERY),
     Part(
         "unit",
-        # A group of tests is one worker's, for what is compiled once; most tests wait more than they work.
-        pytest("tests/unit", "tests/qmailadmin", "-n", "2", "--dist", "loadgroup"),
+        # A file is one worker's, for what it compiles for its tests; most of them wait more than they work.
+        pytest("tests/unit", "tests/qmailadmin", "-n", "2", "--dist", "loadfile"),
         240,
         EVERY,
-        fast=("-m", "not slow", "-n", "4"),
+        fast=("-m", "not slow", "-n", "3"),
     ),
     Part("module", pytest("tests/module"), 120, EVERY, fast=("-m", "not slow")),
     Part("differential", pytest("tests/differential"), 30, EVERY, fast=("-m", "not slow")),

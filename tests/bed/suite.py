@@ -264,6 +264,7 @@ def environment() -> dict[str, str]:
         MOLECULE_GLOB="molecule/*/molecule.yml",
     )
     env.pop("MAILGATE_GATEWAY", None)
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # each worker of pytest would compile all tests again
     return env
 
 

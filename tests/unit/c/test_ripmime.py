@@ -17,8 +17,6 @@ import pytest
 import yaml
 from support.c_programs import CACHE, run
 
-pytestmark = pytest.mark.xdist_group("ripmime")  # one worker compiles the program
-
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "ripmime"
 FILES = ROLE / "files"
 SOURCE = ROLE.parents[1] / "src" / "ripmime"
