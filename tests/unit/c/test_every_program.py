@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import c_files
 from support.c_programs import (
     FUZZ,
@@ -43,10 +44,17 @@ SECONDS = 1  # a look; `make fuzz` takes longer
 
 # --- warnings are errors ---
 
-DIALECTS = pytest.mark.parametrize(
-    ("path", "dialect"),
-    [pytest.param(*one, id=f"{one[0].parent.name}/{one[0].name} {' '.join(one[1])}") for one in dialects()],
-)
+SEEN: set[Path] = set()
+
+
+def in_dialect(path: Path, dialect: list[str]) -> ParameterSet:
+    """Return a case; `make fast` takes the first dialect of each file."""
+    marks = [pytest.mark.slow] if path in SEEN else []
+    SEEN.add(path)
+    return pytest.param(path, dialect, id=f"{path.parent.name}/{path.name} {' '.join(dialect)}", marks=marks)
+
+
+DIALECTS = pytest.mark.parametrize(("path", "dialect"), [in_dialect(*one) for one in dialects()])
 
 
 @DIALECTS
@@ -93,8 +101,11 @@ def test_a_makefile_builds_the_programs_from_the_files_that_the_role_gets(
 
 # --- the tests in C ---
 
-# Tens of thousands of files.
-SLOW = {"names_are_spread_over_the_directories"}
+TENS_OF_THOUSANDS_OF_FILES = {"names_are_spread_over_the_directories"}
+SLOW = TENS_OF_THOUSANDS_OF_FILES | {
+    "it_waits_no_longer_than_it_may",
+    "who_comes_in_any_order_when_it_passes_is_not_refused",
+}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +124,7 @@ def test_in_c_under_clangs_sanitizers(name: str, tmp_path: Path) -> None:
         pytest.skip("clang or its runtime is missing; test_in_c did run")
     made, main = tmp_path / name, TESTS / f"{name}.c"
     clang("-std=c99", *STRICT, *SANITIZE, *INCLUDES, main, *needed(main), "-o", made)
-    for test in (test for one, test in c_tests() if one == name and test not in SLOW):
+    for test in (test for one, test in c_tests() if one == name and test not in TENS_OF_THOUSANDS_OF_FILES):
         place = tmp_path / test
         place.mkdir()
         done = run([made, test], cwd=place)
