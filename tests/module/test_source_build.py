@@ -321,7 +321,7 @@ def test_evil_archives_are_refused(hosts: Bed) -> None:
         f"{at}/upwards.tar.gz: member 'hello-1.0/../../evil' leads upwards; expected a path without '..'",
         f"{at}/link.tar.gz: symbolic link 'hello-1.0/out' to '/srv' leaves the tree;"
         " expected a relative link that stays inside",
-        f"{at}/plain.tar: first bytes b'hello-' are of no known compression;"
+        f"{at}/plain.tar: first bytes b'hello-' are not those of a known compression;"
         " expected gzip, bzip2, xz or compress",
     ]
     assert hosts.shell(hosts.first, "ls -d /srv/evil /var/lib/mailgate/evil 2>/dev/null || true") == ""
