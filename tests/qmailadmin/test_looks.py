@@ -61,7 +61,7 @@ def test_the_blacklist_is_explained_and_released(service: Service) -> None:
             "3 in the list, 1 of them spared", "12 of 14 attempts bad in 60 minutes", "(in 3 h)"
         )
         await driver.press("e")
-        await driver.sees("What is known of a client", "203.0.113.77: refused")
+        await driver.sees("What is known about a client", "203.0.113.77: refused")
         await driver.press("ctrl+u")
         await driver.type("192.0.2.1")
         await driver.press("enter")

@@ -148,7 +148,7 @@ def test_what_is_fixed_is_seen_and_the_rest_is_looked_up(host: Host) -> None:
         await driver.press("escape", "7")
         await driver.sees("no answer just now; r asks again", "expected adaptive-blacklist to run")
         await driver.press("8")
-        await driver.sees("the greylist knows nobody")
+        await driver.sees("the greylist is empty")
         await fill(driver, "p", "198.51.100.7", "they called")
         await driver.press("f2")
         await driver.sees("What this does:")

@@ -99,7 +99,7 @@ def test_it_is_used_by_keys_on_a_terminal(
     assert bool(re.search(rb"\x1b\[(?:[0-9;]*;)?7(?:;[0-9;]*)?m", seen)) != coloured
     assert b"\x07" not in seen
     terminal.type(b"2a")
-    terminal.until(b"Allow a client", b"Nothing is done before you say y.")
+    terminal.until(b"Allow a client", b"Enter: the next field, then the preview.")
     terminal.type(b"\x1b")
     terminal.until(b"q Quit")
     terminal.type(b"q")

@@ -58,7 +58,7 @@ def test_who_lost_the_permission_is_told_what_to_do(
         await driver.sees("4 in the list")
         monkeypatch.setattr(client, "_exchange", refuse)
         await driver.press("r")
-        await driver.sees("may not use", "expected root or a member of the group operators", "logs in again")
+        await driver.sees("may not use", "expected root or a member of the group operators", "log in again")
         monkeypatch.undo()
         service.script["entries"] = no(
             "operator: user 1001 may not ask; expected root or a member of operators"
@@ -80,7 +80,7 @@ def test_a_slow_service_stops_nobody(service: Service) -> None:
         await driver.until(lambda: bool(service.seen("entries")))
         begin = time.monotonic()
         await driver.press("2", "s", "question_mark")
-        await driver.sees("Help", "Status: is the gateway well?")
+        await driver.sees("Help", "Status: the health of the gateway")
         await driver.press("escape", "1", "a", "x", "y")
         await driver.sees("Add a network", "xy")
         assert time.monotonic() - begin < 10
