@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins" / "module_utils"))
+if __name__ == "__main__":  # pytest has the path from pyproject.toml
+    sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "plugins" / "module_utils"))
 
 from bed.common import BED, ONLY_REAL, ROOT, Trouble, run, write_atomically
 from bed.containers import STAMPS, command_converge, command_down, command_up
