@@ -49,13 +49,13 @@ link:
 prepare: ## venv, packages, Docker engine, base image, choice of sources
 	@$(BED) prepare
 
-lint: lint-python lint-ansible ## ruff, mypy, import-linter, yamllint, changelog, ansible-lint
+lint: lint-python lint-ansible ## ruff, mypy, import-linter, yamllint, changelog, web pages, ansible-lint
 
 lint-python:
 	@$(PART) ruff mypy imports
 
 lint-ansible:
-	@$(PART) yamllint changelog ansible-lint
+	@$(PART) yamllint changelog docs ansible-lint
 
 unit: ## pure logic, C files of our own, and the operator's screen
 	@$(PART) unit

@@ -83,6 +83,7 @@ def end_to_end(name: str) -> tuple[str, ...]:
     return ("tests/e2e", *(f"--ignore=tests/e2e/{file}" for file in elsewhere))
 
 
+DOCS = ("--plugin-docs", "--check-extra-docs-refs", ".")
 EVERY = (FAST, TEST, FULL)
 
 # In the order in which they begin, each as soon as what it needs is there: first what makes an image that
@@ -109,6 +110,7 @@ PARTS = (
     Part("upgrade", pytest("tests/upgrade"), 600),
     Part("systemd", molecule("systemd"), 270, image="bookworm"),
     Part("archive", pytest("tests/e2e/test_archive.py"), 150),
+    Part("docs", ("antsibull-docs", "lint-collection-docs", *DOCS), 30),
     Part("ansible-lint", ("ansible-lint", "--offline", "--profile", "production"), 90),
     Part("sanity", ("python", "tests/bed", "sanity"), 120),
     Part("mta", molecule("mta"), 120),
@@ -137,7 +139,8 @@ HOLDS: Mapping[str, str] = {
     "e2e-more": "all other files of tests/e2e: greylist, blacklist, policy, operators, doctor, stats",
     "upgrade": "a gateway of an older version becomes one of this tree while mail flows; nothing is lost",
     "systemd": "under systemd: converge over the image, a few conversations, again after a reboot",
-    "archive": "the collection's archive: its content, and check mode from it on a bare host",
+    "archive": "the collection's archive: content, galaxy-importer, check mode from it on a bare host",
+    "docs": "the web pages of modules, filters and roles, as antsibull-docs makes them",
     "ansible-lint": "the production profile",
     "sanity": "ansible-test sanity",
     "mta": "another mail server on port 25: refused by name, replaced when the site says so",

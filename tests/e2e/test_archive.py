@@ -101,6 +101,30 @@ def test_archive_holds_the_collection_and_nothing_of_the_workplace(archive: Path
     ] == []
 
 
+def test_galaxy_takes_the_archive_without_a_warning(
+    archive: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The part ansible-lint has looked at the checkout already, with the same profile."""
+    settings = {
+        "GALAXY_IMPORTER_RUN_ANSIBLE_LINT": "false",
+        "GALAXY_IMPORTER_ANSIBLE_LOCAL_TMP": str(tmp_path / "ansible"),
+        "GALAXY_IMPORTER_TMP_ROOT_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "galaxy_importer.main", str(archive)]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Importer processing completed successfully" in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line.startswith(("WARNING", "ERROR"))]
+
+
 def test_playbook_of_the_installed_collection_is_found(installed: Path, environment: dict[str, str]) -> None:
     command = (
         "ansible-playbook",
