@@ -63,7 +63,7 @@ END_TO_END = {
     ),
     "e2e-names": ("test_recipients.py", "test_dns.py", "test_dnscache.py"),
     "e2e-scanners": ("test_clamav.py", "test_spamassassin.py", "test_scoring.py"),
-    "e2e-smtp": ("test_rows.py", "test_refusals.py", "test_contract.py", "test_session_limits.py"),
+    "e2e-smtp": ("test_conversations.py", "test_refusals.py", "test_contract.py", "test_session_limits.py"),
     "e2e-bytes": (
         "test_smuggling.py",
         "test_envelope.py",
