@@ -69,6 +69,25 @@ def test_no_task_has_a_tag(role: Path) -> None:
         assert not re.search(r"^\s*(- )?tags:", path.read_text(encoding="utf-8"), re.MULTILINE), path
 
 
+def notified(tasks: Any) -> list[str]:
+    """Return the names of the handlers that tasks notify, those in blocks among them."""
+    if isinstance(tasks, list):
+        return [name for task in tasks for name in notified(task)]
+    if not isinstance(tasks, dict):
+        return []
+    names = tasks.get("notify") or []
+    return [*([names] if isinstance(names, str) else names), *notified(list(tasks.values()))]
+
+
+HANDLERS = {handler["name"] for path in ROLES for handler in load(path / "handlers" / "main.yml") or []}
+
+
+def test_a_handler_that_is_notified_exists(role: Path) -> None:
+    """It may be another role's: dcc and razor reload spamd."""
+    for path in [*(role / "tasks").glob("*.yml"), *(role / "handlers").glob("*.yml")]:
+        assert set(notified(load(path))) <= HANDLERS, path
+
+
 def test_private_variables_are_marked(role: Path) -> None:
     for name in load(role / "vars" / "main.yml") or {}:
         assert name.startswith(f"_{role.name}_")
