@@ -543,7 +543,7 @@ def test_clean_messages_sessions_and_entries_are_bounded() -> None:
 
 
 def test_a_state_in_the_middle_changes_nothing() -> None:
-    """Saved and loaded after each line or never: the same in the end."""
+    """The result is the same whether the state is saved and loaded after each line or never."""
 
     def play(restart: bool) -> dict[str, Any]:
         chance = random.Random(3)

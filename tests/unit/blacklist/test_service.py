@@ -251,7 +251,7 @@ def evidence(service: Service, addresses: int, entries: int) -> None:
 
 
 def test_a_state_needs_no_memory_for_a_second_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To be written and to be read: an item at a time."""
+    """The state is written and read one item at a time."""
     monkeypatch.setattr(blacklist_service, "FILE_BYTES_MAX", 1 << 16)  # of the other files
     service = world.service()
     evidence(service, 1500, 300)
@@ -278,7 +278,7 @@ def test_a_state_needs_no_memory_for_a_second_copy(world: World, monkeypatch: py
 
 
 def test_the_state_of_an_older_version_is_read(world: World) -> None:
-    """It was one line."""
+    """The state used to be one line."""
     service = world.service()
     evidence(service, 3, 2)
     service.save()
@@ -357,7 +357,7 @@ BAD_ADDED = [
 
 
 def test_a_bad_entry_is_left_out_and_the_service_lives(world: World) -> None:
-    """As an older module wrote it: at the start, in the state, and while it runs."""
+    """Settings of an older module are accepted at the start, in the state, and while it runs."""
     good = [{"address": "192.0.2.99", "note": "n" * 200, "until": "5138-11-16"}, {"address": "192.0.2.98"}]
     values = {"added": [*good, *BAD_ADDED], "released": ["192.0.2.50", "nonsense", 7]}
     settings = world.root / "settings.json"
@@ -385,7 +385,7 @@ def test_a_bad_entry_is_left_out_and_the_service_lives(world: World) -> None:
 
 
 def test_an_entry_that_cannot_be_written_is_left_out(world: World) -> None:
-    """Whoever made it: the others are written."""
+    """A bad entry, however it came there, is left out; the others are written."""
     service = world.service()
     world.bad(11)
     world.settle(service)
@@ -673,7 +673,7 @@ def test_a_bad_request_is_answered_and_ends_nothing(
 
 
 def reachable(world: World) -> None:
-    """Lets other users come to the world; pytest's directories are root's alone."""
+    """Let other users into the world; only root can enter pytest's directories."""
     for directory in (Path(world.places.directory), world.root, *world.root.parents):
         if directory.stat().st_mode & 0o005 != 0o005:
             directory.chmod(0o755)

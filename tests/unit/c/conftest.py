@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test programs in C, compiled with the sources of ours that they need."""
+"""Test programs in C, compiled with the sources of src/ that they need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, gcc, needed
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Compiles tests/unit/c/NAME.c under ASan and UBSan, once for the flags that the test adds."""
+    """Compile tests/unit/c/NAME.c under ASan and UBSan, once for the flags that the test adds."""
     made = tmp_path_factory.mktemp("c")
 
     def make(name: str, *flags: str) -> Path:

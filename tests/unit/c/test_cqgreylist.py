@@ -84,7 +84,7 @@ class Client:
         self.socket.sendall(data)
 
     def rest(self) -> bytes:
-        """Everything up to the end of the connection."""
+        """Return everything up to the end of the connection."""
         heard = b""
         while True:
             try:
@@ -148,7 +148,7 @@ class Gate:
         return {path.name: path for path in self.directory.rglob("*") if path.is_file()}
 
     def age(self, seconds: float) -> None:
-        """Everything that is remembered happened so much earlier."""
+        """Make everything that is remembered so much older."""
         for path in self.files().values():
             then = path.stat().st_mtime - seconds
             os.utime(path, (then, then))
@@ -375,7 +375,7 @@ TOO_CLOSE = (
     ],
 )
 def test_who_comes_back_has_time_to_pass(gate: Gate, delay: int, pending: int, left: int | None) -> None:
-    """Else a sender whose queue is run every few hours never comes at the right moment."""
+    """Otherwise a sender whose queue is run every few hours never comes in time."""
     _heard, log = gate.visit(GREYLIST_DELAY_SECONDS=str(delay), GREYLIST_PENDING_SECONDS=str(pending))
     wrong = f"setting GREYLIST_DELAY_SECONDS: {delay} {TOO_CLOSE.format(left, pending)}"
     wait = delay if left is None else 60
@@ -1230,7 +1230,7 @@ def test_numbers_and_ports_differ(programs: Programs) -> None:
 
 
 def test_an_answer_from_another_address_or_port_is_not_heard(programs: Programs) -> None:
-    """Who guessed number, question and port, and sends from elsewhere than the resolver."""
+    """An attacker guessed number, question and port, but sends from another address than the resolver."""
     forged = [record(BACK, PTR, wire("forged.test"))]
     with (
         socket.socket(type=socket.SOCK_DGRAM) as resolver,
@@ -1301,7 +1301,7 @@ def test_without_an_address_there_is_no_name(programs: Programs) -> None:
 
 
 def test_the_second_resolver_is_asked_when_the_first_cannot(programs: Programs) -> None:
-    """By DNSCACHEIP there is one; here it is resolv.conf, whose first server does not listen."""
+    """DNSCACHEIP names one server; here resolv.conf has several, and the first does not listen."""
     made = programs.directory / "two"
     made.mkdir(exist_ok=True)
     (made / "resolv.conf").write_text("search x\nnameserver 127.0.0.9\nnameserver 127.0.0.1\n")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""All C of ours: compiled without a warning, and its tests in test_*.c, fuzzers and system calls.
+"""All C of the collection: compiled without a warning; its tests in test_*.c, fuzzers, system calls.
 
 What needs more than one C file with a header is in the other modules here, one a role.
 """
@@ -141,7 +141,7 @@ UNSIGNED = [
 
 @pytest.mark.parametrize(("name", "test"), UNSIGNED)
 def test_with_unsigned_chars(name: str, test: str, program: Callable[..., Path], tmp_path: Path) -> None:
-    """As on ARM, where a plain char has no sign."""
+    """The tests pass with unsigned plain char, as on ARM."""
     done = run([program(name, "-funsigned-char"), test], cwd=tmp_path)
     assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
 

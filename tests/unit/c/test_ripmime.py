@@ -71,7 +71,7 @@ def ripmime(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 def unpack(program: Path, message: bytes, place: Path) -> tuple[int, str, list[str]]:
-    """(status, what it said, the parts) with simscan's options."""
+    """Return (status, output, parts) of a run with simscan's options."""
     parts = place / "parts"
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir()
@@ -136,7 +136,7 @@ ENDS = {
 def test_the_end_of_the_message_is_the_end(
     ripmime: Callable[..., Path], name: str, cut: int, tmp_path: Path
 ) -> None:
-    """Byte 255 is not the end, and the end is not byte 255, which would be written for ever."""
+    """Byte 255 is not taken for the end, nor the end for byte 255, which would be written for ever."""
     status, said, dummy = unpack(ripmime(), ENDS[name][: len(ENDS[name]) - cut], tmp_path)
     assert status == 0, said
     assert all(path.stat().st_size < 10_000 for path in (tmp_path / "parts").iterdir())
@@ -153,7 +153,7 @@ CUT = [
 def test_an_encoded_word_ends_with_its_text(
     ripmime: Callable[..., Path], word: str, padding: int, tmp_path: Path
 ) -> None:
-    """Wherever it lies in its buffer; a name without its stop characters has its suffix all the same."""
+    """The suffix is found anywhere in the buffer, also in a name without its stop characters."""
     for lines in (
         (f"X-Filler: {'x' * padding}", f"Subject: {word}", "", "body"),
         (f'Content-Type: text/plain; {"x" * padding}; name="{word}"', "", "body"),
@@ -180,7 +180,7 @@ def test_without_the_patch_it_does_not(ripmime: Callable[..., Path], tmp_path: P
 def test_a_part_is_written_whole_or_not_at_all(
     ripmime: Callable[..., Path], size: int, tmp_path: Path
 ) -> None:
-    """A file that may not grow is as a disk that is full; both make it end."""
+    """A limit of file size acts like a full disk; both make it end."""
     text = multipart("Content-Type: text/plain", "", "x" * size)
     program = ripmime()
     status, said, parts = unpack(program, text, tmp_path)

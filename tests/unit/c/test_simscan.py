@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The way of a message through simscan, under ASan and UBSan, with scanners of the test; no container.
+"""A message's path through simscan, under ASan and UBSan, with scanners of the test; no container.
 
 The C functions by themselves are tested in test_scan*.c, which test_netqmail.py runs.
 """
@@ -271,7 +271,7 @@ WARNING = "WARNING: Ignoring deprecated option X at /etc/clamav/clamd.conf:25"
 
 @pytest.mark.parametrize("where", ["", " >&2"])
 def test_a_warning_of_clamdscans_is_no_trouble(world: World, where: str) -> None:
-    """On either descriptor, before or after the verdict; a virus stays one."""
+    """Warnings come on either descriptor, before or after the verdict; a virus is refused all the same."""
     for script in (f"echo '{WARNING}'{where}; {CLEAN}", f"{CLEAN}; echo '{WARNING}'{where}"):
         world.script("clamdscan", script)
         assert world.scan().status == 0
@@ -284,7 +284,7 @@ def test_a_warning_of_clamdscans_is_no_trouble(world: World, where: str) -> None
 
 
 def test_a_warning_is_logged_once(world: World) -> None:
-    """And again when the words, or the program, are others; without a place to remember, each time."""
+    """It is logged again when the text or the program has changed; without a state directory, each time."""
     said = "clamdscan says: WARNING_ Ignoring deprecated option X at /etc/clamav/clamd.conf_25"
 
     def warnings() -> list[str]:
@@ -337,7 +337,7 @@ def test_clamd_without_a_directory_is_not_believed(world: World) -> None:
 
 @pytest.mark.parametrize("what", ["bytes", "files"])
 def test_clamds_room_is_watched_while_it_works(world: World, what: str) -> None:
-    """Full for a moment only: free before and after."""
+    """The file system is full for a moment only: free before and after."""
     place = world.place / "clamd"
     place.mkdir()
     world.settings(
@@ -362,7 +362,7 @@ def parted(*fields: str) -> bytes:
 
 
 def test_names_are_judged_without_ripmime(world: World) -> None:
-    """ripmime of the test sees nothing; a virus has the first word, and without suffixes nobody looks."""
+    """ripmime of the test finds no name; a virus is refused first, without suffixes nothing is checked."""
     message = parted("Content-Disposition: attachment; filename*1=exe; filename*0=a.")
     assert world.scan(message).status == 0
     suffixes(world, ".exe")
@@ -469,7 +469,7 @@ def test_a_header_above_the_limit_is_judged_whole(world: World) -> None:
 
 @pytest.mark.parametrize("first", [*range(33), *range(127, 256), ord(":")])
 def test_a_field_in_front_never_grows_by_the_message(world: World, first: int) -> None:
-    """What cannot begin a field is behind an empty line; spamd's fields and ours end before."""
+    """Bytes that cannot begin a field are behind an empty line; spamd's and simscan's fields end before."""
     world.script("spamc", "cat >/dev/null; exit 75")
     world.settings(spam_failure="deliver")
     message = bytes((first,)) + b" with ESMTPSA;\nX-Spam-Status: No\n\nbody\n"
@@ -573,7 +573,7 @@ def test_a_program_that_is_missing_or_cannot_run(world: World, program: str) -> 
 
 
 def test_what_a_scanner_leaves_behind_is_ended(world: World) -> None:
-    """A grandchild that holds the pipe open holds up nothing."""
+    """A grandchild that holds the pipe open delays nothing."""
     world.script("clamdscan", f"sleep 61 & echo $! >{world.place}/pid; {CLEAN}")
     outcome = world.scan()
     assert outcome.status == 0 and outcome.seconds < 1.5
@@ -598,7 +598,7 @@ def test_a_message_is_whole_or_not_there(world: World) -> None:
 
 @pytest.mark.slow
 def test_a_slow_qmail_queue_that_has_everything_may_finish(world: World) -> None:
-    """Beyond the deadline too: killed now, it might have queued the message already."""
+    """It is not killed after the deadline either: it might have queued the message already."""
     queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
     world.script("qmail-queue", f"{queue}sleep {DEADLINE_SECONDS + 1}")
     outcome = world.scan()
@@ -607,7 +607,7 @@ def test_a_slow_qmail_queue_that_has_everything_may_finish(world: World) -> None
 
 @pytest.mark.slow
 def test_a_qmail_queue_that_is_done_when_its_time_is_up_has_queued(world: World) -> None:
-    """Asked to end (SIGALRM, as qmail-queue knows it) it says 0: so it is, or a duplicate would come."""
+    """Asked to end (SIGALRM) it exits with 0: the message is accepted, or a duplicate would come."""
     queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]
     world.script("qmail-queue", f"trap 'exit 0' ALRM\n{queue}while :; do sleep 0.1; done")
     assert world.scan().status == 0
@@ -824,7 +824,7 @@ def test_a_script_may_start_programs_and_write_parts(confined: World) -> None:
 
 @pytest.mark.slow
 def test_a_ripmime_that_becomes_many_is_ended(confined: World) -> None:
-    """Not only by their number, which root may exceed: none of them outlives it."""
+    """Processes are not only limited by number, which root may exceed: none of them outlives it."""
     confined.script("ripmime", "for i in 1 2 3 4 5; do sleep 63 & done; setsid sleep 63 & wait")
     outcome = confined.scan()
     assert "ripmime did not end in time" in outcome.line
@@ -836,7 +836,7 @@ def test_a_ripmime_that_becomes_many_is_ended(confined: World) -> None:
 
 @pytest.mark.parametrize(("act", "why"), [("spin", "signal 24"), ("swallow", "status 7")])
 def test_ripmime_has_an_end(confined: World, mischief: Path, act: str, why: str) -> None:
-    """Processor time, memory."""
+    """Processor time and memory are limited."""
     confined.settings(deadline_seconds="1" if act == "spin" else "20")
     put_in_place(confined, mischief, act)
     outcome = confined.scan()
@@ -875,7 +875,7 @@ def test_a_message_that_is_changed_behind_its_scan_is_not_queued(
 
 @pytest.mark.parametrize("how", TAMPER)
 def test_an_answer_that_is_changed_behind_its_judgement_is_not_queued(world: World, how: str) -> None:
-    """By what was left behind, while qmail-queue is reading."""
+    """A process that was left behind changes the file while qmail-queue reads it."""
     act = TAMPER[how].format(file=f"$(echo {world.place}/work/*/spamc)", at=90_000)
     if how == "replaced":
         act = f"cd {world.place}/work/*; {TAMPER[how].format(file='spamc', at=0)}"
@@ -889,7 +889,7 @@ def test_an_answer_that_is_changed_behind_its_judgement_is_not_queued(world: Wor
 
 
 def test_the_message_is_a_new_file_of_our_own(world: World) -> None:
-    """A file that lies there already, or a link, is not taken."""
+    """A file that exists already, or a link, is not used."""
     assert run([world.program.with_name("create"), tmp := world.place / "there"]).returncode == 0
     (world.place / "link").symlink_to(world.place / "elsewhere")
     assert run([world.program.with_name("create"), world.place / "link"]).returncode == 17
@@ -944,7 +944,7 @@ def test_files_are_for_its_own_user_only(world: World) -> None:
 
 
 def test_no_child_gets_descriptor_4(world: World) -> None:
-    """Or a scanner could say what the sender is told, and hold qmail-smtpd up."""
+    """Otherwise a scanner could write the reply to the sender, and delay qmail-smtpd."""
     for program, last in (("clamdscan", CLEAN), ("spamc", judged("1")), ("qmail-queue", "cat; cat <&1")):
         world.script(program, f"ls /proc/$$/fd >{world.place}/{program}.fds; {last} ")
     world.script(
@@ -1006,7 +1006,7 @@ def test_ripmime_fills_no_more_than_the_share(small: World, mischief: Path) -> N
 
 @pytest.mark.parametrize("what", ["bytes", "names"])
 def test_a_work_directory_that_is_full_for_a_moment_puts_the_message_off(small: World, what: str) -> None:
-    """Parts may be missing then, whatever ripmime says; so does one that is full still."""
+    """Parts may be missing then, whatever ripmime prints; the same holds while it is still full."""
     (small.place / "control" / "ssattach").write_text(".exe\n")
     fill = (
         f"dd if=/dev/zero of={small.place}/work/fill bs=64k 2>/dev/null"
@@ -1060,7 +1060,7 @@ def test_signals_while_qmail_queue_works_change_nothing(world: World) -> None:
 
 @pytest.mark.slow
 def test_a_log_that_takes_nothing_holds_up_no_message(world: World) -> None:
-    """A pipe that nobody reads, and one whose reader is gone."""
+    """The log is a pipe that is not read, or one whose reader is gone."""
     begin = time.monotonic()
     assert world.scan(first="mkfifo full; exec 2<>full; head -c 65536 /dev/zero >&2").status == 0
     assert time.monotonic() - begin < 6
@@ -1068,7 +1068,7 @@ def test_a_log_that_takes_nothing_holds_up_no_message(world: World) -> None:
 
 
 def test_no_child_can_gain_privileges(world: World) -> None:
-    """What scanners run as cannot become another user; qmail-queue, which is set-user-id, can."""
+    """The user of the scanners cannot become another one; qmail-queue, which is set-user-id, can."""
     state = f"grep NoNewPrivs /proc/self/status >{world.place}"
     world.script("clamdscan", f"{state}/clamdscan; {CLEAN}")
     queue = (world.place / "bin" / "qmail-queue").read_text().partition("\n")[2]

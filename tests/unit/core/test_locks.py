@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One holds the lock at a time, and it is made through no link."""
+"""One process holds the lock at a time, and the file is never created through a link."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What services say of themselves: one line at a time, and the same trouble not again at once."""
+"""Log lines of services: one line at a time, and the same trouble is not repeated at once."""
 
 from __future__ import annotations
 

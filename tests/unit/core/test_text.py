@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What strangers wrote gives no orders to a terminal."""
+"""Text of strangers cannot control a terminal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Facts in, findings out: each state of each part, at its limits."""
+"""Findings from facts: each state of each part, at its limits."""
 
 # ruff: noqa: E501 - findings stand in one line, as they are told
 
@@ -51,7 +51,7 @@ HOUR, DAY = 3600.0, 86400.0
 
 
 def told(findings: list[Finding]) -> list[tuple[int, str]]:
-    """State and text; and whoever is not well is told what to do, who is well is not."""
+    """Check state and text; a finding has advice only when it is not ok."""
     for one in findings:
         assert bool(one.advice) == (one.status != OK), one
     return [(one.status, one.text) for one in findings]

@@ -33,7 +33,7 @@ def test_the_queue_is_counted_in_all_its_directories(tmp_path: Path) -> None:
 
 
 def test_the_kernel_is_asked_for_its_clock() -> None:
-    """It answers here or refuses; what it says is one of the three states."""
+    """The check answers here or refuses; its result is one of the three states."""
     found = doctor_probes.kernel_clock()
     assert found.synchronized in (True, False, None)
     if found.synchronized:

@@ -270,7 +270,7 @@ def test_wrong_usage(arguments: tuple[str, ...], words: str) -> None:
 def test_a_state_that_cannot_be_written_is_said_and_the_schedule_goes_on(
     tmp_path: Path, trouble: str
 ) -> None:
-    """No run each second: it waits as always, and writes the state as soon as that works."""
+    """It does not run each second: it waits as usual, and writes the state as soon as it can."""
     said, place = tmp_path / "said", tmp_path / "place"
     state = place / "state.json"
     if trouble == "a directory in its place":
@@ -420,7 +420,7 @@ def test_daily_is_once_a_day_when_clocks_change(
     expected: list[str],
     spread: float,
 ) -> None:
-    """The first time of two; and where the time is left out, as much later."""
+    """A time that comes twice means the first one; a time that is skipped means as much later."""
     zone(name)
     starts = simulated(Schedule(24 * HOUR, at, 600), seconds(begin), seconds(end), spread=spread)
     assert starts == [seconds(one) + 600 * spread for one in expected]

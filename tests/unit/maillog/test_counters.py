@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every line counts once: over any split, rotation, restart and crash; and as what it says."""
+"""Every line counts once, for what it says: over any split, rotation, restart and crash."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def test_the_textfile() -> None:
 
 
 class Multilog:
-    """Writes a log, and turns it over."""
+    """A log that is written and rotated."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -436,7 +436,7 @@ YEAR = 365 * 86_400
 def test_a_stamp_that_is_ahead_of_the_clock_counts_now(
     ahead: int, log: str, begun_anew: bool, world: tuple[stats_service.ServicePaths, Multilog, Multilog]
 ) -> None:
-    """And what comes after it counts by its own time."""
+    """Lines after it count by their own time."""
     places, smtpd, queue = world
     clock = Clock()
     service = begun(places, clock)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What records mean: kinds, words, and which message of the queue is which of the scanner's."""
+"""The meaning of records: kinds, words, and which queued message belongs to which scanned one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_subjects(subject: str, expected: str) -> None:
 @pytest.mark.parametrize("encoding", ["b", "q"])
 @pytest.mark.parametrize("limit", [200, 400])
 def test_a_subject_in_many_words_is_told_as_far_as_the_line_has_it(encoding: str, limit: int) -> None:
-    """What is cut in the middle of a word ends with the word before it."""
+    """Text that is cut in the middle of a word ends with the word before it."""
     title = "".join(f"Zähler {number} läuft, " for number in range(60))
     charset = Charset("utf-8")
     charset.header_encoding = {"b": BASE64, "q": QP}[encoding]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever stands in the logs is found again, as the journey that it was: across files, pids and damage."""
+"""Search finds every session and message in the logs as one journey: across files, pids and damage."""
 
 from __future__ import annotations
 
@@ -551,7 +551,7 @@ def test_subjects_that_are_encoded_are_found() -> None:
 @given(st.text(min_size=1, max_size=40).filter(lambda text: "\n" not in text))
 @settings(max_examples=80, deadline=None)
 def test_no_control_character_is_ever_shown(text: str) -> None:
-    """Whatever a scanner that is not ours may let through."""
+    """Text that a scanner of another origin may let through."""
     smtp, send = Book(), Book()
     smtp.say(0, *begin(7), scanned(7, CLEAN, text, f"{text}@b.example", text), f"simscan:[7]: {text}", end(7))
     send.say(0, "info msg 3: bytes 1 from <x> qp 7 uid 0", *sent(3, 1, "y@z.example", f"failure: {text}"))
@@ -749,7 +749,7 @@ def test_an_address_that_the_log_has_cut_is_found() -> None:
 @pytest.mark.parametrize("sender", ["_", "%", ":", "é", "__", "%:", "_%_", "é_:", "<", "a_", "_a"])
 @pytest.mark.parametrize("lost", [False, True], ids=["with its verdict", "without"])
 def test_a_sender_without_a_letter_ends_the_search(sender: str, lost: bool) -> None:
-    """What is left of such a sender to search for is nothing, or next to nothing."""
+    """Almost nothing of such a sender is left to search for."""
     smtp, send = Book(), Book()
     written = "".join("_" if not " " <= char <= "~" else char for char in sender)
     queued_as = "".join("_" if not "!" <= char <= "~" or char == "%" else char for char in sender)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operators' lists as texts: an edit changes its own entry, and nothing else of what a person wrote."""
+"""The operators' lists as texts: an edit changes only its own entry, and no other text of a person."""
 
 # ruff: noqa: E501 - whole messages stand in one line, as they are printed
 

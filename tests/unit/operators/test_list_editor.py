@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an operator can do and cannot, two at once, killed in the middle, and taken back."""
+"""Acts of operators: allowed and refused ones, two at once, a crash in the middle, and undo."""
 
 # ruff: noqa: E501 - whole messages stand in one line, as they are printed
 
@@ -430,7 +430,7 @@ def test_a_clock_that_is_set_back_delays_no_end_for_years(host: Host) -> None:
 def test_a_relay_network_is_not_shut_out_in_parts(
     host: Host, editor: ListEditor, acts: list[str], last: str
 ) -> None:
-    """Each part is no more than operators may refuse, and all of them together are."""
+    """Each part alone may be refused, but not all of them together."""
     for value in acts:
         add(editor, "clients", value, "deny")
     before = host.files()
@@ -449,7 +449,7 @@ def test_a_relay_network_is_not_shut_out_in_parts(
 
 
 def test_the_first_and_the_last_address_are_no_hosts(host: Host, editor: ListEditor) -> None:
-    """With only the network's own address and that of the broadcast left, nobody could connect."""
+    """If only the network's and the broadcast address were left, no client could connect."""
     add(editor, "clients", "10.0.0.128/26", "deny")
     for length, value in enumerate(
         ("10.0.0.192/27", "10.0.0.224/28", "10.0.0.240/29", "10.0.0.248/30", "10.0.0.252/31", "10.0.0.254")

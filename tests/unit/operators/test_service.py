@@ -53,7 +53,7 @@ ME = os.getuid()
 
 
 class Running:
-    """The socket with a editor behind it, in a thread."""
+    """The socket with an editor behind it, in a thread."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -298,7 +298,7 @@ NAMES = itertools.count()
 
 
 class Crowd:
-    """Callers of several users: who a connection is of stands in the name that it is bound to."""
+    """Callers of several users: the name that a connection is bound to tells its user."""
 
     def __init__(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(operator_service, "POLL_SECONDS", 0.02)
@@ -335,7 +335,7 @@ class Crowd:
         return one
 
     def trickle(self, uid: int, count: int) -> None:
-        """So many connections that send a byte, and then nothing for a while."""
+        """Open so many connections that send one byte, and then nothing for a while."""
         for _number in range(count):
             with contextlib.suppress(OSError):
                 self.connect(uid).sendall(b"{")
@@ -384,7 +384,7 @@ def test_whoever_opens_many_slow_connections_keeps_nobody_else_waiting(
 
 
 def test_root_has_places_of_its_own(crowd: Crowd) -> None:
-    """Also while everybody else's requests are being answered, which nobody cuts short."""
+    """That holds also while other requests are being answered, which are not interrupted."""
     going = threading.Event()
     crowd.server._answer = lambda caller, data: {"ok": going.wait(10) or caller.uid != 0, "by": caller.uid}
     for uid in (1001, 1002, 1003, 1004):
@@ -417,7 +417,7 @@ def refused(running: Running, **request: object) -> list[dict[str, Any]]:
 
 
 def test_refused_acts_are_in_the_audit_log(running: Running) -> None:
-    """With who, what and why; and they are there after a restart."""
+    """The audit log has who, what and why, also after a restart."""
     assert running.ask(**ACT)["number"] == 1
     records = refused(running, **{**ACT, "value": PROTECTED})
     assert {key: records[0][key] for key in ("number", "by", "from", "do", "list", "value", "action", "note")} == {

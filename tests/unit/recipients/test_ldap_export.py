@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An export is complete or an error: every answer of a server that is not the whole truth fails it."""
+"""An export is complete or an error: every incomplete answer of a server makes it fail."""
 
 from __future__ import annotations
 

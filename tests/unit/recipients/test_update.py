@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an update does to the list that serves, and what it never does."""
+"""Updates of the list that serves: what they change, and what they never do."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def site(*domains: dict[str, Any], **more: Any) -> recipients_settings.Settings:
 
 
 class Gateway:
-    """A store, and an export that says what the test wants."""
+    """A store, and an export with the answer of the test."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -297,7 +297,7 @@ def test_a_rollback_serves_and_holds_until_it_is_released(gateway: Gateway) -> N
 
 
 def test_an_address_with_a_blank_is_kept_with_what_it_is(gateway: Gateway) -> None:
-    """Published, read again from its generation, and neither lost nor gained by the next update."""
+    """The key is published, read again from its generation, and not changed by the next update."""
     odd = {'"john doe"@corp.test', '"a directory"@corp.test', '" "@corp.test'}
     gateway.exported = {*gateway.exported, *odd}  # type: ignore[misc]
     names = {
@@ -358,7 +358,7 @@ def test_a_rollback_takes_the_old_export_and_the_settings_of_now(
 
 
 def test_a_rollback_that_lacks_a_domain_of_the_directory_is_refused(gateway: Gateway) -> None:
-    """All of a domain would be 553; what serves goes on, and nothing is held."""
+    """All addresses of a domain would get 553, so the list that serves stays, and nothing is held."""
     gateway.update()  # 1
     both = site(CORP, LIST, NEW)
     gateway.exported = {*gateway.exported, "a@new.test"}  # type: ignore[misc]
@@ -420,7 +420,7 @@ def test_without_a_directory_there_is_no_export_to_go_back_to(gateway: Gateway) 
 
 
 def test_each_rollback_goes_further_back(gateway: Gateway) -> None:
-    """From what serves: never to the bad export that the first one left, whatever was published since."""
+    """It goes back from the list that serves, never to the bad export, whatever was published since."""
     for number in (1, 2, 3):
         gateway.exported = {f"u{other}@corp.test" for other in range(10)} | {f"new{number}@corp.test"}
         gateway.update()
@@ -461,7 +461,7 @@ def test_a_rollback_knows_those_of_before(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
 def test_a_rollback_heals_a_file_that_is_damaged(gateway: Gateway, harm: str) -> None:
-    """Nothing serves then, so the newest generation is the one to go back to, or the newest whole one."""
+    """No list serves then, so it goes back to the newest generation, or the newest complete one."""
     gateway.update()
     gateway.exported = {*gateway.exported, "new@corp.test"}  # type: ignore[misc]
     gateway.update()

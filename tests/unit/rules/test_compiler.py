@@ -1,4 +1,4 @@
-"""The compiler of the fragments: who outranks whom, what is protected, and what serves when one is bad."""
+"""The compiler of the fragments: precedence, protection, and the version in force when a fragment is bad."""
 
 # ruff: noqa: E501 - whole messages stand in one line, as they are printed
 

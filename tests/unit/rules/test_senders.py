@@ -62,7 +62,7 @@ def test_a_bad_line_is_named_and_the_last_good_version_serves(line: str, fault: 
 
 
 def test_a_sender_is_compared_as_qmail_smtpd_has_it() -> None:
-    """Without its quotes, and its domain in ASCII, however the fragment writes it."""
+    """The sender is compiled without quotes, and with its domain in ASCII, however the fragment writes it."""
     text = '"John Doe"@bad.example\n@b\u00fccher.example\n"a\\"b"@bad.example\n'
     made = compile_fragments(Versions("/d", {"10-site": SITE, "20-operator": text}), 0)
     wanted = {"john doe@bad.example", "@xn--bcher-kva.example", 'a"b@bad.example'}

@@ -1,4 +1,4 @@
-"""The service that compiles: it acts on each change and each end, says a thing once, and survives trouble."""
+"""The service that compiles: it acts on each change and each end, reports once, and survives trouble."""
 
 from __future__ import annotations
 
