@@ -19,6 +19,8 @@ from typing import IO, Callable
 
 from .errors import BadInput
 
+_BLOCK_BYTES = 1 << 20
+
 
 def open_regular(path: str) -> int:
     """Return a descriptor of a regular file, to read; raises BadInput for anything else, and OSError.
@@ -39,11 +41,15 @@ def open_regular(path: str) -> int:
 
 def read_regular(path: str, bytes_max: int) -> bytes:
     """Return the content of a regular file; raises BadInput for anything else, or a longer one; OSError."""
+    blocks, rest = [], bytes_max + 1
     with os.fdopen(open_regular(path), "rb") as stream:
-        data = stream.read(bytes_max + 1)
-    if len(data) > bytes_max:
+        # a single read() takes memory for all that it may get, not for what is there
+        while block := stream.read(min(rest, _BLOCK_BYTES)):
+            blocks.append(block)
+            rest -= len(block)
+    if not rest:
         raise BadInput(f"file {path}: more than {bytes_max} bytes; expected a smaller one")
-    return data
+    return b"".join(blocks)
 
 
 def fsync_directory(path: str) -> None:
