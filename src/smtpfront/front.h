@@ -54,6 +54,7 @@ struct session {
   size_t bytes;                /* of the client, in all */
   struct dialogue dialogue;
   int relay;
+  int announced;               /* its first line is in the log, so there will be a last one */
   char *reason;                /* RBLSMTPD of its rule, from malloc, or null */
   int whitelisted;
   char *refusal;               /* VERDICT_REFUSE: a whole reply, from malloc */

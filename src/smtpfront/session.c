@@ -5,6 +5,7 @@
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,8 @@ static void consume(struct session *s, size_t len)
 
 static void release(struct front *f, struct session *s)
 {
+  if (s->announced)
+    front_say(f, 0, "end %" PRIu64 " status 0", s->number);
   if (s->state == SESSION_WAITING || s->state == SESSION_CLOSING)
     --f->waiting;
   if (s->state == SESSION_ASKING)
@@ -285,6 +288,15 @@ static enum dialogue_event judge(struct front *f, struct session *s, const char 
   return dialogue_recipient(&s->dialogue, lists_of(f), s->ip, recipient, reply);
 }
 
+/* The log gets the session's first line before whatever is said of it: from MAIL and RCPT on. */
+static void announce(struct front *f, struct session *s)
+{
+  if (s->announced || !s->in || !strchr("MmRr", s->in[0]))
+    return;
+  s->announced = 1;
+  front_say(f, 0, "pid %" PRIu64 " from %s", s->number, s->ip);
+}
+
 /* Answers lines until none is whole, or it has to wait. The session may be gone then. */
 static void talk(struct front *f, struct session *s)
 {
@@ -304,6 +316,7 @@ static void talk(struct front *f, struct session *s)
       s->recipient = 0;
     } else {
       heard(f, s);
+      announce(f, s);
       event = dialogue_line(&s->dialogue, lists_of(f), s->ip, s->in, length, recipient, &reply);
       if (event == DIALOGUE_RECIPIENT && s->verdict == VERDICT_NONE)
         verdict_ask(f, s);
@@ -318,6 +331,8 @@ static void talk(struct front *f, struct session *s)
       s->state = SESSION_READY;
       break;
     }
+    if (s->verdict == VERDICT_REFUSE && s->refusal && strcmp(reply.before, SMTPREPLY_WANT_RCPT) == 0)
+      reply.before = s->refusal;   /* who does not wait for replies sees that it is for now */
     consume(s, length);
     if (!add_reply(f, s, &batch, &reply)) {
       release(f, s);

@@ -24,6 +24,8 @@
  * At SIGTERM it sends 421 to all clients and ends. The log is qmail-smtpd's, whose descriptor comes from the
  * launcher; what cannot be written there is dropped and counted. NUMBER is that of a session; lines of refusal.h as
  * from qmail-smtpd:
+ *   smtpfront: pid NUMBER from IP          from its first MAIL on,
+ *   smtpfront: end NUMBER status 0         to its end here, be it by a hand-over
  *   smtpfront[NUMBER]: deny IP
  *   smtpfront[NUMBER]: busy IP client|network
  *   smtpfront[NUMBER]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c

@@ -9,7 +9,7 @@
  * client with bytes to replay never relays, and its mail never goes to another queue than the service's own. Sessions
  * are counted by locked files that they inherit (slots.h), so sessions begun before a restart count, too.
  *
- *   -s PATH     the socket, made at the start            -u UID      whose processes may connect to it, besides one's own
+ *   -s PATH     the socket, made at the start            -u USER     who may connect to it besides oneself: name, number
  *   -d DIRECTORY of the places                           -x FILE     the compiled rules
  *   -l NAME     TCPLOCALHOST                             -c NUMBER   sessions
  *   -C NUMBER   of them, of one client                   -N NUMBER   of one /24 or /64
@@ -30,6 +30,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -522,6 +523,26 @@ static int number(const char *text, int most)
   return (int) n;
 }
 
+/* From the file alone: a static program has no other sources of names. */
+static uid_t user(const char *text)
+{
+  FILE *f;
+  struct passwd *one = 0;
+
+  if (*text >= '0' && *text <= '9')
+    return (uid_t) number(text, 2147483647);
+  f = fopen("/etc/passwd", "re");
+  while (f && (one = fgetpwent(f)) != 0 && strcmp(one->pw_name, text) != 0)
+    ;
+  if (f)
+    fclose(f);
+  if (!one || one->pw_uid == 0) {
+    note("fatal: there is no user '%.100s', or it is root", text);
+    exit(111);
+  }
+  return one->pw_uid;
+}
+
 static void read_options(struct launcher *l, int argc, char **argv)
 {
   int option;
@@ -538,7 +559,7 @@ static void read_options(struct launcher *l, int argc, char **argv)
   while ((option = getopt(argc, argv, "+s:u:d:x:l:c:C:N:R:")) != -1)
     switch (option) {
       case 's': l->socket_path = optarg; break;
-      case 'u': l->front_uid = (uid_t) number(optarg, 2147483647); break;
+      case 'u': l->front_uid = user(optarg); break;
       case 'd': l->places = optarg; break;
       case 'x': l->rules = optarg; break;
       case 'l': l->local_host = optarg; break;

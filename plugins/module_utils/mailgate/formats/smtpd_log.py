@@ -4,9 +4,8 @@
 
 """Parse /var/log/qmail/smtpd: connections, refusals, greylisting, and the scanner's verdicts.
 
-Sources: tcpserver.c and rblsmtpd.c of ucspi-tcp 0.88; refusal.h beside netqmail's patches, and the
-validrcptto patch of 2006-08-23; log_message() of simscan 1.4.0 to 1.4.6.2; cqgreylist, dnsbl, clientname,
-smtpfront and smtplaunch of this collection.
+Sources: tcpserver.c and rblsmtpd.c of ucspi-tcp 0.88; refusal.h and the validrcptto patch of 2006-08-23;
+log_message() of simscan 1.4.0 to 1.4.6.2; cqgreylist, dnsbl, clientname, smtpfront, smtplaunch of ours.
 
 The lines contain untrusted text: recipients, senders, subjects, names of files. A line is recognised by its
 beginning alone, never by a word further on. Where untrusted text can contain a separator, the last one
@@ -286,46 +285,65 @@ def _make_verdict(at: int, found: re.Match[str]) -> Record:
     )
 
 
+def _make_denied(at: int, found: re.Match[str]) -> Record:
+    return Admitted(at, int(found[1]), False, "", f":{found[2]}::")
+
+
+_TCPSERVER = ("pid", "end", "ok or deny", "status")  # names of forms below
+_CONNECTIONS = {"tcpserver": _TCPSERVER, "smtplaunch": _TCPSERVER, "smtpfront": ("pid", "end")}
+_CONNECTION_FORMS: tuple[tuple[str, str, str, Make], ...] = (
+    (
+        "pid",
+        ": pid ",
+        rf"([0-9]{{1,10}}) from ({_IP})",
+        lambda at, found: Connected(at, int(found[1]), found[2]),
+    ),
+    (
+        "end",
+        ": end ",
+        r"([0-9]{1,10}) status ([0-9]{1,10})",
+        lambda at, found: Ended(at, int(found[1]), int(found[2])),
+    ),
+    (
+        "ok or deny",
+        ": ",
+        r"(ok|deny) ([0-9]{1,10}) (\S*) (\S*)",
+        lambda at, found: Admitted(at, int(found[2]), found[1] == "ok", found[3], found[4]),
+    ),
+    (
+        "status",
+        ": status: ",
+        r"([0-9]{1,10})/([0-9]{1,10})",
+        lambda at, found: SessionCount(at, int(found[1]), int(found[2])),
+    ),
+)
+
+_GREYLIST: tuple[str, Make] = (
+    rf"([0-9]{{1,10}})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
+    lambda at, found: Greylisted(at, int(found[1]), found[2], found[3], found[4], found[5] or ""),
+)
+_LIST: tuple[str, Make] = (
+    rf"([0-9]{{1,10}})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
+    lambda at, found: DnsListed(at, int(found[1]), found[2], found[3], found[4], found[5]),
+)
+
 # Name of a form: how the text after the label begins, its pattern, and how its record is made. The first
 # pattern that matches counts. Each name has at least one sample in tests/fixtures/smtplog.
 _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     *(
-        form
-        for program in ("tcpserver", "smtplaunch")
-        for form in (
-            (
-                f"{program} pid",
-                f"{program}: pid ",
-                rf"([0-9]{{1,10}}) from ({_IP})",
-                lambda at, found: Connected(at, int(found[1]), found[2]),
-            ),
-            (
-                f"{program} end",
-                f"{program}: end ",
-                r"([0-9]{1,10}) status ([0-9]{1,10})",
-                lambda at, found: Ended(at, int(found[1]), int(found[2])),
-            ),
-            (
-                f"{program} ok or deny",
-                f"{program}: ",
-                r"(ok|deny) ([0-9]{1,10}) (\S*) (\S*)",
-                lambda at, found: Admitted(at, int(found[2]), found[1] == "ok", found[3], found[4]),
-            ),
-            (
-                f"{program} status",
-                f"{program}: status: ",
-                r"([0-9]{1,10})/([0-9]{1,10})",
-                lambda at, found: SessionCount(at, int(found[1]), int(found[2])),
-            ),
-            (f"{program} trouble", f"{program}: ", r"((?:fatal|warning): .*)", _make_trouble(program)),
-        )
+        (f"{program} {name}", f"{program}{start}", words, make)
+        for program, names in _CONNECTIONS.items()
+        for name, start, words, make in _CONNECTION_FORMS
+        if name in names
     ),
-    ("smtplaunch refusal", "smtplaunch: ", r"(refused .*)", _make_trouble("smtplaunch")),
-    (
-        "smtpfront deny",
-        "smtpfront[",
-        rf"([0-9]{{1,10}})\]: deny ({_IP})",
-        lambda at, found: Admitted(at, int(found[1]), False, "", f":{found[2]}::"),
+    *(
+        (
+            f"{program} trouble",
+            f"{program}: ",
+            r"((?:fatal:|warning:|refused|line|trouble|dropped) .*)",
+            _make_trouble(program),
+        )
+        for program in _CONNECTIONS
     ),
     (
         "smtpfront session",
@@ -333,12 +351,7 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
         rf"[0-9]{{1,10}}\]: ((?:busy|ended|put off|lost) {_IP} .*)",
         _make_trouble("smtpfront"),
     ),
-    (
-        "smtpfront trouble",
-        "smtpfront: ",
-        r"((?:warning:|line|trouble|dropped) .*)",
-        _make_trouble("smtpfront"),
-    ),
+    ("smtpfront deny", "smtpfront[", rf"([0-9]{{1,10}})\]: deny ({_IP})", _make_denied),
     (
         "simscan verdict",
         "simscan:[",
@@ -413,24 +426,10 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
         rf"({_IP}) pid ([0-9]{{1,10}}): (451|553) (.*)",
         lambda at, found: Listed(at, int(found[2]), found[1], int(found[3]), found[4]),
     ),
-    *(
-        (
-            name,
-            start,
-            rf"([0-9]{{1,10}})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
-            lambda at, found: Greylisted(at, int(found[1]), found[2], found[3], found[4], found[5] or ""),
-        )
-        for name, start in (("cqgreylist", "cqgreylist["), ("smtpfront greylist", "smtpfront["))
-    ),
-    *(
-        (
-            name,
-            start,
-            rf"([0-9]{{1,10}})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
-            lambda at, found: DnsListed(at, int(found[1]), found[2], found[3], found[4], found[5]),
-        )
-        for name, start in (("dnsbl", "dnsbl["), ("smtpfront list", "smtpfront["))
-    ),
+    ("cqgreylist", "cqgreylist[", *_GREYLIST),
+    ("dnsbl", "dnsbl[", *_LIST),
+    ("smtpfront greylist", "smtpfront[", *_GREYLIST),
+    ("smtpfront list", "smtpfront[", *_LIST),
     (
         "clientname",
         "clientname[",
