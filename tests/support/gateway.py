@@ -330,6 +330,9 @@ class Bed:
 
     def _crowd(self, crowd: Crowd, outcome: Outcome) -> None:
         begin = time.monotonic()
+        # smtpfront greets everybody: its own places are many more than qmail-smtpd's.
+        front = os.path.lexists(self.root / "service" / "smtpfront")
+        expected = crowd.sessions if front else crowd.at_once
         selector = selectors.DefaultSelector()
         sockets = []
         served = lost = 0
@@ -367,7 +370,7 @@ class Bed:
                 one.bind((f"198.51.100.{2 + number % 60}", 0))
                 one.connect_ex((GATEWAY_ADDRESS, 25))
                 selector.register(one, selectors.EVENT_READ)
-            pump(lambda: len(greeted) + lost >= crowd.at_once, begin + CROWD_SECONDS / 2)
+            pump(lambda: len(greeted) + lost >= expected, begin + CROWD_SECONDS / 2)
             watch = time.monotonic() + CROWD_WATCH_SECONDS
             pump(lambda: False, watch)
             at_once = len(greeted)
@@ -380,8 +383,8 @@ class Bed:
             for one in sockets:
                 one.close()
         outcome.answered = f"{at_once} greeted at once, {served} of {crowd.sessions} served in the end"
-        if at_once != crowd.at_once:
-            outcome.problems.append(f"{at_once} sessions were greeted at once; expected {crowd.at_once}")
+        if at_once != expected:
+            outcome.problems.append(f"{at_once} sessions were greeted at once; expected {expected}")
         if served != crowd.sessions:
             outcome.problems.append(
                 f"{served} sessions were served within {CROWD_SECONDS:.0f} s and {lost} lost; "

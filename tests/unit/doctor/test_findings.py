@@ -466,6 +466,14 @@ PASSES = "mail passes without greylisting"
         (Greylist("/g", owner="root"), [(WARNING, f"/g is 0700 root; expected 0700 qmaild: {PASSES}")]),
         (Greylist("/g", mode=0o500), [(WARNING, f"/g is 0500 qmaild; expected 0700 qmaild: {PASSES}")]),
         (
+            Greylist("/g", owner="smtpfront", expected="smtpfront", entries=4),
+            [(OK, "4 networks are remembered")],
+        ),
+        (
+            Greylist("/g", expected="smtpfront"),
+            [(WARNING, f"/g is 0700 qmaild; expected 0700 smtpfront: {PASSES}")],
+        ),
+        (
             Greylist("/g", space=Space("/g", 4, 90)),
             [(CRITICAL, f"/g has 4 % free; when it is full {PASSES}")],
         ),

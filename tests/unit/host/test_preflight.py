@@ -380,6 +380,11 @@ SOCKET = [Listener("0.0.0.0", 25, 4711)]
         ),
         # Another user's process shows neither its sockets nor its executable.
         ([SUPERVISE, Process(5, 3, OURS)], Holder("0.0.0.0", 5, "tcpserver", "tcpserver", ours=True)),
+        (
+            [SUPERVISE, Process(5, 3, ("/var/qmail/bin/smtpfront", "-a", "0.0.0.0"))],
+            Holder("0.0.0.0", 5, "smtpfront", "/var/qmail/bin/smtpfront", ours=True),
+        ),
+        ([Process(5, 1, ("/var/qmail/bin/smtpfront",))], Holder("0.0.0.0")),
         # Not started by supervise, or not in front of qmail-smtpd: somebody else's.
         (
             [Process(5, 1, OURS, "/usr/local/bin/tcpserver", "", frozenset({4711}))],

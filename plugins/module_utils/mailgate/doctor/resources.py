@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..core.paths import CLOCK_SYNCHRONIZED, GREYLIST_DIRECTORY, QMAIL_QUEUE, SEND_LOG
+from ..core.paths import CLOCK_SYNCHRONIZED, GREYLIST_DIRECTORY, QMAIL_QUEUE, SEND_LOG, SMTPFRONT_SERVICE
 from ..core.times import rounded
 from ..formats import tmpfs
 from ..host import work_directory as workdir
@@ -179,6 +179,7 @@ class Greylist:
     mode: int = 0o700
     space: Space = field(default_factory=lambda: Space("", 100.0, 100.0))
     entries: int = 0
+    expected: str = "qmaild"  # the user of the program that greylists
 
 
 def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]:
@@ -188,9 +189,9 @@ def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]
     if seen.trouble:
         text = f"{seen.path}: {seen.trouble}; {passes}"
         return [Finding(check, WARNING, text, "run the playbook again: it makes the directory")]
-    if seen.owner != "qmaild" or seen.mode & 0o700 != 0o700:
-        text = f"{seen.path} is {seen.mode:04o} {seen.owner}; expected 0700 qmaild: {passes}"
-        advice = f"chown qmaild:nofiles {seen.path}; chmod 0700 {seen.path}"
+    if seen.owner != seen.expected or seen.mode & 0o700 != 0o700:
+        text = f"{seen.path} is {seen.mode:04o} {seen.owner}; expected 0700 {seen.expected}: {passes}"
+        advice = f"chown -R {seen.expected}: {seen.path}; chmod 0700 {seen.path}"
         found.append(Finding(check, WARNING, text, advice))
     full = judge_disks([seen.space], limits)
     found += [
@@ -359,5 +360,6 @@ def greylist(context: Context) -> list[Finding]:
         return judge_greylist(
             Greylist(GREYLIST_DIRECTORY, str(error.strerror).lower()), context.settings.limits
         )
-    seen = Greylist(GREYLIST_DIRECTORY, "", owner.partition(":")[0], mode, room, count)
+    expected = "smtpfront" if os.path.lexists(context.path(SMTPFRONT_SERVICE)) else "qmaild"
+    seen = Greylist(GREYLIST_DIRECTORY, "", owner.partition(":")[0], mode, room, count, expected)
     return judge_greylist(seen, context.settings.limits)

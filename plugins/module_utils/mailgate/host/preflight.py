@@ -84,7 +84,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a port: pid 0 when it is unknown; ours: it is the gateway's own tcpserver."""
+    """The process that holds a port: pid 0 when it is unknown; ours: it is the gateway's own front."""
 
     address: str
     pid: int = 0
@@ -196,21 +196,19 @@ def package_of(dpkg_search: str) -> str:
 
 
 def _is_ours(process: Process, by_pid: Mapping[int, Process]) -> bool:
-    """Return whether a process is the gateway's: tcpserver in front of qmail-smtpd, started by supervise."""
+    """Return whether a process is the gateway's own front, started by supervise."""
     parent = by_pid.get(process.parent_pid)
-    return (
-        process.program == "tcpserver"
-        and any(os.path.basename(word) == "qmail-smtpd" for word in process.argv)
-        and parent is not None
-        and parent.program == "supervise"
-    )
+    if parent is None or parent.program != "supervise":
+        return False
+    before_qmail = any(os.path.basename(word) == "qmail-smtpd" for word in process.argv)
+    return process.program == "smtpfront" or (process.program == "tcpserver" and before_qmail)
 
 
 def holders(sockets: Sequence[Listener], processes: Iterable[Process]) -> list[Holder]:
     """Return the holder of each socket.
 
     Without CAP_SYS_PTRACE, as in a container, root cannot see the sockets of other users' processes. In that
-    case a mail server or the gateway's own tcpserver among those processes is assumed to be the holder.
+    case a mail server or the gateway's own front among those processes is assumed to be the holder.
     """
     by_pid = {process.pid: process for process in processes}
     hidden = [
