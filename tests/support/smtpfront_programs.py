@@ -34,7 +34,7 @@ GREETING = "mx.test"
 RECIPIENTS = ("ann@example.com", "bob-default@example.com", "@open.example", "postmaster")
 RULES = """\
 127.0.0.2:deny
-127.0.0.3:allow,RELAYCLIENT="",QMAILQUEUE="{queue}",QUEUE_OF="relay"
+127.0.0.3:allow,RELAYCLIENT="",QMAILQUEUE="{queue}"
 127.0.0.4:allow,WHITELISTED=""
 127.0.0.5:allow,RBLSMTPD="-go away"
 127.0.0.6:allow,RBLSMTPD="later"
@@ -93,6 +93,7 @@ def build(directory: Path) -> Programs:
     compile_program("smtpfront", directory / "smtpfront", f"-DRESOLVER_PORT={resolver_port}")
     compile_program("smtplaunch", directory / "smtplaunch")
     gcc("-std=gnu11", "-O1", *STRICT, TESTS / "keepmail.c", "-o", directory / "queue")
+    shutil.copy(directory / "queue", directory / "relay-queue")
     return Programs(
         directory / "smtpfront", directory / "smtplaunch", home, plain, directory / "queue", resolver_port
     )
@@ -146,7 +147,7 @@ class Gateway:
         ):
             self.write_control(name, text)
         self.publish(RECIPIENTS)
-        self.write_rules(RULES.format(queue=self.queue))
+        self.write_rules(RULES.format(queue=self.queue.with_name("relay-queue")))
         self.settings.write_text("GREYLIST_DELAY_SECONDS=1\nDNSBL_SECONDS=1\n")
         (directory / "etc" / "dnsbl").write_text("")
         if os.geteuid() == 0:

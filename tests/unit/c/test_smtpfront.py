@@ -148,7 +148,10 @@ def test_a_relay_client_relays_with_its_own_queue(gate: Gateway) -> None:
     assert heard.endswith(b"250 ok\r\n250 ok\r\n354 go ahead\r\n250 ok TIME qp PID\r\n221 mx.test\r\n")
     (message,) = gate.messages()
     assert message.recipients == [b"Tx@elsewhere.example"]
-    assert message.environment["QUEUE_OF"] == "relay" and message.environment["RELAYCLIENT"] == ""
+    assert (
+        message.environment["QMAILQUEUE"].endswith("/relay-queue")
+        and message.environment["RELAYCLIENT"] == ""
+    )
 
 
 def test_the_misses_of_both_programs_are_one_count(gate: Gateway) -> None:
