@@ -224,7 +224,7 @@ def test_entries_and_audit_survive_a_run_of_the_playbook(operators: Operators) -
     address = f"kept{random.randrange(10**9)}@example.test"
     operators.do("recipient", address, "--note", "stays")
     audit = operators.audit()
-    made = change(operators.bed)
+    made = change(operators.bed, gateway_operators=[OPERATOR])
     assert made.changed() == 0, made.text
     assert operators.audit() == audit
     assert answers("198.51.100.14") == [CLOSED]
@@ -232,6 +232,14 @@ def test_entries_and_audit_survive_a_run_of_the_playbook(operators: Operators) -
     operators.do("operator", "undo")
     operators.do("operator", "undo")
     assert answers("198.51.100.14") != [CLOSED]
+
+
+def test_a_name_that_leaves_the_site_file_has_no_rights_any_more(operators: Operators) -> None:
+    change(operators.bed, gateway_operators=[])
+    status, _out, err = operators.run(OPERATOR, "mailgate", "operator", "audit")
+    assert (status, "expected root or a member of 'operators'" in err) == (100, True), err
+    change(operators.bed, gateway_operators=[OPERATOR])
+    assert operators.audit()
 
 
 def test_nobody_else_can_and_no_operator_writes_a_file(operators: Operators) -> None:
