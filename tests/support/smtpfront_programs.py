@@ -287,7 +287,7 @@ def without_times(message: bytes) -> bytes:
     return re.sub(rb"; [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000", b"; DATE", message, count=1)
 
 
-def until(holds: Callable[[], object], seconds: float = 20) -> None:
+def until(holds: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "nothing came of it"
