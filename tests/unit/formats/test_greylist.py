@@ -126,3 +126,16 @@ def test_no_address() -> None:
         BadInput, match=r"^address: '\.\./x' is not an address; expected one such as 192\.0\.2\.1$"
     ):
         greylist.network_of("../x", LIMITS)
+
+
+def test_the_networks_that_passed_are_counted(tmp_path: Path) -> None:
+    assert greylist.count(str(tmp_path)) == 0
+    for number in range(1, 4):
+        assert greylist.let_pass(str(tmp_path), f"198.51.{number}.0/24", time.time())
+    first, second = greylist.place_of("198.51.9.0-24")
+    pending = tmp_path / first / second / f"198.51.9.0-24{greylist.PENDING}"
+    pending.parent.mkdir(parents=True, exist_ok=True)
+    pending.touch()
+    assert greylist.count(str(tmp_path)) == 3
+    with pytest.raises(OSError, match="No such file"):
+        greylist.count(str(tmp_path / "missing"))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from ..core.paths import CLOCK_SYNCHRONIZED, GREYLIST_DIRECTORY, QMAIL_QUEUE, SEND_LOG, SMTPFRONT_SERVICE
 from ..core.times import rounded
+from ..formats import greylist as greylist_state
 from ..formats import tmpfs
 from ..host import work_directory as workdir
 from .context import Context, log_tail, mode_and_owner
@@ -178,7 +179,7 @@ class Greylist:
     owner: str = "qmaild"
     mode: int = 0o700
     space: Space = field(default_factory=lambda: Space("", 100.0, 100.0))
-    entries: int = 0
+    passed: int = 0  # networks, COUNTED_MAX if there are more
     expected: str = "qmaild"  # the user of the program that greylists
 
 
@@ -199,7 +200,8 @@ def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]
         for one in full
         if one.status
     ]
-    return several(found, check, f"{seen.entries} networks are remembered")
+    more = "at least " if seen.passed >= greylist_state.COUNTED_MAX else ""
+    return several(found, check, f"{more}{seen.passed} networks have passed")
 
 
 # Queue, disks, clock
@@ -354,12 +356,11 @@ def greylist(context: Context) -> list[Finding]:
     try:
         mode, owner = mode_and_owner(path)
         room = space(path, GREYLIST_DIRECTORY)
-        with os.scandir(path) as entries:
-            count = sum(1 for dummy in entries)
+        passed = greylist_state.count(path)
     except OSError as error:
         return judge_greylist(
             Greylist(GREYLIST_DIRECTORY, str(error.strerror).lower()), context.settings.limits
         )
     expected = "smtpfront" if os.path.lexists(context.path(SMTPFRONT_SERVICE)) else "qmaild"
-    seen = Greylist(GREYLIST_DIRECTORY, "", owner.partition(":")[0], mode, room, count, expected)
+    seen = Greylist(GREYLIST_DIRECTORY, "", owner.partition(":")[0], mode, room, passed, expected)
     return judge_greylist(seen, context.settings.limits)

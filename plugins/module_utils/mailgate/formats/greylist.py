@@ -24,6 +24,7 @@ from ..core.paths import GREYLIST_SETTINGS
 PENDING = ".new"
 FAN = 64
 SHOWN = 500
+COUNTED_MAX = 100_000
 WALK_SECONDS = 5.0
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -133,6 +134,16 @@ def look_up(directory: str, search: str, limits: Limits, now: float) -> tuple[li
             break
     found.sort(key=_newest)
     return found[:SHOWN], max(0, len(found) - SHOWN)
+
+
+def count(directory: str) -> int:
+    """Return how many networks have passed, or COUNTED_MAX if there are more; raises OSError."""
+    number = 0
+    for folder in _folders(directory):
+        number += sum(not entry.name.endswith(PENDING) for entry in folder)
+        if number >= COUNTED_MAX:
+            return COUNTED_MAX
+    return number
 
 
 def _newest(one: Seen) -> tuple[int, str]:
