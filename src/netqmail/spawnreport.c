@@ -30,3 +30,15 @@ int spawnreport_remote(int exit_status, const char *said, size_t length)
   }
   return 0;
 }
+
+size_t spawnreport_noise(const char *said, size_t length)
+{
+  const char *word = said;
+  const char *stop = said + length;
+  const char *end;
+
+  for (; word < stop && (end = memchr(word, 0, (size_t) (stop - word))) != 0; word = end + 1)
+    if (*word == 'K' && word - said >= 2 && word[-2] == 'r')
+      return (size_t) (word - said) - 2;
+  return 0;
+}

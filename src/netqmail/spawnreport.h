@@ -25,4 +25,10 @@ extern char spawnreport_local(int exit_status);
  */
 extern int spawnreport_remote(int exit_status, const char *said, size_t length);
 
+/*
+ * How many bytes stand before "r", NUL, "K...", NUL: the report of the one recipient whose mail was accepted. They are
+ * of a library or the dynamic linker, not of qmail-remote. 0 where there is no such report.
+ */
+extern size_t spawnreport_noise(const char *said, size_t length);
+
 #endif
