@@ -11,7 +11,8 @@ version_added: "0.1.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
   - Converts the domains of the site file to the routes that M(mailgate.qmail.smtproutes) takes.
-  - A domain whose route is empty goes to its MX and needs no line.
+  - A domain whose route is empty has a line, too, so that its mail goes to its MX, not by the
+    default route.
 positional: _input
 options:
   _input:
@@ -35,7 +36,7 @@ _value:
 
 
 def smtproutes(domains):
-    return [{"domain": domain["name"], "route": domain["route"]} for domain in domains if domain.get("route")]
+    return [{"domain": domain["name"], "route": domain.get("route") or ""} for domain in domains]
 
 
 class FilterModule:

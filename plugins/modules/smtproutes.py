@@ -56,12 +56,14 @@ options:
     description:
       - The file of accepted domains, control/rcpthosts. With O(exclusive) a route is not removed as long as a
         domain that goes by it is accepted, so that O(routes) can be set before the domains are.
+      - A domain with a route of its own in O(routes), an empty one too, goes by that at once.
     type: path
   queue:
     description:
       - qmail's queue. With O(exclusive) a route is not removed as long as mail that goes by it waits there.
       - Without its route that mail would follow the domain's MX, maybe to this host. A warning names the
-        domain, and the next run removes the route.
+        domain, and the next run removes the route. A route of its own in O(routes), an empty one too, counts
+        at once.
     type: path
   owner:
     description: The file's owner.
@@ -164,7 +166,8 @@ def kept_routes(table, wanted, params):
     queued = [one for one in smtproutes.needed_routes(table, wanted, waiting) if one not in kept]
     return [*kept, *queued], [
         f"mail for {route.domain} waits in the queue: its route to {route.text or 'its MX'} stays; "
-        "run the playbook again when it is delivered"
+        "run the playbook again when it is delivered, or give it an explicit route, '' for its MX, to change "
+        "it now"
         for route in queued
     ]
 

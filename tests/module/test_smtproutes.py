@@ -54,7 +54,10 @@ def test_a_route_stays_while_its_mail_waits(file: Path, files: dict[str, bytes],
     assert (b"example.net:10.0.0.6" in file.read_bytes()) is stays
     assert result["changed"] is predicted["changed"] is not stays
     said = [str(one) for one in result.get("warnings", [])]
-    told = "mail for example.net waits in the queue: its route to 10.0.0.6 stays"
+    told = (
+        "mail for example.net waits in the queue: its route to 10.0.0.6 stays; run the playbook again when "
+        "it is delivered, or give it an explicit route, '' for its MX, to change it now"
+    )
     assert (len(said) == 1 and told in said[0]) if stays else said == []
     for path in (queue / "remote/7").iterdir():
         path.unlink()
@@ -78,6 +81,32 @@ def test_a_route_stays_while_its_domain_is_accepted(file: Path) -> None:
     accepted.write_text("example.com\n")
     _run(file, *routes, exclusive=True, accepted=str(accepted), queue=missing)
     assert b"example.net" not in file.read_bytes()
+
+
+def test_an_empty_route_counts_at_once(file: Path) -> None:
+    """The back end is dead: what waits, and what comes, goes to the MX, not to the smart host."""
+    accepted = file.parent / "rcpthosts"
+    accepted.write_text("example.com\nexample.net\n")
+    queue = _queue(file.parent, remote_12=b"Tann@example.net\0")
+    routes = [
+        {"domain": "example.com", "route": "10.0.0.5"},
+        {"domain": "example.net", "route": ""},
+        {"domain": "", "route": "smart.example.org"},
+    ]
+    result = _run(file, *routes, exclusive=True, accepted=str(accepted), queue=str(queue))
+    lines = [b"example.com:10.0.0.5", b"example.net:", b":smart.example.org"]
+    assert file.read_bytes().splitlines()[1:] == lines
+    assert result.get("warnings", []) == []
+    assert "mail for example.net goes to its MX instead of 10.0.0.6" in result["changes"]
+
+
+def test_a_route_is_not_kept_for_a_host_that_has_another_now(file: Path) -> None:
+    """Kept, the route for all below example.net would bring the host nothing."""
+    file.write_bytes(b".example.net:10.0.0.6\n")
+    queue = _queue(file.parent, remote_12=b"Tann@sub.example.net\0")
+    route = {"domain": "sub.example.net", "route": ""}
+    assert _run(file, route, exclusive=True, queue=str(queue)).get("warnings", []) == []
+    assert file.read_bytes() == b"sub.example.net:\n"
 
 
 def test_one_route_changes_and_another_is_added(file: Path) -> None:

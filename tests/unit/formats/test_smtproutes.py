@@ -284,3 +284,28 @@ def test_two_wanted_routes_for_one_domain() -> None:
         with pytest.raises(BadInput) as refusal:
             change(smtproutes.parse(""), wanted)
         assert str(refusal.value) == "smtproutes: 'a.test' is given two routes; expected one for each domain"
+
+
+def _needed(table: str, wanted: list[Route], *hosts: str) -> list[str]:
+    routes = smtproutes.needed_routes(smtproutes.parse(table), wanted, hosts)
+    return [route.line for route in routes]
+
+
+def test_a_route_is_needed_where_no_wanted_one_is_nearer() -> None:
+    table = ".example.net:10.0.0.6\nexample.org:10.0.0.7\n"
+    assert _needed(table, [Route("sub.example.net")], "sub.example.net") == []
+    assert _needed(table, [Route(".net", "10.0.0.8")], "sub.example.net") == [".example.net:10.0.0.6"]
+    assert _needed(table, [Route("example.org")], "example.org") == []
+    assert _needed(table, [], "example.org", "EXAMPLE.org", "else.where") == ["example.org:10.0.0.7"]
+
+
+def test_a_line_with_the_route_as_before_is_not_described() -> None:
+    before = smtproutes.parse(":smart.test\n")
+    same = smtproutes.parse(":smart.test\na.test:smart.test\n")
+    assert smtproutes.describe_changes(before, same) == []
+    assert smtproutes.describe_changes(smtproutes.parse(""), smtproutes.parse("a.test:\n")) == []
+    to_mx = smtproutes.parse(":smart.test\na.test:\n.b.test:smart.test\n")
+    assert smtproutes.describe_changes(before, to_mx) == [
+        "mail for a.test goes to its MX",
+        "mail for .b.test goes to smart.test",
+    ]

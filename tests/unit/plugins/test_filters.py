@@ -30,9 +30,13 @@ def test_files_come_in_the_order_of_their_names():
     assert [entry["path"] for entry in as_files({"me": 1, "databytes": 2}, "/c")] == ["/c/databytes", "/c/me"]
 
 
-def test_a_domain_that_goes_to_its_mx_needs_no_route():
+def test_a_domain_that_goes_to_its_mx_has_a_line_for_that():
+    """Without one its mail would go by the smart host, and an earlier route would look needed still."""
     domains = [{"name": "a.example", "route": "10.0.0.5:2525"}, {"name": "b.example", "route": ""}]
-    assert smtproutes(domains) == [{"domain": "a.example", "route": "10.0.0.5:2525"}]
+    assert smtproutes(domains) == [
+        {"domain": "a.example", "route": "10.0.0.5:2525"},
+        {"domain": "b.example", "route": ""},
+    ]
 
 
 def test_a_domain_in_unicode_has_a_form_in_ascii():

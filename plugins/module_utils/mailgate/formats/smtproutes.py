@@ -260,13 +260,17 @@ def set_routes(table: Table, wanted: Sequence[Route]) -> Table:
 def needed_routes(table: Table, wanted: Sequence[Route], hosts: Iterable[str]) -> list[Route]:
     """Return the routes that would be removed though mail for one of the hosts goes by them now.
 
-    hosts: the domains of recipients that wait in the queue, or are accepted still.
+    hosts: the domains of recipients that wait in the queue, or are accepted still. A route is not needed for
+    a host that would go by a wanted one all the same.
     """
     known = {route.domain for route in wanted}
-    found = {}
+    routes = table.routes
+    found: dict[str, Route] = {}
     for host in hosts:
-        route = lookup(table.routes, host)
-        if route is not None and route.domain and route.domain not in known:
+        route = lookup(routes, host)
+        if route is None or route.domain in known or lookup((route, *wanted), host) is not route:
+            continue
+        if route.domain:
             found[route.domain] = route
     return [found[domain] for domain in sorted(found)]
 
@@ -298,7 +302,7 @@ def describe_changes(before: Table, after: Table) -> list[str]:
     words: list[str] = []
     for domain in [*new, *(domain for domain in old if domain not in new)]:
         was, goes = old.get(domain), new.get(domain)
-        if was == goes:
+        if was == goes or _goes_there_already(before, domain, was, goes):
             continue
         who = f"mail for {domain}" if domain else "mail for all other domains"
         if domain not in old:
@@ -308,6 +312,14 @@ def describe_changes(before: Table, after: Table) -> list[str]:
         else:
             words.append(f"{who} goes to {_place(goes)} instead of {_place(was)}")
     return words
+
+
+def _goes_there_already(before: Table, domain: str, was: str | None, goes: str | None) -> bool:
+    """Whether a domain that gets a line of its own went to the same place by another."""
+    if was is not None or not domain or domain.startswith("."):
+        return False
+    route = lookup(before.routes, domain)
+    return (route.text if route else "") == goes
 
 
 def _place(route: str | None) -> str:
