@@ -48,7 +48,8 @@ def arrived(bed: Bed) -> set[str]:
 @pytest.mark.parametrize("places", [1, 3])
 def test_no_more_connections_than_places(bed: Bed, places: int) -> None:
     log = SendLog(bed)
-    with changed(bed.root / "var/qmail/control/concurrencybackend", f"{places}\n"):
+    control = bed.root / "var/qmail/control"
+    with changed(control / "concurrencybackend", f"{places}\n"), changed(control / "backendwait", "60\n"):
         put_into_queue(bed, SENDER.encode(), *(one.encode() for one in RECIPIENTS), content=CONTENT)
         assert arrived(bed) == set(RECIPIENTS)
     assert bed.backends[A].most_at_once == places
