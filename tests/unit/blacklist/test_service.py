@@ -447,6 +447,76 @@ def test_a_clock_that_jumps_ahead_and_back_deletes_no_entry(
     assert BAD not in world.fragment and any(f"expired {BAD}" in text for text in world.said)
 
 
+@pytest.mark.parametrize("restarts", ["", "while it is behind", "after it was", "killed while it is behind"])
+@pytest.mark.parametrize("boot", [False, True])
+def test_a_clock_that_falls_behind_and_returns_deletes_no_entry(
+    world: World, boot: bool, restarts: str
+) -> None:
+    """As with a boot whose clock has lost the time, which a time server then sets."""
+    steady = [1000.0]
+
+    def begun() -> Service:
+        made = Service(world.places, lambda: world.now, world.said.append, lambda: steady[0])
+        made.begin()
+        return made
+
+    def passes(seconds: float) -> None:
+        world.now += seconds
+        steady[0] += seconds
+        world.settle(service)
+
+    service = begun()
+    world.bad(11)
+    world.settle(service)
+    service.reputation.add("203.0.113.8", BEGIN + 7 * 86_400, "x", BEGIN)
+    service.reputation.release("203.0.113.77", BEGIN)
+    passes(60)
+    before = world.fragment
+    assert before.count(":deny") == 2
+    world.now = 100.0
+    if boot:
+        service.save()
+        steady[0] = 20.0
+        service = begun()
+    passes(5)
+    assert world.fragment.count(":deny") == 2  # goes on refusing
+    told = service.reputation.explain(BAD, int(world.now))
+    assert world.now < told["until"] <= world.now + 14_400
+    if restarts.endswith("behind"):
+        if restarts != "killed while it is behind":
+            service.save()
+        service = begun()
+        passes(60)
+    world.now = BEGIN + 600.0
+    if restarts.startswith("after"):
+        service.save()
+        service = begun()
+    passes(5)
+    assert world.fragment == before
+    passes(4 * 3600)
+    assert BAD not in world.fragment and "203.0.113.8" in world.fragment
+    for _hour in range(30):
+        passes(3600)
+    assert any(f"expired {BAD}" in text for text in world.said)
+    assert "203.0.113.8" in world.fragment
+
+
+def test_entries_of_a_clock_that_was_ahead_for_long_end_in_time(world: World) -> None:
+    """A set-back that lasts is the time: after a day no entry ends later than it could by now."""
+    steady = [1000.0]
+    service = Service(world.places, lambda: world.now, world.said.append, lambda: steady[0])
+    service.begin()
+    world.bad(11)
+    world.settle(service)
+    world.now -= 10 * 365 * 86_400
+    for _hour in range(30):
+        world.now += 3600
+        steady[0] += 3600
+        world.settle(service)
+        assert all(entry.until <= world.now + 14_400 for entry in tcprules.parse_adaptive(world.fragment, 0))
+    assert world.fragment == ""
+
+
 def test_settings_are_taken_while_it_runs(world: World) -> None:
     service = world.service()
     world.bad(4)

@@ -48,14 +48,14 @@ def test_a_steady_clock_is_trusted() -> None:
     assert clocks.passes(HOUR)
 
 
-@pytest.mark.parametrize("jump", [2 * HOUR, 86_400.0, YEARS])
-@pytest.mark.parametrize("ahead", [60.0, 20 * HOUR])
+@pytest.mark.parametrize("jump", [2 * HOUR, 86_400.0, YEARS, -2 * HOUR, -86_400.0, -YEARS])
+@pytest.mark.parametrize("wrong", [60.0, 20 * HOUR])
 @pytest.mark.parametrize("restart", ["", "process", "boot"])
-def test_a_jump_ahead_and_back(jump: float, ahead: float, restart: str) -> None:
+def test_a_jump_and_back(jump: float, wrong: float, restart: str) -> None:
     clocks = Clocks()
     clocks.passes(HOUR)
     clocks.wall += jump
-    assert not clocks.passes(ahead)
+    assert not clocks.passes(wrong)
     if restart:
         clocks.restart(boot=restart == "boot", down=30.0)
         assert not clocks.passes(60)
@@ -65,24 +65,45 @@ def test_a_jump_ahead_and_back(jump: float, ahead: float, restart: str) -> None:
     assert clocks.passes(25 * HOUR)
 
 
-def test_a_jump_that_lasts_is_the_time() -> None:
+@pytest.mark.parametrize("jump", [YEARS, -YEARS])
+def test_a_jump_that_lasts_is_the_time(jump: float) -> None:
     clocks = Clocks()
-    clocks.wall += YEARS
+    clocks.wall += jump
     assert not clocks.passes(23 * HOUR)
     assert clocks.passes(2 * HOUR)
-    clocks.wall += YEARS
+    clocks.wall += jump
     assert not clocks.passes(23 * HOUR)
-    clocks.wall += YEARS
+    clocks.wall += jump
     assert not clocks.passes(23 * HOUR)  # a day from the last jump on
     assert clocks.passes(2 * HOUR)
 
 
-def test_a_clock_that_is_set_back_ends_nothing_too_early_but_its_return_may() -> None:
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_boot_with_a_clock_that_lost_the_time(restart: bool) -> None:
+    """It begins in 1970, is set by a time server, and each of them is doubted."""
     clocks = Clocks()
-    clocks.wall -= YEARS
-    assert clocks.passes(HOUR)
+    clocks.passes(HOUR)
+    right = clocks.wall
+    clocks.wall = 0.0
+    clocks.restart(boot=True)
+    assert not clocks.passes(60)
+    if restart:
+        clocks.restart()
+        assert not clocks.passes(60)
+    clocks.wall = right + 300
+    assert not clocks.passes(23 * HOUR)
+    assert clocks.passes(2 * HOUR)
+
+
+@pytest.mark.parametrize("jump", [YEARS, -YEARS])
+def test_another_jump_at_a_restart_is_doubted_for_a_day_of_its_own(jump: float) -> None:
+    clocks = Clocks()
     clocks.wall += YEARS
-    assert not clocks.passes(HOUR)
+    assert not clocks.passes(23 * HOUR)
+    clocks.wall += jump
+    clocks.restart(boot=True)
+    assert not clocks.passes(23 * HOUR)
+    assert clocks.passes(2 * HOUR)
 
 
 @pytest.mark.parametrize(

@@ -27,15 +27,24 @@ Event = tuple[int, str, str]
 
 
 class Entry:
-    """One refused address: begin, end, reason, author, counted events, and the number of later attempts."""
+    """One refused address: begin, end, reason, author, counted events, and the number of later attempts.
 
-    __slots__ = ("address", "by", "events", "more", "since", "until", "why")
+    While the clock is not trusted, capped may hold an earlier end than until, by that clock; it is not saved.
+    """
+
+    __slots__ = ("address", "by", "capped", "events", "more", "since", "until", "why")
 
     def __init__(
         self, address: str, since: int, until: int, why: str, by: str, events: Iterable[Event], more: int = 0
     ) -> None:
         self.address, self.since, self.until, self.why, self.by = address, since, until, why, by
         self.events, self.more = tuple(events), more
+        self.capped: int | None = None
+
+    @property
+    def end(self) -> int:
+        """When it ends by the clock of now."""
+        return self.until if self.capped is None else min(self.until, self.capped)
 
 
 def kind_of(verdict: Verdict, marked: str = SPAM) -> str | None:

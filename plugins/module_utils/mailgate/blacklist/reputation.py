@@ -162,7 +162,7 @@ class Reputation:
         session.counted += 1
         address = session.address
         entry = self._entries.get(address)
-        if entry is not None and entry.until > at:
+        if entry is not None and entry.end > at:
             entry.more += 1
             return None
         if at <= self._released.get(address, -1):
@@ -309,25 +309,21 @@ class Reputation:
     def expire(self, now: int, trusted: bool = True) -> None:
         """End the entries, spared addresses and releases that are over.
 
-        By a clock that is not trusted nothing is deleted: an entry that is over by it does not refuse, and
-        does again when the clock is set back.
+        What was made by a clock that was ahead of this one gets the end that it would have if made now. By a
+        clock that is not trusted nothing is deleted and no such end is saved: an entry that is over by it
+        does not refuse, and does again when the clock is as before.
         """
-        for entry in self._entries.values():  # the clock was ahead when it was listed
-            if entry.by == RULE and entry.until > now + self.settings.listing_seconds:
-                entry.until = now + self.settings.listing_seconds
-                self.changed = True
-            elif entry.by == OPERATOR and entry.since > now + _CLOCK_TOLERANCE_SECONDS:
-                entry.since, entry.until = now, now + entry.until - entry.since
-                self.changed = True
+        for entry in self._entries.values():
+            self._cap(entry, now, trusted)
+        for address, at in self._released.items():
+            if at > now:  # else nothing of it would count until then
+                self._released[address] = now
+        if not trusted:
+            return
         latest = now + self.settings.listing_seconds
         for address, (until, why) in self._spared.items():
             if until > latest:
                 self._spared[address] = (latest, why)
-        for address, at in self._released.items():
-            if at > now:
-                self._released[address] = now
-        if not trusted:
-            return
         for address in [one.address for one in self._entries.values() if one.until <= now]:
             self._note(f"expired {address}: {self._entries.pop(address).why}")
             self.changed = True
@@ -336,6 +332,22 @@ class Reputation:
         begin = now - self.settings.window_seconds
         for address in [address for address, at in self._released.items() if at <= begin]:
             del self._released[address]
+
+    def _cap(self, entry: Entry, now: int, trusted: bool) -> None:
+        """Give an entry of a clock that was ahead an end by this one, which is its own once it is trusted."""
+        before, capped = entry.end, entry.capped
+        latest = entry.until
+        if entry.by == RULE:
+            latest = now + self.settings.listing_seconds
+        elif entry.by == OPERATOR and entry.since > now + _CLOCK_TOLERANCE_SECONDS:
+            latest = now + entry.until - entry.since
+        if entry.until <= latest:
+            entry.capped = None
+        else:
+            entry.capped = latest if capped is None else min(capped, latest)
+            if trusted:
+                entry.since, entry.until, entry.capped = min(entry.since, now), entry.capped, None
+        self.changed = self.changed or entry.end != before
 
     def _site_entries(self, now: int) -> Iterator[Entry]:
         for one in self.settings.added:
@@ -349,13 +361,13 @@ class Reputation:
         found = {
             entry.address: entry
             for entry in (*self._entries.values(), *self._site_entries(now))
-            if entry.until > now and not self.never(entry.address)
+            if entry.end > now and not self.never(entry.address)
         }
         return [found[address] for address in sorted(found)]
 
     def entries(self, now: int) -> list[AdaptiveEntry]:
         """Return the content of 30-adaptive."""
-        return [AdaptiveEntry(one.address, one.until, one.why) for one in self.current(now)]
+        return [AdaptiveEntry(one.address, one.end, one.why) for one in self.current(now)]
 
     def explain(self, address: str, now: int) -> dict[str, Any]:
         """Return everything known about an address, as JSON values."""
@@ -477,5 +489,5 @@ def _event_words(event: Event) -> dict[str, Any]:
 
 
 def _entry_words(entry: Entry) -> dict[str, Any]:
-    words = {"since": entry.since, "until": entry.until, "why": entry.why, "by": entry.by}
+    words = {"since": entry.since, "until": entry.end, "why": entry.why, "by": entry.by}
     return {**words, "counted": len(entry.events), "more": entry.more}

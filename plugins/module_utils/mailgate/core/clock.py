@@ -4,8 +4,9 @@
 
 """Whether the wall clock can be trusted enough to delete what has ended by it.
 
-A wall clock can be set; the time since boot cannot. A clock that jumped ahead of that is doubted until it is
-back, or until it has kept the new time for a day: then the time before was the wrong one.
+A wall clock can be set; the time since boot cannot. A clock that jumped against that, ahead or back, is
+doubted until it is as before, or until it has kept the new time for a day: then the time before was the wrong
+one. At a start it is compared with the time that was seen last, as a clock may have lost the time.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class ClockTrust:
         if not isinstance(saved, Mapping):
             return
         seen, doubted = saved.get("seen"), saved.get("doubted")
-        if isinstance(doubted, (int, float)):
-            self._offset, self._doubted = None, (since - max(0.0, float(doubted)), now - since)
-        elif isinstance(seen, (int, float)) and now > seen + ABSENT_SECONDS:
+        if isinstance(seen, (int, float)) and not -TOLERANCE_SECONDS <= now - seen <= ABSENT_SECONDS:
             self._offset, self._doubted = None, (since, now - since)
+        elif isinstance(doubted, (int, float)):
+            self._offset, self._doubted = None, (since - max(0.0, float(doubted)), now - since)
 
     def trusted(self) -> bool:
         """Look at both clocks, and return whether the wall clock is trusted now."""
@@ -48,8 +49,8 @@ class ClockTrust:
         offset = now - since
         self._seen = now
         if self._doubted is None:
-            if self._offset is None or offset <= self._offset + TOLERANCE_SECONDS:
-                self._offset = offset  # as before, or set back: nothing ends too early then
+            if self._offset is None or abs(offset - self._offset) <= TOLERANCE_SECONDS:
+                self._offset = offset
             else:
                 self._doubted = (since, offset)
         else:
