@@ -71,6 +71,22 @@ size_t scanname_base64(const char *s, size_t length, char *to)
   return n;
 }
 
+size_t scanname_base64_piece(struct scanname_group *g, const char *s, size_t length, char *to)
+{
+  size_t i;
+  size_t n = 0;
+
+  for (i = 0; i < length; ++i) {
+    if (s[i] == '=' && g->digits >= 2 && g->digits + ++g->pads >= 4) g->digits = g->pads = 0;
+    if (digit64(s[i]) == -1) continue;
+    g->bits = (g->bits << 6 | (unsigned long) digit64(s[i])) & 0xffffff;
+    g->pads = 0;
+    g->digits = (g->digits + 1) % 4;
+    if (g->digits != 1) to[n++] = (char) (g->bits >> (4 - g->digits) % 4 * 2 & 0xff);
+  }
+  return n;
+}
+
 size_t scanname_quoted(const char *s, size_t length, char *to)
 {
   size_t i;
@@ -231,6 +247,25 @@ static int half(const char *s, size_t length, size_t i)
   return (i >= 2 && s[i - 2] == 0) || (i + 2 < length && s[i + 2] == 0);
 }
 
+int scanname_is_domain(const char *s, size_t length)
+{
+  size_t i;
+
+  if (length < 5 || length > 253 || strncasecmp(s + length - 4, ".com", 4) != 0) return 0;
+  for (i = 0; i < length; ++i)
+    if (!(s[i] >= '0' && s[i] <= '9') && !((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z') && s[i] != '.' && s[i] != '-') return 0;
+  return 1;
+}
+
+/* Windows cuts a name at a ':', except in "Re: ", where the ':' is text and is replaced. */
+static int is_cut(const char *s, size_t length, size_t i)
+{
+  if (s[i] == 0) return !half(s, length, i);
+  if (s[i] != ':') return 0;
+  for (++i; i < length && s[i] == 0; ++i) continue; /* UTF-16 */
+  return i == length || (s[i] != ' ' && s[i] != '\t');
+}
+
 int scanname_ends(const char *s, size_t length, const struct scanname_suffixes *suffixes, char *room)
 {
   char plain;
@@ -239,7 +274,7 @@ int scanname_ends(const char *s, size_t length, const struct scanname_suffixes *
 
   if (ends(s, length, suffixes)) return 1;
   for (i = 0; i < length;) {
-    if ((s[i] == ':' || (s[i] == 0 && !half(s, length, i))) && ends(room, n, suffixes)) return 1;
+    if (is_cut(s, length, i) && ends(room, n, suffixes)) return 1;
     i += character(s + i, length - i, &plain);
     if (plain) room[n++] = plain;
   }

@@ -23,6 +23,19 @@ size_t scanname_utf7(const char *s, size_t length, char *to);
 /* base64 as bytes; other characters are left out. */
 size_t scanname_base64(const char *s, size_t length, char *to);
 
+/* Digits of base64 that came in pieces; zero at the beginning. */
+struct scanname_group {
+  unsigned long bits;
+  int digits; /* of the group of four */
+  int pads;
+};
+
+/*
+ * The same for a text in pieces. What is no digit does not shift the groups behind it, and '=' ends a group only where
+ * it completes one.
+ */
+size_t scanname_base64_piece(struct scanname_group *group, const char *s, size_t length, char *to);
+
 /* quoted-printable as bytes. */
 size_t scanname_quoted(const char *s, size_t length, char *to);
 
@@ -33,10 +46,14 @@ struct scanname_suffixes {
   int count;
 };
 
+/* Whether it is no more than the name of a domain in .com, which is also a suffix of programs. */
+int scanname_is_domain(const char *s, size_t length);
+
 /*
  * Whether a name ends with a suffix, in any case: as it is, without what readers and Windows take away (at its end
  * blanks, dots, slashes and quotes; anywhere NULs, control bytes, invisible characters, those that no file's name may
- * have), fullwidth letters as plain ones, and cut at a NUL or a ':'. room holds length bytes.
+ * have), fullwidth letters as plain ones, and cut at a NUL, or a ':' without a
+ * blank behind it. room holds length bytes.
  */
 int scanname_ends(const char *s, size_t length, const struct scanname_suffixes *suffixes, char *room);
 

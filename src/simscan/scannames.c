@@ -52,10 +52,13 @@ struct scannames {
   char line[LINE];
   size_t line_length;
   int line_is_cut;           /* its beginning was read already */
-  char carry[4];             /* digits of base64 that do not make a whole */
+  struct scanname_group group; /* of base64 */
+  char carry[2];             /* the beginning of an escape of quoted-printable */
   size_t carried;
   struct scannames *inner;   /* of what is encoded as a whole */
   struct scantnef *tnef_part;
+  int display_forbidden;     /* a display name in it is forbidden, if it has no other names */
+  char display[SCANNAMES_NAME];
   enum encoding inner_encoding;
   char text[SCANNAMES_FIELD];
   char value[SCANNAMES_FIELD];
@@ -160,8 +163,19 @@ static void judge_name(struct scannames *n, const char *s, size_t length)
 /*
  * Four ways to see where a value ends and what it is, 0 to 3, into to. In quotes: a backslash is removed and hides a
  * quote, is kept and hides a quote, is removed, is kept. Without: to ';' or to the end of a word, backslashes kept or removed.
+ * "name=example.com invoice.pdf" does not end behind the name of the domain.
  */
 enum { WAYS = 4 };
+
+/* Whether more words follow up to ';', the last of which has an end like that of a file's name. */
+static int goes_on(const char *s, size_t length)
+{
+  size_t i;
+
+  for (i = 1; i < length && i < BACK && s[i] != ';'; ++i)
+    if (s[i] == '.' && s[i - 1] > ' ' && i + 1 < length && s[i + 1] > ' ' && s[i + 1] != ';') return 1;
+  return 0;
+}
 
 static size_t see_value(const struct piece *piece, int way, char *to)
 {
@@ -172,7 +186,9 @@ static size_t see_value(const struct piece *piece, int way, char *to)
   int quoted = length > 0 && s[0] == '"';
 
   for (i = (size_t) quoted; i < length; ++i) {
-    if (quoted ? s[i] == '"' : s[i] == ';' || (way >= 2 && s[i] && strchr(" \t(\",", s[i]))) break;
+    if (quoted ? s[i] == '"' : s[i] == ';' || (way >= 2 && s[i] && strchr("(\",", s[i]))) break;
+    if (!quoted && way >= 2 && (s[i] == ' ' || s[i] == '\t')
+        && !(scanname_is_domain(to, m) && goes_on(s + i, length - i))) break;
     if (s[i] == '\\' && way % 2 == 0) {
       if (quoted && way == 0 && i + 1 < length) ++i; /* the next byte is literal */
       else if (quoted) continue;
@@ -187,17 +203,34 @@ static size_t see_value(const struct piece *piece, int way, char *to)
   return m;
 }
 
-static int is_name(const char *base)
+/* The byte in front belongs to the word, as in "hostname". */
+static int is_of_word(char c)
 {
-  size_t length = strlen(base);
+  return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || c == '-' || c == '.';
+}
 
-  return length >= 4 && strcmp(base + length - 4, "name") == 0;
+/* Where the word "name" or "filename" begins at the end of base, whose bytes are at the places in s; -1 for nowhere. */
+static int find_word(const char *s, const char *base, const size_t *places)
+{
+  static const char *const words[] = {"filename", "name"};
+  size_t length = strlen(base);
+  size_t m;
+  size_t i;
+
+  for (i = 0; i < 2; ++i) {
+    m = strlen(words[i]);
+    if (length < m || strcmp(base + length - m, words[i]) != 0) continue;
+    if (places[length - m] == 0 || !is_of_word(s[places[length - m] - 1])) return (int) (length - m);
+  }
+  return -1;
 }
 
 /* A parameter's name that ends at s[end]: base, number and mark go to piece. Returns whether it is the parameter of
- * a name. */
-static int find_base(const char *s, size_t end, struct piece *piece)
+ * a name, and in *from where it begins. */
+static int find_base(const char *s, size_t end, struct piece *piece, size_t *from)
 {
+  size_t places[BASE];
+  int word;
   size_t first = end > BACK ? end - BACK : 0;
   size_t begin;
   size_t m = 0;
@@ -213,7 +246,10 @@ static int find_base(const char *s, size_t end, struct piece *piece)
   begin = end;
   while (begin > 0 && end - begin < BASE - 1 && !strchr(" \t;=\"(),<>", s[begin - 1])) --begin;
   for (; begin < end; ++begin)
-    if (s[begin] > ' ' && s[begin] < 127) piece->base[m++] = s[begin];
+    if (s[begin] > ' ' && s[begin] < 127) {
+      places[m] = begin;
+      piece->base[m++] = s[begin];
+    }
   piece->base[m] = 0;
   scantext_lower(piece->base, m);
   piece->number = -1;
@@ -225,7 +261,36 @@ static int find_base(const char *s, size_t end, struct piece *piece)
     if (star[1] >= '0' && star[1] <= '9') piece->number = strtol(star + 1, &stop, 10);
     if (piece->number > 1000000) piece->number = 1000000;
   }
-  return is_name(piece->base);
+  *from = end;
+  word = find_word(s, piece->base, places);
+  if (word == -1) return 0;
+  *from = places[word];
+  memmove(piece->base, piece->base + word, strlen(piece->base + word) + 1);
+  return 1;
+}
+
+/*
+ * Whether the name at s[at], whose '=' is at s[equal], is text within quotes for every reader: nothing in the field
+ * may move the quotes, they stand where those of a value stand, and no ';' is in front of the name.
+ */
+static int is_quoted_text(const char *s, size_t length, size_t at, size_t equal)
+{
+  size_t open = length;
+  size_t i;
+
+  if (memchr(s, '\\', length) || memchr(s, '(', length)) return 0;
+  for (i = 0; i < at; ++i)
+    if (s[i] == '"') {
+      if (open == length && (i == 0 || s[i - 1] != '=')) return 0;
+      open = open == length ? i : length;
+    }
+  if (open == length) return 0;
+  while (at > open && (s[at - 1] == ' ' || s[at - 1] == '\t')) --at;
+  if (s[at - 1] == ';') return 0;
+  for (i = equal + 1; i < length && (s[i] == ' ' || s[i] == '\t'); ++i) continue;
+  if (i == length || s[i] == '"') return 0;
+  for (; i < length && s[i] != '"'; ++i) continue;
+  return i < length && (i + 1 == length || (s[i + 1] && strchr("; \t\r", s[i + 1])));
 }
 
 static void find_pieces(struct scannames *n, const char *s, size_t length)
@@ -233,10 +298,19 @@ static void find_pieces(struct scannames *n, const char *s, size_t length)
   struct piece piece;
   size_t i;
   size_t from;
+  int found;
 
   n->piece_count = 0;
   for (i = 0; i < length; ++i) {
-    if (s[i] != '=' || !find_base(s, i, &piece)) continue;
+    if (s[i] != '=') continue;
+    found = find_base(s, i, &piece, &from);
+    n->work -= BASE + (long long) (i < BACK ? i : BACK);
+    if (found) n->work -= (long long) length;
+    if (n->work < 0) {
+      impossible(n);
+      return;
+    }
+    if (!found || is_quoted_text(s, length, from, i)) continue;
     if (n->piece_count == SCANNAMES_PIECES) {
       impossible(n);
       return;
@@ -421,7 +495,8 @@ static void judge_value(struct scannames *n, enum what what, const char *s, size
   if (what == TRANSFER) learn_encoding(n, s, length);
   if (what == TYPE || what == DISPOSITION) judge_parameters(n, s, length);
   while (length > 0 && (s[length - 1] == ' ' || s[length - 1] == '\t' || s[length - 1] == '"')) --length;
-  if (what == NAME || (what == DESCRIPTION && !memchr(s, ' ', length))) judge_name(n, s, length);
+  if (what == DESCRIPTION && (memchr(s, ' ', length) || scanname_is_domain(s, length))) return; /* a text */
+  if (what == NAME || what == DESCRIPTION) judge_name(n, s, length);
 }
 
 static void end_field(struct scannames *n)
@@ -469,7 +544,13 @@ static void end_inner(struct scannames *n)
 
   if (n->tnef_part) {
     scantnef_end(n->tnef_part);
-    if (n->tnef_part->names == 0) n->names_unseen = 1;
+    if (n->tnef_part->names == 0) {
+      if (n->tnef_part->displays == 0) n->names_unseen = 1;
+      if (n->display_forbidden && n->state == SCANNAMES_FINE) {
+        n->state = SCANNAMES_FORBIDDEN;
+        memcpy(n->found, n->display, sizeof n->found);
+      }
+    }
     free(n->tnef_part);
     n->tnef_part = NULL;
   }
@@ -482,13 +563,27 @@ static void end_inner(struct scannames *n)
   scannames_free(inner);
 }
 
-static void take_tnef_name(void *context, const char *bytes, size_t length)
+/* A display name may be that of a recipient: it counts at the end, if no file's name was found. */
+static void take_tnef_name(void *context, int display, const char *bytes, size_t length)
 {
   struct scannames *n = context;
 
   if (n->state != SCANNAMES_FINE) return;
   memcpy(n->joined, bytes, length);
   judge_name(n, n->joined, length);
+  if (!display || n->state != SCANNAMES_FORBIDDEN) return;
+  n->state = SCANNAMES_FINE;
+  n->display_forbidden = 1;
+  memcpy(n->display, n->found, sizeof n->display);
+}
+
+static void begin_decoding(struct scannames *n)
+{
+  static const struct scanname_group none;
+
+  n->inner_encoding = n->encoding;
+  n->group = none;
+  n->carried = 0;
 }
 
 static void begin_tnef(struct scannames *n)
@@ -504,8 +599,8 @@ static void begin_tnef(struct scannames *n)
     return;
   }
   scantnef_begin(n->tnef_part, take_tnef_name, n);
-  n->inner_encoding = n->encoding;
-  n->carried = 0;
+  n->display_forbidden = 0;
+  begin_decoding(n);
 }
 
 static void begin_inner(struct scannames *n)
@@ -522,8 +617,7 @@ static void begin_inner(struct scannames *n)
   }
   n->inner->depth = n->depth + 1;
   n->inner->work = n->work;
-  n->inner_encoding = n->encoding;
-  n->carried = 0;
+  begin_decoding(n);
 }
 
 static void end_header(struct scannames *n)
@@ -541,16 +635,22 @@ static void end_header(struct scannames *n)
   else n->place = BODY;
 }
 
+/* Three digits of a file's mode, four with a 0 or six with 100 in front of them, as in no year. */
+static int is_mode(const char *s, size_t length)
+{
+  return length == 3 || (length == 4 && s[0] == '0') || (length == 6 && memcmp(s, "100", 3) == 0);
+}
+
 /* "begin 644 NAME" and "begin-base64 644 NAME" of uuencode, "=ybegin ... name=NAME" of yEnc. */
 static void judge_begin(struct scannames *n, const char *s, size_t length)
 {
-  size_t from = begins(s, length, "begin ") ? 6 : begins(s, length, "begin-base64 ") ? 13 : length;
+  size_t from = length > 6 && memcmp(s, "begin ", 6) == 0 ? 6 : begins(s, length, "begin-base64 ") ? 13 : length;
   size_t i = from;
-  const char *name = memmem(s, length, " name=", 6);
+  const char *name = begins(s, length, "=ybegin ") ? memmem(s, length, " name=", 6) : NULL;
 
-  if (*s == '=' && name) judge_name(n, name + 6, length - (size_t) (name + 6 - s));
+  if (name) judge_name(n, name + 6, length - (size_t) (name + 6 - s));
   while (i < length && s[i] >= '0' && s[i] <= '7') ++i;
-  if (i < from + 3 || i > from + 5 || i == length || s[i] != ' ') return;
+  if (!is_mode(s + from, i - from) || i == length || s[i] != ' ') return;
   judge_name(n, s + i + 1, length - i - 1);
 }
 
@@ -584,29 +684,45 @@ static void hand_on(struct scannames *n, const char *bytes, size_t length)
   else feed(n->inner, bytes, length);
 }
 
+static size_t without_blanks(const char *s, size_t length)
+{
+  while (length > 0 && strchr(" \t\r", s[length - 1]) && s[length - 1]) --length;
+  return length;
+}
+
+/* Takes away, and keeps for the next piece, a '=' with which an escape or a fold may begin. Returns the new length. */
+static size_t hold_back(struct scannames *n, const char *s, size_t length)
+{
+  size_t m = without_blanks(s, length);
+
+  if (m > 0 && s[m - 1] == '=') n->carried = m < length ? 2 : 1; /* several blanks are as good as one */
+  else if (m == length && m > 1 && s[m - 2] == '=') n->carried = 2;
+  else return length;
+  m = n->carried == 2 && m == length ? m - 2 : m - 1;
+  memcpy(n->carry, s + m, n->carried);
+  return m;
+}
+
 static void decode_line(struct scannames *n, const char *s, size_t length, int whole)
 {
-  char out[LINE + 8];
-  char in[LINE + 8];
-  size_t m = 0;
-  size_t i;
+  char out[LINE + sizeof n->carry + 1];
+  char in[LINE + sizeof n->carry];
+  size_t m = n->carried;
 
   n->work -= (long long) length;
-  if (n->inner_encoding == QUOTED) {
-    while (whole && length > 0 && (s[length - 1] == ' ' || s[length - 1] == '\t')) --length;
-    m = scanname_quoted(s, length, out);
-    if (whole && length > 0 && s[length - 1] == '=') --m;
-    else if (whole) out[m++] = '\n';
-    hand_on(n, out, m);
+  if (n->inner_encoding == BASE64) {
+    hand_on(n, out, scanname_base64_piece(&n->group, s, length, out));
     return;
   }
-  memcpy(in, n->carry, n->carried);
-  m = n->carried;
-  for (i = 0; i < length; ++i)
-    if (s[i] > ' ') in[m++] = s[i];
-  n->carried = m % 4;
-  memcpy(n->carry, in + m - n->carried, n->carried);
-  hand_on(n, out, scanname_base64(in, m - n->carried, out));
+  memcpy(in, n->carry, m);
+  memcpy(in + m, s, length);
+  length += m;
+  n->carried = 0;
+  length = whole ? without_blanks(in, length) : hold_back(n, in, length);
+  m = scanname_quoted(in, length, out);
+  if (whole && length > 0 && in[length - 1] == '=') --m;
+  else if (whole) out[m++] = '\n';
+  hand_on(n, out, m);
 }
 
 /*
@@ -623,12 +739,12 @@ static void take_line(struct scannames *n, int whole)
   if (whole && length > 0 && s[length - 1] == '\r') --length;
   if (dashes && (n->tnef_part || n->inner) && n->inner_encoding == BASE64) end_inner(n);
   if (n->tnef_part || n->inner) decode_line(n, s, length, whole);
+  if (!n->line_is_cut) judge_begin(n, s, length); /* anywhere: what looks like a header may be a text */
   if (dashes) {
     if (n->place == HEADER) end_field(n);
     n->untyped_before = 0;
     begin_header(n);
   } else if (n->place == HEADER) take_header_line(n, s, length);
-  else if (!n->line_is_cut && (begins(s, length, "begin") || begins(s, length, "=ybegin "))) judge_begin(n, s, length);
   n->line_is_cut = !whole;
 }
 

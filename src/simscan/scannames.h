@@ -11,8 +11,9 @@
  * when one form ends with a forbidden suffix. What is between "--" lines and empty lines is a header; the text of a
  * body is not.
  *
- * The fields: name= and filename= of Content-Type and Content-Disposition, Content-Name, X-Sun-Data-Name, a
- * Content-Description of one word; "begin" lines of uuencode and yEnc. A part of type application/ms-tnef is called
+ * The fields: name= and filename= of Content-Type and Content-Disposition, if they are not clearly text within quotes;
+ * Content-Name, X-Sun-Data-Name, a Content-Description of one word that is not the name of a domain; "begin" lines of
+ * uuencode and yEnc, in any line. A part of type application/ms-tnef is called
  * winmail.dat, and the names of the attachments in it are judged.
  * Parts of message/ and multipart/ types that are encoded as a whole are decoded and judged as well.
  */

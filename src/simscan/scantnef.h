@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The names of attachments in winmail.dat (TNEF; [MS-OXTNEF]), in pieces of any size: attAttachTitle, and of the
- * MAPI properties in attAttachment the file names and the display name. Its structure is not followed, since a part
+ * MAPI properties in attAttachment the file names and the display name, which recipients have as well. Its structure is not followed, since a part
  * broken on purpose hides what follows: a name is found by the bytes in front of it, wherever they are. No side
  * effects.
  */
@@ -17,14 +17,15 @@
 #define SCANTNEF_WINDOW 16384
 
 struct scantnef {
-  void (*name)(void *context, const char *bytes, size_t length); /* UTF-16 or a code page, its NULs at the end gone */
+  void (*name)(void *context, int display, const char *bytes, size_t length); /* UTF-16 or a code page, its NULs at the end gone */
   void *context;
   size_t length;
-  unsigned long names; /* that were found */
+  unsigned long names;    /* of files that were found */
+  unsigned long displays; /* display names that were found */
   unsigned char window[SCANTNEF_WINDOW];
 };
 
-void scantnef_begin(struct scantnef *tnef, void (*name)(void *context, const char *bytes, size_t length), void *context);
+void scantnef_begin(struct scantnef *tnef, void (*name)(void *context, int display, const char *bytes, size_t length), void *context);
 void scantnef_add(struct scantnef *tnef, const char *bytes, size_t length);
 void scantnef_end(struct scantnef *tnef);
 

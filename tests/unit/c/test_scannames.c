@@ -70,6 +70,46 @@ TEST(a_name_is_judged_by_its_end)
   FINE("Subject: a.exe");
 }
 
+TEST(the_name_of_a_domain_refuses_no_good_mail)
+{
+  FINE("Content-Disposition: attachment; filename=\"Re: example.com: renewal.eml\"");
+  FINE("Content-Type: application/pdf; name=example.com invoice.pdf");
+  FINE("Content-Disposition: attachment; filename=www.example.com invoice of May.pdf; size=5");
+  FINE("Content-Type: application/x; hostname=\"mail.example.com\"; server_name=www.example.com");
+  FINE("Content-Type: multipart/mixed; boundary=\"----=_Part_1_name=abc.com\"");
+  FINE("Content-Type: multipart/mixed; boundary=\"a name=abc.com\"");
+  FINE("Content-Type: message/external-body; access-type=URL;\n URL=\"http://x/?filename=foo.com\"");
+  FINE("Content-Description: example.com");
+  FINE("Content-Description: \"www.example.com\"");
+  CHECK(judge("Subject: x\n\nbegin 2026 with a new website: www.example.com\n") == SCANNAMES_FINE);
+  CHECK(judge("Subject: x\n\nBegin 2026 with a new website: www.example.com\n") == SCANNAMES_FINE);
+  CHECK(judge("Subject: x\n\nBegin 644 www.example.com\n") == SCANNAMES_FINE);
+  CHECK(judge("Subject: x\n\nbegin 20260 www.example.com\n") == SCANNAMES_FINE);
+}
+
+/* What is good for the name of a domain hides none of a file. */
+TEST(odd_spellings_are_judged)
+{
+  FORBIDDEN("Content-Disposition: attachment; filename=example.com");
+  FORBIDDEN("Content-Disposition: attachment; filename=example.com ; size=5");
+  FORBIDDEN("Content-Disposition: attachment; filename=example.com .txt");
+  FORBIDDEN("Content-Disposition: attachment; filename=a.exe invoice.pdf");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"example.com:renewal.eml\"");
+  FORBIDDEN("Content-Disposition: attachment/filename=a.exe");
+  FORBIDDEN("Content-Disposition: attachment;\001filename=a.exe");
+  FORBIDDEN("Content-Disposition: attachment; file\001name=a.exe");
+  FORBIDDEN("Content-Disposition: attachment; x=\"; filename=a.exe; y=\"");
+  FORBIDDEN("Content-Disposition: attachment; x=\"a filename=a.exe");
+  FORBIDDEN("Content-Disposition: attachment; x=\"a filename=\"a.exe\"");
+  FORBIDDEN("Content-Disposition: attachment; x=\"a filename=a.exe y=\"b\"");
+  FORBIDDEN("Content-Disposition: attachment; x=\"\\\" filename=a.exe \"");
+  FORBIDDEN("Content-Disposition: attachment; x=\"a\\\" filename=a.exe; y=\"b\"");
+  FORBIDDEN("Content-Disposition: attachment; (\") filename=a.exe; size=(\" )");
+  FORBIDDEN("Content-Disposition: attachment \" filename=a.exe \"");
+  FORBIDDEN("Content-Disposition: x=a\"; y=\"abc z=\" filename=a.exe; w=\"");
+  FORBIDDEN("Content-Description: setup.exe");
+}
+
 TEST(all_names_are_judged)
 {
   FORBIDDEN("Content-Type: text/plain; name=harmless.txt\nContent-Disposition: attachment; filename=a.exe");
@@ -211,6 +251,13 @@ TEST(uuencoded_names_are_judged)
   CHECK(judge("Subject: x\n\nbegin-base64 644 a.exe\n") == SCANNAMES_FORBIDDEN);
   CHECK(judge("Subject: x\n\n=ybegin line=128 size=5 name=a.exe\n") == SCANNAMES_FORBIDDEN);
   CHECK(judge("Subject: x\n\nbegin 644 a.pdf\nbegins name=a.exe\n") == SCANNAMES_FINE);
+  CHECK(judge("Subject: x\n\nbegin 100644 a.exe\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Subject: x\n\n-- \nbegin 644 a.exe\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Subject: x\n\n--\nbegin-base64 644 a.exe\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("Subject: x\n\n--\n=ybegin line=128 size=5 name=a.exe\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "\nbegin 644 a.exe\nM...\n`\nend\n--b--\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TOP "Content-ID: <1>\n\nbegin 644 a.exe\nM...\n`\nend\n--b--\n") == SCANNAMES_FORBIDDEN);
+  CHECK(judge("begin 644 a.exe\nM...\n") == SCANNAMES_FORBIDDEN);
 }
 
 #define INNER_64 "Q29udGVudC1UeXBlOiBhL2I7IG5h\nbWU9YS5leGUKCnh4eAo=\n" /* Content-Type: a/b; name=a.exe ... */
@@ -275,7 +322,8 @@ TEST(winmail_dat_has_its_name)
 #define TNEF_WIDE "eJ8+IgEAAgWQBgAsAAAAAQAAAB8ABzcBAAAAHAAAAGwAbwBuAGcAIABuAGEAbQBlAC4AZQB4AGUA\nAAAAAA==\n"
 #define TNEF_DISPLAY "eJ8+IgEAAgWQBgAcAAAAAQAAAB8AATABAAAADAAAAG4ALgBlAHgAZQAAAAAA\n"
 #define TNEF_FINE "eJ8+IgEAAhCAAQAGAAAAQS5QREYAAAACBZAGACwAAAABAAAAHwAHNwEAAAAcAAAAcwBlAHQAdQBw\nAC4AZQB4AGUALgBwAGQAZgAAAAAA\n"
-#define TNEF(text) TOP "Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n" text "--b--\n"
+#define TNEF(text) TOP TNEF_PART(text)
+#define TNEF_PART(text) "Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n" text "--b--\n"
 
 TEST(names_in_winmail_dat_are_judged)
 {
@@ -287,6 +335,11 @@ TEST(names_in_winmail_dat_are_judged)
   CHECK(judge(TNEF(TNEF_LONG)) == SCANNAMES_FORBIDDEN && !strcmp(found, "long name.exe"));
   CHECK(judge(TNEF(TNEF_WIDE)) == SCANNAMES_FORBIDDEN);
   CHECK(judge(TNEF(TNEF_DISPLAY)) == SCANNAMES_FORBIDDEN);
+  /* beside the name of a file it may be that of a recipient */
+  CHECK(judge(TNEF(TNEF_DISPLAY TNEF_FINE)) == SCANNAMES_FINE);
+  CHECK(judge(TNEF(TNEF_FINE TNEF_DISPLAY)) == SCANNAMES_FINE);
+  CHECK(judge(TNEF(TNEF_DISPLAY TNEF_TITLE)) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TNEF(TNEF_FINE) "\n--b\n" TNEF_PART(TNEF_DISPLAY)) == SCANNAMES_FORBIDDEN);
   CHECK(judge(TNEF(TNEF_FINE)) == SCANNAMES_FINE);
   CHECK(judge(TNEF("eJ8+Ig==\n")) == SCANNAMES_FINE);
   CHECK(judge(TOP "Content-Type: application/vnd.ms-tnef\nContent-Transfer-Encoding: quoted-printable\n\n"
@@ -298,8 +351,62 @@ TEST(names_in_winmail_dat_are_judged)
   CHECK(judge(message) == SCANNAMES_FORBIDDEN);
 }
 
+#define BASE64_PART TOP "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+
+TEST(bytes_that_are_no_digits_of_base64_hide_nothing)
+{
+  static const char strange[] = "!-_=.\x80\xff";
+  char message[600];
+  size_t i;
+
+  for (i = 0; i < sizeof strange - 1; ++i) {
+    sprintf(message, BASE64_PART "%c\n" INNER_64 "--b--\n", strange[i]);
+    CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+    sprintf(message, BASE64_PART "Q%c" "%s--b--\n", strange[i], &INNER_64[1]);
+    CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+    sprintf(message, BASE64_PART "Q2%c" "%s--b--\n", strange[i], &INNER_64[2]);
+    CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+    sprintf(message, TOP "Content-Type: application/ms-tnef\nContent-Transfer-Encoding: base64\n\n%c" TNEF_TITLE, strange[i]);
+    CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+  }
+  CHECK(judge(BASE64_PART "WDogeQ==\n" "WDogeQo=\n" INNER_64) == SCANNAMES_FORBIDDEN);
+}
+
+/* A long line of quoted-printable is decoded in pieces. */
+TEST(an_escape_across_the_pieces_of_a_line_is_decoded)
+{
+  static const char *const ends[] = {".=65xe", ".e=78=65", ".=\nexe", ".= \t\nexe", ".=\r\nexe"};
+  static char message[8000];
+  size_t i;
+  int filler;
+
+  for (i = 0; i < sizeof ends / sizeof *ends; ++i)
+    for (filler = 1940; filler < 2000; ++filler) {
+      sprintf(message, TOP "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\n"
+              "Content-Type: a/b; x=3D%0*d; name=3Da%s\n\nx\n", filler, 1, ends[i]);
+      CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+    }
+}
+
+TEST(the_way_back_to_names_is_counted)
+{
+  struct scannames *n = scannames_begin(suffixes[0], sizeof *suffixes, 3);
+  static char field[SCANNAMES_FIELD];
+  size_t length = (size_t) sprintf(field, "Content-Type: ");
+  int i;
+
+  while (length < sizeof field - 10) length += (size_t) sprintf(field + length, ")=");
+  strcpy(field + length, "\n");
+  scannames_add(n, "--b\n", 4);
+  for (i = 0; i < 400 && scannames_end(n, found) == SCANNAMES_FINE; ++i) scannames_add(n, field, length + 1);
+  CHECK(scannames_end(n, found) == SCANNAMES_IMPOSSIBLE);
+  scannames_free(n);
+}
+
 static const struct test tests[] = {
   {"a_name_is_judged_by_its_end", a_name_is_judged_by_its_end},
+  {"the_name_of_a_domain_refuses_no_good_mail", the_name_of_a_domain_refuses_no_good_mail},
+  {"odd_spellings_are_judged", odd_spellings_are_judged},
   {"all_names_are_judged", all_names_are_judged},
   {"a_long_name_is_judged_whole", a_long_name_is_judged_whole},
   {"pieces_are_joined_in_any_order", pieces_are_joined_in_any_order},
@@ -314,5 +421,8 @@ static const struct test tests[] = {
   {"a_bomb_of_names_ends", a_bomb_of_names_ends},
   {"winmail_dat_has_its_name", winmail_dat_has_its_name},
   {"names_in_winmail_dat_are_judged", names_in_winmail_dat_are_judged},
+  {"bytes_that_are_no_digits_of_base64_hide_nothing", bytes_that_are_no_digits_of_base64_hide_nothing},
+  {"an_escape_across_the_pieces_of_a_line_is_decoded", an_escape_across_the_pieces_of_a_line_is_decoded},
+  {"the_way_back_to_names_is_counted", the_way_back_to_names_is_counted},
 };
 MAIN(tests)
