@@ -56,8 +56,14 @@ options:
     description:
       - The file of accepted domains, control/rcpthosts. With O(exclusive) a route is not removed as long as a
         domain that goes by it is accepted, so that O(routes) can be set before the domains are.
+      - An accepted domain that goes by a default route that is removed gets that route as its own.
       - A domain with a route of its own in O(routes), an empty one too, goes by that at once.
     type: path
+  local:
+    description: Domains of O(accepted) whose mail is delivered here; no route is kept for them.
+    type: list
+    elements: str
+    default: []
   queue:
     description:
       - qmail's queue. With O(exclusive) a route is not removed as long as mail that goes by it waits there.
@@ -162,7 +168,9 @@ def kept_routes(table, wanted, params):
     """Return (routes that are needed still and not wanted, a warning for each that only mail waits for)."""
     accepted = accepted_domains(params["accepted"]) if params["accepted"] else []
     waiting = qmail_queue.waiting_hosts(params["queue"]) if params["queue"] else ()
-    kept = smtproutes.needed_routes(table, wanted, accepted)
+    local = {domain.lower() for domain in params["local"]}
+    hosts = [domain for domain in accepted if domain.lower() not in local]
+    kept = smtproutes.needed_routes(table, wanted, hosts, default=True)
     queued = [one for one in smtproutes.needed_routes(table, wanted, waiting) if one not in kept]
     return [*kept, *queued], [
         f"mail for {route.domain} waits in the queue: its route to {route.text or 'its MX'} stays; "
@@ -201,6 +209,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "exclusive": {"type": "bool", "default": False},
             "accepted": {"type": "path"},
+            "local": {"type": "list", "elements": "str", "default": []},
             "queue": {"type": "path"},
             "owner": {"type": "str", "default": "root"},
             "group": {"type": "str", "default": "root"},

@@ -109,6 +109,27 @@ def test_a_route_is_not_kept_for_a_host_that_has_another_now(file: Path) -> None
     assert file.read_bytes() == b"sub.example.net:\n"
 
 
+def test_the_default_route_stays_for_accepted_domains(file: Path) -> None:
+    """Those that have no line, as one that leaves the site; not this host's name, nor mail for elsewhere."""
+    file.write_bytes(b"example.com:10.0.0.5\n:smart.example.org:26\n")
+    accepted = file.parent / "rcpthosts"
+    accepted.write_text("example.com\nLeaving.test\nmx1.example.com\n")
+    queue = _queue(file.parent, remote_12=b"Tann@leaving.test\0Tann@else.where\0")
+    route = {"domain": "example.com", "route": "10.0.0.5"}
+    more = {"exclusive": True, "queue": str(queue)}
+    result = _run(file, route, accepted=str(accepted), local=["MX1.example.com"], **more)
+    assert file.read_bytes() == b"example.com:10.0.0.5\nleaving.test:smart.example.org:26\n"
+    assert result.get("warnings", []) == []
+    assert result["changes"] == ["mail for all other domains loses its route to smart.example.org:26"]
+    result = _run(file, route, **more)
+    assert file.read_bytes() == b"example.com:10.0.0.5\nleaving.test:smart.example.org:26\n"
+    (warning,) = result["warnings"]
+    assert "its route to smart.example.org:26 stays" in str(warning)
+    (queue / "remote/7/12").unlink()
+    _run(file, route, **more)
+    assert file.read_bytes() == b"example.com:10.0.0.5\n"
+
+
 def test_one_route_changes_and_another_is_added(file: Path) -> None:
     routes = [{"domain": "Example.NET", "route": "10.0.0.7:26"}, {"domain": "", "route": "smart.example.org"}]
     predicted = _run(file, *routes, check=True)

@@ -286,9 +286,35 @@ def test_two_wanted_routes_for_one_domain() -> None:
         assert str(refusal.value) == "smtproutes: 'a.test' is given two routes; expected one for each domain"
 
 
-def _needed(table: str, wanted: list[Route], *hosts: str) -> list[str]:
-    routes = smtproutes.needed_routes(smtproutes.parse(table), wanted, hosts)
+def _needed(table: str, wanted: list[Route], *hosts: str, default: bool = False) -> list[str]:
+    routes = smtproutes.needed_routes(smtproutes.parse(table), wanted, hosts, default=default)
     return [route.line for route in routes]
+
+
+@pytest.mark.parametrize(
+    ("host", "line"),
+    [
+        ("leaving.test", "leaving.test:smart.test:26"),
+        ("Leaving.TEST", "leaving.test:smart.test:26"),
+        (".below.test", ".below.test:smart.test:26"),
+        ("[10.0.0.1]", "[10.0.0.1]:smart.test:26"),
+        ("new.test", ""),
+        ("a.other.test", ""),
+        ("", ""),
+        ("a:b", ""),
+        ("#a", ""),
+        ("a b.test", ""),
+        ("a.test.", ""),
+        ("b\u00fccher.test", ""),
+    ],
+)
+def test_the_default_route_becomes_one_of_the_host(host: str, line: str) -> None:
+    wanted = [Route("new.test"), Route(".other.test", "10.0.0.2")]
+    table = "#\n:smart.test:26\n"
+    assert _needed(table, wanted, host, default=True) == ([line] if line else [])
+    assert _needed(table, wanted, host) == []
+    assert _needed(table, [*wanted, Route("", "10.0.0.3")], host, default=True) == []
+    assert _needed(":\n", wanted, host, default=True) == []
 
 
 def test_a_route_is_needed_where_no_wanted_one_is_nearer() -> None:

@@ -257,11 +257,14 @@ def set_routes(table: Table, wanted: Sequence[Route]) -> Table:
     return _with(table, lines, missing.values())
 
 
-def needed_routes(table: Table, wanted: Sequence[Route], hosts: Iterable[str]) -> list[Route]:
+def needed_routes(
+    table: Table, wanted: Sequence[Route], hosts: Iterable[str], default: bool = False
+) -> list[Route]:
     """Return the routes that would be removed though mail for one of the hosts goes by them now.
 
     hosts: the domains of recipients that wait in the queue, or are accepted still. A route is not needed for
-    a host that would go by a wanted one all the same.
+    a host that would go by a wanted one all the same. With default, a host that goes by a default route that
+    would be removed gets that route as its own.
     """
     known = {route.domain for route in wanted}
     routes = table.routes
@@ -272,6 +275,8 @@ def needed_routes(table: Table, wanted: Sequence[Route], hosts: Iterable[str]) -
             continue
         if route.domain:
             found[route.domain] = route
+        elif default and route.relay and host and not _domain_fault(host):
+            found[host.lower()] = Route(host.lower(), route.relay, route.port)
     return [found[domain] for domain in sorted(found)]
 
 
