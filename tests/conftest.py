@@ -51,6 +51,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"NOT RUN {report.nodeid} - {_why_not_run(report)}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _reachable(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let other users enter the tests' directories: some programs run as one of them."""
+    base = tmp_path_factory.getbasetemp()
+    for path in (base, *base.parents):
+        if path.stat().st_uid == os.geteuid() and path.stat().st_mode & 0o001 == 0:
+            path.chmod(0o711)
+
+
 reset_signals()
 _link()
 sys.path_importer_cache.pop(str(COLLECTIONS), None)  # it may have been asked for before the link was there

@@ -9,9 +9,11 @@ import contextlib
 import datetime
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ from pathlib import Path
 from .collection import command_link
 from .common import BED, ONLY_REAL, ROOT, Trouble, answer, run, tail, write_atomically
 from .converged import converged_image, is_fresh
-from .parts import BUDGETS, BY_NAME, FAST, FULL, PARTS, TEST, Part
+from .parts import BUDGETS, BY_NAME, FAST, FULL, PARTS, TEST, Part, pytest
 from .python_venv import command_venv, venv_path
 from .targets import command_prepare
 
@@ -158,6 +160,20 @@ def commands(part: Part, suite: str = "", more: Sequence[str] = ()) -> list[tupl
     ]
 
 
+@contextlib.contextmanager
+def own_directory() -> Iterator[str]:
+    """Yield a directory that other users can enter, with a short path, since sockets lie below it.
+
+    pytest's own is one for all runs of a user, and each run that begins closes it to other users.
+    """
+    made = tempfile.mkdtemp(prefix="m")
+    os.chmod(made, 0o755)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def run_part(
     part: Part,
     env: Mapping[str, str],
@@ -173,7 +189,7 @@ def run_part(
     env = {**env, **part.env}
     lines: list[str] = []
     status = 0
-    with open(log, "w", encoding="utf-8") as handle:
+    with open(log, "w", encoding="utf-8") as handle, own_directory() as temporary:
 
         def follow(argv: Sequence[str]) -> int:
             with running.start(argv, env) as process:
@@ -185,6 +201,8 @@ def run_part(
             return process.returncode
 
         before, main, after = commands(part, suite, more)
+        if part.argv[:3] == pytest():
+            main = (*main, f"--basetemp={temporary}/p")
         try:
             if before:
                 status = follow(before)

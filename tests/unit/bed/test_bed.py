@@ -426,6 +426,20 @@ def test_a_single_part_ends_with_its_caller(tmp_path: Path) -> None:
     assert not Path(f"/proc/{int(pid.read_text())}").exists()
 
 
+def test_a_parts_tests_have_a_directory_that_others_enter(tmp_path: Path) -> None:
+    """pytest's common directory is closed to others by each run that begins beside this one."""
+    test = tmp_path / "test_it.py"
+    test.write_text(
+        "def test_it(tmp_path_factory):\n"
+        "    base = tmp_path_factory.getbasetemp()\n"
+        "    assert base.name == 'p' and base.parent.name.startswith('m')\n"
+        "    assert base.parent.stat().st_mode & 0o777 == 0o755\n"
+    )
+    one = part("x", *parts.pytest(str(test), "--rootdir", str(tmp_path)))
+    ran = suite.run_part(one, os.environ, tmp_path / "log", running=suite.Running(), prefix="")
+    assert (ran.status, ran.found["passed"]) == (0, 1), (tmp_path / "log").read_text()
+
+
 def test_a_part_on_a_gateway_makes_and_removes_it() -> None:
     one = part("e2e-9", "pytest", "x", image="bookworm", gateway=True)
     before, main, after = suite.commands(one, TEST, ["-k", "a"])
