@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -222,6 +223,19 @@ def test_a_handler_reloads_what_did_not_read_its_files_yet(service: Service) -> 
     bare = service.world.supervised("bare", f"#!/bin/sh\ntrap '' HUP\nexec {service.binary} 1000\n")
     made = service.world.run("bare", state="reloaded", notified=True, directory=str(bare))
     assert made["changed"] is True, "what keeps no record cannot be compared"
+
+
+def test_a_clock_that_was_set_back_hinders_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes started while the clock was two hours ahead, as that of a machine without NTP yet."""
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 7200 * 10**9)
+    again = service.run()
+    assert (again["changed"], again["diff"]) == (False, [])
+    service.read.write_text("new\n")
+    service.mended(service=changed(f"{service.read} changed"))
+    (service.world.records / "send").unlink()
+    service.mended(service=changed("what it started with is not recorded"))
+    assert service.run(state="restarted")["process_started"] is True
 
 
 def test_a_handler_of_a_service_that_is_not_there_yet_does_nothing(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ DOWN, GONE = up(0, 5), supervise.Service(False, None, "supervise not running")
         (Watched("clamd", up(), up(), None), OK, "clamd up for 100 seconds"),
         (Watched("clamd", up(), up(age=6), up()), OK, "clamd up for 6 seconds"),
         (Watched("clamd", up(), up(age=5), up()), WARNING, "clamd started 5 seconds ago"),
+        (Watched("clamd", up(age=-7200), up(age=-7200), up()), OK, "clamd up for 0 seconds"),
         (
             Watched("clamd", up(), up(), up(), owed="/etc/clamav/clamd.conf changed"),
             CRITICAL,

@@ -61,6 +61,7 @@ def test_age_is_exact_and_never_negative() -> None:
     status = Status(SINCE, 7, False, "up")
     assert status.age_seconds(SINCE + 2_500_000_000) == 2.5
     assert status.age_seconds(SINCE - 1) == 0
+    assert (status.is_ahead(SINCE - 1), status.is_ahead(SINCE)) == (True, False)
 
 
 def test_the_text_counts_whole_seconds_as_svstat_does() -> None:
@@ -154,32 +155,45 @@ def test_the_change_is_predicted(
 
 def test_a_process_settles_when_it_has_lived_long_enough() -> None:
     settling = supervise.Settling(stable_seconds=3)
-    assert not settling.settled(UNSUPERVISED, SINCE)
-    assert not settling.settled(service(0), SINCE)
-    assert not settling.settled(service(7), SINCE + 3 * SECOND - 1)
-    assert not settling.settled(service(7, paused=True), SINCE + 3 * SECOND)
-    assert not settling.settled(service(7, want="down"), SINCE + 3 * SECOND)
-    assert settling.settled(service(7), SINCE + 3 * SECOND)
+    assert not settling.settled(UNSUPERVISED, SINCE, 50)
+    assert not settling.settled(service(0), SINCE, 50)
+    assert not settling.settled(service(7), SINCE + 3 * SECOND - 1, 50)
+    assert not settling.settled(service(7, paused=True), SINCE + 3 * SECOND, 50)
+    assert not settling.settled(service(7, want="down"), SINCE + 3 * SECOND, 50)
+    assert settling.settled(service(7), SINCE + 3 * SECOND, 50)
+
+
+@pytest.mark.parametrize("now", [SINCE - 7200 * SECOND, SINCE + 1])
+def test_a_process_settles_although_the_clock_was_set_back(now: int) -> None:
+    settling = supervise.Settling(stable_seconds=3)
+    assert not settling.settled(service(0), now, 40)
+    assert not settling.settled(service(7), now, 50)
+    assert not settling.settled(service(7), now, 52.9)
+    assert settling.settled(service(7), now, 53)
 
 
 def test_a_process_that_was_told_to_end_does_not_count() -> None:
     settling = supervise.Settling(stable_seconds=3, old_pid=7)
-    assert not settling.settled(service(7), SINCE + 9 * SECOND)
-    assert settling.settled(service(8), SINCE + 9 * SECOND)
+    assert not settling.settled(service(7), SINCE + 9 * SECOND, 50)
+    assert not settling.settled(service(7), SINCE + 9 * SECOND, 59)
+    assert not settling.settled(service(8), SINCE + 1 * SECOND, 60)
+    assert settling.settled(service(8), SINCE + 9 * SECOND, 60)
 
 
-def test_what_it_lived_before_the_reload_does_not_count() -> None:
-    settling = supervise.Settling(stable_seconds=3, since_nanoseconds=SINCE + 9 * SECOND, pid=7)
-    assert not settling.settled(service(7), SINCE + 11 * SECOND)
-    assert settling.settled(service(7), SINCE + 12 * SECOND)
+@pytest.mark.parametrize("now", [SINCE - 7200 * SECOND, SINCE + 7200 * SECOND])
+def test_what_it_lived_before_the_reload_does_not_count(now: int) -> None:
+    settling = supervise.Settling(stable_seconds=3, reloads=True, pid=7)
+    assert not settling.settled(service(7), now, 50)
+    assert not settling.settled(service(7), now, 52.9)
+    assert settling.settled(service(7), now, 53)
 
 
 def test_another_process_in_its_place_is_flapping() -> None:
     settling = supervise.Settling(stable_seconds=3)
-    settling.settled(service(7), SINCE)
-    settling.settled(service(0), SINCE)
+    settling.settled(service(7), SINCE, 50)
+    settling.settled(service(0), SINCE, 51)
     with pytest.raises(supervise.Flapping) as caught:
-        settling.settled(service(8), SINCE + 9 * SECOND)
+        settling.settled(service(8), SINCE + 9 * SECOND, 52)
     assert str(caught.value) == "the process ended, its pid changed from 7 to 8"
 
 

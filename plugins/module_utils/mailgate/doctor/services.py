@@ -90,7 +90,7 @@ def judge_service(
     level = graded("service_starts", seen.starts, limits)
     if level != OK:
         return finding(level, f"was seen to start {seen.starts} times within an hour{words}", see)
-    if age < settle_seconds:
+    if age < settle_seconds and not status.is_ahead(now_nanoseconds):
         return finding(WARNING, f"started {rounded(age)} ago", f"look again in some seconds; {see}")
     if not seen.last.normally_up:
         return finding(WARNING, "will not start at the next boot", f"remove {place}/down")

@@ -50,6 +50,10 @@ class Status:
         """Return how long the process has been up, or down; 0 when the clock was set back."""
         return max(0, now_nanoseconds - self.since_nanoseconds) / tai64n.NANOSECONDS
 
+    def is_ahead(self, now_nanoseconds: int) -> bool:
+        """Return whether the clock was set back since the last change, so that the age is not known."""
+        return self.since_nanoseconds > now_nanoseconds
+
 
 @dataclass(frozen=True)
 class Service:
@@ -192,19 +196,25 @@ class Settling:
 
     stable_seconds: float
     old_pid: int = 0  # a process that was told to end and does not count
-    since_nanoseconds: int = 0  # the process's time before this does not count
+    reloads: bool = False  # what the process lived before the first look does not count
     pid: int = 0
+    seen_seconds: float | None = None  # when the process was first seen, monotonic
 
-    def settled(self, service: Service, now_nanoseconds: int) -> bool:
-        """Return whether one process has been up long enough; raise Flapping when another one replaced it."""
+    def settled(self, service: Service, now_nanoseconds: int, monotonic_seconds: float) -> bool:
+        """Return whether one process has been up long enough; raise Flapping when another one replaced it.
+
+        The clock may be set back while a process lives, so what was seen of its life counts as well.
+        """
         status = service.status
         if status is None or not status.pid or status.pid == self.old_pid:
             return False
         if self.pid and status.pid != self.pid:
             raise Flapping(f"the process ended, its pid changed from {self.pid} to {status.pid}")
         self.pid = status.pid
-        watched = (now_nanoseconds - self.since_nanoseconds) / tai64n.NANOSECONDS
-        lived = min(status.age_seconds(now_nanoseconds), watched)
+        if self.seen_seconds is None:
+            self.seen_seconds = monotonic_seconds
+        watched = monotonic_seconds - self.seen_seconds
+        lived = watched if self.reloads else max(status.age_seconds(now_nanoseconds), watched)
         return not status.paused and status.want == "up" and lived >= self.stable_seconds
 
 

@@ -78,12 +78,14 @@ def look(directory: str, record: str, script: bytes = b"", root: str = "") -> Ow
     def now(file: str) -> str:
         return start_record.hash_of(script) if file == path else hash_file(f"{root}{file}")
 
+    # The clock may have been set back, or the process end again and again.
+    deadline = time.monotonic() + RECORDED_SECONDS
     while True:
         status = supervise.look(f"{root}{directory}").status
         if status is None or not status.pid:
             return None
         kept = read_record(f"{root}{record}")
-        starting = status.age_seconds(time.time_ns()) < RECORDED_SECONDS
+        starting = status.age_seconds(time.time_ns()) < RECORDED_SECONDS and time.monotonic() < deadline
         if (kept is not None and kept.pid == status.pid) or not starting:
             break
         time.sleep(_POLL_SECONDS)

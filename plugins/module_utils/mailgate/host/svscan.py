@@ -116,7 +116,7 @@ class Steward:
             settling[path] = supervise.Settling(
                 self.stable_seconds,
                 old_pid=status.pid if status and ends else 0,
-                since_nanoseconds=time.time_ns() if b"h" in orders else 0,
+                reloads=b"h" in orders,
                 pid=status.pid if status and b"h" in orders else 0,
             )
             if orders:
@@ -128,4 +128,8 @@ class Steward:
         told = [str(settling[path].old_pid) for path in watched if settling[path].old_pid]
         if told:
             stable = f"pid {' and '.join(told)} to end, then {stable}"
-        self.wait(watched, lambda path, service: settling[path].settled(service, time.time_ns()), stable)
+
+        def settled(path: str, service: supervise.Service) -> bool:
+            return settling[path].settled(service, time.time_ns(), time.monotonic())
+
+        self.wait(watched, settled, stable)
