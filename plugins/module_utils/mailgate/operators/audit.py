@@ -14,6 +14,7 @@ a number.
 from __future__ import annotations
 
 import collections
+import heapq
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from ..core.errors import BadInput
 
 BEGUN, DONE, FAILED, UNKNOWN, REFUSED = "begun", "done", "failed", "unknown", "refused"
 KEPT = 20_000  # acts kept in memory; the file has all of them
+REFUSED_KEPT = 1000  # refusals kept besides
 REFUSED_MAX, REFUSED_SECONDS = (
     30,
     60,
@@ -41,7 +43,8 @@ class Audit:
         self.path = path
         self.number = 0
         self._acts: collections.OrderedDict[int, Record] = collections.OrderedDict()
-        self._refused = 0  # refusals are kept under negative numbers
+        # Each with the number of the act before it
+        self._refused: collections.deque[tuple[int, Record]] = collections.deque(maxlen=REFUSED_KEPT)
         self._callers: dict[int, tuple[float, int]] = {}  # since when, and how many refusals
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o640)
@@ -70,8 +73,7 @@ class Audit:
 
     def _take(self, record: Record) -> None:
         if record.get("stage") == REFUSED:
-            self._refused -= 1
-            self._acts[self._refused] = record
+            self._refused.append((self.number, record))
             return
         number = record["number"]
         self.number = max(self.number, number)
@@ -134,7 +136,9 @@ class Audit:
     def shown(self, limit: int) -> list[Record]:
         """Return the newest acts in the form that operators see."""
         found: list[Record] = []
-        for one in reversed(list(self._acts.values())):
+        acts = ((number, 0, one) for number, one in reversed(list(self._acts.items())))
+        refused = ((number, 1, one) for number, one in reversed(list(self._refused)))
+        for _number, _kind, one in heapq.merge(acts, refused, key=lambda place: place[:2], reverse=True):
             if len(found) >= limit:
                 break
             if one["stage"] in (DONE, UNKNOWN):
