@@ -383,6 +383,18 @@ def test_whoever_opens_many_slow_connections_keeps_nobody_else_waiting(
         assert seconds < 1.0
 
 
+@pytest.mark.parametrize("sent", [b"", b"{", b'{"do": "act"'])
+def test_a_request_that_was_dismissed_is_to_be_sent_again(crowd: Crowd, sent: bytes) -> None:
+    """Whose place another caller took has made no fault."""
+    mine = [crowd.connect(1001) for _number in range(operator_service.CALLERS_OF_ONE_MAX)]
+    for one in mine:
+        one.sendall(sent)
+    for uid in (1002, 1003):
+        crowd.trickle(uid, operator_service.CALLERS_OF_ONE_MAX)
+    assert crowd.ask(1004)[0]["ok"]
+    assert received(mine[0]) == {"ok": False, "error": operator_service.TOO_MANY, "temporary": True}
+
+
 def test_root_has_places_of_its_own(crowd: Crowd) -> None:
     """That holds also while other requests are being answered, which are not interrupted."""
     going = threading.Event()

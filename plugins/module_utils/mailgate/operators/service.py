@@ -295,19 +295,22 @@ class Server:
                     del self._counts[uid]
 
     def _talk(self, connection: socket.socket, caller: Caller) -> Answer:
+        data, fault = b"", None
         try:
             data = receive_request(connection, PEER_SECONDS, REQUEST_BYTES_MAX)
         except BadInput as error:
-            return _refusal(str(error))
+            fault = _refusal(str(error))
         except OSError as error:
-            return _refusal(f"request: {error}; try again", temporary=True)
+            fault = _refusal(f"request: {error}; try again", temporary=True)
         finally:
             with self._lock:
                 before = len(self._reading)
                 self._reading = [one for one in self._reading if one[1] is not connection]
                 dismissed = len(self._reading) == before
-        if dismissed:
+        if dismissed:  # the fault, if there is one, is that its request was cut off here
             return _refusal(TOO_MANY, temporary=True)
+        if fault is not None:
+            return fault
         try:
             return self._answer(caller, data)
         except Exception as error:
