@@ -19,13 +19,28 @@ def test_dns_lists_that_come_with_the_policy_count_at_once() -> None:
     assert "gateway_dns_lists" not in chain
 
 
-def test_another_mail_server_is_stopped_last() -> None:
-    """A build that fails leaves it as it was, its sendmail included; the gateway opens right after."""
+def _order() -> list[tuple[str, str]]:
+    """Return the roles of gateway.yml with their files of tasks."""
     (play,) = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
     steps = [task.get("ansible.builtin.import_role", {}) for task in play["tasks"]]
-    order = [(one.get("name", "").rpartition(".")[2], one.get("tasks_from", "main")) for one in steps]
+    return [(one.get("name", "").rpartition(".")[2], one.get("tasks_from", "main")) for one in steps]
+
+
+def test_smtpfront_ends_when_only_tcpserver_is_left_to_start() -> None:
+    """A qmail-send that takes minutes to end, or does not start, leaves port 25 served."""
+    order = _order()
+    closed = order.index(("smtp_front", "close"))
+    assert order.index(("netqmail", "send")) < closed
+    assert order[closed + 1] == ("netqmail", "listen")
+    tasks = yaml.safe_load((ROOT / "roles/netqmail/tasks/listen.yml").read_text())
+    assert {task["mailgate.qmail.daemontools_service"]["name"] for task in tasks} == {"qmail-smtpd"}
+
+
+def test_another_mail_server_is_stopped_last() -> None:
+    """A build that fails leaves it as it was, its sendmail included; the gateway opens right after."""
+    order = _order()
     stopped = order.index(("base", "replace_mta"))
-    assert order[stopped + 1] == ("netqmail", "listen")
+    assert order[stopped + 1 : stopped + 3] == [("smtp_front", "close"), ("netqmail", "listen")]
     builders = {
         "ucspi_tcp",
         "clamav",
