@@ -73,6 +73,7 @@ TEST(a_name_is_judged_by_its_end)
 TEST(the_name_of_a_domain_refuses_no_good_mail)
 {
   FINE("Content-Disposition: attachment; filename=\"Re: example.com: renewal.eml\"");
+  FINE("Content-Disposition: attachment; filename*=utf-16le''a%00.%00c%00o%00m%00:%00%20%00b%00.%00e%00m%00l%00");
   FINE("Content-Type: application/pdf; name=example.com invoice.pdf");
   FINE("Content-Disposition: attachment; filename=www.example.com invoice of May.pdf; size=5");
   FINE("Content-Type: application/x; hostname=\"mail.example.com\"; server_name=www.example.com");
@@ -105,6 +106,9 @@ TEST(odd_spellings_are_judged)
   FORBIDDEN("Content-Disposition: attachment; x=\"\\\" filename=a.exe \"");
   FORBIDDEN("Content-Disposition: attachment; x=\"a\\\" filename=a.exe; y=\"b\"");
   FORBIDDEN("Content-Disposition: attachment; (\") filename=a.exe; size=(\" )");
+  FORBIDDEN("Content-Disposition: attachment; x=\"a\\\" y=\" filename=a.exe \"");
+  FORBIDDEN("Content-Disposition: attachment (=\") filename=a.exe (\" )");
+  FORBIDDEN("Content-Disposition: attachment; x=\"a filename=\" a.exe\"");
   FORBIDDEN("Content-Disposition: attachment \" filename=a.exe \"");
   FORBIDDEN("Content-Disposition: x=a\"; y=\"abc z=\" filename=a.exe; w=\"");
   FORBIDDEN("Content-Description: setup.exe");
@@ -338,6 +342,7 @@ TEST(names_in_winmail_dat_are_judged)
   /* beside the name of a file it may be that of a recipient */
   CHECK(judge(TNEF(TNEF_DISPLAY TNEF_FINE)) == SCANNAMES_FINE);
   CHECK(judge(TNEF(TNEF_FINE TNEF_DISPLAY)) == SCANNAMES_FINE);
+  CHECK(judge(TNEF(TNEF_DISPLAY TNEF_FINE) "\n--b\n" TNEF_PART("eJ8+Ig==\n")) == SCANNAMES_FINE);
   CHECK(judge(TNEF(TNEF_DISPLAY TNEF_TITLE)) == SCANNAMES_FORBIDDEN);
   CHECK(judge(TNEF(TNEF_FINE) "\n--b\n" TNEF_PART(TNEF_DISPLAY)) == SCANNAMES_FORBIDDEN);
   CHECK(judge(TNEF(TNEF_FINE)) == SCANNAMES_FINE);
@@ -369,6 +374,10 @@ TEST(bytes_that_are_no_digits_of_base64_hide_nothing)
     sprintf(message, TOP "Content-Type: application/ms-tnef\nContent-Transfer-Encoding: base64\n\n%c" TNEF_TITLE, strange[i]);
     CHECK(judge(message) == SCANNAMES_FORBIDDEN);
   }
+  sprintf(message, BASE64_PART "Q2=9udG=%s--b--\n", &INNER_64[6]);
+  CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(BASE64_PART "Q\n--b\n" "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n" INNER_64)
+        == SCANNAMES_FORBIDDEN);
   CHECK(judge(BASE64_PART "WDogeQ==\n" "WDogeQo=\n" INNER_64) == SCANNAMES_FORBIDDEN);
 }
 
