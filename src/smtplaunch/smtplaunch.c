@@ -6,7 +6,8 @@
  *
  * Takes sessions and their clients' sockets from smtpfront over a unix socket (frontlink.h), and trusts only that it
  * has a client: the rule is looked up once more for the peer of that socket, and the environment is made of it. A
- * client with bytes to replay never relays, and its mail never goes to another queue than the service's own. Sessions
+ * client with bytes to replay never relays, and its mail never goes to another queue than the service's own. Who may
+ * relay came to a port where somebody listens, and its end is not smtpfront's own (tcppeer.h). Sessions
  * are counted by locked files that they inherit (slots.h), so sessions begun before a restart count, too.
  *
  *   -s PATH     the socket, made at the start            -u USER     who may connect to it besides oneself: name, number
@@ -47,6 +48,7 @@
 #include "frontlink.h"
 #include "slots.h"
 #include "smtpreply.h"
+#include "tcppeer.h"
 #include "tcprule.h"
 
 #define FRONTS_MAX 4           /* connections of smtpfront: one, and perhaps one that has not ended yet */
@@ -60,6 +62,7 @@ struct launcher {
   const char *rules;
   const char *local_host;
   uid_t front_uid;
+  int front_is_other;          /* -u: it is somebody else, and not trusted */
   struct slots_limits limits;
   char **program;
   const char *last_program;    /* the last word of it, qmail-smtpd: it must be executable */
@@ -69,11 +72,10 @@ struct launcher {
 
 struct client {
   int fd;
-  struct address address;
+  struct tcptable_end remote;
+  struct tcptable_end local;
   char remote_ip[INET6_ADDRSTRLEN];
   char local_ip[INET6_ADDRSTRLEN];
-  unsigned remote_port;
-  unsigned local_port;
 };
 
 static volatile sig_atomic_t ended;   /* by SIGTERM */
@@ -162,25 +164,26 @@ static void reap(void)
 
 /* ---- the client of a socket ---- */
 
-static int one_end(const struct sockaddr_storage *from, struct address *a, char *text, unsigned *port)
+static int one_end(const struct sockaddr_storage *from, struct tcptable_end *end, char *text)
 {
   const struct sockaddr_in *four = (const struct sockaddr_in *) from;
   const struct sockaddr_in6 *six = (const struct sockaddr_in6 *) from;
   char shown[INET6_ADDRSTRLEN];
 
   if (from->ss_family == AF_INET) {
-    *port = ntohs(four->sin_port);
+    end->port = ntohs(four->sin_port);
     if (!inet_ntop(AF_INET, &four->sin_addr, shown, sizeof shown))
       return 0;
   } else if (from->ss_family == AF_INET6) {
-    *port = ntohs(six->sin6_port);
+    end->port = ntohs(six->sin6_port);
     if (!inet_ntop(AF_INET6, &six->sin6_addr, shown, sizeof shown))
       return 0;
   } else {
     return 0;
   }
   /* One of IPv4 that is written as IPv6 becomes that of IPv4. */
-  return address_parse(a, shown) && inet_ntop(a->bits == 32 ? AF_INET : AF_INET6, a->bytes, text, INET6_ADDRSTRLEN);
+  return address_parse(&end->address, shown)
+         && inet_ntop(end->address.bits == 32 ? AF_INET : AF_INET6, end->address.bytes, text, INET6_ADDRSTRLEN);
 }
 
 /* Returns 0 unless the socket is a TCP connection whose two ends have addresses. */
@@ -188,7 +191,6 @@ static int find_client(struct client *client, int fd)
 {
   struct sockaddr_storage remote;
   struct sockaddr_storage local;
-  struct address here;
   socklen_t remote_len = sizeof remote;
   socklen_t local_len = sizeof local;
   socklen_t type_len = sizeof(int);
@@ -198,8 +200,7 @@ static int find_client(struct client *client, int fd)
   return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM
          && getpeername(fd, (struct sockaddr *) &remote, &remote_len) == 0
          && getsockname(fd, (struct sockaddr *) &local, &local_len) == 0
-         && one_end(&remote, &client->address, client->remote_ip, &client->remote_port)
-         && one_end(&local, &here, client->local_ip, &client->local_port);
+         && one_end(&remote, &client->remote, client->remote_ip) && one_end(&local, &client->local, client->local_ip);
 }
 
 /* ---- a session ---- */
@@ -244,8 +245,8 @@ static int replay_of(const char *bytes, size_t len)
 static enum frontlink_answer start(const struct launcher *l, const struct client *client, const struct tcprule_found *rule,
                                    const char *bytes, size_t len, int begun)
 {
-  struct environment_session session = {l->local_host, client->local_ip, client->remote_ip, client->local_port,
-                                        client->remote_port, begun};
+  struct environment_session session = {l->local_host, client->local_ip, client->remote_ip, client->local.port,
+                                        client->remote.port, begun};
   struct environment e;
   struct slots_taken place;
   char handover[32];
@@ -262,7 +263,8 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
     note("warning: too many variables for %s", client->remote_ip);
     return FRONTLINK_UNABLE;
   }
-  taken = slots_take(&place, l->places, &l->limits, &client->address, tcprule_value(rule, "RELAYCLIENT") && !begun, &busy);
+  taken = slots_take(&place, l->places, &l->limits, &client->remote.address,
+                     tcprule_value(rule, "RELAYCLIENT") && !begun, &busy);
   if (taken == SLOTS_TROUBLE) {
     note("warning: cannot count sessions in %.200s: %s", l->places, strerror(errno));
     return FRONTLINK_UNABLE;
@@ -288,13 +290,14 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
     return FRONTLINK_UNABLE;
   note("status: %d/%d", busy, l->limits.all);
   note("pid %ld from %s", (long) pid, client->remote_ip);
-  note("ok %ld %s:%s:%u :%s::%u", (long) pid, l->local_host ? l->local_host : "", client->local_ip, client->local_port,
-       client->remote_ip, client->remote_port);
+  note("ok %ld %s:%s:%u :%s::%u", (long) pid, l->local_host ? l->local_host : "", client->local_ip, client->local.port,
+       client->remote_ip, client->remote.port);
   return FRONTLINK_TAKEN;
 }
 
 /* Returns why smtpfront should not have handed the client over. */
-static const char *objection(enum tcprule verdict, const struct tcprule_found *rule, int begun)
+static const char *objection(const struct launcher *l, const struct client *client, enum tcprule verdict,
+                             const struct tcprule_found *rule, int begun)
 {
   const char *listed = tcprule_value(rule, "RBLSMTPD");
 
@@ -306,7 +309,8 @@ static const char *objection(enum tcprule verdict, const struct tcprule_found *r
     return "the rule refuses it";
   if (!begun && !tcprule_value(rule, "RELAYCLIENT"))
     return "it has said nothing and may not relay";
-  return 0;
+  /* Only who has said nothing may relay. */
+  return begun || !l->front_is_other ? 0 : tcppeer_objection(&client->local, &client->remote, l->front_uid);
 }
 
 static enum frontlink_answer take(const struct launcher *l, int fd, const char *bytes, size_t len)
@@ -328,12 +332,12 @@ static enum frontlink_answer take(const struct launcher *l, int fd, const char *
   }
   rule.variables = 0;
   if (cdbread_open(&rules, l->rules) == 0) {
-    verdict = tcprule_find(&rule, &rules, &client.address);
+    verdict = tcprule_find(&rule, &rules, &client.remote.address);
     cdbread_close(&rules);
   } else {
     rule.trouble = rules.trouble;
   }
-  why = objection(verdict, &rule, session.said_len > 0);
+  why = objection(l, &client, verdict, &rule, session.said_len > 0);
   if (why) {
     note("refused %s %s", client.remote_ip, why);
     return FRONTLINK_REFUSED;
@@ -559,7 +563,7 @@ static void read_options(struct launcher *l, int argc, char **argv)
   while ((option = getopt(argc, argv, "+s:u:d:x:l:c:C:N:R:")) != -1)
     switch (option) {
       case 's': l->socket_path = optarg; break;
-      case 'u': l->front_uid = user(optarg); break;
+      case 'u': l->front_uid = user(optarg); l->front_is_other = 1; break;
       case 'd': l->places = optarg; break;
       case 'x': l->rules = optarg; break;
       case 'l': l->local_host = optarg; break;

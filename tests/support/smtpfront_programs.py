@@ -207,6 +207,7 @@ class Gateway:
             "-d": self.directory / "places",
             "-x": self.rules,
             "-l": GREETING,
+            "-u": NOBODY,
             **self.launcher_options,
         }
         words = [word for pair in options.items() for word in pair]

@@ -22,7 +22,16 @@ from pathlib import Path
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.c_files import program_files
 from support.c_programs import ROOT, run
-from support.smtpfront_programs import GREETING, Gateway, Programs, as_nobody, build, gateway, until
+from support.smtpfront_programs import (
+    GREETING,
+    NOBODY,
+    Gateway,
+    Programs,
+    as_nobody,
+    build,
+    gateway,
+    until,
+)
 
 DIALOGUES = int(os.environ.get("SMTPFRONT_DIALOGUES", "150"))
 HELO = b"EHLO client.example\r\n"
@@ -418,6 +427,52 @@ def test_a_forged_envelope_of_a_relay_client_is_scanned(gate: Gateway) -> None:
     assert replies.startswith(b"250 ok\r\n354 ")
     (message,) = gate.messages()
     assert "RELAYCLIENT" not in message.environment and message.environment["QMAILQUEUE"] == str(gate.queue)
+
+
+# Connects from the address of a relay client, and hands one end over as a client that has said nothing.
+PLANTED = """
+import socket, sys
+kind, path, source, listening = sys.argv[1], sys.argv[2], sys.argv[3], socket.socket(fileno=int(sys.argv[4]))
+said = bytes.fromhex(sys.argv[5])
+link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+link.connect(path)
+link.recv(100)
+if kind == "mapped":
+    own = socket.socket(socket.AF_INET6)
+    own.bind(("::ffff:" + source, 0))
+    own.connect(("::ffff:127.0.0.1", listening.getsockname()[1]))
+else:
+    own = socket.create_connection(listening.getsockname(), 20, (source, 0))
+taken = own if kind == "waiting" else listening.accept()[0]
+if kind in ("closed", "half closed"):
+    own.sendall(said)
+    own.shutdown(socket.SHUT_WR)
+if kind == "closed":
+    own.close()
+if kind == "away":
+    taken = own
+socket.send_fds(link, [bytes(8) + b"MGH1" + bytes(20)], [taken.fileno()])
+link.settimeout(20)
+answer = link.recv(100)[8:]
+taken.close()
+print(answer.decode())
+"""
+
+
+@pytest.mark.parametrize("kind", ["plain", "mapped", "half closed", "closed", "waiting", "away"])
+def test_a_broken_front_cannot_be_a_relay_client(programs: Programs, tmp_path: Path, kind: str) -> None:
+    said = HELO + MAIL + FOREIGN + b"QUIT\r\n"
+    with gateway(programs, tmp_path, launcher={"-u": os.geteuid() or NOBODY}) as gate:
+        to = "127.0.0.3" if kind in ("waiting", "away") else "127.0.0.1"
+        with socket.create_server((to, 0)) as listening:
+            words = [kind, gate.link, "127.0.0.3", listening.fileno(), said.hex()]
+            argv = as_nobody(["python3", "-c", PLANTED, *words])
+            done = subprocess.run(
+                argv, pass_fds=[listening.fileno()], timeout=60, check=True, capture_output=True, text=True
+            )
+        assert done.stdout == "R\n", (done.stdout, gate.heard())
+        assert "smtplaunch: refused 127.0.0.3 " in gate.heard()
+        assert not gate.messages()
 
 
 # --- the property: behind the front nothing passes that would not pass without it, byte by byte ---
