@@ -15,6 +15,8 @@ description:
   - A service with O(run) records what it starts with. V(started) compares that with what is there now, and
     restarts a service that runs as it was before a change, whoever made the change and whenever. So a run
     that broke off before a restart is mended by the next one.
+  - A record that cannot be written, on a full disk for example, gives a warning, and the next run restarts
+    the service once more.
   - Reads the status that supervise writes and sends commands to supervise itself; svc and svstat are not run.
   - Check mode also works on a host where svscan does not run or the service is not defined yet.
 extends_documentation_fragment: [mailgate.qmail.attributes]
@@ -270,8 +272,8 @@ def change(
     target: str,
     watched: list[tuple[str, str]],
     wishes: list[str],
-) -> None:
-    """Bring the service to its state; raises MailgateError or OSError when it does not come there."""
+) -> list[str]:
+    """Bring the service to its state, and return warnings; raises MailgateError or OSError."""
     directory = watched[0][0]
     steward = svscan.Steward(
         given["name"], given["log_directory"] or "", given["stable_seconds"], given["timeout_seconds"]
@@ -287,20 +289,31 @@ def change(
         if target:
             os.unlink(link)
         steward.retire(directory)
-        return
+        return []
     if not os.path.isdir(given["service_directory"]):
         scanned = given["service_directory"]
         raise BadInput(f"service {given['name']}: {scanned!r} is not a directory; expected that of svscan")
     if target != directory:
         steward.link(link, target, directory)
     reads = restarts.hashes_to_read(watched[0][1])
+    warnings = []
     steward.order([path for path, _record in watched], wishes)
     if wishes[0] == "reloaded":
-        restarts.renew(watched[0][1], reads)
+        try:
+            restarts.renew(watched[0][1], reads)
+        except OSError as error:
+            warnings.append(
+                f"service {given['name']} in {directory}: that it has read its files again could not be "
+                f"recorded, {error}; the next run tells it to once more"
+            )
     for path, record in watched:
         left = restarts.look(path, record)
         if left is not None and left.reason == start_record.NOT_RECORDED:
-            raise MailgateError(f"service {given['name']} in {path}: no record of it; expected {record}")
+            warnings.append(
+                f"service {given['name']} in {path}: it is up, but no record of it is there; expected "
+                f"{record}, without which each run restarts it"
+            )
+    return warnings
 
 
 def refuse_bad_input(given: dict[str, Any]) -> None:
@@ -388,7 +401,8 @@ def main() -> None:
         differs = any(row.before != row.after for row in rows)
         if rows and not module.check_mode:
             apply(steps, None, [])
-            change(given, link, target, watched, supervise.wishes(given["state"], owed))
+            for warning in change(given, link, target, watched, supervise.wishes(given["state"], owed)):
+                module.warn(warning)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error))
     service, now = supervise.look(directory), time.time_ns()

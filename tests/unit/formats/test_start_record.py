@@ -34,6 +34,7 @@ reads
 absent  /etc/none
 programs
 {TWO}  /bin/p
+end
 """
 
 
@@ -45,14 +46,9 @@ def test_parse_and_render_are_inverses() -> None:
 
 
 @pytest.mark.parametrize("length", range(len(RENDERED)))
-def test_a_record_that_was_cut_anywhere_is_refused_or_lacks_whole_lines_of_its_end(length: int) -> None:
-    """What is lost in programs alone cannot be told; the script renames a whole record only."""
-    cut = RENDERED[:length]
-    if cut.endswith("programs\n"):
-        assert start_record.parse(cut).programs == {}
-        return
+def test_a_record_that_was_cut_anywhere_is_refused(length: int) -> None:
     with pytest.raises(BadInput):
-        start_record.parse(cut)
+        start_record.parse(RENDERED[:length])
 
 
 @pytest.mark.parametrize(
@@ -65,6 +61,9 @@ def test_a_record_that_was_cut_anywhere_is_refused_or_lacks_whole_lines_of_its_e
         RENDERED.replace(f"{ONE}  /s/run", f"{ONE} /s/run"),
         RENDERED.replace("/s/run", "s/run"),
         RENDERED.replace("run\n", "", 1),
+        RENDERED.replace("end\n", ""),
+        RENDERED + "end\n",
+        RENDERED.replace("programs\n", "end\nprograms\n"),
         "\0" * 100,
     ],
 )
@@ -145,6 +144,18 @@ def test_the_script_writes_what_is_compared(tmp_path: Path, shell: str) -> None:
     assert record.programs == {shell_path(shell): restarts.hash_file(shell_path(shell))}
     assert [path.name for path in records.iterdir()] == ["send"]
     assert (records.stat().st_mode & 0o777, (records / "send").stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_a_record_that_could_not_be_written_whole_does_not_take_the_place_of_another(
+    tmp_path: Path, shell: str
+) -> None:
+    (tmp_path / "send").write_text("the old one\n")
+    (tmp_path / "send.new").symlink_to("/dev/full")
+    script = run_script(Definition("send", str(tmp_path), "echo runs"), str(tmp_path))
+    done = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=True)
+    assert (tmp_path / "send").read_text() == "the old one\n"
+    assert done.stdout.endswith("send: what it starts with could not be recorded\nruns\n")
 
 
 def shell_path(name: str) -> str:

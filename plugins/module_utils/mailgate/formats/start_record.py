@@ -14,6 +14,7 @@ A run script writes the record as its first act, then becomes the service with e
     HASH  PATH         files that the service reads when it starts, and again when it is told to reload
     programs
     HASH  PATH         files of programs, which only a new process takes
+    end                the last line; a record without it was cut
 """
 
 from __future__ import annotations
@@ -52,11 +53,13 @@ def parse(content: str) -> StartRecord:
     lines = content.split("\n")
     pid = re.fullmatch(r"pid ([1-9][0-9]{0,9})", lines[0])
     text = re.fullmatch(r"text ([0-9a-f]{64})", lines[1]) if len(lines) > 1 else None
-    if pid is None or text is None or lines[-1] != "":
-        raise BadInput(f"start record: {content[:100]!r} is not complete; expected 'pid', 'text' and files")
+    if pid is None or text is None or lines[-2:] != ["end", ""]:
+        raise BadInput(
+            f"start record: {content[:100]!r} is not complete; expected 'pid', 'text', files and 'end'"
+        )
     found: dict[str, dict[str, str]] = {}
     files: dict[str, str] | None = None
-    for number, line in enumerate(lines[2:-1], 3):
+    for number, line in enumerate(lines[2:-2], 3):
         entry = _ENTRY.fullmatch(line)
         if line in SECTIONS and line not in found:
             files = found[line] = {}
@@ -74,7 +77,7 @@ def render(record: StartRecord) -> str:
     lines = [f"pid {record.pid}", f"text {record.text}"]
     for section, files in zip(SECTIONS, (record.run, record.reads, record.programs)):
         lines += [section, *(f"{content}  {path}" for path, content in files.items())]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{line}\n" for line in [*lines, "end"])
 
 
 def text_of(script: str) -> str:

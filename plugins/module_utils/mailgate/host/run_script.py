@@ -28,7 +28,7 @@ _RECORD = """\
     done
   }}
   record={record}
-  mkdir -p "${{record%/*}}" && {{
+  content="$(
     echo "pid $$"
     echo "text {text}"
     echo run
@@ -37,7 +37,9 @@ _RECORD = """\
     hashes{reads}
     echo programs
     hashes{programs}
-  }} >"$record.new" && mv -f "$record.new" "$record"
+    echo end
+  )" && mkdir -p "${{record%/*}}" && printf '%s\n' "$content" >"$record.new" &&
+    mv -f "$record.new" "$record"
 ) || echo {service}": what it starts with could not be recorded" >&2
 """
 
