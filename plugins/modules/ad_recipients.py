@@ -70,7 +70,7 @@ options:
     type: int
     default: 5
   generations:
-    description: How many generations of the list are kept.
+    description: How many generations of the list are kept. Those of the last exports stay longest.
     type: int
     default: 10
   max_age_hours:

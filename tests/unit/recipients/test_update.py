@@ -248,6 +248,78 @@ def test_as_many_generations_as_wanted_are_kept(gateway: Gateway) -> None:
     assert gateway.store.numbers() == [3, 4, 5]
 
 
+def acts(gateway: Gateway, *names: str) -> None:
+    """Operators' acts, each of which makes a generation."""
+    for name in names:
+        with gateway.store.locked():
+            recipients_update.refresh(with_extra(name), gateway.store, now=gateway.now, by="test")
+
+
+def new_export(gateway: Gateway, name: str) -> None:
+    gateway.exported = {*(f"u{number}@corp.test" for number in range(10)), f"{name}@corp.test"}
+    gateway.update()
+
+
+def test_operators_acts_delete_no_export(gateway: Gateway) -> None:
+    new_export(gateway, "first")
+    acts(gateway, "x1@corp.test", "x2@corp.test")
+    new_export(gateway, "second")
+    acts(gateway, *(f"a{number}@corp.test" for number in range(25)))
+    assert gateway.store.numbers() == [3, *range(21, 30)]  # the last of the first export, and the newest
+    roll_back(gateway)
+    assert "first@corp.test" in gateway.served_keys()
+    acts(gateway, *(f"b{number}@corp.test" for number in range(25)))
+    assert len(gateway.store.numbers()) == 10
+    assert sorted(set(gateway.store.origins().values())) == [1, 4]
+
+
+def test_as_many_exports_as_wanted_are_kept_whatever_operators_do(gateway: Gateway) -> None:
+    for number in range(13):
+        new_export(gateway, f"n{number}")
+        acts(gateway, *(f"a{number}{part}@corp.test" for part in range(number % 4)))
+    origins = gateway.store.origins()
+    assert len(origins) == len(set(origins.values())) == 10
+    for number in range(11, 2, -1):
+        roll_back(gateway)
+        assert f"n{number}@corp.test" in gateway.served_keys()
+
+
+def test_an_export_that_was_rolled_back_to_is_one_of_the_last(gateway: Gateway) -> None:
+    """It was needed later than those after it, and they may be as bad as the next one."""
+    for name in ("good", "bad1", "bad2"):
+        gateway.exported = {*(f"u{number}@corp.test" for number in range(10)), f"{name}@corp.test"}
+        gateway.update(site(generations=3))
+    roll_back(gateway, 1, site(generations=3))
+    gateway.exported = {*(f"u{number}@corp.test" for number in range(10)), "bad3@corp.test"}
+    gateway.update(site(generations=3), release=True)
+    assert gateway.store.origins() == {3: 3, 4: 1, 5: 5}
+    roll_back(gateway, None, site(generations=3))
+    assert "good@corp.test" in gateway.served_keys()
+
+
+def test_a_rollback_finds_an_export_whose_first_generation_is_gone(gateway: Gateway) -> None:
+    for name in ("first", "second"):
+        gateway.exported = {*(f"u{number}@corp.test" for number in range(10)), f"{name}@corp.test"}
+        gateway.update(site(generations=2))
+    few = site(generations=2)
+    roll_back(gateway, 1, few)
+    roll_back(gateway, 2, few)
+    assert gateway.store.origins() == {3: 1, 4: 2}
+    roll_back(gateway, None, few)
+    assert "first@corp.test" in gateway.served_keys()
+
+
+def test_a_generation_without_a_reason_is_deleted_first(gateway: Gateway) -> None:
+    few = site(generations=3)
+    for name in ("first", "second", "third"):
+        gateway.exported = {*(f"u{number}@corp.test" for number in range(10)), f"{name}@corp.test"}
+        gateway.update(few)
+    (gateway.path / "generations/2/reason.json").unlink()
+    gateway.exported = {f"u{number}@corp.test" for number in range(10)}
+    gateway.update(few)
+    assert gateway.store.numbers() == [1, 3, 4]
+
+
 def test_a_writer_that_fails_leaves_the_old_list(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway.update()
     before = gateway.listing()

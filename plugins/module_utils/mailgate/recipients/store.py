@@ -133,6 +133,28 @@ class Store:
             raise BadInput(f"generation {number}: has no reason; expected one of {self.numbers()}")
         return value
 
+    def origins(self) -> dict[int, int]:
+        """Return the number of each existing generation that has a reason, ascending, and its origin."""
+        found: dict[int, int] = {}
+        for number in self.numbers():
+            with contextlib.suppress(BadInput):
+                found[number] = _origin(self.reason(number), number)
+        return found
+
+    def _by_worth(self) -> list[int]:
+        """Return the numbers of all generations, the last to be deleted first.
+
+        The newest generation of an export comes before those that only repeat another one's export, so that
+        as many exports are kept as generations, however often the settings change.
+        """
+        origins = self.origins()
+        newest = set({origin: number for number, origin in origins.items()}.values())
+
+        def worth(number: int) -> tuple[bool, bool, int]:
+            return number in newest, number in origins, number
+
+        return sorted(self.numbers(), key=worth, reverse=True)
+
     def generation(self, number: int) -> Last:
         """Read the addresses of a generation; raises BadInput unless they have the recorded hash."""
         reason = self.reason(number)
@@ -245,7 +267,7 @@ class Store:
         except BaseException:
             shutil.rmtree(os.path.join(self._generations, str(number)), ignore_errors=True)
             raise
-        for old in self.numbers()[:-keep]:
+        for old in self._by_worth()[keep:]:
             shutil.rmtree(os.path.join(self._generations, str(old)), ignore_errors=True)
         return number
 

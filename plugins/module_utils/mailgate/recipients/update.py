@@ -317,13 +317,19 @@ def rollback(store: Store, number: int | None, settings: Settings, *, now: float
 def _before(store: Store, last: Last | None) -> Last:
     """Return the newest undamaged generation with an older export than the serving one; raises BadInput.
 
-    When the file that serves matches no generation, the newest undamaged one is returned.
+    A generation that only repeats an older export counts as that, if it was made later than the export that
+    serves. When the file that serves matches no generation, the newest undamaged one is returned.
     """
     end = last.origin if last is not None and store.is_served(last) else None
-    for number in reversed(store.numbers()):
-        older = store.whole(number) if end is None or number < end else None
-        if older is not None:
-            return older
+    older = [
+        (number, True, number) if end is None or number < end else (origin, False, number)
+        for number, origin in store.origins().items()
+        if end is None or origin < end
+    ]
+    for _place, _before_it, number in sorted(older, reverse=True):
+        found = store.whole(number)
+        if found is not None:
+            return found
     raise BadInput(
         f"generation: none has an older export than the one that serves; expected one of {store.numbers()}"
     )
