@@ -69,7 +69,7 @@ options:
     description:
       - Whether a task before this one changes what the service starts with. Check mode, in which that task
         wrote nothing, predicts a restart then. A run looks at what is there instead; V(reloaded) then leaves
-        a service alone that has read its files as they are.
+        a service alone that has read its files as they are, which is for one that was only now started.
     type: bool
     default: false
   log:

@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""spamd starts again, or reads its files again, for everything that a task of the role says it changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19 every text is a template
+
+    def trust_as_template(text: str) -> str:
+        return text
+
+
+ROLE = Path(__file__).resolve().parents[3] / "roles" / "spamassassin"
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((ROLE / name).read_text(encoding="utf-8"))
+
+
+def render(text: Any, variables: dict[str, Any]) -> Any:
+    if not isinstance(text, str):
+        return text
+    return Templar(loader=DataLoader(), variables=variables).template(trust_as_template(text))
+
+
+def test_what_the_role_writes_for_spamd_is_in_its_start_record() -> None:
+    variables = load("vars/main.yml")
+    read = set(re.findall(r"'([\w.]+)'", variables["_spamassassin_read_at_start"]))
+    written = {Path(file["path"]).name for file in variables["_spamassassin_files"]}
+    configure = (ROLE / "tasks" / "configure.yml").read_text(encoding="utf-8")
+    written |= set(re.findall(r"_spamassassin_etc ~ '/([\w.]+)'", configure))
+    assert {"local.cf", "TextBeyondLimit.pm"} <= written
+    assert written - read == set()
+
+
+@pytest.mark.parametrize(
+    ("registered", "reload", "restart"),
+    [
+        ({"spamassassin_spamd": {"process_started": True}}, ("reloaded", True), ("started", True)),
+        ({"spamassassin_spamd": {"process_started": False}}, ("reloaded", False), ("restarted", True)),
+        ({"spamassassin_spamd": {"skipped": True}}, ("reloaded", False), ("restarted", True)),
+        ({}, ("reloaded", False), ("restarted", True)),
+    ],
+    ids=["started by this play", "ran before", "not looked at", "other roles alone"],
+)
+def test_only_a_spamd_that_the_play_started_is_compared_with_its_record(
+    registered: dict[str, Any], reload: tuple[str, bool], restart: tuple[str, bool]
+) -> None:
+    handlers = {
+        one["name"]: one.get("mailgate.qmail.daemontools_service") for one in load("handlers/main.yml")
+    }
+    for name, expected in (("Reload spamd", reload), ("Restart spamd", restart)):
+        given = handlers[name]
+        state = render(given.get("state", "started"), registered)
+        assert (state, render(given["notified"], registered)) == expected, name
+    registers = [task.get("register") for task in load("tasks/service.yml") if task["name"] == "Run spamd"]
+    assert registers == ["spamassassin_spamd"]
