@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 #define LINGER_MS 1000
 #define TRY_MS 1000          /* between two tries to find a place */
+#define ANSWER_MS 2000       /* beyond its wait for a place, a client's hand-over has that long to be answered */
 #define BATCH 4096           /* bytes of replies that are sent at once */
 #define OUT_MAX 65536        /* bytes that a client does not take; nothing is read of it meanwhile */
 #define CHUNK 4096
@@ -208,6 +210,31 @@ static void wait_for_place(struct front *f, struct session *s)
   s->try_ms = f->now_ms + TRY_MS;
 }
 
+static void wait_or_put_off(struct front *f, struct session *s)
+{
+  if (f->now_ms - s->waiting_since_ms < f->limits.place_ms)
+    wait_for_place(f, s);
+  else
+    put_off(f, s);
+}
+
+/* Its connection has been reset. */
+static int was_reset(const struct session *s)
+{
+  struct pollfd one = {s->watch.fd, 0, 0};
+
+  return poll(&one, 1, 0) == 1;
+}
+
+/* It has hung up, and nothing is behind its recipient: no mail can come. */
+static int has_left(const struct session *s)
+{
+  const char *end = s->in ? memchr(s->in, '\n', s->in_len) : 0;
+  char byte;
+
+  return recv(s->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 && (!s->in || end == s->in + s->in_len - 1);
+}
+
 static void hand_over(struct front *f, struct session *s)
 {
   static const struct handover nothing = {0, 0, 0, "", 0, "", 0};
@@ -216,14 +243,14 @@ static void hand_over(struct front *f, struct session *s)
 
   if (!s->waiting_since_ms)
     s->waiting_since_ms = f->now_ms;
-  watch_set(f->epoll, &s->watch, 0);   /* from now on its bytes are for somebody else */
+  watch_set(f->epoll, &s->watch, EPOLLERR);   /* from now on its bytes are for somebody else */
   switch (len ? link_send(f, s, bytes, len) : -1) {
     case 1:
       if (s->state == SESSION_WAITING)
         --f->waiting;
       s->state = SESSION_HANDING;
       break;
-    case 0: wait_for_place(f, s); break;
+    case 0: wait_or_put_off(f, s); break;
     default: put_off(f, s); break;
   }
 }
@@ -231,13 +258,7 @@ static void hand_over(struct front *f, struct session *s)
 void session_answered(struct front *f, struct session *s, enum frontlink_answer answer)
 {
   switch (answer) {
-    case FRONTLINK_FULL:
-      if (f->now_ms - s->waiting_since_ms < f->limits.place_ms) {
-        wait_for_place(f, s);
-        break;
-      }
-      put_off(f, s);
-      break;
+    case FRONTLINK_FULL: wait_or_put_off(f, s); break;
     case FRONTLINK_UNABLE: put_off(f, s); break;
     case FRONTLINK_TAKEN:
     case FRONTLINK_REFUSED:
@@ -406,10 +427,13 @@ static void ready(struct watch *watch, uint32_t events)
     case SESSION_CLOSING: drain(f, s); return;
     case SESSION_TALKING:
     case SESSION_READY: break;
-    case SESSION_FREE:
-    case SESSION_ASKING:
     case SESSION_HANDING:
-    case SESSION_WAITING: return;
+    case SESSION_WAITING:
+      if (was_reset(s))
+        release(f, s);
+      return;
+    case SESSION_FREE:
+    case SESSION_ASKING: return;
   }
   if (s->out) {
     if (!send_waiting(s)) {
@@ -586,14 +610,21 @@ void session_time(struct front *f, struct session *s)
       break;
     case SESSION_ASKING: verdict_time(f, s); break;
     case SESSION_WAITING:
-      if (f->now_ms >= s->try_ms)
+      if (has_left(s))
+        release(f, s);
+      else if (f->now_ms >= s->try_ms)
         hand_over(f, s);
+      break;
+    case SESSION_HANDING:   /* the launcher has its socket, and may serve it yet: nothing is sent to it */
+      if (f->now_ms - s->waiting_since_ms < f->limits.place_ms + ANSWER_MS)
+        break;
+      front_say(f, s->number, "lost %s the launcher does not answer", s->ip);
+      release(f, s);
       break;
     case SESSION_CLOSING:
       if (f->now_ms >= s->try_ms)
         release(f, s);
       break;
-    case SESSION_HANDING:
     case SESSION_FREE: break;
   }
 }

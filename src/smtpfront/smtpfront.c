@@ -32,7 +32,7 @@
  *   smtpfront[NUMBER]: listed|ignored|trouble ...                         as dnsbl.c
  *   smtpfront[NUMBER]: ended IP silent|too slow|too many bytes|all places are in use
  *   smtpfront[NUMBER]: put off IP no session of qmail-smtpd
- *   smtpfront[NUMBER]: lost IP the launcher went away
+ *   smtpfront[NUMBER]: lost IP the launcher went away|the launcher does not answer
  *   smtpfront: warning: ...
  *   smtpfront: dropped NUMBER lines of the log
  */

@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -294,17 +295,57 @@ def test_qmail_smtpd_has_places_of_its_own(programs: Programs, tmp_path: Path) -
         first, _ = greeted(gate, "127.0.0.4")
         first.sendall(HELO + MAIL + RCPT)
         until(lambda: "smtplaunch: ok " in gate.heard())
-        heard = through_the_front(gate, [HELO, MAIL, RCPT])
-        assert heard.endswith(b"451 no session is free, please come back later (#4.3.2)\r\n"), heard
-        assert b"250 ok TIME" not in heard
+        waiting, _ = greeted(gate, "127.0.0.4")
+        waiting.sendall(HELO + MAIL + RCPT)
+        heard = rest(waiting)
+        assert heard.endswith(b"250 ok\r\n451 no session is free, please come back later (#4.3.2)\r\n"), heard
         relay = through_the_front(gate, [HELO, MAIL, b"QUIT\r\n"], "127.0.0.3")
         assert relay.endswith(b"221 mx.test\r\n")
         first.close()
-        until(lambda: "smtplaunch: end " in gate.heard())
+        until(lambda: gate.heard().count("smtplaunch: end ") == 2)
         assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
 
 
+@pytest.mark.parametrize("how", ["closes", "resets"])
+def test_who_leaves_while_it_waits_gives_its_place_back(programs: Programs, tmp_path: Path, how: str) -> None:
+    limits = {"front": {"-w": 3600, "-C": 2}, "launcher": {"-c": 3, "-C": 1, "-R": 1}}
+    with gateway(programs, tmp_path, **limits) as gate:
+        held, _ = greeted(gate, "127.0.0.4")
+        held.sendall(HELO + MAIL + RCPT)
+        until(lambda: "smtplaunch: ok " in gate.heard())
+        waiting = [greeted(gate, "127.0.0.4")[0] for _ in range(2)]
+        for client in waiting:
+            client.sendall(HELO + MAIL + RCPT)
+            assert client.recv(1000).startswith(b"250-mx.test")
+        until(lambda: gate.heard().count("smtpfront: pid ") == 3)
+        assert greeted(gate, "127.0.0.4")[1].startswith(b"421")
+        if how == "resets":
+            waiting[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("2i", 1, 0))
+        waiting[0].close()
+        until(lambda: greeted(gate, "127.0.0.4")[1].startswith(b"220"), 20)
+
+
 # --- what breaks ---
+
+
+def test_a_launcher_that_hangs_holds_nobody_forever(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path, front={"-w": 1, "-C": 1}) as gate:
+        until(lambda: "deny 127.0.0.2" in gate.heard())  # the launcher has sent its log
+        gate.launcher.send_signal(signal.SIGSTOP)
+        client, _ = greeted(gate, "127.0.0.4")
+        client.sendall(HELO + MAIL + RCPT)
+        assert client.recv(1000).startswith(b"250-mx.test")
+        assert greeted(gate, "127.0.0.4")[1].startswith(b"421")
+        until(lambda: "lost 127.0.0.4 the launcher does not answer" in gate.heard(), 20)
+        assert greeted(gate, "127.0.0.4")[1].startswith(b"220")
+        relays = [gate.connect("127.0.0.3") for _ in range(400)]  # more than the socket to it takes
+        until(lambda: "put off 127.0.0.3 no session of qmail-smtpd" in gate.heard(), 20)
+        assert rest(relays[-1]).startswith(b"421 too many sessions")
+        for relay in relays:
+            relay.close()
+        gate.launcher.send_signal(signal.SIGCONT)
+        client.sendall(b"QUIT\r\n")  # nobody hung up on it: it is served late
+        assert rest(client).endswith(b"250 ok\r\n221 mx.test\r\n")
 
 
 def test_without_the_launcher_recipients_are_put_off(programs: Programs, tmp_path: Path) -> None:
