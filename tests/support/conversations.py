@@ -304,9 +304,9 @@ def _delivery_rows() -> list[Row]:
         ),
         delivered(
             "long-lines",
-            "sends lines of 1,001 and of 100,000 bytes",
+            "sends lines of 1,001 and of 90,000 bytes",
             (B, "carol@example.org"),
-            content=message("long-lines", b"x" * 1001 + b"\r\n" + b".y" * 50_000 + b"\r\nend\r\n"),
+            content=message("long-lines", b"x" * 1001 + b"\r\n" + b".y" * 45_000 + b"\r\nend\r\n"),
         ),
         delivered(
             "bare-cr",

@@ -17,7 +17,7 @@ from ..formats.start_record import ABSENT, Owed, StartRecord
 from .run_script import start_records
 
 # A process that was started this moment may not have written its record yet.
-RECORDED_SECONDS = 3.0
+RECORDED_SECONDS = 20.0  # a busy machine hashes files slowly
 _POLL_SECONDS = 0.05
 
 
