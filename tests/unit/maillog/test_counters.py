@@ -22,6 +22,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats im
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import counters as stats
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import service as stats_service
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog.counter_names import COUNTERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.parameters import slow_after_first
@@ -111,7 +112,7 @@ PID = f"tcpserver: pid 7 from {IP}"
 )
 def test_what_a_line_of_the_smtp_log_counts(lines: list[str], expected: str) -> None:
     counted = smtp(*((0.001 * number, text) for number, text in enumerate(lines)))
-    plain = {name for name in counted.totals if name in stats.COUNTERS} - {"lines_smtpd"}
+    plain = {name for name in counted.totals if name in COUNTERS} - {"lines_smtpd"}
     assert plain == set(expected.split())
     assert all(counted.totals[name] == 1 for name in plain)
     assert counted.totals["lines_smtpd"] == len(lines)
@@ -240,8 +241,8 @@ def test_counters_are_additive_over_any_split(seed: int, place: int) -> None:
     whole = count(stats.Stats(), lines).totals
     parts = [count(stats.Stats(), lines[:place]).totals, count(stats.Stats(), lines[place:]).totals]
     both = stats.added(parts)
-    assert {name: both.get(name, 0) for name in stats.COUNTERS} == {
-        name: whole.get(name, 0) for name in stats.COUNTERS
+    assert {name: both.get(name, 0) for name in COUNTERS} == {
+        name: whole.get(name, 0) for name in COUNTERS
     }
 
 

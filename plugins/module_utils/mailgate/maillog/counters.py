@@ -24,7 +24,6 @@ from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from . import journey, verdicts
 from .counter_names import BOUNDS, LOGS, NAMES, TIMES
-from .counter_names import COUNTERS as COUNTERS
 from .open_sessions import OpenSessions
 
 VERSION = 1
