@@ -30,7 +30,7 @@ class Log:
             stream.seek(self.begin)
             text = stream.read().decode("latin-1")
         found = [line.partition(" ")[2] for line in text.splitlines()]
-        return [line for line in found if not line.startswith("tcpserver: ")]
+        return [line for line in found if not line.startswith(("tcpserver: ", "cqgreylist["))]
 
     def settled(self, count: int) -> list[str]:
         """Return the lines, as soon as there are so many, with any others beside them."""
