@@ -237,7 +237,10 @@ def test_reloading_makes_nobody_wait(box: Box) -> None:
     ("changed", "said"),
     [
         ({"clamav_max_message_bytes": 0}, "clamav_max_message_bytes: 0 is not a limit"),
-        ({"clamav_database_files": ["/nowhere/x.ndb"]}, "clamav_database_files: /nowhere/x.ndb does not exist"),
+        (
+            {"clamav_database_files": ["/nowhere/x.ndb"]},
+            "clamav_database_files: /nowhere/x.ndb does not exist",
+        ),
     ],
     ids=["limit", "database"],
 )

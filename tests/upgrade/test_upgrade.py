@@ -79,7 +79,12 @@ class Said:
         return {
             found.group(1)
             for part in parts
-            if (found := re.match(r"(?:RUNNING HANDLER|TASK) \[[^\]]*: (?:Restart|Run) ([a-z-]+)\]", part))
+            if (
+                found := re.match(
+                    r"(?:RUNNING HANDLER|TASK) \[[^\]]*: (?:Restart|Run) ([a-z-]+)(?: behind tcpserver)?\]",
+                    part,
+                )
+            )
             and re.search(r"^changed: \[", part, re.MULTILINE)
         }
 
