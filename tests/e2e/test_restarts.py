@@ -20,6 +20,7 @@ import pytest
 from bed import collection
 from bed.common import ROOT
 from support.gateway import Bed
+from support.playbook_output import RECAP, restarted_services
 
 PLAYBOOK = "tests/e2e/restarts.yml"
 CHOICE = "tests/inventory/group_vars/gateways/choice.yml"  # which sources this machine has; not a file of git
@@ -29,7 +30,6 @@ CHANGED = {
     "spamassassin_required_score": 5.5,
     "netqmail_concurrency_incoming": 90,
 }
-RECAP = re.compile(r"^gateway\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\b", re.MULTILINE)
 
 
 @dataclass
@@ -46,18 +46,7 @@ class Said:
 
     @property
     def restarts(self) -> set[str]:
-        parts = re.split(r"^(?=RUNNING HANDLER |TASK |PLAY )", self.text, flags=re.MULTILINE)
-        return {
-            found.group(1)
-            for part in parts
-            if (
-                found := re.match(
-                    r"(?:RUNNING HANDLER|TASK) \[[^\]]*: (?:Restart|Run) ([a-z-]+)(?: behind tcpserver)?\]",
-                    part,
-                )
-            )
-            and re.search(r"^changed: \[", part, re.MULTILINE)
-        }
+        return restarted_services(self.text)
 
 
 @dataclass

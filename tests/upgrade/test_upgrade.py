@@ -23,6 +23,7 @@ from bed.python_venv import venv_program
 from support.conversations import COME_BACK, SENDER, Arrival, B, message
 from support.gateway import GATEWAY_ADDRESS, Bed, differences, row_of, submit
 from support.mail_stream import ACCEPTED, LATER, NAME, REFUSED, Client, Message, Stream, compose
+from support.playbook_output import RECAP, restarted_services
 from support.smtp_client import CLOSED, Session, stuffed
 
 CONTAINER = f"mailgate-upgrade-{os.getpid()}"
@@ -56,7 +57,6 @@ KEPT = (
     "/var/qmail/control/rcpthosts",
     "/var/qmail/control/smtproutes",
 )
-RECAP = re.compile(r"^gateway\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\b", re.MULTILINE)
 
 
 @dataclass
@@ -74,19 +74,7 @@ class Said:
 
     @property
     def restarts(self) -> set[str]:
-        """The services that a handler, or a task where what follows needs the service, restarts."""
-        parts = re.split(r"^(?=RUNNING HANDLER |TASK |PLAY )", self.text, flags=re.MULTILINE)
-        return {
-            found.group(1)
-            for part in parts
-            if (
-                found := re.match(
-                    r"(?:RUNNING HANDLER|TASK) \[[^\]]*: (?:Restart|Run) ([a-z-]+)(?: behind tcpserver)?\]",
-                    part,
-                )
-            )
-            and re.search(r"^changed: \[", part, re.MULTILINE)
-        }
+        return restarted_services(self.text)
 
 
 def playbook(name: str, *options: str) -> Said:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import tarfile
 from typing import Any
 
 import pytest
@@ -109,20 +107,3 @@ def test_readable_recipe_is_sorted_lines() -> None:
 def test_a_tree_can_be_made_of_files_alone() -> None:
     assert recipe(archives=[])["archives"] == []
     assert recipe(archives=[], files=B) != recipe(archives=[])
-
-
-def archive(*members: tuple[str, bytes, str]) -> io.BytesIO:
-    """Return a gzipped tar file of (name, tar type, link or content)."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        for name, kind, text in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if kind == tarfile.REGTYPE:
-                info.size, info.mode = len(text), 0o6777
-                tar.addfile(info, io.BytesIO(text.encode()))
-            else:
-                info.linkname = text
-                tar.addfile(info)
-    stream.seek(0)
-    return stream

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from typing import Any
 
 import pytest
@@ -188,20 +186,3 @@ def test_refused_arguments(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput) as caught:
         source.parse(arguments(**changed))
     assert str(caught.value) == message
-
-
-def archive(*members: tuple[str, bytes, str]) -> io.BytesIO:
-    """Return a gzipped tar file of (name, tar type, link or content)."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        for name, kind, text in members:
-            info = tarfile.TarInfo(name)
-            info.type = kind
-            if kind == tarfile.REGTYPE:
-                info.size, info.mode = len(text), 0o6777
-                tar.addfile(info, io.BytesIO(text.encode()))
-            else:
-                info.linkname = text
-                tar.addfile(info)
-    stream.seek(0)
-    return stream
