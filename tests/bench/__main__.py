@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+IN_CONTAINERS = ("converge", "front", "greylist", "scan")
 NAMES = ("blacklist", "converge", "front", "greylist", "recipients", "rules", "scan", "services", "trace")
 
 if not __package__:  # run as `python3 tests/bench`: Python looks for modules there, not in tests
@@ -22,6 +23,8 @@ def main() -> int:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the benchmark; --help shows them")
     given = parser.parse_args()
+    if given.name in IN_CONTAINERS and not {"-h", "--help"} & set(given.arguments):
+        importlib.import_module("bed.engine").command_docker()
     return int(importlib.import_module(f"bench.{given.name}").main(given.arguments))
 
 
