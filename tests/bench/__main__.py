@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-IN_CONTAINERS = ("converge", "front", "greylist", "scan")
+IN_CONTAINERS = ("converge", "front", "greylist", "recipients", "scan", "services")
 NAMES = ("blacklist", "converge", "front", "greylist", "recipients", "rules", "scan", "services", "trace")
 
 if not __package__:  # run as `python3 tests/bench`: Python looks for modules there, not in tests
