@@ -5,7 +5,8 @@
 #include <string.h>
 #include "envelopepath.h"
 
-size_t envelopepath(char *out, const char *arg)
+/* Writes the address into out, unless that is null; *end becomes what is behind it. */
+static size_t take(char *out, const char *arg, const char **end)
 {
   const char *begin = strchr(arg, '<');
   char terminator = '>';
@@ -27,19 +28,36 @@ size_t envelopepath(char *out, const char *arg)
       if (*arg++ == ':')
         break;
   for (; *arg; ++arg) {
-    if (escaped) {
-      out[len++] = *arg;
-      escaped = 0;
-    } else if (!quoted && *arg == terminator) {
+    if (!escaped && !quoted && *arg == terminator)
       break;
-    } else if (*arg == '\\') {
+    if (!escaped && *arg == '\\') {
       escaped = 1;
-    } else if (*arg == '"') {
+    } else if (!escaped && *arg == '"') {
       quoted = !quoted;
     } else {
-      out[len++] = *arg;
+      if (out)
+        out[len] = *arg;
+      ++len;
+      escaped = 0;
     }
   }
+  *end = *arg ? arg + 1 : arg;
+  return len;
+}
+
+size_t envelopepath(char *out, const char *arg)
+{
+  const char *end;
+  size_t len = take(out, arg, &end);
+
   out[len] = 0;
   return len;
+}
+
+const char *envelopepath_end(const char *arg)
+{
+  const char *end;
+
+  take(0, arg, &end);
+  return end;
 }

@@ -16,4 +16,7 @@
 /* Writes the address and a NUL into out[], which has as many bytes as arg, its NUL included. Returns its length. */
 extern size_t envelopepath(char *out, const char *arg);
 
+/* Where the command's parameters begin, behind the character that ends the address. */
+extern const char *envelopepath_end(const char *arg);
+
 #endif

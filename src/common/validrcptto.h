@@ -15,7 +15,7 @@
 #include "cdbread.h"
 
 #define VALIDRCPTTO_TROUBLE (-1)   /* answer 451, the session goes on */
-#define VALIDRCPTTO_MISSING 0      /* answer 553 */
+#define VALIDRCPTTO_MISSING 0      /* answer 550 */
 #define VALIDRCPTTO_FOUND 1
 #define VALIDRCPTTO_EXCESS 2       /* the miss that reaches the limit: answer 421 and hang up */
 

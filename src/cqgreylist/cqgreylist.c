@@ -7,8 +7,8 @@
  *
  * Runs PROGRAM for a client whose network has come back after the delay, before a byte of the client is read; with
  * others it speaks SMTP itself until they leave, and defers each recipient. A client with RBLSMTPD in its
- * environment is refused or deferred with that reason: "-text" is 553 text, "text" is 451 text, and an empty
- * one passes. RELAYCLIENT and WHITELISTED pass. When the directory cannot be used, mail passes.
+ * environment is refused or deferred with that reason: "-text" is 553 5.7.1 text, "text" is 451 4.7.1 text, and an
+ * empty one passes. RELAYCLIENT and WHITELISTED pass. When the directory cannot be used, mail passes.
  *
  * Read from the environment, or else from /etc/mailgate/cqgreylist (settings.h):
  *   GREYLIST_DIRECTORY         /var/qmail/cqgreylist
@@ -49,6 +49,7 @@
 #include "clock.h"
 #include "greysession.h"
 #include "greystate.h"
+#include "replycode.h"
 #include "say.h"
 #include "settings.h"
 
@@ -162,7 +163,7 @@ static int refuse(const char *refusal)
   line_end = clock_ms() + idle;
   while (flush(&s, end) && !s.ended) {
     if (!ready(0, POLLIN, line_end < end ? line_end : end)) {
-      greysession_end(&s, "timeout (#4.4.2)");
+      greysession_end(&s, "4.4.2 timeout");
       flush(&s, clock_ms() + LINGER_MS);
       break;
     }
@@ -187,12 +188,14 @@ static int refuse(const char *refusal)
 static int refuse_by_reason(const char *ip, const char *reason)
 {
   char text[201];
+  char before[REPLYCODE_MAX + 1];
   char refusal[GREYSESSION_TEXT_MAX];
   int permanent = *reason == '-';
+  const char *code = permanent ? "553" : "451";
 
   say_printable(text, sizeof text, reason + permanent);
-  snprintf(refusal, sizeof refusal, "%s %s", permanent ? "553" : "451", text);
-  say(ME, "refused %s - %s", ip, refusal);
+  snprintf(refusal, sizeof refusal, "%s%s", replycode(before, code, text), text);
+  say(ME, "refused %s - %s %s", ip, code, text);
   return refuse(refusal);
 }
 
@@ -200,10 +203,11 @@ static int refuse_for_now(void)
 {
   const char *own = getenv("GREYLIST_TEXT");
   char text[201];
+  char before[REPLYCODE_MAX + 1];
   char refusal[GREYSESSION_TEXT_MAX];
 
   say_printable(text, sizeof text, own && *own ? own : "you are new here, please come back in a few minutes");
-  snprintf(refusal, sizeof refusal, "451 4.7.1 %s", text);
+  snprintf(refusal, sizeof refusal, "%s%s", replycode(before, "451", text), text);
   return refuse(refusal);
 }
 

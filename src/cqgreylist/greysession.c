@@ -7,6 +7,7 @@
 #include <string.h>
 #include "greysession.h"
 #include "say.h"
+#include "smtpreply.h"
 
 #define REPLY_ROOM 1024   /* the longest reply */
 
@@ -41,8 +42,7 @@ void greysession_end(struct greysession *s, const char *text)
   s->ended = 1;
   if (GREYSESSION_OUT_MAX - s->out_len < REPLY_ROOM)
     return;   /* the client does not read its replies */
-  reply(s, "421 ", s->host, " ");
-  reply(s, text, "\r\n", "");
+  reply(s, "421 ", text, "\r\n");
 }
 
 static int is(const struct greysession *s, const char *verb)
@@ -53,7 +53,7 @@ static int is(const struct greysession *s, const char *verb)
 static void command(struct greysession *s)
 {
   if (s->line > GREYSESSION_LINE_MAX) {
-    reply(s, "500 line too long (#5.5.2)\r\n", "", "");
+    reply(s, "500 5.5.2 line too long\r\n", "", "");
     ++s->wrong;
   } else if (is(s, "RCPT") || is(s, "DATA")) {
     reply(s, s->refusal, "\r\n", "");
@@ -71,7 +71,7 @@ static void command(struct greysession *s)
   } else if (is(s, "HELP")) {
     reply(s, "214 no help here\r\n", "", "");
   } else {
-    reply(s, "502 unimplemented (#5.5.1)\r\n", "", "");
+    reply(s, SMTPREPLY_UNIMPLEMENTED, "", "");
     ++s->wrong;
   }
 }
@@ -103,7 +103,7 @@ size_t greysession_feed(struct greysession *s, const char *data, size_t n)
   for (i = 0; i < n && !s->ended && GREYSESSION_OUT_MAX - s->out_len >= 2 * REPLY_ROOM; ++i) {
     byte(s, data[i]);
     if (s->bytes >= GREYSESSION_BYTES_MAX || s->lines >= GREYSESSION_LINES_MAX || s->wrong >= GREYSESSION_WRONG_MAX)
-      greysession_end(s, "too much, good bye (#4.7.0)");
+      greysession_end(s, "4.7.0 too much, good bye");
   }
   return i;
 }

@@ -14,7 +14,8 @@
 
 #include <stddef.h>
 #include "limitcount.h"
-#include "smtpreply.h"   /* for qmail-smtpd.c */
+#include "mailsize.h"    /* for qmail-smtpd.c, as the next */
+#include "smtpreply.h"
 
 /* Takes the session, before the environment is looked at: removes HANDOVER, and for a session that has begun
  * RELAYCLIENT, too. The counts are set later, in time. Returns 0 when the descriptor does not hold a session. */

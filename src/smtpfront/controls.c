@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "controls.h"
+#include "mailsize.h"
 #include "refusal.h"
 #include "validrcptto.h"
 
@@ -164,12 +165,42 @@ enum tcprule controls_rule(struct controls *c, struct tcprule_found *found, cons
   return cdb ? tcprule_find(found, cdb, client) : TCPRULE_TROUBLE;
 }
 
-int controls_usable(struct controls *c)
+static int read_badmailfrom(struct controls *c)
 {
   char path[PATH_MAX_BYTES];
 
   control_path(c, path, "badmailfrom");
-  return read_names(&c->badmailfrom, path) != -1;
+  return read_names(&c->badmailfrom, path);
+}
+
+static int read_databytes(struct controls *c)
+{
+  char path[PATH_MAX_BYTES];
+  char *text;
+  size_t len = 0;
+
+  control_path(c, path, "databytes");
+  if (changed(&c->databytes_identity, path) || c->databytes_state == 0 || c->databytes_state == -1) {
+    text = read_file(path, &len);
+    if (len >= sizeof c->databytes)
+      len = sizeof c->databytes - 1;
+    if (text)
+      memcpy(c->databytes, text, len);
+    c->databytes[len] = 0;
+    c->databytes_state = text ? 1 : errno == ENOENT ? 2 : -1;
+    free(text);
+  }
+  return c->databytes_state;
+}
+
+int controls_usable(struct controls *c)
+{
+  return read_badmailfrom(c) != -1 && read_databytes(c) != -1;
+}
+
+unsigned controls_databytes(struct controls *c, const char *of_rule)
+{
+  return mailsize_limit(read_databytes(c) == 1 ? c->databytes : 0, of_rule ? of_rule : getenv("DATABYTES"));
 }
 
 int controls_badmailfrom(void *arg, const char *sender)
@@ -177,7 +208,7 @@ int controls_badmailfrom(void *arg, const char *sender)
   struct controls *c = arg;
   const char *domain = strrchr(sender, '@');
 
-  if (!controls_usable(c) || c->badmailfrom.state != 1)
+  if (read_badmailfrom(c) != 1)
     return 0;
   if (nameset_holds(&c->badmailfrom.set, sender, strlen(sender)))
     return 1;

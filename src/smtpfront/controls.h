@@ -16,6 +16,7 @@
 #include "tcprule.h"
 
 #define CONTROLS_GREETING_MAX 512
+#define CONTROLS_NUMBER_MAX 32
 #define CONTROLS_FILE_MAX (64L << 20)
 
 struct controls_identity {
@@ -51,6 +52,9 @@ struct controls {
   struct controls_identity greeting_identity;
   int greeting_state;
   char greeting[CONTROLS_GREETING_MAX];
+  struct controls_identity databytes_identity;
+  int databytes_state;         /* as of names */
+  char databytes[CONTROLS_NUMBER_MAX];
 };
 
 extern void controls_begin(struct controls *c, const char *rules_path, const char *directory);
@@ -66,7 +70,11 @@ extern int controls_badmailfrom(void *arg, const char *sender);
 extern enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient);
 extern enum dialogue_answer controls_validrcptto(void *arg, const char *recipient);
 
-/* Whether badmailfrom can be read, or does not exist: otherwise qmail-smtpd serves no client. */
+/* Whether badmailfrom and databytes can be read, or do not exist: otherwise qmail-smtpd serves no client. */
 extern int controls_usable(struct controls *c);
+
+/* How many bytes a message of a client may have, 0 for no limit: DATABYTES of its rule, else of the environment, else
+ * control/databytes. */
+extern unsigned controls_databytes(struct controls *c, const char *of_rule);
 
 #endif

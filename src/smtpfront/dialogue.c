@@ -90,7 +90,7 @@ static enum dialogue_event helo(struct dialogue *d, const char *verb, const char
     return last(reply, SMTPREPLY_NOMEM);
   if (*verb == 'H')
     return say_greeting(reply, SMTPREPLY_HELO, SMTPREPLY_HELO_END);
-  return say_greeting(reply, SMTPREPLY_EHLO, SMTPREPLY_EHLO_END);
+  return say_greeting(reply, SMTPREPLY_EHLO, mailsize_ehlo(reply->size, d->databytes));
 }
 
 static enum dialogue_event mail(struct dialogue *d, const struct dialogue_lists *lists, const char *ip, const char *line,
@@ -102,7 +102,11 @@ static enum dialogue_event mail(struct dialogue *d, const struct dialogue_lists 
 
   if (fault) {
     refusal_command("mail", envelopeaddress_word(fault), 0, address, ip);
-    return dialogue_refuse(d, ip, SMTPREPLY_ADDRESS, reply);
+    return dialogue_refuse(d, ip, SMTPREPLY_SENDER, reply);
+  }
+  if (mailsize_exceeds(arg, d->databytes)) {
+    refusal_command("mail", "too-large", 0, address, ip);
+    return dialogue_refuse(d, ip, SMTPREPLY_SIZE, reply);
   }
   forget_mail(d);
   d->mail = malloc(len);
@@ -130,7 +134,7 @@ static enum dialogue_event rcpt(struct dialogue *d, const char *ip, const char *
   if (!fault)
     return DIALOGUE_RECIPIENT;
   refusal_command("rcpt", envelopeaddress_word(fault), recipient, d->sender, ip);
-  return dialogue_refuse(d, ip, SMTPREPLY_ADDRESS, reply);
+  return dialogue_refuse(d, ip, SMTPREPLY_RECIPIENT, reply);
 }
 
 enum dialogue_event dialogue_line(struct dialogue *d, const struct dialogue_lists *lists, const char *ip,

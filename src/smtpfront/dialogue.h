@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include "handover.h"
 #include "limitcount.h"
+#include "mailsize.h"
 #include "smtpcommand.h"
 
 #define DIALOGUE_HELO_MAX 255   /* bytes of a greeting that are kept, as qmail-smtpd keeps them */
@@ -29,6 +30,7 @@ struct dialogue_reply {
   const char *before;
   int greeting;
   const char *after;
+  char size[MAILSIZE_EHLO_MAX];   /* after, for EHLO */
 };
 
 struct dialogue {
@@ -40,6 +42,7 @@ struct dialogue {
   size_t mail_len;
   char *sender;               /* its address, from malloc */
   int barred;                 /* it is in badmailfrom */
+  unsigned databytes;         /* of a message, 0 for no limit; set by the caller */
 };
 
 enum dialogue_answer { DIALOGUE_UNSURE = -1, DIALOGUE_NO = 0, DIALOGUE_YES = 1 };

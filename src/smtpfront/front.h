@@ -104,7 +104,7 @@ struct front {
   const char *settings_file;
   const char *dnsbl_file;
   const char *link_path;
-  const char *deny_reply;      /* a text behind its code, or null: say nothing */
+  char deny_reply[FRONT_TEXT_MAX + 32];   /* to a client that a rule denies; empty to say nothing */
   const char *local_host;
   struct front_limits limits;
   struct controls controls;

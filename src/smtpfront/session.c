@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "front.h"
+#include "replycode.h"
 #include "smtpreply.h"
 
 #define LINGER_MS 1000
@@ -485,12 +486,8 @@ static void close_with(int fd, const char *reply)
 
 static void deny(struct front *f, const struct session *s, int fd)
 {
-  char reply[FRONT_TEXT_MAX + 8];
-
   front_say(f, s->number, "deny %s", s->ip);
-  if (f->deny_reply)
-    snprintf(reply, sizeof reply, "%s\r\n", f->deny_reply);
-  close_with(fd, f->deny_reply ? reply : 0);
+  close_with(fd, *f->deny_reply ? f->deny_reply : 0);
 }
 
 /* Whom the rules let in: its place is taken, or a reply says why not. */
@@ -508,7 +505,7 @@ static const char *find_place(struct front *f, struct session *s)
     of = "network";
   if (of) {
     front_say(f, s->number, "busy %s %s", s->ip, of);
-    return SMTPREPLY_BUSY;
+    return SMTPREPLY_SHARE;
   }
   if (!controls_greeting(&f->controls) || !controls_usable(&f->controls))
     return SMTPREPLY_CONTROL;
@@ -579,6 +576,7 @@ void session_begin(struct front *f, int fd)
   s->began_ms = s->heard_ms = f->now_ms;
   link_last(f, s);
   dialogue_begin(&s->dialogue, getenv("REFUSALS_LIMIT"), getenv("COMMANDS_LIMIT"), getenv("VALIDRCPTTO_LIMIT"));
+  s->dialogue.databytes = controls_databytes(&f->controls, tcprule_value(&rule, "DATABYTES"));
   if (s->relay && !(reason && *reason)) {
     s->state = SESSION_READY;
     hand_over(f, s);

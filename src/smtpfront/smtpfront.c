@@ -14,12 +14,13 @@
  *   -u UID -g GID                                   -s PATH     the launcher's socket
  *   -x FILE     /etc/tcp.smtp.cdb                   -q DIRECTORY /var/qmail/control
  *   -k DIRECTORY /var/qmail/cqgreylist, or none ('')  -e FILE     /etc/mailgate/cqgreylist
- *   -b FILE     /etc/mailgate/dnsbl                 -r REPLY    to a client that a rule denies; none by default
+ *   -b FILE     /etc/mailgate/dnsbl                 -r REPLY    to a client that a rule denies, 554 or 421 and a text;
+ *                                                               none by default
  *   -c NUMBER   sessions, 2000                      -C NUMBER   of them, of one client, 50
  *   -N NUMBER   of one /24 or /64, 200              -B NUMBER   bytes of a client before it is handed over, 131072
  *   -i SECONDS  for one command, 300                -t SECONDS  for a session before it is handed over, 900
  *   -w SECONDS  a client waits for a place, 30
- *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DNSCACHEIP in the environment, as with qmail-smtpd
+ *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DATABYTES, DNSCACHEIP in the environment, as with qmail-smtpd
  *
  * At SIGTERM it sends 421 to all clients and ends. The log is qmail-smtpd's, whose descriptor comes from the
  * launcher; what cannot be written there is dropped and counted. NUMBER is that of a session; lines of refusal.h as
@@ -54,6 +55,7 @@
 #include <unistd.h>
 #include "front.h"
 #include "refusal.h"
+#include "replycode.h"
 #include "say.h"
 #include "smtpreply.h"
 
@@ -175,6 +177,19 @@ static long number(const char *text, long most)
   return n;
 }
 
+static void read_deny_reply(struct front *f, const char *reply)
+{
+  char text[FRONT_TEXT_MAX];
+  char before[REPLYCODE_MAX + 1];
+
+  if ((strncmp(reply, "554 ", 4) != 0 && strncmp(reply, "421 ", 4) != 0) || !reply[4]) {
+    say(ME, "fatal: '%.100s' is not a reply; expected 554 or 421, a space, and a text", reply);
+    exit(100);
+  }
+  say_printable(text, sizeof text, reply + 4);
+  snprintf(f->deny_reply, sizeof f->deny_reply, "%s%s\r\n", replycode(before, reply, text), text);
+}
+
 static void read_options(struct front *f, struct options *o, int argc, char **argv)
 {
   const char *rules = "/etc/tcp.smtp.cdb";
@@ -197,7 +212,7 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
       case 'k': f->greylist_directory = optarg; break;
       case 'e': f->settings_file = optarg; break;
       case 'b': f->dnsbl_file = optarg; break;
-      case 'r': f->deny_reply = optarg; break;
+      case 'r': read_deny_reply(f, optarg); break;
       case 'c': f->limits.all = (size_t) number(optarg, 60000); break;
       case 'C': f->limits.client = (unsigned) number(optarg, 60000); break;
       case 'N': f->limits.network = (unsigned) number(optarg, 60000); break;

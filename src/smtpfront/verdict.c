@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "front.h"
+#include "replycode.h"
 #include "say.h"
 #include "settings.h"
 
@@ -117,8 +118,9 @@ static void read_lists(struct front *f)
 static void refuse(struct session *s, const char *code, const char *text)
 {
   char refusal[FRONT_TEXT_MAX + 256];
+  char before[REPLYCODE_MAX + 1];
 
-  snprintf(refusal, sizeof refusal, "%s %s\r\n", code, text);
+  snprintf(refusal, sizeof refusal, "%s%s\r\n", replycode(before, code, text), text);
   free(s->refusal);
   s->refusal = strdup(refusal);
   s->verdict = VERDICT_REFUSE;
@@ -152,11 +154,11 @@ static void judge_network(struct front *f, struct session *s)
   switch (greystate_judge(f->greylist_directory, key, &f->settings.greylist, now, &result)) {
     case GREYSTATE_NEW:
       front_say(f, s->number, "new %s %s wait %ld", s->ip, shown, f->settings.greylist.delay_seconds);
-      refuse(s, "451 4.7.1", f->settings.text);
+      refuse(s, "451", f->settings.text);
       break;
     case GREYSTATE_EARLY:
       front_say(f, s->number, "early %s %s %ld of %ld", s->ip, shown, result.seconds, f->settings.greylist.delay_seconds);
-      refuse(s, "451 4.7.1", f->settings.text);
+      refuse(s, "451", f->settings.text);
       break;
     case GREYSTATE_PASSED:
       front_say(f, s->number, "passed %s %s after %ld", s->ip, shown, result.seconds);

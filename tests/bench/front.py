@@ -91,7 +91,7 @@ def loads(size: Size) -> list[Load]:
         Load("refused by rule", "smtpd", PEER, ("-m", "quit", "-p", "2001", *denied), "554"),
         Load("greylisted for the first time", "gateway", GATEWAY, ("-p", "25", *greylist), "451"),
         Load("greylisted for the first time", "postgrey", PEER, ("-p", "2003", *greylist), "450"),
-        Load("unknown recipient", "gateway", GATEWAY, ("-p", "25", *unknown), "553"),
+        Load("unknown recipient", "gateway", GATEWAY, ("-p", "25", *unknown), "550"),
         Load("unknown recipient", "smtpd", PEER, ("-p", "2004", *unknown), "550"),
         Load("clean mail of 5 kB scanned", "gateway", GATEWAY, ("-p", "25", *scan), "250"),
         Load("clean mail of 5 kB scanned", "amavisd-new", PEER, ("-p", "2005", *scan), "250"),

@@ -194,7 +194,7 @@ def test_refused_too_early_passes_and_is_renewed(ready: Bed, state: Path) -> Non
 def test_behind_it_is_the_real_smtp_server(ready: Bed, state: Path) -> None:
     with door(ready, f"{BIN}/cqgreylist", GREYLIST_DELAY_SECONDS="0") as one:
         assert one.ask(STRANGER, "nobody@example.test") == NEW  # nobody learns who is there
-        assert one.ask(STRANGER, "nobody@example.test").startswith("553 sorry, this recipient")
+        assert one.ask(STRANGER, "nobody@example.test").startswith("550 5.1.1 sorry, this recipient")
         assert one.ask(STRANGER, "someone@else.where").startswith("553 ")
 
 
@@ -215,8 +215,8 @@ def test_all_in_one_segment_is_answered_once_it_passes(ready: Bed, state: Path) 
         ("198.18.1.5", OK, "skipped 198.18.1.5 - relay"),
         ("198.18.1.1", OK, "skipped 198.18.1.1 - whitelisted"),
         ("198.18.1.4", OK, "skipped 198.18.1.4 - rblsmtpd"),
-        ("198.18.1.2", "553 go away", "refused 198.18.1.2 - 553 go away"),
-        ("198.18.1.3", "451 not now", "refused 198.18.1.3 - 451 not now"),
+        ("198.18.1.2", "553 5.7.1 go away", "refused 198.18.1.2 - 553 go away"),
+        ("198.18.1.3", "451 4.7.1 not now", "refused 198.18.1.3 - 451 not now"),
     ],
 )
 def test_rules_of_tcpserver(ready: Bed, state: Path, who: str, reply: str, log: str) -> None:
@@ -317,14 +317,14 @@ def world(ready: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]
 
 def test_who_is_on_a_list_is_refused_with_the_reason(world: Bed, state: Path) -> None:
     with door(world, f"{BIN}/dnsbl", f"{BIN}/cqgreylist") as one:
-        assert one.ask("198.18.9.1") == "553 see zen (zen.test)"
+        assert one.ask("198.18.9.1") == "553 5.7.1 see zen (zen.test)"
         assert one.said(r"dnsbl\[\d+\]: listed 198\.18\.9\.1 zen\.test 127\.0\.0\.2")
         assert one.said(r"cqgreylist\[\d+\]: refused 198\.18\.9\.1 - 553 see zen \(zen\.test\)")
 
 
 def test_an_answer_of_a_list_that_does_not_fit_into_a_datagram_counts(world: Bed, state: Path) -> None:
     with door(world, f"{BIN}/dnsbl", f"{BIN}/cqgreylist") as one:
-        assert one.ask("198.18.9.16") == "553 see zen (zen.test)"
+        assert one.ask("198.18.9.16") == "553 5.7.1 see zen (zen.test)"
 
 
 def test_a_list_that_does_not_answer_us_refuses_nobody(world: Bed, state: Path) -> None:
@@ -366,5 +366,5 @@ def test_the_whole_chain(world: Bed, state: Path) -> None:
         assert one.ask("198.18.9.11") == NEW
         time.sleep(DELAY + 0.1)
         assert one.ask("198.18.9.11") == OK
-        assert one.ask("198.18.9.1") == "553 see zen (zen.test)"
+        assert one.ask("198.18.9.1") == "553 5.7.1 see zen (zen.test)"
         assert one.ask("127.0.0.1", "anybody@else.where") == OK

@@ -159,7 +159,7 @@ def test_a_changed_site_file_is_told_in_words_and_then_done_under_a_stream_of_se
         Stream(STRANGER, "alice@example.test", "250"),
         Stream(STRANGER, "x@else.where", "553"),
         Stream("198.51.100.66", "x@else.where", "250"),
-        Stream("198.51.100.7", "nobody@example.test", "553"),
+        Stream("198.51.100.7", "nobody@example.test", "550"),
     ]
     with streams(*every):
         done = change(bed, **CHANGED)
@@ -176,7 +176,7 @@ def test_a_changed_site_file_is_told_in_words_and_then_done_under_a_stream_of_se
     assert recipient(STRANGER, "x@new.example").startswith("250 ")
     assert recipient(STRANGER, "x@example.org").startswith("553 ")
     assert recipient(STRANGER, "carl@example.test").startswith("250 ")
-    assert recipient(STRANGER, "bob@example.test").startswith("553 ")
+    assert recipient(STRANGER, "bob@example.test").startswith("550 ")
     assert recipient(NEW_OFFICE, "x@else.where").startswith("250 ")
     assert recipient("198.51.100.100", "x@else.where").startswith("553 ")
     assert recipient(STRANGER, "alice@example.test", "other@bad.example").startswith("553 ")

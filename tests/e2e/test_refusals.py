@@ -93,7 +93,7 @@ def test_a_foreign_domain(session: Session, log: Log, sender: bytes, field: str)
 @pytest.mark.parametrize(("sender", "field"), ADDRESSES, ids=[str(n) for n in range(len(ADDRESSES))])
 def test_an_unknown_recipient(session: Session, log: Log, sender: bytes, field: str) -> None:
     said(session, b"MAIL FROM:<" + sender + b">")
-    assert said(session, b"RCPT TO:<nobody@example.test>").startswith("553 ")
+    assert said(session, b"RCPT TO:<nobody@example.test>").startswith("550 5.1.1 ")
     assert log.settled(1) == [
         f"qmail-smtpd: not in validrcptto: nobody@example.test from {field} at {STRANGER}"
     ]
@@ -123,7 +123,7 @@ def test_an_address_that_is_none(session: Session, log: Log, address: bytes, why
 def test_the_tenth_unknown_recipient_ends_the_session(session: Session, log: Log) -> None:
     said(session, b"MAIL FROM:<ann@sender.example>")
     replies = [said(session, b"RCPT TO:<nobody%d@example.test>" % number)[:3] for number in range(10)]
-    assert replies == ["553"] * 9 + ["421"]
+    assert replies == ["550"] * 9 + ["421"]
     assert session.reply() == CLOSED
     lines = log.settled(11)
     assert len(lines) == 11

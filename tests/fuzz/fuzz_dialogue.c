@@ -13,7 +13,7 @@
 
 const char *const fuzz_words[] = {
   "EHLO a\r\n", "HELO \r\n", "MAIL FROM:<a@b.c>\r\n", "RCPT TO:<a@b.c>\r\n", "RCPT TO:<x@b.c>\r\n", "rcpt", "DATA\r\n", "RSET\r\n",
-  "NOOP\r\n", "QUIT\r\n", "\r\n", "\n", "\r", " ", "<", ">", "\"", "\\", "@", "MAIL FROM:<>\r\n", "MAIL FROM:<@r:\"q\"@b>\r\n", "[1.2.3.4]",
+  "NOOP\r\n", "QUIT\r\n", "\r\n", "\n", "\r", " ", "<", ">", "\"", "\\", "@", "MAIL FROM:<> SIZE=1001\r\n", "MAIL FROM:<>\r\n", "MAIL FROM:<@r:\"q\"@b>\r\n", "[1.2.3.4]",
   0,
 };
 
@@ -87,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(bytes, data, size);
   refusal_write = count;
   dialogue_begin(&d, 0, 0, 0);
+  d.databytes = 1000;
   while (at < size && event == DIALOGUE_REPLY
          && smtpcommand_line(bytes + at, size - at, 0, &length) == SMTPCOMMAND_LINE) {
     lines_logged = 0;

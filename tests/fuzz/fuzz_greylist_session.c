@@ -19,7 +19,7 @@ const char *const fuzz_words[] = {
 static const char *const replies[] = {
   "220 mx.test ESMTP\r\n", "250 mx.test\r\n", "250-mx.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n", "250 ok\r\n",
   "451 4.7.1 later\r\n", "221 mx.test\r\n", "252 send some mail, I'll try my best\r\n", "214 no help here\r\n",
-  "502 unimplemented (#5.5.1)\r\n", "500 line too long (#5.5.2)\r\n", "421 mx.test too much, good bye (#4.7.0)\r\n",
+  "502 5.5.1 unimplemented\r\n", "500 5.5.2 line too long\r\n", "421 4.7.0 too much, good bye\r\n",
 };
 
 static size_t hear(struct greysession *s, char *heard, size_t len)

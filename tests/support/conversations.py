@@ -39,17 +39,17 @@ OK = "250 ok"
 QUEUED = "250 ok *"
 GO_AHEAD = "354 go ahead"
 FLUSHED = "250 flushed"
-NOT_OURS = "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"
-NOBODY = "553 sorry, this recipient is not in my validrcptto list (#5.7.1)"
-NO_ADDRESS = "553 sorry, that is no address that mail can be sent to (#5.1.3)"
-BAD_SENDER = "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)"
-TOO_MANY_UNKNOWN = "421 too many invalid addresses, goodbye (#4.3.0)"
+NOT_OURS = "553 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts"
+NOBODY = "550 5.1.1 sorry, this recipient is not known here"
+NO_ADDRESS = "553 5.1.3 sorry, that is no address that mail can be sent to"
+BAD_SENDER = "553 5.7.1 sorry, your envelope sender is in my badmailfrom list"
+TOO_MANY_UNKNOWN = "421 4.7.0 too many invalid addresses, goodbye"
 COME_BACK = "451 4.7.1 *"
-BARE_LF = "451 See http://pobox.com/~djb/docs/smtplf.html."
-TOO_BIG = "552 sorry, that message size exceeds my databytes limit (#5.3.4)"
-LOOPING = "554 too many hops, this message is looping (#5.4.6)"
-MAIL_FIRST = "503 MAIL first (#5.5.1)"
-RCPT_FIRST = "503 RCPT first (#5.5.1)"
+BARE_LF = "451 4.5.2 a line ends without CR: see http://pobox.com/~djb/docs/smtplf.html"
+TOO_BIG = "552 5.3.4 sorry, that message size exceeds my databytes limit"
+LOOPING = "554 5.4.6 too many hops, this message is looping"
+MAIL_FIRST = "503 5.5.1 MAIL first"
+RCPT_FIRST = "503 5.5.1 RCPT first"
 
 
 # Header fields, as regular expressions, that the gateway puts above the content of what it scanned.
@@ -524,7 +524,7 @@ def _protocol_rows() -> list[Row]:
         b"EHLO client.example\r\nMAIL FROM:<" + SENDER.encode() + b">\r\nRCPT TO:<nobody@example.test>\r\n"
         b"RCPT TO:<alice@example.test>\r\nDATA\r\n"
     )
-    greeted = f"250-{HOSTNAME}\n250-PIPELINING\n250 8BITMIME"
+    greeted = f"250-{HOSTNAME}\n250-PIPELINING\n250-SIZE {DATABYTES}\n250 8BITMIME"
     some, two = message("one-of-three"), (message("first-of-two"), message("second-of-two"))
     return [
         Row(

@@ -12,7 +12,7 @@ from support.conversations import HELO, SENDER
 from support.gateway import GATEWAY_ADDRESS, matches
 from support.smtp_client import Session
 
-UNCERTAIN = "451 unable to check recipient (#4.3.0)"
+UNCERTAIN = "451 4.3.0 unable to check recipient"
 
 
 def begun(who: str) -> Session:

@@ -39,6 +39,8 @@ RULES = """\
 127.0.0.5:allow,RBLSMTPD="-go away"
 127.0.0.6:allow,RBLSMTPD="later"
 127.0.0.7:allow,RBLSMTPD=""
+127.0.0.8:allow,WHITELISTED="",DATABYTES="2000000"
+127.0.0.9:allow,WHITELISTED="",DATABYTES="500"
 :allow
 """
 
@@ -144,6 +146,7 @@ class Gateway:
             ("smtpgreeting", GREETING),
             ("rcpthosts", "example.com\nopen.example\n.sub.example"),
             ("badmailfrom", "bad@sender.example\n@evil.example"),
+            ("databytes", "1000000"),
         ):
             self.write_control(name, text)
         self.publish(RECIPIENTS)

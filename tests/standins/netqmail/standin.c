@@ -15,8 +15,10 @@
 #include "dataread.h"
 #include "envelopeaddress.h"
 #include "limitcount.h"
+#include "mailsize.h"
 #include "recipientlist.h"
 #include "refusal.h"
+#include "smtpreply.h"
 #include "validrcptto.h"
 
 /* The lines that are neither blank nor comments: their number, or -1 when the file is missing or unreadable. */
@@ -52,9 +54,10 @@ static struct limitcount limits;
 static size_t databytes, taken, recipients_len;
 static FILE *message, *envelope;   /* pipes to descriptors 0 and 1 of $QMAILQUEUE or qmail-queue; text is from its 4 */
 
+/* One of smtpreply.h, or a text without the end of its line. */
 static void reply(const char *s)
 {
-  printf("%s\r\n", s);
+  printf("%s%s", s, strchr(s, '\n') ? "" : "\r\n");
   fflush(stdout);
 }
 
@@ -121,19 +124,19 @@ static int ours(const char *s)
   return !at || s;
 }
 
-static const char *const no_address = "553 sorry, that is no address that mail can be sent to (#5.1.3)";
-
 static const char *mail(const char *arg)
 {
   const char *why = parse(arg);
 
   if (why)
-    return refusal_command("mail", why, 0, address, ip), no_address;
+    return refusal_command("mail", why, 0, address, ip), SMTPREPLY_SENDER;
+  if (mailsize_exceeds(arg, databytes))
+    return refusal_command("mail", "too-large", 0, address, ip), SMTPREPLY_SIZE;
   barred = listed(badmailfrom, bad, address) || listed(badmailfrom, bad, strrchr(address, '@'));
   strcpy(sender, address);
   recipients_len = count = full = 0;
   seenmail = 1;
-  return "250 ok";
+  return SMTPREPLY_OK;
 }
 
 static const char *rcpt(const char *arg)
@@ -142,34 +145,31 @@ static const char *rcpt(const char *arg)
   int r;
 
   if (!seenmail)
-    return "503 MAIL first (#5.5.1)";
+    return SMTPREPLY_WANT_MAIL;
   if ((why = parse(arg)))
-    return refusal_command("rcpt", why, address, sender, ip), no_address;
+    return refusal_command("rcpt", why, address, sender, ip), SMTPREPLY_RECIPIENT;
   if (barred)
-    return refusal_badmailfrom(sender, address, ip),
-      "553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)";
+    return refusal_badmailfrom(sender, address, ip), SMTPREPLY_BADMAILFROM;
   r = relayclient ? VALIDRCPTTO_FOUND : ours(address);
   if (r == 0)
-    return refusal_rcpthosts(address, sender, ip),
-      "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)";
+    return refusal_rcpthosts(address, sender, ip), SMTPREPLY_RCPTHOSTS;
   if (r == 1 && !relayclient)
     r = validrcptto_check(address, sender, ip);
   if (r == VALIDRCPTTO_EXCESS)
-    die("421 too many invalid addresses, goodbye (#4.3.0)");
+    die(SMTPREPLY_MISSES);
   if (r != VALIDRCPTTO_FOUND)
-    return r == VALIDRCPTTO_MISSING ? "553 sorry, this recipient is not in my validrcptto list (#5.7.1)" :
-      "451 unable to check recipient (#4.3.0)";
+    return r == VALIDRCPTTO_MISSING ? SMTPREPLY_VALIDRCPTTO : SMTPREPLY_UNCERTAIN;
   if (recipientlist_holds(recipients, recipients_len, address))
-    return "250 ok";
+    return SMTPREPLY_OK;
   if (count == LIMITCOUNT_RECIPIENTS) {
     if (!full++)
       refusal_command("rcpt", "too-many", address, sender, ip);
-    return "452 too many recipients (#4.5.3)";
+    return SMTPREPLY_TOO_MANY;
   }
   ++count;
   recipients_len += (size_t) sprintf(recipients + recipients_len, "T%s%.900s%c", address,
     relayclient ? relayclient : "", 0);
-  return "250 ok";
+  return SMTPREPLY_OK;
 }
 
 /* Hands on the message up to its final dot; returns its hops. A bare LF ends the session. */
@@ -189,7 +189,7 @@ static unsigned long blast(void)
   }
   if (event == DATAREAD_BARE_LF) {
     refusal_command("data", "bare-lf", 0, sender, ip);
-    die("451 See http://pobox.com/~djb/docs/smtplf.html.");
+    die(SMTPREPLY_BARE_LF);
   }
   return d.hops;
 }
@@ -200,7 +200,7 @@ static void queue_open(void)
   int m[2], e[2], t[2];
 
   if (pipe2(m, O_CLOEXEC) == -1 || pipe2(e, O_CLOEXEC) == -1 || pipe2(t, O_CLOEXEC) == -1 || (queue = fork()) == -1)
-    die("451 qqt failure (#4.3.0)");
+    die(SMTPREPLY_QQT);
   if (queue == 0) {
     t[1] = fcntl(t[1], F_DUPFD_CLOEXEC, 10);
     if (dup2(m[0], 0) == 0 && dup2(e[0], 1) == 1 && dup2(t[1], 4) == 4)
@@ -226,7 +226,7 @@ static const char *data(const char *helo)
   int status, code, failed, looping;
 
   if (!seenmail || !recipients_len)
-    return seenmail ? "503 RCPT first (#5.5.1)" : "503 MAIL first (#5.5.1)";
+    return seenmail ? SMTPREPLY_WANT_RCPT : SMTPREPLY_WANT_MAIL;
   seenmail = 0;
   taken = 0;
   queue_open();
@@ -249,9 +249,9 @@ static const char *data(const char *helo)
     return "451 qq crashed (#4.3.0)";
   code = WEXITSTATUS(status) == 0 && failed ? 54 : WEXITSTATUS(status);
   if (looping)
-    return "554 too many hops, this message is looping (#5.4.6)";
+    return SMTPREPLY_HOPS;
   if (databytes && taken > databytes)
-    return "552 sorry, that message size exceeds my databytes limit (#5.3.4)";
+    return SMTPREPLY_SIZE;
   snprintf(line, sizeof line, "250 ok %ld qp %d", (long) time(0), queue);
   if (code == 82)
     snprintf(line, sizeof line, "%s %s", said[0] == 'Z' && said[1] ? "451" : "554",
@@ -264,15 +264,15 @@ static int smtpd(void)
 {
   const char *greeting = control("control/smtpgreeting", control("control/me", 0));
   const char *said;
-  char line[10000], helo[1000] = "", *arg, *h;
+  char line[10000], helo[1000] = "", ehlo[MAILSIZE_EHLO_MAX], *arg, *h;
   int ch, n;
 
   hosts = control_lines("control/rcpthosts", &rcpthosts);
   bad = control_lines("control/badmailfrom", &badmailfrom);
   if (!greeting || (bad == -1 && access("control/badmailfrom", F_OK) == 0))
-    die("421 unable to read controls (#4.3.0)");
+    die(SMTPREPLY_CONTROL);
   timeout = atoi(control("control/timeoutsmtpd", "1200"));
-  databytes = strtoul(getenv("DATABYTES") ? getenv("DATABYTES") : control("control/databytes", "0"), 0, 10);
+  databytes = mailsize_limit(control("control/databytes", 0), getenv("DATABYTES"));
   ip = getenv("TCPREMOTEIP") ? getenv("TCPREMOTEIP") : "unknown";
   relayclient = getenv("RELAYCLIENT");
   limitcount_begin(&limits, getenv("REFUSALS_LIMIT"), 0);
@@ -281,7 +281,7 @@ static int smtpd(void)
     fflush(stdout);
     for (n = 0; (ch = get()) != '\n'; line[n++] = (char) (ch ? ch : 1))
       if (n == (int) sizeof line - 1)
-        die("421 out of memory (#4.3.0)");
+        die(SMTPREPLY_NOMEM);
     line[n > 0 && line[n - 1] == '\r' ? n - 1 : n] = 0;
     arg = line + strcspn(line, " ") + strspn(line + strcspn(line, " "), " ");
     line[strcspn(line, " ")] = 0;
@@ -290,18 +290,19 @@ static int smtpd(void)
       snprintf(helo, sizeof helo, "%.255s", arg);
       for (h = helo; *h; ++h)
         *h = strchr("()<>\"\\=", *h) || *h <= ' ' || *h > '~' ? '?' : *h;
-      printf(*line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s\r\n250-PIPELINING\r\n250 8BITMIME\r\n", greeting);
+      printf(*line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s%s", greeting, mailsize_ehlo(ehlo, (unsigned) databytes));
     } else if (!strcasecmp(line, "quit"))
       return printf("221 %s\r\n", greeting) < 0;
     else {
       said = (!strcasecmp(line, "mail") ? mail(arg) : !strcasecmp(line, "rcpt") ? rcpt(arg) :
-        !strcasecmp(line, "data") ? data(helo) : !strcasecmp(line, "noop") ? "250 ok" :
-        !strcasecmp(line, "help") ? "214 netqmail home page: http://qmail.org/netqmail" :
-        !strcasecmp(line, "vrfy") ? "252 send some mail, i'll try my best" :
-        !strcasecmp(line, "rset") ? "250 flushed" : "502 unimplemented (#5.5.1)");
-      if (*said == '5' && strncmp(said, "554", 3) && strncmp(said, "552", 3) && limitcount_refused(&limits)) {
+        !strcasecmp(line, "data") ? data(helo) : !strcasecmp(line, "noop") ? SMTPREPLY_OK :
+        !strcasecmp(line, "help") ? SMTPREPLY_HELP :
+        !strcasecmp(line, "vrfy") ? SMTPREPLY_VRFY :
+        !strcasecmp(line, "rset") ? SMTPREPLY_FLUSHED : SMTPREPLY_UNIMPLEMENTED);
+      if (*said == '5' && strncmp(said, "554", 3) && (strncmp(said, "552", 3) || strcasecmp(line, "data"))
+          && limitcount_refused(&limits)) {
         refusal_hangup("refusals", ip);
-        said = "421 too many commands or refusals, goodbye (#4.7.0)";
+        said = SMTPREPLY_EXCESS;
       }
       reply(said);
       if (!strncmp(said, "421", 3))

@@ -8,7 +8,7 @@
 #include "validrcptto.h"
 
 #define IP "198.51.100.7"
-#define UNKNOWN "553 sorry, this recipient is not in my validrcptto list (#5.7.1)\r\n"
+#define UNKNOWN "550 5.1.1 sorry, this recipient is not known here\r\n"
 
 static char logged[20000];
 static char heard[20000];
@@ -73,31 +73,34 @@ TEST(replies_are_those_of_qmail_smtpd)
 {
   static const struct { const char *line, *reply; } rows[] = {
     {"HELO a\r\n", "250 mx.test\r\n"},
-    {"EHLO a\r\n", "250-mx.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n"},
+    {"EHLO a\r\n", "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n"},
     {"MAIL FROM:<a@b.example>\r\n", "250 ok\r\n"},
     {"MAIL FROM:<>\r\n", "250 ok\r\n"},
     {"MAIL\r\n", "250 ok\r\n"},
-    {"MAIL FROM:<a@b c>\r\n", "553 sorry, that is no address that mail can be sent to (#5.1.3)\r\n"},
-    {"RCPT TO:<ann@example.com>\r\n", "503 MAIL first (#5.5.1)\r\n"},
-    {"DATA\r\n", "503 MAIL first (#5.5.1)\r\n"},
-    {"MAIL FROM:<>\r\nDATA\r\n", "250 ok\r\n503 RCPT first (#5.5.1)\r\n"},
-    {"MAIL FROM:<>\r\nRSET\r\nRCPT TO:<ann@example.com>\r\n", "250 ok\r\n250 flushed\r\n503 MAIL first (#5.5.1)\r\n"},
-    {"MAIL FROM:<>\r\nHELO b\r\nRCPT TO:<ann@example.com>\r\n", "250 ok\r\n250 mx.test\r\n503 MAIL first (#5.5.1)\r\n"},
+    {"MAIL FROM:<> SIZE=1000\r\n", "250 ok\r\n"},
+    {"MAIL FROM:<> SIZE=1001\r\nRCPT TO:<ann@example.com>\r\n",
+     "552 5.3.4 sorry, that message size exceeds my databytes limit\r\n503 5.5.1 MAIL first\r\n"},
+    {"MAIL FROM:<a@b c>\r\n", "553 5.1.7 sorry, that is not an address that mail can come from\r\n"},
+    {"RCPT TO:<ann@example.com>\r\n", "503 5.5.1 MAIL first\r\n"},
+    {"DATA\r\n", "503 5.5.1 MAIL first\r\n"},
+    {"MAIL FROM:<>\r\nDATA\r\n", "250 ok\r\n503 5.5.1 RCPT first\r\n"},
+    {"MAIL FROM:<>\r\nRSET\r\nRCPT TO:<ann@example.com>\r\n", "250 ok\r\n250 flushed\r\n503 5.5.1 MAIL first\r\n"},
+    {"MAIL FROM:<>\r\nHELO b\r\nRCPT TO:<ann@example.com>\r\n", "250 ok\r\n250 mx.test\r\n503 5.5.1 MAIL first\r\n"},
     {"NOOP\r\n", "250 ok\r\n"},
     {"VRFY x\r\n", "252 send some mail, i'll try my best\r\n"},
     {"HELP\r\n", "214 netqmail home page: http://qmail.org/netqmail\r\n"},
-    {"STARTTLS\r\n", "502 unimplemented (#5.5.1)\r\n"},
-    {"\r\n", "502 unimplemented (#5.5.1)\r\n"},
+    {"STARTTLS\r\n", "502 5.5.1 unimplemented\r\n"},
+    {"\r\n", "502 5.5.1 unimplemented\r\n"},
     {"QUIT\r\n", "221 mx.test\r\n"},
     {"MAIL FROM:<>\r\nRCPT TO:<bob@example.com>\r\n", "250 ok\r\n" UNKNOWN},
     {"MAIL FROM:<>\r\nRCPT TO:<ann@other.example>\r\n",
-     "250 ok\r\n553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)\r\n"},
-    {"MAIL FROM:<>\r\nRCPT TO:<ann@unsure.example>\r\n", "250 ok\r\n451 unable to check recipient (#4.3.0)\r\n"},
-    {"MAIL FROM:<>\r\nRCPT TO:<doubt@example.com>\r\n", "250 ok\r\n451 unable to check recipient (#4.3.0)\r\n"},
+     "250 ok\r\n553 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts\r\n"},
+    {"MAIL FROM:<>\r\nRCPT TO:<ann@unsure.example>\r\n", "250 ok\r\n451 4.3.0 unable to check recipient\r\n"},
+    {"MAIL FROM:<>\r\nRCPT TO:<doubt@example.com>\r\n", "250 ok\r\n451 4.3.0 unable to check recipient\r\n"},
     {"MAIL FROM:<bad@sender.example>\r\nRCPT TO:<ann@example.com>\r\n",
-     "250 ok\r\n553 sorry, your envelope sender is in my badmailfrom list (#5.7.1)\r\n"},
+     "250 ok\r\n553 5.7.1 sorry, your envelope sender is in my badmailfrom list\r\n"},
     {"MAIL FROM:<>\r\nRCPT TO:<ann@example.com x>\r\n",
-     "250 ok\r\n553 sorry, that is no address that mail can be sent to (#5.1.3)\r\n"},
+     "250 ok\r\n553 5.1.3 sorry, that is no address that mail can be sent to\r\n"},
   };
   struct dialogue d;
   size_t i;
@@ -105,6 +108,7 @@ TEST(replies_are_those_of_qmail_smtpd)
   for (i = 0; i < sizeof rows / sizeof *rows; ++i) {
     check_where = rows[i].line;
     dialogue_begin(&d, 0, 0, 0);
+    d.databytes = 1000;
     talk(&d, rows[i].line, 0);
     CHECK(strcmp(heard, rows[i].reply) == 0);
     CHECK((last_event == DIALOGUE_END) == (strcmp(rows[i].line, "QUIT\r\n") == 0));
@@ -163,7 +167,7 @@ TEST(a_client_that_is_refused_hears_so_at_each_recipient)
 
   dialogue_begin(&d, 0, 0, 0);
   talk(&d, "MAIL FROM:<>\r\nRCPT TO:<ann@example.com>\r\nRCPT TO:<bob@other.example>\r\nDATA\r\n", "451 4.7.1 later\r\n");
-  CHECK(strcmp(heard, "250 ok\r\n451 4.7.1 later\r\n451 4.7.1 later\r\n503 RCPT first (#5.5.1)\r\n") == 0);
+  CHECK(strcmp(heard, "250 ok\r\n451 4.7.1 later\r\n451 4.7.1 later\r\n503 5.5.1 RCPT first\r\n") == 0);
   CHECK(d.count.refusals == 3 && d.misses == 0);
   dialogue_end(&d);
 }
@@ -173,12 +177,14 @@ TEST(refusals_are_logged)
   struct dialogue d;
 
   dialogue_begin(&d, 0, 0, 0);
+  d.databytes = 1000;
   talk(&d, "MAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.com>\r\nRCPT TO:<x@other.example>\r\n"
-           "RCPT TO:<x@a b>\r\nMAIL FROM:<bad@sender.example>\r\nRCPT TO:<ann@example.com>\r\nMAIL FROM:<x@->\r\nMAIL FROM:<a@\x7f>\r\n", 0);
+           "RCPT TO:<x@a b>\r\nMAIL FROM:<a@b.example> SIZE=1001\r\nMAIL FROM:<bad@sender.example>\r\nRCPT TO:<ann@example.com>\r\nMAIL FROM:<x@->\r\nMAIL FROM:<a@\x7f>\r\n", 0);
   CHECK(strcmp(logged,
                "qmail-smtpd: not in validrcptto: bob@example.com from a@b.example at " IP "\n"
                "qmail-smtpd: rcpthosts: x@other.example from a@b.example at " IP "\n"
                "qmail-smtpd: rcpt refused: not-a-host-name for x@a\\x20b from a@b.example at " IP "\n"
+               "qmail-smtpd: mail refused: too-large from a@b.example at " IP "\n"
                "qmail-smtpd: badmailfrom: bad@sender.example to ann@example.com at " IP "\n"
                "qmail-smtpd: mail refused: control-byte from a@\\x7f at " IP "\n") == 0);
   dialogue_end(&d);
@@ -193,14 +199,14 @@ TEST(limits_end_the_session)
   dialogue_begin(&d, 0, 0, "3");
   talk(&d, "MAIL FROM:<>\r\nRCPT TO:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nRCPT TO:<c@example.com>\r\nNOOP\r\n", 0);
   CHECK(last_event == DIALOGUE_END);
-  CHECK(strcmp(heard, "250 ok\r\n" UNKNOWN UNKNOWN "421 too many invalid addresses, goodbye (#4.3.0)\r\n") == 0);
+  CHECK(strcmp(heard, "250 ok\r\n" UNKNOWN UNKNOWN "421 4.7.0 too many invalid addresses, goodbye\r\n") == 0);
   CHECK(strstr(logged, "qmail-smtpd: excessive validrcptto violations, hanging up on " IP "\n"));
   dialogue_end(&d);
 
   dialogue_begin(&d, "2", 0, 0);
   talk(&d, "x\r\ny\r\nNOOP\r\n", 0);
   CHECK(last_event == DIALOGUE_END);
-  CHECK(strcmp(heard, "502 unimplemented (#5.5.1)\r\n421 too many commands or refusals, goodbye (#4.7.0)\r\n") == 0);
+  CHECK(strcmp(heard, "502 5.5.1 unimplemented\r\n421 4.7.0 too many commands or refusals, goodbye\r\n") == 0);
   CHECK(strcmp(logged, "qmail-smtpd: excessive refusals, hanging up on " IP "\n") == 0);
   dialogue_end(&d);
 
@@ -208,7 +214,7 @@ TEST(limits_end_the_session)
     strcat(many, "NOOP\r\n");
   dialogue_begin(&d, 0, 0, 0);
   talk(&d, many, 0);
-  CHECK(last_event == DIALOGUE_END && strlen(heard) == 999 * 8 + 53);
+  CHECK(last_event == DIALOGUE_END && strlen(heard) == 999 * 8 + 50);
   CHECK(strcmp(logged, "qmail-smtpd: excessive commands, hanging up on " IP "\n") == 0);
   dialogue_end(&d);
 }

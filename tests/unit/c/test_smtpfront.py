@@ -120,7 +120,7 @@ def without_it(gate: Gateway, pieces: list[bytes], source: str = "127.0.0.4") ->
 def test_a_letter_passes(gate: Gateway) -> None:
     pieces = [HELO, MAIL, RCPT, b"DATA\r\n", LETTER, b"QUIT\r\n"]
     heard = through_the_front(gate, pieces)
-    assert heard.startswith(b"220 mx.test ESMTP\r\n250-mx.test\r\n")
+    assert heard.startswith(b"220 mx.test ESMTP\r\n250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n")
     assert heard.endswith(b"250 ok\r\n250 ok\r\n354 go ahead\r\n250 ok TIME qp PID\r\n221 mx.test\r\n")
     (message,) = gate.messages()
     assert (message.sender, message.recipients) == (b"Fsender@client.example", [b"Tann@example.com"])
@@ -138,13 +138,59 @@ def test_a_letter_in_two_pieces(gate: Gateway, cut: int) -> None:
     assert len(gate.messages()) == 1
 
 
+@pytest.mark.parametrize(
+    ("source", "most"), [("127.0.0.4", 1000000), ("127.0.0.8", 2000000), ("127.0.0.9", 500)]
+)
+def test_a_size_that_is_too_large_is_refused_at_mail(gate: Gateway, source: str, most: int) -> None:
+    """The limit is qmail-smtpd's, from control/databytes or the client's rule."""
+    sizes = [b"MAIL FROM:<sender@client.example> SIZE=%d\r\n" % size for size in (most, most + 1)]
+    pieces = [HELO, sizes[1], RCPT, sizes[0], b"QUIT\r\n"]
+    heard = through_the_front(gate, pieces, source)
+    assert b"\r\n250-SIZE %d\r\n250 8BITMIME\r\n552 5.3.4 " % most in heard
+    assert heard.endswith(b"\r\n503 5.5.1 MAIL first\r\n250 ok\r\n221 mx.test\r\n"), heard
+    until(lambda: f"mail refused: too-large from sender@client.example at {source}\n" in gate.heard())
+    passed = through_the_front(gate, [HELO, sizes[0], RCPT, sizes[1], RCPT, b"QUIT\r\n"], source)
+    assert [line[:3] for line in passed.splitlines()[-5:]] == [b"250", b"250", b"552", b"250", b"221"]
+
+
+def test_without_databytes_there_is_no_limit(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate:
+        (gate.control / "databytes").unlink()
+        heard = through_the_front(gate, [HELO, MAIL.replace(b">", b"> SIZE=4000000000"), RCPT])
+        assert b"250-SIZE 0\r\n" in heard and heard.endswith(b"250 ok\r\n250 ok\r\n")
+        gate.write_control("databytes", "10")
+        assert b"250-SIZE 10\r\n" in through_the_front(gate, [HELO])
+        (gate.control / "databytes").unlink()
+        (gate.control / "databytes").mkdir()
+        try:
+            assert through_the_front(gate, [HELO]).startswith(b"421 4.3.0 unable to read controls")
+        finally:
+            (gate.control / "databytes").rmdir()
+            gate.write_control("databytes", "1000000")
+
+
+@pytest.mark.parametrize(
+    ("reply", "heard"),
+    [
+        ("554 refused, see https://mx.test/", b"554 5.7.1 refused, see https://mx.test/\r\n"),
+        ("421 4.7.0 not today", b"421 4.7.0 not today\r\n"),
+    ],
+)
+def test_a_denied_client_may_be_told_why(
+    programs: Programs, tmp_path: Path, reply: str, heard: bytes
+) -> None:
+    with gateway(programs, tmp_path, front={"-r": reply}) as gate:
+        assert through_the_front(gate, [], "127.0.0.2").removesuffix(RESET) == heard
+        assert through_the_front(gate, []).startswith(b"220 ")
+
+
 def test_a_denied_client_hears_nothing(gate: Gateway) -> None:
     assert through_the_front(gate, [HELO], "127.0.0.2").removesuffix(RESET) == b""
     until(lambda: re.search(r"smtpfront\[[0-9]+\]: deny 127\.0\.0\.2\n", gate.heard()))
 
 
 @pytest.mark.parametrize(
-    ("source", "refusal"), [("127.0.0.5", b"553 go away\r\n"), ("127.0.0.6", b"451 later\r\n")]
+    ("source", "refusal"), [("127.0.0.5", b"553 5.7.1 go away\r\n"), ("127.0.0.6", b"451 4.7.1 later\r\n")]
 )
 def test_a_rule_refuses_at_each_recipient(gate: Gateway, source: str, refusal: bytes) -> None:
     heard = through_the_front(gate, [HELO, MAIL, RCPT, RCPT, b"DATA\r\n", b"QUIT\r\n"], source)
@@ -168,8 +214,8 @@ def test_the_misses_of_both_programs_are_one_count(gate: Gateway) -> None:
     unknown = b"RCPT TO:<nobody@example.com>\r\n"
     pieces = [HELO, MAIL, 6 * unknown, RCPT, 4 * unknown, b"NOOP\r\n"]
     heard = through_the_front(gate, pieces)
-    assert heard.endswith(b"421 too many invalid addresses, goodbye (#4.3.0)\r\n")
-    assert heard.count(b"553 sorry, this recipient") == 9
+    assert heard.endswith(b"421 4.7.0 too many invalid addresses, goodbye\r\n")
+    assert heard.count(b"550 5.1.1 sorry, this recipient") == 9
     assert without_it(gate, pieces) == heard
 
 
@@ -233,8 +279,8 @@ def test_lists_are_asked_before_the_greylist(programs: Programs, tmp_path: Path)
         lists.write_text("good.example 127.0.0.0/24 no\nbad.example 127.0.0.0/24 see https://bad.example/\n")
         pieces = [HELO, MAIL, RCPT + RCPT, b"QUIT\r\n"]
         heard = through_the_front(gate, pieces, "127.2.3.9")
-        refusal = b"553 see https://bad.example/ (bad.example)\r\n"
-        other = b"553 no (good.example)\r\n"
+        refusal = b"553 5.7.1 see https://bad.example/ (bad.example)\r\n"
+        other = b"553 5.7.1 no (good.example)\r\n"
         assert heard.endswith((2 * refusal + b"221 mx.test\r\n", 2 * other + b"221 mx.test\r\n")), heard
         until(lambda: "listed 127.2.3.9" in gate.heard())
         assert " new " not in gate.heard()
@@ -273,7 +319,7 @@ def test_when_all_places_are_in_use_the_longest_silent_goes(programs: Programs, 
         held[0].sendall(b"NOOP\r\n")
         assert held[0].recv(100) == b"250 ok\r\n"
         assert greeted(gate, "127.5.9.1")[1].startswith(b"220")
-        assert rest(held[1]).startswith(b"421 too many sessions")
+        assert rest(held[1]).startswith(b"421 4.3.2 too many sessions")
         held[0].sendall(b"NOOP\r\n")
         assert held[0].recv(100) == b"250 ok\r\n"
 
@@ -281,13 +327,13 @@ def test_when_all_places_are_in_use_the_longest_silent_goes(programs: Programs, 
 def test_a_silent_client_is_hung_up_on(programs: Programs, tmp_path: Path) -> None:
     with gateway(programs, tmp_path, front={"-i": 1}) as gate:
         client, _ = greeted(gate, "127.0.0.4")
-        assert rest(client) == b"451 timeout (#4.4.2)\r\n"
+        assert rest(client) == b"451 4.4.2 timeout\r\n"
 
 
 def test_too_many_bytes_end_the_session(programs: Programs, tmp_path: Path) -> None:
     with gateway(programs, tmp_path, front={"-B": 1000}) as gate:
         heard = through_the_front(gate, [b"NOOP " + b"x" * 600 + b"\r\n"] * 3)
-        assert b"421 too many commands or refusals" in heard
+        assert b"421 4.7.0 too many commands or refusals" in heard
 
 
 def test_qmail_smtpd_has_places_of_its_own(programs: Programs, tmp_path: Path) -> None:
@@ -298,7 +344,7 @@ def test_qmail_smtpd_has_places_of_its_own(programs: Programs, tmp_path: Path) -
         waiting, _ = greeted(gate, "127.0.0.4")
         waiting.sendall(HELO + MAIL + RCPT)
         heard = rest(waiting)
-        assert heard.endswith(b"250 ok\r\n451 no session is free, please come back later (#4.3.2)\r\n"), heard
+        assert heard.endswith(b"250 ok\r\n451 4.3.2 no session is free, please come back later\r\n"), heard
         relay = through_the_front(gate, [HELO, MAIL, b"QUIT\r\n"], "127.0.0.3")
         assert relay.endswith(b"221 mx.test\r\n")
         first.close()
@@ -340,7 +386,7 @@ def test_a_launcher_that_hangs_holds_nobody_forever(programs: Programs, tmp_path
         assert greeted(gate, "127.0.0.4")[1].startswith(b"220")
         relays = [gate.connect("127.0.0.3") for _ in range(400)]  # more than the socket to it takes
         until(lambda: "put off 127.0.0.3 no session of qmail-smtpd" in gate.heard(), 20)
-        assert rest(relays[-1]).startswith(b"421 too many sessions")
+        assert rest(relays[-1]).startswith(b"421 4.3.2 too many sessions")
         for relay in relays:
             relay.close()
         gate.launcher.send_signal(signal.SIGCONT)
@@ -356,8 +402,8 @@ def test_without_the_launcher_recipients_are_put_off(programs: Programs, tmp_pat
         gate.launcher.terminate()
         gate.launcher.wait(10)
         heard = through_the_front(gate, [HELO, MAIL, RCPT])
-        assert heard.endswith(b"250 ok\r\n451 no session is free, please come back later (#4.3.2)\r\n"), heard
-        assert through_the_front(gate, [], "127.0.0.3").startswith(b"421 too many sessions")
+        assert heard.endswith(b"250 ok\r\n451 4.3.2 no session is free, please come back later\r\n"), heard
+        assert through_the_front(gate, [], "127.0.0.3").startswith(b"421 4.3.2 too many sessions")
         open_session.sendall(b"QUIT\r\n")  # which is qmail-smtpd's, and goes on
         assert rest(open_session).endswith(b"221 mx.test\r\n")
         gate.start_launcher()
@@ -372,7 +418,7 @@ def test_without_qmail_smtpd_recipients_are_put_off(programs: Programs, tmp_path
             heard = through_the_front(gate, [HELO, MAIL, RCPT])
         finally:
             program.chmod(0o755)
-        assert heard.endswith(b"250 ok\r\n451 no session is free, please come back later (#4.3.2)\r\n"), heard
+        assert heard.endswith(b"250 ok\r\n451 4.3.2 no session is free, please come back later\r\n"), heard
 
 
 def test_a_restart_of_the_front_tells_everybody(programs: Programs, tmp_path: Path) -> None:
@@ -383,7 +429,7 @@ def test_a_restart_of_the_front_tells_everybody(programs: Programs, tmp_path: Pa
         until(lambda: "smtplaunch: ok " in gate.heard())
         gate.front.terminate()
         assert gate.front.wait(5) == 0
-        assert rest(client) == b"421 the service is being restarted (#4.3.2)\r\n"
+        assert rest(client) == b"421 4.3.2 the service is being restarted\r\n"
         served.sendall(b"QUIT\r\n")
         assert rest(served).endswith(b"221 mx.test\r\n")
 
@@ -393,7 +439,7 @@ def test_a_list_that_is_missing_puts_off(programs: Programs, tmp_path: Path, nam
     with gateway(programs, tmp_path) as gate:
         (gate.control / name).unlink()
         heard = through_the_front(gate, [HELO, MAIL, RCPT])
-        assert heard.endswith(b"451 unable to check recipient (#4.3.0)\r\n")
+        assert heard.endswith(b"451 4.3.0 unable to check recipient\r\n")
         assert not gate.messages()
 
 
@@ -531,6 +577,8 @@ WORDS = [
     b"MAIL FROM:<bad@sender.example>\r\n",
     b"MAIL FROM:<x@evil.example>\r\n",
     b"MAIL FROM:<a b@c.example> SIZE=1\r\n",
+    b"MAIL FROM:<sender@client.example> SIZE=1000000\r\n",
+    b"MAIL FROM:<sender@client.example> BODY=8BITMIME size=1000001\r\n",
     b"MAIL FROM:<a@b c>\r\n",
     b"MAIL FROM:<a@\x01>\r\n",
     b'MAIL FROM:<"q\\"r s"@c.example>\r\n',

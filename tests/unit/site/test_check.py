@@ -213,7 +213,7 @@ BAD = [
         _site(relay_network=[]),
         [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
-            "relay_networks, bad_senders, extra_routes, directories"
+            "relay_networks, bad_senders, extra_routes, directories, deny_reply"
         ],
     ),
 ]
@@ -275,3 +275,33 @@ def test_all_faults_at_once() -> None:
         f"gateway_domains item 1: 'example.com' has no route; {ROUTE}",
         f"gateway_relay_networks item 1: '0.0.0.0/0' {WIDE}",
     ]
+
+
+@pytest.mark.parametrize(
+    "reply", ["", "554 no", "421 4.7.0 later", "554 5.7.1 see https://example.com/", "554 " + 200 * "x"]
+)
+def test_what_denied_clients_may_hear(reply: str) -> None:
+    assert check_site(_site(deny_reply=reply), OWN) == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "no",
+        "554",
+        "554 ",
+        "554  x",
+        "550 no",
+        "554 no\n250 ok",
+        "554 no\r\n",
+        "554 n\u00f6",
+        "554 " + 201 * "x",
+        554,
+    ],
+)
+def test_what_is_no_reply(reply: object) -> None:
+    (fault,) = check_site(_site(deny_reply=reply), OWN)
+    assert fault == (
+        f"gateway_deny_reply: {reply!r} is not a reply; expected 554 or 421, a space and a text of at most "
+        "200 characters of ASCII, or ''"
+    )

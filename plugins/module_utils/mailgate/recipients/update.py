@@ -274,7 +274,7 @@ def rollback(store: Store, number: int | None, settings: Settings, *, now: float
     """Let an earlier export serve again, with the settings of now, hold it, and return the generation made.
 
     Without a number it is the last one before the export that serves. Raises BadInput unless every domain of
-    a directory is in the export, and each required address in the list: what is missing there would be 553.
+    a directory is in the export, and each required address in the list: what is missing there would be 550.
     """
     domains = settings.directory_domains
     if not domains:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..core.errors import BadInput
@@ -15,7 +16,10 @@ from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
 
-KEYS = ("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes", "directories")
+KEYS = (
+    *("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes", "directories"),
+    "deny_reply",
+)
 
 _DOMAIN_KEYS = ("name", "route", "recipients", "addresses")
 _ROUTE_KEYS = ("domain", "route")
@@ -26,8 +30,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     """Return every fault of a site, one text each, key by key; [] for a valid one.
 
     site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), relay_networks (list
-    of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}) and
-    directories (the result of ldap_settings.public(), so without a password); the last four may be missing.
+    of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}),
+    directories (the result of ldap_settings.public(), so without a password) and deny_reply (what denied
+    clients hear); the last five may be missing.
     The texts use the names of the site file: `gateway_<key>`, for extra_routes `gateway_routes`, for
     directories `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -41,6 +46,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     domains, faults = _parse_domains(site.get("domains"))
     found += _domains_faults(site.get("domains"), name, own, routed) + faults
     found += _directories_faults(site, domains)
+    found += _deny_reply_faults(site.get("deny_reply"))
     for number, text in _items(site, "relay_networks", found):
         found += _network_faults(text, f"gateway_relay_networks item {number}")
     for number, text in _items(site, "bad_senders", found):
@@ -180,6 +186,13 @@ def _network_faults(text: object, where: str) -> list[str]:
         expected = f"expected a prefix length from {widest} to 32"
         return [f"{where}: {text!r} is wider than /{widest}; {expected}"]
     return []
+
+
+def _deny_reply_faults(text: object) -> list[str]:
+    if text in (None, "") or (isinstance(text, str) and re.fullmatch(r"(?:554|421) [!-~][ -~]{0,199}", text)):
+        return []
+    expected = "expected 554 or 421, a space and a text of at most 200 characters of ASCII, or ''"
+    return [f"gateway_deny_reply: {text!r} is not a reply; {expected}"]
 
 
 def _bad_sender_faults(text: object, where: str) -> list[str]:
