@@ -18,6 +18,9 @@
 
 /* ---- Landlock: as in linux/landlock.h, of which a distribution may have an older one than its kernel ---- */
 
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
 #define SYS_landlock_add_rule 445
@@ -106,12 +109,34 @@ static int enter_landlock(const struct front *f, const char *rules_directory)
 
 #ifdef ARCHITECTURE
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) offsetof(struct seccomp_data, field))
-#define REFUSE(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) (call), 0, 1), \
-                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+#define JUMP_UNLESS(value, steps) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t) (value), 0, (uint8_t) (steps))
+#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
+#define EPERM_IS_SAID (SECCOMP_RET_ERRNO | EPERM)
+#define REFUSE(call) JUMP_UNLESS(call, 1), RETURN(EPERM_IS_SAID)
+/* The half of an argument of 64 bits that holds a descriptor. */
+#define HALF (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4u : 0u)
+#define PORT_STEPS(n) (3 + 2 * (n))   /* of one call */
 
-static int enter_seccomp(void)
+/* One answer to a call for the descriptors of the port, another for all others. Returns the next free place. */
+static struct sock_filter *for_the_port(struct sock_filter *next, const struct front *f, long call, uint32_t for_them,
+                                        uint32_t for_others)
 {
-  struct sock_filter filter[] = {
+  int i;
+
+  *next++ = (struct sock_filter) JUMP_UNLESS(call, PORT_STEPS(f->listening_n) - 1);
+  *next++ = (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) offsetof(struct seccomp_data, args) + HALF);
+  for (i = 0; i < f->listening_n; ++i) {
+    *next++ = (struct sock_filter) JUMP_UNLESS(f->listening[i].fd, 1);
+    *next++ = (struct sock_filter) RETURN(for_them);
+  }
+  *next++ = (struct sock_filter) RETURN(for_others);
+  return next;
+}
+
+/* Only the port may be listened at (when it was closed for a while), and nothing else can have its descriptors. */
+static int enter_seccomp(const struct front *f)
+{
+  static const struct sock_filter calls[] = {
     LOAD(arch),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
@@ -136,7 +161,11 @@ static int enter_seccomp(void)
     REFUSE(SYS_kill),
     REFUSE(SYS_tkill),
     REFUSE(SYS_bind),
-    REFUSE(SYS_listen),
+#ifdef SYS_dup2
+    REFUSE(SYS_dup2),
+#endif
+    REFUSE(SYS_dup3),
+    REFUSE(SYS_close_range),
     REFUSE(SYS_mount),
     REFUSE(SYS_unshare),
     REFUSE(SYS_setns),
@@ -146,15 +175,23 @@ static int enter_seccomp(void)
     REFUSE(SYS_userfaultfd),
     REFUSE(SYS_keyctl),
     REFUSE(SYS_add_key),
-    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  struct sock_fprog program = {(unsigned short) (sizeof filter / sizeof *filter), filter};
+  struct sock_filter filter[sizeof calls / sizeof *calls + 2 * PORT_STEPS(FRONT_LISTENING_MAX) + 1];
+  struct sock_filter *next = filter;
+  struct sock_fprog program = {0, filter};
 
+  memcpy(next, calls, sizeof calls);
+  next += sizeof calls / sizeof *calls;
+  next = for_the_port(next, f, SYS_listen, SECCOMP_RET_ALLOW, EPERM_IS_SAID);
+  next = for_the_port(next, f, SYS_close, EPERM_IS_SAID, SECCOMP_RET_ALLOW);
+  *next++ = (struct sock_filter) RETURN(SECCOMP_RET_ALLOW);
+  program.len = (unsigned short) (next - filter);
   return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0 ? 1 : errno == EINVAL ? -1 : 0;
 }
 #else
-static int enter_seccomp(void)
+static int enter_seccomp(const struct front *f)
 {
+  (void) f;
   return -1;
 }
 #endif
@@ -170,7 +207,7 @@ int frontjail(const struct front *f, const char *rules_directory, const char **m
   landlock = enter_landlock(f, rules_directory);
   if (landlock == 0)
     return 0;
-  seccomp = enter_seccomp();
+  seccomp = enter_seccomp(f);
   if (landlock == -1)
     *missing = "Landlock";
   if (seccomp == -1)

@@ -22,7 +22,8 @@
  *   -w SECONDS  a client waits for a place, 30
  *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DATABYTES, DNSCACHEIP in the environment, as with qmail-smtpd
  *
- * At SIGTERM it sends 421 to all clients and ends. The log is qmail-smtpd's, whose descriptor comes from the
+ * At SIGTERM it sends 421 to all clients and ends. At SIGINT it closes the port, and the sessions that there are go on;
+ * SIGCONT opens it again. The log is qmail-smtpd's, whose descriptor comes from the
  * launcher; what cannot be written there is dropped and counted. NUMBER is that of a session; lines of refusal.h as
  * from qmail-smtpd:
  *   smtpfront: pid NUMBER from IP          from its first MAIL on,
@@ -60,7 +61,7 @@
 #include "smtpreply.h"
 
 #define ME "smtpfront"
-#define BACKLOG 512
+#define BACKLOG 4096         /* connections that wait to be taken, if net.core.somaxconn is as high */
 #define EVENTS 256
 #define ACCEPTS 64           /* connections that are taken before others have their turn */
 #define TICK_MS 1000
@@ -99,19 +100,25 @@ static void to_log(const char *line, size_t len)
 
 /* ---- descriptors of the loop ---- */
 
-static void accept_clients(struct watch *watch, uint32_t events)
+/* Takes some of those who are connected. Returns 0 when nobody waits any more. */
+static int take_some(struct front *f, int listening)
 {
-  struct front *f = watch->owner;
   int i;
   int fd;
 
-  (void) events;
   for (i = 0; i < ACCEPTS; ++i) {
-    fd = accept4(watch->fd, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    fd = accept4(listening, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd == -1)
-      return;
+      return 0;
     session_begin(f, fd);
   }
+  return 1;
+}
+
+static void accept_clients(struct watch *watch, uint32_t events)
+{
+  (void) events;
+  take_some(watch->owner, watch->fd);
 }
 
 static void log_ready(struct watch *watch, uint32_t events)
@@ -120,13 +127,56 @@ static void log_ready(struct watch *watch, uint32_t events)
   (void) events;   /* it is written to at the end of each round */
 }
 
+/* Who is connected already is taken first. The port remains this process's own, so no right is needed to open it again. */
+static void close_port(struct front *f)
+{
+  int rounds;
+  int i;
+
+  for (i = 0; i < f->listening_n; ++i) {
+    if (!f->listening[i].events)
+      continue;
+    for (rounds = BACKLOG / ACCEPTS; rounds > 0 && take_some(f, f->listening[i].fd); --rounds)
+      ;
+    watch_set(f->epoll, &f->listening[i], 0);
+    if (shutdown(f->listening[i].fd, SHUT_RD) == -1)
+      front_say(f, 0, "warning: cannot close the port: %s", strerror(errno));
+  }
+  front_say(f, 0, "warning: the port is closed until SIGCONT");
+}
+
+static void open_port(struct front *f)
+{
+  int opened = 0;
+  int i;
+
+  for (i = 0; i < f->listening_n; ++i) {
+    if (f->listening[i].events)
+      continue;
+    opened = 1;
+    if (listen(f->listening[i].fd, BACKLOG) == -1 || !watch_set(f->epoll, &f->listening[i], EPOLLIN)) {
+      front_say(f, 0, "warning: cannot open the port: %s", strerror(errno));
+      f->ending = 1;   /* the next one opens it */
+    }
+  }
+  if (opened)
+    front_say(f, 0, "warning: the port is open again");
+}
+
 static void signalled(struct watch *watch, uint32_t events)
 {
+  struct front *f = watch->owner;
   struct signalfd_siginfo info;
 
   (void) events;
-  if (read(watch->fd, &info, sizeof info) == (ssize_t) sizeof info)
-    ((struct front *) watch->owner)->ending = 1;
+  if (read(watch->fd, &info, sizeof info) != (ssize_t) sizeof info)
+    return;
+  if (info.ssi_signo == SIGTERM)
+    f->ending = 1;
+  else if (info.ssi_signo == SIGINT)
+    close_port(f);
+  else
+    open_port(f);
 }
 
 static void listen_at(struct front *f, const char *text, int port)
@@ -298,6 +348,8 @@ static void begin_loop(struct front *f, struct watch *signals)
   f->epoll = epoll_create1(EPOLL_CLOEXEC);
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGCONT);
   signal(SIGPIPE, SIG_IGN);
   if (f->epoll == -1 || sigprocmask(SIG_BLOCK, &set, 0) == -1)
     fatal("epoll");

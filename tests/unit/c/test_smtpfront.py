@@ -434,6 +434,32 @@ def test_a_restart_of_the_front_tells_everybody(programs: Programs, tmp_path: Pa
         assert rest(served).endswith(b"221 mx.test\r\n")
 
 
+def test_a_pause_closes_the_port_and_nothing_else(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate:
+        client, _ = greeted(gate, "127.0.0.4")
+        for _ in range(2):
+            gate.front.send_signal(signal.SIGINT)
+            until(lambda: "the port is closed" in gate.heard() and not open_port(gate))
+            client.sendall(HELO)
+            assert client.recv(1000).startswith(b"250-mx.test")
+            gate.front.send_signal(signal.SIGCONT)
+            until(lambda: open_port(gate))
+        gate.front.send_signal(signal.SIGINT)
+        until(lambda: not open_port(gate))
+        assert spoken(client, [MAIL, RCPT, b"DATA\r\n", LETTER, b"QUIT\r\n"]).endswith(b"221 mx.test\r\n")
+        assert len(gate.messages()) == 1 and gate.front.poll() is None
+        gate.front.send_signal(signal.SIGCONT)
+        until(lambda: open_port(gate))
+        assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
+
+
+def open_port(gate: Gateway) -> bool:
+    with contextlib.suppress(ConnectionRefusedError):
+        gate.connect("127.0.0.2").close()
+        return True
+    return False
+
+
 @pytest.mark.parametrize("name", ["rcpthosts", "validrcptto.cdb"])
 def test_a_list_that_is_missing_puts_off(programs: Programs, tmp_path: Path, name: str) -> None:
     with gateway(programs, tmp_path) as gate:
