@@ -33,9 +33,9 @@ SEARCH = (
 EXPORT = """
 import sys
 sys.path.insert(0, "/usr/local/lib")
-from mailgate.recipients import sort_exported
-from mailgate.recipients_process import read_settings
-from mailgate.recipients_update import export_all
+from mailgate.recipients.keys import sort_exported
+from mailgate.recipients.process import read_settings
+from mailgate.recipients.update import export_all
 addresses, said = export_all(read_settings("/tmp/recipients.json"))
 print(len(sort_exported(addresses, frozenset(["example.test"])).kept))
 """
