@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 #include "tcprule.h"
 
@@ -48,26 +49,92 @@ static int look(struct tcprule_found *found, struct cdbread *c, const char *key,
   return 1;
 }
 
+/* Looks for an address of IPv4 and its parts that end in a dot; returns 0 if none is there, else the verdict is set. */
+static int look_ipv4(struct tcprule_found *found, struct cdbread *c, const struct address *client,
+                     enum tcprule *verdict)
+{
+  char key[INET_ADDRSTRLEN];
+  size_t len;
+
+  if (!inet_ntop(AF_INET, client->bytes, key, sizeof key)) {
+    found->trouble = "no address";
+    *verdict = TCPRULE_TROUBLE;
+    return 1;
+  }
+  len = strlen(key);
+  if (look(found, c, key, len, verdict))
+    return 1;
+  for (; len > 0; --len)
+    if (key[len - 1] == '.' && look(found, c, key, len, verdict))
+      return 1;
+  return 0;
+}
+
+size_t tcprule_ipv6_key(char *key, const struct address *client, int prefix)
+{
+  static const char digit[] = "0123456789abcdef";
+  struct address network = *client;
+  size_t octets;
+  size_t len = 0;
+  size_t i;
+
+  prefix = address_network(&network, prefix);
+  octets = (size_t) (prefix + 7) / 8;
+  key[len++] = '[';
+  for (i = 0; i < octets; ++i) {
+    key[len++] = digit[network.bytes[i] >> 4];
+    key[len++] = digit[network.bytes[i] & 15];
+  }
+  return len + (size_t) snprintf(key + len, TCPRULE_IPV6_KEY_MAX - len, "]/%d", prefix);
+}
+
+/* The prefix lengths of IPv6 in the file, the longest first: how many, or -1 and the verdict is set. */
+static int ipv6_lengths(struct tcprule_found *found, struct cdbread *c, unsigned char *length, enum tcprule *verdict)
+{
+  char data[TCPRULE_IPV6_LENGTHS_MAX];
+  size_t n = 0;
+  size_t i;
+  int r = cdbread_find(c, "[]", 2);
+
+  if (r == CDBREAD_FOUND)
+    r = cdbread_data(c, data, sizeof data, &n);
+  memcpy(length, data, n);
+  for (i = 0; i < n; ++i)
+    if (length[i] > 128 || (i && length[i] >= length[i - 1])) {
+      c->trouble = "prefix lengths of IPv6 that are not in order";
+      r = CDBREAD_TROUBLE;
+    }
+  if (r != CDBREAD_TROUBLE)
+    return (int) n;
+  found->trouble = c->trouble;
+  *verdict = TCPRULE_TROUBLE;
+  return -1;
+}
+
+/* Looks for the networks around an address of IPv6, the narrowest first; as look_ipv4(). */
+static int look_ipv6(struct tcprule_found *found, struct cdbread *c, const struct address *client,
+                     enum tcprule *verdict)
+{
+  unsigned char length[TCPRULE_IPV6_LENGTHS_MAX];
+  char key[TCPRULE_IPV6_KEY_MAX];
+  int n = ipv6_lengths(found, c, length, verdict);
+  int i;
+
+  for (i = 0; i < n; ++i)
+    if (look(found, c, key, tcprule_ipv6_key(key, client, length[i]), verdict))
+      return 1;
+  return n == -1;
+}
+
 enum tcprule tcprule_find(struct tcprule_found *found, struct cdbread *c, const struct address *client)
 {
-  char key[INET6_ADDRSTRLEN];
   enum tcprule verdict;
-  size_t len;
 
   found->variables = 0;
   found->trouble = 0;
-  key[0] = 0;
-  if (client->bits == 32 && !inet_ntop(AF_INET, client->bytes, key, sizeof key)) {
-    found->trouble = "no address";
-    return TCPRULE_TROUBLE;
-  }
-  len = strlen(key);
-  if (len && look(found, c, key, len, &verdict))
+  if ((client->bits == 32 ? look_ipv4 : look_ipv6)(found, c, client, &verdict))
     return verdict;
-  for (; len > 0; --len)
-    if (key[len - 1] == '.' && look(found, c, key, len, &verdict))
-      return verdict;
-  if (look(found, c, key, 0, &verdict))
+  if (look(found, c, "", 0, &verdict))
     return verdict;
   return TCPRULE_ALLOW;
 }

@@ -54,6 +54,7 @@ def test_a_fresh_host(tmp_path: Path) -> None:
         f'10.0.0.0/24 gains relay, QMAILQUEUE="{SIMSCAN}"',
         f'127.0.0.1/32 gains relay, QMAILQUEUE="{SIMSCAN}"',
         "192.0.2.0/28 is refused",
+        f'::1/128 gains relay, QMAILQUEUE="{SIMSCAN}"',
     ]  # fmt: skip
     relay = b"+RELAYCLIENT=\0+QMAILQUEUE=" + SIMSCAN.encode() + b"\0"
     reader = Reader((tmp_path / "tcp.smtp.cdb").read_bytes())
@@ -110,7 +111,7 @@ def test_fragments_of_others_are_merged_and_not_written(tmp_path: Path) -> None:
         (
             '8.8.8.8:allow,RELAYCLIENT=""\n',
             "ROOT/tcp.d/20-operator line 1: '8.8.8.8:allow,RELAYCLIENT=\"\"' lets 8.8.8.8 relay; "
-            "expected RELAYCLIENT only for 10.0.0.0/24, 127.0.0.1/32",
+            "expected RELAYCLIENT only for 10.0.0.0/24, 127.0.0.1/32, ::1/128",
         ),
         (
             ":allow\n10.0.0.0/8:deny\n",
@@ -149,7 +150,42 @@ def test_protected_and_whitelisted_networks(tmp_path: Path) -> None:
         '192.0.2.0/24 gains WHITELISTED=""',
         "203.0.113.0 to 203.0.113.4 is refused",
         "203.0.113.6 to 203.0.113.255 is refused",
+        '::1/128 gains QMAILQUEUE="/var/qmail/bin/qmail-queue"',
     ]
+
+
+def test_networks_of_ipv6(tmp_path: Path) -> None:
+    run(tmp_path)
+    (tmp_path / "tcp.d/20-operator").write_text("[2001:db8::]/32:deny\n")
+    arguments: dict[str, Any] = {
+        "relay_networks": ["2001:DB8:1:0::/64"], "protected_networks": ["2001:db8:2::/48", "fd00::/32"],
+        "whitelisted_networks": ["2001:db8:3::/48", "::ffff:192.0.2.0/120"],
+        "rules": [{"network": "2001:dba::/32", "action": "deny"}],
+    }  # fmt: skip
+    predicted = run(tmp_path, check=True, **arguments)
+    done = run(tmp_path, **arguments)
+    assert predicted == done
+    assert words(done) == [
+        '192.0.2.0/24 gains WHITELISTED=""',
+        "2001:db8::/48 is refused",
+        "2001:db8:1::/64 gains relay",
+        "2001:db8:1:1:: to 2001:db8:1:ffff:ffff:ffff:ffff:ffff is refused",
+        '2001:db8:3::/48 gains WHITELISTED=""',
+        "2001:db8:4:: to 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff is refused",
+        "2001:dba::/32 is refused",
+    ]
+    reader = Reader((tmp_path / "tcp.smtp.cdb").read_bytes())
+    keys = (
+        b"[20010db8000100000]/64",
+        b"[20010db800010000]/64",
+        b"[20010db80002]/48",
+        b"[20010db8]/32",
+        b"[]",
+    )
+    assert [reader.get(key) for key in keys] == [
+        None, b"+RELAYCLIENT=\0", b"", b"D\0", bytes([128, 64, 48, 32]),
+    ]  # fmt: skip
+    assert not run(tmp_path, **arguments)["changed"]
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -161,6 +197,14 @@ def test_protected_and_whitelisted_networks(tmp_path: Path) -> None:
             "relay network 1: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32",
         ),
         (
+            {"relay_networks": ["2001:d00::/24"]}, "",
+            "relay network 1: '2001:d00::/24' is wider than /32; expected a prefix length from 32 to 128",
+        ),
+        (
+            {"protected_networks": ["fe80::%eth0/64"]}, "",
+            "protected network 1: 'fe80::%eth0/64' has a zone; expected the network without '%eth0'",
+        ),
+        (
             {"relay_networks": ["10.0.0.5/24"]}, "",
             "relay network 1: '10.0.0.5/24' has host bits set; expected '10.0.0.0/24', "
             "or '10.0.0.5/32' for this one host",
@@ -168,7 +212,7 @@ def test_protected_and_whitelisted_networks(tmp_path: Path) -> None:
         (
             {"rules": [{"network": "192.0.2.0/24", "action": "allow", "environment": {"RELAYCLIENT": ""}}]}, "",
             "10-site line 5: '192.0.2.:allow,RELAYCLIENT=\"\"' lets 192.0.2.0 relay; "
-            "expected RELAYCLIENT only for 127.0.0.1/32",
+            "expected RELAYCLIENT only for 127.0.0.1/32, ::1/128",
         ),
     ],
 )  # fmt: skip
@@ -190,11 +234,16 @@ def test_a_copy_edited_by_hand_is_kept_unless_forced(tmp_path: Path) -> None:
         f"file {tmp_path}/tcp.smtp: was edited by hand since it was generated, nothing is changed; expected changes in "
         f"{tmp_path}/tcp.d/20-operator: move them there, remove {tmp_path}/tcp.smtp, and run 'qmailctl cdb' again\n"
         '  - 127.0.0.1:allow,RELAYCLIENT=""\n'
-        '  + 127.:allow,RELAYCLIENT=""'
+        '  + 127.:allow,RELAYCLIENT=""\n'
+        '  - [::1]:allow,RELAYCLIENT=""'
     )
     assert [path.name for path in tmp_path.iterdir()] == ["tcp.smtp"]
     forced = run(tmp_path, force=True)
-    assert words(forced) == ["127.0.0.0/32 loses relay", "127.0.0.2 to 127.255.255.255 loses relay"]
+    assert words(forced) == [
+        "127.0.0.0/32 loses relay",
+        "127.0.0.2 to 127.255.255.255 loses relay",
+        "::1/128 gains relay",
+    ]
     assert forced["changed_paths"] == WRITTEN
 
 
@@ -226,5 +275,5 @@ def test_the_command_finds_nothing_to_do_after_the_module(
         f"{tmp_path}/state",
     ]
     assert cli.main(["rules", "compile", *paths]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/tcp.smtp.cdb: 3 rules, in force already\n"
+    assert capsys.readouterr().out == f"{tmp_path}/tcp.smtp.cdb: 4 rules, in force already\n"
     assert {name: text for name, text in files(tmp_path).items() if not name.startswith("state/")} == made

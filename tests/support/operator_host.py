@@ -104,15 +104,10 @@ class Host:
     def relays(self) -> networks.AddressSet:
         """Return the addresses that may relay, by the compiled rules as they are looked up."""
         rules = self.rules()
-        edges = {0, 2**32}
-        for key in rules.index:
-            interval = tcprules.key_interval(key)
-            assert interval is not None
-            edges |= {interval[0], interval[1] + 1}
-        points = sorted(edges)
+        points = [*sorted(tcprules.boundaries(rules)), networks.LINE_END]
         found = []
         for first, following in zip(points, points[1:]):
-            rule = tcprules.lookup(rules, ".".join(str(byte) for byte in first.to_bytes(4, "big")))
+            rule = tcprules.lookup(rules, networks.number_address(first))
             if rule is not None and rule.variable("RELAYCLIENT") is not None:
                 found.append((first, following - 1))
         return networks.AddressSet(found)

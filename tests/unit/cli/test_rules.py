@@ -57,14 +57,14 @@ def test_compile_publishes_and_then_has_nothing_to_do(host: Path, capsys: pytest
     finally:
         os.umask(umask)
     first = files(host)
-    assert capsys.readouterr() == (f"{host}/cdb: 3 rules, in force now\n", "")
+    assert capsys.readouterr() == (f"{host}/cdb: 4 rules, in force now\n", "")
     assert (oct(first["cdb"][1]), oct(first["copy"][1])) == ("0o100644", "0o100644")
     assert sorted(first) == [
         "cdb", "copy", "state/good/10-site", "state/good/90-default", "state/status.json",
         "tcp.d/.lock", "tcp.d/10-site", "tcp.d/90-default",
     ]  # fmt: skip
     assert run(host, "compile") == 0
-    assert capsys.readouterr() == (f"{host}/cdb: 3 rules, in force already\n", "")
+    assert capsys.readouterr() == (f"{host}/cdb: 4 rules, in force already\n", "")
     assert files(host) == first
 
 
@@ -125,7 +125,7 @@ def test_a_bad_fragment_serves_from_its_last_good_version(
     for name in ("check", "compile"):
         assert run(host, name) == 100
         assert capsys.readouterr() == (
-            f"{host}/cdb: 4 rules, in force already\n",
+            f"{host}/cdb: 5 rules, in force already\n",
             f"mailgate rules: {fault}; its last good version is in force\n",
         )
     after = files(host)
@@ -342,9 +342,12 @@ def test_explain_says_when_the_rule_is_not_in_force(host: Path, capsys: pytest.C
     [
         (
             "office",
-            "address: 'office' is not an address; expected one such as 192.0.2.1, or a sender such as user@host",
+            "address: 'office' is not an address; expected one such as '192.0.2.1' or '2001:db8::1', or a sender such as 'user@host'",
         ),
-        ("::1", "address: '::1' is IPv6, which is not supported yet; expected an IPv4 address"),
+        (
+            "fe80::1%eth0",
+            "address: 'fe80::1%eth0' has a zone; expected the address without '%eth0', or a sender such as 'user@host'",
+        ),
     ],
 )
 def test_explain_refuses(host: Path, capsys: pytest.CaptureFixture[str], address: str, message: str) -> None:

@@ -10,13 +10,20 @@ import random
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
-    RELAY_MINIMUM_PREFIX_LENGTH,
+    IPV6_FIRST,
+    RELAY_WIDEST,
+    Widest,
+    address_number,
     address_set,
     checked_networks,
+    client_address,
     contains,
+    network_interval,
+    number_address,
     parse_network,
     parse_networks,
     rule_address,
+    text_interval,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import lookup, parse
 
@@ -36,6 +43,9 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tc
         ("198.51.100.64/26", "198.51.100.64-127"),
         ("192.0.2.6/31", "192.0.2.6-7"),
         ("192.0.2.7/32", "192.0.2.7"),
+        ("::/0", "[::]/0"),
+        ("2001:db8::/32", "[2001:db8::]/32"),
+        ("2001:db8::1/128", "[2001:db8::1]"),
     ],
 )
 def test_rule_address(cidr: str, address: str) -> None:
@@ -83,6 +93,21 @@ def test_rule_address_matches_the_network_and_nothing_else() -> None:
         ),
         ("10.0.0.0/255.255.255.0", "network: '10.0.0.0/255.255.255.0' is not in the usual form; expected '10.0.0.0/24'"),
         ("10.0.0.0/0.0.0.255", "network: '10.0.0.0/0.0.0.255' is not in the usual form; expected '10.0.0.0/24'"),
+        ("fe80::1%eth0/128", "network: 'fe80::1%eth0/128' has a zone; expected the network without '%eth0'"),
+        ("fe80::1%eth0", "network: 'fe80::1%eth0' has a zone; expected the network without '%eth0'"),
+        ("[2001:db8::]/32", "network: '[2001:db8::]/32' has brackets; expected it without them, '2001:db8::/32'"),
+        (
+            "2001:db8::1",
+            "network: '2001:db8::1' has no prefix length; expected '2001:db8::1/128' for a host, "
+            "or a network such as '10.0.0.0/24'",
+        ),
+        ("2001:db8::/129", "network: '2001:db8::/129' is not a network; expected one such as '10.0.0.0/24'"),
+        ("2001:db8::/032", "network: '2001:db8::/032' is not in the usual form; expected '2001:db8::/32'"),
+        (
+            "::ffff:10.0.0.1/104",
+            "network: '::ffff:10.0.0.1/104' has host bits set; expected '::ffff:a00:0/104', "
+            "or '::ffff:10.0.0.1/128' for this one host",
+        ),
         (5, "network: 5 is not a string; expected a network such as '10.0.0.0/24'"),
     ],
 )  # fmt: skip
@@ -90,6 +115,63 @@ def test_parse_network_refuses(text: str, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_network(text)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("2001:DB8::/32", "2001:db8::/32"),
+        ("2001:0db8:0000:0:0:0:0:0/32", "2001:db8::/32"),
+        ("64:ff9b::192.0.2.0/120", "64:ff9b::c000:200/120"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::FFFF:a00:5/128", "10.0.0.5/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/64", "::/64"),
+    ],
+)
+def test_every_form_of_ipv6_becomes_the_usual_one(text: str, network: str) -> None:
+    assert str(parse_network(text)) == network
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("::192.0.2.1", "::c000:201"),
+        ("2001:db8::c000:201", "2001:db8::c000:201"),
+    ],
+)
+def test_a_client_address_in_its_usual_form(text: str, address: str) -> None:
+    assert str(client_address(text)) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x", "address: 'x' is not an address; expected one such as '192.0.2.1' or '2001:db8::1'"),
+        (
+            "::1/128",
+            "address: '::1/128' is not an address; expected one such as '192.0.2.1' or '2001:db8::1'",
+        ),
+        ("fe80::1%eth0", "address: 'fe80::1%eth0' has a zone; expected the address without '%eth0'"),
+    ],
+)
+def test_a_text_that_is_not_a_client_address(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        client_address(text)
+    assert str(caught.value) == message
+
+
+def test_numbers_of_addresses_and_networks_of_both_families() -> None:
+    for text in ("0.0.0.0", "255.255.255.255", "::", "::ffff:ffff", "2001:db8::1", "ffff" + ":ffff" * 7):
+        assert str(number_address(address_number(text))) == text
+        assert text_interval(text) == (address_number(text),) * 2
+    assert address_number("::ffff:192.0.2.1") == address_number("192.0.2.1")
+    for text in ("10.0.0.0/8", "0.0.0.0/0", "2001:db8::/32", "::/0", "::1/128"):
+        assert text_interval(text) == network_interval(parse_network(text))
 
 
 def test_ipv6_is_a_network_like_any_other() -> None:
@@ -100,19 +182,19 @@ def test_ipv6_is_a_network_like_any_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "minimum", "message"),
+    ("texts", "widest", "message"),
     [
-        (["10.0.0.0/7"], 8, "relay network 1: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32"),
-        (["10.0.0.0/24", "0.0.0.0/0"], 8, "relay network 2: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32"),
-        (["10.0.0.0/15"], 16, "relay network 1: '10.0.0.0/15' is wider than /16; expected a prefix length from 16 to 32"),
-        (["2001:db8::/32"], 8, "relay network 1: '2001:db8::/32' is IPv6, which is not supported yet; expected an IPv4 network"),
-        ("10.0.0.0/24", 8, "relay networks: '10.0.0.0/24' is not a list; expected a list of networks such as ['10.0.0.0/24']"),
-        (["10.0.0.0/24", "x"], 8, "relay network 2: 'x' is not a network; expected one such as '10.0.0.0/24'"),
+        (["10.0.0.0/7"], RELAY_WIDEST, "relay network 1: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32"),
+        (["10.0.0.0/24", "0.0.0.0/0"], RELAY_WIDEST, "relay network 2: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32"),
+        (["10.0.0.0/15"], Widest(16, 48), "relay network 1: '10.0.0.0/15' is wider than /16; expected a prefix length from 16 to 32"),
+        (["10.0.0.0/8", "2001:d00::/24"], RELAY_WIDEST, "relay network 2: '2001:d00::/24' is wider than /32; expected a prefix length from 32 to 128"),
+        ("10.0.0.0/24", RELAY_WIDEST, "relay networks: '10.0.0.0/24' is not a list; expected a list of networks such as ['10.0.0.0/24']"),
+        (["10.0.0.0/24", "x"], RELAY_WIDEST, "relay network 2: 'x' is not a network; expected one such as '10.0.0.0/24'"),
     ],
 )  # fmt: skip
-def test_relay_networks_are_refused(texts: list[str], minimum: int, message: str) -> None:
+def test_relay_networks_are_refused(texts: list[str], widest: Widest, message: str) -> None:
     with pytest.raises(BadInput) as caught:
-        parse_networks(texts, "relay network", minimum)
+        parse_networks(texts, "relay network", widest)
     assert str(caught.value) == message
 
 
@@ -131,18 +213,18 @@ def test_parsed_networks_are_checked_as_their_texts_are() -> None:
     for text, message in (
         ("10.0.0.0/7", "x 2: '10.0.0.0/7' is wider than /8; expected a prefix length from 8 to 32"),
         (
-            "2001:db8::/32",
-            "x 2: '2001:db8::/32' is IPv6, which is not supported yet; expected an IPv4 network",
+            "2001::/16",
+            "x 2: '2001::/16' is wider than /32; expected a prefix length from 32 to 128",
         ),
     ):
         with pytest.raises(BadInput) as caught:
-            checked_networks([networks[0], ipaddress.ip_network(text)], "x", 8)
+            checked_networks([networks[0], ipaddress.ip_network(text)], "x", RELAY_WIDEST)
         assert str(caught.value) == message
 
 
 def test_two_halves_of_the_internet_are_too_wide_to_relay() -> None:
     with pytest.raises(BadInput) as caught:
-        parse_networks(["0.0.0.0/1", "128.0.0.0/1"], "relay network", RELAY_MINIMUM_PREFIX_LENGTH)
+        parse_networks(["0.0.0.0/1", "128.0.0.0/1"], "relay network", RELAY_WIDEST)
     assert str(caught.value) == (
         "relay network 1: '0.0.0.0/1' is wider than /8; expected a prefix length from 8 to 32"
     )
@@ -159,3 +241,19 @@ def test_an_address_set_joins_neighbours_and_knows_its_edges() -> None:
     assert one.covers(0x0A000001, 0x0A0000FE)
     assert not one.covers(0x0A0000FE, 0x0A000100)
     assert "0.0.0.0" not in address_set([])
+
+
+def test_an_address_set_keeps_the_families_apart() -> None:
+    one = address_set(parse_networks(["0.0.0.0/0", "::/1", "8000::/1", "::5/128"]))
+    assert one.intervals() == [(0, 2**32 - 1), (IPV6_FIRST, 2 * IPV6_FIRST - 1)]
+    assert one.ipv4_intervals() == [(0, 2**32 - 1)]
+    two = address_set(parse_networks(["2001:db8::/48", "2001:db8:1::/48", "10.0.0.0/8"]))
+    assert "2001:db8:1:ffff:ffff:ffff:ffff:ffff" in two
+    assert "2001:db8:2::" not in two
+    assert "::ffff:10.0.0.1" in two
+    assert "::10.0.0.1" not in two
+    assert two.covers(*text_interval("2001:db8::/47"))
+    assert not two.covers(*text_interval("2001:db8::/46"))
+    assert two.overlaps(*text_interval("2001:db8::/46"))
+    assert two.overlaps(*text_interval("2001:db8::/16"))
+    assert not two.overlaps(*text_interval("2001:db8:2::/48"))

@@ -6,16 +6,22 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv6Network
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
+    address_number,
+    is_address_number,
+    number_address,
     parse_network,
     parse_networks,
+    rule_address,
+    text_interval,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import (
     Rules,
+    boundaries,
     compile_records,
     decode,
     lookup,
@@ -83,6 +89,15 @@ def test_render_gives_the_text_back(text: str) -> None:
         ("joe@=a.example:deny", [(b"joe@=a.example", b"D\0")]),
         ("a=b@10.0.0.7:deny", [(b"a=b@10.0.0.7", b"D\0")]),
         ("# 1.2.3.4:deny", []),
+        ("[2001:db8::]/32:deny", [(b"[20010db8]/32", b"D\0"), (b"[]", b"\x20")]),
+        ("[2001:DB8:0:8000::]/49:deny", [(b"[20010db8000080]/49", b"D\0"), (b"[]", b"\x31")]),
+        ("[2001:db8:8000::]/33:allow,A=':]'", [(b"[20010db880]/33", b"+A=:]\0"), (b"[]", b"\x21")]),
+        ("[2001:db8::1]:deny", [(b"[20010db8000000000000000000000001]/128", b"D\0"), (b"[]", b"\x80")]),
+        ("[8000::]/1:deny", [(b"[80]/1", b"D\0"), (b"[]", b"\1")]),
+        ("[::]/0:deny", [(b"[]/0", b"D\0"), (b"[]", b"\0")]),
+        ("[::ffff:10.0.0.7]:deny", [(b"10.0.0.7", b"D\0")]),
+        ("[::ffff:10.2.0.0]/111:deny", [(b"10.2.", b"D\0"), (b"10.3.", b"D\0")]),
+        ("[::ffff:0:0]/96:deny", [(f"{octet}.".encode(), b"D\0") for octet in range(256)]),
     ],
 )
 def test_records(line: str, records: list[tuple[bytes, bytes]]) -> None:
@@ -157,9 +172,42 @@ def test_records(line: str, records: list[tuple[bytes, bytes]]) -> None:
             "expected '=host.example' after the '@', in lower case",
         ),
         *(
-            (f"{address}:deny", f"'{address}:deny' is a rule for IPv6, which is not supported yet; expected an IPv4 address")
-            for address in ("2001:db8::1", "::1", "2001:db8::/32", "joe@2001:db8::1", "[2001:db8::1]", "::ffff:10.0.0.1")
+            (f"{address}:deny", f"'{address}:deny' has an address of IPv6 without brackets; expected '{meant}:…'")
+            for address, meant in (
+                ("2001:db8::1", "[2001:db8::1]"),
+                ("::1", "[::1]"),
+                ("2001:db8::/32", "[2001:db8::]/32"),
+                ("joe@2001:db8::1", "[2001:db8::1]"),
+                ("joe@[2001:db8::1]", "[2001:db8::1]"),
+                ("::ffff:10.0.0.1", "[::ffff:10.0.0.1]"),
+                ("fe80::1%eth0", "[fe80::1]"),
+            )
         ),
+        *(
+            (
+                f"{address}:deny",
+                f"'{address}:deny' has the address '{address}'; expected one such as '[2001:db8::1]', "
+                "or a network such as '[2001:db8::]/32'",
+            )
+            for address in ("[]", "[2001:db8::]/129", "[2001:db8::]/032", "[2001:db8::]/", "[2001:db8::/32]", "[::1]x", "[host.example]", "[::1]/-1")
+        ),
+        *(
+            (
+                f"[{address}]:deny",
+                f"'[{address}]:deny' has '{address}' in brackets, which is not an address of IPv6; expected one such as "
+                "'[2001:db8::1]', or a network such as '[2001:db8::]/32'",
+            )
+            for address in ("192.0.2.1", "::1::", "1:2:3:4:5:6:7:8:9", "20010db8", ":")
+        ),
+        ("[::1]", "'[::1]' has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'"),
+        ("[::1]: deny", "'[::1]: deny' has ' deny' after the ':'; expected 'allow' or 'deny'"),
+        ("[x@10.0.0.7:deny", "'[x@10.0.0.7:deny' has the address '[x@10.0.0.7'; expected one such as '[2001:db8::1]', or a network such as '[2001:db8::]/32'"),
+        ("[fe80::1%eth0]:deny", "'[fe80::1%eth0]:deny' has a zone in its address; expected the address without the '%'"),
+        (
+            "[2001:DB8::1]/64:deny",
+            "'[2001:DB8::1]/64:deny' has an address with host bits set; expected '[2001:db8::]/64', or '[2001:DB8::1]' for this one host",
+        ),
+        ("20010db8]/32:deny", "'20010db8]/32:deny' has the address '20010db8]/32', which never matches; expected a prefix such as '10.0.0.' or a range such as '10.0.0-3.'"),
     ],
 )  # fmt: skip
 def test_a_bad_line_is_named(line: str, message: str) -> None:
@@ -237,9 +285,30 @@ def test_decode_refuses_what_tcprules_never_stores(data: bytes, wrong: bytes) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("[2001:db8:0:2::]/47", 8),
+        ("[2001:db8:0:2::1]/64", 8),
+        ("[2001:db8:0:0002::]/64", 8),
+        ("[::ffff:9.9.9.9]/64", 8),
+        ("[2001:db8::2::]/64", 8),
+        ("[2001:db8:0:2::]/129", 8),
+    ],
+)
+def test_a_network_in_the_adaptive_fragment_is_in_its_usual_form(address: str, line: int) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_adaptive(f"{render_adaptive(ENTRIES)}# until 2000 why x\n{address}:deny\n", 0, "/d/30-adaptive")
+    assert str(caught.value) == (
+        f"/d/30-adaptive line {line}: not a network of IPv6; expected one such as '[2001:db8::]/64', "
+        "with a length from 48 to 128"
+    )
+
+
 # Safety.
 
 RELAY = parse_networks(["10.0.0.0/22", "198.51.100.64/26"])
+RELAY_IPV6 = (*RELAY, *parse_networks(["2001:db8::/48", "2001:db8:1::/48"]))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +326,42 @@ def test_safe(text: str) -> None:
     assert_safe(parse(text, "x"), RELAY, scanner=SIMSCAN)
 
 
-ALLOWED = "expected RELAYCLIENT only for 10.0.0.0/22, 198.51.100.64/26, 127.0.0.1/32"
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ('[2001:db8:2::]/48:allow,RELAYCLIENT=""\n', "2001:db8:2::"),
+        ('[2001:db8::]/46:allow,RELAYCLIENT=""\n', "2001:db8:2::"),
+        ('[::]/0:allow,RELAYCLIENT=""\n', "::"),
+        ('10.0.0-3.:allow\n:allow,RELAYCLIENT=""\n', "0.0.0.0"),
+        ('0-127.:allow\n128-255.:allow\n:allow,RELAYCLIENT=""\n', "::"),
+        ('[::2]:allow,RELAYCLIENT=""\n', "::2"),
+        ('[::ffff:192.0.2.1]:allow,RELAYCLIENT=""\n', "192.0.2.1"),
+        # What is not IPv4: the address that ends in one.
+        ('[::10.0.0.1]:allow,RELAYCLIENT=""\n', "::a00:1"),
+    ],
+)
+def test_who_may_not_relay_by_ipv6(text: str, who: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        assert_safe(parse(text, "x"), RELAY_IPV6, scanner=SIMSCAN)
+    assert f" lets {who} relay; expected RELAYCLIENT only for 10.0.0.0/22, " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[::1]:allow,RELAYCLIENT=""\n',
+        '[2001:db8:1::]/64:allow,RELAYCLIENT=""\n',
+        '[2001:db8::]/47:allow,RELAYCLIENT=""\n',  # both of the networks together
+        '[::ffff:10.0.0.0]/118:allow,RELAYCLIENT=""\n',
+        # The wide rule is never reached outside of the relay networks.
+        '[2001:db8::]/46:allow,RELAYCLIENT=""\n[2001:db8:2::]/47:allow\n',
+    ],
+)
+def test_who_may_relay_by_ipv6(text: str) -> None:
+    assert_safe(parse(text, "x"), RELAY_IPV6, scanner=SIMSCAN)
+
+
+ALLOWED = "expected RELAYCLIENT only for 10.0.0.0/22, 198.51.100.64/26, 127.0.0.1/32, ::1/128"
 
 
 @pytest.mark.parametrize(
@@ -386,6 +490,43 @@ def test_a_protected_network_is_open(text: str) -> None:
     assert_open(parse(text, "x"), parse_networks(["10.0.0.4/30"]))
 
 
+def test_a_protected_network_of_ipv6_is_never_shut_out() -> None:
+    protected = parse_networks(["2001:db8:0:1::/64"])
+    for text, who in (
+        ("[2001:db8:0:1::7]:deny\n", "2001:db8:0:1::7"),
+        ("[2001:db8::]/32:deny\n", "2001:db8:0:1::"),
+        (":deny\n", "2001:db8:0:1::"),
+        ("[2001:db8:0:1::]/65:allow\n:deny\n", "2001:db8:0:1:8000::"),
+        ('[2001:db8:0:1::]/64:allow,RBLSMTPD="no"\n', "2001:db8:0:1::"),
+    ):
+        with pytest.raises(BadInput) as caught:
+            assert_open(parse(text, "x"), protected)
+        assert f" shuts out {who}; " in str(caught.value)
+    # A client of IPv6 has no name in the rules, so a name shuts out none.
+    assert_open(
+        parse("[2001:db8:0:1::]/64:allow\n:deny\n=a.example:deny\njoe@=a.example:deny\n", "x"), protected
+    )
+
+
+def test_an_operators_relay_network_that_is_public_is_at_most_a_sites() -> None:
+    def listed(network: str) -> Rules:
+        return parse(f'# mailgate: {{"relay_networks": ["{network}"]}}\n', "o")
+
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "198.51.0.0/16", "fc00::/32", "2001:db8::/48"):
+        assert operator_relay_networks(listed(network)) == parse_networks([network])
+    for network, message in (
+        ("9.0.0.0/7", "'9.0.0.0/7' has host bits set"),
+        ("12.0.0.0/8", "'12.0.0.0/8' is public and wider than /16; expected a prefix length from 16 to 32"),
+        ("172.0.0.0/8", "'172.0.0.0/8' is public and wider than /16; expected a prefix length from 16 to 32"),
+        ("fc00::/31", "'fc00::/31' is wider than /32; expected a prefix length from 32 to 128"),
+        ("2001:db8::/47", "'2001:db8::/47' is public and wider than /48; expected a prefix length from 48 to 128"),
+        ("::ffff:12.0.0.0/104", "'12.0.0.0/8' is public and wider than /16; expected a prefix length from 16 to 32"),
+    ):  # fmt: skip
+        with pytest.raises(BadInput) as caught:
+            operator_relay_networks(listed(network))
+        assert str(caught.value).startswith(f"o relay network 1: {message}")
+
+
 def test_relay_networks_that_are_too_wide_make_nothing_safe() -> None:
     with pytest.raises(BadInput) as caught:
         assert_safe(parse(":allow\n", "x"), parse_networks(["0.0.0.0/1", "128.0.0.0/1"]))
@@ -420,6 +561,17 @@ def test_relay_networks_that_are_too_wide_make_nothing_safe() -> None:
         ("192.0.2.:deny\n", ":deny\n", ["everybody else is refused"]),
         ("=a.example:deny\n", "=b.example:deny\n", ["=a.example is no longer refused", "=b.example is refused"]),
         ("255.255.255.255:deny\n", "", ["255.255.255.255/32 is no longer refused"]),
+        (
+            "[2001:db8::]/32:deny\n[::]/0:allow\n",
+            '[2001:db8::]/32:allow,RELAYCLIENT=""\n[2001:db8::7]:deny\n[::1]:deny\n',
+            [
+                "::1/128 is refused",
+                "2001:db8:: to 2001:db8::6 is no longer refused and gains relay",
+                "2001:db8::8 to 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff is no longer refused and gains relay",
+            ],
+        ),
+        ("0-255.:deny\n[::]/0:deny\n", "", ["0.0.0.0/0 is no longer refused", "::/0 is no longer refused"]),
+        ("[2001:db8::]/33:deny\n[2001:db8:8000::]/33:deny\n", "[2001:db8::]/32:deny\n", []),
     ],
 )  # fmt: skip
 def test_changes_in_words(before: str, after: str, words: list[str]) -> None:
@@ -485,6 +637,7 @@ def test_the_operators_relay_networks_are_read_as_they_were_rendered(networks: l
 ENTRIES = [
     AdaptiveEntry("203.0.113.9", 2000, "12 of 14 attempts bad in 60 minutes"),
     AdaptiveEntry("9.9.9.9", 1500, "x"),
+    AdaptiveEntry("2001:db8:0:1::/64", 1400, "y"),
 ]
 
 
@@ -492,8 +645,10 @@ def test_adaptive_entries_come_back_until_they_end() -> None:
     text = render_adaptive(ENTRIES)
     assert text == (
         "# until 2000 why 12 of 14 attempts bad in 60 minutes\n203.0.113.9:deny\n# until 1500 why x\n9.9.9.9:deny\n"
+        "# until 1400 why y\n[2001:db8:0:1::]/64:deny\n"
     )
-    assert parse_adaptive(text, 1499.9) == tuple(ENTRIES)
+    assert parse_adaptive(text, 1399.9) == tuple(ENTRIES)
+    assert parse_adaptive(text, 1499.9) == tuple(ENTRIES[:2])
     assert parse_adaptive(text, 1500) == (ENTRIES[0],)
     assert parse_adaptive("", 0) == ()
 
@@ -532,7 +687,7 @@ def test_the_adaptive_fragment_may_hold_nothing_else_and_is_not_quoted(lines: st
     with pytest.raises(BadInput) as caught:
         parse_adaptive(render_adaptive(ENTRIES) + lines, 0, "/d/30-adaptive")
     assert str(caught.value) == (
-        "/d/30-adaptive line 5: this and the next line are not an entry; "
+        "/d/30-adaptive line 7: this and the next line are not an entry; "
         "expected '# until SECONDS why TEXT' and 'ADDRESS:deny'"
     )
 
@@ -542,6 +697,13 @@ def test_the_adaptive_fragment_may_hold_nothing_else_and_is_not_quoted(lines: st
     [
         AdaptiveEntry("9.9.9.", 2000, "x"),
         AdaptiveEntry("::1", 2000, "x"),
+        AdaptiveEntry("[2001:db8::]/64", 2000, "x"),
+        AdaptiveEntry("2001:DB8::/64", 2000, "x"),
+        AdaptiveEntry("2001:db8::1/64", 2000, "x"),
+        AdaptiveEntry("2001:db8::/47", 2000, "x"),
+        AdaptiveEntry("2001:db8::/129", 2000, "x"),
+        AdaptiveEntry("9.9.9.9/32", 2000, "x"),
+        AdaptiveEntry("::ffff:9.9.9.9/128", 2000, "x"),
         AdaptiveEntry("9.9.9.9", 0, "x"),
         AdaptiveEntry("9.9.9.9", 2000, "x\n127.0.0.1:deny"),
         AdaptiveEntry("9.9.9.9", 2000, ""),
@@ -551,8 +713,8 @@ def test_an_entry_that_nobody_would_take_is_not_written(entry: AdaptiveEntry) ->
     with pytest.raises(BadInput) as caught:
         render_adaptive([entry])
     assert str(caught.value) == (
-        f"30-adaptive entry: {entry!r} cannot stand there; expected an IPv4 address, unix seconds, and 1 to 200 "
-        "characters of printable ASCII"
+        f"30-adaptive entry: {entry!r} cannot stand there; expected an IPv4 address or a network of IPv6 from /48 "
+        "to /128, unix seconds, and 1 to 200 characters of printable ASCII"
     )
 
 
@@ -561,18 +723,27 @@ def test_an_entry_that_nobody_would_take_is_not_written(entry: AdaptiveEntry) ->
 ADDRESSES = [
     f"{a}.{b}.{c}.{d}" for a in (0, 9, 255) for b in (0, 255) for c in (0, 7, 255) for d in (0, 1, 2, 255)
 ]
-NUMBERS = [int(IPv4Address(address)) for address in ADDRESSES]
+IPV6 = [
+    f"{a}:{b}::{c}" for a in ("0", "2001", "ffff") for b in ("0", "db8", "ffff") for c in ("0", "1", "8000:0")
+]
+IPV6 += ["ffff" + ":ffff" * 7, "2001:db8:0:1::", "2001:db8:0:1:ffff:ffff:ffff:ffff"]
+LENGTHS = [0, 1, 16, 31, 32, 33, 48, 64, 65, 127, 128]
+NUMBERS = [address_number(address) for address in (*ADDRESSES, *IPV6)]
 
 
 def some_rules(chance: random.Random) -> Rules:
     """Addresses and networks that nest, begin and end together, come twice, or belong to a name."""
     lines = []
     for _rule in range(chance.randrange(9)):
+        does = chance.choice(["allow", "deny", "deny", 'allow,RELAYCLIENT=""', 'allow,RBLSMTPD="no"'])
+        if chance.random() < 0.5:
+            network = IPv6Network((chance.choice(IPV6), chance.choice(LENGTHS)), strict=False)
+            lines.append(f"{rule_address(network)}:{does}\n")
+            continue
         octets = chance.choice(ADDRESSES).split(".")
         kept = chance.randrange(5)
         address = ".".join(octets[:kept]) + ("." if 0 < kept < 4 else "")
         who = chance.choice(["", "", "", "", "ann@"]) if kept == 4 else ""
-        does = chance.choice(["allow", "deny", "deny", 'allow,RELAYCLIENT=""', 'allow,RBLSMTPD="no"'])
         lines.append(f"{who}{address}:{does}\n")
     if chance.random() < 0.1:
         lines.append("=.example:deny\n")
@@ -586,9 +757,11 @@ def test_segments_are_what_a_lookup_finds() -> None:
         pieces = segments(rules.index.items())
         assert [first for first, _rule in pieces] == sorted({first for first, _rule in pieces})
         assert all(one[1] is not two[1] for one, two in zip(pieces, pieces[1:]))
-        for number in (*NUMBERS, *(at for first, _rule in pieces for at in (first, first - 1) if at >= 0)):
+        edges = (at for first, _rule in pieces for at in (first, first - 1) if at >= 0)
+        for number in (*NUMBERS, *filter(is_address_number, edges)):
             found = [rule for first, rule in pieces if first <= number][-1]
-            assert found is lookup(rules, str(IPv4Address(number))), (render(rules), str(IPv4Address(number)))
+            address = number_address(number)
+            assert found is lookup(rules, address), (render(rules), str(address))
 
 
 def test_a_change_is_told_of_each_address_that_it_concerns() -> None:
@@ -606,18 +779,17 @@ def test_a_change_is_told_of_each_address_that_it_concerns() -> None:
             if span == "everybody" or "=" in span or "@" in span:
                 continue
             if rest.startswith("to "):
-                ends = int(IPv4Address(span)), int(IPv4Address(rest.split()[1]))
+                ends = address_number(span), address_number(rest.split()[1])
             else:
-                address, _slash, length = span.partition("/")
-                ends = int(IPv4Address(address)), int(IPv4Address(address)) + 2 ** (32 - int(length)) - 1
+                ends = text_interval(span)
             told.update(number for number in NUMBERS if ends[0] <= number <= ends[1])
         for number in NUMBERS:
-            old, new = (lookup(rules, str(IPv4Address(number))) for rules in (before, after))
+            old, new = (lookup(rules, number_address(number)) for rules in (before, after))
             general = (old is None or old.address == "") and (new is None or new.address == "")
             assert (number in told) == (not general and set(effects(old)) != set(effects(new))), (
                 render(before),
                 render(after),
-                str(IPv4Address(number)),
+                str(number_address(number)),
             )
 
 
@@ -629,16 +801,17 @@ def test_no_denial_of_a_protected_address_is_missed() -> None:
         if any("=." in rule.address or "@" in rule.address for rule in rules.rules):
             continue
         protected = chance.sample(
-            ["0.0.0.0/8", "9.0.0.0/16", "9.0.7.0/24", "255.255.255.255/32", "9.255.7.1/32"], 2
+            [
+                *("0.0.0.0/8", "9.0.0.0/16", "9.0.7.0/24", "255.255.255.255/32", "9.255.7.1/32"),
+                *("2001:db8::/32", "2001:db8:0:1::/64", "::1/128", "ffff:ffff::/33"),
+            ],
+            2,
         )
-        inside = [int(IPv4Address(one.partition("/")[0])) for one in protected]
-        lengths = [int(one.partition("/")[2]) for one in protected]
+        inside = [text_interval(one) for one in protected]
         expected = False
-        for number in (*NUMBERS, *inside):
-            if any(
-                number >> (32 - length) == first >> (32 - length) for first, length in zip(inside, lengths)
-            ):
-                rule = lookup(rules, str(IPv4Address(number)))
+        for number in (*NUMBERS, *boundaries(rules), *(first for first, _last in inside)):
+            if any(first <= number <= last for first, last in inside):
+                rule = lookup(rules, number_address(number))
                 expected |= rule is not None and (rule.action == "deny" or bool(rule.variable("RBLSMTPD")))
         try:
             assert_open(rules, parse_networks(protected))

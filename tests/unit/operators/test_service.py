@@ -648,7 +648,7 @@ def test_whatever_is_sent_only_a_relay_act_gives_relay_and_nobody_protected_is_s
         editor = host.editor()
         outside = ExternalPaths(*(f"{directory}/none" for _ in range(4)), doctor=("false",), flush=("false",))
         verbs = operator_service.Verbs(editor, Lookups(editor, outside, lambda: host.now))
-        may = {RELAY, "127.0.0.1/32"}
+        may = {RELAY, "127.0.0.1/32", "::1/128"}
         for text in requests:
             before, audited = host.files(), editor.audit.number
             answer = verbs.answer(ALICE, text.encode("utf-8", "surrogatepass").partition(b"\n")[0])

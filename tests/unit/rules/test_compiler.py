@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
+
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader, build
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tcprules import (
     compile_records,
     parse,
@@ -65,6 +67,7 @@ def test_site_rules() -> None:
         f"198.51.100.64-127{relay}"
         "203.0.113.:allow,RBLSMTPD='-not \"you\"'\n"
         f"10.0.0-3.{relay}"
+        f"[::1]{relay}"
     )
 
 
@@ -72,6 +75,7 @@ def test_site_rules_without_anything() -> None:
     assert site_rules([]) == (
         f'{HEAD}# mailgate: {{"relay_networks": [], "scanner": "", "protected_networks": [], '
         '"whitelisted_networks": [], "scan_relay_clients": true}\n127.0.0.1:allow,RELAYCLIENT=""\n'
+        '[::1]:allow,RELAYCLIENT=""\n'
     )
     assert default_rules() == (
         "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n:allow\n"
@@ -94,7 +98,7 @@ def test_site_rules_without_anything() -> None:
         ([], "", {}, [SiteRule("10.0.0.0/24", "drop", {})], "rule 1: 'drop' is not an action; expected 'allow' or 'deny'"),
         (
             [], "", {}, [SiteRule("10.0.0.0/24", "allow", {"RELAYCLIENT": ""})],
-            "10-site line 5: '10.0.0.:allow,RELAYCLIENT=\"\"' lets 10.0.0.0 relay; expected RELAYCLIENT only for 127.0.0.1/32",
+            "10-site line 5: '10.0.0.:allow,RELAYCLIENT=\"\"' lets 10.0.0.0 relay; expected RELAYCLIENT only for 127.0.0.1/32, ::1/128",
         ),
     ],
 )  # fmt: skip
@@ -125,12 +129,13 @@ def test_whitelisted_networks_carry_the_environment_of_where_they_lie() -> None:
         '192.0.2.:allow,WHITELISTED=""',
         '198.51.100.:allow,WHITELISTED=""',
         "192.0.:deny",
+        '[::1]:allow,RELAYCLIENT=""',
     ]
 
 
 def test_unscanned_relay_clients_have_it_in_their_rules() -> None:
     text = site_rules(["10.0.0.0/24"], scanner=SIMSCAN, scan_relay_clients=False)
-    assert text.splitlines()[-1] == '10.0.0.:allow,RELAYCLIENT="",QMAILQUEUE="/var/qmail/bin/qmail-queue"'
+    assert text.splitlines()[-2] == '10.0.0.:allow,RELAYCLIENT="",QMAILQUEUE="/var/qmail/bin/qmail-queue"'
 
 
 @pytest.mark.parametrize(
@@ -185,6 +190,12 @@ def answer(made: Compiled, ip: str, host: str | None = None) -> str:
     reader = Reader(made.cdb)
     octets = ip.split(".")
     keys = [ip, *([f"={host}"] if host else []), *(".".join(octets[:count]) + "." for count in (3, 2, 1))]
+    if ":" in ip:
+        networks = (IPv6Network((ip, length), strict=False) for length in range(128, -1, -1))
+        keys = [
+            f"[{one.network_address.packed[: (one.prefixlen + 7) // 8].hex()}]/{one.prefixlen}"
+            for one in networks
+        ]
     found = next(
         (data for data in (reader.get(key.encode()) for key in [*keys, ""]) if data is not None), None
     )
@@ -197,7 +208,7 @@ def test_compiled_file_copy_and_rules_agree() -> None:
     made = compiled("# mine\n10.0.0.9:deny\n", listed("192.0.2.1"), PLAIN)
     assert list(Reader(made.cdb).items()) == compile_records(parse(made.copy, "copy"))
     assert not edited_by_hand(made.copy)
-    assert (made.notices, made.faults(), made.next_expiry, made.count) == ((), [], 2000, 6)
+    assert (made.notices, made.faults(), made.next_expiry, made.count) == ((), [], 2000, 7)
     assert "# mine\n" in made.copy
     assert {name: state.version for name, state in made.states.items()} == dict.fromkeys(
         made.states, "current"
@@ -260,6 +271,114 @@ def test_precedence(operator: str | None, adaptive: str | None, ip: str, said: s
     assert (rule.action if rule else "allow") == ("deny" if said == "deny" else "allow")
 
 
+SITE_IPV6 = site_rules(
+    ["2001:db8:1::/48"], protected_networks=["2001:db8:2::/49", "2001:db8:2:8000::/49", "2001:db8:1:5::5/128"],
+    whitelisted_networks=["2001:db8:3::/48"], extra=[SiteRule("2001:db8:4::/48", "deny", {})],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("operator", "adaptive", "ip", "said", "reason"),
+    [
+        # The site over the operator.
+        ("[2001:db8:4::9]:allow\n", None, "2001:db8:4::9", "deny", "/d/10-site line 8 refuses it"),
+        ("[2001:db8:1::]/48:deny\n", None, "2001:db8:1::9", RELAY, ""),
+        # The operator over the adaptive blacklist, and over relay, but not over what is protected.
+        ("[2001:db8:1::9]:deny\n", None, "2001:db8:1::9", "deny", ""),
+        ("[2001:DB8:1::]/64:deny\n", None, "2001:db8:1::9", "deny", ""),
+        ("[2001:db8:1::]/64:deny\n", None, "2001:db8:1:1::9", RELAY, ""),
+        ("[2001:db8:1:5::]/64:deny\n", None, "2001:db8:1:5::5", RELAY, ""),
+        ("[2001:db8:1:5::]/64:deny\n", None, "2001:db8:1:5::6", "deny", ""),
+        ("[2001:db8:1:5::5]:deny\n", None, "2001:db8:1:5::5", RELAY, "it is protected"),
+        ('[2001:db8:1:5::5]:allow,RBLSMTPD="-no"\n', None, "2001:db8:1:5::5", RELAY, "it is protected"),
+        # Protected are the networks together.
+        ("[2001:db8:2::]/48:deny\n", None, "2001:db8:2:9000::1", "", "it is protected"),
+        ("[2001:db8:2:8000::1]:deny\n", None, "2001:db8:2:8000::1", "", "it is protected"),
+        ("[2001:db8::]/32:deny\n", None, "2001:db8:2:9000::1", "", ""),
+        ("[2001:db8::]/32:deny\n", None, "2001:db8:5::1", "deny", ""),
+        ("[2001:db8::]/33:deny\n[2001:db8:8000::]/33:deny\n", None, "2001:db8:2::1", "", ""),
+        ("[::]/0:deny\n", None, "2001:db8:2::1", "", ""),
+        ("[::]/0:deny\n", None, "::2", "deny", ""),
+        ("[::]/0:deny\n", None, "::1", RELAY, ""),
+        ("[::]/0:deny\n", None, "192.0.2.1", "", ""),
+        # The rule for everybody holds for both families.
+        (":deny\n", None, "2001:db8:2::1", "", ""),
+        (":deny\n", None, "2001:db8:5::1", "deny", ""),
+        (":deny\n[::]/0:allow\n", None, "2001:db8:5::1", "", ""),
+        ('[2001::]/16:deny\n[2001:db8::]/32:allow,A="1"\n[2001:db8:2::]/47:deny\n', None, "2001:db8:2::1", "+A=1", ""),
+        # The adaptive blacklist over strangers alone, and never over a part that it must not refuse.
+        (None, listed("2001:db8:5:1::/64"), "2001:db8:5:1::9", "deny", ""),
+        (None, listed("2001:db8:5:1::/64"), "2001:db8:5:2::9", "", ""),
+        (None, listed("2001:db8:5::/48"), "2001:db8:5:2::9", "deny", ""),
+        (None, listed("2001:db8:1:1::/64"), "2001:db8:1:1::9", RELAY, "it may relay"),
+        (None, listed("::/64"), "::1", RELAY, "it is this host"),
+        (None, listed("2001:db8:2:1::/64"), "2001:db8:2:1::9", "", "it is protected"),
+        (None, listed("2001:db8:3:1::/64"), "2001:db8:3:1::9", "+WHITELISTED=", "it is whitelisted"),
+        ('[2001:db8:5:1::9]:allow,WHITELISTED=""\n', listed("2001:db8:5:1::/64"), "2001:db8:5:1::8", "", "it is whitelisted by /d/20-operator line 1"),
+        ('[2001:db8:5::]/48:allow,WHITELISTED=""\n', listed("2001:db8:5:1::/64"), "2001:db8:5:1::8", "+WHITELISTED=", "it is whitelisted by /d/20-operator line 1"),
+        ("[2001:db8:5:1::9]:allow\n", listed("2001:db8:5:1::/64"), "2001:db8:5:1::9", "", ""),
+        ("[2001:db8:5:1::9]:allow\n", listed("2001:db8:5:1::/64"), "2001:db8:5:1::8", "deny", ""),
+        ('[2001:db8:5:1::]/64:allow,A="1"\n', listed("2001:db8:5:1::/64"), "2001:db8:5:1::8", "+A=1", "/d/20-operator line 1 decides about it"),
+        # IPv4-mapped is IPv4.
+        ("[::ffff:9.9.9.9]:deny\n", None, "9.9.9.9", "deny", ""),
+        ("[::ffff:9.9.9.0]/120:deny\n", None, "9.9.9.9", "deny", ""),
+        # The operator's own relay list.
+        ('# mailgate: {"relay_networks": ["2001:db8:5::/48"]}\n[2001:db8:5::]/48:allow,RELAYCLIENT=""\n', listed("2001:db8:5::/64"), "2001:db8:5::9", RELAY, "it may relay"),
+    ],
+)  # fmt: skip
+def test_precedence_of_ipv6(
+    operator: str | None, adaptive: str | None, ip: str, said: str, reason: str
+) -> None:
+    made = compiled(operator, adaptive, SITE_IPV6)
+    assert made.faults() == []
+    assert answer(made, ip) == said
+    assert [one.reason for one in made.dropped] == ([reason] if reason else [])
+    assert list(Reader(made.cdb).items()) == compile_records(parse(made.copy, "copy"))
+    verify_cdb(made.cdb, made, "x")
+    before = parse_copy(made.copy, "copy")
+    assert describe_changes(before, made) == []
+    assert is_made_of(made.copy, made.cdb, made)
+    rule, entry = decide(made, ip)
+    assert (rule.action if rule else "allow") == ("deny" if said == "deny" else "allow")
+    assert (entry is not None) == (said == "deny" and adaptive is not None)
+
+
+def test_names_do_not_shut_out_clients_of_ipv6_and_cost_them_no_rules() -> None:
+    made = compiled("=.example:deny\njoe@=a.example:deny\n[2001:db8:2::7]:deny\n", site=SITE_IPV6)
+    assert [(one.key, one.reason) for one in made.dropped] == [
+        ("[20010db8000200000000000000000007]/128", "it is protected")
+    ]
+    assert made.notices == (
+        "/d/20-operator line 3: '[2001:db8:2::7]:deny' is left out for '[2001:db8:2::7]', it is protected",
+    )
+    assert decide(made, "2001:db8:2::7", "a.example", "joe")[0] is made.rules.index[""]
+
+
+def test_changes_of_the_blacklist_are_told_by_network() -> None:
+    first, second = (
+        compiled(None, listed("2001:db8:5::/64", "9.9.9.9")),
+        compiled(None, listed("2001:db8:6::/48")),
+    )
+    assert describe_changes(parse_copy(first.copy, "x"), second) == [
+        "2001:db8:6::/48 is refused by the blacklist",
+        "9.9.9.9/32 is no longer refused by the blacklist",
+        "2001:db8:5::/64 is no longer refused by the blacklist",
+    ]
+
+
+def test_a_relay_network_that_is_now_too_wide_takes_no_other_rule_with_it() -> None:
+    text = (
+        '# mailgate: {"relay_networks": ["12.0.0.0/8", "9.9.9.0/24"]}\n12.:allow,RELAYCLIENT=""\n'
+        '9.9.9.:allow,RELAYCLIENT=""\n8.8.8.8:deny\n'
+    )
+    made = compiled(text, good={"20-operator": text})
+    assert [answer(made, ip) for ip in ("12.0.0.1", "9.9.9.9", "8.8.8.8")] == ["", RELAY, "deny"]
+    assert made.faults() == [
+        "/d/20-operator relay network 2: '12.0.0.0/8' is public and wider than /16; expected a prefix length from 16 "
+        "to 32; its last good version is in force without the rules that are no longer safe"
+    ]
+
+
 def test_protected_addresses_are_not_shut_out_by_their_names() -> None:
     made = compiled("=.example:deny\n=:deny\n")
     assert answer(made, "203.0.113.3", "=a.example") == ""
@@ -300,7 +419,7 @@ def test_a_rule_without_effect_is_a_notice() -> None:
 
 OPEN_RELAY = (
     "/d/20-operator line 1: '8.8.8.8:allow,RELAYCLIENT=\"\"' lets 8.8.8.8 relay; "
-    "expected RELAYCLIENT only for 10.0.0.0/24, 198.51.100.64/26, 127.0.0.1/32"
+    "expected RELAYCLIENT only for 10.0.0.0/24, 198.51.100.64/26, 127.0.0.1/32, ::1/128"
 )
 
 
@@ -419,6 +538,17 @@ def test_a_compilation_that_differs_in_adaptive_entries_is_the_same_to_ansible()
         "9.9.9.8/32 is no longer refused by the blacklist",
         "9.9.9.9/32 is no longer refused by the blacklist",
     ]
+
+
+def test_verify_cdb_sees_wrong_prefix_lengths() -> None:
+    made = compiled("[2001:db8::]/32:deny\n")
+    records = list(Reader(made.cdb).items())
+    assert records[-1] == (b"[]", bytes([128, 32]))
+    for lengths in ([128], [32, 128], [128, 64, 32], []):
+        data = build([*records[:-1], *([(b"[]", bytes(lengths))] if lengths else [])])
+        with pytest.raises(BadInput) as caught:
+            verify_cdb(data, made, "x")
+        assert str(caught.value) == "cdb x: the key '[]' does not hold its rule; expected the rules of /d"
 
 
 def test_verify_cdb_sees_a_record_too_many_or_too_few_or_wrong() -> None:

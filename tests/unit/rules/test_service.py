@@ -60,7 +60,8 @@ def world(tmp_path: Path) -> World:
     assert one.step() == [
         "10.0.0.0/24 gains relay",
         "127.0.0.1/32 gains relay",
-        "/cdb: 3 rules, in force now",
+        "::1/128 gains relay",
+        "/cdb: 4 rules, in force now",
         "every sender @bad.example will be refused",
         "/badmailfrom: 1 senders, in force now",
     ]
@@ -71,7 +72,7 @@ def world(tmp_path: Path) -> World:
 def test_each_change_is_one_line(world: World) -> None:
     made = (world.root / "cdb").stat()
     world.write("20-operator", "9.9.9.9:deny\n")
-    assert world.step() == ["9.9.9.9/32 is refused", "/cdb: 4 rules, in force now"]
+    assert world.step() == ["9.9.9.9/32 is refused", "/cdb: 5 rules, in force now"]
     assert (world.root / "cdb").stat().st_ino != made.st_ino
     (world.root / "senders.d/10-site").write_text("@bad.example\nx@worse.example\n")
     assert world.step() == ["sender x@worse.example will be refused", "/badmailfrom: 2 senders, in force now"]
@@ -84,13 +85,13 @@ def test_an_entry_ends_by_itself(world: World) -> None:
     assert world.step() == [
         "9.9.9.9/32 is refused",
         "9.9.9.8/32 is refused by the blacklist",
-        "/cdb: 5 rules, in force now",
+        "/cdb: 6 rules, in force now",
     ]
     assert world.step(90) == []
-    assert world.step(10) == ["9.9.9.9/32 is no longer refused", "/cdb: 4 rules, in force now"]
+    assert world.step(10) == ["9.9.9.9/32 is no longer refused", "/cdb: 5 rules, in force now"]
     assert world.step(100) == [
         "9.9.9.8/32 is no longer refused by the blacklist",
-        "/cdb: 3 rules, in force now",
+        "/cdb: 4 rules, in force now",
     ]
     assert (world.refused("9.9.9.9"), world.refused("9.9.9.8")) == (False, False)
 
@@ -103,7 +104,7 @@ def test_a_fault_is_told_once_and_when_it_is_over(world: World) -> None:
     assert line.endswith("expected 'ADDRESS:allow' or 'ADDRESS:deny'; its last good version is in force")
     assert world.refused("9.9.9.9")
     world.write("30-adaptive", "# until 2000 why bad\n9.9.9.8:deny\n")
-    assert world.step() == ["9.9.9.8/32 is refused by the blacklist", "/cdb: 5 rules, in force now"]
+    assert world.step() == ["9.9.9.8/32 is refused by the blacklist", "/cdb: 6 rules, in force now"]
     world.write("20-operator", "")
     assert world.step()[-1] == "rules: every fragment is in force again"
 
@@ -153,7 +154,7 @@ def test_a_bad_site_is_waited_for(tmp_path: Path) -> None:
     assert not (tmp_path / "cdb").exists()
     assert one.step(5) == []
     one.write("10-site", site_rules([]))
-    assert "/cdb: 2 rules, in force now" in one.step()
+    assert "/cdb: 3 rules, in force now" in one.step()
 
 
 def test_its_own_program_is_watched() -> None:

@@ -173,10 +173,23 @@ BAD = [
         ],
     ),
     (
-        _site(relay_networks=["2001:db8::/32"]),
+        _site(
+            relay_networks=[
+                "2001:db8::/32",
+                "2001:db8::/31",
+                "2001:db8::1/64",
+                "[2001:db8::]/32",
+                "fe80::1%eth0",
+            ]
+        ),
         [
-            "gateway_relay_networks item 1: '2001:db8::/32' is IPv6, which is not supported yet; "
-            "expected an IPv4 network"
+            "gateway_relay_networks item 2: '2001:db8::/31' is wider than /32; expected a prefix length from "
+            "32 to 128",
+            "gateway_relay_networks item 3: '2001:db8::1/64' has host bits set; expected '2001:db8::/64', or "
+            "'2001:db8::1/128' for this one host",
+            "gateway_relay_networks item 4: '[2001:db8::]/32' has brackets; expected it without them, "
+            "'2001:db8::/32'",
+            "gateway_relay_networks item 5: 'fe80::1%eth0' has a zone; expected the network without '%eth0'",
         ],
     ),
     (

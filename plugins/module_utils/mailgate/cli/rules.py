@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import ipaddress
 import os
 import sys
 import time
@@ -31,6 +30,7 @@ from ..core.paths import (
 )
 from ..core.text import printable
 from ..formats import cdb, notes
+from ..formats.networks import client_address
 from ..rules import changes as rules_changes
 from ..rules import compiled as rules_compiled
 from ..rules import compiler as rules_compiler
@@ -102,15 +102,9 @@ def _explain(paths: Paths, now: float, given: argparse.Namespace) -> Done:
     if "@" in given.address:
         return _explain_sender(paths, now, given.address)
     try:
-        address = ipaddress.ip_address(given.address)
-    except ValueError as error:
-        expected = "expected one such as 192.0.2.1, or a sender such as user@host"
-        raise BadInput(f"address: {given.address!r} is not an address; {expected}") from error
-    if not isinstance(address, ipaddress.IPv4Address):
-        raise BadInput(
-            f"address: {given.address!r} is IPv6, which is not supported yet; expected an IPv4 address"
-        )
-    ip = str(address)
+        ip = str(client_address(given.address.strip("[]")))
+    except BadInput as error:
+        raise BadInput(f"{error}, or a sender such as 'user@host'") from error
     made = load(paths, now)
     rule, entry = rules_compiled.decide(made, ip, given.host, given.info)
     effects = rules_changes.effects(rule)
@@ -206,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ):
             command.add_argument(option, default=value, help=f"{words} (%(default)s)")
         if name == "explain":
-            command.add_argument("address", metavar="ADDRESS", help="the client's IPv4 address, or a sender")
+            command.add_argument("address", metavar="ADDRESS", help="the client's address, or a sender")
             command.add_argument("--host", help="the client's name, in lower case")
             command.add_argument("--info", help="the answer of the client's ident service")
     given = parser.parse_args(argv)

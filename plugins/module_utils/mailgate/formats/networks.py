@@ -2,7 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Networks in CIDR form, and the addresses of tcprules that match exactly the same."""
+"""Addresses and networks of both families, and the addresses of rules that match exactly the same.
+
+Sets of addresses work on one line of numbers: an IPv4 address is its own number, an IPv6 address its
+number plus IPV6_FIRST. The gap between the families keeps them apart. An IPv4-mapped address
+(::ffff:192.0.2.1) is that IPv4 address everywhere.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +15,80 @@ import ipaddress
 import socket
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Union
+from typing import NamedTuple, Union
 
 from ..core.errors import BadInput
 
 # Union, because Python 3.9 evaluates an alias.
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
-RELAY_MINIMUM_PREFIX_LENGTH = 8
+IPV4_END = 1 << 32  # the first number after the IPv4 addresses
+IPV6_FIRST = 1 << 128  # the number of ::
+LINE_END = 1 << 129  # the first number after the IPv6 addresses
+LOOPBACKS: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.1/32"), ipaddress.IPv6Network("::1/128"))
+
+
+class Widest(NamedTuple):
+    """The shortest prefix length that is allowed, by family."""
+
+    ipv4: int = 0
+    ipv6: int = 0
+
+    def fault(self, network: Network) -> str:
+        """Return why a network is too wide, or ''."""
+        shortest = self.ipv4 if network.version == 4 else self.ipv6
+        if network.prefixlen >= shortest:
+            return ""
+        return (
+            f"is wider than /{shortest}; expected a prefix length from {shortest} to {network.max_prefixlen}"
+        )
+
+
+ANY_WIDTH = Widest()
+RELAY_WIDEST = Widest(8, 32)
+NOT_EVERYBODY = Widest(1, 4)  # 2000::/3 is the whole public Internet of IPv6
+
+
+def client_address(text: str, thing: str = "address") -> Address:
+    """Parse a client's address in any usual form; raises BadInput. IPv4-mapped addresses become IPv4."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise BadInput(
+            f"{thing}: {text!r} is not an address; expected one such as '192.0.2.1' or '2001:db8::1'"
+        ) from error
+    if "%" in text:
+        raise BadInput(
+            f"{thing}: {text!r} has a zone; expected the address without '%{text.partition('%')[2]}'"
+        )
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def as_ipv4(network: Network) -> Network:
+    """Return an IPv4-mapped network as the IPv4 network that it is, any other network unchanged."""
+    if network.version == 6 and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.IPv4Network((int(mapped), network.prefixlen - 96))
+    return network
 
 
 def parse_network(text: str, thing: str = "network") -> Network:
-    """Parse CIDR text such as '10.0.0.0/24' to a network; the message of BadInput begins with thing."""
+    """Parse CIDR text such as '10.0.0.0/24' or '2001:db8::/32'; the message of BadInput begins with thing.
+
+    IPv6 may be written in any usual form; IPv4-mapped networks become IPv4.
+    """
     if not isinstance(text, str):
         raise BadInput(f"{thing}: {text!r} is not a string; expected a network such as '10.0.0.0/24'")
+    if ":" in text and "%" in text:
+        zone = text.partition("%")[2].partition("/")[0]
+        raise BadInput(f"{thing}: {text!r} has a zone; expected the network without '%{zone}'")
+    if text.startswith("[") and ":" in text:
+        bare = text.replace("[", "").replace("]", "")
+        raise BadInput(f"{thing}: {text!r} has brackets; expected it without them, {bare!r}")
     try:
         loose = ipaddress.ip_network(text, strict=False)
     except ValueError as error:
@@ -41,42 +106,36 @@ def parse_network(text: str, thing: str = "network") -> Network:
         )
     if text.partition("/")[2] != str(loose.prefixlen) or (loose.version == 4 and text != str(loose)):
         raise BadInput(f"{thing}: {text!r} is not in the usual form; expected '{loose}'")
-    return loose
+    return as_ipv4(loose)
 
 
 def parse_networks(
-    texts: Iterable[str], thing: str = "network", minimum_prefix_length: int = 0
+    texts: Iterable[str], thing: str = "network", widest: Widest = ANY_WIDTH
 ) -> tuple[Network, ...]:
     """Parse networks; return them in ascending order, without those that lie inside another one.
 
     Neighbours are not joined, so that each network keeps the name that the site gave it. Raises BadInput for
-    a text that is not a network, is IPv6, or is wider than minimum_prefix_length.
+    a text that is not a network, or is wider than allowed.
     """
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
         raise BadInput(
             f"{thing}s: {texts!r} is not a list; expected a list of networks such as ['10.0.0.0/24']"
         )
     parsed = (parse_network(text, f"{thing} {number}") for number, text in enumerate(texts, 1))
-    return checked_networks(parsed, thing, minimum_prefix_length)
+    return checked_networks(parsed, thing, widest)
 
 
 def checked_networks(
-    networks: Iterable[Network], thing: str = "network", minimum_prefix_length: int = 0
+    networks: Iterable[Network], thing: str = "network", widest: Widest = ANY_WIDTH
 ) -> tuple[Network, ...]:
     """Return the networks in ascending order, without those that lie inside another one.
 
-    Raises BadInput for a network that is IPv6 or wider than minimum_prefix_length.
+    Raises BadInput for a network that is wider than allowed.
     """
     checked: set[Network] = set()
     for number, network in enumerate(networks, 1):
-        where = f"{thing} {number}: '{network}'"
-        if network.version != 4:
-            raise BadInput(f"{where} is IPv6, which is not supported yet; expected an IPv4 network")
-        if network.prefixlen < minimum_prefix_length:
-            raise BadInput(
-                f"{where} is wider than /{minimum_prefix_length}; "
-                f"expected a prefix length from {minimum_prefix_length} to {network.max_prefixlen}"
-            )
+        if fault := widest.fault(network):
+            raise BadInput(f"{thing} {number}: '{network}' {fault}")
         checked.add(network)
     kept: list[Network] = []
     for network in sorted(checked, key=network_order):
@@ -100,13 +159,46 @@ def contains(outer: Network, inner: Network) -> bool:
     )
 
 
+# Sets of addresses
+
+
 def address_number(text: str) -> int:
-    """Return an IPv4 address as a number; the text must be valid (called for hundreds of thousands)."""
-    return int.from_bytes(socket.inet_aton(text), "big")
+    """Return an address as a number on the line; the text must be valid (this runs for every rule)."""
+    if ":" not in text:
+        return int.from_bytes(socket.inet_aton(text), "big")
+    number = int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
+    return number & 0xFFFFFFFF if number >> 32 == 0xFFFF else number + IPV6_FIRST
+
+
+def number_address(number: int) -> Address:
+    """Return the address of a number on the line."""
+    if number < IPV6_FIRST:
+        return ipaddress.IPv4Address(number)
+    return ipaddress.IPv6Address(number - IPV6_FIRST)
+
+
+def is_address_number(number: int) -> bool:
+    """Return whether a number on the line is that of an address, and not in the gap or after the end."""
+    return number < IPV4_END or IPV6_FIRST <= number < LINE_END
+
+
+def network_interval(network: Network) -> tuple[int, int]:
+    """Return the first and last number of a network."""
+    first = int(network.network_address) + (0 if network.version == 4 else IPV6_FIRST)
+    return first, first + (1 << (network.max_prefixlen - network.prefixlen)) - 1
+
+
+def text_interval(text: str) -> tuple[int, int]:
+    """Return the first and last number of an address or a network in CIDR form; the text must be valid."""
+    address, slash, length = text.partition("/")
+    first = address_number(address)
+    if not slash:
+        return first, first
+    return first, first + (1 << ((32 if first < IPV4_END else 128) - int(length))) - 1
 
 
 class AddressSet:
-    """A set of IPv4 addresses as disjoint intervals; a lookup is a bisection."""
+    """A set of addresses of both families as disjoint intervals on the line; a lookup is a bisection."""
 
     def __init__(self, intervals: Iterable[tuple[int, int]]) -> None:
         self._firsts: list[int] = []
@@ -123,6 +215,11 @@ class AddressSet:
         at = bisect_right(self._firsts, first) - 1
         return at >= 0 and last <= self._lasts[at]
 
+    def overlaps(self, first: int, last: int) -> bool:
+        """Return whether one of the addresses from first to last is in the set."""
+        at = bisect_right(self._firsts, last) - 1
+        return at >= 0 and first <= self._lasts[at]
+
     def __contains__(self, address: str) -> bool:
         number = address_number(address)
         return self.covers(number, number)
@@ -131,23 +228,27 @@ class AddressSet:
         """Return the first and last number of each interval, ascending."""
         return list(zip(self._firsts, self._lasts))
 
+    def ipv4_intervals(self) -> list[tuple[int, int]]:
+        """Return the intervals of IPv4 addresses, ascending."""
+        return [(first, last) for first, last in self.intervals() if last < IPV4_END]
+
 
 def address_set(networks: Iterable[Network]) -> AddressSet:
-    """Return the set of the networks' IPv4 addresses."""
-    return AddressSet(
-        (int(one.network_address), int(one.broadcast_address)) for one in networks if one.version == 4
-    )
+    """Return the set of the networks' addresses."""
+    return AddressSet(map(network_interval, networks))
 
 
 def rule_address(network: Network) -> str:
-    """Return the address for a line of tcprules that matches exactly this network.
+    """Return the address for a line of rules that matches exactly this network.
 
     Whole octets become a prefix ('10.0.0.'), the rest a range in the octet where the network ends
-    ('10.0.0-3.', '198.51.100.64-127'), a single host its address and 0.0.0.0/0 the empty address.
-    Source: tcprules.c, doaddressdata(), and rules.c of ucspi-tcp 0.88. Raises BadInput for IPv6.
+    ('10.0.0-3.', '198.51.100.64-127'), a single host its address and 0.0.0.0/0 the empty address, which
+    matches clients of IPv6 as well. Source: tcprules.c, doaddressdata(), and rules.c of ucspi-tcp 0.88. IPv6
+    is written in brackets: '[2001:db8::]/32', a single host '[2001:db8::1]'.
     """
-    if network.version != 4:
-        raise BadInput(f"network: '{network}' is IPv6, which is not supported yet; expected an IPv4 network")
+    if network.version == 6:
+        length = "" if network.prefixlen == 128 else f"/{network.prefixlen}"
+        return f"[{network.network_address}]{length}"
     if network.prefixlen == 0:
         return ""
     octets = (network.prefixlen + 7) // 8

@@ -2,27 +2,45 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Access rules for tcpserver: parse and compile the text of tcprules, look up, and compare addresses.
+"""Access rules: parse and compile the text of tcprules, look up, and compare addresses.
 
-Source of the format: tcprules.c, rules.c and tcpserver.c of ucspi-tcp 0.88. parse() is stricter than
-tcprules: it also refuses lines that tcprules accepts silently although they can never have an effect. Texts
-are str; bytes that are not UTF-8 become surrogates (errors="surrogateescape").
+Source of the format: tcprules.c, rules.c and tcpserver.c of ucspi-tcp 0.88; networks of IPv6 in brackets,
+such as '[2001:db8::]/32:deny', are this collection's own. parse() is stricter than tcprules: it also
+refuses lines that tcprules accepts silently although they can never have an effect. Texts are str; bytes
+that are not UTF-8 become surrogates (errors="surrogateescape").
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 from ..core.errors import BadInput
-from .networks import parse_network, rule_address
+from .networks import (
+    IPV4_END,
+    IPV6_FIRST,
+    LINE_END,
+    Address,
+    Network,
+    address_number,
+    as_ipv4,
+    number_address,
+    parse_network,
+    rule_address,
+)
+from .rule_keys import (
+    LENGTHS_KEY,
+    ipv6_lookup_keys,
+    key_interval,
+    lengths_of,
+    network_key,
+)
 
-LOOPBACK = ipaddress.IPv4Network("127.0.0.1/32")
 OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _PREFIX = re.compile(rf"(?:{OCTET}\.){{1,3}}")
 HOST_ADDRESS = re.compile(rf"(?:{OCTET}\.){{3}}{OCTET}")
@@ -31,6 +49,7 @@ _HOST = re.compile(r"\.?(?:[a-z0-9_-]|\\[0-3][0-7]{2})+(?:\.(?:[a-z0-9_-]|\\[0-3
 # The form of nearly all lines: one address, an action, and no variable; matched first for speed.
 _PLAIN = re.compile(rf"((?:{OCTET}\.){{3}}{OCTET}):(allow|deny)\n")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IPV6_EXPECTED = "expected one such as '[2001:db8::1]', or a network such as '[2001:db8::]/32'"
 _QUOTES = frozenset("\"'!#$%&()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
@@ -74,6 +93,11 @@ class Rules:
                 index.setdefault(key, rule)
         return index
 
+    @cached_property
+    def ipv6_lengths(self) -> tuple[int, ...]:
+        """The prefix lengths of the networks of IPv6, the longest first."""
+        return lengths_of(self.index)
+
 
 def parse(text: str, name: str) -> Rules:
     """Parse a text to rules; render() returns the text unchanged.
@@ -113,11 +137,13 @@ def _parse_line(line: str, name: str, number: int) -> Rule | None:
         raise BadInput(f"{text!r} ends with a carriage return; expected lines that end with a newline alone")
     if text[0] in " \t":
         raise BadInput(f"{text!r} begins with a blank; expected the address at the beginning of the line")
-    address, colon, rest = text.partition(":")
+    in_brackets = text.find("]") + 1 if text[0] == "[" else 0
+    before, colon, rest = text[in_brackets:].partition(":")
+    address = text[:in_brackets] + before
     if not colon:
         raise BadInput(f"{text!r} has no ':'; expected 'ADDRESS:allow' or 'ADDRESS:deny'")
-    if text.count(":") > 1 and _is_ipv6(text):
-        raise BadInput(f"{text!r} is a rule for IPv6, which is not supported yet; expected an IPv4 address")
+    if not in_brackets and text.count(":") > 1 and (bare := _bare_ipv6(text)):
+        raise BadInput(f"{text!r} has an address of IPv6 without brackets; expected '{bare}:…'")
     action = next((word for word in ("deny", "allow") if rest.startswith(word)), None)
     if action is None:
         raise BadInput(f"{text!r} has {rest!r} after the ':'; expected 'allow' or 'deny'")
@@ -130,12 +156,13 @@ def _parse_line(line: str, name: str, number: int) -> Rule | None:
     return Rule(name, number, text, address, action, environment, _keys(text, address))
 
 
-def _is_ipv6(text: str) -> bool:
-    words = re.split(r":(?=allow|deny)", text)
-    address = words[0].rpartition("@")[2].strip("[]")
+def _bare_ipv6(text: str) -> str:
+    """Return the address of IPv6 in a rule that should have it in brackets, with these, or ''."""
+    address = re.split(r":(?=allow|deny)", text)[0].rpartition("@")[2].strip("[]")
     if address.count(":") < 2 and not re.fullmatch(r"[0-9a-f]{3,4}:[0-9a-f:]*", address):
-        return False
-    return re.fullmatch(r"[0-9A-Fa-f:.]+(?:[/%][0-9A-Za-z]+)?", address) is not None
+        return ""
+    found = re.fullmatch(r"([0-9A-Fa-f:.]+)(?:%[0-9A-Za-z]+)?\]?(/[0-9]+)?", address)
+    return f"[{found[1]}]{found[2] or ''}" if found else ""
 
 
 def _parse_environment(text: str, rest: str) -> tuple[tuple[str, str], ...]:
@@ -163,10 +190,21 @@ def _parse_environment(text: str, rest: str) -> tuple[tuple[str, str], ...]:
     return tuple(variables.items())
 
 
+def address_keys(address: str) -> tuple[str, ...]:
+    """Return the keys of the address of a rule, as it is written; raises BadInput."""
+    return _keys(f"{address}:deny", address)
+
+
 def _keys(text: str, address: str) -> tuple[str, ...]:
     """Return the keys of an address; raises BadInput when tcpserver never looks them up."""
     if address == "":
         return ("",)
+    if address.startswith("["):
+        network = _ipv6_network(text, address)
+        if network.version == 6:
+            return (network_key(network),)
+        # 0.0.0.0/0 has the empty key, which matches clients of IPv6, too.
+        return _expand(text, rule_address(network) or "0-255.")
     if address.startswith("="):
         _check_host(text, address[1:], suffix=True)
         return (address,)
@@ -187,6 +225,30 @@ def _keys(text: str, address: str) -> tuple[str, ...]:
             f"{text!r} has the address {address!r}, which never matches; expected {_suggest(address)}"
         )
     return keys
+
+
+def _ipv6_network(text: str, address: str) -> Network:
+    """Return the network of an address in brackets, with or without a prefix length, IPv4-mapped as IPv4."""
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?:/([0-9]{1,3}))?", address)
+    length = int(found[2] or 128) if found else 129
+    if "%" in address:
+        raise BadInput(f"{text!r} has a zone in its address; expected the address without the '%'")
+    if found is None or length > 128 or (found[2] or "128") != str(length):
+        raise BadInput(f"{text!r} has the address {address!r}; {_IPV6_EXPECTED}")
+    try:
+        number = int(ipaddress.IPv6Address(found[1]))
+    except ValueError as error:
+        raise BadInput(
+            f"{text!r} has {found[1]!r} in brackets, which is not an address of IPv6; {_IPV6_EXPECTED}"
+        ) from error
+    first = number >> 128 - length << 128 - length
+    network = ipaddress.IPv6Network((first, length))
+    if number != first:
+        raise BadInput(
+            f"{text!r} has an address with host bits set; expected '{rule_address(network)}', "
+            f"or '[{found[1]}]' for this one host"
+        )
+    return as_ipv4(network)
 
 
 def _check_host(text: str, host: str, *, suffix: bool) -> None:
@@ -229,21 +291,32 @@ def _suggest(address: str) -> str:
     return "'10.0.0.7' for a host, '10.0.0.' for a network, or '=host.example'"
 
 
-def lookup(
-    rules: Rules, ip: str | ipaddress.IPv4Address, host: str | None = None, info: str | None = None
-) -> Rule | None:
-    """Return the rule for a connection, or None, which tcpserver treats as allowed without variables.
+def lookup(rules: Rules, ip: str | Address, host: str | None = None, info: str | None = None) -> Rule | None:
+    """Return the rule for a connection, or None, which is allowed without variables.
 
-    host and info are None when they are unknown. Source: doit() in rules.c of ucspi-tcp 0.88.
+    host and info are None when they are unknown.
     """
-    for key in _lookup_keys(str(ip), host, info):
+    for key in lookup_keys(str(ip), rules.ipv6_lengths, host, info):
         rule = rules.index.get(key)
         if rule is not None:
             return rule
     return None
 
 
-def _lookup_keys(ip: str, host: str | None, info: str | None) -> Iterator[str]:
+def lookup_keys(
+    ip: str, ipv6_lengths: Iterable[int], host: str | None = None, info: str | None = None
+) -> Iterator[str]:
+    """Yield the keys for a client in the order in which they decide; those of IPv6 with these lengths.
+
+    Source: doit() in rules.c of ucspi-tcp 0.88. A client of IPv6 has no name or ident answer in the rules.
+    """
+    if ":" in ip:
+        number = address_number(ip)
+        if number >= IPV6_FIRST:
+            yield from ipv6_lookup_keys(number - IPV6_FIRST, ipv6_lengths)
+            yield ""
+            return
+        ip = str(number_address(number))
     if info is not None:
         yield f"{info}@{ip}"
         if host is not None:
@@ -292,8 +365,11 @@ def decode(data: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     return action, tuple(variables)
 
 
-def compile_records(rules: Rules) -> list[tuple[bytes, bytes]]:
-    """Return the records of the cdb that tcprules makes of the same text, in its order."""
+def compile_records(rules: Rules, denied: Iterable[str] = ()) -> list[tuple[bytes, bytes]]:
+    """Return the records of the cdb, in order: those of the rules, and denials of more keys.
+
+    Of rules without IPv6 tcprules makes the same. The last record has the prefix lengths of IPv6, if any.
+    """
     encoded: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
     records = []
     for rule in rules.rules:
@@ -301,6 +377,10 @@ def compile_records(rules: Rules) -> list[tuple[bytes, bytes]]:
         if data is None:
             data = encoded[rule.action, rule.environment] = encode(rule)
         records += [(to_bytes(key), data) for key in rule.keys]
+    denied = tuple(denied)
+    records += [(key.encode("ascii"), b"D\0") for key in denied]
+    if lengths := lengths_of(chain(rules.index, denied)):
+        records.append((LENGTHS_KEY.encode("ascii"), bytes(lengths)))
     return records
 
 
@@ -315,22 +395,8 @@ def to_text(data: bytes) -> str:
 # Rules as sets of addresses
 
 
-def key_interval(key: str) -> tuple[int, int] | None:
-    """Return the first and last address that a key can match, as numbers, or None for a host name."""
-    address = key.rpartition("@")[2] if "@" in key else key
-    if address[:1] == "=":
-        return None
-    dots = address.count(".")
-    if dots == 3 and address[-1:] != ".":
-        first = int.from_bytes(socket.inet_aton(address), "big")
-        return first, first
-    missing = 4 - dots
-    first = int.from_bytes(socket.inet_aton(address + "0.0.0.0"[: 2 * missing - 1]), "big")
-    return first, first + 256**missing - 1
-
-
 def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]:
-    """Return the first address of each run with one deciding rule, ascending, and that rule.
+    """Return the first number of each run of addresses with one deciding rule, ascending, and that rule.
 
     The rule is what lookup() finds with these keys alone for an address without a host name. Keys nest, so
     that during one walk over them the innermost open key decides.
@@ -342,7 +408,7 @@ def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]
             spans.append((interval[0], -interval[1], rule))
     spans.sort()  # no two keys have both ends in common
     found: list[tuple[int, Rule | None]] = [(0, None)]
-    around: list[tuple[int, Rule | None]] = [(2**32, None)]  # the open keys: where each ends, and its rule
+    around: list[tuple[int, Rule | None]] = [(LINE_END, None)]  # the open keys: where each ends, and its rule
     for first, minus_last, rule in spans:
         while around[-1][0] < first:
             last, _rule = around.pop()
@@ -357,22 +423,17 @@ def segments(index: Iterable[tuple[str, Rule]]) -> list[tuple[int, Rule | None]]
     for first, decisive in found:
         if kept and kept[-1][0] == first:
             kept.pop()
-        if first < 2**32 and not (kept and kept[-1][1] is decisive):
+        if first < LINE_END and not (kept and kept[-1][1] is decisive):
             kept.append((first, decisive))
     return kept
 
 
-def is_host_address(key: str) -> bool:
-    """Return whether a key that is not a host name is a single address, not a network."""
-    return key[-1:] != "." and key != ""
-
-
 def boundaries(rules: Rules) -> set[int]:
-    """Return the first address of every key, and the address after its last."""
-    found = {0}
+    """Return the first number of every key, and the number after its last, as far as they are addresses."""
+    found = {0, IPV6_FIRST}
     for key in rules.index:
         interval = key_interval(key)
         if interval is not None:
             found.update((interval[0], interval[1] + 1))
-    found.discard(2**32)
+    found.difference_update((IPV4_END, LINE_END))
     return found

@@ -23,7 +23,15 @@ from dataclasses import dataclass
 from ..core.errors import BadInput
 from ..formats import addresses as recipients
 from ..formats import notes, tcprules
-from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, contains, parse_network, rule_address
+from ..formats.networks import (
+    RELAY_WIDEST,
+    Network,
+    contains,
+    number_address,
+    parse_network,
+    rule_address,
+)
+from ..formats.rule_keys import key_interval
 from ..formats.tcprules import Rule
 from ..rules import senders as bad_senders
 from ..rules.fragments import FACTS, operator_relay_networks, render_operator_relay_networks
@@ -38,7 +46,7 @@ RELAY, CLIENTS, SENDERS, TRUSTED, BLOCKED, RECIPIENTS = LISTS = (
 )
 ACTIONS = ("allow", "deny")
 SITE, OPERATOR = "site", "operator"
-MINIMUM_PREFIX_LENGTH = RELAY_MINIMUM_PREFIX_LENGTH
+MINIMUM_PREFIX_LENGTH = RELAY_WIDEST.ipv4
 TEXT_BYTES_MAX = 4 << 20
 
 _ENVIRONMENT = {RELAY: (("RELAYCLIENT", ""),), "allow": (("WHITELISTED", ""),), "deny": ()}
@@ -171,12 +179,12 @@ def _environment(name: str, action: str) -> tuple[tuple[str, str], ...]:
 
 def rule_network(rule: Rule) -> str:
     """Return the network in CIDR form that is exactly a rule's address, or ''."""
-    intervals = [tcprules.key_interval(key) for key in rule.keys]
+    intervals = [key_interval(key) for key in rule.keys]
     ends = [one for one in intervals if one is not None]
     if len(ends) != len(intervals) or "@" in rule.address or rule.address == "":
         return ""
-    first, last = ipaddress.IPv4Address(ends[0][0]), ipaddress.IPv4Address(ends[-1][1])
-    networks = list(ipaddress.summarize_address_range(first, last))
+    first, last = number_address(ends[0][0]), number_address(ends[-1][1])
+    networks: list[Network] = list(ipaddress.summarize_address_range(first, last))
     return str(networks[0]) if len(networks) == 1 and rule_address(networks[0]) == rule.address else ""
 
 

@@ -14,7 +14,7 @@ from ..core.errors import BadInput, TryAgain
 from ..formats import tcprules
 from ..formats.addresses import written_address
 from ..formats.cdb import Reader
-from ..formats.networks import Network, parse_networks
+from ..formats.networks import LOOPBACKS, NOT_EVERYBODY, Network, parse_networks
 from ..recipients import keys as recipients
 from ..recipients.process import read_settings
 from ..recipients.settings import Settings
@@ -72,7 +72,7 @@ class Lists:
         """Return the networks that may relay by the site file, and loopback; raises BadInput and OSError."""
         path = os.path.join(self.places.rules.directory, fragments.SITE)
         facts = fragments.site_facts(tcprules.parse(read_text(path) or "", path))
-        return (tcprules.LOOPBACK, *facts.relay_networks)
+        return (*LOOPBACKS, *facts.relay_networks)
 
     def protected(self) -> tuple[Network, ...]:
         """Return the networks of operator.json, protected from operators; raises BadInput and OSError."""
@@ -85,7 +85,7 @@ class Lists:
             raise BadInput(
                 f"file {self.places.settings}: {error!r}; expected an object with 'protected_networks'"
             ) from error
-        return parse_networks(networks, f"file {self.places.settings}: network", 1)
+        return parse_networks(networks, f"file {self.places.settings}: network", NOT_EVERYBODY)
 
     def recipients_settings(self) -> Settings:
         """Return the settings of the recipients; raises BadInput and OSError."""

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from ..formats import tcprules
 from ..formats.addresses import written_address
-from ..formats.networks import Network
-from ..formats.tcprules import LOOPBACK
+from ..formats.networks import LOOPBACKS, Network
 from ..recipients import keys as recipients
 from ..recipients.domains import Domain
 from ..rules import senders as bad_senders
@@ -28,7 +27,7 @@ _SCORED = re.compile(
 def rules_entries(name: str, site: tcprules.Rules, facts: Facts, protected: Iterable[Network]) -> list[Entry]:
     """Return the site's relay networks, or its rules about clients; protected: networks of operator.json."""
     if name == RELAY:
-        networks = (LOOPBACK, *facts.relay_networks)
+        networks = (*LOOPBACKS, *facts.relay_networks)
         return [_site(str(one), "", "it may relay by the site file; change it there") for one in networks]
     found = [
         _site(str(one), "allow", "it is protected by the site file: nobody may refuse it")
@@ -39,7 +38,7 @@ def rules_entries(name: str, site: tcprules.Rules, facts: Facts, protected: Iter
         for one in protected
         if one not in facts.protected_networks
     ]
-    known = {*map(str, (LOOPBACK, *facts.relay_networks)), *(one.value for one in found)}
+    known = {*map(str, (*LOOPBACKS, *facts.relay_networks)), *(one.value for one in found)}
     for rule in site.rules:
         value = rule_network(rule) or rule.address
         if value not in known:

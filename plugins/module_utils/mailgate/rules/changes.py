@@ -10,7 +10,9 @@ import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
 
-from ..formats.tcprules import Rule, Rules, is_host_address, segments
+from ..formats.networks import IPV4_END, LINE_END, Network, number_address
+from ..formats.rule_keys import is_host_address
+from ..formats.tcprules import Rule, Rules, segments
 
 
 def describe_changes(before: Rules, after: Rules) -> list[str]:
@@ -59,11 +61,14 @@ def _changed(
 def _side_by_side(
     before: Sequence[tuple[int, Rule | None]], after: Sequence[tuple[int, Rule | None]]
 ) -> Iterator[tuple[int, int, Rule | None, Rule | None]]:
-    """Yield (first address, address after the last, rule before, rule after) for each run of addresses."""
+    """Yield (first number, number after the last, rule before, rule after) for each run of addresses.
+
+    A run of which either rule is not for everybody lies in one family.
+    """
     one = two = first = 0
-    while first < 2**32:
-        next_one = before[one + 1][0] if one + 1 < len(before) else 2**32
-        next_two = after[two + 1][0] if two + 1 < len(after) else 2**32
+    while first < LINE_END:
+        next_one = before[one + 1][0] if one + 1 < len(before) else LINE_END
+        next_two = after[two + 1][0] if two + 1 < len(after) else LINE_END
         following = next_one if next_one < next_two else next_two
         yield first, following, before[one][1], after[two][1]
         one += next_one == following
@@ -73,10 +78,10 @@ def _side_by_side(
 
 def _span(first: int, last: int) -> str:
     """Describe a run of addresses: as one network if possible, else by its first and last address."""
-    if first == last:
+    if first == last < IPV4_END:  # fast, because there may be many
         return f"{socket.inet_ntoa(first.to_bytes(4, 'big'))}/32"
-    ends = ipaddress.IPv4Address(first), ipaddress.IPv4Address(last)
-    networks = list(ipaddress.summarize_address_range(*ends))
+    ends = number_address(first), number_address(last)
+    networks: list[Network] = list(ipaddress.summarize_address_range(*ends))
     return str(networks[0]) if len(networks) == 1 else f"{ends[0]} to {ends[1]}"
 
 

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..formats import notes, tcprules
+from ..formats.rule_keys import lengths_of
 from ..formats.tcprules import Rule, Rules
 from .files import State, describe_faults
 from .fragments import ADAPTIVE, AdaptiveEntry
@@ -33,7 +35,7 @@ class Compiled:
 
     directory: str
     rules: Rules
-    adaptive: Mapping[str, AdaptiveEntry]
+    adaptive: Mapping[str, AdaptiveEntry]  # by key
     cdb: bytes
     copy: str
     notices: tuple[str, ...]
@@ -47,6 +49,11 @@ class Compiled:
     def count(self) -> int:
         return len(self.rules.rules) + len(self.adaptive)
 
+    @cached_property
+    def ipv6_lengths(self) -> tuple[int, ...]:
+        """The prefix lengths of IPv6 in the compiled file, the longest first."""
+        return tuple(sorted({*self.rules.ipv6_lengths, *lengths_of(self.adaptive)}, reverse=True))
+
     def faults(self) -> list[str]:
         """Return a line for each fragment of which an older version is in force, or none."""
         return describe_faults(self.states)
@@ -56,16 +63,16 @@ def decide(
     made: Compiled, ip: str, host: str | None = None, info: str | None = None
 ) -> tuple[Rule | None, AdaptiveEntry | None]:
     """Return the rule that decides about a client, and its adaptive entry if that is the rule."""
-    rule = tcprules.lookup(made.rules, ip, host, info)
-    entry = made.adaptive.get(ip)
-    if entry is not None and (rule is None or "@" not in rule.address):
-        return _adaptive_rule(made.directory, ip), entry
-    return rule, None
+    for key in tcprules.lookup_keys(ip, made.ipv6_lengths, host, info):
+        rule = made.rules.index.get(key)
+        if rule is not None:
+            return rule, None
+        entry = made.adaptive.get(key)
+        if entry is not None:
+            return _adaptive_rule(made.directory, entry, key), entry
+    return None, None
 
 
-def _adaptive_rule(directory: str, ip: str) -> Rule:
-    return Rule(f"{directory}/{ADAPTIVE}", 0, f"{ip}:deny", ip, "deny", (), (ip,))
-
-
-def adaptive_records(listed: Iterable[str]) -> list[tuple[bytes, bytes]]:
-    return [(address.encode("ascii"), b"D\0") for address in listed]
+def _adaptive_rule(directory: str, entry: AdaptiveEntry, key: str) -> Rule:
+    text = entry.rule_address
+    return Rule(f"{directory}/{ADAPTIVE}", 0, f"{text}:deny", text, "deny", (), (key,))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..core import times
 from ..core.errors import BadInput
@@ -24,10 +24,11 @@ from ..formats.networks import (
     address_set,
     rule_address,
 )
-from ..formats.tcprules import Rule, Rules, key_interval
+from ..formats.rule_keys import around, ipv6_key_parts, is_ipv6_key, key_interval, shown_key
+from ..formats.tcprules import Rule, Rules
 from . import changes as rules_changes
 from . import fragments, safety
-from .compiled import Compiled, Dropped, adaptive_records
+from .compiled import Compiled, Dropped
 from .files import ABSENT, CURRENT, IN_PART, LAST_GOOD, LEFT_OUT, State, Versions
 from .fragments import ADAPTIVE, DEFAULT, FRAGMENTS, OPERATOR, SITE, AdaptiveEntry, Facts
 from .never_refused import RELAYS, NeverRefused, networks_of
@@ -110,6 +111,7 @@ def _relay_networks(facts: Facts, operator: Rules) -> tuple[Network, ...]:
 def _safe_part(site: Rules, operator: Rules) -> Rules:
     """Return the operator's rules without those that are unsafe with the site's facts."""
     facts = fragments.site_facts(site)
+    operator = fragments.without_wide_relay_networks(operator)
     relay = _relay_networks(facts, operator)
     while True:
         try:
@@ -164,7 +166,7 @@ def _merge(
         directory=directory,
         rules=rules,
         adaptive=listed,
-        cdb=cdb.build([*tcprules.compile_records(rules), *adaptive_records(listed)]),
+        cdb=cdb.build(tcprules.compile_records(rules, listed)),
         copy=readable_copy(rules, listed, directory),
         notices=(*_notices(dropped, left, directory), *_shadowed(rules)),
         states={},
@@ -211,33 +213,24 @@ def _without_keys(part: Rules, reason: Callable[[Rule, str], str], dropped: list
         kept = tuple(key for key in rule.keys if key not in reasons)
         dropped += [Dropped(rule.where, rule.text, key, why) for key, why in reasons.items()]
         rest = rule.text[len(rule.address) :]
-        lines[rule.line - 1] = f"# left out: {rule.text}\n" + "".join(f"{key}{rest}\n" for key in kept)
+        lines[rule.line - 1] = f"# left out: {rule.text}\n" + "".join(
+            f"{shown_key(key)}{rest}\n" for key in kept
+        )
         if kept:
             rules.append(rule._replace(keys=kept))
     return Rules(part.name, tuple(lines), tuple(rules))
-
-
-def _around(key: str) -> Iterator[str]:
-    """Yield the key of an address or prefix, then the keys of the wider networks, narrowest first."""
-    yield key
-    end = key[:-1].rfind(".")
-    while end != -1:
-        yield key[: end + 1]
-        end = key.rfind(".", 0, end)
-    if key:
-        yield ""
 
 
 def _outranked(rule: Rule, key: str, site: Rules, shielded: AddressSet) -> str:
     """Return why a key of the operator's rule must not take effect, or ''."""
     interval = key_interval(key)
     if interval is None:
-        if safety.shuts_out(rule) and "@" in key and shielded.intervals():
+        if safety.shuts_out(rule) and "@" in key and shielded.ipv4_intervals():
             return "what ident says could shut out a protected address"
         return ""
     if safety.shuts_out(rule):
         return "it is protected" if key and shielded.covers(*interval) else ""
-    for wider in _around(key.rpartition("@")[2]):
+    for wider in around(key.rpartition("@")[2], site.ipv6_lengths):
         above = site.index.get(wider)
         if above is not None:
             return f"{above.where} refuses it" if above.action == "deny" else ""
@@ -262,7 +255,8 @@ def _shield(
     by_name = [
         rule for rule in rules.rules if safety.shuts_out(rule) and any(key[:1] == "=" for key in rule.keys)
     ]
-    if by_name and sum(network.num_addresses for network in protected) > MOST_PROTECTED_ADDRESSES:
+    named = [network for network in protected if network.version == 4]  # a client of IPv6 has no name
+    if by_name and sum(network.num_addresses for network in named) > MOST_PROTECTED_ADDRESSES:
         reason = (
             f"more than {MOST_PROTECTED_ADDRESSES} addresses are protected, and a name counts before them"
         )
@@ -272,13 +266,14 @@ def _shield(
     index = rules.index
     made: list[Rule] = []
     for network in protected:
-        for key in _keys_of(network, single=bool(by_name)):
+        single = bool(by_name) and network.version == 4
+        for key in _keys_of(network, single=single):
             if key in index and not safety.shuts_out(index[key]):
                 continue
-            above = [index[wider] for wider in _around(key) if wider in index]
-            if above and (by_name or safety.shuts_out(above[0])):
+            above = [index[wider] for wider in around(key, rules.ipv6_lengths) if wider in index]
+            if above and (single or safety.shuts_out(above[0])):
                 made.append(_shield_rule(key, above, name))
-            elif by_name:
+            elif single:
                 made.append(_shield_rule(key, [], name))
     lines = [f"{rule.text}\n" for rule in made]
     shield = Rules(f"{name}, protected networks", tuple(lines), tuple(made))
@@ -288,35 +283,35 @@ def _shield(
 def _keys_of(network: Network, *, single: bool) -> Iterator[str]:
     if single:
         return (str(address) for address in network)
-    return iter(tcprules.parse(f"{rule_address(network)}:allow\n", "network").rules[0].keys)
+    return iter(tcprules.address_keys(rule_address(network)))
 
 
 def _shield_rule(key: str, above: Sequence[Rule], name: str) -> Rule:
     """Return an allowing rule with the environment that the address would get without the denials."""
     rule = next((one for one in above if one.action == "allow"), None)
     environment = tuple(pair for pair in (rule.environment if rule else ()) if pair[0] != "RBLSMTPD")
-    return Rule(
-        name, 3, f"{key}:allow{written_variables(environment, name)}", key, "allow", environment, (key,)
-    )
+    address = shown_key(key)
+    text = f"{address}:allow{written_variables(environment, name)}"
+    return Rule(name, 3, text, address, "allow", environment, (key,))
 
 
 def _listed(
     adaptive: Sequence[AdaptiveEntry], rules: Rules, facts: Facts, relay: Sequence[Network], directory: str
 ) -> tuple[dict[str, AdaptiveEntry], list[Dropped]]:
-    """Return the adaptive entries that take effect, by address, and those left out."""
+    """Return the adaptive entries that take effect, by key, and those left out."""
     never_refused = NeverRefused([(RELAYS, relay), *networks_of(facts).items()], rules)
     index = rules.index
     listed: dict[str, AdaptiveEntry] = {}
     left: list[Dropped] = []
     for entry in adaptive:
-        address = entry.address
-        reason = never_refused(address)
-        if not reason and address in index:
-            reason = f"{index[address].where} decides about it"
+        key = entry.key
+        reason = never_refused(entry.address)
+        if not reason and key in index:
+            reason = f"{index[key].where} decides about it"
         if reason:
-            left.append(Dropped(f"{directory}/{ADAPTIVE}", f"{address}:deny", address, reason))
+            left.append(Dropped(f"{directory}/{ADAPTIVE}", f"{entry.rule_address}:deny", key, reason))
         else:
-            listed[address] = entry
+            listed[key] = entry
     return listed, left
 
 
@@ -326,7 +321,7 @@ def _notices(dropped: Sequence[Dropped], left: Sequence[Dropped], directory: str
     for one in dropped:
         if (one.where, one.reason) not in seen and not _is_as_it_should_be(one.reason):
             seen.add((one.where, one.reason))
-            yield f"{one.where}: {one.text!r} is left out for '{one.key}', {one.reason}"
+            yield f"{one.where}: {one.text!r} is left out for '{shown_key(one.key)}', {one.reason}"
     if left:
         more = f" and {len(left) - 1} more" if len(left) > 1 else ""
         yield f"{directory}/{ADAPTIVE}: {left[0].text!r}{more} left out, {left[0].reason}"
@@ -347,12 +342,15 @@ def describe_changes(before: tuple[Rules, tuple[str, ...]], after: Compiled) -> 
     rules, listed = before[0], set(before[1])
     changes = rules_changes.describe_changes(rules, after.rules)
     now = set(after.adaptive)
-    by_number: Callable[[str], int] = address_number
-    changes += [f"{ip}/32 is refused by the blacklist" for ip in sorted(now - listed, key=by_number)]
-    changes += [
-        f"{ip}/32 is no longer refused by the blacklist" for ip in sorted(listed - now, key=by_number)
-    ]
+    changes += [f"{one} is refused by the blacklist" for one in _in_cidr_form(now - listed)]
+    changes += [f"{one} is no longer refused by the blacklist" for one in _in_cidr_form(listed - now)]
     return changes
+
+
+def _in_cidr_form(keys: Iterable[str]) -> Iterator[str]:
+    """Return the networks of keys of addresses and of IPv6, ascending."""
+    for key in sorted(keys, key=lambda key: key_interval(key) or (0, 0)):
+        yield str(ipaddress.IPv6Network(ipv6_key_parts(key))) if is_ipv6_key(key) else f"{key}/32"
 
 
 def author(rule: Rule) -> str:
@@ -366,5 +364,5 @@ def author(rule: Rule) -> str:
 def covers(key: str, ip: str) -> bool:
     """Return whether a key that was left out would have matched an address."""
     interval = key_interval(key)
-    number = int(ipaddress.IPv4Address(ip))
+    number = address_number(ip)
     return interval is not None and interval[0] <= number <= interval[1]

@@ -13,18 +13,39 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..core.errors import BadInput
-from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, network_order, parse_networks
+from ..formats.networks import (
+    IPV6_FIRST,
+    NOT_EVERYBODY,
+    RELAY_WIDEST,
+    Network,
+    Widest,
+    address_number,
+    contains,
+    network_order,
+    parse_network,
+    parse_networks,
+)
+from ..formats.rule_keys import ipv6_key
 from ..formats.tcprules import OCTET, Rules
-from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
+from .safety import PROTECTED_WIDEST
 
 SITE, OPERATOR, ADAPTIVE, DEFAULT = "10-site", "20-operator", "30-adaptive", "90-default"
 FRAGMENTS = (SITE, OPERATOR, ADAPTIVE, DEFAULT)
 ADAPTIVE_WHY_CHARACTERS = 200
 ADAPTIVE_UNTIL_MAX = 99_999_999_999  # of eleven digits, in the year 5138
 FACTS = "# mailgate: "
+ADAPTIVE_IPV6_LENGTHS = range(48, 129)
+PUBLIC_RELAY_WIDEST = Widest(16, 48)  # of the operator: what one site has at most
+_PRIVATE = tuple(
+    map(
+        parse_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+         "fc00::/7", "fe80::/10"),
+    )
+)  # fmt: skip
 _ADAPTIVE_ENTRY = re.compile(
     rf"# until ([1-9][0-9]{{0,10}}) why ([ -~]{{1,{ADAPTIVE_WHY_CHARACTERS}}})\n"
-    rf"((?:{OCTET}\.){{3}}{OCTET}):deny\n"
+    rf"((?:{OCTET}\.){{3}}{OCTET}|\[[0-9a-f:.]{{2,45}}\]/[0-9]{{2,3}}):deny\n"
 )
 
 
@@ -43,11 +64,27 @@ class Facts:
 
 
 class AdaptiveEntry(NamedTuple):
-    """One entry of 30-adaptive: the address, when its refusal ends (unix seconds), and why it is refused."""
+    """One entry of 30-adaptive: the client, when its refusal ends (unix seconds), and why it is refused.
+
+    The client is an IPv4 address, or an IPv6 network in CIDR form with a length in ADAPTIVE_IPV6_LENGTHS,
+    each in its usual form.
+    """
 
     address: str
     until: int
     why: str  # printable ASCII
+
+    @property
+    def rule_address(self) -> str:
+        """The client as a rule writes it: '192.0.2.1', '[2001:db8::]/64'."""
+        network, slash, length = self.address.partition("/")
+        return f"[{network}]/{length}" if slash else network
+
+    @property
+    def key(self) -> str:
+        """The key of its rule."""
+        network, slash, length = self.address.partition("/")
+        return ipv6_key(address_number(network) - IPV6_FIRST, int(length)) if slash else network
 
 
 def site_facts(site: Rules) -> Facts:
@@ -76,10 +113,10 @@ def _facts(lines: Sequence[str], name: str) -> Facts:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{name}: {found[0]!r} holds no facts; expected {expected}") from error
     return Facts(
-        parse_networks(relay, f"{name} relay network", RELAY_MINIMUM_PREFIX_LENGTH),
+        parse_networks(relay, f"{name} relay network", RELAY_WIDEST),
         scanner,
-        parse_networks(protected, f"{name} protected network", PROTECTED_MINIMUM_PREFIX_LENGTH),
-        parse_networks(whitelisted, f"{name} whitelisted network", 1),
+        parse_networks(protected, f"{name} protected network", PROTECTED_WIDEST),
+        parse_networks(whitelisted, f"{name} whitelisted network", NOT_EVERYBODY),
         scan,
     )
 
@@ -97,7 +134,18 @@ def render_facts(facts: Facts) -> str:
 
 
 def operator_relay_networks(operator: Rules) -> tuple[Network, ...]:
-    """Return the operator's relay list, from the head of 20-operator; raises BadInput when it is damaged."""
+    """Return the operator's relay list, from the head of 20-operator.
+
+    Raises BadInput when it is damaged or a network is too wide: one that is not private is at most a site's.
+    """
+    networks = _operator_networks(operator)
+    for number, network in enumerate(networks, 1):
+        if fault := operator_relay_fault(network):
+            raise BadInput(f"{operator.name} relay network {number}: '{network}' {fault}")
+    return networks
+
+
+def _operator_networks(operator: Rules) -> tuple[Network, ...]:
     found = [line[len(FACTS) :] for line in operator.lines if line.startswith(FACTS)]
     if not found:
         return ()
@@ -110,7 +158,27 @@ def operator_relay_networks(operator: Rules) -> tuple[Network, ...]:
         raise BadInput(
             f"{operator.name}: {found[0]!r} holds no relay networks; expected {expected}"
         ) from error
-    return parse_networks(networks, f"{operator.name} relay network", RELAY_MINIMUM_PREFIX_LENGTH)
+    return parse_networks(networks, f"{operator.name} relay network")
+
+
+def without_wide_relay_networks(operator: Rules) -> Rules:
+    """Return 20-operator without the relay networks that are too wide; raises BadInput if it is damaged."""
+    networks = _operator_networks(operator)
+    kept = [network for network in networks if not operator_relay_fault(network)]
+    if len(kept) == len(networks):
+        return operator
+    head = render_operator_relay_networks(kept)
+    lines = (head or "#\n" if line.startswith(FACTS) else line for line in operator.lines)
+    return Rules(operator.name, tuple(lines), operator.rules)
+
+
+def operator_relay_fault(network: Network) -> str:
+    """Return why an operator may not let a network relay, because of its width, or ''."""
+    fault = RELAY_WIDEST.fault(network)
+    if fault or any(contains(one, network) for one in _PRIVATE):
+        return fault
+    fault = PUBLIC_RELAY_WIDEST.fault(network)
+    return fault and f"is public and {fault[3:]}"
 
 
 def render_operator_relay_networks(networks: Iterable[Network]) -> str:
@@ -142,19 +210,45 @@ def parse_adaptive(text: str, now: float, name: str = ADAPTIVE) -> tuple[Adaptiv
     entries: dict[str, AdaptiveEntry] = {}
     for until, why, address in found:
         end = int(until)
+        if address[0] == "[":
+            address = _adaptive_network(address, text, name)
         if end > now and (address not in entries or entries[address].until < end):
             entries[address] = AdaptiveEntry(address, end, why)
     return tuple(entries.values())
+
+
+def _adaptive_network(address: str, text: str, name: str) -> str:
+    """Return the network of an entry of IPv6 in CIDR form; raises BadInput that quotes nothing."""
+    network = address.replace("[", "").replace("]", "")
+    if not _is_adaptive_network(network):
+        line = text.count("\n", 0, text.index(f"{address}:deny\n")) + 1
+        lengths = f"{ADAPTIVE_IPV6_LENGTHS[0]} to {ADAPTIVE_IPV6_LENGTHS[-1]}"
+        raise BadInput(
+            f"{name} line {line}: not a network of IPv6; expected one such as '[2001:db8::]/64', "
+            f"with a length from {lengths}"
+        )
+    return network
+
+
+def _is_adaptive_network(network: str) -> bool:
+    try:
+        known = parse_network(network)
+    except BadInput:
+        return False
+    return known.version == 6 and known.prefixlen in ADAPTIVE_IPV6_LENGTHS and str(known) == network
 
 
 def render_adaptive(entries: Iterable[AdaptiveEntry]) -> str:
     """Return the text that parse_adaptive() reads; raises BadInput for an entry that it would refuse."""
     lines = []
     for entry in entries:
-        text = f"# until {entry.until} why {entry.why}\n{entry.address}:deny\n"
-        if not _ADAPTIVE_ENTRY.fullmatch(text):
+        text = f"# until {entry.until} why {entry.why}\n{entry.rule_address}:deny\n"
+        if not _ADAPTIVE_ENTRY.fullmatch(text) or (
+            "/" in entry.address and not _is_adaptive_network(entry.address)
+        ):
             raise BadInput(
-                f"{ADAPTIVE} entry: {entry!r} cannot stand there; expected an IPv4 address, unix seconds, "
+                f"{ADAPTIVE} entry: {entry!r} cannot stand there; expected an IPv4 address or a network of "
+                f"IPv6 from /{ADAPTIVE_IPV6_LENGTHS[0]} to /{ADAPTIVE_IPV6_LENGTHS[-1]}, unix seconds, "
                 f"and 1 to {ADAPTIVE_WHY_CHARACTERS} characters of printable ASCII"
             )
         lines.append(text)

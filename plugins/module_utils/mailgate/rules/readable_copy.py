@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ..formats import cdb, tcprules
 from ..formats.tcprules import Rules
-from .compiled import Compiled, adaptive_records
+from .compiled import Compiled
 from .fragments import ADAPTIVE, OPERATOR, AdaptiveEntry
 
 _HEAD_LINES = 3
@@ -35,7 +35,7 @@ def readable_copy(rules: Rules, listed: Mapping[str, AdaptiveEntry], directory: 
     body = tcprules.render(rules)
     if listed:
         body += f"\n# {directory}/{ADAPTIVE}\n" + "".join(
-            f"# until {until} why {why}\n{address}:deny\n" for address, until, why in listed.values()
+            f"# until {one.until} why {one.why}\n{one.rule_address}:deny\n" for one in listed.values()
         )
     return (
         f"# Made from the fragments in {directory} by 'mailgate rules compile': changes here are lost.\n"
@@ -45,15 +45,16 @@ def readable_copy(rules: Rules, listed: Mapping[str, AdaptiveEntry], directory: 
 
 
 def parse_copy(copy: str, name: str) -> tuple[Rules, tuple[str, ...]]:
-    """Parse a readable copy: its rules without the adaptive ones, and the addresses that those deny.
+    """Parse a readable copy: its rules without the adaptive ones, and the keys that those deny.
 
     Raises BadInput for any other text.
     """
     found = re.search(rf"\n# [^\n]*/{ADAPTIVE}\n(?=# until )", copy)
     if found is None:
         return tcprules.parse(copy, name), ()
-    addresses = re.findall(r"^([0-9.]+):deny$", copy[found.end() :], re.MULTILINE)
-    return tcprules.parse(copy[: found.start()], name), tuple(addresses)
+    addresses = re.findall(r"^([0-9.]+|\[[0-9a-f:.]+\]/[0-9]+):deny$", copy[found.end() :], re.MULTILINE)
+    keys = tuple(tcprules.address_keys(one)[0] if one[0] == "[" else one for one in addresses)
+    return tcprules.parse(copy[: found.start()], name), keys
 
 
 def is_made_of(copy: str, compiled: bytes, made: Compiled) -> bool:
@@ -65,7 +66,7 @@ def is_made_of(copy: str, compiled: bytes, made: Compiled) -> bool:
         return False
     rules, listed = parse_copy(copy, "copy")
     same = "".join(rules.lines[_HEAD_LINES:]) == tcprules.render(made.rules)
-    return same and cdb.build([*tcprules.compile_records(rules), *adaptive_records(listed)]) == compiled
+    return same and cdb.build(tcprules.compile_records(rules, listed)) == compiled
 
 
 def edited_by_hand(copy: str) -> bool:

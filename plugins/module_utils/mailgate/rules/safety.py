@@ -6,33 +6,35 @@
 
 from __future__ import annotations
 
-import ipaddress
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 
 from ..core.errors import BadInput
 from ..core.paths import UNSCANNED_QUEUE
 from ..formats.networks import (
-    RELAY_MINIMUM_PREFIX_LENGTH,
+    LOOPBACKS,
+    RELAY_WIDEST,
     AddressSet,
     Network,
+    Widest,
     address_number,
     address_set,
     checked_networks,
+    is_address_number,
+    network_interval,
+    number_address,
 )
+from ..formats.rule_keys import is_host_address, is_ipv6_key, key_interval
 from ..formats.tcprules import (
     HOST_ADDRESS,
-    LOOPBACK,
     Rule,
     Rules,
     boundaries,
-    is_host_address,
-    key_interval,
     lookup,
     segments,
 )
 
-PROTECTED_MINIMUM_PREFIX_LENGTH = 8
+PROTECTED_WIDEST = Widest(8, 32)
 
 
 class Unsafe(BadInput):
@@ -48,12 +50,13 @@ def assert_safe(
 ) -> None:
     """Raise Unsafe, naming rule and address, unless only permitted clients can relay or skip the scanner.
 
-    RELAYCLIENT may be set only for the relay networks and 127.0.0.1, only empty, and never by a host name
-    (which the owner of the address chooses). QMAILQUEUE may be set only to the scanner; when relay clients
-    are not scanned, for them also to UNSCANNED_QUEUE. The result of a lookup changes only at boundaries of
-    rules, and permission only at boundaries of networks, so checking these addresses is enough.
+    RELAYCLIENT may be set only for the relay networks and the loopback addresses, only empty, and never
+    by a host name (which the owner of the address chooses). QMAILQUEUE may be set only to the scanner;
+    when relay clients are not scanned, for them also to UNSCANNED_QUEUE. The result of a lookup changes
+    only at boundaries of rules, and permission only at boundaries of networks, so checking these
+    addresses is enough.
     """
-    networks = (*checked_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH), LOOPBACK)
+    networks = (*checked_networks(relay_networks, "relay network", RELAY_WIDEST), *LOOPBACKS)
     inside = address_set(networks)
     points: list[int] = []
     for rule in rules.rules:
@@ -81,12 +84,15 @@ def assert_safe(
             if inside.covers(*interval):
                 continue
             if "@" in key:
-                raise _danger(rule, str(ipaddress.IPv4Address(interval[0])), networks, scanner)
+                raise _danger(rule, str(number_address(interval[0])), networks, scanner)
             points = points or sorted(
-                boundaries(rules).union(*((low, high + 1) for low, high in inside.intervals()))
+                filter(
+                    is_address_number,
+                    boundaries(rules).union(*((low, high + 1) for low, high in inside.intervals())),
+                )
             )
             for point in points[bisect_left(points, interval[0]) : bisect_right(points, interval[1])]:
-                address = ipaddress.IPv4Address(point)
+                address = number_address(point)
                 if not inside.covers(point, point) and lookup(rules, address) is rule:
                     raise _danger(rule, str(address), networks, scanner)
 
@@ -117,11 +123,10 @@ def assert_open(rules: Rules, protected_networks: Iterable[Network]) -> None:
     """Raise Unsafe, naming rule and address, when a rule refuses an address of a protected network.
 
     A host name takes precedence over a prefix, an address over a host name, and an ident answer over both. So
-    when names are denied, each protected address must have a rule of its own.
+    when names are denied, each protected address of IPv4 must have a rule of its own; a client of IPv6 has no
+    name in the rules.
     """
-    inside = address_set(
-        checked_networks(protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
-    )
+    inside = address_set(checked_networks(protected_networks, "protected network", PROTECTED_WIDEST))
     if not inside.intervals():
         return
     for rule in rules.rules:
@@ -132,16 +137,16 @@ def assert_open(rules: Rules, protected_networks: Iterable[Network]) -> None:
                 continue
             interval = key_interval(key)
             if interval is None:
-                if "@" in key or not _all_exact(inside, rules.index):
+                if inside.ipv4_intervals() and ("@" in key or not _all_exact(inside, rules.index)):
                     raise _shut(rule, f"a protected address whose host has the name {key!r}")
             elif inside.covers(*interval):
-                raise _shut(rule, str(ipaddress.IPv4Address(interval[0])))
+                raise _shut(rule, str(number_address(interval[0])))
     pieces = _pieces(rules, inside)
     firsts = [first for first, _rule in pieces]
     for low, high in inside.intervals():
         for first, found in pieces[bisect_right(firsts, low) - 1 : bisect_right(firsts, high)]:
             if found is not None and shuts_out(found):
-                raise _shut(found, str(ipaddress.IPv4Address(max(first, low))))
+                raise _shut(found, str(number_address(max(first, low))))
 
 
 def _pieces(rules: Rules, inside: AddressSet) -> list[tuple[int, Rule | None]]:
@@ -149,7 +154,8 @@ def _pieces(rules: Rules, inside: AddressSet) -> list[tuple[int, Rule | None]]:
     return segments(
         (key, rule)
         for key, rule in rules.index.items()
-        if not is_host_address(key) or ("=" not in key and "@" not in key and key in inside)
+        if not is_host_address(key)
+        or (is_ipv6_key(key) or ("=" not in key and "@" not in key and key in inside))
     )
 
 
@@ -160,9 +166,10 @@ def all_shut(rules: Rules, networks: Iterable[Network]) -> list[Network]:
     firsts = [first for first, _rule in pieces]
     found = []
     for network in wanted:
-        low, high = int(network.network_address), int(network.broadcast_address)
-        if network.prefixlen < 31:  # no host has the first or the last address
-            low, high = low + 1, high - 1
+        low, high = network_interval(network)
+        # No host has the first address of a network of either family, or the last one of IPv4.
+        if network.prefixlen < network.max_prefixlen - 1:
+            low, high = low + 1, high - (1 if network.version == 4 else 0)
         deciding = pieces[bisect_right(firsts, low) - 1 : bisect_right(firsts, high)]
         if all(rule is not None and shuts_out(rule) for _first, rule in deciding):
             found.append(network)
@@ -171,7 +178,7 @@ def all_shut(rules: Rules, networks: Iterable[Network]) -> list[Network]:
 
 def _all_exact(inside: AddressSet, keys: Iterable[str]) -> bool:
     numbers = {address_number(key) for key in keys if HOST_ADDRESS.fullmatch(key)}
-    return all(number in numbers for low, high in inside.intervals() for number in range(low, high + 1))
+    return all(number in numbers for low, high in inside.ipv4_intervals() for number in range(low, high + 1))
 
 
 def _shut(rule: Rule, who: str) -> Unsafe:

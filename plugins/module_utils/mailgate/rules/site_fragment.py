@@ -13,11 +13,19 @@ from dataclasses import dataclass
 from ..core.errors import BadInput
 from ..core.paths import UNSCANNED_QUEUE
 from ..formats import tcprules
-from ..formats.networks import RELAY_MINIMUM_PREFIX_LENGTH, Network, contains, parse_networks, rule_address
-from ..formats.tcprules import LOOPBACK
+from ..formats.networks import (
+    LOOPBACKS,
+    NOT_EVERYBODY,
+    RELAY_WIDEST,
+    Network,
+    contains,
+    network_interval,
+    parse_networks,
+    rule_address,
+)
 from . import safety
 from .fragments import SITE, Facts, render_facts
-from .safety import PROTECTED_MINIMUM_PREFIX_LENGTH
+from .safety import PROTECTED_WIDEST
 
 _WRITTEN = "# Written by Ansible (mailgate.qmail.tcp_rules): changes here are lost.\n"
 
@@ -44,7 +52,7 @@ def site_rules(
     whitelisted_networks: Iterable[str] = (),
     extra: Sequence[SiteRule] = (),
 ) -> str:
-    """Return the text of 10-site: 127.0.0.1 and relay networks, whitelisted networks, other rules.
+    """Return the text of 10-site: loopback and relay networks, whitelisted networks, other rules.
 
     scanner is the QMAILQUEUE of relay clients, written into each rule, as rules do not inherit; '' leaves it
     to the service's environment. Unless scan_relay_clients, their mail is queued without the scanner. Narrow
@@ -53,9 +61,9 @@ def site_rules(
     both. Raises BadInput for networks that may not relay, a network with two rules, and a denial of a
     protected network.
     """
-    relay = parse_networks(relay_networks, "relay network", RELAY_MINIMUM_PREFIX_LENGTH)
-    protected = parse_networks(protected_networks, "protected network", PROTECTED_MINIMUM_PREFIX_LENGTH)
-    whitelisted = parse_networks(whitelisted_networks, "whitelisted network", 1)
+    relay = parse_networks(relay_networks, "relay network", RELAY_WIDEST)
+    protected = parse_networks(protected_networks, "protected network", PROTECTED_WIDEST)
+    whitelisted = parse_networks(whitelisted_networks, "whitelisted network", NOT_EVERYBODY)
     if scanner and not scanner.startswith("/"):
         raise BadInput(f"scanner: {scanner!r} is not an absolute path; expected one or nothing")
     queue = scanner if scan_relay_clients else UNSCANNED_QUEUE
@@ -66,11 +74,11 @@ def site_rules(
                 f"relay environment: {name}={value!r} is set already; expected {environment[name]!r} or none"
             )
     wanted: dict[Network, tuple[str, Mapping[str, str], str]] = {}
-    for network in dict.fromkeys((LOOPBACK, *relay)):
+    for network in dict.fromkeys((*LOOPBACKS, *relay)):
         wanted[network] = ("allow", environment, "relay environment")
     for number, rule in enumerate(extra, 1):
         where = f"rule {number}"
-        (network,) = parse_networks([rule.network], f"{where} network", 1)
+        (network,) = parse_networks([rule.network], f"{where} network", NOT_EVERYBODY)
         if rule.action not in ("allow", "deny"):
             raise BadInput(f"{where}: {rule.action!r} is not an action; expected 'allow' or 'deny'")
         if network in wanted:
@@ -117,8 +125,8 @@ def default_rules() -> str:
     return f"{_WRITTEN}:allow\n"
 
 
-def _narrow_first(network: Network) -> tuple[int, int]:
-    return -network.prefixlen, int(network.network_address)
+def _narrow_first(network: Network) -> tuple[int, int, int]:
+    return network.version, -network.prefixlen, network_interval(network)[0]
 
 
 def _line(network: Network, action: str, environment: Mapping[str, str], where: str) -> str:

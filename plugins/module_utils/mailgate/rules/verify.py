@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..core.errors import BadInput
 from ..formats import cdb, tcprules
+from ..formats.rule_keys import LENGTHS_KEY
 from .compiled import Compiled
 
 
@@ -19,6 +20,7 @@ def verify_cdb(data: bytes, made: Compiled, name: str) -> None:
     found: dict[bytes, bytes] = {}
     for key, value in reader.items():
         found.setdefault(key, value)
+    lengths = found.pop(LENGTHS_KEY.encode("ascii"), b"")
     decoded: dict[bytes | None, object] = {value: tcprules.decode(value) for value in set(found.values())}
     wrong = next(
         (
@@ -30,6 +32,8 @@ def verify_cdb(data: bytes, made: Compiled, name: str) -> None:
     )
     if wrong is None:
         wrong = next((key for key in adaptive if found.pop(key.encode("ascii"), None) != b"D\0"), None)
+    if wrong is None and lengths != bytes(made.ipv6_lengths):
+        wrong = LENGTHS_KEY
     if wrong is None and found:
         wrong = tcprules.to_text(next(iter(found)))
     if wrong is not None:

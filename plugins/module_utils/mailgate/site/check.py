@@ -179,13 +179,8 @@ def _network_faults(text: object, where: str) -> list[str]:
         network = networks.parse_network(text, where)
     except BadInput as error:
         return [str(error)]
-    if network.version != 4:
-        return [f"{where}: {text!r} is IPv6, which is not supported yet; expected an IPv4 network"]
-    widest = networks.RELAY_MINIMUM_PREFIX_LENGTH
-    if network.prefixlen < widest:
-        expected = f"expected a prefix length from {widest} to 32"
-        return [f"{where}: {text!r} is wider than /{widest}; {expected}"]
-    return []
+    fault = networks.RELAY_WIDEST.fault(network)
+    return [f"{where}: {text!r} {fault}"] if fault else []
 
 
 def _deny_reply_faults(text: object) -> list[str]:
