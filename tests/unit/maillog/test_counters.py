@@ -241,9 +241,7 @@ def test_counters_are_additive_over_any_split(seed: int, place: int) -> None:
     whole = count(stats.Stats(), lines).totals
     parts = [count(stats.Stats(), lines[:place]).totals, count(stats.Stats(), lines[place:]).totals]
     both = stats.added(parts)
-    assert {name: both.get(name, 0) for name in COUNTERS} == {
-        name: whole.get(name, 0) for name in COUNTERS
-    }
+    assert {name: both.get(name, 0) for name in COUNTERS} == {name: whole.get(name, 0) for name in COUNTERS}
 
 
 @given(st.integers(0, 9999))

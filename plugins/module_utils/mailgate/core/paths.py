@@ -9,6 +9,7 @@ from __future__ import annotations
 # Settings, which Ansible writes
 SETTINGS_DIRECTORY = "/etc/mailgate"
 BLACKLIST_SETTINGS = f"{SETTINGS_DIRECTORY}/blacklist.json"
+CERTIFICATES_DIRECTORY = f"{SETTINGS_DIRECTORY}/tls"  # smtptls reads what its "current" leads to
 DOCTOR_SETTINGS = f"{SETTINGS_DIRECTORY}/doctor.json"
 GREYLIST_SETTINGS = f"{SETTINGS_DIRECTORY}/cqgreylist"
 OPERATOR_SETTINGS = f"{SETTINGS_DIRECTORY}/operator.json"

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The certificates that smtptls speaks with, and how they are replaced.
+
+DIRECTORY/current is a symlink to one directory, which holds certificate.pem and key.pem, and a second pair
+with -2 in its names where there is one.  A certificate and its key are thus replaced at the same instant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..core.errors import BadInput, TryAgain
+from ..core.files import fsync_directory, read_regular
+
+CURRENT = "current"
+NAMES = (("certificate.pem", "key.pem"), ("certificate-2.pem", "key-2.pem"))  # as smtptls reads them
+BYTES_MAX = 1 << 20
+SELF_SIGNED_DAYS = 3650
+OPENSSL_SECONDS = 60
+_DATE = "%b %d %H:%M:%S %Y GMT"
+_ENDS = re.compile(r"not(Before|After)=(.*)")
+_MADE = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate, with its chain behind it, and its key: PEM."""
+
+    certificate: bytes
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What stands in a certificate."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]  # DNS names, in small letters
+    not_before: datetime
+    not_after: datetime
+    algorithm: str  # of its key, such as id-ecPublicKey
+
+    @property
+    def self_signed(self) -> bool:
+        return self.subject == self.issuer
+
+
+def read_pair(certificate: str, key: str) -> Pair:
+    """Return a pair from two files; raises BadInput, OSError."""
+    return Pair(
+        read_regular(os.path.realpath(certificate), BYTES_MAX), read_regular(os.path.realpath(key), BYTES_MAX)
+    )
+
+
+def _openssl(argv: Sequence[str], given: bytes = b"") -> str:
+    try:
+        done = subprocess.run(
+            ["openssl", *argv], input=given, capture_output=True, timeout=OPENSSL_SECONDS, check=False
+        )
+    except FileNotFoundError as error:
+        raise TryAgain(
+            "the program openssl is not installed; expected the distribution's package openssl"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise TryAgain(f"openssl {argv[0]} did not end within {OPENSSL_SECONDS} seconds") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BadInput(f"openssl {argv[0]}: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    return done.stdout.decode(errors="replace")
+
+
+def facts(certificate: bytes, where: str) -> Facts:
+    """Return what stands in the first certificate of a PEM text; raises BadInput that names it."""
+    wanted = ["-noout", "-subject", "-issuer", "-dates", "-nameopt", "RFC2253", "-ext", "subjectAltName"]
+    try:
+        text = _openssl(["x509", *wanted], certificate)
+        public = _openssl(["x509", "-noout", "-pubkey"], certificate)
+        algorithm = _openssl(["pkey", "-pubin", "-noout", "-text"], public.encode())
+    except BadInput as error:
+        raise BadInput(f"{where}: is not a certificate ({error}); expected one of PEM") from error
+    fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    ends = {name: _time(value) for name, value in _ENDS.findall(text)}
+    names = re.findall(r"DNS:([^,\s]+)", text)
+    return Facts(
+        subject=fields.get("subject", ""),
+        issuer=fields.get("issuer", ""),
+        names=tuple(dict.fromkeys(name.lower() for name in names)),
+        not_before=ends["Before"],
+        not_after=ends["After"],
+        algorithm="RSA" if "Modulus" in algorithm else "ECDSA" if "ASN1 OID" in algorithm else "other",
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text.strip(), _DATE).replace(tzinfo=timezone.utc)
+
+
+def check_pair(pair: Pair, certificate: str, key: str, now: datetime) -> Facts:
+    """Return what stands in it; raises BadInput unless both match and the certificate is valid now.
+
+    certificate and key say where the two are from.
+    """
+    if b"ENCRYPTED" in pair.key:
+        raise BadInput(
+            f"{key}: is encrypted; expected a key without a passphrase, in a file that only root reads"
+        )
+    found = facts(pair.certificate, certificate)
+    with tempfile.TemporaryDirectory() as place:
+        paths = [os.path.join(place, name) for name in NAMES[0]]
+        for path, content in zip(paths, (pair.certificate, pair.key)):
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                stream.write(content)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                paths[0], paths[1], password=_no_passphrase
+            )
+        except ssl.SSLError as error:
+            reason = (error.reason or str(error)).replace("_", " ").lower()
+            what = "is not the key of" if "mismatch" in reason else "cannot be used with"
+            raise BadInput(
+                f"{key}: {what} {certificate} ({reason}); expected the key that it was made for"
+            ) from error
+    if not found.not_before <= now <= found.not_after:
+        ends = f"{found.not_before:%Y-%m-%d %H:%M} to {found.not_after:%Y-%m-%d %H:%M} UTC"
+        raise BadInput(f"{certificate}: is valid from {ends}; expected one that is valid now")
+    return found
+
+
+def _no_passphrase() -> str:
+    raise BadInput("the key is encrypted; expected one without a passphrase")
+
+
+def check_pairs(pairs: Sequence[Pair], places: Sequence[tuple[str, str]], now: datetime) -> list[Facts]:
+    """Return what stands in each certificate; raises BadInput, also for two keys of one kind."""
+    if not 1 <= len(pairs) <= len(NAMES):
+        raise BadInput(f"{len(pairs)} certificates; expected one, or one of ECDSA and one of RSA")
+    found = [check_pair(pair, *place, now) for pair, place in zip(pairs, places)]
+    if len({one.algorithm for one in found}) < len(found):
+        raise BadInput(
+            f"{places[0][0]} and {places[1][0]}: both keys are {found[0].algorithm}; "
+            "expected one of ECDSA and one of RSA"
+        )
+    return found
+
+
+def installed(directory: str) -> list[Pair]:
+    """Return the pairs in use, none where none are; raises BadInput, OSError."""
+    current = os.path.join(directory, CURRENT)
+    pairs = []
+    for names in NAMES:
+        with contextlib.suppress(FileNotFoundError):
+            pairs.append(read_pair(*(os.path.join(current, name) for name in names)))
+    return pairs
+
+
+def install(directory: str, pairs: Sequence[Pair], gid: int) -> bool:
+    """Put checked pairs into use, readable by that group; return whether they are others than before.
+
+    The directory of those before stays, so that a worker which is about to read them finds them.
+    """
+    if installed(directory) == list(pairs):
+        return False
+    digest = hashlib.sha256(b"\0".join(part for pair in pairs for part in (pair.certificate, pair.key)))
+    name = digest.hexdigest()[:16]
+    target = os.path.join(directory, name)
+    before = os.path.basename(os.path.realpath(os.path.join(directory, CURRENT)))
+    with _new_directory(directory) as made:
+        for pair, names in zip(pairs, NAMES):
+            for file, content in zip(names, (pair.certificate, pair.key)):
+                _write(os.path.join(made, file), content, gid)
+        os.chown(made, -1, gid)
+        os.chmod(made, 0o750)
+        fsync_directory(made)
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(made, target)
+    link = os.path.join(directory, ".current")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(link)
+    os.symlink(name, link)
+    os.rename(link, os.path.join(directory, CURRENT))
+    fsync_directory(directory)
+    for old in os.listdir(directory):
+        if _MADE.fullmatch(old) and old not in (name, before):
+            shutil.rmtree(os.path.join(directory, old), ignore_errors=True)
+    return True
+
+
+@contextlib.contextmanager
+def _new_directory(directory: str) -> Iterator[str]:
+    made = tempfile.mkdtemp(prefix=".new-", dir=directory)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)  # it is not there any more when all went well
+
+
+def _write(path: str, content: bytes, gid: int) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fchown(stream.fileno(), -1, gid)
+        os.fchmod(stream.fileno(), 0o640)
+        os.fsync(stream.fileno())
+
+
+def self_signed(hostname: str) -> list[Pair]:
+    """Return a pair of ECDSA and one of RSA for a name, by the program openssl; raises BadInput, TryAgain."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]{1,253}", hostname):
+        raise BadInput(f"name {hostname!r}: expected letters, digits, - and .")
+    kinds = (["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], ["rsa:2048"])
+    pairs = []
+    with tempfile.TemporaryDirectory() as place:
+        paths = [os.path.join(place, name) for name in NAMES[0]]
+        for kind in kinds:
+            # a name longer than 64 bytes has no room in CN
+            words = ["-subj", f"/CN={hostname[:64]}", "-addext", f"subjectAltName=DNS:{hostname}"]
+            words += ["-days", str(SELF_SIGNED_DAYS), "-out", paths[0], "-keyout", paths[1]]
+            _openssl(["req", "-x509", "-nodes", "-newkey", *kind, *words])
+            pairs.append(read_pair(*paths))
+    return pairs

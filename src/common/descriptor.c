@@ -1,0 +1,64 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#define _GNU_SOURCE 1
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "descriptor.h"
+
+int descriptor_send(int to, const char *packet, size_t len, int fd)
+{
+  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control;
+  struct iovec part = {(char *) packet, len};
+  struct msghdr message;
+
+  memset(&message, 0, sizeof message);
+  memset(&control, 0, sizeof control);
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (fd != -1) {
+    message.msg_control = control.room;
+    message.msg_controllen = sizeof control.room;
+    control.head.cmsg_level = SOL_SOCKET;
+    control.head.cmsg_type = SCM_RIGHTS;
+    control.head.cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+  }
+  return sendmsg(to, &message, MSG_NOSIGNAL) != -1;
+}
+
+ssize_t descriptor_receive(int from, char *packet, size_t size, int *fd)
+{
+  union { struct cmsghdr head; char room[CMSG_SPACE(4 * sizeof(int))]; } control;
+  struct iovec part = {packet, size};
+  struct msghdr message;
+  struct cmsghdr *item;
+  ssize_t n;
+  size_t i;
+
+  *fd = -1;
+  memset(&message, 0, sizeof message);
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.room;
+  message.msg_controllen = sizeof control.room;
+  n = recvmsg(from, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (n == -1)
+    return -1;
+  for (item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
+      continue;
+    for (i = 0; i < (item->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
+      int one;
+
+      memcpy(&one, CMSG_DATA(item) + i * sizeof one, sizeof one);
+      if (*fd == -1)
+        *fd = one;
+      else
+        close(one);
+    }
+  }
+  return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 0 : n;
+}

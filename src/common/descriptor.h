@@ -1,0 +1,21 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ *
+ * A packet with a descriptor over a unix socket of packets (SCM_RIGHTS).
+ */
+#ifndef DESCRIPTOR_H
+#define DESCRIPTOR_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Sends the packet whole or not at all, with fd unless that is -1. Returns 0 with errno. */
+extern int descriptor_send(int to, const char *packet, size_t len, int fd);
+
+/* Takes the packet that is there: returns its length, 0 at the end or when it is longer than size or has too many
+ * descriptors, -1 with errno when there is none. The first descriptor is in *fd, or -1; others are closed. It does not
+ * wait. */
+extern ssize_t descriptor_receive(int from, char *packet, size_t size, int *fd);
+
+#endif

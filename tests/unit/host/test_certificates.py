@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Certificates: a pair is used only when it is right, and both of its files change at once."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import certificate
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import certificates
+from support.certificates import make_pair
+
+NOW = datetime.now(timezone.utc)
+GROUP = grp.getgrgid(os.getegid()).gr_name
+Run = Callable[..., int]
+
+
+def make(place: Path, kind: str = "ecdsa", **more: Any) -> tuple[str, str]:
+    paths = make_pair(place, kind, names=("fullchain.pem", "privkey.pem"), host="mx.example.com", **more)
+    return str(paths[0]), str(paths[1])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    directory = tmp_path / "tls"
+    directory.mkdir()
+
+    def call(*words: str, now: datetime = NOW) -> int:
+        return certificate.main(["--directory", str(directory), "--group", GROUP, *words], lambda: now)
+
+    return call
+
+
+def current(tmp_path: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (tmp_path / "tls" / "current").iterdir()}
+
+
+def test_a_pair_is_installed(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = make(tmp_path / "new")
+    assert run("install", *paths) == 0
+    until = f"{NOW + timedelta(days=30):%Y-%m-%d}"
+    assert capsys.readouterr().out == (
+        f"mailgate certificate: installed: ECDSA for mx.example.com, by itself, until {until}\n"
+    )
+    assert current(tmp_path) == {
+        "certificate.pem": Path(paths[0]).read_bytes(),
+        "key.pem": Path(paths[1]).read_bytes(),
+    }
+    key = tmp_path / "tls" / "current" / "key.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o640
+    assert stat.S_IMODE(key.parent.stat().st_mode) == 0o750
+    assert run("install", *paths) == 0
+    assert "unchanged: ECDSA" in capsys.readouterr().out
+
+
+def test_two_kinds_of_keys(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = make(tmp_path / "one"), make(tmp_path / "other", "rsa")
+    assert run("install", *one, *other) == 0
+    assert "installed: RSA for mx.example.com" in capsys.readouterr().out
+    assert sorted(current(tmp_path)) == ["certificate-2.pem", "certificate.pem", "key-2.pem", "key.pem"]
+    assert run("install", *one) == 0  # the second one is not left behind
+    assert sorted(current(tmp_path)) == ["certificate.pem", "key.pem"]
+
+
+def test_those_before_stay_and_older_ones_go(run: Run, tmp_path: Path) -> None:
+    made = []
+    for number in range(3):
+        assert run("install", *make(tmp_path / str(number))) == 0
+        made.append((tmp_path / "tls" / "current").resolve())
+    assert [path.is_dir() for path in made] == [False, True, True]
+    assert sorted(os.listdir(tmp_path / "tls")) == sorted(["current", made[1].name, made[2].name])
+
+
+def expired(place: Path) -> tuple[str, str]:
+    return make(place, days=(-9, -2))
+
+
+def of_tomorrow(place: Path) -> tuple[str, str]:
+    return make(place, days=(1, 9))
+
+
+def of_another(place: Path) -> tuple[str, str]:
+    return make(place / "other")[0], make(place)[1]
+
+
+def exchanged(place: Path) -> tuple[str, str]:
+    paths = make(place)
+    return paths[1], paths[0]
+
+
+def encrypted(place: Path) -> tuple[str, str]:
+    return make(place, "rsa", passphrase=b"secret")
+
+
+def small(place: Path) -> tuple[str, str]:
+    return make(place, "weak")
+
+
+def empty(place: Path) -> tuple[str, str]:
+    paths = make(place)
+    Path(paths[0]).write_bytes(b"")
+    return paths
+
+
+def cut(place: Path) -> tuple[str, str]:
+    paths = make(place)
+    Path(paths[1]).write_bytes(Path(paths[1]).read_bytes()[:-40])
+    return paths
+
+
+def directory(place: Path) -> tuple[str, str]:
+    return str(place.parent), make(place)[1]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (expired, "UTC; expected one that is valid now"),
+        (of_tomorrow, "UTC; expected one that is valid now"),
+        (of_another, "is not the key of "),
+        (exchanged, "is not a certificate"),
+        (encrypted, "privkey.pem: is encrypted; expected a key without a passphrase"),
+        (small, "cannot be used with "),
+        (empty, "is not a certificate"),
+        (cut, "cannot be used with "),
+        (directory, "is not a regular file"),
+    ],
+)
+def test_a_bad_pair_leaves_the_old_one(
+    run: Run,
+    tmp_path: Path,
+    bad: Callable[[Path], tuple[str, str]],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("install", *make(tmp_path / "good")) == 0
+    before = current(tmp_path)
+    assert run("install", *bad(tmp_path / "bad")) == 100
+    text = capsys.readouterr().err
+    assert said in text
+    assert text.endswith("nothing was changed\n")
+    assert current(tmp_path) == before
+    assert len(os.listdir(tmp_path / "tls")) == 2
+
+
+def test_two_keys_of_one_kind(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("install", *make(tmp_path / "one"), *make(tmp_path / "other")) == 100
+    assert "both keys are ECDSA; expected one of ECDSA and one of RSA" in capsys.readouterr().err
+
+
+def test_a_certificate_without_a_key(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = make(tmp_path / "one")
+    assert run("install", *one, one[0]) == 100
+    assert "has no key behind it; expected CERTIFICATE KEY" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_temporary(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("install", str(tmp_path / "none.pem"), str(tmp_path / "none.key")) == 111
+    assert f"{tmp_path}/none.pem: No such file or directory" in capsys.readouterr().err
+
+
+def test_links_of_certbot_are_followed(run: Run, tmp_path: Path) -> None:
+    paths = make(tmp_path / "archive")
+    live = tmp_path / "live"
+    live.mkdir()
+    links = []
+    for path in paths:
+        links.append(str(live / Path(path).name))
+        os.symlink(f"../archive/{Path(path).name}", links[-1])
+    assert run("install", *links) == 0
+    assert current(tmp_path)["key.pem"] == Path(paths[1]).read_bytes()
+
+
+def test_self_signed_ones_are_made_once(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show") == 0
+    assert capsys.readouterr().out == "mailgate certificate: none\n"
+    assert run("self-signed", "mx1.example.com") == 0
+    said = capsys.readouterr().out
+    assert "installed: ECDSA for mx1.example.com, by itself, until " in said
+    assert "installed: RSA for mx1.example.com, by itself, until " in said
+    before = current(tmp_path)
+    assert run("self-signed", "other.example.com") == 0
+    assert "unchanged: there are certificates" in capsys.readouterr().out
+    assert current(tmp_path) == before
+    assert run("show") == 0
+    assert capsys.readouterr().out == said.replace("installed: ", "")
+
+
+def test_a_self_signed_one_of_a_bad_name(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("self-signed", "mx1/CN=evil") == 100
+    assert "expected letters, digits, - and ." in capsys.readouterr().err
+    assert os.listdir(tmp_path / "tls") == []
+
+
+def test_a_broken_off_switch_is_mended(run: Run, tmp_path: Path) -> None:
+    paths = make(tmp_path / "new")
+    os.symlink("nowhere", tmp_path / "tls" / ".current")  # what a crash between two steps leaves
+    assert run("install", *paths) == 0
+    assert certificates.installed(str(tmp_path / "tls")) == [certificates.read_pair(*paths)]
