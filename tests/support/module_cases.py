@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import grp
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.certificates import make_pair
 from support.daemontools_services import World
 from support.module_runner import run_module
 
@@ -131,6 +134,28 @@ def _routes(**more: Any) -> Callable[[Path], dict[str, Any]]:
 
 def _old_routes(root: Path) -> None:
     (root / "smtproutes").write_text(ROUTES)
+
+
+# certificates
+
+
+def _certificates(*kinds: str, places: bool = False) -> Callable[[Path], dict[str, Any]]:
+    def arguments(root: Path) -> dict[str, Any]:
+        pairs = []
+        for kind in kinds:
+            if not (root / kind).exists():
+                make_pair(root / kind, kind)
+            paths = [root / kind / name for name in ("certificate.pem", "key.pem")]
+            certificate, key = [str(path) if places else path.read_text() for path in paths]
+            pairs.append({"certificate": certificate, "key": key})
+        group = grp.getgrgid(os.getegid()).gr_name
+        return {"directory": f"{root}/tls", "group": group, "hostname": "mx.example.test", "pairs": pairs}
+
+    return arguments
+
+
+def _old_certificates(root: Path) -> None:
+    run_module("certificates", _certificates("rsa")(root))
 
 
 # tcp_rules
@@ -351,6 +376,13 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("a fresh host", _files),
         Case("a host that drifted", _files, _drifted_files),
         Case("nothing to do", lambda _root: {}, changes=False),
+    ],
+    "certificates": [
+        Case("none yet", _certificates()),
+        Case("texts", _certificates("ecdsa", "rsa")),
+        Case("files of the host", _certificates("ecdsa", places=True)),
+        Case("another one", _certificates("ecdsa"), _old_certificates),
+        Case("some are there", _certificates(), _old_certificates, changes=False),
     ],
     "preflight": [Case("a host", _site, changes=False)],
     "tmpfs": Elsewhere("tests/module/test_tmpfs.py", "test_contract"),

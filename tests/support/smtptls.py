@@ -34,9 +34,16 @@ def compile_smtptls(directory: Path) -> tuple[Path, Path]:
 
 
 class SmtpTls:
-    """One smtptls. Its directory of certificates is behind a symlink, as the gateway's."""
+    """One smtptls, which serves its own user and one other: us. Its certificates are behind a symlink."""
 
-    def __init__(self, programs: tuple[Path, Path], place: Path, certificates: Path, *options: str) -> None:
+    def __init__(
+        self,
+        programs: tuple[Path, Path],
+        place: Path,
+        certificates: Path,
+        *options: str,
+        serves: int | None = None,
+    ) -> None:
         self.programs = programs
         self.place = place
         place.mkdir()
@@ -45,7 +52,7 @@ class SmtpTls:
         self.current = place / "current"
         self.current.symlink_to(certificates)
         self.log = place / "log"
-        self.options = options
+        self.options = ("-u", str(os.geteuid() if serves is None else serves), *options)
         self.start()
 
     def start(self) -> None:
@@ -95,7 +102,7 @@ class SmtpTls:
         client, served = tcp_pair()
         with served:
             process = subprocess.Popen(
-                as_nobody([self.programs[1], self.socket]), stdin=served, stderr=subprocess.PIPE
+                as_nobody([self.programs[1], self.socket]), stdin=served.fileno(), stderr=subprocess.PIPE
             )
         try:
             yield client

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -117,19 +118,24 @@ def test_both_kinds_of_keys_at_once(tls: SmtpTls, ciphers: str, kind: str) -> No
     assert f"TLSv1.2 {ciphers} " in tls.said
 
 
-@pytest.mark.parametrize("name", [None, "a" * 190, "odd name", "xn--bcher-kva.example"])
+@pytest.mark.parametrize("name", [None, ".".join(["a" * 60] * 3), "xn--bcher-kva.example"])
 def test_the_name_that_is_asked_for(tls: SmtpTls, name: str | None) -> None:
     with tls.serve() as client:
         assert line(client) == b"220\n"
-        if name == "odd name":
-            hello = hello_with_name(b"odd name")
-            client.sendall(hello)
-            until(lambda: bool(client.recv(1)))
-        else:
-            with client_context().wrap_socket(client, server_hostname=name) as secure:
-                secure.sendall(b"A")
-    if name != "odd name":
-        assert tls.said.split() == ["terms:", "TLSv1.3", "TLS_AES_256_GCM_SHA384", name or "-"]
+        with client_context().wrap_socket(client, server_hostname=name) as secure:
+            secure.sendall(b"A")
+    assert tls.said.split() == ["terms:", "TLSv1.3", "TLS_AES_256_GCM_SHA384", name or "-"]
+
+
+def test_a_name_that_is_none(tls: SmtpTls) -> None:
+    client, served = tcp_pair()
+    control, plain = tls.begin(served)
+    served.close()
+    control.send(b"G")
+    client.sendall(hello_with_name(b"odd name\n"))
+    assert client.recv(1)
+    for one in (client, control, plain):
+        one.close()
 
 
 def hello_with_name(name: bytes) -> bytes:
@@ -252,7 +258,7 @@ def test_old_versions_are_refused(tls: SmtpTls, version: str) -> None:
 def test_no_cipher_in_common(tls: SmtpTls) -> None:
     context = client_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE-PSK-CHACHA20-POLY1305:PSK")
+    context.set_ciphers("ADH-AES256-GCM-SHA384:@SECLEVEL=0")
     with tls.serve() as client:
         assert line(client) == b"220\n"
         with pytest.raises(ssl.SSLError):
@@ -318,7 +324,8 @@ def test_bytes_that_are_no_handshake(tls: SmtpTls) -> None:
         for _change in range(rng.randrange(1, 6)):
             broken[rng.randrange(len(broken))] = rng.randrange(256)
         client.sendall(broken[: rng.randrange(1, len(broken) + 1)])
-        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # it has been refused already
+            client.shutdown(socket.SHUT_WR)
         assert control.recv(300)[:1] == b"F"
         for one in (client, control, plain):
             one.close()
@@ -365,17 +372,20 @@ def test_renegotiation_is_refused(tls: SmtpTls) -> None:
     assert "no renegotiation" in said
 
 
-def test_another_user_is_not_served(tls: SmtpTls) -> None:
+def test_another_user_is_not_served(programs: tuple[Path, Path], tmp_path: Path, certificates: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can be two users")
+    tmp_path.chmod(0o755)
+    tls = SmtpTls(programs, tmp_path / "tls", certificates, serves=1)
     client, served = tcp_pair()
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    control.settimeout(20)
-    control.connect(str(tls.socket))  # as root, who is neither it nor named
-    socket.send_fds(control, [b"B"], [served.fileno()])
-    assert control.recv(10) == b""
-    for one in (client, served, control):
-        one.close()
+    try:
+        tls.wait_offered()
+        with pytest.raises((ConnectionError, AssertionError)):
+            tls.begin(served)
+    finally:
+        tls.stop()
+        client.close()
+        served.close()
 
 
 # --- certificates ---
@@ -471,7 +481,7 @@ def test_a_worker_that_waits_too_long_for_its_place_is_454(start: Start) -> None
     os.kill(tls.workers()[0], signal.SIGSTOP)  # it cannot answer, while TLS is offered
     pid = tls.workers()[0]
     try:
-        process = subprocess.Popen(as_nobody([tls.programs[1], tls.socket]), stdin=served)
+        process = subprocess.Popen(as_nobody([tls.programs[1], tls.socket]), stdin=served.fileno())
         served.close()
         assert line(client) == b"454\n"
         process.wait(20)
@@ -518,8 +528,8 @@ def test_a_killed_worker_ends_its_session_only(start: Start) -> None:
         with tls.serve() as other, secured(tls, other) as one:
             one.sendall(b"B")
             assert one.recv(1) == b"b"
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            assert secure.recv(1) == b"never"
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            assert secure.recv(1) == b""
 
 
 def test_a_worker_is_replaced_after_a_hundred(start: Start) -> None:

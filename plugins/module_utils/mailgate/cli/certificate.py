@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.paths import CERTIFICATES_DIRECTORY
-from ..host.certificates import CURRENT, Facts, check_pairs, facts, install, installed, read_pair, self_signed
+from ..host.certificates import CURRENT, check_pairs, facts, install, installed, read_pair, self_signed, told
 from .parser import Parser
 
 GROUP = "smtptls"
@@ -48,12 +48,6 @@ def _parser() -> Parser:
     return parser
 
 
-def _told(found: Facts) -> str:
-    names = ", ".join(found.names) or found.subject
-    issuer = "itself" if found.self_signed else found.issuer
-    return f"{found.algorithm} for {names}, by {issuer}, until {found.not_after:%Y-%m-%d}"
-
-
 def _install(directory: str, group: str, words: Sequence[str], now: datetime) -> list[str]:
     if len(words) % 2:
         raise BadInput(f"{words[-1]}: has no key behind it; expected CERTIFICATE KEY")
@@ -61,7 +55,7 @@ def _install(directory: str, group: str, words: Sequence[str], now: datetime) ->
     pairs = [read_pair(*place) for place in places]
     found = check_pairs(pairs, places, now)
     changed = install(directory, pairs, _gid(group))
-    return [f"{'installed' if changed else 'unchanged'}: {_told(one)}" for one in found]
+    return [f"{'installed' if changed else 'unchanged'}: {told(one)}" for one in found]
 
 
 def _self_signed(directory: str, group: str, name: str) -> list[str]:
@@ -69,7 +63,7 @@ def _self_signed(directory: str, group: str, name: str) -> list[str]:
         return ["unchanged: there are certificates"]
     pairs = self_signed(name)
     install(directory, pairs, _gid(group))
-    return [f"installed: {_told(facts(pair.certificate, name))}" for pair in pairs]
+    return [f"installed: {told(facts(pair.certificate, name))}" for pair in pairs]
 
 
 def _gid(group: str) -> int:
@@ -81,7 +75,7 @@ def _gid(group: str) -> int:
 
 def _show(directory: str) -> list[str]:
     pairs = installed(directory)
-    return [_told(facts(pair.certificate, os.path.join(directory, CURRENT))) for pair in pairs] or ["none"]
+    return [told(facts(pair.certificate, os.path.join(directory, CURRENT))) for pair in pairs] or ["none"]
 
 
 def _now() -> datetime:

@@ -52,18 +52,24 @@ class Facts:
     names: tuple[str, ...]  # DNS names, in small letters
     not_before: datetime
     not_after: datetime
-    algorithm: str  # of its key, such as id-ecPublicKey
+    algorithm: str  # of its key: ECDSA, RSA or other
 
-    @property
-    def self_signed(self) -> bool:
-        return self.subject == self.issuer
+
+def told(found: Facts) -> str:
+    """Return a line for a person."""
+    names = ", ".join(found.names) or found.subject
+    issuer = "itself" if found.subject == found.issuer else found.issuer
+    return f"{found.algorithm} for {names}, by {issuer}, until {found.not_after:%Y-%m-%d}"
+
+
+def read_pem(path: str) -> bytes:
+    """Return the content of a file, or of what it links to; raises BadInput, OSError."""
+    return read_regular(os.path.realpath(path), BYTES_MAX)
 
 
 def read_pair(certificate: str, key: str) -> Pair:
     """Return a pair from two files; raises BadInput, OSError."""
-    return Pair(
-        read_regular(os.path.realpath(certificate), BYTES_MAX), read_regular(os.path.realpath(key), BYTES_MAX)
-    )
+    return Pair(read_pem(certificate), read_pem(key))
 
 
 def _openssl(argv: Sequence[str], given: bytes = b"") -> str:
@@ -217,10 +223,14 @@ def _write(path: str, content: bytes, gid: int) -> None:
         os.fsync(stream.fileno())
 
 
-def self_signed(hostname: str) -> list[Pair]:
-    """Return a pair of ECDSA and one of RSA for a name, by the program openssl; raises BadInput, TryAgain."""
+def check_name(hostname: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9.-]{1,253}", hostname):
         raise BadInput(f"name {hostname!r}: expected letters, digits, - and .")
+
+
+def self_signed(hostname: str) -> list[Pair]:
+    """Return a pair of ECDSA and one of RSA for a name, by the program openssl; raises BadInput, TryAgain."""
+    check_name(hostname)
     kinds = (["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"], ["rsa:2048"])
     pairs = []
     with tempfile.TemporaryDirectory() as place:

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificates
+short_description: The certificates that the gateway speaks TLS with
+version_added: "0.3.0"
+author: The mailgate.qmail authors (@mailgate)
+description:
+  - Puts a certificate and its key into use, or one of ECDSA and one of RSA, after checking that each key is
+    that of its certificate and that each certificate is valid now. Both are replaced at the same instant.
+  - Without O(pairs) it makes self-signed certificates where there are none, and leaves those that are there,
+    which C(mailgate certificate install) may have put there.
+extends_documentation_fragment: [mailgate.qmail.attributes]
+options:
+  directory:
+    description: Where they are kept.
+    type: path
+    default: /etc/mailgate/tls
+  group:
+    description: Who may read the keys beside root.
+    type: str
+    default: smtptls
+  hostname:
+    description: The name in self-signed certificates.
+    type: str
+    required: true
+  pairs:
+    description: One certificate, or two with different kinds of keys.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      certificate:
+        description: Its text (PEM) with the chain behind it, or the path of a file on the host.
+        type: str
+        required: true
+      key:
+        description: The text of its key without a passphrase, or the path of a file on the host.
+        type: str
+        required: true
+requirements: [the program openssl on the host]
+"""
+
+EXAMPLES = r"""
+- name: Use the company's certificate
+  mailgate.qmail.certificates:
+    hostname: mx1.example.com
+    pairs:
+      - certificate: "{{ lookup('ansible.builtin.file', 'mx1.pem') }}"
+        key: "{{ vault_mx1_key }}"
+"""
+
+RETURN = r"""
+certificates:
+  description: What is in use, one line for each.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import datetime
+import grp
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import certificates
+
+
+def content(given, what):
+    """Return the bytes of a text of PEM, or of the file that it names, and a name for them."""
+    if "-----BEGIN " in given:
+        return given.strip().encode() + b"\n", f"pairs: the text of {what}"
+    return certificates.read_pem(given), given
+
+
+def asked_pairs(given):
+    pairs, places = [], []
+    for one in given:
+        certificate, key = content(one["certificate"], "certificate"), content(one["key"], "key")
+        pairs.append(certificates.Pair(certificate[0], key[0]))
+        places.append((certificate[1], key[1]))
+    return pairs, places
+
+
+def lines(found):
+    return [certificates.told(one) for one in found]
+
+
+def group_id(module):
+    try:
+        return grp.getgrnam(module.params["group"]).gr_gid
+    except KeyError as error:
+        if module.check_mode:
+            return -1
+        raise MailgateError(
+            f"group {module.params['group']!r}: does not exist; expected a known one"
+        ) from error
+
+
+def run(module):
+    """Return (changed, lines before, lines after)."""
+    given = module.params
+    directory, name = given["directory"], given["hostname"]
+    gid = group_id(module)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    there = certificates.installed(directory)
+    before = lines(certificates.facts(pair.certificate, directory) for pair in there)
+    if given["pairs"]:
+        pairs, places = asked_pairs(given["pairs"])
+        after = lines(certificates.check_pairs(pairs, places, now))
+        changed = pairs != there
+    elif there:
+        return False, before, before
+    else:
+        certificates.check_name(name)
+        pairs, after, changed = None, [f"self-signed for {name}"], True
+    if changed and not module.check_mode:
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        certificates.install(directory, pairs or certificates.self_signed(name), gid)
+    return changed, before, after
+
+
+def main():
+    pair = {
+        "certificate": {"type": "str", "required": True},
+        "key": {"type": "str", "required": True, "no_log": True},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "default": "/etc/mailgate/tls"},
+            "group": {"type": "str", "default": "smtptls"},
+            "hostname": {"type": "str", "required": True},
+            "pairs": {"type": "list", "elements": "dict", "default": [], "options": pair},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        changed, before, after = run(module)
+    except (MailgateError, OSError) as error:
+        module.fail_json(msg=str(error))
+    path = module.params["directory"]
+    texts = {
+        "before": "".join(f"{line}\n" for line in before),
+        "after": "".join(f"{line}\n" for line in after),
+    }
+    if changed and texts["before"] == texts["after"]:
+        texts["after"] += "(another key)\n"
+    header = {"before_header": path, "after_header": path}
+    module.exit_json(changed=changed, certificates=after, diff=[{**header, **texts}] if changed else [])
+
+
+if __name__ == "__main__":
+    main()
