@@ -24,8 +24,12 @@ A certificate file has the chain behind the certificate, as fullchain.pem of cer
 gateway that has a key of ECDSA and one of RSA. Nothing is changed unless each key matches its certificate and
 each certificate is valid now. Sessions go on; the next one uses the new certificate.
 
-For certbot, --deploy-hook:  cd "$RENEWED_LINEAGE" && mailgate certificate install fullchain.pem privkey.pem
-For acme.sh, --reloadcmd:    mailgate certificate install FULLCHAIN KEY
+exit status:
+  0, 100 a bad certificate or key, 111 something could not be read or written
+
+examples, the second for certbot --deploy-hook:
+  mailgate certificate install fullchain.pem privkey.pem
+  cd "$RENEWED_LINEAGE" && mailgate certificate install fullchain.pem privkey.pem
 """
 
 
