@@ -55,7 +55,7 @@ COUNTED = {
     NOT_OURS: "refused_relay",
     BAD_SENDER: "refused_sender",
 }
-ACCEPTED = ("clean", "marked", "unchecked", "relayed")
+ACCEPTED = ("clean", "marked", "unchecked", "relayed", "unjudged")
 WATCHED = (
     "connections",
     "refused_rule",

@@ -88,6 +88,24 @@ class Log:
         return self.known.explain(address, int(self.now))
 
 
+def test_a_session_keeps_its_count_when_smtpfront_hands_it_over() -> None:
+    """Refused recipients count for the session that its id or process names, wherever it is."""
+    log = Log(session_attempts=2)
+    log.say(f"smtpfront: pid 6kz3rt9qm4 from {BAD}")
+    log.say(f"smtpfront: pid 6kz3rt9qm5 from {BAD}")
+    refused = "qmail-smtpd: not in validrcptto: {}@example.test from <> at {} id {}"
+    for number in range(4):
+        log.say(refused.format(number, BAD, "6kz3rt9qm5"))
+    log.say(refused.format(5, BAD, "6kz3rt9qm4"))
+    log.say(f"smtplaunch: pid 300 from {BAD} id 6kz3rt9qm4")
+    log.say("smtpfront: end 6kz3rt9qm4 status 0")
+    for number in range(4):
+        log.say(refused.format(number, BAD, "6kz3rt9qm4") + " pid 300")
+    log.say(refused.format(6, GOOD, "6kz3rt9qm4") + " pid 300")  # not its client
+    log.say(refused.format(7, BAD, "6kz3rt9qm7") + " pid 301")  # no session of the log
+    assert log.told()["attempts"] == 4
+
+
 def test_more_than_ten_attempts_and_more_than_half_of_them_bad() -> None:
     log = Log()
     log.bad(10)

@@ -54,6 +54,17 @@ def verdict(state: str) -> str:
 
 
 PID = f"tcpserver: pid 7 from {IP}"
+ID, OTHER = "6kz3rt9qm4", "6kz3rt9qm5"
+FRONT = f"smtpfront: pid {ID} from {IP}"
+LAUNCHED = f"smtplaunch: pid 7 from {IP} id {ID}"
+
+
+def judged(number: int, state: str = "CLEAN (1.20/5.00/10.00)") -> str:
+    return verdict(state).replace("]:", f"]:id {ID}.{number} qp 9:")
+
+
+def accepted(number: int) -> str:
+    return f"qmail-smtpd: accepted: from a@b.example at {IP} id {ID}.{number} pid 7 qp 9"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +115,21 @@ PID = f"tcpserver: pid 7 from {IP}"
         ),
         ([f"qmail-smtpd: data refused: client-left from a@b at {IP}"], "unfinished"),
         ([f"qmail-smtpd: data refused: bare-lf from a@b at {IP}"], "refused_protocol"),
+        # With ids: each session and each message counts once.
+        ([FRONT, LAUNCHED, f"smtpfront: end {ID} status 0"], "connections"),
+        ([LAUNCHED], "connections"),
+        ([judged(1), accepted(1)], "clean"),
+        ([accepted(1)], "unjudged"),
+        ([judged(1), accepted(2)], "clean unjudged"),
+        ([judged(2, "VIRUS"), accepted(1)], "refused_virus unjudged"),
+        (
+            [
+                f"simscan:[7]:id {ID}.1: put off for {IP}: x",
+                f"qmail-smtpd: data refused: put-off from a@b at {IP} id {ID}.1 pid 7",
+            ],
+            "put_off",
+        ),
+        ([f"qmail-smtpd: not in validrcptto: a@b from c@d at {IP} id {ID}"], "refused_recipient"),
         (["simscan:[7]: no envelope came: qmail-smtpd has given the message up"], ""),
         (["simscan:[7]: not checked for spam: too big"], ""),
         (["qmail-smtpd: rcpthosts trouble: missing"], "trouble"),
@@ -154,6 +180,23 @@ def test_times() -> None:
         1 if bound == 0.01 else 0 for bound in (*stats.BOUNDS, 0)
     ]
     assert made.totals["session_milliseconds"] == 1500
+    assert made.open_sessions == 0
+
+
+def test_two_messages_that_are_put_off_at_once_count_twice() -> None:
+    made = smtp(
+        (0, f"simscan:[7]:id {ID}.1: put off for {IP}: x"),
+        (1, f"qmail-smtpd: data refused: put-off from a@b at {IP} id {OTHER}.1 pid 8"),
+    )
+    assert made.totals["put_off"] == 2
+
+
+def test_a_session_that_is_handed_over_takes_from_its_beginning_in_smtpfront() -> None:
+    made = smtp(
+        (0, FRONT), (2, LAUNCHED), (2.001, f"smtpfront: end {ID} status 0"), (3, "smtplaunch: end 7 status 0")
+    )
+    assert sum(stats.classes(made.totals, "session")) == 1
+    assert made.totals["session_milliseconds"] == 3000
     assert made.open_sessions == 0
 
 

@@ -12,7 +12,11 @@ from email.header import Header
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import send_log as sendlog
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log as smtplog
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import journey, verdicts
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import (
+    inference,
+    journey,
+    verdicts,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,7 +125,7 @@ def test_no_subject_is_too_wrong(text: str) -> None:
     ],
 )
 def test_recipients(scanned: list[str], queued: list[str], fit: int) -> None:
-    assert journey.recipients_fit(scanned, queued) == fit
+    assert inference.recipients_fit(scanned, queued) == fit
 
 
 def message(sender: str, seconds: float, *recipients: str, pid: int = 100, uid: int = 997) -> journey.Message:
@@ -166,7 +170,7 @@ def accepted(sender: str, *recipients: str) -> journey.Attempt:
     ],
 )
 def test_which_message_it_became(messages: list[journey.Message], place: int | None, why: str) -> None:
-    found = journey.match(accepted("a@b", "c@d"), 70, messages, 997)
+    found = inference.match(accepted("a@b", "c@d"), 70, messages, 997)
     assert found == (None if place is None else (place, why))
 
 

@@ -94,7 +94,7 @@ class Reputation:
     def observe(self, record: Record | None) -> None:
         """Count one record of the log."""
         if isinstance(record, Connected):
-            self._connected(record.pid, record.address)
+            self._connected(record)
         elif isinstance(record, Ended):
             self._sessions.end(record.pid)
         elif isinstance(record, SessionCount):
@@ -104,8 +104,9 @@ class Reputation:
         elif isinstance(record, Verdict):
             self._judged(record)
 
-    def _connected(self, pid: int, address: str) -> None:
-        self._open(pid, _Session(address))
+    def _connected(self, record: Connected) -> None:
+        before = self._sessions.continued(record)
+        self._open(record.pid, _Session(record.address, 0 if before is None else before.counted))
 
     def _open(self, pid: int, session: _Session) -> None:
         self._sessions.begin(pid, session)
@@ -118,8 +119,12 @@ class Reputation:
             del self._by_address[session.address]
 
     def _refused(self, record: RecipientRefused) -> None:
-        # qmail-smtpd does not log its pid: the first session of this client with attempts left is counted.
-        for session in self._by_address.get(record.address, ()):
+        # Without a pid, as in version 0.2, the first session of this client with attempts left is counted.
+        sessions: Iterable[_Session] = self._by_address.get(record.address, ())
+        if record.pid is not None:
+            own = self._sessions.get(record.pid)
+            sessions = (own,) if own is not None and own.address == record.address else ()
+        for session in sessions:
             if session.counted < self.settings.session_attempts:
                 detail = f"{record.why}: {record.recipient} from {record.sender or '<>'}"
                 self._count(session, record.at // NANOSECONDS, RECIPIENT, detail)

@@ -74,6 +74,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("marked as spam", "marked"),
             ("not checked", "unchecked"),
             ("from relay clients", "relayed"),
+            ("without a verdict", "unjudged"),
         ),
     ),
     (

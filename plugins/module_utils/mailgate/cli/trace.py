@@ -37,17 +37,20 @@ _FORMS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m
 
 _EPILOG = f"""\
 what can be searched:
+  an id              of a session or a message, as in the reply "250 ok ... id 6kz3rt9qm4.1", in Received,
+                     and in the log
   an IPv4 address    the sessions of that client
   a mail address     as sender or recipient; @example.com means every address of a domain
   anything else      a subject, or any other text of a line; case is ignored
 
 reads:
-  {SMTP_LOG}/*   tcpserver, dnsbl, cqgreylist, clientname, qmail-smtpd and simscan
+  {SMTP_LOG}/*   tcpserver, dnsbl, cqgreylist, clientname, smtpfront, qmail-smtpd, simscan
   {SEND_LOG}/*    qmail-send
   including all rotated files; nothing is written
 
-No line of the logs says which message of the queue is which of the scanner's. They are joined by sender,
-recipients and time, which is said below the timeline ("by inference"). Times are UTC.
+The lines of a session and its messages are joined by their ids, and by the process number of qmail-queue.
+Lines of version 0.2 and before have none: sender, recipients and time join them, which is said below the
+timeline ("by inference"). Times are UTC.
 
 exit status:
   0 found, 1 nothing found, 100 bad argument, 111 a log cannot be read
@@ -124,7 +127,8 @@ def describe(journey: Journey) -> list[str]:
     """Return a journey as lines for people."""
     session = journey.session
     if session is not None:
-        head = f"session {session.pid} from {session.address or 'a client that is no longer in the log'}"
+        name = session.id or str(session.pid)
+        head = f"session {name} from {session.address or 'a client that is no longer in the log'}"
     else:
         number = journey.message.number if journey.message is not None else 0
         head = f"message {number} of the queue; no session for it in the log"
@@ -177,6 +181,8 @@ def _attempt_values(attempt: Attempt) -> dict[str, Any]:
         "recipients": list(attempt.recipients),
         "subject": attempt.subject,
         "scan_seconds": attempt.seconds,
+        "id": attempt.id,
+        "queue_pid": attempt.queue_pid,
         "message": None if attempt.message is None else message_values(attempt.message),
         "inference": attempt.inference,
     }
@@ -189,6 +195,7 @@ def values(journey: Journey) -> dict[str, Any]:
         "session": None
         if session is None
         else {
+            "id": session.id,
             "pid": session.pid,
             "address": session.address,
             "begun": _seconds(session.begun),
@@ -227,7 +234,7 @@ def _arguments(argv: Sequence[str] | None) -> Any:
         description="The journey of a message or a session through the gateway, as one timeline.",
         epilog=_EPILOG,
     )
-    parser.add_argument("what", metavar="ADDRESS|IP|SUBJECT|TEXT", help="what to search for, see below")
+    parser.add_argument("what", metavar="ID|ADDRESS|IP|SUBJECT|TEXT", help="what to search for, see below")
     parser.add_argument(
         "--since", metavar="TIME", help="only what happened from then on (default: the whole log)"
     )
@@ -253,7 +260,9 @@ def _is_send(directory: str) -> bool:
         with os.fdopen(open_regular(os.path.join(directory, name)), "rb") as stream:
             for line in stream.read(_FIRST_BYTES).split(b"\n"):
                 text = line[LABEL_CHARACTERS + 1 :]
-                if text.startswith((b"tcpserver: ", b"simscan:", b"qmail-smtpd: ")):
+                if text.startswith(
+                    (b"tcpserver: ", b"smtpfront", b"smtplaunch: ", b"simscan:", b"qmail-smtpd: ")
+                ):
                     return False
                 if re.match(
                     rb"status: local |new msg |info msg |starting delivery |delivery |end msg ", text

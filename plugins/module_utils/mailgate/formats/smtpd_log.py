@@ -17,10 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from . import session_id
 from .smtpd_records import (
     IP as _IP,
 )
 from .smtpd_records import (
+    Accepted,
     Admitted,
     CommandRefused,
     Connected,
@@ -40,6 +42,7 @@ from .smtpd_records import (
 )
 
 __all__ = [
+    "Accepted",
     "Admitted",
     "CommandRefused",
     "Connected",
@@ -62,6 +65,10 @@ NANOSECONDS = 1_000_000_000
 _TAI_EPOCH = 2**62 + 10  # as in tai64n.py; repeated here for speed, as it is used for each line
 LABEL_CHARACTERS = 25
 
+_PID = rf"[0-9]{{1,10}}|{session_id.SESSION}"  # of a process, or of a session of smtpfront
+# What stands behind the client's address, in place of simscan's state.
+_SESSION = rf"(?: id ({session_id.ANY})(?: pid ([0-9]{{1,10}}))?)?"
+_OF_MAIL = rf"(?:id ({session_id.MESSAGE})[ :])?(?:qp ([0-9]{{1,10}}):)?"
 _NUMBER = r"(-?(?:[0-9]+\.[0-9]+|inf|nan))"
 # cqgreylist 0.2 writes these without a newline, so they stand before the next line of the same session.
 _GLUED = re.compile(
@@ -74,17 +81,36 @@ _GLUED = re.compile(
 Make = Callable[[int, "re.Match[str]"], Record]
 
 
+def _session(found: re.Match[str], group: int) -> tuple[str, int | None]:
+    """Return (id, pid) of a refusal; a session that smtpfront holds has its number in place of the pid."""
+    if found[group] is None:
+        return "", None
+    pid = found[group + 1]
+    return found[group], int(pid) if pid else session_id.number_of(session_id.session_of(found[group]))
+
+
+def _front(text: str) -> tuple[int, str]:
+    """Return (number, id) of a session of smtpfront; lines of version 0.2 have no id."""
+    return session_id.number_of(text), text if session_id.is_id(text) else ""
+
+
 def _make_refused(why: str, swapped: bool = False) -> Make:
     def make(at: int, found: re.Match[str]) -> Record:
         recipient, sender = (found[2], found[1]) if swapped else (found[1], found[2])
-        return RecipientRefused(at, why, recipient, "" if sender == "<>" else sender, found[3])
+        sender = "" if sender == "<>" else sender
+        return RecipientRefused(at, why, recipient, sender, found[3], *_session(found, 4))
 
     return make
 
 
 def _make_command_refused(at: int, found: re.Match[str]) -> Record:
     sender = "" if found[4] == "<>" else found[4]
-    return CommandRefused(at, found[1], found[2], found[3], sender, found[5])
+    return CommandRefused(at, found[1], found[2], found[3], sender, found[5], *_session(found, 6))
+
+
+def _make_accepted(at: int, found: re.Match[str]) -> Record:
+    sender = "" if found[1] == "<>" else found[1]
+    return Accepted(at, sender, found[2], found[3], int(found[4]), int(found[5]))
 
 
 def _make_trouble(program: str) -> Make:
@@ -92,21 +118,39 @@ def _make_trouble(program: str) -> Make:
 
 
 def _make_verdict(at: int, found: re.Match[str]) -> Record:
-    score, required, refused_from = found[3], found[4], found[5]
+    score, required, refused_from = found[5], found[6], found[7]
     return Verdict(
         at,
         int(found[1]),
-        found[2],
+        found[4],
         None if score is None else float(score),
         None if required is None else float(required),
         None if refused_from is None else float(refused_from),
-        float(found[6]),
-        found[7],
+        float(found[8]),
+        found[9],
+        found[2] or "",
+        None if found[3] is None else int(found[3]),
     )
 
 
+def _make_connected(at: int, found: re.Match[str]) -> Record:
+    number, front_id = _front(found[1])
+    return Connected(at, number, found[2], found[3] or front_id)
+
+
+def _make_ended(at: int, found: re.Match[str]) -> Record:
+    number, front_id = _front(found[1])
+    return Ended(at, number, int(found[2]), front_id)
+
+
 def _make_denied(at: int, found: re.Match[str]) -> Record:
-    return Admitted(at, int(found[1]), False, "", f":{found[2]}::")
+    number, front_id = _front(found[1])
+    return Admitted(at, number, False, "", f":{found[2]}::", front_id)
+
+
+def _make_of_front(at: int, found: re.Match[str]) -> Record:
+    number, front_id = _front(found[1])
+    return Trouble(at, "smtpfront", found[2], front_id, number)
 
 
 _TCPSERVER = ("pid", "end", "ok or deny", "status")  # names of forms below
@@ -115,14 +159,14 @@ _CONNECTION_FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "pid",
         ": pid ",
-        rf"([0-9]{{1,10}}) from ({_IP})",
-        lambda at, found: Connected(at, int(found[1]), found[2]),
+        rf"({_PID}) from ({_IP})(?: id ({session_id.SESSION}))?",
+        _make_connected,
     ),
     (
         "end",
         ": end ",
-        r"([0-9]{1,10}) status ([0-9]{1,10})",
-        lambda at, found: Ended(at, int(found[1]), int(found[2])),
+        rf"({_PID}) status ([0-9]{{1,10}})",
+        _make_ended,
     ),
     (
         "ok or deny",
@@ -138,13 +182,24 @@ _CONNECTION_FORMS: tuple[tuple[str, str, str, Make], ...] = (
     ),
 )
 
+
+def _make_greylisted(at: int, found: re.Match[str]) -> Record:
+    number, front_id = _front(found[1])
+    return Greylisted(at, number, found[2], found[3], found[4], found[5] or "", front_id)
+
+
+def _make_dns_listed(at: int, found: re.Match[str]) -> Record:
+    number, front_id = _front(found[1])
+    return DnsListed(at, number, found[2], found[3], found[4], found[5], front_id)
+
+
 _GREYLIST: tuple[str, Make] = (
-    rf"([0-9]{{1,10}})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
-    lambda at, found: Greylisted(at, int(found[1]), found[2], found[3], found[4], found[5] or ""),
+    rf"({_PID})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
+    _make_greylisted,
 )
 _LIST: tuple[str, Make] = (
-    rf"([0-9]{{1,10}})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
-    lambda at, found: DnsListed(at, int(found[1]), found[2], found[3], found[4], found[5]),
+    rf"({_PID})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
+    _make_dns_listed,
 )
 
 # Name of a form: how the text after the label begins, its pattern, and how its record is made. The first
@@ -168,14 +223,15 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "smtpfront session",
         "smtpfront[",
-        rf"[0-9]{{1,10}}\]: ((?:busy|ended|put off|lost) {_IP} .*)",
-        _make_trouble("smtpfront"),
+        rf"({_PID})\]: ((?:busy|ended|put off|lost) {_IP} .*)",
+        _make_of_front,
     ),
-    ("smtpfront deny", "smtpfront[", rf"([0-9]{{1,10}})\]: deny ({_IP})", _make_denied),
+    ("smtpfront deny", "smtpfront[", rf"({_PID})\]: deny ({_IP})", _make_denied),
     (
         "simscan verdict",
         "simscan:[",
-        r"([0-9]{1,10})\]:(CLEAN|SPAM REJECT|SPAM DROPPED|SPAM PASS|PASSTHRU|VIRUS|VIRUS DROPPED|ATTACH"
+        rf"([0-9]{{1,10}})\]:{_OF_MAIL}"
+        r"(CLEAN|SPAM REJECT|SPAM DROPPED|SPAM PASS|PASSTHRU|VIRUS|VIRUS DROPPED|ATTACH"
         r"|REGEX|LIMIT|HEURISTIC|RELAYCLIENT)"
         rf"(?: \({_NUMBER}/{_NUMBER}(?:/{_NUMBER})?\))?:([0-9]+\.[0-9]+)s:(.*)",
         _make_verdict,
@@ -183,13 +239,13 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "simscan note",
         "simscan:",
-        r"(?:\[([0-9]{1,10})\]:)? (.*)",
-        lambda at, found: ScannerNote(at, int(found[1]) if found[1] else None, found[2]),
+        rf"(?:\[([0-9]{{1,10}})\]:(?:id ({session_id.MESSAGE}):)?)? (.*)",
+        lambda at, found: ScannerNote(at, int(found[1]) if found[1] else None, found[3], found[2] or ""),
     ),
     (
         "validrcptto",
         "qmail-smtpd: not in validrcptto: ",
-        rf"(\S+) from (\S+) at ({_IP})",
+        rf"(\S+) from (\S+) at ({_IP}){_SESSION}",
         _make_refused("validrcptto"),
     ),
     (
@@ -201,32 +257,38 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "rcpthosts",
         "qmail-smtpd: rcpthosts: ",
-        rf"(\S+) from (\S+) at ({_IP})",
+        rf"(\S+) from (\S+) at ({_IP}){_SESSION}",
         _make_refused("rcpthosts"),
     ),
     (
         "badmailfrom",
         "qmail-smtpd: badmailfrom: ",
-        rf"(\S+) to (\S+) at ({_IP})",
+        rf"(\S+) to (\S+) at ({_IP}){_SESSION}",
         _make_refused("badmailfrom", swapped=True),
     ),
     (
         "too many recipients",
         "qmail-smtpd: excessive validrcptto violations, hanging up on ",
-        rf"({_IP})",
-        lambda at, found: HungUp(at, "recipients", found[1]),
+        rf"({_IP}){_SESSION}",
+        lambda at, found: HungUp(at, "recipients", found[1], *_session(found, 2)),
     ),
     (
         "too many refusals or commands",
         "qmail-smtpd: excessive ",
-        rf"(refusals|commands), hanging up on ({_IP})",
-        lambda at, found: HungUp(at, found[1], found[2]),
+        rf"(refusals|commands), hanging up on ({_IP}){_SESSION}",
+        lambda at, found: HungUp(at, found[1], found[2], *_session(found, 3)),
     ),
     (
         "mail, rcpt or data refused",
         "qmail-smtpd: ",
-        rf"(mail|rcpt|data) refused: ([a-z-]+)(?: for (\S+))? from (\S+) at ({_IP})",
+        rf"(mail|rcpt|data) refused: ([a-z-]+)(?: for (\S+))? from (\S+) at ({_IP}){_SESSION}",
         _make_command_refused,
+    ),
+    (
+        "accepted",
+        "qmail-smtpd: accepted: ",
+        rf"from (\S+) at ({_IP}) id ({session_id.MESSAGE}) pid ([0-9]{{1,10}}) qp ([0-9]{{1,10}})",
+        _make_accepted,
     ),
     (
         "recipient asked",

@@ -2,7 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The records of /var/log/qmail/smtpd, one of each line: what smtpd_log.py makes of it."""
+"""The records of /var/log/qmail/smtpd, one of each line: what smtpd_log.py makes of it.
+
+id is that of the session, or of its message (session_id.py), where the line has one, else ''. pid is that of
+the session's process; a session that smtpfront holds has its number in its place.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,7 @@ class Connected:
     at: int
     pid: int
     address: str
+    id: str = ""
 
 
 @dataclass
@@ -46,6 +51,7 @@ class Admitted:
     allowed: bool
     local: str
     remote: str
+    id: str = ""
 
 
 @dataclass
@@ -55,6 +61,7 @@ class Ended:
     at: int
     pid: int
     status: int
+    id: str = ""
 
 
 @dataclass
@@ -70,6 +77,8 @@ class RecipientRefused:
     recipient: str
     sender: str | None
     address: str
+    id: str = ""
+    pid: int | None = None
 
 
 @dataclass
@@ -86,6 +95,20 @@ class CommandRefused:
     recipient: str | None
     sender: str
     address: str
+    id: str = ""
+    pid: int | None = None
+
+
+@dataclass
+class Accepted:
+    """qmail-smtpd accepted a message, which the qmail-queue with that pid has put into the queue."""
+
+    at: int
+    sender: str
+    address: str
+    id: str
+    pid: int
+    queue_pid: int
 
 
 @dataclass
@@ -95,6 +118,8 @@ class HungUp:
     at: int
     why: str
     address: str
+    id: str = ""
+    pid: int | None = None
 
 
 @dataclass
@@ -108,11 +133,13 @@ class RecipientAsked:
 
 @dataclass
 class Trouble:
-    """A program of the chain reports a problem of the gateway itself."""
+    """A program of the chain reports a problem of the gateway itself; smtpfront's may be of a session."""
 
     at: int
     program: str
     text: str
+    id: str = ""
+    pid: int | None = None
 
 
 @dataclass
@@ -136,6 +163,7 @@ class Greylisted:
     address: str
     key: str
     text: str
+    id: str = ""
 
 
 @dataclass
@@ -148,6 +176,7 @@ class DnsListed:
     address: str
     zone: str
     text: str
+    id: str = ""
 
 
 @dataclass
@@ -167,7 +196,8 @@ class Verdict:
 
     state is CLEAN, SPAM REJECT, SPAM DROPPED, SPAM PASS, PASSTHRU, VIRUS, VIRUS DROPPED, ATTACH, REGEX,
     LIMIT, HEURISTIC or RELAYCLIENT; score, required (SpamAssassin's threshold) and refused_from (simscan's)
-    are None when the line does not have them. tail is 'TEXT:IP:SENDER:RECIPIENT[,RECIPIENT…]', see splits().
+    are None when the line does not have them, queue_pid unless it was queued. tail is
+    'TEXT:IP:SENDER:RECIPIENT[,RECIPIENT…]', see splits().
     """
 
     at: int
@@ -178,6 +208,8 @@ class Verdict:
     refused_from: float | None
     seconds: float
     tail: str
+    id: str = ""
+    queue_pid: int | None = None
 
     def splits(self) -> tuple[tuple[str, str, str, str], ...]:
         """Return every way to read tail as (text, address, sender, recipients), the likeliest first.
@@ -210,6 +242,7 @@ class ScannerNote:
     at: int
     pid: int | None
     text: str
+    id: str = ""
 
 
 Record = Union[
@@ -219,6 +252,7 @@ Record = Union[
     Ended,
     RecipientRefused,
     CommandRefused,
+    Accepted,
     HungUp,
     RecipientAsked,
     Trouble,

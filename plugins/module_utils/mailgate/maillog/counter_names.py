@@ -49,6 +49,7 @@ COUNTERS = {
     "marked": "messages accepted and marked as spam",
     "unchecked": "messages accepted without a test for spam",
     "relayed": "messages accepted from relay clients",
+    "unjudged": "messages accepted without a verdict of simscan, as a rule passes it by",
     "queued": "messages taken into the queue, bounces and forwarded ones included",
     "delivered": "recipients delivered to",
     "deferred": "deliveries that will be tried again",

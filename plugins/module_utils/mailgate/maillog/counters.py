@@ -40,6 +40,7 @@ _KINDS = {
     verdicts.MARKED: "marked",
     verdicts.UNCHECKED: "unchecked",
     verdicts.RELAYED: "relayed",
+    verdicts.TAKEN: "unjudged",
 }
 _REFUSALS = {
     "validrcptto": "refused_recipient",
@@ -67,9 +68,9 @@ class Stats:
             SESSIONS_MAX
         )  # begin, whether a DNS list has it
         self._deliveries: dict[int, int] = {}
-        self._put_off: dict[
-            str, int
-        ] = {}  # by client: notes of simscan's whose line of qmail-smtpd is to come
+        # By the message's id, or the client: notes of simscan's whose line of qmail-smtpd is to come
+        self._put_off: dict[str, int] = {}
+        self._judged: dict[str, None] = {}  # ids of messages whose line of qmail-smtpd is to come
         self._newest = 0  # unix second of the newest minute
         self._latest: int | None = None  # unix nanoseconds of the clock; None: not told
         self._minute: Counts = {}
@@ -134,8 +135,10 @@ class Stats:
         self.totals["gaps"] = self.totals.get("gaps", 0) + 1
 
     def _connected(self, record: smtplog.Connected) -> None:
-        self._add("connections")
-        self._sessions.begin(record.pid, [record.at, 0])
+        in_front = self._sessions.continued(record)
+        if in_front is None:
+            self._add("connections")
+        self._sessions.begin(record.pid, in_front or [record.at, 0])
 
     def _counted(self, record: smtplog.SessionCount) -> None:
         self._sessions.count(record.sessions)
@@ -172,11 +175,12 @@ class Stats:
             self._add("unfinished")
         elif record.command == "data" and record.why == "put-off":
             # simscan has said so already, or it never ran.
-            noted = self._put_off.pop(record.address, 0)
+            key = record.id or record.address
+            noted = self._put_off.pop(key, 0)
             if not noted:
                 self._add("put_off")
             elif noted > 1:
-                self._put_off[record.address] = noted - 1
+                self._put_off[key] = noted - 1
         else:
             self._add("refused_protocol")
 
@@ -184,15 +188,27 @@ class Stats:
         self._add("hung_up")
 
     def _verdict(self, record: smtplog.Verdict) -> None:
-        self._add(_KINDS[verdicts.meaning(record)])
+        kind = verdicts.meaning(record)
+        self._add(_KINDS[kind])
         self._time("scan", int(record.seconds * NANOSECONDS))
+        if record.id and kind in verdicts.ACCEPTED:
+            self._judged[record.id] = None
+            if len(self._judged) > SESSIONS_MAX:
+                del self._judged[next(iter(self._judged))]
+
+    def _accepted(self, record: smtplog.Accepted) -> None:
+        if record.id in self._judged:
+            del self._judged[record.id]
+        else:
+            self._add(_KINDS[verdicts.TAKEN])
 
     def _note(self, record: smtplog.ScannerNote) -> None:
         note = journey.put_off_note(record)
         if note is None:
             return
         self._add("put_off")
-        self._put_off[note[0]] = self._put_off.get(note[0], 0) + 1
+        key = record.id or note[0]
+        self._put_off[key] = self._put_off.get(key, 0) + 1
         if len(self._put_off) > SESSIONS_MAX:
             del self._put_off[next(iter(self._put_off))]
 
@@ -309,6 +325,7 @@ _SMTP: dict[type, Any] = {
     smtplog.CommandRefused: Stats._command,
     smtplog.HungUp: Stats._hung_up,
     smtplog.Verdict: Stats._verdict,
+    smtplog.Accepted: Stats._accepted,
     smtplog.ScannerNote: Stats._note,
     smtplog.Trouble: Stats._trouble,
 }
@@ -347,6 +364,7 @@ def percentile(counts: Counts, name: str, percent: float) -> float | None:
 
 # Prometheus text format 0.0.4
 
+ACCEPTED = ("clean", "marked", "unchecked", "relayed", "unjudged")
 _LAYERS = (
     "rule",
     "dnsbl",
@@ -373,7 +391,7 @@ _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         "accepted",
         "Messages accepted, by what the scanner found.",
-        tuple((f'verdict="{name}"', name) for name in ("clean", "marked", "unchecked", "relayed")),
+        tuple((f'verdict="{name}"', name) for name in ACCEPTED),
     ),
     ("queued", "Messages taken into the queue, bounces and forwarded ones included.", (("", "queued"),)),
     (

@@ -4,27 +4,26 @@
 
 """Sessions and messages made of the records of the logs, each with its timeline and its outcome.
 
-A session is what tcpserver logs as `pid P`, until its `end P`. A message of the queue is what qmail-send logs
-as `msg N`, from `new msg N` to `end msg N`. No line connects a message of the queue with the scanner's
-verdict: simscan's line has qmail-smtpd's pid, qmail-send's has the pid of the qmail-queue that simscan ran,
-and qmail-smtpd's `250 ok` is not logged. So match() joins the two by envelope sender, recipients and time,
-and the output says that this is inferred. Bounces and forwarded messages are exact: qmail-send logs the pid
-of their qmail-queue on both sides.
+A session is what tcpserver or the launcher logs as `pid P`, until its `end P`, and what smtpfront has said of
+it before, by its id. A message of the queue is what qmail-send logs from `new msg N` to `end msg N`. Lines
+about one message of a session, simscan's verdict and qmail-smtpd's `accepted`, have its id, and the pid of
+its qmail-queue, which qmail-send logs as well; so it does of bounces and forwarded messages. Lines of version
+0.2 and before have no ids: inference.py joins them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from email.errors import HeaderParseError
 from email.header import decode_header
 
 from ..core.text import one_line
 from ..formats import send_log as sendlog
+from ..formats import session_id
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
-from .verdicts import CLEAN, CONTENT, LIMIT, MARKED, RELAYED, SPAM, UNCHECKED, VIRUS, meaning
+from .verdicts import ACCEPTED, CLEAN, CONTENT, LIMIT, MARKED, RELAYED, SPAM, TAKEN, UNCHECKED, VIRUS, meaning
 
 # Outcomes of a session's attempt, or of a message, beside the scanner's verdicts
 RULE, LISTED, GREYLISTED = "refused by rule", "refused by DNS list", "greylisted"
@@ -47,12 +46,11 @@ _DATA = {
 SAME_ANSWER_NANOSECONDS = 5 * NANOSECONDS  # between simscan's line and qmail-smtpd's of one message
 _TOO_MANY = {"recipients": "unknown recipients"}
 
-WIDEST_MATCH_SECONDS = 1800  # qmail-send scans its todo directory at least this often
 _PUT_OFF_NOTE = re.compile(r"put off for (\S+): (.*)", re.DOTALL)
+_FRONT = re.compile(r"(busy|ended|put off|lost) (\S+) (.*)", re.DOTALL)
 _FORWARDED = re.compile(r"(?<![^/_])qp_([0-9]{1,10})(?=/)")
 SUBJECT_CHARACTERS = 200  # simscan's lines hold no more of a subject than that, or twice as much
 _CUT_WORD = re.compile(r"(?:^|\s+)=(?:\?[^?\s]*(?:\?[bqBQ]?(?:\?[^?\s]*\??)?)?)?\Z")
-_NOT_SAFE = re.compile(r"[^!-~]|[%:]")
 
 
 def subject_words(subject: str) -> str:
@@ -98,6 +96,8 @@ class Attempt:
     subject: str = ""
     seconds: float | None = None  # of the scan
     verdict: smtplog.Verdict | None = None
+    id: str = ""  # of the message
+    queue_pid: int | None = None
     message: Message | None = None
     inference: str = ""  # why message is inferred to be the result
 
@@ -209,17 +209,23 @@ def forwarded_pids(delivery: Delivery) -> list[int]:
 
 @dataclass
 class Session:
-    """A connection; address and begun are None when the log no longer has its beginning."""
+    """A connection; address and begun are None when the log no longer has its beginning.
+
+    pid is that of qmail-smtpd, or the number of a session that smtpfront did not hand over.
+    """
 
     pid: int
+    id: str = ""
     address: str | None = None
     begun: int | None = None
     ended: int | None = None
     status: int = 0
     remote: str = ""
+    handed_over: bool = False  # by smtpfront to qmail-smtpd
     steps: list[Step] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     _listed: str = ""
+    _server: str = "tcpserver"
 
     def add(self, record: smtplog.Record, note: str = "") -> bool:
         """Add one record of the session; return whether it is one. note is appended to the step's text."""
@@ -227,6 +233,8 @@ class Session:
         if made is None:
             return False
         program, words = made
+        program = "smtpfront" if is_of_front(record) else program
+        self.id = self.id or session_id.session_of(getattr(record, "id", ""))
         self.steps.append(Step(record.at, program, one_line(words) + note))
         if self.attempts and note and self.attempts[-1].at == record.at:
             self.attempts[-1].words += note
@@ -234,16 +242,19 @@ class Session:
 
     def _words(self, record: smtplog.Record) -> tuple[str, str] | None:
         if isinstance(record, smtplog.Connected):
-            self.address, self.begun = record.address, record.at
-            return "tcpserver", f"connection from {record.address}"
+            return self._connected(record)
         if isinstance(record, smtplog.Admitted):
-            self.remote = record.remote
+            self.remote = self.remote or record.remote
             if record.allowed:
-                return "tcpserver", "let in by the rules"
-            return "tcpserver", self._try(record.at, RULE, "refused at connect by a rule")
+                return self._server, "let in by the rules"
+            if is_of_front(record):
+                self.address = record.remote.strip(":")
+            return self._server, self._try(record.at, RULE, "refused at connect by a rule")
         if isinstance(record, smtplog.Ended):
+            if is_of_front(record) and self.handed_over:
+                return None
             self.ended, self.status = record.at, record.status
-            return "tcpserver", "connection closed" + (f", status {record.status}" if record.status else "")
+            return self._server, "connection closed" + (f", status {record.status}" if record.status else "")
         if isinstance(record, smtplog.DnsListed):
             if record.decision == "listed":
                 self._listed = record.zone
@@ -267,6 +278,8 @@ class Session:
             return "qmail-smtpd", words + sender
         if isinstance(record, smtplog.CommandRefused) and record.command == "data":
             return "qmail-smtpd", self._data_refused(record)
+        if isinstance(record, smtplog.Accepted):
+            return "qmail-smtpd", self._accepted(record)
         if isinstance(record, smtplog.CommandRefused):
             named = "" if record.recipient is None else f" {record.recipient}"
             told = f"{_COMMANDS[record.command]}{named} refused, {record.why}, from <{record.sender}>"
@@ -275,22 +288,56 @@ class Session:
             return "qmail-smtpd", told
         if isinstance(record, smtplog.HungUp):
             return "qmail-smtpd", f"hung up: too many {_TOO_MANY.get(record.why, record.why)}"
+        if isinstance(record, smtplog.Trouble) and record.pid is not None:
+            return "smtpfront", self._of_front(record)
         if isinstance(record, smtplog.Verdict):
             return "simscan", self._judged(record)
         if isinstance(record, smtplog.ScannerNote):
             off = put_off_note(record)
             if off is not None:
-                return "simscan", self._try(record.at, PUT_OFF, f"put off with 451: {off[1]}")
+                words = self._try(record.at, PUT_OFF, f"put off with 451: {off[1]}")
+                self.attempts[-1].id = record.id
+                return "simscan", words
             return "simscan", record.text
         return None
+
+    def _connected(self, record: smtplog.Connected) -> tuple[str, str]:
+        self.address = record.address
+        self.begun = record.at if self.begun is None else self.begun
+        if not is_of_front(record):
+            self._server = "smtplaunch" if record.id else "tcpserver"
+            if self.handed_over:
+                return self._server, "handed over to qmail-smtpd"
+        return self._server, f"connection from {record.address}"
+
+    def _of_front(self, record: smtplog.Trouble) -> str:
+        """Take the end of a session in smtpfront that was not the client's doing."""
+        found = _FRONT.fullmatch(record.text)
+        if found is None:
+            return record.text
+        self.address = self.address or found[2]
+        told = f"{found[1]}: {found[3]}"
+        return self._try(record.at, PUT_OFF, told) if found[1] in ("put off", "busy") else told
+
+    def _accepted(self, record: smtplog.Accepted) -> str:
+        """Take a message that was accepted; its verdict is there already, unless a rule passes simscan by."""
+        told = f"accepted, id {record.id}, qp {record.queue_pid}, from <{record.sender}>"
+        for attempt in self.attempts:
+            if attempt.id == record.id and attempt.kind in ACCEPTED:
+                attempt.queue_pid = record.queue_pid
+                return told
+        self._try(record.at, TAKEN, "accepted, without a verdict of simscan", record.sender)
+        self.attempts[-1].id, self.attempts[-1].queue_pid = record.id, record.queue_pid
+        return told
 
     def _data_refused(self, record: smtplog.CommandRefused) -> str:
         """Take a message that qmail-smtpd has not accepted; simscan's line may have said why already."""
         told = _DATA.get(record.why, f"message refused, {record.why}") + f", from <{record.sender}>"
         if record.why == "put-off":
             for attempt in self.attempts:
-                apart = abs(attempt.at - record.at)
-                if attempt.kind == PUT_OFF and attempt.sender is None and apart < SAME_ANSWER_NANOSECONDS:
+                near = abs(attempt.at - record.at) < SAME_ANSWER_NANOSECONDS
+                same = attempt.id == record.id if attempt.id and record.id else near
+                if attempt.kind == PUT_OFF and attempt.sender is None and same:
                     attempt.sender = record.sender
                     return told
         kind = {"put-off": PUT_OFF, "client-left": LEFT}.get(record.why, PROTOCOL)
@@ -339,17 +386,35 @@ class Session:
             words = state.get(kind, f"accepted, {kind}") + (f":{score}" if score else "")
         words = one_line(words)
         self.attempts.append(
-            Attempt(verdict.at, kind, words, sender, recipients, about, verdict.seconds, verdict)
+            Attempt(
+                verdict.at,
+                kind,
+                words,
+                sender,
+                recipients,
+                about,
+                verdict.seconds,
+                verdict,
+                verdict.id,
+                verdict.queue_pid,
+            )
         )
         names = ", ".join(recipients)
         title = f", subject '{about}'" if about else ""
-        return f"{words}, from <{sender}> to {names}{title}, in {verdict.seconds:.2f} s"
+        named = f", id {verdict.id}" if verdict.id else ""
+        return f"{words}, from <{sender}> to {names}{title}, in {verdict.seconds:.2f} s{named}"
 
     def kind(self) -> str:
         """Return the session's outcome: that of its last attempt."""
         if self.attempts:
             return self.attempts[-1].kind
         return OPEN if self.ended is None else NOTHING
+
+
+def is_of_front(record: smtplog.Record) -> bool:
+    """Return whether smtpfront has written the line: it has the session's number where others have a pid."""
+    pid = getattr(record, "pid", None)
+    return isinstance(pid, int) and pid >= session_id.FRONT_MIN
 
 
 def fields_of(verdict: smtplog.Verdict, address: str | None) -> tuple[str, str, tuple[str, ...]]:
@@ -362,65 +427,6 @@ def fields_of(verdict: smtplog.Verdict, address: str | None) -> tuple[str, str, 
         text, _ip, sender, recipients = splits[0]
         return text, sender, tuple(recipients.split(","))
     return verdict.tail, "", ()
-
-
-# Which message of the queue results from which verdict of the scanner
-
-
-def plain(address: str) -> str:
-    """Return an address in the common form of simscan's and qmail-send's lines."""
-    return _NOT_SAFE.sub("_", address).lower()
-
-
-def recipients_fit(scanned: Iterable[str], queued: Iterable[str]) -> int:
-    """Return how well the recipients fit: 2 all are the same, 1 some are, 0 none is."""
-    mine, theirs = {plain(one) for one in scanned}, {plain(one) for one in queued}
-    cut = "..." in mine
-    mine.discard("...")
-    # qmail adds the gateway's own name to a recipient without a domain.
-    bare = {one for one in mine if "@" not in one}
-    theirs = {local if (local := one.rpartition("@")[0]) in bare else one for one in theirs}
-    if mine == theirs and not cut:
-        return 2
-    return 1 if mine & theirs or (cut and not mine) else 0
-
-
-def match(
-    attempt: Attempt, session_pid: int, messages: Sequence[Message], uid: int | None = None
-) -> tuple[int, str] | None:
-    """Return (place in messages, reason) of the likeliest message of this accepted attempt, or None.
-
-    The sender must be the same (simscan writes it in lower case). Then the same recipients come before some
-    of them, then the nearest in time, then the nearest pid: qmail-queue's is soon after qmail-smtpd's. With
-    uid, that of qmaild, only messages that came by SMTP are considered.
-    """
-    if attempt.sender is None:
-        return None
-    found = []
-    for place, message in enumerate(messages):
-        if message.sender is None or message.begun is None or plain(message.sender) != plain(attempt.sender):
-            continue
-        if uid is not None and message.uid is not None and message.uid != uid:
-            continue
-        apart = abs(message.begun - attempt.at)
-        if apart > WIDEST_MATCH_SECONDS * NANOSECONDS:
-            continue
-        queued = message.recipients()
-        fit = recipients_fit(attempt.recipients, queued) if queued else 1
-        if not fit:
-            continue
-        behind = ((message.queue_pid or 0) - session_pid) % 4_194_304
-        found.append((-fit, apart, behind, place))
-    if not found:
-        return None
-    found.sort()
-    fit, apart, _behind, place = found[0]
-    near = sum(1 for one in found if one[0] == fit and one[1] <= apart + NANOSECONDS)
-    which = "same sender and recipients" if fit == -2 else "same sender"
-    why = f"{which}, {apart / NANOSECONDS:.3f} s apart"
-    if near > 1:
-        why += f", the nearest of {near}"
-    return place, why
 
 
 @dataclass

@@ -9,9 +9,11 @@ from __future__ import annotations
 from ..formats import send_log as sendlog
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
-from .journey import Delivery, Message, forwarded_pids, plain
+from .inference import plain, sender_fits
+from .journey import Delivery, Message, forwarded_pids
 
 BEFORE_SECONDS, SOON_SECONDS, LATE_SECONDS = 3, 30, 1800  # between a verdict and its message
+QUEUED_SECONDS = 86_400  # qmail-send may be down in between
 CHILD_SECONDS = 600
 CANDIDATES_MAX = 50
 DEPTH_MAX = 5
@@ -182,6 +184,22 @@ class Messages:
                     continue
                 if any(child is message for child in self._message(above).children):
                     return above
+        return None
+
+    def queued_by(self, pid: int, at: int, sender: str | None) -> Message | None:
+        """Return the message of this sender that the qmail-queue with that pid has queued at about that time.
+
+        A pid is used again, and qmail-send may take a message late, so the first one from then on counts.
+        """
+        needle = f" qp {pid} uid ".encode("ascii")
+        first = self._log.at(at - BEFORE_SECONDS * NANOSECONDS)
+        last = self._log.at(at + QUEUED_SECONDS * NANOSECONDS)
+        for place in self._log.forward(needle, first, last):
+            record = sendlog.parse(self._log.line(place))
+            if not isinstance(record, sendlog.MessageInfo) or not sender_fits(sender, record.sender):
+                continue
+            begin = self.beginning(place)
+            return None if begin is None else self._message(begin)
         return None
 
     def candidates(self, at: int, sender: str) -> list[Message]:

@@ -2,12 +2,15 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""SMTP sessions that are open now, by the lines of tcpserver."""
+"""SMTP sessions that are open now, by the lines of tcpserver, or of smtpfront and its launcher."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
+
+from ..formats import session_id
+from ..formats.smtpd_log import Connected
 
 T = TypeVar("T")
 
@@ -44,6 +47,11 @@ class OpenSessions(Generic[T]):
         if kept is not None:
             self._left(kept)
         return kept
+
+    def continued(self, record: Connected) -> T | None:
+        """Close the session of smtpfront that this one continues; return its value, or None."""
+        number = session_id.number_of(record.id) if record.id else record.pid
+        return self.end(number) if number != record.pid else None
 
     def count(self, sessions: int) -> None:
         """Use tcpserver's own count: at 0, close the sessions that an earlier tcpserver left open."""

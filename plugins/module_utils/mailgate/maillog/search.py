@@ -17,15 +17,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..formats import send_log as sendlog
+from ..formats import session_id
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
-from .journey import Journey, Message, match, plain, subject_words
-from .messages import BEFORE_SECONDS, CANDIDATES_MAX, LATE_SECONDS, Messages
+from .inference import match, plain
+from .journey import Journey, Message, subject_words
+from .messages import BEFORE_SECONDS, CANDIDATES_MAX, LATE_SECONDS, QUEUED_SECONDS, Messages
 from .sessions import Sessions
 from .verdicts import ACCEPTED
 
-ADDRESS, IP, TEXT = "address", "IP", "text"
+ADDRESS, IP, ID, TEXT = "address", "IP", "id", "text"
 REFUSAL_FIELD_CHARACTERS = 200  # REFUSAL_FIELD_MAX in refusal.h
 _ADDRESS_CHARACTER = rb"[a-z0-9.!#$&'*+/=?^`{|}~-]"
 
@@ -47,14 +49,30 @@ class Query:
             return False
         return any(self.given.lower() in subject_words(split[0]).lower() for split in record.splits()[:1])
 
+    def named(self, line: str) -> bool:
+        """Return whether the id is the line's own: a stranger may have written it as any text."""
+        own = getattr(smtplog.parse(line), "id", "")
+        return bool(own) and self.given in (own, session_id.session_of(own))
+
 
 def wanted(text: str) -> Query:
-    """Make a query of a text: an IPv4 address, a mail address (or @domain), or any other text."""
+    """Make a query of a text: an id, an IPv4 address, a mail address (or @domain), or any other text."""
+    if session_id.is_id(text.lower()):
+        needle = text.lower().encode("ascii")
+        pattern = re.compile(rb"(?<![0-9a-z])" + re.escape(needle) + rb"(?![0-9a-z])")
+        return Query(ID, text.lower(), (needle,), (), pattern)
+    return _other(text)
+
+
+def _other(text: str) -> Query:
     try:
         ip = str(ipaddress.IPv4Address(text))
         needle = ip.encode("ascii")
         pattern = re.compile(rb"(?<![0-9.])" + re.escape(needle) + rb"(?![0-9]|\.[0-9])")
-        return Query(IP, ip, (b" from " + needle + b"\n",), (needle,), pattern)
+        first = (b" from " + needle + b"\n", b" from " + needle + b" id ")
+        # smtpfront's lines of sessions that have no first line
+        alone = (b"]: deny " + needle + b"\n", b"]: busy " + needle + b" ", b"]: put off " + needle + b" ")
+        return Query(IP, ip, first + alone, (needle,), pattern)
     except ValueError:
         pass
     lower = text.lower()
@@ -118,6 +136,8 @@ class Search:
                 break
             for journey in self._smtp_journeys(hit) if log is self.smtp else self._send_journeys(hit):
                 found.setdefault(id(journey), journey)
+        if what.kind == ID and not found:
+            return self.find(_other(what.given), since, until, limit)  # some other text that looks like one
         journeys = sorted(found.values(), key=lambda journey: journey.begun)
         if len(journeys) > limit:
             journeys, more = journeys[-limit:], True
@@ -148,7 +168,9 @@ class Search:
                 for place in log.forward(needle, begin, end):
                     data = log.text(file)[1]
                     stop = data.find(b"\n", place.offset) + 1
-                    if what.pattern.search(data, place.offset, stop or len(data)):
+                    if not what.pattern.search(data, place.offset, stop or len(data)):
+                        continue
+                    if what.kind != ID or what.named(log.line(place)):
                         places.add(place.offset)
             if encoded:
                 for place in log.forward(b"=?", begin, end):
@@ -175,7 +197,12 @@ class Search:
             self._sessions.add_refusals(session, begin, last)
         taken: set[int] = set()
         for attempt in session.attempts:
-            if attempt.kind in ACCEPTED:
+            if attempt.queue_pid is not None:
+                attempt.message = self._messages.queued_by(attempt.queue_pid, attempt.at, attempt.sender)
+                if attempt.message is not None:
+                    taken.add(id(attempt.message))
+                    self._journeys[id(attempt.message)] = journey
+            elif attempt.kind in ACCEPTED:
                 candidates = [
                     one
                     for one in self._messages.candidates(attempt.at, attempt.sender or "")
@@ -205,20 +232,31 @@ class Search:
         return [journey]
 
     def _verdicts(self, message: Message) -> Iterator[LineRef]:
-        """Yield verdicts on messages of this sender at about that time, the nearest range first."""
+        """Yield the lines of qmail-smtpd's log that may be about this message, the likeliest first.
+
+        Those with the pid of its qmail-queue, then verdicts without one, as those of version 0.2 and before,
+        on messages of this sender at about that time.
+        """
         if (
             message.sender is None
             or message.begun is None
             or (self.uid is not None and message.uid != self.uid)
         ):
             return
+        at = message.begun
+        if message.queue_pid is not None:
+            needle = f"qp {message.queue_pid}".encode("ascii")
+            first = self.smtp.at(at - QUEUED_SECONDS * NANOSECONDS)
+            for place in self.smtp.backward(needle, first, self.smtp.at(at + BEFORE_SECONDS * NANOSECONDS)):
+                record = smtplog.parse(self.smtp.line(place))
+                if getattr(record, "queue_pid", None) == message.queue_pid:
+                    yield place
         wanted_sender = plain(message.sender)
         pieces = sorted(wanted_sender.split("_"), key=len)
         if len(pieces) == 1:
             needle = b":" + wanted_sender.encode("ascii") + b":"
         else:  # '_' may stand for another byte in the other log; where nothing else is left, every verdict
             needle = pieces[-1].encode("ascii") or b" simscan:["
-        at = message.begun
         ranges = (
             (at - BEFORE_SECONDS * NANOSECONDS, at + BEFORE_SECONDS * NANOSECONDS),
             (at - LATE_SECONDS * NANOSECONDS, at - BEFORE_SECONDS * NANOSECONDS),
@@ -227,7 +265,7 @@ class Search:
             looked = 0
             for place in self.smtp.backward(needle, self.smtp.at(begin), self.smtp.at(end)):
                 record = smtplog.parse(self.smtp.line(place))
-                if not isinstance(record, smtplog.Verdict):
+                if not isinstance(record, smtplog.Verdict) or record.queue_pid is not None:
                     continue
                 if any(plain(split[2]) == wanted_sender for split in record.splits()):
                     yield place

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..formats import session_id
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
-from .journey import Session
+from .journey import Session, is_of_front
 from .verdicts import ACCEPTED
 
 SESSION_SECONDS_MAX = 6 * 3600  # an older line with the same pid is of another session
+LATE_SECONDS = 60  # smtpfront keeps lines for which the log has no room, so they may be later than others'
 OPEN_SECONDS = 3600
 OPEN_LOOKED_AT = 50  # sessions of one client that are examined to assign a refused recipient
 # Outcomes that a session can have had before qmail-smtpd refuses one of its recipients
@@ -35,16 +37,26 @@ JUDGED_AT_SMTP = frozenset(
 )
 
 
-def _needles(number: bytes) -> tuple[bytes, ...]:
-    """Return the texts that lines of the session with this pid contain."""
+def _needles(name: bytes) -> tuple[bytes, ...]:
+    """Return the texts that lines contain of the session with this pid, or with this id in smtpfront."""
     return (
-        b"[" + number + b"]:",
-        b" tcpserver: pid " + number + b" from ",
-        b" tcpserver: ok " + number + b" ",
-        b" tcpserver: deny " + number + b" ",
-        b" tcpserver: end " + number + b" ",
-        b" pid " + number + b": ",
+        b"[" + name + b"]:",
+        b": pid " + name + b" from ",
+        b": ok " + name + b" ",
+        b": deny " + name + b" ",
+        b": end " + name + b" ",
+        b" pid " + name + b": ",
+        b" pid " + name + b"\n",
+        b" pid " + name + b" qp ",
+        b" id " + name + b"\n",
     )
+
+
+def _name(record: object) -> bytes:
+    """Return what names the record's session in the lines of its program: the pid, or the id in smtpfront."""
+    named = session_id.session_of(getattr(record, "id", ""))
+    pid = getattr(record, "pid", 0)
+    return (named if named and session_id.number_of(named) == pid else str(pid)).encode("ascii")
 
 
 class Sessions:
@@ -57,38 +69,49 @@ class Sessions:
     def beginnings(self, hit: LineRef) -> list[LineRef]:
         """Return the beginnings of the sessions that a line of qmail-smtpd's log may belong to."""
         record = smtplog.parse(self._log.line(hit))
-        pid = getattr(record, "pid", None)
-        if isinstance(pid, int):
-            begin = self._begin(pid, hit, record)
-            return [] if begin is None else [begin]
+        if isinstance(getattr(record, "pid", None), int):
+            begin = self._begin(hit, record)
+            return [] if begin is None else [self._in_front(begin)]
         address = getattr(record, "address", None)
         if isinstance(address, str) and record is not None:
             return self._open(address, hit, record.at)
         return []
 
-    def _begin(self, pid: int, hit: LineRef, record: object) -> LineRef | None:
-        """Return the first line, as far as the log has it, of the session of a line with this pid."""
+    def _begin(self, hit: LineRef, record: object) -> LineRef | None:
+        """Return the first line, as far as the log has it, of the part of the session with this name."""
         if isinstance(record, smtplog.Connected):
             return hit
-        number = str(pid).encode("ascii")
-        here = self._log.time(hit) or 0
-        earliest = LineRef(self._log.around(here - SESSION_SECONDS_MAX * NANOSECONDS), 0)
+        name = _name(record)
+        earliest = self._earliest(hit)
         begin = self._first(
-            smtplog.Connected, self._log.backward(b" tcpserver: pid " + number + b" from ", earliest, hit)
+            smtplog.Connected, self._log.backward(b": pid " + name + b" from ", earliest, hit)
         )
-        ended = self._first(
-            smtplog.Ended, self._log.backward(b" tcpserver: end " + number + b" ", earliest, hit)
-        )
+        ended = self._first(smtplog.Ended, self._log.backward(b": end " + name + b" ", earliest, hit))
         if begin is not None and (ended is None or ended < begin):
             return begin
         # The log no longer has its beginning: use its first line after the end of the session before.
         after = self._log.after(ended) if ended is not None else earliest
         first = hit
-        for needle in _needles(number):
+        for needle in _needles(name):
             first = min(
                 [first, *self._log.forward(needle, after, hit)], key=lambda place: (place.file, place.offset)
             )
         return first
+
+    def _earliest(self, hit: LineRef) -> LineRef:
+        here = self._log.time(hit) or 0
+        return LineRef(self._log.around(here - SESSION_SECONDS_MAX * NANOSECONDS), 0)
+
+    def _in_front(self, begin: LineRef) -> LineRef:
+        """Return the beginning in smtpfront of a session that it has handed over, or the same line."""
+        record = smtplog.parse(self._log.line(begin))
+        if not isinstance(record, smtplog.Connected) or not record.id or is_of_front(record):
+            return begin
+        needle = b": pid " + record.id.encode("ascii") + b" from "
+        here = self._log.time(begin) or 0
+        last = self._log.at(here + LATE_SECONDS * NANOSECONDS)
+        found = self._first(smtplog.Connected, self._log.backward(needle, self._earliest(begin), last))
+        return begin if found is None else found
 
     def _first(self, kind: type, places: Iterator[LineRef]) -> LineRef | None:
         """Return the first of these lines that really is a record of that kind."""
@@ -119,17 +142,43 @@ class Sessions:
         if known is not None:
             return known
         first = smtplog.parse(self._log.line(begin))
-        pid = getattr(first, "pid", 0)
-        session = Session(pid)
-        number = str(pid).encode("ascii")
+        rest = None if first is None or not is_of_front(first) else self._handed_over(begin, first)
+        session = Session(getattr(first, "pid", 0), handed_over=rest is not None)
+        end = self._add_part(session, begin, first)
+        if rest is not None:
+            record = smtplog.parse(self._log.line(rest))
+            session.pid = getattr(record, "pid", 0)
+            end = self._add_part(session, rest, record)
+            session.steps.sort(key=lambda step: step.at)
+            session.attempts.sort(key=lambda attempt: attempt.at)
+        self._known[begin] = (session, end)
+        return self._known[begin]
+
+    def _handed_over(self, begin: LineRef, first: smtplog.Record) -> LineRef | None:
+        """Return the launcher's first line of a session of smtpfront, or None if it was not handed over."""
+        needle = b" id " + _name(first) + b"\n"
         here = self._log.time(begin) or 0
-        last = LineRef(self._log.around(here + SESSION_SECONDS_MAX * NANOSECONDS) + 1, 0)
-        end = self._first(smtplog.Ended, self._log.forward(b" tcpserver: end " + number + b" ", begin, last))
+        earliest = self._log.at(here - LATE_SECONDS * NANOSECONDS)
+        for place in self._log.forward(needle, earliest, self._latest(begin)):
+            record = smtplog.parse(self._log.line(place))
+            if isinstance(record, smtplog.Connected) and not is_of_front(record):
+                return place
+        return None
+
+    def _latest(self, begin: LineRef) -> LineRef:
+        here = self._log.time(begin) or 0
+        return LineRef(self._log.around(here + SESSION_SECONDS_MAX * NANOSECONDS) + 1, 0)
+
+    def _add_part(self, session: Session, begin: LineRef, first: smtplog.Record | None) -> LineRef:
+        """Add the lines with the pid, or in smtpfront the id, of the first one; return the last line."""
+        name, pid = _name(first), getattr(first, "pid", 0)
+        last = self._latest(begin)
+        end = self._first(smtplog.Ended, self._log.forward(b": end " + name + b" ", begin, last))
         if end is not None:
             last = self._log.after(end)
         again = self._first(
             smtplog.Connected,
-            self._log.forward(b" tcpserver: pid " + number + b" from ", self._log.after(begin), last),
+            self._log.forward(b": pid " + name + b" from ", self._log.after(begin), last),
         )
         if again is not None:
             end, last = None, again
@@ -142,7 +191,7 @@ class Sessions:
             )
             last = last if none is None else none
         places = {begin}
-        for needle in _needles(number):
+        for needle in _needles(name):
             places.update(self._log.forward(needle, begin, last))
         for place in sorted(places, key=lambda one: (one.file, one.offset)):
             record = smtplog.parse(self._log.line(place))
@@ -151,11 +200,10 @@ class Sessions:
             if isinstance(record, smtplog.Verdict) and session.address and not record.is_of(session.address):
                 continue
             session.add(record)
-        self._known[begin] = (session, end if end is not None else last)
-        return self._known[begin]
+        return end if end is not None else last
 
     def add_refusals(self, session: Session, begin: LineRef, last: LineRef) -> None:
-        """Add the refusals, logged without a pid, for this client while the session was open."""
+        """Add the refusals of version 0.2 and before, without a pid, for this client while it was open."""
         address = (session.address or "").encode("ascii", "replace")
         extra: list[tuple[int, smtplog.Record, str]] = []
         for needle in (b" at " + address + b"\n", b" hanging up on " + address + b"\n"):
@@ -163,6 +211,8 @@ class Sessions:
                 record = smtplog.parse(self._log.line(place))
                 if not isinstance(record, (smtplog.RecipientRefused, smtplog.CommandRefused, smtplog.HungUp)):
                     continue
+                if record.pid is not None:
+                    continue  # it is known whose it is
                 whose = self._open(session.address or "", place, record.at)
                 if begin in whose:
                     note = "" if len(whose) == 1 else f" (or another of {len(whose)} sessions of this client)"

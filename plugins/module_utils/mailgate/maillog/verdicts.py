@@ -13,7 +13,8 @@ from ..formats.smtpd_log import Verdict
 VIRUS, SPAM, CONTENT = "virus", "spam", "refused content"
 LIMIT = "beyond scan limits"  # more than the virus scanner looks at
 CLEAN, MARKED, UNCHECKED, RELAYED = "clean", "marked", "not checked for spam", "relayed"
-ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED))
+TAKEN = "accepted"  # without a verdict of simscan, as by a rule with another QMAILQUEUE
+ACCEPTED = frozenset((CLEAN, MARKED, UNCHECKED, RELAYED, TAKEN))
 
 _BY_STATE = {
     "VIRUS": VIRUS,
