@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The contract of the files that qmail-smtpd and tcpserver judge by: each is broken below sessions."""
+"""The contract of the files that the front and qmail-smtpd judge by: each is broken below sessions."""
 
 from __future__ import annotations
 

@@ -49,9 +49,8 @@ def files(bed: Bed) -> dict[str, tuple[int, int, int]]:
 
 def services(bed: Bed) -> list[str]:
     """Return the numbers of the processes that a change of policy must not restart."""
-    status, said, _error = bed.inside(
-        "svstat", "/service/qmail-smtpd", "/service/qmail-send", "/service/rules"
-    )
+    names = ["qmail-smtpd", "qmail-send", "rules", *(["smtpfront"] if bed.front == "smtpfront" else [])]
+    status, said, _error = bed.inside("svstat", *(f"/service/{name}" for name in names))
     assert status == 0, said
     return re.findall(r"\(pid \d+\)", said)
 

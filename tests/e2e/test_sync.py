@@ -149,7 +149,7 @@ def todo(bed: Bed) -> set[str]:
 
 @pytest.mark.patch("50-sync-directories")
 def test_a_message_is_on_the_disk_by_name_before_it_is_accepted(bed: Bed) -> None:
-    with traced(process(bed, "tcpserver")) as trace:
+    with traced(process(bed, bed.session_starter)) as trace:
         got = submit(message("sync-queue"), GOOD)
         assert got.startswith("250 ok ")
         assert arrives(bed, "sync-queue")
@@ -180,7 +180,7 @@ def test_a_message_is_on_the_disk_by_name_before_it_is_accepted(bed: Bed) -> Non
 @pytest.mark.parametrize("number", range(1, QUEUE_FSYNCS + 1))
 def test_a_message_that_cannot_be_synced_is_not_accepted(bed: Bed, number: int) -> None:
     name = f"unsynced-{number}"
-    with traced(process(bed, "tcpserver"), "-e", f"inject=fsync:error=EIO:when={number}") as trace:
+    with traced(process(bed, bed.session_starter), "-e", f"inject=fsync:error=EIO:when={number}") as trace:
         got = submit(message(name), GOOD)
     calls = trace.of_program("qmail-queue")
     assert sum("(INJECTED)" in call for call in calls) == 1, calls
@@ -196,7 +196,8 @@ def test_a_message_that_cannot_be_synced_is_not_accepted(bed: Bed, number: int) 
 
 def test_qmail_queue_syncs_no_more_than_that(bed: Bed) -> None:
     """Otherwise test_a_message_that_cannot_be_synced_is_not_accepted would miss one."""
-    with traced(process(bed, "tcpserver"), "-e", f"inject=fsync:error=EIO:when={QUEUE_FSYNCS + 1}") as trace:
+    one_more = f"inject=fsync:error=EIO:when={QUEUE_FSYNCS + 1}"
+    with traced(process(bed, bed.session_starter), "-e", one_more) as trace:
         assert submit(message("synced"), GOOD).startswith("250 ok ")
         assert arrives(bed, "synced")
     assert sum(call.startswith("fsync(") for call in trace.of_program("qmail-queue")) == QUEUE_FSYNCS

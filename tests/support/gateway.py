@@ -150,6 +150,16 @@ class Bed:
         return "" if self.kind == "source" else f"only with the real netqmail: {why}"
 
     @property
+    def front(self) -> str:
+        """What has port 25: smtpfront, or tcpserver."""
+        return "smtpfront" if os.path.lexists(self.root / "service" / "smtpfront") else "tcpserver"
+
+    @property
+    def session_starter(self) -> str:
+        """The program that starts each qmail-smtpd, the service of that name."""
+        return "smtplaunch" if self.front == "smtpfront" else "tcpserver"
+
+    @property
     def root(self) -> Path:
         """The container's file tree, as a path of this machine."""
         return Path(f"/proc/{gateway_pid(self.name)}/root")
@@ -198,11 +208,12 @@ class Bed:
             self._restart_smtpd()
 
     def _restart_smtpd(self) -> None:
-        before = {pid for pid, program in self.processes().items() if program == "tcpserver"}
+        starter = self.session_starter
+        before = {pid for pid, program in self.processes().items() if program == starter}
         assert self.inside("svc", "-t", "/service/qmail-smtpd")[0] == 0
         deadline = time.monotonic() + 30
         while before & set(self.processes()):
-            assert time.monotonic() < deadline, "tcpserver goes on"
+            assert time.monotonic() < deadline, f"{starter} goes on"
             time.sleep(0.1)
         self.wait_until_greeted(30)
 
@@ -331,8 +342,7 @@ class Bed:
     def _crowd(self, crowd: Crowd, outcome: Outcome) -> None:
         begin = time.monotonic()
         # smtpfront greets everybody: its own places are many more than qmail-smtpd's.
-        front = os.path.lexists(self.root / "service" / "smtpfront")
-        expected = crowd.sessions if front else crowd.at_once
+        expected = crowd.sessions if self.front == "smtpfront" else crowd.at_once
         selector = selectors.DefaultSelector()
         sockets = []
         served = lost = 0

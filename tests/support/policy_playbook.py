@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""playbooks/policy.yml against a gateway, with a site file that differs in some keys."""
+"""The playbooks against a gateway, with a site file that differs in some keys."""
 
 from __future__ import annotations
 
@@ -33,8 +33,17 @@ class Run:
 
 def change(bed: Bed, *options: str, **site: object) -> Run:
     """Run playbooks/policy.yml with a site file that differs in these keys."""
+    return _play("policy", 180, bed, *options, **site)
+
+
+def converge(bed: Bed, *options: str, **site: object) -> Run:
+    """Run playbooks/gateway.yml with a site file that differs in these keys."""
+    return _play("gateway", 600, bed, *options, **site)
+
+
+def _play(name: str, within_seconds: float, bed: Bed, *options: str, **site: object) -> Run:
     argv = [
-        "ansible-playbook", "-i", "tests/inventory", "playbooks/policy.yml", "--diff",
+        "ansible-playbook", "-i", "tests/inventory", f"playbooks/{name}.yml", "--diff",
         "--extra-vars", json.dumps(site), *options,
     ]  # fmt: skip
     environment = {
@@ -46,7 +55,7 @@ def change(bed: Bed, *options: str, **site: object) -> Run:
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     begin = time.monotonic()
     done = subprocess.run(
-        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False
+        argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=within_seconds, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return Run(done.stdout, time.monotonic() - begin)

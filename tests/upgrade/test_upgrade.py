@@ -208,10 +208,11 @@ class Story:
 
     @property
     def restarted(self) -> set[str]:
+        names = {*self.pids_before, *self.pids_after}
         return {
             name
-            for name, pid in self.pids_before.items()
-            if not name.endswith("/log") and self.pids_after.get(name) != pid
+            for name in names
+            if not name.endswith("/log") and self.pids_after.get(name) != self.pids_before.get(name)
         }
 
 
@@ -444,6 +445,15 @@ def test_the_audit_log_goes_on(story: Story) -> None:
 def test_an_act_of_before_can_be_undone(story: Story) -> None:
     said = story.gateway.run("mailgate", "operator", "undo", "--preview")
     assert FAX in said
+
+
+def test_smtpfront_has_taken_the_place_of_tcpserver(story: Story) -> None:
+    """The port was free when it came, and what the greylist remembers is its own."""
+    assert story.gateway.bed.front == "smtpfront"
+    assert "fatal" not in story.gateway.file("/var/log/smtpfront/current").decode()
+    assert " open " not in story.gateway.file("/var/log/qmail/smtpd/current").decode("latin-1")
+    owners = story.gateway.run("find", "/var/qmail/cqgreylist", "-printf", "%u\n").split()
+    assert set(owners) == {"smtpfront"} and len(owners) > 1
 
 
 def test_the_greylist_remembers(story: Story) -> None:
