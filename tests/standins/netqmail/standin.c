@@ -18,6 +18,7 @@
 #include "mailsize.h"
 #include "recipientlist.h"
 #include "refusal.h"
+#include "replay.h"
 #include "smtpreply.h"
 #include "validrcptto.h"
 
@@ -54,9 +55,13 @@ static struct limitcount limits;
 static size_t databytes, taken, recipients_len;
 static FILE *message, *envelope;   /* pipes to descriptors 0 and 1 of $QMAILQUEUE or qmail-queue; text is from its 4 */
 
-/* One of smtpreply.h, or a text without the end of its line. */
+/* One of smtpreply.h, or a text without the end of its line. While a session that smtpfront began is repeated nothing
+ * is said but its end. */
 static void reply(const char *s)
 {
+  if (replay_quiet() && strncmp(s, "421", 3))
+    return;
+  replay_speak();
   printf("%s%s", s, strchr(s, '\n') ? "" : "\r\n");
   fflush(stdout);
 }
@@ -69,7 +74,8 @@ static void die(const char *s)
 
 static int get(void)
 {
-  int ch = getchar_unlocked();
+  char one;
+  int ch = replay_read(&one, 1) == 1 ? (unsigned char) one : getchar_unlocked();
 
   if (ch == EOF)
     exit(1);
@@ -264,9 +270,12 @@ static int smtpd(void)
 {
   const char *greeting = control("control/smtpgreeting", control("control/me", 0));
   const char *said;
-  char line[10000], helo[1000] = "", ehlo[MAILSIZE_EHLO_MAX], *arg, *h;
+  char line[10000], helo[1000] = "", ehlo[MAILSIZE_EHLO_MAX], banner[1000 + MAILSIZE_EHLO_MAX], *arg, *h;
   int ch, n;
 
+  limitcount_begin(&limits, getenv("REFUSALS_LIMIT"), 0);
+  if (!replay_begin(&limits))
+    die(SMTPREPLY_CONTROL);
   hosts = control_lines("control/rcpthosts", &rcpthosts);
   bad = control_lines("control/badmailfrom", &badmailfrom);
   if (!greeting || (bad == -1 && access("control/badmailfrom", F_OK) == 0))
@@ -275,8 +284,8 @@ static int smtpd(void)
   databytes = mailsize_limit(control("control/databytes", 0), getenv("DATABYTES"));
   ip = getenv("TCPREMOTEIP") ? getenv("TCPREMOTEIP") : "unknown";
   relayclient = getenv("RELAYCLIENT");
-  limitcount_begin(&limits, getenv("REFUSALS_LIMIT"), 0);
-  printf("220 %s ESMTP\r\n", greeting);
+  snprintf(banner, sizeof banner, "220 %s ESMTP", greeting);
+  reply(banner);
   for (alarm((unsigned int) timeout);;) {
     fflush(stdout);
     for (n = 0; (ch = get()) != '\n'; line[n++] = (char) (ch ? ch : 1))
@@ -290,7 +299,9 @@ static int smtpd(void)
       snprintf(helo, sizeof helo, "%.255s", arg);
       for (h = helo; *h; ++h)
         *h = strchr("()<>\"\\=", *h) || *h <= ' ' || *h > '~' ? '?' : *h;
-      printf(*line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s%s", greeting, mailsize_ehlo(ehlo, (unsigned) databytes));
+      snprintf(banner, sizeof banner, *line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s%s", greeting,
+        mailsize_ehlo(ehlo, (unsigned) databytes));
+      reply(banner);
     } else if (!strcasecmp(line, "quit"))
       return printf("221 %s\r\n", greeting) < 0;
     else {
