@@ -17,7 +17,7 @@ TEMPLATE = ROOT / "roles" / "netqmail" / "templates" / "usr" / "bin" / "qmailctl
 def told(directory: Path, verb: str, services: list[str]) -> list[str]:
     """Return what svc hears."""
     for name in services:
-        (directory / "service" / name).mkdir(parents=True)
+        (directory / "service" / name / "log").mkdir(parents=True)
     programs = directory / "bin"
     programs.mkdir()
     for name, does in (("svok", 'test -d "$1"'), ("svc", 'echo "$1 ${2##*/}" >>calls')):
@@ -32,13 +32,27 @@ def told(directory: Path, verb: str, services: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("verb", "services", "calls"),
     [
+        ("start", [], ["-u qmail-send", "-u log", "-u qmail-smtpd", "-u log"]),
+        ("stop", [], ["-d qmail-smtpd", "-d qmail-send"]),
+        ("restart", [], ["-d qmail-smtpd", "-t qmail-send", "-u qmail-smtpd"]),
+        (
+            "start",
+            ["smtpfront"],
+            ["-u qmail-send", "-u log", "-u qmail-smtpd", "-u log", "-u smtpfront", "-u log"],
+        ),
+        ("stop", ["smtpfront"], ["-d smtpfront", "-d qmail-smtpd", "-d qmail-send"]),
+        (
+            "restart",
+            ["smtpfront"],
+            ["-d smtpfront", "-t qmail-smtpd", "-u qmail-smtpd", "-t qmail-send", "-u smtpfront"],
+        ),
         ("pause", [], ["-p qmail-smtpd", "-p qmail-send"]),
         ("cont", [], ["-c qmail-send", "-c qmail-smtpd"]),
         ("pause", ["smtpfront"], ["-d smtpfront", "-p qmail-send"]),
         ("cont", ["smtpfront"], ["-c qmail-send", "-c qmail-smtpd", "-u smtpfront"]),
     ],
 )
-def test_pause_never_stops_the_launcher(
+def test_port_25_closes_first_and_opens_last(
     tmp_path: Path, verb: str, services: list[str], calls: list[str]
 ) -> None:
     assert told(tmp_path, verb, ["qmail-send", "qmail-smtpd", *services]) == calls
