@@ -10,7 +10,7 @@ import re
 RECAP = re.compile(r"^gateway\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\b", re.MULTILINE)
 _STEP = re.compile(r"^(?=RUNNING HANDLER |TASK |PLAY )", re.MULTILINE)
 _SERVICE = re.compile(
-    r"(?:RUNNING HANDLER|TASK) \[[^\]]*: (?:Restart|Run) ([a-z-]+)(?: behind tcpserver)?\]",
+    r"(?:RUNNING HANDLER|TASK) \[[^\]]*: (?:Restart|Run) ([a-z-]+)(?: behind [a-z]+)?\]",
 )
 _CHANGED = re.compile(r"^changed: \[", re.MULTILINE)
 
