@@ -31,16 +31,35 @@ def test_smtpfront_ends_when_only_tcpserver_is_left_to_start() -> None:
     order = _order()
     closed = order.index(("smtp_front", "close"))
     assert order.index(("netqmail", "send")) < closed
-    assert order[closed + 1] == ("netqmail", "listen")
+    assert order[closed + 1 : closed + 3] == [("cqgreylist", "owner"), ("netqmail", "listen")]
     tasks = yaml.safe_load((ROOT / "roles/netqmail/tasks/listen.yml").read_text())
     assert {task["mailgate.qmail.daemontools_service"]["name"] for task in tasks} == {"qmail-smtpd"}
+
+
+def test_the_greylist_changes_its_owner_while_nobody_has_port_25() -> None:
+    """Neither front meets a directory that it cannot write, and lets everybody pass."""
+    (play,) = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
+    owner = {"name": "mailgate.qmail.cqgreylist", "tasks_from": "owner"}
+    when = [task["when"] for task in play["tasks"] if task.get("ansible.builtin.import_role") == owner]
+    assert when == ["not _gateway_smtpfront", "_gateway_smtpfront"]
+    order = _order()
+    first = order.index(("cqgreylist", "owner"))
+    assert order[first - 1 : first + 4] == [
+        ("smtp_front", "close"),
+        ("cqgreylist", "owner"),
+        ("netqmail", "listen"),
+        ("cqgreylist", "owner"),
+        ("smtp_front", "listen"),
+    ]
+    configure = (ROOT / "roles/cqgreylist/tasks/configure.yml").read_text()
+    assert "chown" not in configure and "stat.pw_name | default(cqgreylist_owner" in configure
 
 
 def test_another_mail_server_is_stopped_last() -> None:
     """A build that fails leaves it as it was, its sendmail included; the gateway opens right after."""
     order = _order()
     stopped = order.index(("base", "replace_mta"))
-    assert order[stopped + 1 : stopped + 3] == [("smtp_front", "close"), ("netqmail", "listen")]
+    assert [role for role, _ in order[stopped + 1 : stopped + 4]] == ["smtp_front", "cqgreylist", "netqmail"]
     builders = {
         "ucspi_tcp",
         "clamav",
