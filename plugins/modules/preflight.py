@@ -23,8 +23,8 @@ attributes:
 options:
   site:
     description:
-      - The site, as C(hostname), C(postmaster), C(domains), C(relay_networks), C(bad_senders) and
-        C(extra_routes).
+      - The site, as C(hostname), C(postmaster), C(domains), C(relay_networks), C(bad_senders),
+        C(extra_routes) and C(front).
       - A message calls each as the site file does, C(gateway_) and its name, and the last one
         C(gateway_routes).
     type: dict

@@ -308,7 +308,7 @@ def test_rules_that_let_everybody_relay(doctor: Doctor) -> None:
     [
         ("var/qmail/bin/simscan", 0o755, "safety", CRITICAL, "bin/simscan is 0755 simscan:nofiles"),
         ("var/spool/simscan", 0o777, "ramdisk", CRITICAL, "/var/spool/simscan is 0777 simscan:simscan"),
-        ("var/qmail/cqgreylist", 0o500, "greylist", WARNING, "/var/qmail/cqgreylist is 0500 qmaild"),
+        ("var/qmail/cqgreylist", 0o500, "greylist", CRITICAL, "/var/qmail/cqgreylist is 0500 "),
     ],
 )  # fmt: skip
 def test_modes(doctor: Doctor, path: str, number: int, check: str, status: int, text: str) -> None:

@@ -464,16 +464,16 @@ PASSES = "mail passes without greylisting"
     [
         (Greylist("/g", passed=4), [(OK, "4 networks have passed")]),
         (Greylist("/g", passed=100_000), [(OK, "at least 100000 networks have passed")]),
-        (Greylist("/g", "no such directory"), [(WARNING, f"/g: no such directory; {PASSES}")]),
-        (Greylist("/g", owner="root"), [(WARNING, f"/g is 0700 root; expected 0700 qmaild: {PASSES}")]),
-        (Greylist("/g", mode=0o500), [(WARNING, f"/g is 0500 qmaild; expected 0700 qmaild: {PASSES}")]),
+        (Greylist("/g", "no such directory"), [(CRITICAL, f"/g: no such directory; {PASSES}")]),
+        (Greylist("/g", owner="root"), [(CRITICAL, f"/g is 0700 root; expected 0700 qmaild: {PASSES}")]),
+        (Greylist("/g", mode=0o500), [(CRITICAL, f"/g is 0500 qmaild; expected 0700 qmaild: {PASSES}")]),
         (
             Greylist("/g", owner="smtpfront", expected="smtpfront", passed=4),
             [(OK, "4 networks have passed")],
         ),
         (
             Greylist("/g", expected="smtpfront"),
-            [(WARNING, f"/g is 0700 qmaild; expected 0700 smtpfront: {PASSES}")],
+            [(CRITICAL, f"/g is 0700 qmaild; expected 0700 smtpfront: {PASSES}")],
         ),
         (
             Greylist("/g", space=Space("/g", 4, 90)),

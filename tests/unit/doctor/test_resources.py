@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the doctor sees of the queue and of the clock."""
+"""What the doctor sees of the queue, of the clock and of the greylist."""
 
 # ruff: noqa: E501 - findings stand in one line, as they are told
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import resources as doctor_probes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 from support.doctor_host import NOW, context, put, told
 
 
@@ -72,3 +73,25 @@ def test_what_the_kernel_says_of_its_clock(
     if state < 0:
         put(tmp_path, "/run/systemd/timesync/synchronized")
         assert told(doctor_probes.clock(context(tmp_path))) == [(0, "synchronized (by systemd-timesyncd)")]
+
+
+def test_a_greylist_that_lets_everybody_pass_is_critical(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "var/qmail/cqgreylist").mkdir(parents=True, mode=0o700)
+    lines = [
+        (
+            NOW - 2000,
+            "smtpfront[10004711]: open 198.51.100.7 198.51.100.0/24 cannot remember: Permission denied",
+        ),
+        (
+            NOW - 800,
+            "cqgreylist[4711]: open 198.51.100.8 198.51.100.0/24 cannot renew: Read-only file system",
+        ),
+        (NOW - 10, "smtpfront[10004712]: known 198.51.100.9 198.51.100.0/24"),
+    ]
+    text = "".join(f"{tai64n.render(int(at) * 10**9)} {line}\n" for at, line in lines)
+    put(root, "/var/log/qmail/smtpd/current", text)
+    said = "1 clients were not greylisted within 15 minutes: cannot renew: Read-only file system"
+    assert (2, said) in told(doctor_probes.greylist(context(root)))
+    off = doctor_probes.greylist(context(root, greylist=False))
+    assert told(off) == [(0, "off, by the site's settings")]

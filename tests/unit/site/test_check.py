@@ -223,10 +223,15 @@ BAD = [
         [f"{EXTRA_1}: 'Example.com' has two routes; expected one, and gateway_domains item 1 has it"],
     ),
     (
+        _site(front="smtpfornt"),
+        ["gateway_front: 'smtpfornt' is not known; expected one of smtpfront, tcpserver"],
+    ),
+    (_site(front=None), ["gateway_front: None is not known; expected one of smtpfront, tcpserver"]),
+    (
         _site(relay_network=[]),
         [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
-            "relay_networks, bad_senders, extra_routes, directories, deny_reply"
+            "relay_networks, bad_senders, extra_routes, directories, deny_reply, front"
         ],
     ),
 ]

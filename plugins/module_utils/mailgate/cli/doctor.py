@@ -67,7 +67,7 @@ CHECKS = {
     "disk": Check("free space and inodes", probes.disks),
     "ramdisk": Check("the scanner's work directory", probes.ramdisk),
     "clock": Check("the clock is synchronized", probes.clock),
-    "greylist": Check("cqgreylist can store its state", probes.greylist),
+    "greylist": Check("the greylist can store its state", probes.greylist),
     "blacklist": Check("the adaptive blacklist answers", neighbours.blacklist),
     "operator": Check("the operator's service listens", neighbours.operator),
 }

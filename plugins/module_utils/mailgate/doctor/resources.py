@@ -16,9 +16,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..core.paths import CLOCK_SYNCHRONIZED, GREYLIST_DIRECTORY, QMAIL_QUEUE, SEND_LOG, SMTPFRONT_SERVICE
+from ..core.paths import (
+    CLOCK_SYNCHRONIZED,
+    GREYLIST_DIRECTORY,
+    QMAIL_QUEUE,
+    SEND_LOG,
+    SMTP_LOG,
+    SMTPFRONT_SERVICE,
+)
 from ..core.times import rounded
 from ..formats import greylist as greylist_state
+from ..formats import smtpd_log as smtplog
 from ..formats import tmpfs
 from ..host import work_directory as workdir
 from .context import Context, log_tail, mode_and_owner
@@ -170,9 +178,12 @@ def judge_clock(seen: Clock, limits: Mapping[str, Limit]) -> list[Finding]:
 # Greylist, and the services with a socket
 
 
+OPEN_SECONDS = 900.0  # a client that passed longer ago is no sign of a fault that is still there
+
+
 @dataclass(frozen=True)
 class Greylist:
-    """The directory with cqgreylist's state."""
+    """The directory with the greylist's state."""
 
     path: str
     trouble: str = ""
@@ -181,19 +192,26 @@ class Greylist:
     space: Space = field(default_factory=lambda: Space("", 100.0, 100.0))
     passed: int = 0  # networks, COUNTED_MAX if there are more
     expected: str = "qmaild"  # the user of the program that greylists
+    opened: int = 0  # clients that passed lately because nothing could be remembered
+    opened_because: str = ""
 
 
 def judge_greylist(seen: Greylist, limits: Mapping[str, Limit]) -> list[Finding]:
-    """Judge whether cqgreylist can store its state; when it cannot, mail passes without greylisting."""
+    """Judge whether the greylist can store its state; when it cannot, mail passes without greylisting."""
     check, found = "greylist", []
     passes = "mail passes without greylisting"
     if seen.trouble:
         text = f"{seen.path}: {seen.trouble}; {passes}"
-        return [Finding(check, WARNING, text, "run the playbook again: it makes the directory")]
+        return [Finding(check, CRITICAL, text, "run the playbook again: it makes the directory")]
     if seen.owner != seen.expected or seen.mode & 0o700 != 0o700:
         text = f"{seen.path} is {seen.mode:04o} {seen.owner}; expected 0700 {seen.expected}: {passes}"
         advice = f"chown -R {seen.expected}: {seen.path}; chmod 0700 {seen.path}"
-        found.append(Finding(check, WARNING, text, advice))
+        found.append(Finding(check, CRITICAL, text, advice))
+    if seen.opened:
+        within = rounded(OPEN_SECONDS)
+        text = f"{seen.opened} clients were not greylisted within {within}: {seen.opened_because}"
+        advice = f"see the lines 'open' at the end of {SMTP_LOG}/current, and the owners below {seen.path}"
+        found.append(Finding(check, CRITICAL, text, advice))
     full = judge_disks([seen.space], limits)
     found += [
         Finding(check, one.status, f"{one.text}; when it is full {passes}", one.advice)
@@ -350,8 +368,22 @@ def clock(context: Context) -> list[Finding]:
 # Greylist, and the services with a socket
 
 
+def opened(lines: Sequence[str], now: float) -> tuple[int, str]:
+    """Return how many clients passed lately though nothing could be remembered, and why the last one did."""
+    number, because = 0, ""
+    for line in lines:
+        record = smtplog.parse(line)
+        if not isinstance(record, smtplog.Greylisted) or record.decision != "open":
+            continue
+        if now - record.at / smtplog.NANOSECONDS <= OPEN_SECONDS:
+            number, because = number + 1, record.text[:160]
+    return number, because
+
+
 def greylist(context: Context) -> list[Finding]:
-    """Check the directory of cqgreylist."""
+    """Check the directory of the greylist, and what its program said of it."""
+    if not context.settings.greylist:
+        return [Finding("greylist", OK, "off, by the site's settings")]
     path = context.path(GREYLIST_DIRECTORY)
     try:
         mode, owner = mode_and_owner(path)
@@ -362,5 +394,7 @@ def greylist(context: Context) -> list[Finding]:
             Greylist(GREYLIST_DIRECTORY, str(error.strerror).lower()), context.settings.limits
         )
     expected = "smtpfront" if os.path.lexists(context.path(SMTPFRONT_SERVICE)) else "qmaild"
-    seen = Greylist(GREYLIST_DIRECTORY, "", owner.partition(":")[0], mode, room, passed, expected)
+    log = log_tail(context.path(f"{SMTP_LOG}/current"))
+    user = owner.partition(":")[0]
+    seen = Greylist(GREYLIST_DIRECTORY, "", user, mode, room, passed, expected, *opened(log, context.now))
     return judge_greylist(seen, context.settings.limits)

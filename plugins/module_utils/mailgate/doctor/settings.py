@@ -42,6 +42,7 @@ class Settings:
     official_signatures: bool = True
     ramdisk_directory: str = SIMSCAN_DIRECTORY
     ramdisk: bool = True
+    greylist: bool = True
     disks: tuple[str, ...] = (QMAIL_QUEUE, LOGS, SYSTEM_STATE)
     skip: tuple[str, ...] = ()  # checks that are left out
     limits: Mapping[str, Limit] = field(default_factory=lambda: dict(LIMITS))
@@ -133,6 +134,7 @@ _PARSERS: Mapping[str, Callable[[object, str], Any]] = {
     "official_signatures": _flag,
     "ramdisk_directory": _text,
     "ramdisk": _flag,
+    "greylist": _flag,
     "disks": _texts,
     "skip": _texts,
     "limits": _limits,

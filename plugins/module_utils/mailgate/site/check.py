@@ -19,7 +19,10 @@ from ..rules import senders as bad_senders
 KEYS = (
     *("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes", "directories"),
     "deny_reply",
+    "front",
 )
+
+FRONTS = ("smtpfront", "tcpserver")
 
 _DOMAIN_KEYS = ("name", "route", "recipients", "addresses")
 _ROUTE_KEYS = ("domain", "route")
@@ -31,8 +34,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
 
     site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), relay_networks (list
     of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}),
-    directories (the result of ldap_settings.public(), so without a password) and deny_reply (what denied
-    clients hear); the last five may be missing.
+    directories (the result of ldap_settings.public(), so without a password), deny_reply (what denied
+    clients hear) and front (of FRONTS); the last six may be missing.
     The texts use the names of the site file: `gateway_<key>`, for extra_routes `gateway_routes`, for
     directories `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -47,6 +50,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     found += _domains_faults(site.get("domains"), name, own, routed) + faults
     found += _directories_faults(site, domains)
     found += _deny_reply_faults(site.get("deny_reply"))
+    front = site.get("front", FRONTS[0])
+    if front not in FRONTS:
+        found.append(f"gateway_front: {front!r} is not known; expected one of {', '.join(FRONTS)}")
     for number, text in _items(site, "relay_networks", found):
         found += _network_faults(text, f"gateway_relay_networks item {number}")
     for number, text in _items(site, "bad_senders", found):
