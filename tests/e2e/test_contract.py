@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +17,9 @@ from pathlib import Path
 
 import pytest
 from support.conversations import NOBODY, NOT_OURS, OFFICE, OK, STRANGER
-from support.gateway import Bed, gateway_pid, matches
+from support.gateway import GATEWAY_ADDRESS, Bed, gateway_pid, matches
 from support.session_watch import UNCERTAIN, Allowed, Watch, asked, begun, verdict
-from support.smtp_client import CLOSED
+from support.smtp_client import CLOSED, Session
 
 SERVICE_SECONDS = 10.0
 
@@ -221,3 +223,64 @@ def test_broken_rules_make_nobody_a_relay_client(bed: Bed, etc: Path, harm: Call
             assert got in (NOT_OURS, CLOSED), (
                 f"{who} heard {got!r}; expected a refusal or a closed connection"
             )
+
+
+# --- smtpfront and its launcher ---
+
+
+@pytest.fixture
+def fronted(bed: Bed) -> Bed:
+    if bed.front != "smtpfront":
+        pytest.skip("tcpserver is the front: there is no launcher")
+    return bed
+
+
+def test_smtpfront_killed_loses_only_what_is_not_handed_over(fronted: Bed) -> None:
+    with begun(STRANGER) as served, Session(STRANGER, GATEWAY_ADDRESS, timeout_seconds=20) as waiting:
+        assert asked(served, GOOD) == OK
+        assert waiting.reply().startswith("220 ")
+        (front,) = (pid for pid, program in fronted.processes().items() if program == "smtpfront")
+        os.kill(front, signal.SIGKILL)
+        assert waiting.reply() == CLOSED
+        fronted.wait_until_greeted(SERVICE_SECONDS)
+        assert verdict(STRANGER, GOOD) == OK
+        assert asked(served, UNKNOWN) == NOBODY
+        served.send(b"QUIT\r\n")
+        assert served.reply().startswith("221 ")
+
+
+def critical(bed: Bed, *checks: str) -> list[str]:
+    only = [word for check in checks for word in ("--only", check)]
+    said = bed.inside("mailgate", "doctor", *only, "--json")[1]
+    return [one["text"] for one in json.loads(said)["findings"] if one["status"] == 2]
+
+
+def test_without_the_launcher_everybody_is_put_off(fronted: Bed) -> None:
+    assert fronted.inside("svc", "-d", "/service/qmail-smtpd")[0] == 0
+    try:
+        deadline = time.monotonic() + SERVICE_SECONDS
+        while "smtplaunch" in fronted.processes().values():
+            assert time.monotonic() < deadline, "the launcher goes on"
+            time.sleep(0.1)
+        assert verdict(STRANGER, GOOD).startswith("451 ")
+        assert verdict(STRANGER, FOREIGN) == NOT_OURS
+        with Session(OFFICE, GATEWAY_ADDRESS, timeout_seconds=20) as session:
+            assert session.reply().startswith("421 ")
+        assert any("qmail-smtpd" in text for text in critical(fronted, "services"))
+    finally:
+        assert fronted.inside("svc", "-u", "/service/qmail-smtpd")[0] == 0
+    fronted.wait_until_greeted(SERVICE_SECONDS)
+    assert verdict(STRANGER, GOOD) == OK
+
+
+def test_without_qmail_smtpd_everybody_is_put_off(fronted: Bed) -> None:
+    program = fronted.root / "var/qmail/bin/qmail-smtpd"
+    before = program.stat().st_mode & 0o7777
+    program.chmod(0o644)
+    try:
+        assert verdict(STRANGER, GOOD).startswith("451 ")
+        assert verdict(OFFICE, GOOD) == CLOSED
+        assert any("qmail-smtpd" in text for text in critical(fronted, "programs"))
+    finally:
+        program.chmod(before)
+    assert verdict(STRANGER, GOOD) == OK

@@ -62,7 +62,7 @@ CHECKS = {
     "backends": Check("the mail servers behind the gateway greet", network.backends, 20.0, 0.0),
     "directories": Check("the directory servers can be reached", network.directories, 20.0, 0.0),
     "ports": Check("other ports that must be reachable", network.ports, 20.0, 0.0),
-    "programs": Check("the programs that deliver mail can be run", programs.programs),
+    "programs": Check("the programs that take and deliver mail can be run", programs.programs),
     "queue": Check("number and age of queued messages", probes.queue),
     "disk": Check("free space and inodes", probes.disks),
     "ramdisk": Check("the scanner's work directory", probes.ramdisk),

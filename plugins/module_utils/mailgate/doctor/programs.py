@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Health of the programs that qmail-send runs for deliveries: present, executable, libraries found."""
+"""Health of the programs that take and deliver mail: present, executable, libraries found."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .findings import CRITICAL, Finding, several
 _EVERYBODY, _OWNER = 0o111, 0o100
 # The execute bits that each program needs: only root runs qmail-lspawn.
 PROGRAMS: Mapping[str, int] = {
+    "qmail-smtpd": _EVERYBODY,
     "qmail-remote": _EVERYBODY,
     "qmail-local": _EVERYBODY,
     "qmail-rspawn": _EVERYBODY,
