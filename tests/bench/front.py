@@ -50,6 +50,15 @@ STRANGERS = ("-b", "10.64.0.1", "-k", "49000", "-j", "256")
 KNOWN = ("-b", "198.18.20.1", "-k", "1400")
 ONE_KNOWN = ("-b", "198.18.20.9", "-k", "1")
 GOOD = f"user5.name@{DOMAIN}"
+# The chain of tcpserver, on the same gateway beside smtpfront, with a greylist of its own.
+CHAIN_PORT, CHAIN_GREYLIST = "2026", "/var/lib/bench-greylist"
+CHAIN = f"""
+export QMAILQUEUE=/var/qmail/bin/simscan GREYLIST_DIRECTORY={CHAIN_GREYLIST}
+export VALIDRCPTTO_LIMIT=10 REFUSALS_LIMIT=100
+exec softlimit -m 100000000 tcpserver -v -R -H -l mx1.example.test -x /etc/tcp.smtp.cdb -c 120 -b 512 \
+  -u "$(id -u qmaild)" -g "$(id -g qmaild)" 0 {CHAIN_PORT} \
+  /var/qmail/bin/cqgreylist /var/qmail/bin/qmail-smtpd 2>&1 | setuidgid qmaill multilog t /var/log/bench-chain
+"""
 
 
 @dataclass(frozen=True)
@@ -59,14 +68,15 @@ class Size:
     seconds: float = 3.0
     scan_seconds: float = 20.0
     flood_seconds: float = 14.0
-    held: int = 90  # both sides have more places than that
+    held: int = 90  # all systems have more places than that
+    held_by_many: int = 10_000  # by smtpfront alone
     held_wait: float = 9.0
     flood: int = 300
     denied: int = 20_000
     recipients: int = 1_000_000
 
 
-SMALL = Size(1.0, 5.0, 6.0, 10, 2.0, 30, 200, 5_000)
+SMALL = Size(1.0, 5.0, 6.0, 10, 500, 2.0, 30, 200, 5_000)
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,14 @@ def loads(size: Size) -> list[Load]:
     scan = ("-m", "data", "-r", GOOD, "-s", "5000", *KNOWN)
     return [
         Load("refused by rule", "gateway", GATEWAY, ("-m", "drop", "-p", "25", *denied), ""),
+        Load("refused by rule", "tcpserver", GATEWAY, ("-m", "drop", "-p", CHAIN_PORT, *denied), ""),
         Load("refused by rule", "postscreen", PEER, ("-m", "drop", "-p", "2002", *denied), "521"),
         Load("refused by rule", "smtpd", PEER, ("-m", "quit", "-p", "2001", *denied), "554"),
         Load("greylisted for the first time", "gateway", GATEWAY, ("-p", "25", *greylist), "451"),
+        Load("greylisted for the first time", "tcpserver", GATEWAY, ("-p", CHAIN_PORT, *greylist), "451"),
         Load("greylisted for the first time", "postgrey", PEER, ("-p", "2003", *greylist), "450"),
         Load("unknown recipient", "gateway", GATEWAY, ("-p", "25", *unknown), "550"),
+        Load("unknown recipient", "tcpserver", GATEWAY, ("-p", CHAIN_PORT, *unknown), "550"),
         Load("unknown recipient", "smtpd", PEER, ("-p", "2004", *unknown), "550"),
         Load("clean mail of 5 kB scanned", "gateway", GATEWAY, ("-p", "25", *scan), "250"),
         Load("clean mail of 5 kB scanned", "amavisd-new", PEER, ("-p", "2005", *scan), "250"),
@@ -99,7 +112,14 @@ def loads(size: Size) -> list[Load]:
 
 
 ALSO_AT_1_AND_32 = ("refused by rule", "unknown recipient")
-HELD = (("gateway", GATEWAY, "25"), ("smtpd", PEER, "2004"), ("postscreen", PEER, "2002"))
+HELD = (
+    ("gateway", GATEWAY, "25"),
+    ("tcpserver", GATEWAY, CHAIN_PORT),
+    ("smtpd", PEER, "2004"),
+    ("postscreen", PEER, "2002"),
+)
+# Each of a network of its own, of which one has 200 places at most.
+MANY = ("-b", "10.64.0.1", "-k", "10000", "-j", "256")
 
 
 # What both sides are.
@@ -156,11 +176,21 @@ def load_gateway(gateway: Container, size: Size) -> None:
     rules += "".join(f"{one}:deny\n" for one in denied_addresses(size.denied))
     put(gateway, "/etc/tcp.d/10-site", rules.encode())
     gateway.inside("mailgate", "rules", "compile")
-    gateway.inside("find", "/var/qmail/cqgreylist", "-mindepth", "1", "-delete")  # strangers are new again
+    for directory in ("/var/qmail/cqgreylist", CHAIN_GREYLIST):  # strangers are new again
+        gateway.inside("find", directory, "-mindepth", "1", "-delete")
     names = (f"user{number}.name@{DOMAIN}".encode() for number in range(size.recipients))
     served = gateway.inside("readlink", "-f", "/var/qmail/control/validrcptto.cdb").strip()
     put(gateway, served, cdb.build((name, b"") for name in names))
     gateway.inside("chmod", "644", served)
+
+
+def open_chain(gateway: Container) -> None:
+    """Run the chain of tcpserver beside smtpfront, unless an earlier run has left it there."""
+    gateway.inside("install", "-d", "-o", "qmaill", "-g", "nofiles", "/var/log/bench-chain")
+    gateway.inside("install", "-d", "-m", "0700", "-o", "qmaild", "-g", "nofiles", CHAIN_GREYLIST)
+    if in_container(GATEWAY, "sh", "-c", "grep -qx tcpserver /proc/[0-9]*/comm")[0] != 0:
+        run(["docker", "exec", "-d", GATEWAY, "sh", "-c", CHAIN], why="starting the chain of tcpserver")
+        time.sleep(1.0)
 
 
 def make_peer(gateway: Container, size: Size) -> Container:
@@ -278,16 +308,17 @@ class Bench:
 
     def held(self) -> None:
         """Memory of sessions that say nothing."""
+        few = [(*one, self.size.held, KNOWN) for one in HELD]
+        many = (*HELD[0], self.size.held_by_many, MANY)
         for _repetition in range(REPETITIONS):
-            for system, name, port in HELD:
+            for system, name, port, wanted, sources in (*few, many):
                 container = self.containers[name]
                 if name == PEER:  # processes of the row before would be idle now, and counted as free
                     container.inside("postfix", "stop")
                     container.inside("postfix", "start")
                     time.sleep(1.0)
                 before = container.memory_mib()
-                wanted = self.size.held
-                argv = [self.generator, "-m", "hold", "-p", port, *KNOWN]
+                argv = [self.generator, "-m", "hold", "-p", port, *sources]
                 argv += ["-c", str(wanted), "-n", str(wanted), "-t", str(self.size.held_wait + 1)]
                 command = container.from_its_network(*argv)
                 with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
@@ -354,8 +385,9 @@ def warm(bench: Bench) -> None:
     """Let known networks pass the greylist, and every scanner scan once."""
     gateway = bench.containers[GATEWAY]
     for _visit in range(2):
-        argv = [bench.generator, "-m", "rcpt", "-p", "25", *KNOWN, "-r", GOOD, "-c", "4", "-n", "1400"]
-        run_load(gateway, [*argv, "-t", "30"])
+        for port in ("25", CHAIN_PORT):
+            argv = [bench.generator, "-m", "rcpt", "-p", port, *KNOWN, "-r", GOOD, "-c", "4", "-n", "1400"]
+            run_load(gateway, [*argv, "-t", "30"])
         time.sleep(2.5)
     for load in loads(bench.size):
         if "data" in load.options:
@@ -379,12 +411,15 @@ services that follow its log, and Postfix with postscreen, postgrey and amavisd-
 distribution's packages. Both have 20,000 denied addresses, 1,000,000 recipients, the same clamd with one
 signature and the same rules of SpamAssassin, without Bayes and network tests, with four children. Neither
 looks up the names of clients; max_use of Postfix is 1,000. On the gateway the sender of an unknown recipient
-has passed the greylist, which is asked in each session; Postfix refuses before it asks postgrey.
+has passed the greylist, which is asked in each session; Postfix refuses before it asks postgrey. The front of
+the gateway is smtpfront; tcpserver is the chain of gateway_front: tcpserver in the same container, on another
+port: tcpserver, cqgreylist and qmail-smtpd, whose log no other service follows.
 
 Silent sessions are connected and say nothing; told is the memory (PSS) that all processes have more by them.
 In a flood a sender that is known has one session after another, up to RCPT: silent strangers connect 300 at
 once, each again when it is closed; busy ones take the greeting and leave, 32 at once. Both sides have the
-limits that they come with: 120 sessions of the gateway, 100 processes of smtpd.
+limits that they come with: 120 sessions of qmail-smtpd, 100 processes of smtpd; smtpfront holds 12,000 here,
+for it has 10,000 silent ones in one row, each of a network of its own.
 """
 
 
@@ -407,6 +442,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             place = Path(name)
             os.chmod(place, 0o755)
             generator = compile_generator(place)
+            open_chain(gateway)
             with timed("bench", "loading the lists"):
                 load_gateway(gateway, size)
             peer = make_peer(gateway, size)

@@ -42,7 +42,7 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-#define SLOTS_MAX 4096
+#define SLOTS_MAX 16384
 #define LATENCIES_MAX 1000000
 #define WORDS_MAX 400000
 #define IN_BYTES 4096
@@ -675,9 +675,21 @@ static void read_options(int argc, char **argv)
     wrong("options", argv[argc - 1], "-m MODE and options");
 }
 
+static void allow_descriptors(void)
+{
+  struct rlimit limit;
+
+  if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+    fail("getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+    fail("setrlimit");
+}
+
 int main(int argc, char **argv)
 {
   read_options(argc, argv);
+  allow_descriptors();
   signal(SIGPIPE, SIG_IGN);
   if (run.with.mode == SINK)
     sink();
