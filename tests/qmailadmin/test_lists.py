@@ -281,6 +281,7 @@ def test_the_last_act_is_undone_after_its_effect_was_seen(service: Service) -> N
     async def story(driver: Driver) -> None:
         await driver.press("u")
         await driver.sees("Undo your last act", "10.20.0.0/16 is in relay no longer")
+        await driver.sees("1: add relay 10.20.0.0/16", "by alice (uid 1001)", "Why: branch office in Leeds")
         await driver.press("n")
         await driver.sees("4 in the list")
         assert service.seen("undo") == [{"do": "undo", "preview": True}]
@@ -293,7 +294,7 @@ def test_the_last_act_is_undone_after_its_effect_was_seen(service: Service) -> N
         await driver.press("escape")
 
     play(service.path, story)
-    assert service.seen("undo")[2] == {"do": "undo"}
+    assert service.seen("undo")[2] == {"do": "undo", "number": 1}, "it is the act that was shown"
     assert [one["value"] for one in service.lists["relay"]] == ["10.0.0.0/24", "127.0.0.1/32", "192.0.2.7/32"]
 
 

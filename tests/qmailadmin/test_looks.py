@@ -147,7 +147,8 @@ def test_the_audit_says_who_did_what_and_why(service: Service) -> None:
         await driver.press("down")
         await driver.sees("by alice (uid 1001)", "Why: branch office in Leeds", "may relay")
         await driver.press("u")
-        await driver.sees("Undo your last act")
+        await driver.sees("Undo act 1", "1: add relay 10.20.0.0/16")
+        assert service.seen("undo")[0] == {"do": "undo", "preview": True, "number": 1}
         await driver.press("y")
         await driver.sees("done (audit 3)", "3 in the list", "undo relay")
 

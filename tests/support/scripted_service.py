@@ -280,13 +280,15 @@ class Service:
         return self.record({**request, "value": value}, effects, until=until)
 
     def do_undo(self, request: Answer) -> Answer:
-        last = next((one for one in self.records if one["do"] == "add" and one["by"] == "alice"), None)
+        number = request.get("number")
+        mine = (one for one in self.records if one["do"] == "add" and one["by"] == "alice")
+        last = next((one for one in mine if number in (None, one["number"])), None)
         if last is None:
             problem = "undo: no act of alice stands; expected one"
             return ok(effects=[], problem=problem) if request.get("preview") else no(problem)
         effects = [f"{last['value']} is in {last['list']} no longer"]
         if request.get("preview"):
-            return ok(effects=effects, problem="")
+            return ok(effects=effects, problem="", undoes=dict(last))
         name = last["list"]
         self.lists[name] = [one for one in self.lists[name] if one["value"] != last["value"]]
         last["do"] = "added, undone"

@@ -24,7 +24,18 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats im
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import list_editor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.list_editor import ListEditor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
-from support.operator_host import ALICE, BOB, PROTECTED, PROTECTED_HERE, RELAY, Host, add, remove, together
+from support.operator_host import (
+    ALICE,
+    BOB,
+    PROTECTED,
+    PROTECTED_HERE,
+    RELAY,
+    Caller,
+    Host,
+    add,
+    remove,
+    together,
+)
 
 STEPS = ("begun", "written", "done")
 
@@ -43,9 +54,10 @@ DONE = [
     ("clients", "198.51.100.9", "deny", ["198.51.100.9/32 is refused"]),
     ("clients", "10.0.0.9", "deny", ["10.0.0.9/32 is refused and loses relay"]),
     ("clients", "198.51.100.0/24", "allow", ['198.51.100.0/24 gains WHITELISTED=""', "WHITELISTED: neither the greylist nor a DNS list nor the adaptive blacklist keeps it out"]),
-    ("clients", "192.0.2.0/24", "deny", ["192.0.2.0 to 192.0.2.9 is refused", "192.0.2.11 to 192.0.2.255 is refused"]),
+    ("clients", "192.0.2.0/24", "deny", ["192.0.2.200 is this gateway itself", "192.0.2.0 to 192.0.2.9 is refused", "192.0.2.11 to 192.0.2.255 is refused"]),
     ("relay", "10.9.0.0/16", "", ["10.9.0.0/16 gains relay"]),
     ("senders", "a@b.example", "", ["sender a@b.example will be refused"]),
+    ("senders", "@example.com", "", ["example.com is a domain of this site: mail that its own people send through this gateway is refused, too", "every sender @example.com will be refused"]),
     ("trusted", "@b.example", "", ["mail of every sender @b.example is never called spam", "the address is not verified: whoever uses it as sender passes, too"]),
     ("blocked", "a@b.example", "", ["mail of sender a@b.example is always called spam"]),
 ]  # fmt: skip
@@ -63,6 +75,8 @@ REFUSED = [
     ("clients", "198.51.100.9", "", "action: '' is not an action; expected 'allow' or 'deny'"),
     ("relay", "10.9.0.0/24", "deny", "action: 'deny' has no meaning in the list 'relay'; expected none"),
     ("senders", "site@bad.example", "", "site@bad.example: the site file refuses it; change it there"),
+    ("senders", "partner.test", "", "sender: 'partner.test' is a domain; expected '@partner.test' for every sender of it, or 'user@partner.test'"),
+    ("relay", "198.51.0.0/16", "", "198.51.0.0/16: has 65536 public addresses, which might all send anywhere; expected at most 256, or the network in gateway_relay_networks of the site file"),
     ("trusted", "@friend.example", "", "@friend.example: it is in DIR/sa/whitelist.cf, which is edited by hand; change it there"),
     ("recipients", "joe@example.com", "", "joe@example.com: the site file accepts it; change it there"),
     ("recipients", "joe@else.where", "", "joe@else.where: 'else.where' is not served here; expected one of any.example, example.com"),
@@ -293,6 +307,17 @@ def test_the_audit_log_is_only_added_to(host: Host, editor: ListEditor) -> None:
     assert (editor.audit.shown(1)[0]["by"], editor.audit.shown(1)[0]["until"]) == ("bob", int(host.now) + 60)
 
 
+def test_a_public_network_relays_only_for_a_time(host: Host, editor: ListEditor) -> None:
+    """Root may say for ever; and the words on it come first."""
+    with pytest.raises(BadInput, match=r"would relay for ever; expected an end"):
+        add(editor, "relay", "198.51.100.0/30", "")
+    assert editor.check("relay", "198.51.100.0/30", "") == ("198.51.100.0/30", "")
+    dummy, effects = add(editor, "relay", "198.51.100.0/30", "", seconds=3600)
+    assert effects[0].startswith("4 public addresses may send anywhere")
+    add(editor, "relay", "198.51.100.128", "", caller=Caller(0, "root"))
+    assert "198.51.100.128" in host.relays()
+
+
 # Undo, and what ends.
 
 
@@ -309,6 +334,43 @@ def test_undo_takes_back_ones_own_last_act_that_stands(host: Host, editor: ListE
     assert editor.undo(BOB)[1] == ("198.51.100.2/32 is refused",)
     (back,) = [one for one in editor.lists.entries("clients") if one.value == "198.51.100.2/32"]
     assert back.note.by == "alice", "it is Alice's entry again"
+
+
+def test_undo_of_a_number_is_of_that_act(host: Host, editor: ListEditor) -> None:
+    """Whoever did it: operators may remove each other's entries as well."""
+    add(editor, "clients", "198.51.100.1", "deny")
+    add(editor, "clients", "198.51.100.2", "deny")
+    record, change = editor.to_undo(BOB, 1)
+    assert (record["by"], change.effects) == ("alice", ("198.51.100.1/32 is no longer refused",))
+    assert editor.undo(BOB, 1)[1] == ("198.51.100.1/32 is no longer refused",)
+    for number, words in (
+        (1, "undo: act 1 was undone; expected one that still stands"),
+        (3, "undo: act 3 is an undo; expected an act of an operator"),
+        (4, "undo: act 4 is not known or was not done; expected one of the audit log"),
+    ):
+        with pytest.raises(BadInput) as caught:
+            editor.undo(BOB, number)
+        assert str(caught.value) == words
+    add(editor, "clients", "198.51.100.2", "allow", caller=BOB)
+    with pytest.raises(BadInput, match="act 2 is no longer in effect: its entry changed since"):
+        editor.undo(ALICE, 2)
+
+
+@pytest.mark.parametrize("do", ["release", "pass", "flush"])
+def test_what_nothing_reverses_is_said_and_no_older_act_is_undone(
+    host: Host, editor: ListEditor, do: str
+) -> None:
+    add(editor, "clients", "198.51.100.1", "deny")
+    editor.keep(ALICE, do, "198.51.100.9", "why", lambda: ["done"])
+    before = host.files()
+    for number in (None, 2):
+        with pytest.raises(
+            BadInput, match=rf"undo: act 2, {do} 198\.51\.100\.9, cannot be undone: "
+        ) as caught:
+            editor.undo(ALICE, number)
+        assert str(caught.value).endswith("; act 1 can be, by its number") == (number is None)
+    assert host.files() == before
+    assert editor.undo(ALICE, 1)[0] == 3
 
 
 def test_undo_gives_back_what_was_there_before(host: Host, editor: ListEditor) -> None:

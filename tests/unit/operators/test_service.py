@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import io
 import itertools
 import json
 import os
@@ -154,7 +155,12 @@ def test_the_protocol(running: Running) -> None:
         "ok": True,
         "effects": ["198.51.100.9/32 is no longer refused"],
         "problem": "",
-    }
+        "undoes": {
+            "number": 1, "at": int(running.host.now), "by": "alice", "from": ME, "do": "add", "list": "clients",
+            "value": "198.51.100.9/32", "action": "deny", "note": "a test", "until": None,
+            "effects": ["198.51.100.9/32 is refused"],
+        },
+    }  # fmt: skip
     assert running.ask(do="undo") == {
         "ok": True,
         "effects": ["198.51.100.9/32 is no longer refused"],
@@ -543,6 +549,13 @@ def test_queue(running: Running) -> None:
 # The plain commands.
 
 
+class Terminal(io.StringIO):
+    """Standard input of somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_the_commands(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*argv: str) -> tuple[int, str, str]:
         status = cli.main([*argv, "--socket", running.path])
@@ -577,6 +590,31 @@ def test_the_commands(running: Running, capsys: pytest.CaptureFixture[str]) -> N
         == "198.51.100.7/32: could be added\n"
     )
     assert run("operator", "blacklist")[0] == 111
+
+
+def test_undo_at_a_terminal_says_which_act_and_asks(
+    running: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(answer: str, *argv: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", Terminal(answer))
+        status = cli.main(["operator", "undo", *argv, "--socket", running.path])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    for client in ("198.51.100.9", "198.51.100.10"):
+        cli.main(["deny", client, "--note", "ticket 7", "--socket", running.path])
+    capsys.readouterr()
+    before = running.host.files()
+    words = (
+        "undoes act 2 2026-09-21 14:13:20 UTC alice: add clients deny 198.51.100.10/32: ticket 7\n"
+        "198.51.100.10/32 is no longer refused\ndo it? y or n: "
+    )
+    assert run("n\n") == (100, words, "mailgate operator: undo: not confirmed, so nothing is done\n")
+    assert run("")[0] == 100
+    assert running.host.files() == before
+    assert run("y\n") == (0, f"{words}act 3: 198.51.100.10/32 is no longer refused\n", "")
+    assert run("", "1", "--yes") == (0, "act 4: 198.51.100.9/32 is no longer refused\n", "")
+    assert run("y\n", "1")[2] == "mailgate operator: undo: act 1 was undone; expected one that still stands\n"
 
 
 def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -201,7 +201,8 @@ BAD = [
         [
             "gateway_bad_senders item 1: '*@bad.test' has a '*', which stands for itself only; "
             "expected 'user@host' or '@host'",
-            "gateway_bad_senders item 2: 'bad.test' has no '@'; expected 'user@domain'",
+            "gateway_bad_senders item 2: 'bad.test' is a domain; expected '@bad.test' for every sender of "
+            "it, or 'user@bad.test'",
             "gateway_bad_senders item 3: '' has no '@'; expected 'user@domain'",
             "gateway_bad_senders item 4: '@' has an empty domain; expected 'user@domain'",
             "gateway_bad_senders item 5: 'a b@bad.test' has a blank or a control character; expected none",

@@ -104,7 +104,7 @@ ACTS = {
 _QUESTIONS = {
     "entries": ("list the entries of a list, the site's and the operators'", "list"),
     "check": ("check whether a value can be added to a list", "list"),
-    "undo": ("undo your last act that is still in effect", ""),
+    "undo": ("undo an act: that of a number, or your last one that is still in effect", ""),
     "audit": ("list the operators' acts, newest first", ""),
     "recipient": ("tell whether an address is a valid recipient, and by what", "address"),
     "blacklist": ("list the addresses that the adaptive blacklist refuses", ""),
@@ -218,7 +218,17 @@ def _more(name: str, command: argparse.ArgumentParser) -> None:
         )
     if name == "undo":
         command.add_argument(
+            "number",
+            nargs="?",
+            type=int,
+            metavar="NUMBER",
+            help="of the act, see 'audit' (default: your last one)",
+        )
+        command.add_argument(
             "--preview", action="store_true", help="only say what it would do (default: do it)"
+        )
+        command.add_argument(
+            "--yes", action="store_true", help="do it without a question (default: ask at a terminal)"
         )
     if name == "audit":
         command.add_argument("--limit", type=int, default=20, help="how many (default: %(default)s)")
@@ -260,8 +270,18 @@ def _act(name: str, given: argparse.Namespace) -> None:
 
 
 def _question(given: argparse.Namespace) -> None:
-    names = ("list", "value", "action", "address", "search", "note", "limit", "preview")
+    names = ("list", "value", "action", "address", "search", "note", "limit", "preview", "number")
     asked = {name: getattr(given, name) for name in names if hasattr(given, name)}
+    if given.command == "undo" and not given.preview and not given.yes and sys.stdin.isatty():
+        found = ask({"do": "undo", "preview": True, "number": given.number}, given.socket)
+        if found["problem"]:
+            raise BadInput(str(found["problem"]))
+        sys.stdout.writelines(f"{one_line(line)}\n" for line in describe("undo", found, time.time()))
+        asked["number"] = found["undoes"]["number"]  # not another one that came meanwhile
+        sys.stdout.write("do it? y or n: ")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise BadInput("undo: not confirmed, so nothing is done")
     _tell({"do": given.command, **asked}, given)
 
 
@@ -284,7 +304,9 @@ def describe(do: str, answer: Mapping[str, Any], now: float) -> list[str]:
     """Return an answer as lines for people."""
     if do in ("act", "undo", "preview", "release", "pass", "flush"):
         number = f"act {answer['number']}: " if "number" in answer else ""
-        return [f"{number}{one}" for one in answer["effects"]]
+        undoes = answer.get("undoes")
+        head = [f"undoes act {_act_line(undoes)}"] if undoes else []
+        return [*head, *(f"{number}{one}" for one in answer["effects"])]
     if do == "check":
         return [] if answer["problem"] else [f"{answer['value']}: could be added"]
     if do == "entries":
@@ -326,11 +348,14 @@ def _entry(one: Mapping[str, Any], now: float) -> str:
 
 
 def _record(one: Mapping[str, Any]) -> list[str]:
+    return [_act_line(one), *(f"    {effect}" for effect in one["effects"])]
+
+
+def _act_line(one: Mapping[str, Any]) -> str:
     what = " ".join(word for word in (one["do"], one["list"], one["action"], one["value"]) if word)
     until = f", until {utc(one['until'])}" if one["until"] is not None else ""
     number = "-" if one["number"] is None else one["number"]  # a refused act has none
-    head = f"{number} {utc(one['at'])} {one['by'] or 'mailgate'}: {what}: {one['note'] or '-'}{until}"
-    return [head, *(f"    {effect}" for effect in one["effects"])]
+    return f"{number} {utc(one['at'])} {one['by'] or 'mailgate'}: {what}: {one['note'] or '-'}{until}"
 
 
 def _message(one: Mapping[str, Any]) -> list[str]:

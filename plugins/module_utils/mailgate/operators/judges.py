@@ -21,6 +21,7 @@ from ..rules import compiled, fragments, safety
 from ..rules import compiler as rules_compiler
 from ..rules import senders as bad_senders
 from ..rules.apply import load, load_senders
+from . import consequences
 from . import entries as operator_entries
 from . import site_entries as operator_site
 from .entries import BLOCKED, CLIENTS, RECIPIENTS, RELAY, SENDERS, TRUSTED, Entry
@@ -58,9 +59,20 @@ class Judge:
         words = [*effects, *(operator_site.clients_notice(name, wanted.action) if wanted else [])]
         if not effects:
             words.insert(0, NOTHING)
+        own = self._lists.own_addresses() if name == CLIENTS else ()
+        words[:0] = consequences.words(name, wanted, self._lists.site_domains(), own)
         if wanted is not None and wanted.note.until is not None:
             words.append(f"this ends at {times.utc(wanted.note.until)}")
         return dataclasses.replace(change, effects=tuple(words))
+
+    def relay_judged(self, change: Change, *, is_root: bool) -> Change:
+        """Return the edit, with a problem when this caller may not let such a network relay."""
+        if change.name != RELAY or change.problem or change.after is None:
+            return change
+        there = operator_entries.entries(RELAY, change.old, self._places.file(RELAY))
+        others = [one.value for one in there if one.value != change.value and "/" in one.value]
+        fault = consequences.relay_fault(change.after, others, is_root=is_root)
+        return dataclasses.replace(change, problem=fault)
 
     def _judge(self, change: Change) -> list[str]:
         """Return descriptions of the effects; raises BadInput with the reason why the edit is refused."""

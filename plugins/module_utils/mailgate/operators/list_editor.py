@@ -35,6 +35,13 @@ LOCK_SECONDS = 15.0
 RECIPIENTS_SECONDS = 10.0
 LOOK_SECONDS = 60.0
 REFUSED_SECONDS = 3600.0  # until an entry is tried again whose removal was refused
+REVERSIBLE = ("add", "remove")
+# Acts that nothing reverses, and why.
+IRREVERSIBLE = {
+    "release": "what the blacklist had counted is deleted",
+    "pass": "the greylist knows the network now",
+    "flush": "the deliveries were tried",
+}
 RELOAD_SECONDS = 10.0  # between two reloads of spamd, however many entries change
 
 
@@ -98,7 +105,8 @@ class ListEditor:
             made = operator_entries.canonical(name, value)
         except BadInput as error:
             return value, str(error)
-        return made, self._judge.plan(name, made, self._wanted(name, made, action, notes.NONE)).problem
+        change = self._judge.plan(name, made, self._wanted(name, made, action, notes.NONE))
+        return made, self._judge.relay_judged(change, is_root=True).problem  # the end is given elsewhere
 
     def request(
         self, caller: Caller, act: str, name: str, value: str, action: str, note: str, seconds: int | None
@@ -111,9 +119,10 @@ class ListEditor:
         if act == "remove":
             return self._judge.plan(name, made, None)
         until = None if seconds is None else int(self._clock()) + seconds
-        return self._judge.plan(
+        change = self._judge.plan(
             name, made, self._wanted(name, made, action, notes.Note(caller.name, note, until))
         )
+        return self._judge.relay_judged(change, is_root=caller.uid == 0)
 
     def _wanted(self, name: str, value: str, action: str, note: notes.Note) -> Entry:
         if name == CLIENTS and action not in ACTIONS:
@@ -132,37 +141,67 @@ class ListEditor:
             caller, act, name, note, lambda: self.request(caller, act, name, value, action, note, seconds)
         )
 
-    def to_undo(self, caller: Caller) -> tuple[Record, Change]:
-        """Return the caller's last act that is still in effect, and its reversal; raises BadInput."""
+    def to_undo(self, caller: Caller, number: int | None = None) -> tuple[Record, Change]:
+        """Return the act of this number, or the caller's last one that stands, and its reversal.
+
+        Raises BadInput; so it does when the caller's last act is one that nothing reverses.
+        """
         undone = {one.get("undoes") for one in self.audit.done()}
+        final: Record | None = None  # the caller's last act, when it cannot be undone
         for record in self.audit.done():
-            if (
-                record["from"] != caller.uid
-                or record["do"] not in ("add", "remove")
-                or record["number"] in undone
-            ):
+            if number is not None:
+                if record["number"] == number:
+                    self._refuse_to_undo(record, number in undone)
+                    return record, self._reversal(record)
                 continue
-            after, before = _entry(record["after"]), _entry(record["before"])
-            there = self.lists.own_entry(record["list"], record["value"])
-            if not (there is None if after is None else after.same(there)):
+            if record["from"] != caller.uid or record["number"] in undone:
                 continue
-            if before is not None and before.note.over(self._clock()):
-                before = None
-            return record, self._judge.plan(record["list"], record["value"], before)
+            if record["do"] in IRREVERSIBLE:
+                final = final or record
+            elif record["do"] in REVERSIBLE and self._stands(record):
+                if final is not None:
+                    raise BadInput(f"{_cannot(final)}; act {record['number']} can be, by its number")
+                return record, self._reversal(record)
+        if number is not None:
+            raise BadInput(f"undo: act {number} is not known or was not done; expected one of the audit log")
+        if final is not None:
+            raise BadInput(_cannot(final))
         raise BadInput("undo: none of your acts is still in effect; expected one that is")
 
-    def undo(self, caller: Caller) -> tuple[int, tuple[str, ...]]:
-        """Undo the caller's last act that is still in effect, as an act of its own."""
-        record, dummy = self.to_undo(caller)
-        number = record["number"]
+    def _refuse_to_undo(self, record: Record, is_undone: bool) -> None:
+        if record["do"] in IRREVERSIBLE:
+            raise BadInput(_cannot(record))
+        if record["do"] not in REVERSIBLE:
+            raise BadInput(
+                f"undo: act {record['number']} is an {record['do']}; expected an act of an operator"
+            )
+        if is_undone or not self._stands(record):
+            why = "was undone" if is_undone else "is no longer in effect: its entry changed since"
+            raise BadInput(f"undo: act {record['number']} {why}; expected one that still stands")
+
+    def _stands(self, record: Record) -> bool:
+        after = _entry(record["after"])
+        there = self.lists.own_entry(record["list"], record["value"])
+        return there is None if after is None else after.same(there)
+
+    def _reversal(self, record: Record) -> Change:
+        before = _entry(record["before"])
+        if before is not None and before.note.over(self._clock()):
+            before = None
+        return self._judge.plan(record["list"], record["value"], before)
+
+    def undo(self, caller: Caller, number: int | None = None) -> tuple[int, tuple[str, ...]]:
+        """Undo that act, or the caller's last one that is still in effect, as an act of its own."""
+        record, dummy = self.to_undo(caller, number)
+        chosen = record["number"]
 
         def make() -> Change:
-            again, change = self.to_undo(caller)
-            if again["number"] != number:
+            again, change = self.to_undo(caller, number)
+            if again["number"] != chosen:
                 raise TryAgain("undo: your last act is another one meanwhile; try again")
             return change
 
-        return self._do(caller, "undo", record["list"], f"undoes {number}", make, undoes=number)
+        return self._do(caller, "undo", record["list"], f"undoes {chosen}", make, undoes=chosen)
 
     def refused(self, caller: Caller, do: str, asked: Mapping[str, object], why: str) -> None:
         """Record an act that was refused in the audit log, or if it cannot be written in the service's."""
@@ -349,6 +388,11 @@ class ListEditor:
             yield
         finally:
             self._lock.release()
+
+
+def _cannot(record: Record) -> str:
+    what = f"{record['do']} {record['value']}".strip()
+    return f"undo: act {record['number']}, {what}, cannot be undone: {IRREVERSIBLE[record['do']]}"
 
 
 def _entry(values: Mapping[str, object] | None) -> Entry | None:

@@ -10,11 +10,12 @@ import json
 import os
 
 from ..core import times
-from ..core.errors import BadInput, TryAgain
+from ..core.errors import BadInput, MailgateError, TryAgain
 from ..formats import tcprules
 from ..formats.addresses import written_address
 from ..formats.cdb import Reader
 from ..formats.networks import LOOPBACKS, NOT_EVERYBODY, Network, parse_networks
+from ..host import preflight
 from ..recipients import keys as recipients
 from ..recipients.process import read_settings
 from ..recipients.settings import Settings
@@ -86,6 +87,20 @@ class Lists:
                 f"file {self.places.settings}: {error!r}; expected an object with 'protected_networks'"
             ) from error
         return parse_networks(networks, f"file {self.places.settings}: network", NOT_EVERYBODY)
+
+    def site_domains(self) -> frozenset[str]:
+        """Return the site's domains, as in SMTP; none when they are not known."""
+        try:
+            return frozenset(self.recipients_settings().domain_names)
+        except (MailgateError, OSError):
+            return frozenset()
+
+    def own_addresses(self) -> list[str]:
+        """Return the gateway's own IPv4 addresses; none when they are not known."""
+        try:
+            return preflight.own_addresses(read_text(self.places.addresses) or "")
+        except (MailgateError, OSError):
+            return []
 
     def recipients_settings(self) -> Settings:
         """Return the settings of the recipients; raises BadInput and OSError."""

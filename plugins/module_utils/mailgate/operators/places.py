@@ -42,6 +42,7 @@ class OperatorPaths:
     recipients_settings: str = RECIPIENTS_SETTINGS
     recipients: str = RECIPIENTS_DIRECTORY
     mailgate: tuple[str, ...] = (MAILGATE_COMMAND,)
+    addresses: str = "/proc/net/fib_trie"  # of the host, see proc(5)
 
     @property
     def audit(self) -> str:

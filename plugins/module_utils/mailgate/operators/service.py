@@ -28,6 +28,7 @@ from ..core.clock import ClockTrust, since_boot
 from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.files import atomic_write
 from ..core.sockets import Farewells, listen, parse_json, peer_uid, receive_request, send_answer
+from .audit import SHOWN_KEYS
 from .entries import LISTS, Entry, note_fault
 from .list_editor import ListEditor, say
 from .lookups import ExternalPaths, Lookups
@@ -43,6 +44,7 @@ ROOT_PLACES = 4  # of these, for root alone
 CALLERS_OF_ONE_MAX = 8
 TEXT_MAX = 1000
 AUDIT_MAX = 1000
+NUMBER_MAX = 2**53
 POLL_SECONDS = 0.5
 BACKLOG = 128
 TOO_MANY = "operator: too many callers at once; try again"
@@ -62,7 +64,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     "check": {"list": "list", "value": "text", "action": "text?"},
     "preview": _ACT,
     "act": _ACT,
-    "undo": {"preview": "yes?"},
+    "undo": {"preview": "yes?", "number": "number?"},
     "audit": {"limit": "limit?"},
     "recipient": {"address": "text"},
     "blacklist": {},
@@ -95,6 +97,7 @@ _FIELDS: Mapping[str, tuple[Callable[[object], bool], str, object]] = {
         None,
     ),
     "limit": (lambda one: _is_number(one, 1, AUDIT_MAX), f"a number from 1 to {AUDIT_MAX}", 100),
+    "number": (lambda one: one is None or _is_number(one, 1, NUMBER_MAX), "the number of an act", None),
     "yes": (lambda one: isinstance(one, bool), "true or false", False),
 }
 
@@ -173,9 +176,12 @@ class Verbs:
         if do == "preview":
             return self._preview(caller, asked)
         if do == "undo" and asked["preview"]:
-            return self._undo_preview(caller)
+            return self._undo_preview(caller, asked["number"])
         if do in ("act", "undo"):
-            number, effects = editor.undo(caller) if do == "undo" else editor.act(caller, *asked.values())
+            if do == "undo":
+                number, effects = editor.undo(caller, asked["number"])
+            else:
+                number, effects = editor.act(caller, *asked.values())
             editor.say(f"{caller.name} did {number}: {'; '.join(effects)}")
             return {"effects": list(effects), "number": number}
         if do == "audit":
@@ -192,12 +198,13 @@ class Verbs:
             return {"effects": [], "problem": str(error)}
         return {"effects": list(change.effects), "problem": change.problem}
 
-    def _undo_preview(self, caller: Caller) -> Answer:
+    def _undo_preview(self, caller: Caller, number: int | None) -> Answer:
         try:
-            dummy, change = self._editor.to_undo(caller)
+            record, change = self._editor.to_undo(caller, number)
         except MailgateError as error:
-            return {"effects": [], "problem": str(error)}
-        return {"effects": list(change.effects), "problem": change.problem}
+            return {"effects": [], "problem": str(error), "undoes": None}
+        undoes = {key: record.get(key) for key in SHOWN_KEYS}
+        return {"effects": list(change.effects), "problem": change.problem, "undoes": undoes}
 
 
 def _refusal(text: str, *, temporary: bool = False) -> Answer:

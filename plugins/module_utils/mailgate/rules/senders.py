@@ -31,6 +31,8 @@ def sender_fault(text: object) -> str:
         return f"is not a string; {_EXPECTED}"
     if "*" in text:
         return f"has a '*', which stands for itself only; {_EXPECTED}"
+    if "@" not in text and "." in text and not recipients.domain_fault(recipients.ascii_domain(text)):
+        return f"is a domain; expected '@{text}' for every sender of it, or 'user@{text}'"
     whole = f"user{text}" if text.startswith("@") else text
     # A sender's host may be a single word, such as localhost.
     host = whole.rpartition("@")[2]

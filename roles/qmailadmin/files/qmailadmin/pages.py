@@ -257,21 +257,46 @@ class Page(Vertical):
         self._old = {row.cells[0] for row in self._all}
         self.load()
 
+    def undone(self) -> Answer | None:
+        """Return which act the key u undoes: {} for the operator's last one, None for none."""
+        return {}
+
     @work(exclusive=True, group="act")
     async def action_undo(self) -> None:
+        which = self.undone()
+        if which is None:
+            return
         try:
-            answer = await self.host.ask({"do": "undo", "preview": True})
+            answer = await self.host.ask({"do": "undo", "preview": True, **which})
             if answer.get("problem"):
                 await self.app.push_screen_wait(Message("Undo", [answer["problem"]]))
                 return
             effects = answer.get("effects") or ["nothing changes"]
-            if not await self.app.push_screen_wait(Confirm("Undo your last act", [], effects)):
+            act = answer.get("undoes") or {}
+            title = f"Undo act {safe(act['number'])}" if which and act else "Undo your last act"
+            if not await self.app.push_screen_wait(Confirm(title, act_lines(act) if act else [], effects)):
                 return
-            done = await self.host.ask({"do": "undo"})
+            if act:
+                which = {"number": act["number"]}  # not another one that came meanwhile
+            done = await self.host.ask({"do": "undo", **which})
         except Trouble as error:
             await self.app.push_screen_wait(Message("Undo", [str(error)], trouble=True))
             return
         self.finished(done)
+
+
+def act_lines(one: Mapping[str, Any]) -> list[str]:
+    """Return an act of the audit log: its number and what was done, when, by whom, and why."""
+    parts = (one.get("do"), one.get("list"), one.get("action"), one.get("value"))
+    act = " ".join(str(word) for word in parts if word)
+    until = one.get("until")
+    number = "-" if one["number"] is None else one["number"]  # a refused act has none
+    return [
+        f"{number}: {act}",
+        f"{utc(one['at'])} UTC by {one['by'] or 'the service'} (uid {one.get('from', '?')})"
+        + (f", until {utc(until)} UTC" if until is not None else ""),
+        f"Why: {one.get('note') or '-'}",
+    ]
 
 
 def _haystack(row: Row) -> str:
@@ -631,8 +656,19 @@ class Audit(Page, inherit_bindings=False):
     TITLE = "Audit: who did what, when and why"
     NOTHING = "no acts yet"
     COLUMNS = (("No", 5), ("At (UTC)", 11), ("Who", 9), ("Act", FLEXIBLE))
-    HELP = ("The last 500 acts, the newest first. u undoes your own last act that is still in effect.",)
+    HELP = (
+        "The last 500 acts, the newest first. u undoes the selected one, after you saw what that does.",
+        "A release, a pass and a flush cannot be undone.",
+    )
     BINDINGS: ClassVar[list[BindingType]] = [UNDO, SEARCH, RELOAD]
+
+    def undone(self) -> Answer | None:
+        row = self.chosen()
+        if row is not None and row.given["number"] is None:
+            lines = ["this act was refused, so there is nothing to undo"]
+            self.app.push_screen(Message("Undo", lines))
+            return None
+        return {} if row is None else {"number": row.given["number"]}
 
     def request(self, search: str) -> Answer:
         return {"do": "audit", "limit": 500}
@@ -642,15 +678,8 @@ class Audit(Page, inherit_bindings=False):
         for one in answer["records"]:
             parts = (one.get("do"), one.get("list"), one.get("action"), one.get("value"))
             act = " ".join(str(word) for word in parts if word)
-            until = one.get("until")
             number = "-" if one["number"] is None else one["number"]  # a refused act has none
-            detail = [
-                f"{number}: {act}",
-                f"{utc(one['at'])} UTC by {one['by'] or 'the service'} (uid {one.get('from', '?')})"
-                + (f", until {utc(until)} UTC" if until is not None else ""),
-                f"Why: {one.get('note') or '-'}",
-                *(f"- {line}" for line in one.get("effects") or []),
-            ]
+            detail = [*act_lines(one), *(f"- {line}" for line in one.get("effects") or [])]
             rows.append(Row((number, utc(one["at"])[5:], one["by"] or "-", act), detail, one))
         return rows
 
