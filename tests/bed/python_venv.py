@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -76,3 +77,26 @@ def command_venv() -> None:
         ]
         run(pip, log=log, why="filling the venv")
         stamp.write_text(wanted + "\n", encoding="utf-8")
+
+
+def floor_release() -> str:
+    """Return the oldest release of ansible-core that the collection promises to work with."""
+    text = (ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8")
+    found = re.search(r'requires_ansible: ">=([0-9.]+)"', text)
+    if found is None:
+        raise Trouble(f"meta/runtime.yml: {text!r} names no release of ansible-core")
+    return found[1]
+
+
+def floor_venv() -> Path:
+    """Return a venv with that release, made when it is missing."""
+    release = floor_release()
+    venv = BED / f"ansible-core-{release}"
+    if (venv / "bin" / "ansible-playbook").exists():
+        return venv
+    log = BED / "venv.log"
+    with timed("venv", f"making {venv} (half a minute)", "made"):
+        run([sys.executable, "-m", "venv", "--clear", str(venv)], log=log, why="making the venv")
+        pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+        run([*pip, f"ansible-core=={release}"], log=log, why="filling the venv")
+    return venv
