@@ -147,6 +147,7 @@ changed_paths:
   returned: success
 """
 
+import importlib.util
 import json
 import os
 import time
@@ -169,7 +170,11 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.settings import parse
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.store import Store
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.update import update
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.update import (
+    Outcome,
+    Uncovered,
+    update,
+)
 
 SETTINGS = (
     "hostname",
@@ -200,11 +205,31 @@ def run(params, check_mode):
         bound(settings)
         given = {"now": time.time(), "by": "ansible", "shown": params["diff_limit"]}
         if check_mode:
-            return asdict(update(settings, store, write=False, **given))
+            return predicted(settings, store, given)
         with store.locked():
             return asdict(update(settings, store, **given))
     except (MailgateError, OSError) as error:
         return {"failed": str(error)}
+
+
+def predicted(settings, store, given):
+    """Return what an update would do; with a directory that this run adds that is not known yet."""
+    try:
+        return asdict(update(settings, store, write=False, **given))
+    except Uncovered:
+        missing = not_there_yet(settings)
+        if not missing:
+            raise
+        return asdict(
+            Outcome(problem=f"directories: not asked in check mode, as {missing[0]} is not there yet")
+        )
+
+
+def not_there_yet(settings):
+    """Return what an export needs and the run provides before it."""
+    files = [path for one in settings.directories for path in (one.password_file, one.ca_file) if path]
+    missing = [path for path in files if not os.path.exists(path)]
+    return [*missing, *([] if importlib.util.find_spec("ldap3") else ["the package python3-ldap3"])]
 
 
 def in_child(params, check_mode):

@@ -163,12 +163,27 @@ def test_a_new_domain_without_its_directory_is_a_failure_beside_a_list_that_serv
     _run(place, "joe")
     before = _file(place).read_bytes()
     listed = {"name": "example.com", "recipients": "list", "addresses": ["jane"]}
+    secret = place / "password"
+    secret.write_text("secret\n")
+    secret.chmod(0o400)
     for check in (True, False):
-        result = _run(place, check=check, domains=[listed, CORP], directories=[DIRECTORY])
+        directory = {**DIRECTORY, "password_file": str(secret)}
+        result = _run(place, check=check, domains=[listed, CORP], directories=[directory])
         assert result["failed"]
         assert result["msg"].startswith(
             "domain corp.test: has no list yet, and the one that serves would refuse"
         )
+    assert _file(place).read_bytes() == before
+
+
+def test_check_mode_takes_a_directory_whose_password_the_run_writes_first(place: Path) -> None:
+    _run(place, "joe")
+    before = _file(place).read_bytes()
+    result = _run(place, "joe", check=True, domains=[CORP], directories=[DIRECTORY])
+    assert not result.get("failed") and result["changed"]
+    problem = "directories: not asked in check mode, as /nonexistent/password is not there yet"
+    assert result["problem"] == problem
+    assert result["diff"][0]["after"] == f"not known yet: {problem}\n"
     assert _file(place).read_bytes() == before
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Sequence
@@ -99,6 +100,22 @@ def failure(*answers: Answer, **more: Any) -> str:
     with pytest.raises(MailgateError) as refusal:
         read(*answers, **more)
     return str(refusal.value)
+
+
+def test_a_server_whose_name_does_not_resolve_is_called_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """python3-ldap3's own words are "invalid server address"."""
+    pytest.importorskip("ldap3")
+
+    def getaddrinfo(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(MailgateError) as caught:
+        directory.export(CORP, "secret")
+    words = "the name does not resolve; expected a host name or an address"
+    assert str(caught.value) == "; ".join(
+        f"directory corp server {one}:636: {words}" for one in ("dc1", "dc2")
+    )
 
 
 def test_all_pages_up_to_the_empty_cookie() -> None:

@@ -21,7 +21,7 @@ def test_dns_lists_that_come_with_the_policy_count_at_once() -> None:
 
 def _order() -> list[tuple[str, str]]:
     """Return the roles of gateway.yml with their files of tasks."""
-    (play,) = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
+    dummy, play = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
     steps = [task.get("ansible.builtin.import_role", {}) for task in play["tasks"]]
     return [(one.get("name", "").rpartition(".")[2], one.get("tasks_from", "main")) for one in steps]
 
@@ -74,3 +74,16 @@ def test_another_mail_server_is_stopped_last() -> None:
     for name in ("main", "preflight"):
         text = (ROOT / f"roles/base/tasks/{name}.yml").read_text()
         assert "ansible.builtin.service" not in text and "sendmail" not in text
+
+
+def test_the_policy_is_tried_before_anything_of_it_is_written() -> None:
+    """All of it is tried but for the recipients, which come first of what is done."""
+    dummy, play = yaml.safe_load((ROOT / "playbooks/policy.yml").read_text())
+    check, tried, recipients, done, verdict = play["tasks"]
+    assert check["vars"] == {"base_require_package": True}
+    assert tried["check_mode"] is True and tried["when"] == "not ansible_check_mode"
+    assert tried["block"] == done["block"]
+    roles = [task["ansible.builtin.import_role"]["name"].rpartition(".")[2] for task in done["block"]]
+    assert roles == ["smtp_policy", "adaptive_blacklist", "operator", "spamassassin", "netqmail"]
+    for task in (recipients, verdict):
+        assert task["ansible.builtin.import_role"]["name"] == "mailgate.qmail.recipients"

@@ -110,6 +110,8 @@ class Connection:
                     trouble.append(error)
                     raise
 
+        # ldap3's own error for a name that does not resolve is "invalid server address".
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         encrypted = directory.encryption != "none-password-is-readable"
         tls = VerifiedTls(validate=ssl.CERT_REQUIRED) if encrypted else None
         try:
