@@ -33,6 +33,27 @@ options:
     description: The memory that the host must have, in MB.
     type: int
     default: 512
+  clamd_memory_mb:
+    description:
+      - The memory that clamd needs, swap included, in MB; 0 when that is not known.
+      - A host with less is refused, or warned of when it is a gateway already.
+    type: int
+    default: 0
+  faults:
+    description: More errors, which were found on the controller.
+    type: list
+    elements: str
+    default: []
+  notices:
+    description: More warnings, which were found on the controller.
+    type: list
+    elements: str
+    default: []
+  own_variables:
+    description: Names of variables of the site's own that are like the collection's.
+    type: list
+    elements: str
+    default: []
   disk_mb_minimum:
     description: The space that must be free below / and below /var, in MB.
     type: int
@@ -253,18 +274,19 @@ def gather(module, hostname):
         holders=port_holders(module),
         dpkg_status=read_text("/var/lib/dpkg/status"),
         dpkg_diversions=read_text("/var/lib/dpkg/diversions"),
+        is_gateway=os.path.lexists("/var/lib/mailgate/stamps"),
     )
 
 
-def package_faults(package):
+def package_fault(package):
+    """Return why the host's package is not the wanted one; "" when it is, or when none is wanted."""
     if package is None:
-        return []
+        return ""
     try:
         found = os.readlink(package["link"])
     except OSError:
         found = None
-    fault = preflight.package_fault(found, package["version"])
-    return [fault] if fault else []
+    return preflight.package_fault(found, package["version"])
 
 
 def account_faults(given):
@@ -282,6 +304,10 @@ def main():
             "site": {"type": "dict", "required": True},
             "memory_mb_minimum": {"type": "int", "default": 512},
             "disk_mb_minimum": {"type": "int", "default": 1024},
+            "clamd_memory_mb": {"type": "int", "default": 0},
+            "faults": {"type": "list", "elements": "str", "default": []},
+            "notices": {"type": "list", "elements": "str", "default": []},
+            "own_variables": {"type": "list", "elements": "str", "default": []},
             "replace_mta": {"type": "bool", "default": False},
             "require_hostname_resolution": {"type": "bool", "default": True},
             "accounts": {
@@ -304,16 +330,21 @@ def main():
     )
     site, package = module.params.pop("site"), module.params.pop("package")
     names = module.params.pop("accounts")
+    found_before, notices = module.params.pop("faults"), module.params.pop("notices")
+    module.params.pop("own_variables")  # the controller's part has read it
     limits = preflight.Limits(**module.params)
+    wrong_package = package_fault(package)
+    if wrong_package:  # nothing else about this host is of use then
+        module.fail_json(msg=wrong_package, findings=[], mta={}, own_addresses=[])
     own_addresses = preflight.own_addresses(read_text("/proc/net/fib_trie"))
     hostname = site.get("hostname")
     host = gather(module, hostname if isinstance(hostname, str) else "")
     try:
-        faults = [*check_site(site, own_addresses), *package_faults(package), *account_faults(names)]
+        faults = [*found_before, *check_site(site, own_addresses), *account_faults(names)]
     except BadInput as error:
         module.fail_json(msg=str(error))
     report = preflight.judge(host, limits, faults)
-    for message in report.messages("warning"):
+    for message in [*notices, *report.messages("warning")]:
         module.warn(message)
     result = {
         "changed": False,

@@ -76,7 +76,8 @@ def test_one_message_with_every_error_on_a_line() -> None:
     assert lines[0] == "this host cannot become the gateway yet; nothing was changed"
     assert lines[1:] == [finding["message"] for finding in result["findings"] if finding["level"] == "error"]
     assert lines[1:3] == [
-        "gateway_domains: [] is not a list of domains; expected at least one",
+        "gateway_domains: is missing or empty; expected the domains whose mail the gateway takes, each "
+        "with name, route and recipients, in group_vars/gateways.yml",
         "gateway_relay_networks item 1: '0.0.0.0/0' is wider than /8; expected a prefix length from 8 to 32",
     ]
     assert (
@@ -131,18 +132,35 @@ def test_a_resolver_that_does_not_answer_costs_its_limit(monkeypatch: pytest.Mon
     [
         ("0123456789abcdef", ""),
         ("0123456789abcdef-2", ""),
-        ("fedcba9876543210", "the host has version 'fedcba9876543210' of the package"),
-        ("", "the host has no version of the package behind a link"),
+        (
+            "fedcba9876543210",
+            "package: the host has version 'fedcba9876543210' of the package, and this collection is version "
+            "'0123456789abcdef'; expected a run of mailgate.qmail.gateway first",
+        ),
+        (
+            "",
+            "this host is no gateway yet: it has no version of this collection's package; "
+            "expected a run of mailgate.qmail.gateway first",
+        ),
     ],
 )
 def test_a_package_that_does_not_fit_is_refused(target: str, said: str, tmp_path: Path) -> None:
     if target:
         (tmp_path / "current").symlink_to(target)
     package = {"link": str(tmp_path / "current"), "version": "0123456789abcdef"}
-    message = str(_run(package=package).get("msg", ""))
-    line = f"package: {said}, and this collection is version '0123456789abcdef'; "
-    assert (f"{line}expected a run of playbooks/gateway.yml first" in message) is bool(said)
-    assert ("package: " in message) is bool(said)
+    site = {**SITE, "domains": []}  # its own fault is not worth a word then
+    message = str(_run(package=package, site=site)["msg"])
+    assert (message == said) if said else ("gateway_domains" in message and "package" not in message)
+
+
+def test_what_the_controller_found_is_in_the_same_message() -> None:
+    result = _run(
+        faults=["gateway_domain: is wrong"], notices=["gateway_colour: is odd"], clamd_memory_mb=2**30
+    )
+    lines = result["msg"].split("\n")
+    assert lines[1] == "gateway_domain: is wrong"
+    assert any(line.startswith("memory: ") and "too little for clamd" in line for line in lines)
+    assert "gateway_colour: is odd" in str(result["warnings"])
 
 
 def test_memory_and_processors_are_facts() -> None:

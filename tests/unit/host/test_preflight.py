@@ -416,3 +416,25 @@ SOCKET = [Listener("0.0.0.0", 25, 4711)]
 )
 def test_holders(processes: list[Process], holder: Holder) -> None:
     assert preflight.holders(SOCKET, processes) == [holder]
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "swap_mb", "is_gateway", "level"),
+    [
+        (2799, 0, False, "error"),
+        (2799, 0, True, "warning"),
+        (2800, 0, False, "ok"),
+        (1970, 829, False, "error"),
+        (1970, 830, False, "ok"),
+    ],
+)
+def test_memory_that_clamd_needs_is_asked_of_a_fresh_host(
+    memory_mb: int, swap_mb: int, is_gateway: bool, level: str
+) -> None:
+    """A gateway with less is warned of: it serves, and needs the new version as well."""
+    meminfo = f"MemTotal: {memory_mb * 1024} kB\nSwapTotal: {swap_mb * 1024} kB\n"
+    limits = dataclasses.replace(LIMITS, clamd_memory_mb=2800)
+    host = _host(meminfo=meminfo, is_gateway=is_gateway)
+    (found,) = [one for one in preflight.judge(host, limits).findings if one.check == "memory"]
+    assert found.level == level
+    assert level == "ok" or f"{memory_mb} MB and {swap_mb} MB of swap" in found.message

@@ -95,7 +95,20 @@ BAD = [
         _site(postmaster="x@MX1.example.com"),
         ["gateway_postmaster: 'x@MX1.example.com' is at the gateway itself; expected an address elsewhere"],
     ),
-    (_site(domains=[]), ["gateway_domains: [] is not a list of domains; expected at least one"]),
+    (
+        _site(domains=[]),
+        [
+            "gateway_domains: is missing or empty; expected the domains whose mail the gateway takes, each "
+            "with name, route and recipients, in group_vars/gateways.yml"
+        ],
+    ),
+    (
+        _site(hostname="", postmaster=""),
+        [
+            "gateway_hostname: is missing; expected the name of the gateway, such as 'mx1.example.com'",
+            "gateway_postmaster: is missing; expected the address of who looks after the gateway",
+        ],
+    ),
     (_site(domains=None), ["gateway_domains: None is not a list of domains; expected at least one"]),
     (
         _site(domains="example.com"),

@@ -117,6 +117,7 @@ class Host:
     holders: Sequence[Holder] = ()
     dpkg_status: str = ""
     dpkg_diversions: str = ""
+    is_gateway: bool = False  # a run of the playbook was here before
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ class Limits:
     disk_mb_minimum: int
     replace_mta: bool
     require_hostname_resolution: bool
+    clamd_memory_mb: int = 0  # what clamd needs, swap included; 0 when that is not known
 
 
 @dataclass(frozen=True)
@@ -262,14 +264,23 @@ def _system(os_release: str) -> Finding:
     return Finding("system", "error", f"system: {name!r} is not supported; {expected}")
 
 
-def _memory(meminfo: str, minimum_mb: int) -> Finding:
-    match = re.search(r"(?m)^MemTotal:\s+([0-9]+) kB$", meminfo)
-    if match is None:
+def _memory(host: Host, limits: Limits) -> Finding:
+    found = dict(re.findall(r"(?m)^(MemTotal|SwapTotal):\s+([0-9]+) kB$", host.meminfo))
+    if "MemTotal" not in found:
         return Finding("memory", "error", "memory: /proc/meminfo has no MemTotal; expected the host's memory")
-    total_mb = int(match.group(1)) // 1024
-    if total_mb < minimum_mb:
-        expected = f"expected at least {minimum_mb} MB (base_memory_mb_minimum)"
+    total_mb, swap_mb = (int(found.get(name, "0")) // 1024 for name in ("MemTotal", "SwapTotal"))
+    if total_mb < limits.memory_mb_minimum:
+        expected = f"expected at least {limits.memory_mb_minimum} MB (base_memory_mb_minimum)"
         return Finding("memory", "error", f"memory: {total_mb} MB is too little; {expected}")
+    if total_mb + swap_mb < limits.clamd_memory_mb:
+        text = (
+            f"memory: {total_mb} MB and {swap_mb} MB of swap are too little for clamd with ClamAV's official "
+            "signatures, which it holds twice while it reads new ones; expected at least "
+            f"{limits.clamd_memory_mb} MB together (base_clamd_memory_mb), or "
+            "clamav_require_official_database: false and signatures of your own"
+        )
+        # Mail passes there now; a run that is refused would leave it without the next version.
+        return Finding("memory", "warning" if host.is_gateway else "error", text)
     return Finding("memory", "ok", f"memory: {total_mb} MB")
 
 
@@ -376,10 +387,15 @@ def package_fault(found: str | None, wanted: str) -> str:
     """
     if found is not None and found.partition("-")[0] == wanted:
         return ""
-    there = f"version {found!r} of the package" if found else "no version of the package behind a link"
+    if not found:
+        return (
+            "this host is no gateway yet: it has no version of this collection's package; "
+            "expected a run of mailgate.qmail.gateway first"
+        )
+    there = f"version {found!r} of the package"
     return (
         f"package: the host has {there}, and this collection is version {wanted!r}; "
-        "expected a run of playbooks/gateway.yml first"
+        "expected a run of mailgate.qmail.gateway first"
     )
 
 
@@ -395,7 +411,7 @@ def judge(host: Host, limits: Limits, site_faults: Iterable[str] = ()) -> Report
     found += port
     installed, mta = _installed(host, limits.replace_mta, mta)
     found += installed
-    found.append(_memory(host.meminfo, limits.memory_mb_minimum))
+    found.append(_memory(host, limits))
     found += _disks(host.free_bytes, limits.disk_mb_minimum)
     found += _names(host, limits.require_hostname_resolution)
     return Report(tuple(found), mta)

@@ -88,6 +88,8 @@ def _unknown(item: Mapping[str, object], known: Collection[str], where: str) -> 
 
 
 def _hostname_faults(hostname: object) -> list[str]:
+    if hostname == "":
+        return ["gateway_hostname: is missing; expected the name of the gateway, such as 'mx1.example.com'"]
     if not isinstance(hostname, str):
         return [f"gateway_hostname: {hostname!r} is not a string; expected a name such as 'mx1.example.com'"]
     fault = addresses.domain_fault(hostname)
@@ -95,6 +97,8 @@ def _hostname_faults(hostname: object) -> list[str]:
 
 
 def _postmaster_faults(postmaster: object, hostname: str) -> list[str]:
+    if postmaster == "":
+        return ["gateway_postmaster: is missing; expected the address of who looks after the gateway"]
     if not isinstance(postmaster, str):
         return [f"gateway_postmaster: {postmaster!r} is not a string; expected an address"]
     if fault := addresses.address_fault(postmaster):
@@ -107,6 +111,11 @@ def _postmaster_faults(postmaster: object, hostname: str) -> list[str]:
 
 def _parse_domains(domains: object) -> tuple[tuple[Domain, ...], list[str]]:
     """Return the domains, and the faults of their form, names and recipients."""
+    if domains == []:
+        return (), [
+            "gateway_domains: is missing or empty; expected the domains whose mail the gateway takes, each "
+            "with name, route and recipients, in group_vars/gateways.yml"
+        ]
     if isinstance(domains, str) or not isinstance(domains, Sequence) or not domains:
         return (), [f"gateway_domains: {domains!r} is not a list of domains; expected at least one"]
     return parse_domains(domains, "gateway_domains")

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Names of variables that are nearly those of the collection: a typing error that would set nothing."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+
+SITE_PREFIX = "gateway_"
+# How alike two names are that mean the same; one with another beginning must be more so.
+_ALIKE, _ALIKE_ELSEWHERE = 0.87, 0.93
+_OTHERS = ("_", "ansible_", "molecule_")
+
+
+def site_names(text: str) -> frozenset[str]:
+    """Return the site's variables, from the text of playbooks/vars/site.yml, which reads each of them."""
+    return frozenset(re.findall(rf"\b{SITE_PREFIX}[a-z0-9_]+", text))
+
+
+def judge(
+    given: Iterable[str], known: Collection[str], prefixes: Iterable[str], own: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Return (faults, warnings) about the names of a host's variables, sorted.
+
+    known: the names that the collection has; prefixes: how they begin; own: names that the site says are its
+    own, whatever they look like. A name that is nearly a known one is a fault; another that begins with
+    gateway_ a warning; everything else belongs to somebody else.
+    """
+    starts = tuple({*prefixes, SITE_PREFIX})
+    faults, warnings = [], []
+    for name in sorted({*given} - {*known} - {*own}):
+        if name.startswith(_OTHERS):
+            continue
+        ours = name.startswith(starts)
+        near = difflib.get_close_matches(name, known, 1, _ALIKE if ours else _ALIKE_ELSEWHERE)
+        if near:
+            faults.append(
+                f"{name}: is not a variable of this collection, so it would set nothing; expected "
+                f"{near[0]!r}, or the name in base_own_variables when it is one of yours"
+            )
+        elif name.startswith(SITE_PREFIX):
+            warnings.append(f"{name}: is not a variable of this collection and sets nothing")
+    return faults, warnings

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A misspelt variable is refused with the right name, and other people's variables are theirs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import variable_names
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+SITE = variable_names.site_names((ROOT / "playbooks/vars/site.yml").read_text(encoding="utf-8"))
+KNOWN = SITE | {
+    name
+    for role in ROLES
+    for name in yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())[
+        "argument_specs"
+    ]["main"]["options"]
+}
+PREFIXES = [f"{role}_" for role in ROLES]
+
+
+def judge(*names: str, own: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+    return variable_names.judge(names, KNOWN, PREFIXES, own)
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("gateway_relay_network", "gateway_relay_networks"),
+        ("gateway_domain", "gateway_domains"),
+        ("gateway_databyte", "gateway_databytes"),
+        ("gateway_relaynetworks", "gateway_relay_networks"),
+        ("gatway_relay_networks", "gateway_relay_networks"),
+        ("gateway_protected_network", "gateway_protected_networks"),
+        ("gateway_greylisting", "gateway_greylist"),
+        ("gateway_directories", "gateway_directory"),
+        ("cqgreylist_delay_second", "cqgreylist_delay_seconds"),
+        ("simscan_reject_scores", "simscan_reject_score"),
+        ("clamav_proxy_sever", "clamav_proxy_server"),
+        ("spamassasin_required_score", "spamassassin_required_score"),
+    ],
+)
+def test_a_name_that_is_nearly_ours_is_refused_with_the_right_one(name: str, right: str) -> None:
+    (fault,), warnings = judge(name)
+    assert fault.startswith(
+        f"{name}: is not a variable of this collection, so it would set nothing; expected {right!r}"
+    )
+    assert warnings == []
+    assert judge(name, own=(name,)) == ([], [])
+
+
+def test_an_unknown_name_of_the_site_is_a_warning() -> None:
+    assert judge("gateway_colour") == (
+        [],
+        ["gateway_colour: is not a variable of this collection and sets nothing"],
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ansible_host",
+        "ntp_servers",
+        "postfix_relayhost",
+        "stats_dashboard_url",
+        "base_packages",
+        "operator_phone",
+        "doctor_who",
+        "mailgate_hosts",
+        "inventory_hostname",
+        "clamav_on_access",
+        "_gateway_backend",
+    ],
+)
+def test_other_peoples_variables_are_theirs(name: str) -> None:
+    assert judge(name) == ([], [])
+
+
+def test_no_name_of_ours_is_taken_for_a_wrong_one() -> None:
+    """Registered results and the variables of the test bed are there in a second play of one run."""
+    tasks = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "roles").glob("*/tasks/*.yml"))
+    names = [*KNOWN, *re.findall(r"^ *register: ([a-z_]+)$", tasks, re.MULTILINE), "netqmail_kind"]
+    assert judge(*names) == ([], [])
+
+
+def test_every_variable_of_the_readme_is_known() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bgateway_[a-z_]+", readme)) <= SITE
