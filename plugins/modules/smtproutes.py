@@ -37,7 +37,8 @@ options:
         required: true
       route:
         description:
-          - C(host) or C(host:port), where the host is an IPv4 address or a name with its domain.
+          - C(host) or C(host:port), where the host is an IPv4 address or a name with its domain; qmail-remote
+            has no IPv6.
           - An empty string sends the domain's mail to its MX.
           - Required for O(state=present), and ignored for O(state=absent).
         type: str

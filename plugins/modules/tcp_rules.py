@@ -16,8 +16,11 @@ description:
   - The site takes precedence over the operator, and the operator over the adaptive blacklist, whatever is
     more specific. No fragment can deny a protected network, and the blacklist cannot deny a relay or
     whitelisted network.
-  - Only the relay networks, those of the operator's own list and 127.0.0.1 can relay, whatever any fragment
-    says.
+  - Only the relay networks, those of the operator's own list, 127.0.0.1 and ::1 can relay, whatever any
+    fragment says. A public network of the operator's list is at most a C(/16), or a C(/48) of IPv6.
+  - A network is IPv4, C(192.0.2.0/24), or IPv6, C(2001:db8::/32), which a fragment writes in brackets as
+    C([2001:db8::]/32:deny). An IPv4-mapped address is IPv4. Of IPv6 the narrowest network counts.
+  - smtpfront looks up both families. tcpserver serves IPv4 only, and there rules of IPv6 have no effect.
   - The diff describes the changes network by network. Changes of the adaptive blacklist alone are not
     reported.
 extends_documentation_fragment:
@@ -25,7 +28,7 @@ extends_documentation_fragment:
 options:
   relay_networks:
     description:
-      - Networks in CIDR form whose hosts may relay to any domain, each C(/8) or narrower.
+      - Networks in CIDR form whose hosts may relay to any domain, each C(/8) or narrower, of IPv6 C(/32).
     type: list
     elements: str
     default: []
@@ -43,7 +46,7 @@ options:
   protected_networks:
     description:
       - Networks in CIDR form that no rule may deny, such as the back ends and the administrators' hosts, each
-        C(/8) or narrower. A protected address within a wider denial gets a rule of its own.
+        C(/8) or narrower, of IPv6 C(/32). A protected address within a wider denial gets a rule of its own.
     type: list
     elements: str
     default: []
@@ -66,7 +69,7 @@ options:
     default: []
     suboptions:
       network:
-        description: A network in CIDR form, or one host with C(/32).
+        description: A network in CIDR form, or one host with C(/32) or, of IPv6, C(/128).
         type: str
         required: true
       action:

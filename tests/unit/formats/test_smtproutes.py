@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 _RELAY = "expected an IPv4 address, a host name with its domain, or nothing for the domain's MX"
 _PORT = "expected a port from 1 to 65535 after the ':', or no ':'"
 _DOMAIN = "expected a domain, '.domain' for all below it, '[IPv4 address]', or nothing for all the rest"
-_IPV6 = f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
+_EMPTY_FIELD = f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
+_IPV6 = f"has an address of IPv6, and qmail-remote speaks IPv4 only; {_RELAY}"
 _BESIDE = f"has a blank or a carriage return beside its relay, so that it never resolves; {_RELAY}"
 _NEVER = f"has a relay that can never resolve; {_RELAY}"
 _NUMBERS = f"has a relay that looks like an address and is not one; {_RELAY}"
@@ -54,7 +55,13 @@ REFUSED = [
     ("example.com:::1", "bounce", _IPV6),
     ("example.com:[::1]", "bounce", _IPV6),
     ("example.com:2001:db8::1", "bounce", _IPV6),
-    ("example.com:127.0.0.5::25", "port 0", _IPV6),
+    ("example.com:[2001:db8::5]:25", "bounce", _IPV6),
+    ("example.com:2001:db8:0:0:0:0:0:5", "bounce", _IPV6),
+    ("example.com:[2001:DB8:0:0:0:0:0:5]:2525", "bounce", _IPV6),
+    ("example.com:[IPv6:2001:db8::5]", "bounce", _IPV6),
+    ("example.com:fe80::1%eth0", "bounce", _IPV6),
+    ("example.com:::ffff:10.0.0.5", "bounce", _IPV6),
+    ("example.com:127.0.0.5::25", "port 0", _EMPTY_FIELD),
     (
         "example.com:[127.0.0.5",
         "bounce",

@@ -179,6 +179,42 @@ BAD = [
         ["gateway_relay_networks: '10.0.0.0/24' is not a list; expected a list"],
     ),
     (
+        _site(
+            protected_networks=["10.0.0.0/8", "2001:db8::/31"],
+            whitelisted_networks=["0.0.0.0/0", "2000::/3", "2001:db8::/16"],
+            operators_protected=["::/0", "10.0.0.1"],
+        ),
+        [
+            "gateway_protected_networks item 2: '2001:db8::/31' is wider than /32; expected a prefix length "
+            "from 32 to 128",
+            "gateway_whitelisted_networks item 1: '0.0.0.0/0' is wider than /1; expected a prefix length "
+            "from 1 to 32",
+            "gateway_whitelisted_networks item 2: '2000::/3' is wider than /4; expected a prefix length "
+            "from 4 to 128",
+            "gateway_whitelisted_networks item 3: '2001:db8::/16' has host bits set; expected '2001::/16', "
+            "or '2001:db8::/128' for this one host",
+            "gateway_operator_protected_networks item 1: '::/0' is wider than /4; expected a prefix length "
+            "from 4 to 128",
+            "gateway_operator_protected_networks item 2: '10.0.0.1' has no prefix length; expected "
+            "'10.0.0.1/32' for a host, or a network such as '10.0.0.0/24'",
+        ],
+    ),
+    (
+        _site(
+            domains=[{"name": "example.com", "route": "[2001:db8::5]:25", "recipients": "any"}],
+            extra_routes=[{"domain": "b.example", "route": "2001:db8:0:0:0:0:0:5"}],
+        ),
+        [
+            f"gateway_{where}: route of '{domain}': '{route}' has an address of IPv6, and qmail-remote "
+            "speaks IPv4 only; expected an IPv4 address, a host name with its domain, or nothing for the "
+            "domain's MX"
+            for where, domain, route in (
+                ("domains item 1", "example.com", "[2001:db8::5]:25"),
+                ("routes item 1", "b.example", "2001:db8:0:0:0:0:0:5"),
+            )
+        ],
+    ),
+    (
         _site(relay_networks=["10.0.0.0/8", "10.0.0.0/7", "0.0.0.0/0"]),
         [
             f"gateway_relay_networks item 2: '10.0.0.0/7' {WIDE}",
@@ -196,8 +232,8 @@ BAD = [
             ]
         ),
         [
-            "gateway_relay_networks item 2: '2001:db8::/31' is wider than /32; expected a prefix length from "
-            "32 to 128",
+            "gateway_relay_networks item 2: '2001:db8::/31' is wider than /32; expected a prefix length "
+            "from 32 to 128",
             "gateway_relay_networks item 3: '2001:db8::1/64' has host bits set; expected '2001:db8::/64', or "
             "'2001:db8::1/128' for this one host",
             "gateway_relay_networks item 4: '[2001:db8::]/32' has brackets; expected it without them, "
@@ -245,7 +281,8 @@ BAD = [
         _site(relay_network=[]),
         [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
-            "relay_networks, bad_senders, extra_routes, directories, deny_reply, front"
+            "relay_networks, protected_networks, whitelisted_networks, operators_protected, bad_senders, "
+            "extra_routes, directories, deny_reply, front"
         ],
     ),
 ]

@@ -92,6 +92,14 @@ def _is_ipv4(text: str) -> bool:
     return True
 
 
+def _is_ipv6(text: str) -> bool:
+    found = re.fullmatch(r"\[?(?:ipv6:)?([0-9a-f:.]+)(?:%\w+)?\]?", text.strip().lower())
+    try:
+        return found is not None and ipaddress.ip_address(found[1]).version == 6
+    except ValueError:
+        return False
+
+
 def _domain_fault(domain: str) -> str:
     name = domain.lower()
     if not name or _named(name[1:] if name.startswith(".") else name):
@@ -138,6 +146,8 @@ def _route_fault(route: str) -> str:
         written = f"{host}{port}" if found and not (_relay_fault(host) or port == ":25") else host
         meant = f", here {written!r}" if written and not _relay_fault(host) else ""
         return f"is written as a URL; expected 'host' or 'host:port'{meant}, or nothing for the domain's MX"
+    if _is_ipv6(route) or _is_ipv6(route.rpartition(":")[0]):
+        return f"has an address of IPv6, and qmail-remote speaks IPv4 only; {_RELAY}"
     if "::" in route:
         return f"has an IPv6 address or an empty field, and qmail-remote speaks IPv4 only; {_RELAY}"
     relay, colon, port = route.partition(":")

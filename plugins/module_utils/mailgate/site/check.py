@@ -15,15 +15,26 @@ from ..formats import addresses, networks, smtproutes
 from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
+from ..rules.safety import PROTECTED_WIDEST
 
+# The lists of networks, and how wide each network may be.
+NETWORKS = {
+    "relay_networks": networks.RELAY_WIDEST,
+    "protected_networks": PROTECTED_WIDEST,
+    "whitelisted_networks": networks.NOT_EVERYBODY,
+    "operators_protected": networks.NOT_EVERYBODY,
+}
 KEYS = (
-    *("hostname", "postmaster", "domains", "relay_networks", "bad_senders", "extra_routes", "directories"),
+    *("hostname", "postmaster", "domains", *NETWORKS, "bad_senders", "extra_routes", "directories"),
     "deny_reply",
     "front",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
-
+_VARIABLES = {
+    "extra_routes": "gateway_routes",
+    "operators_protected": "gateway_operator_protected_networks",
+}
 _DOMAIN_KEYS = ("name", "route", "recipients", "addresses")
 _ROUTE_KEYS = ("domain", "route")
 _ROUTE_EXPECTED = "expected 'host', 'host:port', or '' for the domain's MX"
@@ -32,12 +43,12 @@ _ROUTE_EXPECTED = "expected 'host', 'host:port', or '' for the domain's MX"
 def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> list[str]:
     """Return every fault of a site, one text each, key by key; [] for a valid one.
 
-    site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), relay_networks (list
-    of CIDR), bad_senders (list of `user@host` or `@host`), extra_routes (list of {domain, route}),
-    directories (the result of ldap_settings.public(), so without a password), deny_reply (what denied
-    clients hear) and front (of FRONTS); the last six may be missing.
-    The texts use the names of the site file: `gateway_<key>`, for extra_routes `gateway_routes`, for
-    directories `gateway_directory`. own_addresses: the host's IPv4 addresses.
+    site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), the lists of
+    NETWORKS (CIDR, IPv4 or IPv6), bad_senders (list of `user@host` or `@host`), extra_routes (list of
+    {domain, route}), directories (the result of ldap_settings.public(), so without a password),
+    deny_reply (what denied clients hear) and front (of FRONTS); all but the first three may be missing.
+    The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
+    `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
     hostname = site.get("hostname")
     found = _unknown(site, KEYS, "site")
@@ -53,8 +64,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     front = site.get("front", FRONTS[0])
     if front not in FRONTS:
         found.append(f"gateway_front: {front!r} is not known; expected one of {', '.join(FRONTS)}")
-    for number, text in _items(site, "relay_networks", found):
-        found += _network_faults(text, f"gateway_relay_networks item {number}")
+    for key, widest in NETWORKS.items():
+        for number, text in _items(site, key, found):
+            found += _network_faults(text, widest, f"{_variable(key)} item {number}")
     for number, text in _items(site, "bad_senders", found):
         found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
     for number, item in _items(site, "extra_routes", found):
@@ -71,13 +83,16 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     return found
 
 
+def _variable(key: str) -> str:
+    return _VARIABLES.get(key, f"gateway_{key}")
+
+
 def _items(site: Mapping[str, object], key: str, found: list[str]) -> Iterable[tuple[int, object]]:
     values = site.get(key)
     if values is None:
         return ()
     if isinstance(values, str) or not isinstance(values, Sequence):
-        variable = "gateway_routes" if key == "extra_routes" else f"gateway_{key}"
-        found.append(f"{variable}: {values!r} is not a list; expected a list")
+        found.append(f"{_variable(key)}: {values!r} is not a list; expected a list")
         return ()
     return enumerate(values, 1)
 
@@ -187,14 +202,14 @@ def is_own_port_25(route: smtproutes.Route, own: Collection[str]) -> bool:
     return address.is_loopback or address.is_unspecified or host in own
 
 
-def _network_faults(text: object, where: str) -> list[str]:
+def _network_faults(text: object, widest: networks.Widest, where: str) -> list[str]:
     if not isinstance(text, str):
         return [f"{where}: {text!r} is not a string; expected a network such as '10.0.0.0/24'"]
     try:
         network = networks.parse_network(text, where)
     except BadInput as error:
         return [str(error)]
-    fault = networks.RELAY_WIDEST.fault(network)
+    fault = widest.fault(network)
     return [f"{where}: {text!r} {fault}"] if fault else []
 
 
