@@ -13,38 +13,18 @@
 
 #define TRIES 3   /* an entry can be missed while others come and go */
 
-struct found {
-  int listens;    /* somebody listens at our port */
-  int other_end;  /* it is on this machine */
-  int of_user;    /* or of nobody */
-};
-
-static int same_end(const struct tcptable_end *one, const struct tcptable_end *other)
-{
-  return one->port == other->port && address_equal(&one->address, &other->address);
-}
-
 /* Returns 0 when the table cannot be read. */
-static int search(struct found *found, const char *path, const struct tcptable_end *here,
+static int search(struct tcptable_seen *seen, const char *path, const struct tcptable_end *here,
                   const struct tcptable_end *there, uid_t user)
 {
-  struct tcptable_entry entry;
   char line[512];
   FILE *table = fopen(path, "re");
   int failed;
 
   if (!table)
     return 0;
-  while (fgets(line, sizeof line, table)) {
-    if (!tcptable_line(&entry, line))
-      continue;
-    if (entry.state == TCPTABLE_LISTENS) {
-      found->listens |= entry.here.port == here->port;
-    } else if (same_end(&entry.here, there) && same_end(&entry.there, here)) {
-      found->other_end = 1;
-      found->of_user |= entry.inode == 0 || entry.uid == user;
-    }
-  }
+  while (fgets(line, sizeof line, table))
+    tcptable_see(seen, line, here, there, user);
   failed = ferror(table);
   fclose(table);
   if (failed)
@@ -86,20 +66,16 @@ static int of_this_machine(const struct address *a)
 const char *tcppeer_objection(const struct tcptable_end *here, const struct tcptable_end *there, uid_t user)
 {
   const int local = address_equal(&here->address, &there->address) || of_this_machine(&there->address);
-  struct found found;
+  struct tcptable_seen seen;
   int i;
 
-  memset(&found, 0, sizeof found);
-  for (i = 0; i < TRIES && (!found.listens || (local && !found.other_end)); ++i) {
-    if (!search(&found, "/proc/net/tcp", here, there, user))
+  memset(&seen, 0, sizeof seen);
+  for (i = 0; i < TRIES && (!seen.listens || (local && !seen.other_end)); ++i) {
+    if (!search(&seen, "/proc/net/tcp", here, there, user))
       return "/proc/net/tcp cannot be read";
     /* A kernel without IPv6 has no such table. */
-    if (!search(&found, "/proc/net/tcp6", here, there, user) && (errno != ENOENT || here->address.bits != 32))
+    if (!search(&seen, "/proc/net/tcp6", here, there, user) && (errno != ENOENT || here->address.bits != 32))
       return "/proc/net/tcp6 cannot be read";
   }
-  if (!found.listens)
-    return "nobody listens at the port that it came to";
-  if (found.of_user || (local && !found.other_end))
-    return "it is a connection of smtpfront's own";
-  return 0;
+  return tcptable_objection(&seen, local);
 }

@@ -38,3 +38,32 @@ int tcptable_line(struct tcptable_entry *entry, const char *line)
                 &entry->here.port, there, &entry->there.port, &entry->state, &entry->uid, &entry->inode) == 7
          && read_address(&entry->here.address, here) && read_address(&entry->there.address, there);
 }
+
+static int same_end(const struct tcptable_end *one, const struct tcptable_end *other)
+{
+  return one->port == other->port && address_equal(&one->address, &other->address);
+}
+
+void tcptable_see(struct tcptable_seen *seen, const char *line, const struct tcptable_end *here,
+                  const struct tcptable_end *there, unsigned long user)
+{
+  struct tcptable_entry entry;
+
+  if (!tcptable_line(&entry, line))
+    return;
+  if (entry.state == TCPTABLE_LISTENS) {
+    seen->listens |= entry.here.port == here->port;
+  } else if (same_end(&entry.here, there) && same_end(&entry.there, here)) {
+    seen->other_end = 1;
+    seen->of_user |= entry.inode == 0 || entry.uid == user;
+  }
+}
+
+const char *tcptable_objection(const struct tcptable_seen *seen, int local)
+{
+  if (!seen->listens)
+    return "nobody listens at the port that it came to";
+  if (seen->of_user || (local && !seen->other_end))
+    return "it is a connection of smtpfront's own";
+  return 0;
+}

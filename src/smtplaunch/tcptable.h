@@ -27,4 +27,18 @@ struct tcptable_entry {
 /* Returns 0 for any other line, such as the first. */
 extern int tcptable_line(struct tcptable_entry *entry, const char *line);
 
+struct tcptable_seen {
+  int listens;              /* somebody listens at the port of our end */
+  int other_end;            /* it is on this machine */
+  int of_user;              /* or of no process */
+};
+
+/* Adds what a line says of the connection between our end and the other one, and of that user. */
+extern void tcptable_see(struct tcptable_seen *seen, const char *line, const struct tcptable_end *here,
+                         const struct tcptable_end *there, unsigned long user);
+
+/* Returns why it is not a connection that a client made to a port of this machine, or null. local: the other end has
+ * an address of this machine. */
+extern const char *tcptable_objection(const struct tcptable_seen *seen, int local);
+
 #endif
