@@ -60,6 +60,8 @@ int logqueue_flush(struct logqueue *q)
     n = write(q->fd, q->bytes, whole_lines(q));
     if (n == -1 && errno == EINTR)
       continue;
+    if (n == -1 && errno != EAGAIN)
+      return -1;
     if (n <= 0)
       break;
     q->len -= (size_t) n;

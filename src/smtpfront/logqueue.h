@@ -28,7 +28,7 @@ extern void logqueue_begin(struct logqueue *q, int fd);
 /* Takes a line, its newline included. */
 extern void logqueue_line(struct logqueue *q, const char *line, size_t len);
 
-/* Writes what can be written now. Returns 1 when lines are left. */
+/* Writes what can be written now. Returns 1 when lines are left, -1 when nothing can be written there any more. */
 extern int logqueue_flush(struct logqueue *q);
 
 #endif

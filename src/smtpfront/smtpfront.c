@@ -381,12 +381,20 @@ static void tick(struct front *f)
       session_time(f, &f->session[i]);
 }
 
+/* A log that is broken is closed, as it would wake the loop for ever; the launcher sends another when it is started. */
 static void write_log(struct front *f)
 {
   int left = logqueue_flush(&f->log);
 
-  if (f->log.fd != -1 && !watch_set(f->epoll, &f->log_watch, left ? EPOLLOUT : 0))
+  if (f->log.fd == -1)
+    return;
+  if (left == -1) {
+    watch_set(f->epoll, &f->log_watch, 0);
+    close(f->log.fd);
+    f->log.fd = f->log_watch.fd = -1;
+  } else if (!watch_set(f->epoll, &f->log_watch, left ? EPOLLOUT : 0)) {
     f->log_watch.events = 0;
+  }
 }
 
 static void loop(struct front *f)

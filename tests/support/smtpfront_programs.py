@@ -127,6 +127,7 @@ class Gateway:
         front: Mapping[str, object] | None = None,
         launcher: Mapping[str, object] | None = None,
         chain: list[str] | None = None,
+        log: int | None = None,
     ) -> None:
         self.programs, self.directory = programs, directory
         self.control = programs.home / "control"
@@ -167,7 +168,8 @@ class Gateway:
         }
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.log = open(self.log_path, "wb")  # noqa: SIM115
+        self.log_path.touch()
+        self.log = open(self.log_path if log is None else log, "wb")  # noqa: SIM115
         self.started: list[subprocess.Popen[bytes]] = []
         self.launcher = self.start_launcher()
         self.front = self.start_front()

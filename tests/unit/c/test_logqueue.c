@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  */
 #define _POSIX_C_SOURCE 200809L
+#include <signal.h>
 #include "check.h"
 #include "logqueue.h"
 
@@ -78,9 +79,18 @@ TEST(nobody_listens)
   CHECK(logqueue_flush(&q) == 1 && q.dropped_ever > 0 && q.len <= LOGQUEUE_BYTES);
 }
 
+TEST(a_log_without_a_reader_is_given_up)
+{
+  begin();
+  CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR && close(ends[0]) == 0);
+  logqueue_line(&q, "one\n", 4);
+  CHECK(logqueue_flush(&q) == -1 && q.len == 4);
+}
+
 static const struct test tests[] = {
   {"lines_come_whole_and_in_order", lines_come_whole_and_in_order},
   {"a_log_that_nobody_reads_never_blocks", a_log_that_nobody_reads_never_blocks},
   {"nobody_listens", nobody_listens},
+  {"a_log_without_a_reader_is_given_up", a_log_without_a_reader_is_given_up},
 };
 MAIN(tests)

@@ -26,6 +26,7 @@ from support.c_programs import ROOT, run
 from support.smtpfront_programs import (
     GREETING,
     NOBODY,
+    RULES,
     Gateway,
     Programs,
     as_nobody,
@@ -352,6 +353,26 @@ def test_qmail_smtpd_has_places_of_its_own(programs: Programs, tmp_path: Path) -
         assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
 
 
+def test_clients_that_stall_leave_room_for_others(programs: Programs, tmp_path: Path) -> None:
+    """Three clients stall 50 messages each: each holds its share of places, and others get one."""
+    with gateway(programs, tmp_path, front={"-w": 2, "-C": 50}) as gate:
+        known = "".join(f'127.7.{n}.1:allow,WHITELISTED=""\n' for n in range(5))
+        gate.write_rules(known + RULES.format(queue=gate.queue.with_name("relay-queue")))
+        stalled = [gate.connect(f"127.7.{n}.1") for n in range(3) for _ in range(50)]
+        for client in stalled:
+            client.sendall(HELO + MAIL + RCPT + b"DATA\r\nSubject: stalled\r\n")
+        until(lambda: gate.heard().count("smtplaunch: ok ") == 60)
+        for source in ("127.7.3.1", "127.7.4.1", "127.0.0.3"):
+            heard = through_the_front(gate, [HELO, MAIL, RCPT, b"DATA\r\n", LETTER, b"QUIT\r\n"], source)
+            assert heard.endswith(b"354 go ahead\r\n250 ok TIME qp PID\r\n221 mx.test\r\n"), (source, heard)
+        until(lambda: gate.heard().count("put off 127.7.") == 90)
+        assert gate.heard().count("smtplaunch: ok ") == 63
+        for client in stalled:
+            client.close()
+        until(lambda: gate.heard().count("smtplaunch: end ") == 63)
+        assert len(gate.messages()) == 3
+
+
 @pytest.mark.parametrize("how", ["closes", "resets"])
 def test_who_leaves_while_it_waits_gives_its_place_back(programs: Programs, tmp_path: Path, how: str) -> None:
     limits = {"front": {"-w": 3600, "-C": 2}, "launcher": {"-c": 3, "-C": 1, "-R": 1}}
@@ -419,6 +440,41 @@ def test_without_qmail_smtpd_recipients_are_put_off(programs: Programs, tmp_path
         finally:
             program.chmod(0o755)
         assert heard.endswith(b"250 ok\r\n451 4.3.2 no session is free, please come back later\r\n"), heard
+
+
+def test_a_log_that_stands_still_stops_nobody(programs: Programs, tmp_path: Path) -> None:
+    """multilog is stopped, or its disk is full: nobody reads the pipe, which holds what it holds."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with gateway(programs, tmp_path, log=writing) as gate:
+        with contextlib.suppress(BlockingIOError):  # the launcher has made it so
+            while os.write(writing, b"x" * 4095 + b"\n"):
+                pass
+        foreign = b"RCPT TO:<x@elsewhere.example>\r\n"
+        for number in range(30):
+            heard = through_the_front(gate, [HELO, MAIL, foreign, RCPT, foreign, b"QUIT\r\n"])
+            assert heard.count(b"553 5.7.1 ") == 2 and heard.endswith(b"221 mx.test\r\n"), (number, heard)
+        many = [MAIL + 90 * foreign + b"QUIT\r\n" for _ in range(12)]  # more than is kept
+        assert all(through_the_front(gate, [one]).endswith(b"221 mx.test\r\n") for one in many)
+        said = b""
+
+        def read() -> bytes:
+            nonlocal said
+            with contextlib.suppress(BlockingIOError):
+                while block := os.read(reading, 65536):
+                    said += block
+            return said
+
+        until(lambda: re.search(rb"^smtpfront: dropped [0-9]+ lines of the log$", read(), re.MULTILINE))
+        through_the_front(gate, [HELO, MAIL, RCPT, foreign, b"QUIT\r\n"])
+        until(
+            lambda: re.search(
+                rb"^smtplaunch: warning: dropped [0-9]+ lines of the log$", read(), re.MULTILINE
+            )
+        )
+        until(lambda: read().endswith(b" status 0\n"))
+        assert b"qmail-smtpd: rcpthosts: x@elsewhere.example from sender@client.example at 127.0.0.4" in said
+    os.close(reading)
 
 
 def test_a_restart_of_the_front_tells_everybody(programs: Programs, tmp_path: Path) -> None:
