@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ COMMANDS = {
     "certificate": Command("install or show the certificates of TLS", "certificate"),
     "every": Command("run a command on a schedule, under supervise", "every"),
     "workdir": Command("remove what killed scanners left in the work directory", "workdir"),
+    "version": Command("the version of this gateway, and what was built from where", "version"),
     "sa-update": Command("update SpamAssassin's rules, and reload", "sa_update"),
 }
 
@@ -57,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="...", help="see mailgate COMMAND --help"
     )
-    given = parser.parse_args(argv)
+    parser.add_argument("--version", action="store_true", help="the same as mailgate version")
+    words = list(sys.argv[1:] if argv is None else argv)
+    given = parser.parse_args(["version"] if words == ["--version"] else words)
     command = COMMANDS[given.command]
     program = importlib.import_module(f".{command.file}", __package__)
     return int(program.main([*command.first, *given.arguments]))

@@ -14,6 +14,7 @@ DOCTOR_SETTINGS = f"{SETTINGS_DIRECTORY}/doctor.json"
 GREYLIST_SETTINGS = f"{SETTINGS_DIRECTORY}/cqgreylist"
 OPERATOR_SETTINGS = f"{SETTINGS_DIRECTORY}/operator.json"
 RECIPIENTS_SETTINGS = f"{SETTINGS_DIRECTORY}/recipients.json"
+VERSION_FILE = f"{SETTINGS_DIRECTORY}/version.json"  # of the collection, for people
 SA_UPDATE_SETTINGS = f"{SETTINGS_DIRECTORY}/sa-update.json"
 
 # Rules about clients and senders: fragments, and what is compiled from them
