@@ -101,6 +101,7 @@ class Reader:
         self._data = data
         self._name = name
         self._end_of_records = 0
+        self._spans: list[tuple[int, int, int]] = []  # of each record, as _records() yields them
         self.verify()
 
     def get(self, key: bytes) -> bytes | None:
@@ -113,10 +114,9 @@ class Reader:
         return self._data[start : start + data_bytes]
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield each record as (key, data), in the file's order."""
+        """Return each record as (key, data), in the file's order."""
         data = self._data
-        for position, middle, end in self._records():
-            yield data[position + 8 : middle], data[middle:end]
+        return ((data[position + 8 : middle], data[middle:end]) for position, middle, end in self._spans)
 
     def verify(self) -> None:
         """Raise BadInput unless every pointer, record and slot is valid and every record can be found."""
@@ -127,12 +127,10 @@ class Reader:
             raise self._bad(f"{size} bytes are too many", f"at most {LIMIT_BYTES}")
         self._verify_tables(size)
         data = self._data
-        keys = {position: data[position + 8 : middle] for position, middle, _end in self._records()}
-        first: dict[bytes, int] = {}
-        again: set[bytes] = set()
-        for position, key in keys.items():
-            if first.setdefault(key, position) != position:
-                again.add(key)
+        self._spans = list(self._records())
+        keys = {position: data[position + 8 : middle] for position, middle, _end in self._spans}
+        first = {key: position for position, key in reversed(keys.items())}
+        again = {key for position, key in keys.items() if first[key] != position}
         waiting = dict(zip(keys, hash_keys(list(keys.values()))))
         for table in range(256):
             self._verify_slots(table, waiting)

@@ -190,10 +190,11 @@ def network_interval(network: Network) -> tuple[int, int]:
 
 def text_interval(text: str) -> tuple[int, int]:
     """Return the first and last number of an address or a network in CIDR form; the text must be valid."""
-    address, slash, length = text.partition("/")
-    first = address_number(address)
-    if not slash:
+    if "/" not in text:
+        first = address_number(text)
         return first, first
+    address, _slash, length = text.partition("/")
+    first = address_number(address)
     return first, first + (1 << ((32 if first < IPV4_END else 128) - int(length))) - 1
 
 

@@ -104,7 +104,7 @@ def key_interval(key: str) -> tuple[int, int] | None:
 
 
 def is_host_address(key: str) -> bool:
-    """Return whether a key that is not a host name is a single address, not a network."""
+    """Return whether a key is a single address or a name, not a network."""
     if is_ipv6_key(key):
         return key[-5:] == "]/128"
     return key[-1:] != "." and key != ""

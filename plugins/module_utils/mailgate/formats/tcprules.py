@@ -36,6 +36,7 @@ from .networks import (
 from .rule_keys import (
     LENGTHS_KEY,
     ipv6_lookup_keys,
+    is_host_address,
     key_interval,
     lengths_of,
     network_key,
@@ -46,8 +47,8 @@ _PREFIX = re.compile(rf"(?:{OCTET}\.){{1,3}}")
 HOST_ADDRESS = re.compile(rf"(?:{OCTET}\.){{3}}{OCTET}")
 # Names as tcpserver gets them from the DNS: in lower case; any other byte as \ and three octal digits.
 _HOST = re.compile(r"\.?(?:[a-z0-9_-]|\\[0-3][0-7]{2})+(?:\.(?:[a-z0-9_-]|\\[0-3][0-7]{2})+)*")
-# The form of nearly all lines: one address, an action, and no variable; matched first for speed.
-_PLAIN = re.compile(rf"((?:{OCTET}\.){{3}}{OCTET}):(allow|deny)\n")
+# A line: of nearly all one address, an action, and no variable, which is matched first for speed; else any.
+_LINE = re.compile(rf"(((?:{OCTET}\.){{3}}{OCTET}):(allow|deny))\n|([^\n]*\n|[^\n]+)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IPV6_EXPECTED = "expected one such as '[2001:db8::1]', or a network such as '[2001:db8::]/32'"
 _QUOTES = frozenset("\"'!#$%&()*+,-./:;<=>?@[\\]^_`{|}~")
@@ -87,11 +88,12 @@ class Rules:
     @cached_property
     def index(self) -> dict[str, Rule]:
         """The rule for each key; of several rules with one key the first, as a cdb lookup finds it."""
-        index: dict[str, Rule] = {}
-        for rule in self.rules:
-            for key in rule.keys:
-                index.setdefault(key, rule)
-        return index
+        return {key: rule for rule in reversed(self.rules) for key in rule.keys}
+
+    @cached_property
+    def networks(self) -> tuple[tuple[str, Rule], ...]:
+        """The keys that are not a single address or a name, with their rules: few, where there are many."""
+        return tuple((key, rule) for key, rule in self.index.items() if not is_host_address(key))
 
     @cached_property
     def ipv6_lengths(self) -> tuple[int, ...]:
@@ -104,22 +106,22 @@ def parse(text: str, name: str) -> Rules:
 
     Raises BadInput ('NAME line N: …') for a line that tcprules refuses or would accept without any effect.
     """
-    lines = tuple(re.findall(r"[^\n]*\n|[^\n]+", text))
+    lines: list[str] = []
     rules: list[Rule] = []
-    plain = _PLAIN.fullmatch
-    for number, line in enumerate(lines, 1):
-        found = plain(line)
-        if found:
-            address, action = found.groups()
-            rules.append(Rule(name, number, line[:-1], address, action, (), (address,)))
+    new = tuple.__new__  # what the class itself calls, and faster
+    for number, (plain, address, action, line) in enumerate(_LINE.findall(text), 1):
+        if plain:
+            lines.append(f"{plain}\n")
+            rules.append(new(Rule, (name, number, plain, address, action, (), (address,))))
             continue
+        lines.append(line)
         try:
             rule = _parse_line(line, name, number)
         except BadInput as error:
             raise BadInput(f"{name} line {number}: {error}") from error.__cause__
         if rule is not None:
             rules.append(rule)
-    return Rules(name, lines, tuple(rules))
+    return Rules(name, tuple(lines), tuple(rules))
 
 
 def render(rules: Rules) -> str:
@@ -371,12 +373,14 @@ def compile_records(rules: Rules, denied: Iterable[str] = ()) -> list[tuple[byte
     Of rules without IPv6 tcprules makes the same. The last record has the prefix lengths of IPv6, if any.
     """
     encoded: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
-    records = []
+    records: list[tuple[bytes, bytes]] = []
     for rule in rules.rules:
-        data = encoded.get(rule[4:6])
+        effect = rule[4:6]
+        data = encoded.get(effect)
         if data is None:
-            data = encoded[rule.action, rule.environment] = encode(rule)
-        records += [(to_bytes(key), data) for key in rule.keys]
+            data = encoded[effect] = encode(rule)
+        for key in rule.keys:
+            records.append((key.encode("utf-8", "surrogateescape"), data))
     denied = tuple(denied)
     records += [(key.encode("ascii"), b"D\0") for key in denied]
     if lengths := lengths_of(chain(rules.index, denied)):

@@ -48,14 +48,13 @@ def _changed(
     """
     old, new = before.index, after.index
     changed = {key for key, rule in new.items() if (was := old.get(key)) is None or was[4:6] != rule[4:6]}
-    changed.update(key for key in old if key not in new)
+    changed.update(old.keys() - new.keys())
     if not all(map(is_host_address, changed)):
         return segments(old.items()), segments(new.items())
-
-    def few(index: dict[str, Rule]) -> Iterator[tuple[str, Rule]]:
-        return ((key, rule) for key, rule in index.items() if not is_host_address(key) or key in changed)
-
-    return segments(few(old)), segments(few(new))
+    return (
+        segments([*before.networks, *((key, old[key]) for key in changed if key in old)]),
+        segments([*after.networks, *((key, new[key]) for key in changed if key in new)]),
+    )
 
 
 def _side_by_side(

@@ -206,11 +206,15 @@ def _without_keys(part: Rules, reason: Callable[[Rule, str], str], dropped: list
     rules: list[Rule] = []
     lines = list(part.lines)
     for rule in part.rules:
-        reasons = {key: why for key in rule.keys if (why := reason(rule, key))}
+        keys = rule.keys
+        if len(keys) == 1 and not reason(rule, keys[0]):  # nearly all
+            rules.append(rule)
+            continue
+        reasons = {key: why for key in keys if (why := reason(rule, key))}
         if not reasons:
             rules.append(rule)
             continue
-        kept = tuple(key for key in rule.keys if key not in reasons)
+        kept = tuple(key for key in keys if key not in reasons)
         dropped += [Dropped(rule.where, rule.text, key, why) for key, why in reasons.items()]
         rest = rule.text[len(rule.address) :]
         lines[rule.line - 1] = f"# left out: {rule.text}\n" + "".join(
@@ -252,9 +256,7 @@ def _shield(
     rules: Rules, operator: Rules, protected: Sequence[Network], name: str, dropped: list[Dropped]
 ) -> tuple[Rules, Rules, Rules]:
     """Return rules for protected addresses in wider denials, all rules with them, and the operator's rest."""
-    by_name = [
-        rule for rule in rules.rules if safety.shuts_out(rule) and any(key[:1] == "=" for key in rule.keys)
-    ]
+    by_name = [rule for rule in rules.rules if rule.keys[0][:1] == "=" and safety.shuts_out(rule)]
     named = [network for network in protected if network.version == 4]  # a client of IPv6 has no name
     if by_name and sum(network.num_addresses for network in named) > MOST_PROTECTED_ADDRESSES:
         reason = (
@@ -332,8 +334,9 @@ def _is_as_it_should_be(reason: str) -> bool:
 
 
 def _shadowed(rules: Rules) -> Iterator[str]:
+    index = rules.index
     for rule in rules.rules:
-        if not any(rules.index[key] is rule for key in rule.keys):
+        if index[rule.keys[0]] is not rule and not any(index[key] is rule for key in rule.keys[1:]):
             yield f"{rule.where}: {rule.text!r} has no effect, {rules.index[rule.keys[0]].where} comes first"
 
 

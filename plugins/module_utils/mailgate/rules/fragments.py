@@ -77,14 +77,18 @@ class AdaptiveEntry(NamedTuple):
     @property
     def rule_address(self) -> str:
         """The client as a rule writes it: '192.0.2.1', '[2001:db8::]/64'."""
-        network, slash, length = self.address.partition("/")
-        return f"[{network}]/{length}" if slash else network
+        if "/" not in self.address:
+            return self.address
+        network, _slash, length = self.address.partition("/")
+        return f"[{network}]/{length}"
 
     @property
     def key(self) -> str:
         """The key of its rule."""
-        network, slash, length = self.address.partition("/")
-        return ipv6_key(address_number(network) - IPV6_FIRST, int(length)) if slash else network
+        if "/" not in self.address:
+            return self.address
+        network, _slash, length = self.address.partition("/")
+        return ipv6_key(address_number(network) - IPV6_FIRST, int(length))
 
 
 def site_facts(site: Rules) -> Facts:

@@ -151,12 +151,13 @@ def assert_open(rules: Rules, protected_networks: Iterable[Network]) -> None:
 
 def _pieces(rules: Rules, inside: AddressSet) -> list[tuple[int, Rule | None]]:
     """Return segments() of the rules; of those for a single address only the ones inside matter."""
-    return segments(
+    hosts = [
         (key, rule)
         for key, rule in rules.index.items()
-        if not is_host_address(key)
-        or (is_ipv6_key(key) or ("=" not in key and "@" not in key and key in inside))
-    )
+        if is_host_address(key)
+        and (is_ipv6_key(key) or ("=" not in key and "@" not in key and key in inside))
+    ]
+    return segments([*rules.networks, *hosts])
 
 
 def all_shut(rules: Rules, networks: Iterable[Network]) -> list[Network]:

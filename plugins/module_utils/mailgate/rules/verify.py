@@ -17,9 +17,7 @@ def verify_cdb(data: bytes, made: Compiled, name: str) -> None:
     index, adaptive = made.rules.index, made.adaptive
     reader = cdb.Reader(data, name)
     # The reader has verified that a lookup of each key finds its first record, so these are all answers.
-    found: dict[bytes, bytes] = {}
-    for key, value in reader.items():
-        found.setdefault(key, value)
+    found = dict(reversed(list(reader.items())))
     lengths = found.pop(LENGTHS_KEY.encode("ascii"), b"")
     decoded: dict[bytes | None, object] = {value: tcprules.decode(value) for value in set(found.values())}
     wrong = next(
