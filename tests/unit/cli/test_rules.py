@@ -303,6 +303,56 @@ def test_explain(host: Path, capsys: pytest.CaptureFixture[str], arguments: list
     assert capsys.readouterr() == (words.replace("HOST", str(host)), "")
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (
+            "2001:DB8:0::7",
+            "2001:db8::7 is refused\n  HOST/tcp.d/20-operator line 2: [2001:db8::]/32:deny\n  by the operator alice: infected\n",
+        ),
+        (
+            "[2001:db8:1::7]",
+            '2001:db8:1::7 may connect, with A="1"\n  HOST/tcp.d/20-operator line 3: [2001:DB8:1::]/48:allow,A="1"\n  by the operator\n',
+        ),
+        (
+            "2001:db8:2::7",
+            "2001:db8:2::7 may connect\n  HOST/tcp.d/10-site line 3: [2001:db8:2::]/48:allow\n"
+            "  by the site, by Ansible\n"
+            "  left out: HOST/tcp.d/20-operator line 4: '[2001:db8:2::7]:deny', it is protected\n"
+            "  left out: HOST/tcp.d/30-adaptive: '[2001:db8:2::]/64:deny', it is protected\n",
+        ),
+        (
+            "2001:db9:0:1::8",
+            "2001:db9:0:1::8 is refused\n  HOST/tcp.d/30-adaptive: [2001:db9:0:1::]/64:deny\n"
+            "  by the adaptive blacklist: 12 of 14 bad, until 2096-10-02 07:06:40 UTC\n",
+        ),
+        (
+            "::ffff:10.0.0.7",
+            '10.0.0.7 may connect and relay, with QMAILQUEUE="/var/qmail/bin/simscan"\n'
+            '  HOST/tcp.d/10-site line 5: 10.0.0.:allow,RELAYCLIENT="",QMAILQUEUE="/var/qmail/bin/simscan"\n'
+            "  by the site, by Ansible\n",
+        ),
+        (
+            "2001:dba::1",
+            "2001:dba::1 may connect\n  HOST/tcp.d/90-default line 2: :allow\n  by the site, by Ansible\n",
+        ),
+    ],
+)
+def test_explain_of_ipv6(host: Path, capsys: pytest.CaptureFixture[str], address: str, words: str) -> None:
+    site = site_rules(["10.0.0.0/24"], scanner=SIMSCAN, protected_networks=["2001:db8:2::/48"])
+    (host / "tcp.d/10-site").write_text(site)
+    (host / "tcp.d/20-operator").write_text(
+        '# {"by": "alice", "note": "infected"}\n[2001:db8::]/32:deny\n[2001:DB8:1::]/48:allow,A="1"\n[2001:db8:2::7]:deny\n'
+    )
+    (host / "tcp.d/30-adaptive").write_text(
+        ENTRY.replace("192.0.2.9", "[2001:db9:0:1::]/64") + ENTRY.replace("192.0.2.9", "[2001:db8:2::]/64")
+    )
+    run(host, "compile")
+    capsys.readouterr()
+    assert run(host, "explain", address) == 0
+    assert capsys.readouterr() == (words.replace("HOST", str(host)), "")
+
+
 def test_diff_is_in_words(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(host, "compile")
     (host / "tcp.d/10-site").write_text(site_rules(["10.2.0.0/16"], scanner=SIMSCAN))

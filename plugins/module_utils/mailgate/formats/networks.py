@@ -28,6 +28,13 @@ IPV6_FIRST = 1 << 128  # the number of ::
 LINE_END = 1 << 129  # the first number after the IPv6 addresses
 LOOPBACKS: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.1/32"), ipaddress.IPv6Network("::1/128"))
 
+# Networks that reach nobody else over the internet: RFC 1918, 6598, 3927, 4193, 4291.
+PRIVATE_NETWORKS: tuple[Network, ...] = (
+    *map(ipaddress.IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")),
+    *map(ipaddress.IPv4Network, ("172.16.0.0/12", "192.168.0.0/16")),
+    *map(ipaddress.IPv6Network, ("::1/128", "fc00::/7", "fe80::/10")),
+)
+
 
 class Widest(NamedTuple):
     """The shortest prefix length that is allowed, by family."""

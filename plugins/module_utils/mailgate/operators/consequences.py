@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import Collection, Iterable
 
 from ..core.errors import BadInput
-from ..formats.networks import Network, contains, parse_network
+from ..formats.networks import PRIVATE_NETWORKS, Network, contains, parse_network
 from .entries import BLOCKED, CLIENTS, RECIPIENTS, RELAY, SENDERS, Entry
 
 # More public addresses than these belong into the site file, where they are seen and stay.
@@ -21,28 +21,13 @@ PUBLIC_ADDRESSES_MAX = 256  # of one entry
 PUBLIC_ADDRESSES_OF_ALL_MAX = 1024  # of all entries together
 _SITE_VARIABLE = "gateway_relay_networks"
 
-# Networks that reach nobody else over the internet: RFC 1918, 6598, 3927, 4193, 4291.
-_PRIVATE = tuple(
-    ipaddress.ip_network(one)
-    for one in (
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "::1/128",
-        "fc00::/7",
-        "fe80::/10",
-    )
-)
 _IPV6_HOST_BITS = 64  # what one customer gets, and often one host
 
 
 def public_addresses(network: Network) -> int:
     """Return how many addresses of a network are public; of IPv6, how many /64."""
     total = _count(network)
-    for one in _PRIVATE:
+    for one in PRIVATE_NETWORKS:
         if contains(one, network):
             return 0
         if contains(network, one):

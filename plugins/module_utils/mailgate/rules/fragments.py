@@ -16,6 +16,7 @@ from ..core.errors import BadInput
 from ..formats.networks import (
     IPV6_FIRST,
     NOT_EVERYBODY,
+    PRIVATE_NETWORKS,
     RELAY_WIDEST,
     Network,
     Widest,
@@ -36,13 +37,6 @@ ADAPTIVE_UNTIL_MAX = 99_999_999_999  # of eleven digits, in the year 5138
 FACTS = "# mailgate: "
 ADAPTIVE_IPV6_LENGTHS = range(48, 129)
 PUBLIC_RELAY_WIDEST = Widest(16, 48)  # of the operator: what one site has at most
-_PRIVATE = tuple(
-    map(
-        parse_network,
-        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-         "fc00::/7", "fe80::/10"),
-    )
-)  # fmt: skip
 _ADAPTIVE_ENTRY = re.compile(
     rf"# until ([1-9][0-9]{{0,10}}) why ([ -~]{{1,{ADAPTIVE_WHY_CHARACTERS}}})\n"
     rf"((?:{OCTET}\.){{3}}{OCTET}|\[[0-9a-f:.]{{2,45}}\]/[0-9]{{2,3}}):deny\n"
@@ -179,7 +173,7 @@ def without_wide_relay_networks(operator: Rules) -> Rules:
 def operator_relay_fault(network: Network) -> str:
     """Return why an operator may not let a network relay, because of its width, or ''."""
     fault = RELAY_WIDEST.fault(network)
-    if fault or any(contains(one, network) for one in _PRIVATE):
+    if fault or any(contains(one, network) for one in PRIVATE_NETWORKS):
         return fault
     fault = PUBLIC_RELAY_WIDEST.fault(network)
     return fault and f"is public and {fault[3:]}"
