@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -75,12 +76,18 @@ void scan_log(const char *format, ...)
   if (poll(&ready, 1, LOG_MS) == 1 && write(2, line, (size_t) n) == -1) return;
 }
 
+/* The client's address as it stands between colons: one of IPv6 in brackets. */
 static const char *client(void)
 {
   static char address[64];
+  struct in6_addr six;
   const char *given = getenv("TCPREMOTEIP");
 
   if (!given) return "(null)";
+  if (inet_pton(AF_INET6, given, &six) == 1) {
+    snprintf(address, sizeof address, "[%s]", given);
+    return address;
+  }
   scantext_field(given, strlen(given), 0, address, sizeof address);
   return address;
 }

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log
 from support.c_programs import CACHE, FUZZ, INCLUDES, SANITIZE, STRICT, gcc, run, sources
 from support.parameters import slow_where
 
@@ -657,11 +658,21 @@ def test_the_log_is_not_the_senders(world: World) -> None:
     """No field holds a separator or anything that a terminal would obey."""
     message = b"Subject: a:b\033[2J\r\200:198.51.100.9:x\n\n\n"
     envelope = b'F"a:b,c\033"@X.example\0T"d:e,f\n"@Example.test\0\0'
-    outcome = world.scan(message, envelope, environment={"TCPREMOTEIP": "2001:db8::1"})
+    outcome = world.scan(message, envelope, environment={"TCPREMOTEIP": "2001:db8::1:x"})
     assert verdict(outcome) == (
-        "CLEAN (1.20/5.00/10.00):TIMEs:a_b_[2J__198.51.100.9_x:2001_db8__1:"
+        "CLEAN (1.20/5.00/10.00):TIMEs:a_b_[2J__198.51.100.9_x:2001_db8__1_x:"
         '"a_b,c_"@x.example:"d_e_f_"@example.test'
     )
+
+
+def test_an_ipv6_address_stands_in_brackets(world: World) -> None:
+    for address in ("2001:db8:1:2:3:4:5:6", "::1"):
+        outcome = world.scan(environment={"TCPREMOTEIP": address})
+        record = smtpd_log.parse(f"@400000006743a1a21b2f5c84 {outcome.log[0]}")
+        assert f":[{address}]:" in outcome.line and isinstance(record, smtpd_log.Verdict)
+        assert [split[1] for split in record.splits()] == [address]
+    outcome = world.scan(b"", environment={"TCPREMOTEIP": "2001:db8::1"})
+    assert "put off for [2001:db8::1]: " in outcome.line
 
 
 def test_attachments_are_refused_by_their_suffixes(world: World) -> None:

@@ -814,3 +814,77 @@ def test_a_long_row_of_forwarded_copies_is_told_in_pieces() -> None:
     assert all(journey.steps() and trace_command.values(journey) for journey in journeys)
     steps = [step.words for journey in journeys for step in journey.steps()]
     assert sum(words.startswith("message") and "queued" in words for words in steps) == 299
+
+
+SIX = "2001:db8:1:2::7"
+
+
+def six_log() -> trace.Search:
+    """Return sessions of two clients of one /64, of one of another /64, and of one of IPv4."""
+    smtp = Book()
+    clients = (SIX, "2001:db8:1:2::70", "2001:db8:1:3::7", STRANGER)
+    for number, ip in enumerate(clients):
+        shown = f"[{ip}]" if ":" in ip else ip
+        smtp.say(10 * number, f"tcpserver: pid {50 + number} from {ip}")
+        smtp.say(
+            10 * number + 1, f"qmail-smtpd: not in validrcptto: no@example.test from a@b.example at {ip}"
+        )
+        smtp.say(10 * number + 2, scanned(50 + number, CLEAN, "Hi", "a@b.example", "joe@example.com", shown))
+        smtp.say(10 * number + 3, end(50 + number))
+    return trace.Search(smtp.log(), archive.Log([]))
+
+
+@pytest.mark.parametrize(
+    ("what", "pids"),
+    [
+        (SIX, [50]),
+        ("2001:DB8:1:2:0:0:0:7", [50]),
+        ("2001:0db8:0001:0002:0000:0000:0000:0007", [50]),
+        ("[2001:db8:1:2::7]", [50]),
+        ("[IPv6:2001:db8:1:2::7]", [50]),
+        (f"{SIX}/128", [50]),
+        ("2001:db8:1:2::/64", [50, 51]),
+        ("2001:DB8:1:2::9/64", [50, 51]),
+        ("2001:db8:1::/48", [50, 51, 52]),
+        ("::ffff:198.51.100.7", [53]),
+        ("::ffff:c633:6407", [53]),
+        ("198.51.100.0/24", [53]),
+        ("::ffff:198.51.100.0/120", [53]),
+        ("0.0.0.0/0", [53]),
+        ("::/0", [50, 51, 52]),
+        ("2001:db8:1:2::", []),
+    ],
+)
+def test_an_address_or_a_network_in_any_form_is_found(what: str, pids: list[int]) -> None:
+    found = six_log().find(trace.wanted(what)).journeys
+    assert [journey.session.pid for journey in found if journey.session] == pids
+
+
+def test_a_refusal_and_a_verdict_belong_to_the_session_of_their_ipv6_client() -> None:
+    (found,) = six_log().find(trace.wanted(SIX)).journeys
+    assert [kind for kind, _words in found.verdicts()] == ["unknown recipient", "clean"]
+
+
+@pytest.mark.parametrize("what", ["2001:db8:5::7", "2001:db8:5::/48"])
+def test_a_session_of_the_front_that_is_one_line_is_found(what: str) -> None:
+    smtp = Book()
+    smtp.say(0, "smtpfront[6kz3rt9qm4]: deny 2001:db8:5::7", "smtpfront[6kz3rt9qm5]: deny 2001:db8:6::7")
+    smtp.say(
+        9, "smtpfront[6kz3rt9qm6]: busy 2001:db8:5::7 client", "smtpfront: pid 6kz3rt9qm7 from 2001:db8:5::7"
+    )
+    found = trace.Search(smtp.log(), archive.Log([])).find(trace.wanted(what)).journeys
+    assert len(found) == 3
+
+
+def test_a_network_in_a_strangers_text_is_no_session_of_it() -> None:
+    smtp = Book()
+    smtp.say(0, *begin(5, "192.0.2.1"))
+    smtp.say(1, "qmail-smtpd: rcpthosts: a@b.example from 198.51.100.7 at 192.0.2.1")
+    smtp.say(
+        2,
+        scanned(5, CLEAN, "tcpserver_ pid 5 from 198.51.100.7", "a@b.example", "c@d.example", "192.0.2.1"),
+        end(5),
+    )
+    search = trace.Search(smtp.log(), archive.Log([]))
+    assert search.find(trace.wanted("198.51.100.0/24")).journeys == []
+    assert len(search.find(trace.wanted("192.0.2.0/24")).journeys) == 1

@@ -39,7 +39,8 @@ _EPILOG = f"""\
 what can be searched:
   an id              of a session or a message, as in the reply "250 ok ... id 6kz3rt9qm4.1", in Received,
                      and in the log
-  an IPv4 address    the sessions of that client
+  an IP address      the sessions of that client; IPv6 in any form
+  a network          those of all its clients, such as 192.0.2.0/24 or 2001:db8:1:2::/64
   a mail address     as sender or recipient; @example.com means every address of a domain
   anything else      a subject, or any other text of a line; case is ignored
 

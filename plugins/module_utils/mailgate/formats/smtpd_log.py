@@ -18,9 +18,7 @@ import re
 from collections.abc import Callable
 
 from . import session_id
-from .smtpd_records import (
-    IP as _IP,
-)
+from .client_address import IP as _IP
 from .smtpd_records import (
     Accepted,
     Admitted,

@@ -14,10 +14,10 @@ import re
 from dataclasses import dataclass
 from typing import Union
 
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-IP = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
+from .client_address import IP_FIELD, in_field, without_brackets
+
 _WITH_SUBJECT = frozenset(("CLEAN", "SPAM REJECT", "SPAM DROPPED", "SPAM PASS", "PASSTHRU"))
-_ADDRESS_FIELD = re.compile(rf"(?<=:)({IP}|\(null\))(?=:)")
+_ADDRESS_FIELD = re.compile(rf"(?<=:)({IP_FIELD}|\(null\))(?=:)")
 
 
 # Records are plain dataclasses: frozen ones take five times as long to make, and there are many.
@@ -222,7 +222,8 @@ class Verdict:
         for place in _ADDRESS_FIELD.finditer(self.tail):
             sender, colon, recipients = self.tail[place.end() + 1 :].rpartition(":")
             if colon:
-                found.append((self.tail[: place.start() - 1], place[1], sender, recipients))
+                address = without_brackets(place[1])
+                found.append((self.tail[: place.start() - 1], address, sender, recipients))
             if self.state in _WITH_SUBJECT:
                 break
         return tuple(found)
@@ -231,8 +232,8 @@ class Verdict:
         """Return whether the line can belong to a session with this client."""
         if self.state in _WITH_SUBJECT:
             found = _ADDRESS_FIELD.search(self.tail)
-            return found is not None and found[1] == address
-        return f":{address}:" in self.tail
+            return found is not None and without_brackets(found[1]) == address
+        return any(f":{one}:" in self.tail for one in (address, in_field(address)))
 
 
 @dataclass

@@ -22,6 +22,7 @@ from ..core.text import one_line
 from ..formats import send_log as sendlog
 from ..formats import session_id
 from ..formats import smtpd_log as smtplog
+from ..formats.client_address import without_brackets
 from ..formats.smtpd_log import NANOSECONDS
 from .verdicts import ACCEPTED, CLEAN, CONTENT, LIMIT, MARKED, RELAYED, SPAM, TAKEN, UNCHECKED, VIRUS, meaning
 
@@ -72,7 +73,7 @@ def subject_words(subject: str) -> str:
 def put_off_note(record: smtplog.ScannerNote) -> tuple[str, str] | None:
     """Return (client, reason) of simscan's line that reports a message as put off, or None."""
     found = _PUT_OFF_NOTE.fullmatch(record.text)
-    return (found[1], found[2]) if found else None
+    return (without_brackets(found[1]), found[2]) if found else None
 
 
 @dataclass

@@ -11,14 +11,17 @@ number, again as bytes. Files come from a loader, so nothing here touches a disk
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
+from ..core.errors import BadInput
 from ..formats import send_log as sendlog
 from ..formats import session_id
 from ..formats import smtpd_log as smtplog
+from ..formats.client_address import Network, canonical, network_of
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
 from .inference import match, plain
@@ -27,20 +30,40 @@ from .messages import BEFORE_SECONDS, CANDIDATES_MAX, LATE_SECONDS, QUEUED_SECON
 from .sessions import Sessions
 from .verdicts import ACCEPTED
 
-ADDRESS, IP, ID, TEXT = "address", "IP", "id", "text"
+ADDRESS, IP, NETWORK, ID, TEXT = "address", "IP", "network", "id", "text"
 REFUSAL_FIELD_CHARACTERS = 200  # REFUSAL_FIELD_MAX in refusal.h
+_ALONE = ("deny", "busy", "put off")  # smtpfront's lines of sessions that have no first line
+# The address in a line that begins a session, or is all of it
+_CLIENT = re.compile(
+    rb"@[0-9a-f]{24} (?:[a-z]+: pid [0-9a-z]+ from ([0-9a-f.:]+)(?: id [0-9a-z]+)?\n"
+    rb"|smtpfront\[[0-9a-z]+\]: (?:deny|busy|put off) ([0-9a-f.:]+)[ \n])"
+)
 _ADDRESS_CHARACTER = rb"[a-z0-9.!#$&'*+/=?^`{|}~-]"
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query: its kind, the text given, and the bytes that a line must contain."""
+    """A query: its kind, the text given, and the bytes that a line must contain.
+
+    With a network the pattern matches a whole line, and a group is the client's address, which must be in it.
+    """
 
     kind: str
     given: str
     smtp: tuple[bytes, ...]
     send: tuple[bytes, ...]
     pattern: re.Pattern[bytes]
+    network: Network | None = None
+
+    def matches(self, data: bytes, begin: int, end: int) -> bool:
+        """Return whether the line from begin to end matches."""
+        if self.network is None:
+            return self.pattern.search(data, begin, end) is not None
+        found = self.pattern.match(data, begin, end)
+        try:
+            return found is not None and ip_address((found[1] or found[2]).decode("ascii")) in self.network
+        except ValueError:
+            return False
 
     def decoded(self, line: str) -> bool:
         """Return whether the decoded subject of this line contains the text."""
@@ -56,7 +79,10 @@ class Query:
 
 
 def wanted(text: str) -> Query:
-    """Make a query of a text: an id, an IPv4 address, a mail address (or @domain), or any other text."""
+    """Make a query of a text: an id, an IP address or network, a mail address or @domain, or other text.
+
+    Addresses and networks may have any form; a text such as 'cafe::' is one, too.
+    """
     if session_id.is_id(text.lower()):
         needle = text.lower().encode("ascii")
         pattern = re.compile(rb"(?<![0-9a-z])" + re.escape(needle) + rb"(?![0-9a-z])")
@@ -65,16 +91,15 @@ def wanted(text: str) -> Query:
 
 
 def _other(text: str) -> Query:
-    try:
-        ip = str(ipaddress.IPv4Address(text))
-        needle = ip.encode("ascii")
-        pattern = re.compile(rb"(?<![0-9.])" + re.escape(needle) + rb"(?![0-9]|\.[0-9])")
-        first = (b" from " + needle + b"\n", b" from " + needle + b" id ")
-        # smtpfront's lines of sessions that have no first line
-        alone = (b"]: deny " + needle + b"\n", b"]: busy " + needle + b" ", b"]: put off " + needle + b" ")
-        return Query(IP, ip, first + alone, (needle,), pattern)
-    except ValueError:
-        pass
+    with contextlib.suppress(BadInput):
+        return _of_client(canonical(text))
+    if "/" in text:
+        with contextlib.suppress(BadInput):
+            network = network_of(text)
+            if network.prefixlen == network.max_prefixlen:
+                return _of_client(canonical(str(network.network_address)))
+            needles = (b" from ", *(f"]: {word} ".encode("ascii") for word in _ALONE))
+            return Query(NETWORK, str(network), needles, (), _CLIENT, network)
     lower = text.lower()
     smtp, send, escaped = _scanner_form(lower), sendlog.field(lower), _refusal_form(lower)
     forms = list(dict.fromkeys(form.encode("utf-8") for form in (smtp, lower, escaped)))
@@ -85,6 +110,17 @@ def _other(text: str) -> Query:
         pattern = re.compile(before + b"(?:" + alternatives + rb")(?![a-z0-9_-]|\.[a-z0-9])")
         return Query(ADDRESS, text, tuple(forms), queue_forms, pattern)
     return Query(TEXT, text, tuple(forms), queue_forms, re.compile(alternatives))
+
+
+def _of_client(ip: str) -> Query:
+    needle = ip.encode("ascii")
+    digits = rb"0-9a-f:" if ":" in ip else rb"0-9"
+    after = rb"(?![" + digits + rb"]|\.[0-9])"
+    pattern = re.compile(rb"(?<![" + digits + rb".])" + re.escape(needle) + after)
+    first = (b" from " + needle + b"\n", b" from " + needle + b" id ")
+    ends = {"deny": b"\n"}  # behind the address
+    alone = tuple(f"]: {word} {ip}".encode("ascii") + ends.get(word, b" ") for word in _ALONE)
+    return Query(IP, ip, first + alone, (needle,), pattern)
 
 
 def _scanner_form(text: str) -> str:
@@ -168,7 +204,7 @@ class Search:
                 for place in log.forward(needle, begin, end):
                     data = log.text(file)[1]
                     stop = data.find(b"\n", place.offset) + 1
-                    if not what.pattern.search(data, place.offset, stop or len(data)):
+                    if not what.matches(data, place.offset, stop or len(data)):
                         continue
                     if what.kind != ID or what.named(log.line(place)):
                         places.add(place.offset)
