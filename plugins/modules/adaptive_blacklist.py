@@ -71,6 +71,12 @@ options:
     description: How many addresses are refused at once. The entry that ends first is dropped first.
     type: int
     default: 10000
+  ipv6_site_networks:
+    description:
+      - A client of IPv6 is its network /64.
+      - A /48 is refused, too, when so many of its /64s are at once, 2 to 50. V(0) turns this off.
+    type: int
+    default: 8
   never:
     description:
       - Networks in CIDR form of which no address is ever refused, besides those that may relay, are
@@ -85,7 +91,8 @@ options:
     default: []
     suboptions:
       address:
-        description: An IPv4 address.
+        description:
+          - An IPv4 address, or a network /64 or /48 of IPv6. An IPv6 address means its /64.
         type: str
         required: true
       until:
@@ -97,8 +104,9 @@ options:
         description: The reason, in printable ASCII, at most 200 characters.
         type: str
   released:
-    description: IPv4 addresses whose refusal is ended, and that are not refused as long as they are listed
-      here.
+    description:
+      - Addresses whose refusal is ended, and that are not refused as long as they are listed here.
+      - In the forms of O(added[].address).
     type: list
     elements: str
     default: []
@@ -151,6 +159,7 @@ NUMBERS = {
     "addresses_max": 100000,
     "events_max": 200,
     "entries_max": 10000,
+    "ipv6_site_networks": 8,
 }
 
 

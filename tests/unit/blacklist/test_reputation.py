@@ -10,6 +10,7 @@ import random
 from typing import Any
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import state_items
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.model import kind_of
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.reputation import (
     SESSIONS_MAX,
@@ -65,7 +66,8 @@ class Log:
         seconds: float = 0.0,
         sender: str = "a@b.example",
     ) -> None:
-        self.say(f"simscan:[{pid}]:{state}:{seconds:.4f}s:{text}:{address}:{sender}:joe@example.com")
+        shown = f"[{address}]" if ":" in address else address
+        self.say(f"simscan:[{pid}]:{state}:{seconds:.4f}s:{text}:{shown}:{sender}:joe@example.com")
 
     def bad(self, count: int, address: str = BAD) -> None:
         """So many refused recipients, each in a session of its own."""
@@ -573,7 +575,7 @@ def test_a_state_in_the_middle_changes_nothing() -> None:
             log.now += chance.randrange(60)
             if restart:
                 other = Reputation(log.known.settings, log.known.never)
-                other.load(json.loads(json.dumps(log.known.to_json())))
+                other.restore(*state_items.flat(json.loads(json.dumps(log.known.to_json()))))
                 log.known = other
             log.refuse(address)
             log.end(pid)
@@ -605,5 +607,202 @@ def test_a_damaged_state_is_refused(data: Any) -> None:
     log = Log()
     log.bad(3)
     with pytest.raises(BadInput):
-        log.known.load(data)
+        log.known.restore(*state_items.flat(data))
     assert log.told()["attempts"] == 3
+
+
+# IPv6
+
+SITE = "2001:db8:1::/48"
+
+
+def net(number: int, host: str = "7") -> str:
+    """Return an address in the network /64 of SITE with that number."""
+    return f"2001:db8:1:{number:x}::{host}"
+
+
+def key(number: int) -> str:
+    return f"2001:db8:1:{number:x}::/64" if number else "2001:db8:1::/64"
+
+
+def test_the_attempts_of_a_network_64_count_together() -> None:
+    log = Log()
+    for host in range(11):
+        log.bad(1, net(2, f"{host:x}:1"))
+    log.bad(10, net(3))
+    assert log.listed == ["2001:db8:1:2::/64"]
+    assert log.told("2001:db8:1:2::/64")["refused"]
+
+
+def test_an_address_of_ipv4_counts_alone() -> None:
+    log = Log()
+    log.bad(10, "198.51.100.7")
+    log.bad(10, "198.51.100.8")
+    assert log.listed == []
+
+
+def test_messages_of_ipv6_clients_count_and_a_virus_is_taken_for_the_message_before() -> None:
+    log = Log()
+    for _ in range(11):
+        pid = log.connect(net(2))
+        log.scan(pid, address=net(2))
+        log.scan(pid, "VIRUS", address=net(2), text="Eicar", seconds=1.0)
+        log.end(pid)
+    told = log.told("2001:db8:1:2::/64")
+    # The eleventh message was counted as clean when the rule was met.
+    assert [one["what"] for one in told["events"]] == ["virus"] * 10 + ["ham"]
+
+
+def test_a_48_is_refused_when_eight_of_its_64s_are() -> None:
+    log = Log()
+    for number in range(1, 8):
+        log.bad(11, net(number))
+    log.bad(11, "2001:db8:2:1::7")  # of another /48
+    assert SITE not in log.listed
+    log.bad(11, net(8))
+    assert log.listed == sorted([SITE, "2001:db8:2:1::/64", *map(key, range(1, 9))])
+    told = log.told(SITE)
+    assert told["why"] == "8 networks /64 of it are refused"
+    assert [one["what"] for one in told["events"]] == ["network"] * 8
+    assert told["events"][0]["detail"] == f"{key(1)}: 11 of 11 attempts bad in 60 minutes"
+    other = log.told(key(77))
+    assert (other["refused"], other["why"]) == (True, f"{SITE}: 8 networks /64 of it are refused")
+
+
+def test_the_evidence_against_a_48_is_limited() -> None:
+    log = Log(ipv6_site_networks=50)
+    for number in range(60):
+        log.bad(11, net(number))
+    assert len(log.told(SITE)["events"]) == 50
+
+
+def test_attempts_from_a_refused_48_are_only_added_up() -> None:
+    log = Log(ipv6_site_networks=2)
+    log.bad(11, net(1))
+    log.bad(11, net(2))
+    log.bad(20, net(3))
+    assert log.listed == sorted([SITE, key(1), key(2)])
+    assert log.told(SITE)["more"] == 20
+
+
+def test_no_48_is_refused_where_that_is_turned_off() -> None:
+    log = Log(ipv6_site_networks=0)
+    for number in range(1, 30):
+        log.bad(11, net(number))
+    assert SITE not in log.listed
+
+
+def test_networks_that_a_person_refused_are_no_case_against_their_48() -> None:
+    log = Log(ipv6_site_networks=2)
+    log.known.add(key(1), BEGIN + DAY, "by hand", int(log.now))
+    log.bad(11, net(2))
+    assert SITE not in log.listed
+
+
+def test_networks_whose_time_is_over_are_no_case_against_their_48() -> None:
+    log = Log(ipv6_site_networks=2)
+    log.bad(11, net(1))
+    log.now += 14_401
+    log.bad(11, net(2))
+    assert log.listed == [key(2)]
+
+
+def test_a_48_with_many_others_that_send_clean_mail_is_spared() -> None:
+    log = Log(ipv6_site_networks=3)
+    for number in range(10, 13):
+        log.good(1, net(number))
+    for number in range(1, 4):
+        log.bad(11, net(number))
+    assert SITE not in log.listed
+    (spared,) = log.known.listing(int(log.now))["spared"]
+    assert spared["why"] == "3 networks /64 of it are refused; 3 clean messages from 3 others of them"
+    log.bad(11, net(4))
+    assert SITE not in log.listed and log.known.notes[-1].startswith("listed 2001:db8:1:4::/64")
+
+
+def test_a_48_with_one_good_sender_of_many_messages_is_spared() -> None:
+    log = Log(ipv6_site_networks=3)
+    log.good(50, net(10))
+    for number in range(1, 4):
+        log.bad(11, net(number))
+    assert SITE not in log.listed
+
+
+def test_clean_mail_of_the_refused_ones_themselves_spares_no_48() -> None:
+    log = Log(ipv6_site_networks=2)
+    for number in (1, 2):
+        log.good(5, net(number))
+        log.bad(11, net(number))
+    assert SITE in log.listed
+
+
+@pytest.mark.parametrize("number", [4, 2])
+def test_the_exemption_of_a_48_leaves_its_64s_refused(number: int) -> None:
+    log = Log({SITE: "it is protected"}, ipv6_site_networks=2)
+    for one in range(1, number + 1):
+        log.bad(11, net(one))
+    assert log.listed == [key(one) for one in range(1, number + 1)]
+
+
+def test_release_of_a_64_ends_the_refusal_of_its_48_which_needs_new_ones_then() -> None:
+    log = Log(ipv6_site_networks=2)
+    log.bad(11, net(1))
+    log.bad(11, net(2))
+    log.now += 10
+    assert log.known.release(key(3), int(log.now))
+    assert log.listed == [key(1), key(2)]
+    log.now += 4000  # the window is over, the listings are not
+    log.known.expire(int(log.now))
+    log.bad(11, net(4))
+    assert SITE not in log.listed
+    log.bad(11, net(5))
+    assert SITE in log.listed
+
+
+def test_release_of_a_48_releases_all_of_it() -> None:
+    log = Log(ipv6_site_networks=2)
+    log.bad(11, net(1))
+    log.bad(11, net(2))
+    log.bad(11, "2001:db8:2:1::7")
+    log.now += 10
+    assert log.known.release(SITE, int(log.now))
+    assert log.listed == ["2001:db8:2:1::/64"]
+    assert not log.known.release(SITE, int(log.now))
+
+
+def test_a_dropped_entry_is_no_case_against_its_48() -> None:
+    log = Log(ipv6_site_networks=2, entries_max=1)
+    log.bad(11, net(1))
+    log.now += 10
+    log.bad(11, BAD)
+    log.now += 10
+    log.bad(11, net(2))
+    assert log.listed == [key(2)]
+
+
+def test_the_state_holds_what_is_known_of_ipv6() -> None:
+    log = Log(ipv6_site_networks=2)
+    log.bad(11, net(1))
+    pid = log.connect(net(2))
+    data = json.loads(json.dumps(log.known.to_json()))
+    other = Log(ipv6_site_networks=2)
+    other.pid, other.now = log.pid, log.now
+    other.known.restore(*state_items.flat(data))
+    for _ in range(10):
+        other.refuse(net(2))
+    other.end(pid)
+    other.bad(1, net(2))
+    assert SITE in other.listed
+
+
+@pytest.mark.parametrize("section", ["clients", "ham", "entries", "spared", "released"])
+def test_a_client_in_the_state_that_is_none_is_refused(section: str) -> None:
+    item: list[Any] = {
+        "clients": ["x/64", [[1, "spam", ""]]],
+        "ham": ["x/64", [1]],
+        "entries": ["x/64", 1, 2, "why", "rule", [], 0],
+        "spared": ["x/64", 1, "why"],
+        "released": ["x/64", 1],
+    }[section]
+    with pytest.raises(BadInput, match="in it; expected"):
+        Log().known.restore(1, [(section, item)])

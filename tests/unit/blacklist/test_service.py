@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
     settings as blacklist_settings,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.clients import EXPECTED
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist.exemptions import (
     Exemptions,
     facts_of,
@@ -240,7 +240,8 @@ def evidence(service: Service, addresses: int, entries: int) -> None:
         for kind in ("recipient", "ham", "spam", "other"):
             event = (BEGIN, kind, f"{number} {kind} ".ljust(80, "x"))
             service.reputation._clients.setdefault(address, reputation._Client()).events.append(event)
-        service.reputation._ham[address] = array("q", [BEGIN] * 50)
+        for _ in range(50):
+            service.reputation._ham.remember(address, BEGIN, 50, 100_000)
         service.reputation._spared[address] = (BEGIN + 60, "why")
         service.reputation._released[f"198.19.{number // 250}.{number % 250}"] = BEGIN
     for number in range(entries):
@@ -582,11 +583,15 @@ def test_an_order_that_cannot_be_kept_is_not_confirmed(world: World, monkeypatch
     ("request_", "error"),
     [
         (None, "request: None is not an object; expected one"),
-        ({}, "address: None is not an IPv4 address; expected one such as '192.0.2.7'"),
+        ({}, f"address: None is not an address; {EXPECTED}"),
         ({"do": "x", "address": BAD}, "request: 'x' is unknown; expected list, explain, release or add"),
         (
-            {"do": "add", "address": "::1"},
-            "address: '::1' is not an IPv4 address; expected one such as '192.0.2.7'",
+            {"do": "add", "address": "2001:db8::/56"},
+            f"address: '2001:db8::/56' is a network that cannot be one entry; {EXPECTED}",
+        ),
+        (
+            {"do": "add", "address": "192.0.2.0/24"},
+            f"address: '192.0.2.0/24' is a network that cannot be one entry; {EXPECTED}",
         ),
         (
             {"do": "add", "address": BAD, "seconds": 0, "why": "x"},
@@ -856,7 +861,7 @@ def test_the_default_is_the_guides_rule() -> None:
         ({"never": "x"}, "s never: 'x' is not a list; expected a list"),
         (
             {"released": ["192.0.2.01"]},
-            "s released item 1: '192.0.2.01' is not an IPv4 address; expected one such as '192.0.2.7'",
+            f"s released item 1: '192.0.2.01' is not an address; {EXPECTED}",
         ),
         (
             {"added": [{"address": "192.0.2.1"}, {"address": "192.0.2.1"}]},

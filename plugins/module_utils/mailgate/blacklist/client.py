@@ -49,12 +49,14 @@ def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
 
 def describe_list(answer: Mapping[str, Any], now: float) -> list[str]:
     """Return the lines that `list` prints."""
+    width = max((len(one["address"]) for one in (*answer["entries"], *answer["spared"])), default=0)
+    width = max(width, len("255.255.255.255"))
     lines = [
-        f"{one['address']:15} until {utc(one['until'])} ({span(one['until'] - now)}), "
+        f"{one['address']:{width}} until {utc(one['until'])} ({span(one['until'] - now)}), "
         f"by {one['by']}: {one['why']}"
         for one in answer["entries"]
     ]
-    lines += [f"{one['address']:15} not refused: {one['why']}" for one in answer["spared"]]
+    lines += [f"{one['address']:{width}} not refused: {one['why']}" for one in answer["spared"]]
     return lines or ["no address is refused"]
 
 

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 from ..formats.smtpd_log import Verdict
 from ..maillog import verdicts
 
 SPAM, HAM, VIRUS, RECIPIENT, OTHER = "spam", "ham", "virus", "recipient", "other"
+NETWORK = "network"  # evidence against a /48: one of its /64s was listed
 BAD = frozenset((SPAM, VIRUS, RECIPIENT))
 RULE, OPERATOR, SITE = "rule", "operator", "site"
 # What the site forbids, or what is too much to scan, is not evidence of a bad client.
@@ -27,7 +30,7 @@ Event = tuple[int, str, str]
 
 
 class Entry:
-    """One refused address: begin, end, reason, author, counted events, and the number of later attempts.
+    """One refused client: begin, end, reason, author, counted events, and the number of later attempts.
 
     While the clock is not trusted, capped may hold an earlier end than until, by that clock; it is not saved.
     """
@@ -53,3 +56,19 @@ def kind_of(verdict: Verdict, marked: str = SPAM) -> str | None:
     if kind == verdicts.MARKED:
         return OTHER if marked == "neither" else marked
     return _COUNTS_AS.get(kind)
+
+
+def events_of(data: Any) -> list[Event]:
+    """Return events from their JSON values; raises ValueError and TypeError."""
+    return [(int(at), sys.intern(str(kind)), str(detail)) for at, kind, detail in data]
+
+
+def event_words(event: Event) -> dict[str, Any]:
+    """Return an event as JSON values for people."""
+    return {"at": event[0], "what": event[1], "bad": event[1] in BAD, "detail": event[2]}
+
+
+def entry_words(entry: Entry) -> dict[str, Any]:
+    """Return an entry without its address and its events, as JSON values for people."""
+    words = {"since": entry.since, "until": entry.end, "why": entry.why, "by": entry.by}
+    return {**words, "counted": len(entry.events), "more": entry.more}

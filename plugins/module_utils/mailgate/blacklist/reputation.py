@@ -2,12 +2,13 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The adaptive blacklist's decisions: attempts are counted per address and judged by the settings' rule.
+"""The adaptive blacklist's decisions: attempts are counted per client and judged by the settings' rule.
 
-An attempt is one scanned message or one refused recipient of a session that tcpserver logged. The address is
-the one in tcpserver's line `pid P from IP`, never one in another program's text; a line whose pid and address
-do not match an open session is not counted. Times are the lines' own times in unix seconds, so that a log
-that is read late gives the same result.
+A client is an IPv4 address or a network /64 of IPv6 (clients.py); a /48 is refused when several of its /64s
+are. An attempt is one scanned message or one refused recipient of a logged session. The address is the one of
+the line `pid P from IP`, never one in another program's text; a line whose pid and address do not match an
+open session is not counted. Times are the lines' own in unix seconds, so a log that is read late gives the
+same result.
 
 Memory is limited. At most addresses_max addresses are watched; the one without news for longest is dropped
 first. At most events_max events are kept for each, and four times addresses_max in all. Clean messages are
@@ -17,14 +18,13 @@ refused; the entry that ends first is dropped first. At most SESSIONS_MAX sessio
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..core.errors import BadInput
 from ..core.times import rounded, utc
+from ..formats.client_address import in_field
 from ..formats.smtpd_log import (
     NANOSECONDS,
     Connected,
@@ -36,7 +36,23 @@ from ..formats.smtpd_log import (
 )
 from ..maillog.open_sessions import OpenSessions
 from ..rules.fragments import AdaptiveEntry
-from .model import BAD, HAM, OPERATOR, RECIPIENT, RULE, SITE, VIRUS, Entry, Event, kind_of
+from . import sites, state_items
+from .clean_mail import CleanMail
+from .clients import client_of, is_site, site_of
+from .model import (
+    BAD,
+    HAM,
+    OPERATOR,
+    RECIPIENT,
+    RULE,
+    SITE,
+    VIRUS,
+    Entry,
+    Event,
+    entry_words,
+    event_words,
+    kind_of,
+)
 from .settings import EVENTS_MEAN, EVIDENCE_MAX, Settings
 
 SESSIONS_MAX = 4096
@@ -44,16 +60,14 @@ DETAIL_CHARACTERS = 80
 _DAY_SECONDS = 86_400
 _CLOCK_TOLERANCE_SECONDS = 300
 _ROUNDING = 100_000  # nanoseconds: simscan logs its time with four decimals
-VERSION = 1
-SECTIONS = ("sessions", "clients", "ham", "entries", "spared", "released")
 Exemptions = Callable[[str], str]
 
 
 class _Session:
-    __slots__ = ("address", "counted", "last")
+    __slots__ = ("address", "client", "counted", "last")
 
     def __init__(self, address: str, counted: int = 0) -> None:
-        self.address = address
+        self.address, self.client = address, client_of(address)
         self.counted = counted
         # The verdict before: time, envelope, the event that was counted for it
         self.last: tuple[int, str, Event | None] | None = None
@@ -62,8 +76,8 @@ class _Session:
 class _Client:
     __slots__ = ("bad", "events")
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
-        self.events: list[Event] = list(events)
+    def __init__(self, events: list[Event] | None = None) -> None:
+        self.events: list[Event] = [] if events is None else events
         self.bad = sum(1 for event in self.events if event[1] in BAD)
 
 
@@ -84,8 +98,9 @@ class Reputation:
         # The client of the latest event is last. Ordered, because removing the first items of a dict is slow.
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._events = 0
-        self._ham: OrderedDict[str, array[int]] = OrderedDict()
+        self._ham = CleanMail()
         self._entries: dict[str, Entry] = {}
+        self._sites = sites.Sites()  # of the entries
         self._spared: dict[str, tuple[int, str]] = {}
         self._released: dict[str, int] = {}
 
@@ -136,7 +151,7 @@ class Reputation:
             return
         kind = kind_of(verdict, self.settings.marked)
         at = verdict.at // NANOSECONDS
-        mark = f":{session.address}:"
+        mark = f":{in_field(session.address)}:"
         text, _mark, envelope = verdict.tail.partition(mark)
         last = session.last
         # Two simscans of one session run one after the other, so one that began before the last verdict was
@@ -148,7 +163,7 @@ class Reputation:
             and verdict.tail.endswith(mark + last[1])
             and last[2] is not None
         ):
-            self._take_back(session.address, last[2])
+            self._take_back(session.client, last[2])
             session.counted -= 1
         if kind is None:
             session.last = (verdict.at, envelope, None)
@@ -165,9 +180,9 @@ class Reputation:
         if session.counted >= settings.session_attempts:
             return None
         session.counted += 1
-        address = session.address
-        entry = self._entries.get(address)
-        if entry is not None and entry.end > at:
+        address = session.client
+        entry = self._entry(address, at)
+        if entry is not None:
             entry.more += 1
             return None
         if at <= self._released.get(address, -1):
@@ -182,7 +197,7 @@ class Reputation:
         if kind in BAD:
             client.bad += 1
         elif kind == HAM:
-            self._remember_ham(address, at)
+            self._ham.remember(address, at, settings.spare_ham, settings.addresses_max)
         begin = at - settings.window_seconds
         if client.events[0][0] <= begin or len(client.events) > settings.events_max:
             self._prune(client, begin)
@@ -225,28 +240,14 @@ class Reputation:
             client.events.pop()
             self._events -= 1
             client.bad -= event[1] in BAD
-            if event[1] == HAM and self._ham.get(address):
-                self._ham[address].pop()
+            if event[1] == HAM:
+                self._ham.forget_last(address)
             if not client.events:
                 self._drop(address)
 
-    def _remember_ham(self, address: str, at: int) -> None:
-        most = self.settings.spare_ham
-        if not most or at < 0:
-            return
-        times = self._ham.pop(address, None)
-        if times is None:
-            times = array("q")
-            if len(self._ham) >= self.settings.addresses_max:
-                self._ham.popitem(last=False)
-        self._ham[address] = times
-        times.append(at)
-        del times[:-most]
-
     def ham(self, address: str, at: int) -> int:
         """Return how many clean messages the address had in spare_ham_seconds before at, up to spare_ham."""
-        begin = at - self.settings.spare_ham_seconds
-        return sum(1 for time in self._ham.get(address, ()) if time > begin)
+        return self._ham.count(address, at - self.settings.spare_ham_seconds)
 
     def _offence(self, address: str, client: _Client, at: int) -> None:
         settings = self.settings
@@ -257,23 +258,59 @@ class Reputation:
             reason = f"{ham} clean messages in {rounded(settings.spare_ham_seconds)}"
         if not reason:
             self._drop(address)
-            until = at + settings.listing_seconds
-            self._put(Entry(address, at, until, why, RULE, client.events[-EVIDENCE_MAX:]))
-            self._note(f"listed {address} until {utc(until)}: {why}")
-        elif self._spared.get(address, (0, ""))[0] <= at:
-            self._spared.pop(address, None)
-            self._spared[address] = (at + settings.listing_seconds, f"{why}; {reason}")
-            if len(self._spared) > settings.entries_max:
-                del self._spared[next(iter(self._spared))]
-            self._note(f"spared {address}: {why}; {reason}")
+            events = client.events[-EVIDENCE_MAX:]
+            self._list(Entry(address, at, at + settings.listing_seconds, why, RULE, events))
+            self._judge_site(site_of(address), at)
+        else:
+            self._spare(address, at, f"{why}; {reason}")
+
+    def _spare(self, address: str, at: int, why: str) -> None:
+        if self._spared.get(address, (0, ""))[0] > at:
+            return
+        self._spared.pop(address, None)
+        self._spared[address] = (at + self.settings.listing_seconds, why)
+        if len(self._spared) > self.settings.entries_max:
+            del self._spared[next(iter(self._spared))]
+        self._note(f"spared {address}: {why}")
+
+    def _judge_site(self, site: str, at: int) -> None:
+        """List a /48 when enough of its /64s are refused, and the others send little clean mail."""
+        if not site or self._entry(site, at) is not None:
+            return
+        entries = [self._entries[one] for one in self._sites.refused_in(site)]
+        case = sites.case(entries, at, self._released.get(site, -1), self.settings)
+        if case is None or self._spared.get(site, (0, ""))[0] > at:
+            return
+        clean = self._ham.in_site(site, at - self.settings.spare_ham_seconds)
+        reason = self.never(site) or case.spared_for(clean, self.settings)
+        if reason:
+            self._spare(site, at, f"{case.why}; {reason}")
+        else:
+            self._list(Entry(site, at, at + self.settings.listing_seconds, case.why, RULE, case.events()))
+
+    def _list(self, entry: Entry) -> None:
+        self._put(entry)
+        self._note(f"listed {entry.address} until {utc(entry.until)}: {entry.why}")
+
+    def _entry(self, address: str, at: int) -> Entry | None:
+        """Return the entry that refuses a client at that time: its own, or that of its /48."""
+        for one in (self._entries.get(address), self._entries.get(site_of(address))):
+            if one is not None and one.end > at:
+                return one
+        return None
 
     def _put(self, entry: Entry) -> None:
         self._entries[entry.address] = entry
+        self._sites.add(entry.address)
         self.changed = True
         if len(self._entries) > self.settings.entries_max:
             first = min(self._entries.values(), key=lambda one: one.until)
-            del self._entries[first.address]
+            self._remove(first.address)
             self._note(f"dropped {first.address}: more than {self.settings.entries_max} entries")
+
+    def _remove(self, address: str) -> Entry | None:
+        self._sites.remove(address)
+        return self._entries.pop(address, None)
 
     def _note(self, text: str) -> None:
         if len(self.notes) < 10_000:
@@ -285,7 +322,7 @@ class Reputation:
         """Change the settings: released addresses are dropped, listed ones keep their end."""
         self.settings = settings
         for address in settings.released:
-            if address in self._entries:
+            if self._entry(address, now) is not None or is_site(address):
                 self.release(address, now, SITE)
         self.changed = True
 
@@ -299,15 +336,22 @@ class Reputation:
         self._note(f"added {address} until {utc(until)}: {why}")
 
     def release(self, address: str, now: int, by: str = OPERATOR) -> bool:
-        """End an entry and discard what was counted until now; return whether there was an entry."""
-        entry = self._entries.pop(address, None)
-        self._drop(address)
-        self._released[address] = now
-        if entry is None:
-            return False
-        self.changed = True
-        self._note(f"released {address} by {by}: it was refused until {utc(entry.until)}, {entry.why}")
-        return True
+        """End the entries of a client, of the /48 around it, and of the /64s in it if it is one.
+
+        What was counted until now is discarded. Return whether there was an entry.
+        """
+        clients = [one for one in (address, site_of(address)) if one]
+        if is_site(address):
+            clients += [one for one in (*self._entries, *self._clients) if site_of(one) == address]
+        ended = False
+        for one in dict.fromkeys(clients):
+            entry = self._remove(one)
+            self._drop(one)
+            self._released[one] = now
+            if entry is not None:
+                ended = self.changed = True
+                self._note(f"released {one} by {by}: it was refused until {utc(entry.until)}, {entry.why}")
+        return ended
 
     # Results
 
@@ -330,13 +374,20 @@ class Reputation:
             if until > latest:
                 self._spared[address] = (latest, why)
         for address in [one.address for one in self._entries.values() if one.until <= now]:
-            self._note(f"expired {address}: {self._entries.pop(address).why}")
+            entry = self._entries[address]
+            self._remove(address)
+            self._note(f"expired {address}: {entry.why}")
             self.changed = True
         for address in [address for address, one in self._spared.items() if one[0] <= now]:
             del self._spared[address]
-        begin = now - self.settings.window_seconds
-        for address in [address for address, at in self._released.items() if at <= begin]:
+        for address in [one for one, at in self._released.items() if at + self._kept_seconds(one) <= now]:
             del self._released[address]
+
+    def _kept_seconds(self, released: str) -> int:
+        """Return how long a release is remembered: while attempts count, or entries count against a /48."""
+        settings = self.settings
+        window = settings.window_seconds
+        return max(window, settings.listing_seconds) if is_site(released) else window
 
     def _cap(self, entry: Entry, now: int, trusted: bool) -> None:
         """Give an entry of a clock that was ahead an end by this one, which is its own once it is trusted."""
@@ -376,7 +427,8 @@ class Reputation:
 
     def explain(self, address: str, now: int) -> dict[str, Any]:
         """Return everything known about an address, as JSON values."""
-        entry = next((one for one in self.current(now) if one.address == address), None)
+        found = {one.address: one for one in self.current(now)}
+        entry = found.get(address) or found.get(site_of(address))
         client = self._clients.get(address)
         begin = now - self.settings.window_seconds
         events = [event for event in client.events if event[0] > begin] if client else []
@@ -388,16 +440,18 @@ class Reputation:
             "attempts": len(events),
             "bad": sum(1 for event in events if event[1] in BAD),
             "ham": self.ham(address, now),
-            "events": [_event_words(event) for event in (entry.events if entry else events)],
+            "events": [event_words(event) for event in (entry.events if entry else events)],
         }
         if entry is not None:
-            told.update(_entry_words(entry))
+            told.update(entry_words(entry))
+            if entry.address != address:
+                told["why"] = f"{entry.address}: {entry.why}"
         return told
 
     def listing(self, now: int) -> dict[str, Any]:
         """Return entries and spared addresses, as JSON values."""
         return {
-            "entries": [{"address": one.address, **_entry_words(one)} for one in self.current(now)],
+            "entries": [{"address": one.address, **entry_words(one)} for one in self.current(now)],
             "spared": [
                 {"address": address, "why": why} for address, (_until, why) in sorted(self._spared.items())
             ],
@@ -419,7 +473,7 @@ class Reputation:
         """Yield (name, items) of everything, as JSON values for restore()."""
         yield "sessions", ([pid, one.address, one.counted] for pid, one in self._sessions.items())
         yield "clients", ([address, client.events] for address, client in self._clients.items())
-        yield "ham", ([address, times.tolist()] for address, times in self._ham.items())
+        yield "ham", ([address, times] for address, times in self._ham.items())
         yield (
             "entries",
             (
@@ -431,68 +485,20 @@ class Reputation:
         yield "released", ([address, at] for address, at in self._released.items())
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON values for load()."""
-        return {"version": VERSION, **{name: list(items) for name, items in self.sections()}}
-
-    def load(self, data: Any) -> None:
-        """Replace everything by the result of to_json(); raises BadInput for anything else."""
-        try:
-            items = [(name, item) for name in SECTIONS for item in data[name]]
-            version = data["version"]
-        except (TypeError, KeyError) as error:
-            raise BadInput(f"blacklist state: {error} in it; expected what the service wrote") from error
-        self.restore(version, items)
+        """Return everything as JSON values, which state_items.flat() makes items of."""
+        return {"version": state_items.VERSION, **{name: list(items) for name, items in self.sections()}}
 
     def restore(self, version: object, items: Iterable[tuple[str, Any]]) -> None:
         """Replace everything by (section, item) of sections(); raises BadInput, then nothing is replaced."""
-        sessions: list[tuple[int, _Session]] = []
-        clients: OrderedDict[str, _Client] = OrderedDict()
-        ham: OrderedDict[str, array[int]] = OrderedDict()
-        entries: dict[str, Entry] = {}
-        spared: dict[str, tuple[int, str]] = {}
-        released: dict[str, int] = {}
-        try:
-            if version != VERSION:
-                raise ValueError(f"version {version!r}")
-            for name, item in items:
-                if name == "clients":
-                    events = _events(item[1])
-                    if events:
-                        clients[str(item[0])] = _Client(events)
-                elif name == "ham":
-                    ham[str(item[0])] = array("q", item[1])
-                elif name == "entries":
-                    address, since, until, why, by, events, more = item
-                    entries[str(address)] = Entry(
-                        str(address), int(since), int(until), str(why), str(by), _events(events), int(more)
-                    )
-                elif name == "sessions":
-                    sessions.append((int(item[0]), _Session(str(item[1]), int(item[2]))))
-                elif name == "spared":
-                    spared[str(item[0])] = (int(item[1]), str(item[2]))
-                elif name == "released":
-                    released[str(item[0])] = int(item[1])
-                else:
-                    raise ValueError(f"section {name!r}")
-        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
-            raise BadInput(f"blacklist state: {error} in it; expected what the service wrote") from error
+        state = state_items.parse(version, items)
         self._sessions, self._by_address = OpenSessions(SESSIONS_MAX, self._forget), {}
-        for pid, session in sessions:
-            self._open(pid, session)
-        self._clients, self._ham = clients, ham
+        for pid, address, counted in state.sessions:
+            self._open(pid, _Session(address, counted))
+        self._clients = OrderedDict((one, _Client(events)) for one, events in state.clients.items())
+        self._ham = CleanMail(state.ham)
         self._events = sum(len(client.events) for client in self._clients.values())
-        self._entries, self._spared, self._released = entries, spared, released
+        self._entries, self._spared, self._released = state.entries, state.spared, state.released
+        self._sites = sites.Sites()
+        for address in self._entries:
+            self._sites.add(address)
         self.changed = True
-
-
-def _events(data: Any) -> list[Event]:
-    return [(int(at), sys.intern(str(kind)), str(detail)) for at, kind, detail in data]
-
-
-def _event_words(event: Event) -> dict[str, Any]:
-    return {"at": event[0], "what": event[1], "bad": event[1] in BAD, "detail": event[2]}
-
-
-def _entry_words(entry: Entry) -> dict[str, Any]:
-    words = {"since": entry.since, "until": entry.end, "why": entry.why, "by": entry.by}
-    return {**words, "counted": len(entry.events), "more": entry.more}

@@ -40,9 +40,11 @@ from ..formats.smtpd_log import parse
 from ..rules import fragments
 from . import settings as blacklist_settings
 from . import state_file
+from .clients import check_client, site_of
 from .exemptions import Exemptions, facts_of
-from .reputation import VERSION, Reputation
+from .reputation import Reputation
 from .settings import Settings
+from .state_items import VERSION
 
 STATE, SOCKET = "state.json", "socket"
 
@@ -329,11 +331,12 @@ class Service:
                     "counts": self.reputation.counts(),
                     "lines": self.lines,
                 }
-            address = blacklist_settings.check_address(request.get("address"), "address")
+            address = check_client(request.get("address"), "address")
             if do == "explain":
                 return self.reputation.explain(address, now)
             if do == "release":
-                if any(one.address == address for one in self.reputation.settings.added):
+                added = {one.address for one in self.reputation.settings.added}
+                if added & {address, site_of(address)}:
                     raise BadInput(f"address {address!r}: added by the site; expected to release it there")
                 released = self.reputation.release(address, now)
                 self._settle()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,6 +15,7 @@ from ..core.paths import BLACKLIST_SETTINGS
 from ..core.times import parse_utc, utc
 from ..formats.networks import parse_networks
 from ..rules.fragments import ADAPTIVE_UNTIL_MAX, ADAPTIVE_WHY_CHARACTERS
+from .clients import check_client, in_order
 
 _EXPECTED = "expected the file as Ansible writes it"
 MARKED = ("spam", "ham", "neither")
@@ -34,12 +34,13 @@ LIMITS: dict[str, tuple[int, int, str]] = {
     "addresses_max": (100, 10_000_000, "addresses"),
     "events_max": (10, 10_000, "events"),
     "entries_max": (1, 100_000, "entries"),
+    "ipv6_site_networks": (0, EVIDENCE_MAX, "networks"),
 }
 
 
 @dataclass(frozen=True)
 class Added:
-    """An address that the site refuses: until unix seconds, or None while it is in the settings."""
+    """A client that the site refuses: until unix seconds, or None while it is in the settings."""
 
     address: str
     until: int | None
@@ -52,7 +53,8 @@ class Settings:
 
     More than attempts within window_seconds, of which more than bad_percent are bad: refused for
     listing_seconds. A session counts for at most session_attempts. An address with spare_ham clean messages
-    in spare_ham_seconds is reported instead; 0 turns that off. marked is how a message counts that
+    in spare_ham_seconds is reported instead; 0 turns that off. An IPv6 client is its /64; a /48 is refused,
+    too, when ipv6_site_networks of its /64s are at once; 0 for never. marked is how a message counts that
     SpamAssassin takes for spam and the gateway delivers.
     """
 
@@ -67,6 +69,7 @@ class Settings:
     addresses_max: int = 100_000
     events_max: int = 200
     entries_max: int = 10_000
+    ipv6_site_networks: int = 8
     never: tuple[str, ...] = ()
     added: tuple[Added, ...] = ()
     released: tuple[str, ...] = ()
@@ -103,6 +106,11 @@ def make(
     both = sorted({one.address for one in made.added} & set(made.released))
     if both:
         raise BadInput(f"{where}: {both[0]!r} is added and released; expected it in one of the two lists")
+    if made.ipv6_site_networks == 1:
+        raise BadInput(
+            f"{where} ipv6_site_networks: one network /64 is no reason for a /48; expected 0, for never, or "
+            f"2 to {EVIDENCE_MAX}"
+        )
     if made.events_max <= made.attempts:
         raise BadInput(
             f"{where} events_max: {made.events_max!r} events cannot show more than {made.attempts} attempts; "
@@ -129,30 +137,16 @@ def _networks(where: str, value: object) -> tuple[str, ...]:
     return tuple(str(network) for network in parse_networks(texts, f"{where} network"))
 
 
-def check_address(text: object, where: str) -> str:
-    """Return the text if it is an IPv4 address in its usual form; raises BadInput."""
-    try:
-        if isinstance(text, str) and str(ipaddress.IPv4Address(text)) == text:
-            return text
-    except ValueError:
-        pass
-    raise BadInput(f"{where}: {text!r} is not an IPv4 address; expected one such as '192.0.2.7'")
-
-
-def _sorted(addresses: Sequence[str]) -> list[str]:
-    return sorted(addresses, key=ipaddress.IPv4Address)
-
-
 def _released(where: str, value: object, left_out: list[str] | None) -> tuple[str, ...]:
     found = set()
     for at, text in enumerate(_list(where, value), 1):
         try:
-            found.add(check_address(text, f"{where} item {at}"))
+            found.add(check_client(text, f"{where} item {at}"))
         except BadInput as error:
             if left_out is None:
                 raise
             left_out.append(str(error))
-    return tuple(_sorted(list(found)))
+    return tuple(in_order(found))
 
 
 def _added(where: str, value: object, left_out: list[str] | None) -> tuple[Added, ...]:
@@ -169,13 +163,13 @@ def _added(where: str, value: object, left_out: list[str] | None) -> tuple[Added
             left_out.append(str(error))
         else:
             found[one.address] = one
-    return tuple(found[address] for address in _sorted(list(found)))
+    return tuple(found[address] for address in in_order(found))
 
 
 def _one_added(item: object, place: str) -> Added:
     if not isinstance(item, Mapping) or not set(item) <= {"address", "until", "note"}:
         raise BadInput(f"{place}: {item!r} is not an entry; expected address and perhaps until and note")
-    address = check_address(item.get("address"), f"{place} address")
+    address = check_client(item.get("address"), f"{place} address")
     note = item.get("note") or ""
     if not isinstance(note, str) or not (note.isascii() and (not note or note.isprintable())):
         raise BadInput(f"{place} note: {note!r} is not plain; expected printable ASCII of one line")
@@ -264,6 +258,7 @@ _WORDS = {
     "addresses_max": "at most {} addresses are watched",
     "events_max": "at most {} events of an address are kept",
     "entries_max": "at most {} addresses are refused",
+    "ipv6_site_networks": "an IPv6 network /48 is refused when {} of its /64s are; 0 for never",
 }
 
 

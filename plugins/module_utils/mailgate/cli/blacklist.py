@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..blacklist.client import ask, describe, describe_list
+from ..blacklist.clients import check_client
 from ..blacklist.service import SOCKET, ServicePaths, serve
-from ..blacklist.settings import check_address
 from ..core.errors import MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.paths import BLACKLIST_DIRECTORY, BLACKLIST_SETTINGS, RULES_DIRECTORY, SMTP_LOG
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "--directory", default=BLACKLIST_DIRECTORY, help="the service's own files (%(default)s)"
         )
         if name in ("explain", "release", "add"):
-            command.add_argument("address", metavar="ADDRESS", help="an IPv4 address")
+            command.add_argument("address", metavar="ADDRESS", help="an address, or an IPv6 /64 or /48")
         if name in ("list", "explain"):
             command.add_argument("--json", action="store_true", help="as JSON; times are unix seconds")
         if name == "add":
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _client(do: str, given: Any) -> list[str]:
     request: dict[str, object] = {"do": do}
     if do != "list":
-        request["address"] = check_address(given.address, "address")
+        request["address"] = check_client(given.address, "address")
     if do == "add":
         request.update(seconds=duration(given.time), why=given.note)
     answer = ask(given.directory, request)
@@ -98,7 +98,7 @@ def _client(do: str, given: Any) -> list[str]:
         if do == "list":
             return describe_list(answer, now)
         if do == "release":
-            return [f"{given.address}: {'released' if answer['released'] else 'was not refused'}"]
+            return [f"{answer['address']}: {'released' if answer['released'] else 'was not refused'}"]
         return describe(answer, now)
     except (KeyError, TypeError, ValueError) as error:
         raise NoAnswer(f"answer of adaptive-blacklist: {error!r}; expected the same version") from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..blacklist import client as blacklist_command
-from ..blacklist.settings import check_address
+from ..blacklist.clients import check_client
 from ..core.errors import TryAgain
 from ..core.paths import (
     BLACKLIST_DIRECTORY,
@@ -55,7 +55,7 @@ class Lookups:
         if do == "blacklist":
             return self._blacklist()
         if do == "explain":
-            address = check_address(asked["address"], "address")
+            address = check_client(asked["address"], "address")
             found = self._ask({"do": "explain", "address": address})
             return {"words": blacklist_command.describe(found, self._clock())}
         if do == "release":
@@ -83,7 +83,7 @@ class Lookups:
         }
 
     def _release(self, caller: Caller, text: str, note: str) -> list[str]:
-        address = check_address(text, "address")
+        address = check_client(text, "address")
 
         def work() -> list[str]:
             released = self._ask({"do": "release", "address": address})["released"]
