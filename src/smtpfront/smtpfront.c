@@ -10,7 +10,8 @@
  * qmail-smtpd; a client that may relay goes there at once. Started as root, it takes the port and becomes another
  * user, and executes nothing.
  *
- *   -a ADDRESS  to listen at; up to eight times     -p PORT     25
+ *   -a ADDRESS  to listen at, of IPv4 or IPv6, up to eight times; :: is passed over where the host has no IPv6
+ *   -p PORT     25
  *   -u UID -g GID                                   -s PATH     the launcher's socket
  *   -x FILE     /etc/tcp.smtp.cdb                   -q DIRECTORY /var/qmail/control
  *   -k DIRECTORY /var/qmail/cqgreylist, or none ('')  -e FILE     /etc/mailgate/cqgreylist
@@ -39,10 +40,8 @@
  *   smtpfront: dropped NUMBER lines of the log
  */
 #define _GNU_SOURCE 1
-#include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +54,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "front.h"
+#include "listening.h"
 #include "refusal.h"
 #include "replycode.h"
 #include "say.h"
@@ -181,30 +181,21 @@ static void signalled(struct watch *watch, uint32_t events)
 
 static void listen_at(struct front *f, const char *text, int port)
 {
-  struct sockaddr_in four;
-  struct sockaddr_in6 six;
-  struct sockaddr *address = (struct sockaddr *) &four;
-  socklen_t len = sizeof four;
-  int on = 1;
+  struct sockaddr_storage address;
+  const char *why;
+  socklen_t len = listening_address(&address, text, port, &why);
   int fd;
 
-  memset(&four, 0, sizeof four);
-  memset(&six, 0, sizeof six);
-  four.sin_family = AF_INET;
-  four.sin_port = six.sin6_port = htons((uint16_t) port);
-  if (inet_pton(AF_INET, text, &four.sin_addr) != 1) {
-    six.sin6_family = AF_INET6;
-    if (inet_pton(AF_INET6, text, &six.sin6_addr) != 1) {
-      say(ME, "fatal: '%.100s' is not an address", text);
-      exit(100);
-    }
-    address = (struct sockaddr *) &six;
-    len = sizeof six;
+  if (!len) {
+    say(ME, "fatal: -a: '%.100s' %s", text, why);
+    exit(100);
   }
-  fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1
-      || (address->sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == -1)
-      || bind(fd, address, len) == -1 || listen(fd, BACKLOG) == -1)
+  fd = listening_open(&address, len, BACKLOG);
+  if (fd == -1 && errno == EAFNOSUPPORT && listening_every_ipv6(&address)) {
+    say(ME, "warning: this host has no IPv6, so clients of IPv4 alone are served");
+    return;
+  }
+  if (fd == -1)
     fatal(text);
   f->listening[f->listening_n].fd = fd;
   f->listening[f->listening_n].ready = accept_clients;
@@ -249,8 +240,10 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
   while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:r:c:C:N:B:i:t:w:")) != -1)
     switch (option) {
       case 'a':
-        if (o->addresses == FRONT_LISTENING_MAX)
+        if (o->addresses == FRONT_LISTENING_MAX) {
+          say(ME, "fatal: -a: '%.100s' is one too many; expected %d addresses at most", optarg, FRONT_LISTENING_MAX);
           exit(100);
+        }
         o->address[o->addresses++] = optarg;
         break;
       case 'p': o->port = (int) number(optarg, 65535); break;
@@ -453,6 +446,10 @@ int main(int argc, char **argv)
   allow_descriptors(&front);
   for (i = 0; i < options.addresses; ++i)
     listen_at(&front, options.address[i], options.port);
+  if (!front.listening_n) {
+    say(ME, "fatal: there is no address to listen at");
+    return 111;
+  }
   become(&options);
   make_sessions(&front);
   begin_loop(&front, &signals);
