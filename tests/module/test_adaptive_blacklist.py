@@ -49,6 +49,17 @@ def test_the_difference_is_in_words(file: Path) -> None:
     assert (again["changed"], again["diff"]) == (False, [])
 
 
+def test_ipv6_networks_are_one_entry_in_their_usual_form(tmp_path: Path) -> None:
+    added = [{"address": one} for one in ("2001:DB8::7", "203.0.113.9", "2001:db8:1::9/48")]
+    settings = _run(tmp_path / "new.json", added=added, released=["2001:0db8:0:5::/64"])["settings"]
+    assert [one["address"] for one in settings["added"]] == [
+        "203.0.113.9",
+        "2001:db8::/64",
+        "2001:db8:1::/48",
+    ]
+    assert settings["released"] == ["2001:db8:0:5::/64"]
+
+
 def test_without_arguments_it_is_the_guides_rule(tmp_path: Path) -> None:
     settings = _run(tmp_path / "new.json")["settings"]
     numbers = ("attempts", "bad_percent", "window_seconds", "listing_seconds", "spare_ham")
@@ -70,8 +81,19 @@ def test_a_damaged_or_foreign_file_is_replaced(file: Path, damage: str) -> None:
     [
         ({"attempts": 0}, "settings attempts: 0 is out of range; expected 1 to 10000 attempts"),
         (
-            {"added": [{"address": "::1"}]},
-            "settings added item 1 address: '::1' is not an IPv4 address; expected one such as '192.0.2.7'",
+            {"added": [{"address": "192.0.2"}]},
+            "settings added item 1 address: '192.0.2' is not an address; expected one such as '192.0.2.7', "
+            "'2001:db8::7', or an IPv6 network /64 or /48",
+        ),
+        (
+            {"added": [{"address": "2001:db8::/56"}]},
+            "settings added item 1 address: '2001:db8::/56' is a network that cannot be one entry; expected "
+            "one such as '192.0.2.7', '2001:db8::7', or an IPv6 network /64 or /48",
+        ),
+        (
+            {"ipv6_site_networks": 1},
+            "settings ipv6_site_networks: one network /64 is no reason for a /48; expected 0, for never, or "
+            "2 to 50",
         ),
     ],
 )

@@ -361,6 +361,16 @@ FORWARD = Answer(HOST, (ADDRESS,))
         (FORWARD, {ADDRESS: Answer("", (), "refused")}, [(WARNING, f"{ADDRESS} has no name in DNS (refused); expected {HOST}")]),
         (Answer(HOST), {ADDRESS: Answer("", (HOST,))}, [(WARNING, f"{HOST} has no address in DNS; expected {ADDRESS}, whose name it is")]),
         (Answer(HOST, (), "server failure"), {}, [(WARNING, f"{HOST} does not resolve: server failure")]),
+        (
+            Answer(HOST, ("192.0.2.25", "2001:DB8:0::25")),
+            {"192.0.2.25": Answer("", (HOST,)), "2001:db8::25": Answer("", (HOST,))},
+            [(OK, f"192.0.2.25, 2001:db8::25: {HOST}, both ways")],
+        ),
+        (
+            Answer(HOST, ("192.0.2.25",)),
+            {"2001:db8::25": Answer("", (HOST,))},
+            [(WARNING, f"{HOST} has 192.0.2.25 in DNS; expected 2001:db8::25, whose name it is")],
+        ),
     ],
 )  # fmt: skip
 def test_reverse(forward: Answer, back: dict[str, Answer], expected: list[tuple[int, str]]) -> None:

@@ -140,4 +140,4 @@ def test_tcpserver_gets_the_ids_of_its_account(tmp_path: Path) -> None:
     script = SCRIPTS["qmail-smtpd"].replace("/var/qmail/control/rcpthosts", control)
     status, said, calls = start(script, tmp_path, "qmaild", ("echo 7791", "echo 2108", 0))
     assert (status, said) == (0, "")
-    assert re.search(r"tcpserver .*-u 7791 -g 2108 0 25 ", calls)
+    assert re.search(r"tcpserver .*-u 7791 -g 2108 value 25 ", calls)

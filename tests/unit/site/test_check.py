@@ -282,7 +282,7 @@ BAD = [
         [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
             "relay_networks, protected_networks, whitelisted_networks, operators_protected, bad_senders, "
-            "extra_routes, directories, deny_reply, front"
+            "extra_routes, directories, deny_reply, front, listen, public_addresses"
         ],
     ),
 ]
@@ -374,3 +374,53 @@ def test_what_is_no_reply(reply: object) -> None:
         f"gateway_deny_reply: {reply!r} is not a reply; expected 554 or 421, a space and a text of at most "
         "200 characters of ASCII, or ''"
     )
+
+
+ADDRESS = "expected one such as '192.0.2.7' or '2001:db8::7'"
+
+
+@pytest.mark.parametrize(
+    ("more", "faults"),
+    [
+        ({"listen": ["0.0.0.0", "::"]}, []),
+        ({"listen": ["0.0.0.0", "::"], "front": "smtpfront"}, []),
+        ({"listen": ["192.0.2.25"], "front": "tcpserver"}, []),
+        (
+            {"listen": ["192.0.2.25", "2001:db8::25"], "front": "tcpserver"},
+            [
+                "gateway_listen: ['192.0.2.25', '2001:db8::25'] cannot be with gateway_front: tcpserver, "
+                "which has no IPv6; expected one IPv4 address, or gateway_front: smtpfront"
+            ],
+        ),
+        (
+            {"listen": ["::"], "front": "tcpserver"},
+            [
+                "gateway_listen: ['::'] cannot be with gateway_front: tcpserver, which has no IPv6; expected "
+                "one IPv4 address, or gateway_front: smtpfront"
+            ],
+        ),
+        (
+            {"listen": []},
+            ["gateway_listen: [] is not a list of addresses; expected one such as ['0.0.0.0', '::']"],
+        ),
+        (
+            {"listen": ["fe80::1"]},
+            [
+                "gateway_listen item 1: 'fe80::1' is link-local; "
+                "expected it with its interface, 'fe80::1%eth0'"
+            ],
+        ),
+        ({"public_addresses": ["192.0.2.25", "2001:db8::25"]}, []),
+        (
+            {"public_addresses": ["2001:db8::/64", 25]},
+            [
+                f"gateway_public_addresses item 1: '2001:db8::/64' is not an address; {ADDRESS}",
+                f"gateway_public_addresses item 2: 25 is not an address; {ADDRESS}",
+            ],
+        ),
+    ],
+)
+def test_addresses_to_listen_at_and_addresses_that_the_world_sees(
+    more: dict[str, object], faults: list[str]
+) -> None:
+    assert check_site(_site(**more), OWN) == faults

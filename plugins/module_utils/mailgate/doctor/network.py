@@ -18,6 +18,7 @@ from ..core.errors import BadInput
 from ..core.paths import RECIPIENTS_SETTINGS, ROUTES
 from ..core.threads import run_parallel
 from ..formats import smtproutes
+from ..formats.client_address import canonical
 from ..recipients.process import read_settings
 from ..rules.files import read_text
 from .context import Context
@@ -66,18 +67,23 @@ def judge_reverse(hostname: str, forward: Answer, back: Mapping[str, Answer]) ->
     if not back:
         why = forward.error or "no such name"
         text = f"{hostname} does not resolve: {why}"
-        return [Finding(check, WARNING, text, f"set an A record for {hostname}, or gateway_public_addresses")]
+        return [
+            Finding(
+                check, WARNING, text, f"set an A or AAAA record for {hostname}, or gateway_public_addresses"
+            )
+        ]
     for address, got in back.items():
         if hostname.lower() not in (name.lower().rstrip(".") for name in got.answers):
             shown = f"the name {', '.join(got.answers)}" if got.answers else "no name"
             why = f" ({got.error})" if got.error else ""
             text = f"{address} has {shown} in DNS{why}; expected {hostname}"
             found.append(Finding(check, WARNING, text, advice))
-        elif address not in forward.answers:
+        elif address not in map(canonical, forward.answers):
             shown = ", ".join(forward.answers) or "no address"
             why = f" ({forward.error})" if forward.error else ""
             text = f"{hostname} has {shown} in DNS{why}; expected {address}, whose name it is"
-            found.append(Finding(check, WARNING, text, f"set the A record of {hostname} to {address}"))
+            kind = "AAAA" if ":" in address else "A"
+            found.append(Finding(check, WARNING, text, f"set the {kind} record of {hostname} to {address}"))
     return several(found, check, f"{', '.join(back)}: {hostname}, both ways")
 
 
@@ -144,7 +150,7 @@ def _dnspython() -> Any:
 
 
 def resolve(server: str, name: str, kind: str, within_seconds: float, port: int = 53) -> Answer:
-    """Return a name server's answer to one question, or its error; kind is 'A' or 'PTR'.
+    """Return a name server's answer to one question, or its error; kind is 'A', 'AAAA' or 'PTR'.
 
     It is asked three times, and over TCP when the answer is truncated; raises BadInput without dnspython.
     """
@@ -205,10 +211,18 @@ def dns(context: Context) -> list[Finding]:
 def reverse(context: Context) -> list[Finding]:
     """Check the names of the public addresses, and the address of the gateway's name."""
     settings = context.settings
-    forward = resolve(settings.dns_server, settings.hostname, "A", 6)
-    addresses = settings.public_addresses or forward.answers
+    kinds = (
+        ["A", "AAAA"] if any(":" in one for one in (*settings.listen, *settings.public_addresses)) else ["A"]
+    )
+    asked = [resolve(settings.dns_server, settings.hostname, kind, 6) for kind in kinds]
+    forward = Answer(
+        settings.hostname,
+        tuple(one for answer in asked for one in answer.answers),
+        next((answer.error for answer in asked if answer.error), ""),
+    )
+    addresses = [canonical(one) for one in settings.public_addresses or forward.answers]
     back = {
-        address: resolve(settings.dns_server, ipaddress.IPv4Address(address).reverse_pointer, "PTR", 6)
+        address: resolve(settings.dns_server, ipaddress.ip_address(address).reverse_pointer, "PTR", 6)
         for address in addresses[:8]
     }
     return judge_reverse(settings.hostname, forward, back)

@@ -34,6 +34,7 @@ class Settings:
     postmaster: str
     services: tuple[str, ...] = ()
     jobs: tuple[Job, ...] = ()
+    listen: tuple[str, ...] = ("0.0.0.0",)
     public_addresses: tuple[str, ...] = ()  # none: the addresses of the host name
     dns_server: str = "127.0.0.1"
     dns_name: str = ""  # a name that must resolve; none: only the cache itself is checked
@@ -126,6 +127,7 @@ _PARSERS: Mapping[str, Callable[[object, str], Any]] = {
     "postmaster": _text,
     "services": lambda value, where: _list(value, where, _name),
     "jobs": lambda value, where: _list(value, where, _job),
+    "listen": _texts,
     "public_addresses": _texts,
     "dns_server": _text,
     "dns_name": _text,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..core.errors import BadInput
-from ..formats import addresses, networks, smtproutes
+from ..formats import addresses, client_address, listening, networks, smtproutes
 from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
@@ -28,6 +28,8 @@ KEYS = (
     *("hostname", "postmaster", "domains", *NETWORKS, "bad_senders", "extra_routes", "directories"),
     "deny_reply",
     "front",
+    "listen",
+    "public_addresses",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
@@ -46,7 +48,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     site: hostname, postmaster, domains (list of {name, route, recipients, addresses}), the lists of
     NETWORKS (CIDR, IPv4 or IPv6), bad_senders (list of `user@host` or `@host`), extra_routes (list of
     {domain, route}), directories (the result of ldap_settings.public(), so without a password),
-    deny_reply (what denied clients hear) and front (of FRONTS); all but the first three may be missing.
+    deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
+    addresses); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -67,6 +70,10 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     for key, widest in NETWORKS.items():
         for number, text in _items(site, key, found):
             found += _network_faults(text, widest, f"{_variable(key)} item {number}")
+    if site.get("listen") is not None:
+        found += listening.addresses_faults(site["listen"], "gateway_listen") or _front_faults(site)
+    for number, text in _items(site, "public_addresses", found):
+        found += _address_faults(text, f"gateway_public_addresses item {number}")
     for number, text in _items(site, "bad_senders", found):
         found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
     for number, item in _items(site, "extra_routes", found):
@@ -200,6 +207,27 @@ def is_own_port_25(route: smtproutes.Route, own: Collection[str]) -> bool:
     except ValueError:
         return bool(host) and host in own
     return address.is_loopback or address.is_unspecified or host in own
+
+
+def _front_faults(site: Mapping[str, object]) -> list[str]:
+    """Return the fault of addresses to listen at that tcpserver cannot have."""
+    listen = site["listen"]
+    if site.get("front") != "tcpserver" or not isinstance(listen, Sequence):
+        return []
+    if len(listen) == 1 and ":" not in listen[0]:
+        return []
+    return [
+        f"gateway_listen: {listen!r} cannot be with gateway_front: tcpserver, which has no IPv6; "
+        "expected one IPv4 address, or gateway_front: smtpfront"
+    ]
+
+
+def _address_faults(text: object, where: str) -> list[str]:
+    try:
+        client_address.canonical(text if isinstance(text, str) else "", where)
+    except BadInput:
+        return [f"{where}: {text!r:.120} is not an address; {client_address.EXPECTED}"]
+    return []
 
 
 def _network_faults(text: object, widest: networks.Widest, where: str) -> list[str]:
