@@ -15,7 +15,7 @@ import socket
 from collections.abc import Iterable
 
 from ..core.errors import BadInput
-from ..formats.client_address import network_of
+from ..formats.logged_address import network_of
 
 NETWORK_BITS, SITE_BITS = 64, 48
 _ENDS = (f"/{NETWORK_BITS}", f"/{SITE_BITS}")

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..core.times import rounded, utc
-from ..formats.client_address import in_field
+from ..formats.logged_address import in_field
 from ..formats.smtpd_log import (
     NANOSECONDS,
     Connected,

@@ -18,7 +18,7 @@ from ..core.errors import BadInput
 from ..core.paths import RECIPIENTS_SETTINGS, ROUTES
 from ..core.threads import run_parallel
 from ..formats import smtproutes
-from ..formats.client_address import canonical
+from ..formats.logged_address import canonical
 from ..recipients.process import read_settings
 from ..rules.files import read_text
 from .context import Context

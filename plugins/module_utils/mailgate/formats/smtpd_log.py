@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 
 from . import session_id
-from .client_address import IP as _IP
+from .logged_address import IP as _IP
 from .smtpd_records import (
     Accepted,
     Admitted,

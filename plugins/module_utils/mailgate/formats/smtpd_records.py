@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Union
 
-from .client_address import IP_FIELD, in_field, without_brackets
+from .logged_address import IP_FIELD, in_field, without_brackets
 
 _WITH_SUBJECT = frozenset(("CLEAN", "SPAM REJECT", "SPAM DROPPED", "SPAM PASS", "PASSTHRU"))
 _ADDRESS_FIELD = re.compile(rf"(?<=:)({IP_FIELD}|\(null\))(?=:)")

@@ -22,7 +22,7 @@ from ..core.text import one_line
 from ..formats import send_log as sendlog
 from ..formats import session_id
 from ..formats import smtpd_log as smtplog
-from ..formats.client_address import without_brackets
+from ..formats.logged_address import without_brackets
 from ..formats.smtpd_log import NANOSECONDS
 from .verdicts import ACCEPTED, CLEAN, CONTENT, LIMIT, MARKED, RELAYED, SPAM, TAKEN, UNCHECKED, VIRUS, meaning
 

@@ -21,7 +21,8 @@ from ..core.errors import BadInput
 from ..formats import send_log as sendlog
 from ..formats import session_id
 from ..formats import smtpd_log as smtplog
-from ..formats.client_address import Network, canonical, network_of
+from ..formats.logged_address import canonical, network_of
+from ..formats.networks import Network
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
 from .inference import match, plain

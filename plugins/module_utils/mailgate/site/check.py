@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..core.errors import BadInput
-from ..formats import addresses, client_address, listening, networks, smtproutes
+from ..formats import addresses, listening, logged_address, networks, smtproutes
 from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
@@ -224,9 +224,9 @@ def _front_faults(site: Mapping[str, object]) -> list[str]:
 
 def _address_faults(text: object, where: str) -> list[str]:
     try:
-        client_address.canonical(text if isinstance(text, str) else "", where)
+        logged_address.canonical(text if isinstance(text, str) else "", where)
     except BadInput:
-        return [f"{where}: {text!r:.120} is not an address; {client_address.EXPECTED}"]
+        return [f"{where}: {text!r:.120} is not an address; {logged_address.EXPECTED}"]
     return []
 
 

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Union
 
 from ..core.errors import BadInput
-
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+from .networks import Network, client_address
 
 EXPECTED = "expected one such as '192.0.2.7' or '2001:db8::7'"
 TEXT_CHARACTERS_MAX = 100
@@ -46,35 +44,28 @@ def without_brackets(text: str) -> str:
 def canonical(text: str, thing: str = "address") -> str:
     """Return an address in the form that the programs write, from any form; raises BadInput.
 
-    Accepted are brackets around an IPv6 address, also as 'IPv6:…' within them (RFC 5321 4.1.3). The zone of a
-    link-local address is left out: it is a name of this host's own.
+    Accepted are brackets around it, also as '[IPv6:2001:db8::7]' (RFC 5321 4.1.3).
     """
     bare = without_brackets(text.strip()) if len(text) <= TEXT_CHARACTERS_MAX else ""
     if bare[:5].lower() == "ipv6:" and ":" in bare[5:]:
         bare = bare[5:]
     try:
-        one = ipaddress.ip_address(bare)
-    except ValueError as error:
+        one = client_address(bare)
+    except BadInput as error:
         raise BadInput(f"{thing}: {text!r:.120} is not an address; {EXPECTED}") from error
-    if isinstance(one, ipaddress.IPv6Address):
-        if one.ipv4_mapped is not None:
-            return str(one.ipv4_mapped)
-        if "%" in bare and not one.is_link_local:
-            raise BadInput(f"{thing}: {text!r:.120} has a zone; expected one only with a link-local address")
-        return socket.inet_ntop(socket.AF_INET6, one.packed)
-    return str(one)
+    return str(one) if one.version == 4 else socket.inet_ntop(socket.AF_INET6, one.packed)
 
 
 def network_of(text: str, thing: str = "network") -> Network:
     """Return the network that a text in any form names, an address as that of its whole length.
 
-    Bits behind the prefix are ignored; one of IPv4 written as IPv6 is that of IPv4. Raises BadInput.
+    Bits behind the prefix are ignored. Raises BadInput.
     """
     address, slash, prefix = text.strip().rpartition("/") if "/" in text else (text, "", "")
     known = canonical(address, thing)
     if not slash:
         return ipaddress.ip_network(known)
-    mapped = "." in known and ":" in address
+    mapped = ":" in address and ":" not in known  # ::ffff:192.0.2.0/120 is 192.0.2.0/24
     try:
         bits = int(prefix) if prefix.isascii() and prefix.isdigit() and len(prefix) <= 3 else -1
         return ipaddress.ip_network((known, bits - 96 if mapped else bits), strict=False)
