@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from support.conversations import BACKENDS, HOSTNAME, LOOPBACK, POSTMASTER, SENDER, A, B, message
-from support.gateway import Bed, submit
+from support.conversations import BACKENDS, HOSTNAME, LOOPBACK, POSTMASTER, SENDER, STRANGER, A, B, message
+from support.gateway import GATEWAY_ADDRESS, Bed, submit
 from support.queue_checks import (
     DOUBLE_BOUNCE,
     FOREIGN,
@@ -327,19 +327,28 @@ def test_stop_refuses_sessions_until_start(bed: Bed) -> None:
 
 
 def test_pause_holds_everything_until_cont(bed: Bed) -> None:
-    qmailctl(bed, "pause")
-    eventually(lambda: not greets(1.0), "port 25 is silent")
+    with Session(LOOPBACK, LOOPBACK, timeout_seconds=20) as old, Session(STRANGER, GATEWAY_ADDRESS) as other:
+        assert old.reply().startswith("220 ") and other.reply().startswith("220 ")
+        qmailctl(bed, "pause")
+        eventually(lambda: not greets(1.0), "port 25 is silent")
+        if bed.front == "smtpfront":  # who is connected is served: by smtpfront, and by qmail-smtpd
+            assert refuses_connections()
+            for session in (old, other):
+                session.send(b"NOOP\r\n")
+                assert session.reply() == "250 ok"
     stat = qmailctl(bed, "stat")
-    # A launcher that stood still would keep smtpfront's clients waiting.
-    paused = (1, 1) if bed.front == "smtpfront" else (2, 0)
-    assert (stat.count(", paused"), stat.count(": down ")) == paused
+    # smtpfront or a launcher that stood still would keep clients waiting.
+    assert stat.count(", paused") == (1 if bed.front == "smtpfront" else 2)
+    assert stat.count(": down ") == 0
+    assert ("port 25 is closed" in stat) == (bed.front == "smtpfront")
     assert bed.inside("sendmail", FOREIGN, text=message("paused").decode("ascii"))[0] == 0
     nothing_comes(bed)
     qmailctl(bed, "cont")
     eventually(greets, "port 25 greets again")
     claimed = bed.mailroom.claim(lambda one: one.recipient == FOREIGN, SOON_SECONDS)
     assert claimed is not None
-    assert ", paused" not in qmailctl(bed, "stat")
+    stat = qmailctl(bed, "stat")
+    assert ", paused" not in stat and "closed" not in stat
 
 
 @pytest.mark.parametrize("word", ["reload", "hup"])

@@ -48,8 +48,8 @@ def told(directory: Path, verb: str, services: list[str]) -> list[str]:
         ),
         ("pause", [], ["-p qmail-smtpd", "-p qmail-send"]),
         ("cont", [], ["-c qmail-send", "-c qmail-smtpd"]),
-        ("pause", ["smtpfront"], ["-d smtpfront", "-p qmail-send"]),
-        ("cont", ["smtpfront"], ["-c qmail-send", "-c qmail-smtpd", "-u smtpfront"]),
+        ("pause", ["smtpfront"], ["-i smtpfront", "-p qmail-send"]),
+        ("cont", ["smtpfront"], ["-c qmail-send", "-c qmail-smtpd", "-uc smtpfront"]),
     ],
 )
 def test_port_25_closes_first_and_opens_last(
