@@ -128,6 +128,7 @@ class Gateway:
         launcher: Mapping[str, object] | None = None,
         chain: list[str] | None = None,
         log: int | None = None,
+        addresses: tuple[str, ...] = ("127.0.0.1",),
     ) -> None:
         self.programs, self.directory = programs, directory
         self.control = programs.home / "control"
@@ -139,6 +140,7 @@ class Gateway:
         self.options = dict(front or {})
         self.launcher_options = dict(launcher or {})
         self.chain = chain or []
+        self.addresses = addresses
         for name in ("etc", "capture", "greylist", "places", "run"):
             (directory / name).mkdir()
         self.control.mkdir(exist_ok=True)
@@ -224,7 +226,6 @@ class Gateway:
 
     def start_front(self) -> subprocess.Popen[bytes]:
         options = {
-            "-a": "127.0.0.1",
             "-p": self.port,
             "-s": self.link,
             "-x": self.rules,
@@ -234,7 +235,9 @@ class Gateway:
             "-b": self.directory / "etc" / "dnsbl",
             **self.options,
         }
-        process = self._start([self.programs.front, *(word for pair in options.items() for word in pair)])
+        words = [word for address in self.addresses for word in ("-a", address)]
+        words += [word for pair in options.items() for word in pair]
+        process = self._start([self.programs.front, *words])
         until(lambda: self._listens(process))
         return process
 

@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Silent clients from many addresses of both families at one smtpfront, and mail beside them.
+
+`python3 smtpfront_crowd.py DIRECTORY` in a network namespace of its own, with {programs, clients, addresses,
+places} as JSON on standard input: it prints what the mail met, and how many clients are still connected.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from support.smtpfront_programs import Gateway, Programs, gateway
+
+SIOCSIFADDR = 0x8916
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+MAILS = 10
+MAIL = (
+    b"EHLO a.example\r\n",
+    b"MAIL FROM:<sender@client.example>\r\n",
+    b"RCPT TO:<ann@example.com>\r\n",
+    b"DATA\r\n",
+    b"Subject: hello\r\n\r\nA letter.\r\n.\r\n",
+    b"QUIT\r\n",
+)
+
+
+def addresses_of(count: int) -> tuple[list[str], list[str]]:
+    """Return the clients of each family: 40 addresses in each /24, 20 in each /64."""
+    four = [
+        f"127.{64 + number // 40 // 250}.{number // 40 % 250}.{1 + number % 40}"
+        for number in range(count // 2)
+    ]
+    six = [f"2001:db8:0:{number // 20:x}::{1 + number % 20:x}" for number in range(count // 2)]
+    return four, six
+
+
+def open_loopback(six: list[str]) -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as handle:
+        flags = fcntl.ioctl(handle, SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))
+        (before,) = struct.unpack("16xh14x", flags)
+        fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", before | IFF_UP))
+        index = socket.if_nametoindex("lo")
+        for address in six:
+            packed = socket.inet_pton(socket.AF_INET6, address)
+            fcntl.ioctl(handle, SIOCSIFADDR, struct.pack("16sIi", packed, 128, index))
+
+
+def connected(gate: Gateway, clients: int, four: list[str], six: list[str]) -> Iterator[socket.socket]:
+    for number in range(clients):
+        source = (four, six)[number % 2][number // 2 % len(four)]
+        target = "::1" if ":" in source else "127.0.0.1"
+        yield socket.create_connection((target, gate.port), 60, (source, 0))
+
+
+def crowd(gate: Gateway, clients: int, four: list[str], six: list[str], told: int, end: int) -> None:
+    """Connect all of them, say so, hear what they were told at the end, and say how many are left."""
+    held = list(connected(gate, clients, four, six))
+    os.write(told, b"c")
+    os.read(end, 1)
+    left = 0
+    for client in held:
+        client.setblocking(False)
+        try:
+            heard = client.recv(1000)
+            left += heard.startswith(b"220 ") and b"\r\n421" not in heard and not closed(client)
+        except OSError:
+            pass
+    os.write(told, f"{left}\n".encode())
+
+
+def closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1000) is not None  # an end, or 421
+    except BlockingIOError:
+        return False
+
+
+def mail(gate: Gateway) -> float:
+    """Send one mail of a known network, waiting for each reply. Return the seconds it took."""
+    begun = time.monotonic()
+    with gate.connect() as client:
+        client.settimeout(20)
+        heard = client.recv(1000)
+        for said in MAIL:
+            assert heard[:1] in b"23", heard
+            client.sendall(said)
+            heard = client.recv(1000)
+        assert heard.startswith(b"221 "), heard
+    return time.monotonic() - begun
+
+
+def resident(pid: int) -> int:
+    """Return the memory of a process in kB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def run(directory: Path, programs: Programs, clients: int, addresses: int, places: int) -> dict[str, Any]:
+    four, six = addresses_of(addresses)
+    open_loopback(six)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (clients + 1000, max(clients + 1000, 20000)))
+    with gateway(programs, directory, front={"-c": places}, addresses=("127.0.0.1", "::")) as gate:
+        before = resident(gate.front.pid)
+        hear, told = os.pipe()
+        wait, end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            crowd(gate, clients, four, six, told, wait)
+            os._exit(0)
+        seconds = []
+        while not select.select([hear], [], [], 0)[0]:
+            seconds.append(mail(gate))
+        assert os.read(hear, 1) == b"c", "the clients could not connect"
+        seconds += [mail(gate) for _ in range(MAILS)]
+        memory = resident(gate.front.pid) - before
+        os.write(end, b"e")
+        left = int(os.read(hear, 100))
+        os.waitpid(child, 0)
+        delivered = len(gate.messages())
+    return {
+        "mails": len(seconds),
+        "delivered": delivered,
+        "seconds": sorted(seconds)[len(seconds) // 2],
+        "slowest": max(seconds),
+        "left": left,
+        "memory_kb": memory,
+    }
+
+
+def main() -> int:
+    given = json.load(sys.stdin)
+    paths = [Path(given["programs"][name]) for name in ("front", "launcher", "home", "plain", "queue")]
+    programs = Programs(*paths, given["programs"]["resolver_port"])
+    said = run(Path(sys.argv[1]), programs, given["clients"], given["addresses"], given["places"])
+    print(json.dumps(said))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
