@@ -40,6 +40,7 @@ COMMANDS = {
     "rules": Command("compile, check and explain who may connect and relay", "rules"),
     "recipients": Command("export, verify, publish and look up the valid recipients", "recipients"),
     "blacklist": Command("the adaptive blacklist: list, explain, release, add", "blacklist"),
+    "backup": Command("what only this host knows, in one archive, and back", "backup"),
     "certificate": Command("install or show the certificates of TLS", "certificate"),
     "every": Command("run a command on a schedule, under supervise", "every"),
     "workdir": Command("remove what killed scanners left in the work directory", "workdir"),

@@ -54,6 +54,39 @@ def read_queue(directory: str, search: str) -> tuple[list[Waiting], int]:
     return found[:SHOWN], max(0, len(found) - SHOWN)
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """One queued message with those of its recipients that are not done."""
+
+    number: int
+    message: str  # the path of its file
+    sender: bytes
+    recipients: tuple[bytes, ...]
+
+
+def unfinished(directory: str) -> Iterator[Unfinished]:
+    """Yield each message that has a recipient left; those that qmail-send has not taken yet are among them.
+
+    A message that is delivered meanwhile may be yielded nevertheless. Raises OSError when there is no queue.
+    """
+    mess = os.path.join(directory, "mess")
+    for split, number in _numbers(mess):
+        path = (split, str(number))
+        with contextlib.suppress(FileNotFoundError):
+            todo = os.path.join(directory, "todo", str(number))
+            if os.path.exists(todo):
+                records = _records(todo)
+            else:
+                records = _records(directory, "info", *path)
+                for channel in ("local", "remote"):
+                    with contextlib.suppress(FileNotFoundError):
+                        records += _records(directory, channel, *path)
+            senders = [one[1:] for one in records if one[:1] == b"F"]
+            recipients = tuple(one[1:] for one in records if one[:1] == b"T")
+            if senders and recipients:
+                yield Unfinished(number, os.path.join(mess, *path), senders[0], recipients)
+
+
 def waiting_hosts(directory: str) -> set[str]:
     """Return the domains of all remote recipients that are not done, in lower case; raises OSError.
 
@@ -81,10 +114,14 @@ def _numbers(info: str) -> Iterator[tuple[str, int]]:
                     yield split, int(name)
 
 
-def _read(*parts: str) -> list[str]:
+def _records(*parts: str, most: int = -1) -> list[bytes]:
     with open(os.path.join(*parts), "rb") as stream:
-        content = stream.read(_FILE_BYTES_MAX)
-    return [one.decode("utf-8", "backslashreplace") for one in content.split(b"\0")[:-1]]
+        content = stream.read(most)
+    return content.split(b"\0")[:-1]
+
+
+def _read(*parts: str) -> list[str]:
+    return [one.decode("utf-8", "backslashreplace") for one in _records(*parts, most=_FILE_BYTES_MAX)]
 
 
 def _message(directory: str, split: str, number: int) -> Waiting:

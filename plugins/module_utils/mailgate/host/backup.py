@@ -1,0 +1,437 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What only this host knows, in one archive, and back from it.
+
+The archive is a gzipped tar. Its first member is manifest.json; then come the files of each part by their
+paths without the first '/', the tokens that SpamAssassin learned as sa-learn writes them, and, when asked
+for, each queued message as qmail-queue takes it. Owners go by name. An archive is read twice: nothing is
+restored unless all of it may be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import io
+import json
+import os
+import posixpath
+import pwd
+import re
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+from ..core import paths
+from ..core.errors import BadInput, TryAgain
+from ..core.files import atomic_write, fsync_directory
+from ..formats.qmail_queue import Unfinished, unfinished
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+LEARNED = "learned/bayes.txt"
+QUEUE = re.compile(r"queue/([0-9]+)\.(envelope|message)")
+PROGRAM_SECONDS = 1800
+QUIET_TRIES = 20  # to copy a database while nothing writes to it
+_LEFT_OUT = re.compile(r".*(?:\.lock|/\.lock|/lock|/socket|\.new|/\.mailgate-[^/]*)")
+_GREYLIST_PENDING = re.compile(
+    r".*/[0-9a-f.:]+-[0-9]+\.new"
+)  # a name of cqgreylist, not of a half-written file
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files that belong together, and the services that write them."""
+
+    name: str
+    places: tuple[str, ...]  # files, or directories with all below them
+    services: tuple[str, ...] = ()
+    databases: bool = False  # changed in place: they are copied while nothing writes
+
+
+PARTS = (
+    Part(
+        "operators",
+        (
+            f"{paths.RULES_DIRECTORY}/20-operator",
+            f"{paths.SENDERS_DIRECTORY}/20-operator",
+            f"{paths.SPAMASSASSIN_SITE}/operator.cf",
+            f"{paths.SPAMASSASSIN_SITE}/whitelist.cf",
+            f"{paths.SPAMASSASSIN_SITE}/blocklist.cf",
+            paths.OPERATOR_DIRECTORY,
+        ),
+        ("operator",),
+    ),
+    Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist",)),
+    Part("greylist", (paths.GREYLIST_DIRECTORY,)),
+    Part("recipients", (paths.RECIPIENTS_DIRECTORY,), ("recipients",)),
+    Part("statistics", (paths.STATS_DIRECTORY,), ("stats",)),
+    Part("reputation", (f"{paths.SPAMD_HOME}/txrep",), ("spamd",), databases=True),
+    Part("certificates", (paths.CERTIFICATES_DIRECTORY,)),
+)
+
+
+@dataclass
+class Host:
+    """Where it all is; tests have another root, and programs of their own."""
+
+    root: str = "/"
+    learn: tuple[str, ...] = ("sa-learn",)
+    learner: str = "spamd"  # who runs it
+    queue_program: str = f"{paths.QMAIL_PROGRAMS}/qmail-queue"
+    warnings: list[str] = field(default_factory=list)
+
+    def path(self, place: str) -> str:
+        return os.path.join(self.root, place.lstrip("/"))
+
+
+# ---- making one ----
+
+
+def create(host: Host, target: str, queue: bool) -> dict[str, int]:
+    """Write an archive that only its owner may read; return how many files of each part are in it."""
+    counts: dict[str, int] = {}
+    with (
+        atomic_write(target, 0o600) as stream,
+        tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6) as tar,
+    ):
+        about = {"format": FORMAT, "hostname": os.uname().nodename, "made": int(time.time()), "queue": queue}
+        _add_bytes(tar, MANIFEST, json.dumps(about, indent=1).encode())
+        for part in PARTS:
+            counts[part.name] = sum(_add_part(host, tar, part))
+        tokens = _learned(host)
+        if tokens:
+            _add_bytes(tar, LEARNED, tokens)
+        counts["learned"] = int(bool(tokens))
+        if queue:
+            counts["queue"] = sum(_add_queue(host, tar))
+    return counts
+
+
+def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = len(content), 0o600, int(time.time())
+    tar.addfile(info, io.BytesIO(content))
+
+
+def _add_part(host: Host, tar: tarfile.TarFile, part: Part) -> Iterator[int]:
+    for place in part.places:
+        # /etc/mail/spamassassin may be a link; the name in the archive is the one that we use
+        for path in _below(host.path(place)):
+            name = posixpath.join(place.lstrip("/"), os.path.relpath(path, host.path(place))).removesuffix(
+                "/."
+            )
+            if _LEFT_OUT.fullmatch(path) and not _GREYLIST_PENDING.fullmatch(path):
+                continue
+            yield _add_path(host, tar, path, name, part.databases)
+
+
+def _below(top: str) -> Iterator[str]:
+    if not os.path.lexists(top):
+        return
+    yield top
+    if os.path.isdir(top) and not os.path.islink(top):
+        for directory, directories, files in os.walk(top):
+            directories.sort()
+            for name in sorted([*directories, *files]):
+                yield os.path.join(directory, name)
+
+
+def _add_path(host: Host, tar: tarfile.TarFile, path: str, name: str, database: bool) -> int:
+    """Add a file, a directory or a link, as it is at one moment; what is neither, or is gone, is left out."""
+    try:
+        if os.path.islink(path) or os.path.isdir(path):
+            tar.add(path, name, recursive=False)
+            return 1
+        if not os.path.isfile(path):
+            return 0
+        with open(path, "rb") as stream:
+            if not database:
+                tar.addfile(tar.gettarinfo(arcname=name, fileobj=stream), stream)
+                return 1
+        content = _quiet_copy(path)
+    except FileNotFoundError:
+        return 0
+    if content is None:
+        host.warnings.append(f"{path}: was written to all the time; it is not in the archive")
+        return 0
+    info = tar.gettarinfo(path, name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+    return 1
+
+
+def _quiet_copy(path: str) -> bytes | None:
+    """Return the content of a file that nobody changed meanwhile, or None."""
+    for _number in range(QUIET_TRIES):
+        with open(path, "rb") as stream:
+            before = os.fstat(stream.fileno())
+            content = stream.read()
+        after = os.stat(path)
+        if (before.st_ino, before.st_mtime_ns, before.st_size) == (
+            after.st_ino,
+            after.st_mtime_ns,
+            len(content),
+        ):
+            return content
+        time.sleep(0.2)
+    return None
+
+
+def _learned(host: Host) -> bytes:
+    """Return what SpamAssassin learned, as text, which every release of it reads."""
+    try:
+        user = pwd.getpwnam(host.learner)
+    except KeyError:
+        return b""
+    done = _run_as(user, [*host.learn, "--backup"])
+    if done.returncode != 0:
+        host.warnings.append(f"{host.learn[0]} --backup ended with {done.returncode}: {_last(done.stderr)}")
+        return b""
+    return done.stdout
+
+
+def _run_as(user: pwd.struct_passwd, argv: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a program as a user, which only root may; one that cannot be run ends with 127."""
+    environment = {"HOME": user.pw_dir, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    root = os.geteuid() == 0
+    try:
+        return subprocess.run(
+            argv,
+            capture_output=True,
+            timeout=PROGRAM_SECONDS,
+            check=False,
+            env=environment,
+            cwd="/",
+            user=user.pw_uid if root else None,
+            group=user.pw_gid if root else None,
+            extra_groups=[] if root else None,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TryAgain(f"{argv[0]} did not end within {PROGRAM_SECONDS} seconds") from error
+    except OSError as error:
+        return subprocess.CompletedProcess(argv, 127, b"", os.strerror(error.errno or 0).encode())
+
+
+def _last(said: bytes) -> str:
+    lines = said.decode("utf-8", "backslashreplace").strip().splitlines()
+    return lines[-1] if lines else "(it said nothing)"
+
+
+def _add_queue(host: Host, tar: tarfile.TarFile) -> Iterator[int]:
+    for one in unfinished(host.path(paths.QMAIL_QUEUE)):
+        with contextlib.suppress(FileNotFoundError), open(one.message, "rb") as stream:
+            envelope = _envelope(one)
+            info = tar.gettarinfo(arcname=f"queue/{one.number}.message", fileobj=stream)
+            tar.addfile(info, stream)
+            _add_bytes(tar, f"queue/{one.number}.envelope", envelope)
+            yield 1
+
+
+def _envelope(one: Unfinished) -> bytes:
+    recipients = b"".join(b"T" + address + b"\0" for address in one.recipients)
+    return b"F" + one.sender + b"\0" + recipients + b"\0"
+
+
+# ---- restoring one ----
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in an archive."""
+
+    hostname: str
+    made: int  # seconds of Unix time
+    services: tuple[str, ...]  # to be stopped meanwhile
+    queued: int
+
+
+def inspect(host: Host, archive: str) -> Found:
+    """Judge a whole archive; raises BadInput, which names the member, and OSError."""
+    about: dict[str, object] = {}
+    services: dict[str, None] = {}
+    messages: set[str] = set()
+    envelopes: set[str] = set()
+    for number, (member, _stream) in enumerate(_members(archive)):
+        name = member.name
+        if number == 0:
+            about = _manifest(archive, member, _stream)
+        elif queued := QUEUE.fullmatch(name):
+            (messages if queued[2] == "message" else envelopes).add(queued[1])
+        elif name != LEARNED:
+            part = _part_of(archive, name)
+            services.update(dict.fromkeys(part.services))
+            _check(archive, member, part)
+    if not about:
+        raise BadInput(f"archive {archive}: is empty; expected one of mailgate backup create")
+    if messages != envelopes:
+        raise BadInput(
+            f"archive {archive}: a queued message is not whole; expected a message and an envelope of each"
+        )
+    made = about["made"]
+    return Found(str(about["hostname"]), made if isinstance(made, int) else 0, tuple(services), len(messages))
+
+
+def _members(archive: str) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                yield member, tar.extractfile(member) if member.isreg() else None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise BadInput(
+            f"archive {archive}: {error}; expected a whole one of mailgate backup create"
+        ) from error
+
+
+def _manifest(archive: str, member: tarfile.TarInfo, stream: IO[bytes] | None) -> dict[str, object]:
+    expected = f"expected one of mailgate backup create, format {FORMAT}"
+    if member.name != MANIFEST or stream is None or member.size > 65536:
+        raise BadInput(f"archive {archive}: has no {MANIFEST} at its beginning; {expected}")
+    try:
+        about = json.loads(stream.read())
+        found = about["format"]
+        _needed = about["hostname"], about["made"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"archive {archive}: {MANIFEST} cannot be read; {expected}") from error
+    if found != FORMAT:
+        raise BadInput(f"archive {archive}: is of format {found!r}; {expected}")
+    return dict(about)
+
+
+def _part_of(archive: str, name: str) -> Part:
+    for part in PARTS:
+        for place in part.places:
+            inside = place.lstrip("/")
+            if name == inside or name.startswith(f"{inside}/"):
+                return part
+    known = ", ".join(part.name for part in PARTS)
+    raise BadInput(f"archive {archive}: {name!r} belongs to no part of a backup; expected {known}")
+
+
+def _check(archive: str, member: tarfile.TarInfo, part: Part) -> None:
+    name = member.name
+    if ".." in name.split("/") or posixpath.normpath(name) != name:
+        raise BadInput(f"archive {archive}: {name!r} is not a plain path; expected one without '..'")
+    if member.issym():
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
+        if member.linkname.startswith("/") or not any(
+            target.startswith(f"{place.lstrip('/')}/") for place in part.places
+        ):
+            raise BadInput(
+                f"archive {archive}: {name!r} leads to {member.linkname!r}; expected a link within its part"
+            )
+    elif not (member.isreg() or member.isdir()):
+        raise BadInput(f"archive {archive}: {name!r} is neither a file, a directory nor a link")
+    if member.mode & 0o6000:
+        raise BadInput(
+            f"archive {archive}: {name!r} has mode {member.mode:o}; expected one without set-user-id"
+        )
+    _owner(archive, member)
+
+
+def _owner(archive: str, member: tarfile.TarInfo) -> tuple[int, int]:
+    try:
+        return pwd.getpwnam(member.uname).pw_uid, grp.getgrnam(member.gname).gr_gid
+    except KeyError as error:
+        owners = f"{member.uname}:{member.gname}"
+        raise BadInput(
+            f"archive {archive}: {member.name!r} belongs to {owners}, which is not on this host; "
+            "expected a gateway that playbooks/gateway.yml made"
+        ) from error
+
+
+def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
+    """Put all of an inspected archive back; return how many files of each part, and messages, were restored.
+
+    What is on the host and not in the archive stays. Services that write the same files must be down.
+    """
+    counts = dict.fromkeys([*(part.name for part in PARTS), "learned", "queue"], 0)
+    envelopes: dict[str, bytes] = {}
+    for member, stream in _members(archive):
+        queued = QUEUE.fullmatch(member.name)
+        if member.name == MANIFEST:
+            continue
+        if queued:
+            if queue and stream is not None:
+                # the message comes first, and its envelope behind it
+                if queued[2] == "message":
+                    envelopes = {queued[1]: stream.read()}
+                else:
+                    _requeue(host, envelopes.pop(queued[1]), stream.read())
+                    counts["queue"] += 1
+        elif member.name == LEARNED:
+            counts["learned"] = _relearn(host, stream.read() if stream else b"")
+        else:
+            _put(host, archive, member, stream)
+            counts[_part_of(archive, member.name).name] += 1
+    return counts
+
+
+def _put(host: Host, archive: str, member: tarfile.TarInfo, stream: IO[bytes] | None) -> None:
+    path = host.path(member.name)
+    uid, gid = _owner(archive, member)
+    if member.isdir():
+        os.makedirs(path, exist_ok=True)
+        os.chown(path, uid, gid)
+        os.chmod(path, member.mode & 0o1777)
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if member.issym():
+        new = f"{path}.mailgate-restore"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        os.symlink(member.linkname, new)
+        os.chown(new, uid, gid, follow_symlinks=False)
+        os.rename(new, path)
+        fsync_directory(os.path.dirname(path))
+        return
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise BadInput(f"{path}: is not a regular file; expected one or nothing where it is restored")
+    with atomic_write(path, member.mode & 0o777, uid, gid) as out:
+        while stream is not None and (block := stream.read(1 << 20)):
+            out.write(block)
+    os.utime(path, (member.mtime, member.mtime))
+
+
+def _relearn(host: Host, tokens: bytes) -> int:
+    user = pwd.getpwnam(host.learner)
+    with tempfile.TemporaryDirectory() as directory:
+        place = os.path.join(directory, "bayes")
+        with open(place, "wb") as stream:
+            stream.write(tokens)
+        if os.geteuid() == 0:
+            os.chown(place, user.pw_uid, user.pw_gid)
+            os.chown(directory, user.pw_uid, user.pw_gid)
+        done = _run_as(user, [*host.learn, "--restore", place])
+    if done.returncode != 0:
+        host.warnings.append(f"{host.learn[0]} --restore ended with {done.returncode}: {_last(done.stderr)}")
+        return 0
+    return 1
+
+
+def _requeue(host: Host, message: bytes, envelope: bytes) -> None:
+    """Give a message to qmail-queue, which reads it from descriptor 0 and the envelope from 1."""
+    with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
+        for stream, content in ((first, message), (second, envelope)):
+            stream.write(content)
+            stream.seek(0)
+        done = subprocess.run(
+            [host.queue_program], stdin=first, stdout=second, timeout=PROGRAM_SECONDS, check=False
+        )
+    if done.returncode != 0:
+        said = f"{host.queue_program} ended with {done.returncode}; expected 0"
+        raise TryAgain(f"{said}; the messages before this one are queued")
+
+
+def chosen_services(host: Host, names: Sequence[str]) -> list[str]:
+    """Return the directories of those services that are on this host."""
+    found = [os.path.join(host.path(paths.SERVICES), name) for name in names]
+    return [path for path in found if os.path.isdir(path)]
