@@ -71,7 +71,7 @@ END_TO_END = {
         "test_scanned_is_delivered.py",
         "test_bounces.py",
     ),
-    "e2e-front": ("test_fronts.py", "test_handover.py"),
+    "e2e-front": ("test_fronts.py", "test_front_dialogues.py", "test_handover.py"),
     "e2e-host": ("test_restarts.py", "test_policy.py", "test_doctor.py", "test_accounts.py"),
     "e2e-more": (),
 }
@@ -139,7 +139,7 @@ HOLDS: Mapping[str, str] = {
     "e2e-scanners": "ClamAV, SpamAssassin, what is refused and marked",
     "e2e-smtp": "the table of conversations, refusals, limits of a session, the fail-mode contract",
     "e2e-bytes": "strangers' bytes: smuggling in messages and envelopes, scanned is delivered, bounces",
-    "e2e-front": "the hand-over of smtpfront; the change to tcpserver and back while mail flows",
+    "e2e-front": "smtpfront beside qmail-smtpd alone; the change to tcpserver and back while mail flows",
     "e2e-host": "restarts that are owed, changes of policy, the doctor, accounts",
     "e2e-more": "all other files of tests/e2e: greylist, blacklist, operators, stats, leaks",
     "upgrade": "a gateway of an older version becomes one of this tree while mail flows; nothing is lost",

@@ -22,6 +22,7 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb, tcprules
 
 from support.c_programs import CACHE, INCLUDES, ROOT, SANITIZE, STRICT, TESTS, gcc, needed, run
+from support.smtp_dialogues import spoken
 
 SOURCE = ROOT / "src"
 PATCHES = ROOT / "roles" / "netqmail" / "files" / "patches"
@@ -129,6 +130,7 @@ class Gateway:
         chain: list[str] | None = None,
         log: int | None = None,
         addresses: tuple[str, ...] = ("127.0.0.1",),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.programs, self.directory = programs, directory
         self.control = programs.home / "control"
@@ -167,6 +169,7 @@ class Gateway:
             "KEEPMAIL": str(self.capture),
             "ASAN_OPTIONS": "detect_leaks=0",
             "DNSCACHEIP": "127.0.0.1",
+            **(environment or {}),
         }
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -310,3 +313,31 @@ def gateway(programs: Programs, directory: Path, **more: object) -> Iterator[Gat
         yield made
     finally:
         made.stop()
+
+
+def through_the_front(gate: Gateway, pieces: list[bytes], source: str = "127.0.0.4") -> bytes:
+    return spoken(gate.connect(source), pieces)
+
+
+def without_it(gate: Gateway, pieces: list[bytes], source: str = "127.0.0.4") -> bytes:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        served, _peer = listening.accept()
+    with served:
+        environment = {
+            **gate.environment,
+            "PROTO": "TCP",
+            "TCPREMOTEIP": source,
+            "TCPLOCALIP": "127.0.0.1",
+            "TCPLOCALHOST": GREETING,
+        }
+        process = subprocess.Popen(
+            as_nobody([gate.programs.plain]),
+            stdin=served,
+            stdout=served,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+    heard = spoken(client, pieces)
+    process.wait(20)
+    return heard

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, gcc, needed
+from support.smtpfront_programs import Programs, build
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return target
 
     return make
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """Return smtpfront, its launcher and the real qmail-smtpd, compiled once."""
+    return build(tmp_path_factory.mktemp("smtpfront"))
