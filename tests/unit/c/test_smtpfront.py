@@ -143,6 +143,38 @@ def test_a_relay_client_relays_with_its_own_queue(gate: Gateway) -> None:
     )
 
 
+def test_clients_of_ipv6_have_their_own_rules(programs: Programs, tmp_path: Path) -> None:
+    foreign = b"RCPT TO:<x@elsewhere.example>\r\n"
+    queue = programs.queue.with_name("relay-queue")
+
+    def dialogue_of(rules: str, recipient: bytes) -> bytes:
+        gate.write_rules(rules)
+        client = socket.create_connection(("::1", gate.port), 20)
+        return spoken(client, [HELO, MAIL, recipient, b"DATA\r\n", LETTER, b"QUIT\r\n"])
+
+    with gateway(programs, tmp_path, addresses=("127.0.0.1", "::1")) as gate:
+        for rules in (
+            "[::1]:deny\n",
+            "[::]/64:deny\n:allow\n",
+            "[::]/0:deny\n127.:allow\n",
+            ":deny\n127.:allow\n",
+        ):
+            assert dialogue_of(rules, RCPT).removesuffix(RESET) == b"", rules
+        until(lambda: re.search(r"smtpfront\[[0-9]+\]: deny ::1\n", gate.heard()))
+        heard = dialogue_of('[::]/127:allow,RBLSMTPD="-go away"\n[::]/0:deny\n', RCPT)
+        assert b"250 ok\r\n553 5.7.1 go away\r\n" in heard
+        # The narrowest counts, and of a relay client of IPv6 both programs know that it is one.
+        rules = f'[::]/127:deny\n[::1]:allow,RELAYCLIENT="",QMAILQUEUE="{queue}"\n[::]/0:deny\n'
+        assert b"250 ok TIME qp PID\r\n" in dialogue_of(rules, foreign)
+        (message,) = gate.messages()
+        assert message.recipients == [b"Tx@elsewhere.example"]
+        assert (message.environment["TCPREMOTEIP"], message.environment["RELAYCLIENT"]) == ("::1", "")
+        assert message.environment["QMAILQUEUE"].endswith("/relay-queue")
+        # A rule for IPv4-mapped addresses is one for IPv4.
+        gate.write_rules("[::ffff:127.0.0.0]/104:deny\n")
+        assert through_the_front(gate, [HELO]).removesuffix(RESET) == b""
+
+
 def test_the_misses_of_both_programs_are_one_count(gate: Gateway) -> None:
     unknown = b"RCPT TO:<nobody@example.com>\r\n"
     pieces = [HELO, MAIL, 6 * unknown, RCPT, 4 * unknown, b"NOOP\r\n"]

@@ -405,6 +405,13 @@ def test_explain_refuses(host: Path, capsys: pytest.CaptureFixture[str], address
     assert capsys.readouterr() == ("", f"mailgate rules: {message}\n")
 
 
+def test_explain_knows_no_names_of_ipv6(host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(host, "explain", "2001:db8::1", "--host", "a.example") == 100
+    assert capsys.readouterr().err == (
+        "mailgate rules: address: '2001:db8::1' is IPv6, of which rules know no name; expected no --host or --info\n"
+    )
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["nothing"], ["rules"], ["rules", "nothing"], ["rules", "explain"]]
 )

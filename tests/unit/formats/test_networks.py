@@ -105,7 +105,7 @@ def test_rule_address_matches_the_network_and_nothing_else() -> None:
         ("2001:db8::/032", "network: '2001:db8::/032' is not in the usual form; expected '2001:db8::/32'"),
         (
             "::ffff:10.0.0.1/104",
-            "network: '::ffff:10.0.0.1/104' has host bits set; expected '::ffff:a00:0/104', "
+            "network: '::ffff:10.0.0.1/104' has host bits set; expected '10.0.0.0/8', "
             "or '::ffff:10.0.0.1/128' for this one host",
         ),
         (5, "network: 5 is not a string; expected a network such as '10.0.0.0/24'"),

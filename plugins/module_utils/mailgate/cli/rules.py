@@ -105,6 +105,8 @@ def _explain(paths: Paths, now: float, given: argparse.Namespace) -> Done:
         ip = str(client_address(given.address.strip("[]")))
     except BadInput as error:
         raise BadInput(f"{error}, or a sender such as 'user@host'") from error
+    if ":" in ip and (given.host is not None or given.info is not None):
+        raise BadInput(f"address: {ip!r} is IPv6, of which rules know no name; expected no --host or --info")
     made = load(paths, now)
     rule, entry = rules_compiled.decide(made, ip, given.host, given.info)
     effects = rules_changes.effects(rule)

@@ -108,7 +108,7 @@ def parse_network(text: str, thing: str = "network") -> Network:
         )
     if ipaddress.ip_address(address) != loose.network_address:
         raise BadInput(
-            f"{thing}: {text!r} has host bits set; expected '{loose}', "
+            f"{thing}: {text!r} has host bits set; expected '{as_ipv4(loose)}', "
             f"or '{address}/{loose.max_prefixlen}' for this one host"
         )
     if text.partition("/")[2] != str(loose.prefixlen) or (loose.version == 4 and text != str(loose)):
