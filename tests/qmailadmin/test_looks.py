@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from qmailadmin.pages import PAGES
 from support.screen_driver import MENU, SIZE, Driver, play
-from support.scripted_service import Service, no
+from support.scripted_service import HOUR, NOW, Service, entry, no
 
 pytestmark = pytest.mark.slow
 
@@ -245,3 +245,23 @@ def test_an_act_that_the_service_knows_not_is_said(service: Service) -> None:
         await driver.sees("request: do 'flush' is not known; expected one of entries, check")
 
     play(service.path, story, page="queue")
+
+
+@pytest.mark.parametrize("page", ["relay", "clients", "blacklist", "greylist"])
+def test_a_network_of_ipv6_is_shown_whole(service: Service, page: str) -> None:
+    network, host = "2001:db8:1234:5678::/64", "2001:db8:1234:5678:9abc:def0:1234:5678/128"
+    if page in service.lists:
+        action = "deny" if page == "clients" else ""
+        service.lists[page] += [entry(one, action, "alice", "sends junk") for one in (network, host)]
+    elif page == "blacklist":
+        service.blacklist.append({"address": network, "until": NOW + HOUR, "by": "rule", "why": "sends junk"})
+    else:
+        service.greylist.append({"network": network, "since": NOW - HOUR, "passed": False})
+
+    async def story(driver: Driver) -> None:
+        await driver.sees(network)
+        if page in service.lists:
+            await driver.press(*["down"] * len(service.lists[page]))
+            await driver.sees(host, "sends junk")  # the address itself is among the details
+
+    play(service.path, story, page=page)

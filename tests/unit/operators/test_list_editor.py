@@ -24,6 +24,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats im
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import list_editor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.list_editor import ListEditor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import files as rules_files
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import site_fragment
 from support.operator_host import (
     ALICE,
     BOB,
@@ -575,3 +576,96 @@ def test_what_ends_goes_from_every_list_and_the_audit_says_so(host: Host) -> Non
     assert host.text("clients") == kept
     with pytest.raises(BadInput, match="still in effect"):
         editor.undo(ALICE)
+
+
+# IPv6
+
+SITE_SIX, PROTECTED_SIX, HERE_SIX = "2001:db8:10::/48", "2001:db8:20::7/128", "2001:db8:30::/64"
+
+
+@pytest.fixture
+def six(tmp_path: Path) -> Host:
+    """Return a host whose site file names networks of both families."""
+    host = Host(tmp_path)
+    site = site_fragment.site_rules([RELAY, SITE_SIX], protected_networks=[PROTECTED, PROTECTED_SIX])
+    (tmp_path / "tcp.d/10-site").write_text(site)
+    (tmp_path / "operator.json").write_text(json.dumps({"protected_networks": [PROTECTED_HERE, HERE_SIX]}))
+    return host
+
+
+def test_acts_on_networks_of_ipv6(six: Host) -> None:
+    editor = six.editor()
+    add(editor, "clients", "2001:DB8:5::7", "deny")
+    add(editor, "clients", "2001:db8:5::/48", "allow")
+    add(editor, "relay", "fd00:9::/32")
+    assert [one for one in six.text("clients").splitlines() if not one.startswith("#")] == [
+        "[2001:db8:5::7]:deny",
+        '[2001:db8:5::]/48:allow,WHITELISTED=""',
+        '[fd00:9::]/32:allow,RELAYCLIENT=""',
+    ]
+
+    def found(address: str) -> str | None:
+        rule = tcprules.lookup(six.rules(), address)
+        return None if rule is None else rule.text
+
+    assert found("2001:db8:5::7") == "[2001:db8:5::7]:deny"
+    assert found("2001:db8:5::8") == '[2001:db8:5::]/48:allow,WHITELISTED=""'
+    assert "RELAYCLIENT" in (found("fd00:9:1::5") or "")
+    assert {one.value for one in editor.lists.entries("relay")} >= {SITE_SIX, "fd00:9::/32", "::1/128"}
+    assert [one.value for one in editor.lists.entries("clients") if not one.fixed] == [
+        "2001:db8:5::7/128",
+        "2001:db8:5::/48",
+    ]
+    record, change = editor.to_undo(ALICE)
+    assert (record["value"], change.effects) == ("fd00:9::/32", ("fd00:9::/32 loses relay",))
+    editor.undo(ALICE)
+    assert "RELAYCLIENT" not in (found("fd00:9:1::5") or "")
+    remove(editor, "clients", "2001:0db8:5:0::7")
+    assert found("2001:db8:5::7") == '[2001:db8:5::]/48:allow,WHITELISTED=""'
+    assert [one["value"] for one in editor.audit.done()] == [
+        "2001:db8:5::7/128",
+        "fd00:9::/32",
+        "fd00:9::/32",
+        "2001:db8:5::/48",
+        "2001:db8:5::7/128",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "action", "message"),
+    [
+        ("clients", PROTECTED_SIX, "deny", f"{PROTECTED_SIX}: it is protected by the site file: nobody may refuse it"),
+        ("clients", "2001:db8:30::5", "deny", f"2001:db8:30::5/128: '{HERE_SIX}' is protected here; expected a network without it"),
+        ("clients", "2001:db8:30::/44", "deny", f"2001:db8:30::/44: '{HERE_SIX}' is protected here; expected a network without it"),
+        ("clients", SITE_SIX, "deny", f"{SITE_SIX}: has no effect, DIR/10-site line 7 comes first: '[2001:db8:10::]/48:allow,RELAYCLIENT=\"\"'"),
+        ("clients", "2001:db8:10::5", "allow", f"2001:db8:10::5/128: relays by '{SITE_SIX}', which this would end; expected none there"),
+        ("relay", "::1", "", "::1/128: it may relay by the site file; change it there"),
+        ("relay", "2001:db8:10::/48", "", "2001:db8:10::/48: it may relay by the site file; change it there"),
+    ],
+)  # fmt: skip
+def test_acts_on_networks_of_ipv6_that_are_refused(
+    six: Host, name: str, value: str, action: str, message: str
+) -> None:
+    editor = six.editor()
+    before = six.files()
+    with pytest.raises(BadInput) as caught:
+        add(editor, name, value, action)
+    assert str(caught.value).replace(str(six.path / "tcp.d"), "DIR") == message
+    assert six.files() == before
+
+
+def test_a_wide_denial_goes_round_what_is_protected_in_ipv6(six: Host) -> None:
+    editor = six.editor()
+    add(editor, "clients", "2001:db8:20::/48", "deny")
+    rule = tcprules.lookup(six.rules(), "2001:db8:20::7")
+    assert rule is None or rule.action == "allow"
+    other = tcprules.lookup(six.rules(), "2001:db8:20::8")
+    assert other is not None and other.action == "deny"
+
+
+def test_a_public_relay_network_of_ipv6_is_guarded(six: Host) -> None:
+    editor = six.editor()
+    with pytest.raises(BadInput, match="has 65536 public addresses"):
+        add(editor, "relay", "2001:db8:40::/48")
+    with pytest.raises(BadInput, match="is wider than /32"):
+        add(editor, "relay", "2001::/16")

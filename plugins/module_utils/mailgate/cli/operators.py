@@ -167,7 +167,7 @@ def _act_parser(name: str) -> Parser:
 
 def _value_help(act: _Act) -> str:
     if act.name in (RELAY, CLIENTS):
-        return "a network such as 10.0.0.0/24, or one IPv4 address"
+        return "a network such as 10.0.0.0/24 or 2001:db8:1::/48, or one address"
     return (
         "an address such as user@host" if act.name == RECIPIENTS else "user@host, or @host for all of a host"
     )

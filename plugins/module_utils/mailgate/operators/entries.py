@@ -26,6 +26,7 @@ from ..formats import notes, tcprules
 from ..formats.networks import (
     RELAY_WIDEST,
     Network,
+    client_address,
     contains,
     number_address,
     parse_network,
@@ -46,7 +47,7 @@ RELAY, CLIENTS, SENDERS, TRUSTED, BLOCKED, RECIPIENTS = LISTS = (
 )
 ACTIONS = ("allow", "deny")
 SITE, OPERATOR = "site", "operator"
-MINIMUM_PREFIX_LENGTH = RELAY_WIDEST.ipv4
+WIDEST = RELAY_WIDEST
 TEXT_BYTES_MAX = 4 << 20
 
 _ENVIRONMENT = {RELAY: (("RELAYCLIENT", ""),), "allow": (("WHITELISTED", ""),), "deny": ()}
@@ -119,16 +120,11 @@ def _network(text: str) -> Network:
     if len(text) > 100:
         raise BadInput(f"network: {_shown(text)} is too long; expected one such as '10.0.0.0/24'")
     try:
-        network: Network = ipaddress.ip_network(ipaddress.ip_address(text))
-    except ValueError:
+        network: Network = ipaddress.ip_network(client_address(text))
+    except BadInput:
         network = parse_network(text)
-    if network.version != 4:
-        raise BadInput(f"network: {text!r} is IPv6, which is not supported yet; expected an IPv4 network")
-    if network.prefixlen < MINIMUM_PREFIX_LENGTH:
-        raise BadInput(
-            f"network: {text!r} is wider than /{MINIMUM_PREFIX_LENGTH}; "
-            f"expected a prefix length from {MINIMUM_PREFIX_LENGTH} to 32"
-        )
+    if fault := WIDEST.fault(network):
+        raise BadInput(f"network: {text!r} {fault}")
     return network
 
 

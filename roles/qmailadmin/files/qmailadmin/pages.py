@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -25,6 +26,7 @@ from .windows import Action, Confirm, Form, LookUp, Message, Values, note_of
 ROWS_MAX = 1000
 FLEXIBLE = 0  # the width of the column that takes the remaining space
 NARROWEST = 10
+GROWN = 25  # a network /64 of IPv6 is shown whole
 
 SEARCH = Binding("slash", "search", "Search", key_display="/")
 RELOAD = Binding("r,f5", "reload", "Reload", key_display="r")
@@ -48,6 +50,7 @@ class Page(Vertical):
     TITLE = ""
     NOTHING = "nothing is here"
     COLUMNS: ClassVar[Sequence[tuple[str, int]]] = ()
+    GROWS = False  # the first column takes up to GROWN columns where a cell needs them
     SERVER_SEARCHES = False
     HELP: ClassVar[Sequence[str]] = ()
     BINDINGS: ClassVar[list[BindingType]] = [SEARCH, RELOAD]
@@ -188,8 +191,12 @@ class Page(Vertical):
         table.clear(columns=True)
         room = max(self.size.width, NARROWEST) - 2 - 2 * len(self.COLUMNS)
         left = max(NARROWEST, room - sum(width for dummy, width in self.COLUMNS))
-        for name, width in self.COLUMNS:
-            table.add_column(plain(name), width=width or left)
+        more = 0
+        if self.GROWS:
+            longest = max((cell_len(str(row.cells[0])) for row in self._shown), default=0)
+            more = max(0, min(min(longest, GROWN) - self.COLUMNS[0][1], left - NARROWEST))
+        for place, (name, width) in enumerate(self.COLUMNS):
+            table.add_column(plain(name), width=width + more if place == 0 else width or left - more)
 
     @on(DataTable.RowHighlighted)
     def detail(self) -> None:
@@ -396,6 +403,7 @@ class Entries(Page, inherit_bindings=False):
 
 
 class Relay(Entries):
+    GROWS = True
     LIST = "relay"
     TITLE = "Relay networks: clients that may send to any domain"
     WHAT = "network"
@@ -410,6 +418,7 @@ class Clients(Entries, inherit_bindings=False):
     WHAT = "client"
     HINT = "203.0.113.9 or 203.0.113.0/24"
     NOTHING = "no client is allowed or refused by hand"
+    GROWS = True
     COLUMNS = (("Client", 18), ("What", 5), ("Ends in", 7), ("Why", FLEXIBLE))
     HELP = (
         "Allowed clients are never greylisted or blacklisted; denied ones are refused when they connect.",
@@ -501,6 +510,7 @@ class Recipients(Entries, inherit_bindings=False):
 class Blacklist(Page, inherit_bindings=False):
     TITLE = "Adaptive blacklist: clients refused for a time"
     NOTHING = "no address is refused"
+    GROWS = True
     COLUMNS = (("Client", 15), ("Ends in", 7), ("Why", FLEXIBLE))
     HELP = (
         "Clients whose mail was mostly bad are refused for a time.",
@@ -562,7 +572,7 @@ class Blacklist(Page, inherit_bindings=False):
                 fields=("value", "note"),
                 values={"value": str(row.given["address"]) if row else ""},
                 label="Client",
-                hint="an IPv4 address",
+                hint="an address",
                 words=lambda given: [
                     f"the adaptive blacklist refuses {given['value'].strip()} no longer",
                     "its counted attempts are deleted; new bad mail lists it again",
@@ -574,6 +584,7 @@ class Blacklist(Page, inherit_bindings=False):
 class Greylist(Page, inherit_bindings=False):
     TITLE = "Greylist: networks seen, waiting or passed"
     NOTHING = "the greylist is empty"
+    GROWS = True
     COLUMNS = (("Network", 18), ("Seen (UTC)", 11), ("State", FLEXIBLE))
     SERVER_SEARCHES = True
     HELP = (
@@ -604,7 +615,7 @@ class Greylist(Page, inherit_bindings=False):
                 fields=("value", "note"),
                 values={"value": value},
                 label="Client",
-                hint="an IPv4 address",
+                hint="an address",
                 words=lambda given: [
                     f"the network of {given['value'].strip()} passes the greylist from now on"
                 ],
