@@ -24,6 +24,7 @@
 #define BATCH 4096           /* bytes of replies that are sent at once */
 #define OUT_MAX 65536        /* bytes that a client does not take; nothing is read of it meanwhile */
 #define CHUNK 4096
+#define UNREAD_MAX 262144    /* bytes that are thrown away for a client that hears the last reply */
 
 static const struct dialogue_lists *lists_of(struct front *f)
 {
@@ -149,10 +150,24 @@ static void release(struct front *f, struct session *s)
   --f->sessions;
 }
 
+/* Closing on bytes that nobody has read would reset the connection, and destroy the reply on its way. */
+static void forget_unread(const struct session *s)
+{
+  char dump[CHUNK];
+  int i;
+
+  for (i = 0; i < UNREAD_MAX / CHUNK; ++i)
+    if (recv(s->watch.fd, dump, sizeof dump, MSG_DONTWAIT) <= 0)
+      return;
+}
+
 void session_end(struct front *f, struct session *s, const char *reply)
 {
-  if (reply && s->state != SESSION_HANDING && !s->out)
+  if (reply && s->state != SESSION_HANDING && !s->out) {
     send(s->watch.fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(s->watch.fd, SHUT_WR);
+    forget_unread(s);
+  }
   release(f, s);
 }
 

@@ -515,6 +515,20 @@ def open_port(gate: Gateway) -> bool:
     return False
 
 
+def test_who_waits_hears_of_a_restart_whatever_it_has_sent(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path, launcher={"-c": 3, "-C": 1, "-R": 1}) as gate:
+        held, _ = greeted(gate, "127.0.0.4")
+        held.sendall(HELO + MAIL + RCPT)
+        until(lambda: "smtplaunch: ok " in gate.heard())
+        waiting, _ = greeted(gate, "127.0.0.4")
+        waiting.sendall(HELO + MAIL + RCPT)
+        assert waiting.recv(1000).startswith(b"250-mx.test")
+        waiting.sendall(RCPT + b"DATA\r\n" + 2000 * LETTER)  # which nobody reads
+        gate.front.terminate()
+        assert gate.front.wait(5) == 0
+        assert rest(waiting).endswith(b"421 4.3.2 the service is being restarted\r\n")
+
+
 @pytest.mark.parametrize("name", ["rcpthosts", "validrcptto.cdb"])
 def test_a_list_that_is_missing_puts_off(programs: Programs, tmp_path: Path, name: str) -> None:
     with gateway(programs, tmp_path) as gate:
