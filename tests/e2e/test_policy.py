@@ -131,12 +131,14 @@ CHANGED = {
         {"name": "example.test", "route": "198.18.0.10:2525", "recipients": "list", "addresses": ["alice", "carl"]},
         {"name": "new.example", "route": "198.18.0.10:2525", "recipients": "any"},
     ],
-    "gateway_relay_networks": ["198.51.100.64/27", "198.51.100.128/26"],
+    "gateway_relay_networks": ["198.51.100.64/27", "198.51.100.128/26", "2001:DB8:77::/48"],
+    "gateway_protected_networks": ["2001:db8:78::/48"],
     "gateway_bad_senders": ["@worse.example", "other@bad.example"],
 }  # fmt: skip
 WORDS = (
     "198.51.100.96/27 loses relay",
     "198.51.100.128/26 gains relay",
+    "2001:db8:77::/48 gains relay",
     "sender spammer@bad.example will no longer be refused",
     "sender other@bad.example will be refused",
     "mail for new.example goes to 198.18.0.10:2525",
@@ -181,6 +183,12 @@ def test_a_changed_site_file_is_told_in_words_and_then_done_under_a_stream_of_se
     assert recipient(STRANGER, "alice@example.test", "other@bad.example").startswith("553 ")
     assert recipient(STRANGER, "alice@example.test", "spammer@bad.example").startswith("250 ")
 
+    for address, words in (
+        ("2001:db8:77::1", "2001:db8:77::1 may connect and relay"),
+        ("2001:db8:78::1", "2001:db8:78::1 may connect\n"),
+    ):
+        assert bed.inside("mailgate", "rules", "explain", address)[1].startswith(words)
+
     again = change(bed, **CHANGED)
     assert again.changed() == 0, again.text
 
@@ -221,6 +229,22 @@ def test_the_compiler_acts_within_a_second_and_an_entry_ends_by_itself(bed: Bed)
     assert not refused(STRANGER)
     time.sleep(max(0.0, end - time.time()))
     within(ACTS_WITHIN_SECONDS, lambda: not refused("198.51.100.9"))
+
+
+@pytest.mark.usefixtures("operator_as_before")
+def test_a_rule_of_ipv6_is_in_force_within_a_second_and_changes_nothing_for_ipv4(bed: Bed) -> None:
+    operator(bed, "[2001:db8:9::]/48:deny\n")
+
+    def first_line() -> str:
+        return str(bed.inside("mailgate", "rules", "explain", "2001:db8:9::1")[1].splitlines()[0])
+
+    within(
+        ACTS_WITHIN_SECONDS, lambda: "older than" not in bed.inside("mailgate", "rules", "explain", "::2")[1]
+    )
+    assert first_line() == "2001:db8:9::1 is refused"
+    assert "[2001:db8:9::]/48:deny\n" in (bed.root / "etc/tcp.smtp").read_text()
+    assert not refused(STRANGER)
+    assert recipient("198.51.100.66", "x@else.where").startswith("250 ")
 
 
 @pytest.mark.usefixtures("operator_as_before")
