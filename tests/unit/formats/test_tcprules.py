@@ -45,6 +45,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.frag
     site_facts,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.safety import (
+    all_shut,
     assert_open,
     assert_safe,
 )
@@ -506,6 +507,24 @@ def test_a_protected_network_of_ipv6_is_never_shut_out() -> None:
     assert_open(
         parse("[2001:db8:0:1::]/64:allow\n:deny\n=a.example:deny\njoe@=a.example:deny\n", "x"), protected
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shut"),
+    [
+        ("[2001:db8::]/33:deny\n[2001:db8:8000::]/33:deny\n", ["2001:db8::/32"]),
+        ("[2001:db8::]/32:deny\n[2001:db8::]:allow\n", ["2001:db8::/32"]),  # the routers' address
+        ("[2001:db8::]/32:deny\n[2001:db8::1]:allow\n", []),
+        ("[2001:db8::]/32:deny\n[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:allow\n", []),
+        ("[2001:db8::]/33:deny\n", []),
+        (":deny\n", ["10.0.0.0/24", "2001:db8::/32", "::1/128"]),
+        ("[::]/0:deny\n", ["2001:db8::/32", "::1/128"]),
+        ("0-255.:deny\n", ["10.0.0.0/24"]),
+    ],
+)
+def test_networks_of_which_no_host_may_connect(text: str, shut: list[str]) -> None:
+    networks = [parse_network(one) for one in ("10.0.0.0/24", "2001:db8::/32", "::1/128")]
+    assert [str(one) for one in all_shut(parse(text, "x"), networks)] == shut
 
 
 def test_an_operators_relay_network_that_is_public_is_at_most_a_sites() -> None:
