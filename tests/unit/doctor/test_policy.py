@@ -22,3 +22,22 @@ def test_rules_in_force_that_no_fragment_has_are_seen() -> None:
         "/etc/tcp.smtp.cdb lets everybody relay, and no fragment has that rule",
         "/etc/tcp.smtp.cdb lets 198.51.100. go past the scanner, and no fragment has that rule",
     )
+
+
+def test_rules_of_ipv6_in_force_that_no_fragment_has_are_seen() -> None:
+    made = mailgate_cdb.build([(b"[20010db8]/32", b"D\0"), (b"[]", b"\x20")])
+    relay = b"+RELAYCLIENT=\0"
+    evil = mailgate_cdb.build(
+        [
+            (b"[20010db8]/32", relay),
+            (b"[]/0", b"D\0+A"),
+            (b"[2]/x", relay),
+            (b"192.0.2.1", relay + b"broken"),
+            (b"[]", b"\x40\x20\0"),
+        ]
+    )
+    assert policy.unsafe(made, made) == ()
+    assert policy.unsafe(evil, made) == tuple(
+        f"/etc/tcp.smtp.cdb lets {client} relay, and no fragment has that rule"
+        for client in ("[2001:db8::]/32", "[2]/x", "192.0.2.1")
+    )
