@@ -30,6 +30,8 @@
  *   cqgreylist[PID]: skipped IP - WHY                 passes; WHY is relay, whitelisted or rblsmtpd
  *   cqgreylist[PID]: refused IP - CODE TEXT           refused, RBLSMTPD
  *   cqgreylist[PID]: open IP KEY WHY                  passes, as nothing can be remembered
+ * and for the first recipients of one that is refused:
+ *   cqgreylist[PID]: asked IP SENDER to RECIPIENT     both written as refusal.h says
  * and besides them, about settings and programs:
  *   cqgreylist[PID]: setting NAME: ...
  *   cqgreylist[PID]: cannot run PROGRAM: WHY          exit status 111
@@ -50,6 +52,7 @@
 #include "greysession.h"
 #include "greystate.h"
 #include "replycode.h"
+#include "refusal.h"
 #include "say.h"
 #include "settings.h"
 
@@ -141,7 +144,18 @@ static void linger(void)
     ;
 }
 
-static int refuse(const char *refusal)
+/* One line of the log for each recipient: "asked IP SENDER to RECIPIENT", both as refusal.h writes a field. */
+static void asked(const void *ip, const char *sender, const char *recipient)
+{
+  char from[REFUSAL_FIELD_MAX + 5];
+  char to[REFUSAL_FIELD_MAX + 5];
+
+  refusal_field(from, sender);
+  refusal_field(to, recipient);
+  say(ME, "asked %s %s to %s", (const char *) ip, from, to);
+}
+
+static int refuse(const char *ip, const char *refusal)
 {
   static struct greysession s;
   const char *host = getenv("TCPLOCALHOST");
@@ -160,6 +174,8 @@ static int refuse(const char *refusal)
   fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
   fcntl(1, F_SETFL, fcntl(1, F_GETFL) | O_NONBLOCK);
   greysession_start(&s, host && *host ? host : "localhost", refusal);
+  s.asked = asked;
+  s.ip = ip;
   line_end = clock_ms() + idle;
   while (flush(&s, end) && !s.ended) {
     if (!ready(0, POLLIN, line_end < end ? line_end : end)) {
@@ -196,10 +212,10 @@ static int refuse_by_reason(const char *ip, const char *reason)
   say_printable(text, sizeof text, reason + permanent);
   snprintf(refusal, sizeof refusal, "%s%s", replycode(before, code, text), text);
   say(ME, "refused %s - %s %s", ip, code, text);
-  return refuse(refusal);
+  return refuse(ip, refusal);
 }
 
-static int refuse_for_now(void)
+static int refuse_for_now(const char *ip)
 {
   const char *own = getenv("GREYLIST_TEXT");
   char text[201];
@@ -208,7 +224,7 @@ static int refuse_for_now(void)
 
   say_printable(text, sizeof text, own && *own ? own : "you are new here, please come back in a few minutes");
   snprintf(refusal, sizeof refusal, "%s%s", replycode(before, "451", text), text);
-  return refuse(refusal);
+  return refuse(ip, refusal);
 }
 
 static int judge(char **argv, const char *ip, struct address *a)
@@ -232,10 +248,10 @@ static int judge(char **argv, const char *ip, struct address *a)
   switch (greystate_judge(directory(), key, &limits, now, &result)) {
     case GREYSTATE_NEW:
       say(ME, "new %s %s wait %ld", ip, shown, limits.delay_seconds);
-      return refuse_for_now();
+      return refuse_for_now(ip);
     case GREYSTATE_EARLY:
       say(ME, "early %s %s %ld of %ld", ip, shown, result.seconds, limits.delay_seconds);
-      return refuse_for_now();
+      return refuse_for_now(ip);
     case GREYSTATE_PASSED:
       say(ME, "passed %s %s after %ld", ip, shown, result.seconds);
       break;

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE 1
 #include <stdio.h>
 #include <string.h>
+#include "envelopepath.h"
 #include "greysession.h"
 #include "say.h"
 #include "smtpreply.h"
@@ -50,8 +51,24 @@ static int is(const struct greysession *s, const char *verb)
   return strcmp(s->verb, verb) == 0;
 }
 
+/* The sender is kept for its recipients; who wanted to write to whom is found in the log by both. */
+static void envelope(struct greysession *s)
+{
+  char recipient[sizeof s->arg];
+
+  if (is(s, "MAIL")) {
+    envelopepath(s->sender, s->arg);
+  } else if (is(s, "RCPT") && s->asked && s->asked_for < GREYSESSION_ASKED_MAX) {
+    envelopepath(recipient, s->arg);
+    ++s->asked_for;
+    s->asked(s->ip, s->sender, recipient);
+  }
+}
+
 static void command(struct greysession *s)
 {
+  if (s->line <= GREYSESSION_LINE_MAX)
+    envelope(s);
   if (s->line > GREYSESSION_LINE_MAX) {
     reply(s, "500 5.5.2 line too long\r\n", "", "");
     ++s->wrong;
@@ -83,12 +100,17 @@ static void byte(struct greysession *s, char c)
   if (c == '\n') {
     command(s);
     ++s->lines;
-    s->line = s->verb_len = 0;
+    s->line = s->verb_len = s->arg_len = 0;
     s->verb_ended = 0;
-    s->verb[0] = 0;
+    s->verb[0] = s->arg[0] = 0;
+  } else if (s->verb_ended) {
+    if (c && c != '\r' && s->arg_len + 1 < sizeof s->arg) {
+      s->arg[s->arg_len++] = c;
+      s->arg[s->arg_len] = 0;
+    }
   } else if (c == ' ' || c == '\t' || c == '\r') {
     s->verb_ended = 1;
-  } else if (!s->verb_ended && s->verb_len + 1 < sizeof s->verb) {
+  } else if (s->verb_len + 1 < sizeof s->verb) {
     if (c >= 'a' && c <= 'z')
       c = (char) (c - 32);
     s->verb[s->verb_len++] = c ? c : '?';   /* a NUL ends nothing */

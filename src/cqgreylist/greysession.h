@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The SMTP dialogue of a client that may not pass now, as a state machine that is fed with bytes: MAIL is accepted,
- * and each RCPT and each DATA gets the same refusal. Nothing that the client sends is kept, and all of it is
- * bounded: a line, the lines, the bytes, and the unknown commands.
+ * and each RCPT and each DATA gets the same refusal. Of what the client sends only the sender is kept, for asked(),
+ * and all of it is bounded: a line, the lines, the bytes, and the unknown commands.
  */
 #ifndef GREYSESSION_H
 #define GREYSESSION_H
@@ -15,6 +15,7 @@
 #define GREYSESSION_BYTES_MAX 131072  /* bytes of a session */
 #define GREYSESSION_LINES_MAX 1000    /* commands of a session */
 #define GREYSESSION_WRONG_MAX 20      /* unknown commands of a session */
+#define GREYSESSION_ASKED_MAX 10      /* recipients of a session that asked() is told of */
 #define GREYSESSION_TEXT_MAX 256
 #define GREYSESSION_OUT_MAX 8192
 
@@ -24,6 +25,13 @@ struct greysession {
   char verb[10];                        /* the first word of the line so far, in upper case */
   size_t verb_len;
   int verb_ended;
+  char arg[GREYSESSION_LINE_MAX + 1];   /* what stands behind it, so far, without CR and NUL */
+  size_t arg_len;
+  char sender[GREYSESSION_LINE_MAX + 1]; /* of the last MAIL */
+  /* A recipient was refused; or null. */
+  void (*asked)(const void *ip, const char *sender, const char *recipient);
+  const void *ip;                       /* for asked() */
+  int asked_for;                        /* how often */
   size_t line;                          /* bytes of the line so far */
   size_t bytes;
   int lines;

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "front.h"
+#include "refusal.h"
 #include "replycode.h"
 #include "smtpreply.h"
 
@@ -317,11 +318,24 @@ static int add_reply(struct front *f, struct session *s, struct batch *batch, co
   return add(f, s, batch, reply->before) && add(f, s, batch, greeting ? greeting : "") && add(f, s, batch, reply->after);
 }
 
+/* Who wanted to write to whom is found in the log by both, although it may not now; as cqgreylist writes it. */
+static void say_asked(struct front *f, const struct session *s, const char *recipient)
+{
+  char from[REFUSAL_FIELD_MAX + 5];
+  char to[REFUSAL_FIELD_MAX + 5];
+
+  refusal_field(from, s->dialogue.sender ? s->dialogue.sender : "");
+  refusal_field(to, recipient);
+  front_say(f, s->number, "asked %s %s to %s", s->ip, from, to);
+}
+
 /* The client may name recipients, or may not: the recipient is answered, or to be handed over. */
 static enum dialogue_event judge(struct front *f, struct session *s, const char *recipient, struct dialogue_reply *reply)
 {
-  if (s->verdict == VERDICT_REFUSE)
+  if (s->verdict == VERDICT_REFUSE) {
+    say_asked(f, s, recipient);
     return dialogue_refuse(&s->dialogue, s->ip, s->refusal ? s->refusal : SMTPREPLY_UNCERTAIN, reply);
+  }
   return dialogue_recipient(&s->dialogue, lists_of(f), s->ip, recipient, reply);
 }
 

@@ -125,13 +125,13 @@ class Gate:
         return Client([self.program, *(LEAVES if argv is None else argv)], wanted)
 
     def visit(self, ip: str = IP, **environment: str) -> tuple[bytes, str]:
-        """Return what a client hears who says all of it at once, and the log."""
+        """Return what a client hears who says all of it at once, and the log without what it asked for."""
         client = self.connect(ip, **environment)
         client.say(b"EHLO a\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nQUIT\r\n")
         client.socket.shutdown(socket.SHUT_WR)
         heard = client.rest()
         client.ended()
-        return heard, client.log
+        return heard, re.sub(r"(?m)^cqgreylist\[PID\]: asked .*\n", "", client.log)
 
     def word(self, ip: str = IP, **environment: str) -> str:
         """Return the first word of the log line, after checking that the client got the reply for it."""
@@ -194,7 +194,39 @@ def test_the_whole_dialogue(gate: Gate) -> None:
         assert heard == expected, said
     assert client.rest() == b""
     assert client.ended() == 0
-    assert client.log == f"cqgreylist[PID]: new {IP} {KEY} wait 60\n"
+    assert client.log == (
+        f"cqgreylist[PID]: new {IP} {KEY} wait 60\n"
+        f"cqgreylist[PID]: asked {IP} a@b.c to d@e.f\n"
+        f"cqgreylist[PID]: asked {IP} a@b.c to g@e.f\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"MAIL FROM:<>\r\nRCPT TO:<d@e.f>\r\n", ["<> to d@e.f"]),
+        (b'MAIL FROM:<"a b"@c>\r\nRCPT TO:<@x,@y:d@e.f> NOTIFY=NEVER\r\n', ["a\\x20b@c to d@e.f"]),
+        (b"RCPT TO:<d@e.f>\r\n", ["<> to d@e.f"]),
+        (b"MAIL FROM: a@b.c\nRCPT TO: d@e.f\n", ["a@b.c to d@e.f"]),
+        (b"RCPT\r\n", ["<> to <>"]),
+        (b"MAIL FROM:<a\0\xff\x1b@b.c>\r\nRCPT TO:<d@e.f\rx>\r\n", ["a\\xff\\x1b@b.c to d@e.fx"]),
+        (b"RCPT TO:<d@e.f> to <x>\nRCPT TO:<d to e@f>\n", ["<> to d@e.f", "<> to d\\x20to\\x20e@f"]),
+        (b"RCPT TO:<" + b"x" * 2100 + b"@e.f>\r\n", []),
+        (b"RCPT TO:<" + b"x" * 300 + b"@e.f>\r\n", ["<> to " + "x" * 200 + "\\..."]),
+        (
+            b"".join(b"RCPT TO:<%d@e.f>\r\n" % one for one in range(15)),
+            [f"<> to {one}@e.f" for one in range(10)],
+        ),
+    ],
+)
+def test_who_wanted_to_write_to_whom_is_in_the_log(gate: Gate, said: bytes, told: list[str]) -> None:
+    """So a greylisted mail is found by its sender and recipient; nothing that a client says ends a line."""
+    client = gate.connect()
+    client.say(said + b"QUIT\r\n")
+    client.rest()
+    client.ended()
+    asked = [f"cqgreylist[PID]: asked {IP} {one}" for one in told]
+    assert client.log.splitlines() == [f"cqgreylist[PID]: new {IP} {KEY} wait 60", *asked]
 
 
 def test_refused_then_too_early_then_passes_then_is_known(gate: Gate) -> None:

@@ -100,13 +100,19 @@ def sample() -> tuple[Book, Book]:
     smtp, send = Book(), Book()
     smtp.say(0, *begin(100, "203.0.113.1", allowed=False), end(100, 25600))
     smtp.say(
-        1, *begin(101, "203.0.113.2"), "cqgreylist[101]: new 203.0.113.2 203.0.113.0/24 wait 60", end(101)
+        1,
+        *begin(101, "203.0.113.2"),
+        "cqgreylist[101]: new 203.0.113.2 203.0.113.0/24 wait 60",
+        "cqgreylist[101]: asked 203.0.113.2 gwen@waits.example to gary@example.test",
+        "cqgreylist[101]: asked 203.0.113.2 gwen@waits.example to gail@example.test",
+        end(101),
     )
     smtp.say(
         2,
         *begin(102, "203.0.113.3"),
         "dnsbl[102]: listed 203.0.113.3 zen.example 127.0.0.2",
         "cqgreylist[102]: refused 203.0.113.3 - 553 on a list (zen.example)",
+        "cqgreylist[102]: asked 203.0.113.3 lou@listed.example to lara@example.test",
         end(102),
     )
     smtp.say(3, *begin(103, "203.0.113.4"), "cqgreylist[103]: refused 203.0.113.4 - 553 not you", end(103))
@@ -178,6 +184,10 @@ def sample() -> tuple[Book, Book]:
     [
         ("203.0.113.1", 100, ["refused by rule"]),
         ("203.0.113.2", 101, ["greylisted"]),
+        ("gwen@waits.example", 101, ["greylisted"]),
+        ("@waits.example", 101, ["greylisted"]),
+        ("gail@example.test", 101, ["greylisted"]),
+        ("lara@example.test", 102, ["refused by DNS list"]),
         ("203.0.113.3", 102, ["refused by DNS list"]),
         ("203.0.113.4", 103, ["refused by rule"]),
         ("nobody@example.test", 104, ["unknown recipient"]),
@@ -200,6 +210,20 @@ def test_everything_is_found_with_its_verdict(
     smtp, send = sample()
     found = find(smtp, send, what, cuts=cuts)
     assert [(one.session and one.session.pid, kinds(one)) for one in found] == [(pid, expected)]
+
+
+def test_a_greylisted_mail_says_whose_it_is_and_for_whom() -> None:
+    smtp, send = sample()
+    (found,) = find(smtp, send, "gary@example.test")
+    assert found.session is not None
+    (attempt,) = found.session.attempts
+    assert (attempt.sender, attempt.recipients) == (
+        "gwen@waits.example",
+        ("gary@example.test", "gail@example.test"),
+    )
+    text = "\n".join(trace_command.describe(found))
+    assert "refused for <gary@example.test> from <gwen@waits.example>" in text
+    assert "= greylisted, first contact: 203.0.113.0/24 wait 60; from <gwen@waits.example>" in text
 
 
 def test_words_of_a_journey() -> None:

@@ -26,6 +26,7 @@ from .smtpd_records import (
     Connected,
     DnsListed,
     Ended,
+    EnvelopeAsked,
     Greylisted,
     HungUp,
     Listed,
@@ -46,6 +47,7 @@ __all__ = [
     "Connected",
     "DnsListed",
     "Ended",
+    "EnvelopeAsked",
     "Greylisted",
     "HungUp",
     "Listed",
@@ -195,6 +197,16 @@ _GREYLIST: tuple[str, Make] = (
     rf"({_PID})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
     _make_greylisted,
 )
+def _make_envelope_asked(at: int, found: re.Match[str]) -> Record:
+    number, front_id = _front(found[1])
+    sender = "" if found[3] == "<>" else found[3]
+    return EnvelopeAsked(at, number, found[2], sender, found[4], front_id)
+
+
+_ASKED: tuple[str, Make] = (
+    rf"({_PID})\]: asked ({_IP}) ([!-~]+) to ([!-~]+)",
+    _make_envelope_asked,
+)
 _LIST: tuple[str, Make] = (
     rf"({_PID})\]: (listed|ignored|trouble) ({_IP}) (\S+) (.*)",
     _make_dns_listed,
@@ -307,8 +319,10 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
         lambda at, found: Listed(at, int(found[2]), found[1], int(found[3]), found[4]),
     ),
     ("cqgreylist", "cqgreylist[", *_GREYLIST),
+    ("cqgreylist envelope", "cqgreylist[", *_ASKED),
     ("dnsbl", "dnsbl[", *_LIST),
     ("smtpfront greylist", "smtpfront[", *_GREYLIST),
+    ("smtpfront envelope", "smtpfront[", *_ASKED),
     ("smtpfront list", "smtpfront[", *_LIST),
     (
         "clientname",

@@ -167,6 +167,18 @@ class Greylisted:
 
 
 @dataclass
+class EnvelopeAsked:
+    """A client that may not pass now named this sender and recipient, escaped; the null sender is ''."""
+
+    at: int
+    pid: int
+    address: str
+    sender: str
+    recipient: str
+    id: str = ""
+
+
+@dataclass
 class DnsListed:
     """dnsbl's result for a client and a zone: listed, ignored (the answer is not used) or trouble."""
 
@@ -259,6 +271,7 @@ Record = Union[
     Trouble,
     Listed,
     Greylisted,
+    EnvelopeAsked,
     DnsListed,
     Unnamed,
     Verdict,

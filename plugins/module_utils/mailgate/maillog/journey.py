@@ -265,6 +265,8 @@ class Session:
             return "rblsmtpd", self._try(record.at, LISTED, words)
         if isinstance(record, smtplog.Greylisted):
             return "cqgreylist", self._greylist(record)
+        if isinstance(record, smtplog.EnvelopeAsked):
+            return "cqgreylist", self._asked(record)
         if isinstance(record, smtplog.Unnamed):
             return "clientname", f"{record.decision}: {record.text}"
         if isinstance(record, smtplog.RecipientRefused):
@@ -360,6 +362,14 @@ class Session:
             "open": f"trouble, so it passes: {record.key} {record.text}",
         }
         return told.get(record.decision, record.decision)
+
+    def _asked(self, record: smtplog.EnvelopeAsked) -> str:
+        """Give the attempt that was refused its sender and recipients."""
+        last = self.attempts[-1] if self.attempts else None
+        if last is not None and last.kind in (GREYLISTED, LISTED, RULE):
+            last.words = last.words if last.recipients else f"{last.words}; from <{record.sender}>"
+            last.sender, last.recipients = record.sender, (*last.recipients, record.recipient)
+        return f"refused for <{record.recipient}> from <{record.sender}>"
 
     def _try(
         self, at: int, kind: str, words: str, sender: str | None = None, recipients: tuple[str, ...] = ()
