@@ -30,7 +30,7 @@ from typing import IO
 
 from ..core import paths
 from ..core.errors import BadInput, TryAgain
-from ..core.files import atomic_write, fsync_directory
+from ..core.files import atomic_write
 from ..formats.qmail_queue import Unfinished, unfinished
 
 FORMAT = 1
@@ -372,6 +372,7 @@ def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
         else:
             _put(host, archive, member, stream)
             counts[_part_of(archive, member.name).name] += 1
+    os.sync()  # once: a greylist is a million files
     return counts
 
 
@@ -391,14 +392,20 @@ def _put(host: Host, archive: str, member: tarfile.TarInfo, stream: IO[bytes] | 
         os.symlink(member.linkname, new)
         os.chown(new, uid, gid, follow_symlinks=False)
         os.rename(new, path)
-        fsync_directory(os.path.dirname(path))
         return
     if os.path.lexists(path) and not os.path.isfile(path):
         raise BadInput(f"{path}: is not a regular file; expected one or nothing where it is restored")
-    with atomic_write(path, member.mode & 0o777, uid, gid) as out:
+    new = f"{path}.mailgate-restore"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         while stream is not None and (block := stream.read(1 << 20)):
             out.write(block)
-    os.utime(path, (member.mtime, member.mtime))
+        out.flush()
+        os.fchown(out.fileno(), uid, gid)
+        os.fchmod(out.fileno(), member.mode & 0o777)
+        os.utime(out.fileno(), (member.mtime, member.mtime))
+    os.rename(new, path)
 
 
 def _relearn(host: Host, tokens: bytes) -> int:
