@@ -926,3 +926,104 @@ def test_spans(text: str, seconds: int) -> None:
     assert times.span(seconds) == {30: "30 s", 14_400: "4 h 0 min", 172_800: "2 d 0 min"}.get(
         seconds, "1 h 30 min"
     )
+
+
+# IPv6
+
+SIX = "2001:db8:1:2::7"
+
+
+def six_site(world: World, **facts: list[str]) -> None:
+    values = {"relay_networks": [], "scanner": "", **facts}
+    (world.root / "tcp.d" / "10-site").write_text(f"# mailgate: {json.dumps(values)}\n")
+
+
+def test_the_fragment_has_networks_of_ipv6_that_the_compiler_takes(world: World) -> None:
+    (world.root / "settings.json").write_text(json.dumps({"ipv6_site_networks": 2}))
+    service = world.service()
+    world.bad(11, SIX)
+    world.bad(11, "2001:db8:1:3::7")
+    world.settle(service)
+    until = BEGIN + 14_400
+    attempts = "11 of 11 attempts bad in 60 minutes"
+    assert world.fragment == (
+        f"# until {until} why {attempts}\n[2001:db8:1:2::]/64:deny\n"
+        f"# until {until} why {attempts}\n[2001:db8:1:3::]/64:deny\n"
+        f"# until {until} why 2 networks /64 of it are refused\n[2001:db8:1::]/48:deny\n"
+    )
+    found = [one.address for one in tcprules.parse_adaptive(world.fragment, BEGIN)]
+    assert found == ["2001:db8:1:2::/64", "2001:db8:1:3::/64", "2001:db8:1::/48"]
+    assert service.save()
+    again = world.service()
+    assert [one.address for one in again.reputation.entries(BEGIN)] == found
+
+
+@pytest.mark.parametrize("kind", ["relay_networks", "protected_networks", "whitelisted_networks"])
+@pytest.mark.parametrize(
+    ("network", "listed"),
+    [
+        ("2001:db8:1::/48", []),
+        ("2001:db8:1:2::7/128", ["2001:db8:1:3::/64"]),  # inside of the /64, and of the /48
+        ("2001:db8:1:9::/64", ["2001:db8:1:2::/64", "2001:db8:1:3::/64"]),  # inside of the /48 alone
+        ("2001:db8:2::/48", ["2001:db8:1:2::/64", "2001:db8:1:3::/64", "2001:db8:1::/48"]),
+    ],
+)
+def test_no_network_is_listed_around_or_inside_of_one_that_is_never_refused(
+    world: World, kind: str, network: str, listed: list[str]
+) -> None:
+    six_site(world, **{kind: [network]})
+    (world.root / "settings.json").write_text(json.dumps({"ipv6_site_networks": 2}))
+    service = world.service()
+    world.bad(11, SIX)
+    world.bad(11, "2001:db8:1:3::7")
+    world.settle(service)
+    assert [one.address for one in service.reputation.entries(BEGIN)] == listed
+
+
+@pytest.mark.parametrize("variable", ["RELAYCLIENT", "WHITELISTED"])
+def test_a_client_that_an_operator_allows_keeps_its_network_off_the_list(world: World, variable: str) -> None:
+    head = '# mailgate: {"relay_networks": ["2001:db8:1:2::7/128"]}\n' if variable == "RELAYCLIENT" else ""
+    (world.root / "tcp.d" / "20-operator").write_text(f'{head}[2001:db8:1:2::7]:allow,{variable}=""\n')
+    service = world.service()
+    world.bad(11, "2001:db8:1:2::8")
+    world.settle(service)
+    assert world.fragment == ""
+
+
+def test_orders_about_ipv6_take_any_form(world: World) -> None:
+    service = world.service()
+    added = service.answer({"do": "add", "address": "2001:DB8:1:2::9", "seconds": 60, "why": "x"})
+    assert (added["address"], added["refused"]) == ("2001:db8:1:2::/64", True)
+    assert "[2001:db8:1:2::]/64:deny" in world.fragment
+    assert service.answer({"do": "explain", "address": "[2001:db8:1:2::1]"})["refused"]
+    assert service.answer({"do": "list"})["entries"][0]["address"] == "2001:db8:1:2::/64"
+    released = service.answer({"do": "release", "address": "2001:db8:1:2:ffff::/64"})
+    assert released == {"address": "2001:db8:1:2::/64", "released": True}
+    assert world.fragment == ""
+    refused = service.answer({"do": "add", "address": "::1", "seconds": 60, "why": "x"})
+    assert refused == {
+        "error": "address '::/64': never listed, it is this host; expected another one",
+    }
+
+
+@pytest.mark.parametrize("released", ["2001:db8:1:9::/64", "2001:db8:1::/48"])
+def test_what_the_settings_release_keeps_its_48_off_the_list(world: World, released: str) -> None:
+    settings = {"ipv6_site_networks": 2, "released": [released]}
+    (world.root / "settings.json").write_text(json.dumps(settings))
+    service = world.service()
+    world.bad(11, SIX)
+    world.bad(11, "2001:db8:1:3::7")
+    world.settle(service)
+    single = [] if released.endswith("/48") else ["2001:db8:1:2::/64", "2001:db8:1:3::/64"]
+    assert [one.address for one in service.reputation.entries(BEGIN)] == single
+
+
+def test_a_network_that_the_site_adds_is_released_there(world: World) -> None:
+    (world.root / "settings.json").write_text(json.dumps({"added": [{"address": "2001:db8:1::/48"}]}))
+    service = world.service()
+    world.settle(service)
+    assert "[2001:db8:1::]/48:deny" in world.fragment
+    answer = service.answer({"do": "release", "address": SIX})
+    assert answer == {
+        "error": "address '2001:db8:1:2::/64': added by the site; expected to release it there",
+    }

@@ -12,11 +12,14 @@ from ..formats import tcprules
 from ..formats.networks import Network, parse_network
 from ..rules.fragments import operator_relay_networks, read_facts
 from ..rules.never_refused import RELAYS, NeverRefused, networks_of
+from .clients import is_site, site_of
 from .settings import Settings
 
 
 class Exemptions:
-    """Callable that returns why an address is never listed, or '': by 10-site, settings or 20-operator.
+    """Callable that returns why a client is never listed, or '': by 10-site, settings or 20-operator.
+
+    A network of IPv6 is not when one address of it is not.
 
     Until 10-site has been read once, no address is listed.
     """
@@ -53,9 +56,12 @@ class Exemptions:
     def __call__(self, address: str) -> str:
         if self.known is None:
             return "10-site was never readable"
-        return self._never_refused(address) or (
-            "the settings release it" if address in self._released else ""
-        )
+        reason = self._never_refused(address)
+        if not reason and not self._released.isdisjoint((address, site_of(address))):
+            reason = "the settings release it"
+        if not reason and is_site(address) and any(site_of(one) == address for one in self._released):
+            reason = "the settings release a part of it"
+        return reason
 
 
 def _combined(
