@@ -71,7 +71,7 @@ int environment_make(struct environment *e, char *const *base, const struct tcpr
     if (!put(e, variable))
       return 0;
   }
-  if (!put_own(e, &used, "PROTO", "TCP") || !put_own(e, &used, "TCPLOCALIP", session->local_ip)
+  if (!put_own(e, &used, "PROTO", strchr(session->remote_ip, ':') ? "TCP6" : "TCP") || !put_own(e, &used, "TCPLOCALIP", session->local_ip)
       || !put_own(e, &used, "TCPREMOTEIP", session->remote_ip))
     return 0;
   snprintf(port, sizeof port, "%u", session->local_port);

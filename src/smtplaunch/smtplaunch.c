@@ -53,6 +53,7 @@
 
 #define FRONTS_MAX 4           /* connections of smtpfront: one, and perhaps one that has not ended yet */
 #define LINE_MAX_BYTES 600
+#define FIELD_MAX (INET6_ADDRSTRLEN + 2)   /* an address in brackets */
 
 extern char **environ;
 
@@ -242,6 +243,13 @@ static int replay_of(const char *bytes, size_t len)
   return ends[0];
 }
 
+/* An address as it stands between colons: one of IPv6 in brackets. */
+static const char *in_field(char out[FIELD_MAX], const char *ip)
+{
+  snprintf(out, FIELD_MAX, strchr(ip, ':') ? "[%s]" : "%s", ip);
+  return out;
+}
+
 static enum frontlink_answer start(const struct launcher *l, const struct client *client, const struct tcprule_found *rule,
                                    const char *bytes, size_t len, int begun)
 {
@@ -249,6 +257,8 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
                                         client->remote.port, begun};
   struct environment e;
   struct slots_taken place;
+  char local[FIELD_MAX];
+  char remote[FIELD_MAX];
   char handover[32];
   int replay = -1;
   int busy;
@@ -290,8 +300,8 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
     return FRONTLINK_UNABLE;
   note("status: %d/%d", busy, l->limits.all);
   note("pid %ld from %s", (long) pid, client->remote_ip);
-  note("ok %ld %s:%s:%u :%s::%u", (long) pid, l->local_host ? l->local_host : "", client->local_ip, client->local.port,
-       client->remote_ip, client->remote.port);
+  note("ok %ld %s:%s:%u :%s::%u", (long) pid, l->local_host ? l->local_host : "", in_field(local, client->local_ip),
+       client->local.port, in_field(remote, client->remote_ip), client->remote.port);
   return FRONTLINK_TAKEN;
 }
 

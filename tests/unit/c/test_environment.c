@@ -47,6 +47,17 @@ TEST(a_stranger)
   CHECK(strcmp(value("HANDOVER"), "-") == 0 && strcmp(value("RBLSMTPD"), "-") == 0);
 }
 
+TEST(a_client_of_ipv6)
+{
+  static char *const base[] = {0};
+  static const struct environment_session session = {"mx.test", "2001:db8::25", "2001:db8:1:2:3:4:5:6", 25, 40000, 0};
+
+  rule.variables = 0;
+  CHECK(environment_make(&e, base, &rule, &session));
+  CHECK(strcmp(value("PROTO"), "TCP6") == 0 && strcmp(value("TCPREMOTEIP"), "2001:db8:1:2:3:4:5:6") == 0);
+  CHECK(strcmp(value("TCPLOCALIP"), "2001:db8::25") == 0);
+}
+
 TEST(a_relay_client)
 {
   static const char data[] = "+RELAYCLIENT=\0+QMAILQUEUE=bin/qmail-queue\0+DATABYTES=1\0+DATABYTES=2";
@@ -97,6 +108,7 @@ TEST(too_many_variables_do_not_fit)
 
 static const struct test tests[] = {
   {"a_stranger", a_stranger},
+  {"a_client_of_ipv6", a_client_of_ipv6},
   {"a_relay_client", a_relay_client},
   {"a_session_with_bytes_to_replay_never_relays_nor_has_another_queue", a_session_with_bytes_to_replay_never_relays_nor_has_another_queue},
   {"no_rule_says_who_the_client_is", no_rule_says_who_the_client_is},
