@@ -197,6 +197,8 @@ _GREYLIST: tuple[str, Make] = (
     rf"({_PID})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
     _make_greylisted,
 )
+
+
 def _make_envelope_asked(at: int, found: re.Match[str]) -> Record:
     number, front_id = _front(found[1])
     sender = "" if found[3] == "<>" else found[3]

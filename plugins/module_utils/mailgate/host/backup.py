@@ -13,6 +13,7 @@ restored unless all of it may be.
 from __future__ import annotations
 
 import contextlib
+import functools
 import grp
 import io
 import json
@@ -99,7 +100,7 @@ def create(host: Host, target: str, queue: bool) -> dict[str, int]:
     counts: dict[str, int] = {}
     with (
         atomic_write(target, 0o600) as stream,
-        tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6) as tar,
+        tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6, format=tarfile.GNU_FORMAT) as tar,
     ):
         about = {"format": FORMAT, "hostname": os.uname().nodename, "made": int(time.time()), "queue": queue}
         _add_bytes(tar, MANIFEST, json.dumps(about, indent=1).encode())
@@ -337,9 +338,14 @@ def _check(archive: str, member: tarfile.TarInfo, part: Part) -> None:
     _owner(archive, member)
 
 
+@functools.lru_cache(maxsize=64)
+def _ids(user: str, group: str) -> tuple[int, int]:
+    return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+
+
 def _owner(archive: str, member: tarfile.TarInfo) -> tuple[int, int]:
     try:
-        return pwd.getpwnam(member.uname).pw_uid, grp.getgrnam(member.gname).gr_gid
+        return _ids(member.uname, member.gname)
     except KeyError as error:
         owners = f"{member.uname}:{member.gname}"
         raise BadInput(
