@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import grp
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -912,3 +914,20 @@ def test_a_network_in_a_strangers_text_is_no_session_of_it() -> None:
     search = trace.Search(smtp.log(), archive.Log([]))
     assert search.find(trace.wanted("198.51.100.0/24")).journeys == []
     assert len(search.find(trace.wanted("192.0.2.0/24")).journeys) == 1
+
+
+def test_a_log_that_one_may_not_read_names_the_group_that_may(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "current"
+    log.write_text("")
+    os.chown(log, -1, grp.getgrnam("adm").gr_gid)
+    for mode, expected in ((0o640, "root or a member of the group 'adm'"), (0o600, "root")):
+        log.chmod(mode)
+
+        def refuse(directories: Sequence[str]) -> archive.Log:
+            raise PermissionError(13, "Permission denied", str(log))
+
+        monkeypatch.setattr(trace_command, "open_log", refuse)
+        assert trace_command.main(["bob@example.test"]) == 100
+        assert capsys.readouterr().err == f"mailgate trace: log {log}: not allowed; expected {expected}\n"

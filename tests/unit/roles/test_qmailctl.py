@@ -14,18 +14,24 @@ from support.c_programs import ROOT
 TEMPLATE = ROOT / "roles" / "netqmail" / "templates" / "usr" / "bin" / "qmailctl.j2"
 
 
-def told(directory: Path, verb: str, services: list[str]) -> list[str]:
-    """Return what svc hears."""
+def run(directory: Path, verb: str, services: list[str], uid: int = 0) -> subprocess.CompletedProcess[str]:
     for name in services:
         (directory / "service" / name / "log").mkdir(parents=True)
     programs = directory / "bin"
     programs.mkdir()
-    for name, does in (("svok", 'test -d "$1"'), ("svc", 'echo "$1 ${2##*/}" >>calls')):
+    stubs = {"svok": 'test -d "$1"', "svc": 'echo "$1 ${2##*/}" >>calls', "id": f"echo {uid}"}
+    for name, does in stubs.items():
         (programs / name).write_text(f"#!/bin/sh\n{does}\n")
         (programs / name).chmod(0o755)
     script = TEMPLATE.read_text().replace("PATH=/var", f"PATH={programs}:/var", 1)
     script = script.replace("/service/", f"{directory}/service/")
-    subprocess.run(["sh", "-c", script, "qmailctl", verb], cwd=directory, check=True, timeout=20)
+    argv = ["sh", "-c", script, "qmailctl", verb]
+    return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False, timeout=20)
+
+
+def told(directory: Path, verb: str, services: list[str]) -> list[str]:
+    """Return what svc hears."""
+    assert run(directory, verb, services).returncode == 0
     return (directory / "calls").read_text().splitlines()
 
 
@@ -56,3 +62,27 @@ def test_port_25_closes_first_and_opens_last(
     tmp_path: Path, verb: str, services: list[str], calls: list[str]
 ) -> None:
     assert told(tmp_path, verb, ["qmail-send", "qmail-smtpd", *services]) == calls
+
+
+@pytest.mark.parametrize(
+    ("verb", "instead"),
+    [
+        ("stat", "mailgate operator status"),
+        ("queue", "mailgate operator queue"),
+        ("flush", "mailgate operator flush"),
+        ("doqueue", "mailgate operator flush"),
+        ("stop", ""),
+        ("cdb", ""),
+    ],
+)
+def test_without_root_it_says_who_may(tmp_path: Path, verb: str, instead: str) -> None:
+    done = run(tmp_path, verb, [], uid=1000)
+    assert done.returncode == 100
+    assert not (tmp_path / "calls").exists()
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"qmailctl {verb}: expected root: sudo qmailctl {verb}"
+    assert lines[1:] == ([f"members of the group operators have: {instead}"] if instead else [])
+
+
+def test_help_is_for_everybody(tmp_path: Path) -> None:
+    assert run(tmp_path, "help", [], uid=1000).returncode == 0

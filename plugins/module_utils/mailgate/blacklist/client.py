@@ -28,7 +28,10 @@ def ask(directory: str, request: Mapping[str, object]) -> dict[str, Any]:
         users = (0, os.stat(directory).st_uid)
         answer = sockets.ask(path, request, users, ANSWER_SECONDS, ANSWER_BYTES_MAX)
     except PermissionError as error:
-        raise NoAnswer(f"socket {path}: not allowed; expected to run as root") from error
+        raise NoAnswer(
+            f"socket {path}: not allowed; expected root; members of the group operators "
+            "have 'mailgate operator blacklist', 'explain' and 'release'"
+        ) from error
     except OSError as error:
         raise NoAnswer(
             f"socket {path}: {error.strerror or error}; expected adaptive-blacklist to run, "

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import json
 import os
 import pwd
@@ -298,11 +299,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, PERMANENT)
     except BrokenPipeError:
         return TEMPORARY
+    except PermissionError as error:
+        return _complain(BadInput(_who_may(str(error.filename or ""))), PERMANENT)
     except OSError as error:
         return _complain(error, TEMPORARY)
     if not found.journeys and not given.json:
         sys.stderr.write(f"mailgate trace: nothing about {one_line(text)!r} in the logs\n")
     return 0 if found.journeys else NOTHING_FOUND
+
+
+def _who_may(path: str) -> str:
+    """Return the message for a log that this user may not read: it names the group that may."""
+    place = path
+    while place not in ("", "/"):
+        with contextlib.suppress(OSError, KeyError):
+            status = os.stat(place)
+            if status.st_mode & 0o040 and status.st_gid:
+                members = grp.getgrgid(status.st_gid).gr_name
+                return f"log {path}: not allowed; expected root or a member of the group {members!r}"
+            break
+        place = os.path.dirname(place)
+    return f"log {path}: not allowed; expected root"
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -72,7 +72,7 @@ def read_owned(path: str, owner: str) -> tuple[str | None, str]:
         what = ""
         if not stat.S_ISREG(status.st_mode):
             what = "is not a regular file"
-        elif status.st_uid != _uid(owner):
+        elif status.st_uid not in _uids(owner):
             what = f"belongs to user {status.st_uid}"
         elif status.st_nlink != 1:
             what = f"has {status.st_nlink} links"
@@ -91,14 +91,14 @@ def _fault(path: str, what: str, owner: str) -> str:
     return f"file {path}: {what}; expected {expected}"
 
 
-def _uid(owner: str) -> int:
-    """Return the user's number; for root the effective user, so that the code also runs in tests."""
+def _uids(owner: str) -> tuple[int, ...]:
+    """Return the user's number; for root the effective user's, too, so that the code also runs in tests."""
     if owner == "root":
-        return os.geteuid()
+        return 0, os.geteuid()
     try:
-        return pwd.getpwnam(owner).pw_uid
+        return (pwd.getpwnam(owner).pw_uid,)
     except KeyError:
-        return -1
+        return ()
 
 
 @contextlib.contextmanager
