@@ -99,7 +99,7 @@ TEST(what_cannot_be_counted_is_not_given_away)
   CHECK(unlink("slots/0003") == 0 && fits("198.51.100.7"));
 }
 
-/* ---- the property: whatever starts, ends and is started anew, the count is that of the sessions that live ---- */
+/* ---- the property: whatever starts, ends and is restarted, the count is that of the sessions that live ---- */
 
 #define STEPS 400
 #define CLIENTS 6
