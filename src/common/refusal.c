@@ -4,6 +4,8 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include "refusal.h"
@@ -50,10 +52,35 @@ static size_t words(char *line, size_t len, const char *text)
   return len + n;
 }
 
+static unsigned long dropped;   /* lines that the log could not take */
+
+/* Nothing waits for the log: with a reader that stands still the session goes on. */
+static int was_written(const char *line, size_t len)
+{
+  struct pollfd log;
+  ssize_t n;
+
+  log.fd = 2;
+  log.events = POLLOUT;
+  if (poll(&log, 1, 0) == 0)
+    return 0;
+  do
+    n = write(2, line, len);
+  while (n == -1 && errno == EINTR);
+  return n == (ssize_t) len;
+}
+
 static void write_line(const char *line, size_t len)
 {
-  while (write(2, line, len) == -1 && errno == EINTR)
-    ;
+  char more[100];
+
+  if (dropped) {
+    sprintf(more, "qmail-smtpd: dropped %lu lines of the log\n", dropped);
+    if (was_written(more, strlen(more)))
+      dropped = 0;
+  }
+  if (dropped || !was_written(line, len))
+    ++dropped;
 }
 
 void (*refusal_write)(const char *line, size_t len) = write_line;

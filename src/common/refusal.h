@@ -26,7 +26,9 @@
  * a client sends can end a line, forge one or move the words in it.
  *
  * A line goes out in a single write(2) and is shorter than PIPE_BUF, so lines of concurrent processes do not mix.
- * errno is kept; a line that cannot be written does not change the reply to the client.
+ * errno is kept; a line that cannot be written at once is dropped, and does not change the reply to the client. The
+ * next line of the session says so before:
+ *   qmail-smtpd: dropped NUMBER lines of the log
  * Valid as gnu89 and as C99.
  */
 #ifndef REFUSAL_H

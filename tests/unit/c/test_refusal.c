@@ -164,6 +164,35 @@ TEST(errno_is_kept_and_a_closed_log_is_harmless)
   CHECK(errno == 77);
 }
 
+/* As in a gateway whose multilog is stopped; descriptor 2 itself may wait. */
+TEST(a_log_that_nobody_reads_holds_nobody_up)
+{
+  static char block[4096];
+  char heard[2 * REFUSAL_LINE_MAX];
+  int ends[2];
+  int flags;
+  ssize_t n;
+  int i;
+
+  CHECK(pipe(ends) == 0 && dup2(ends[1], 2) == 2);
+  from = ends[0];
+  flags = fcntl(2, F_GETFL);
+  CHECK(fcntl(2, F_SETFL, flags | O_NONBLOCK) == 0);
+  while (write(2, block, sizeof block) > 0)
+    ;
+  CHECK(fcntl(2, F_SETFL, flags) == 0);
+  for (i = 0; i < 17; ++i)
+    refusal_found("x");
+  for (i = 0; i < 2; ++i)   /* room for two lines: a part of a page is not written to */
+    CHECK(read(from, block, sizeof block) == (ssize_t) sizeof block);
+  refusal_found("y");
+  while ((n = read(from, heard, 1)) == 1 && heard[0] == 0)
+    ;
+  CHECK(n == 1 && (n = read(from, heard + 1, sizeof heard - 2)) > 0);
+  heard[n + 1] = 0;
+  CHECK(strcmp(heard, "qmail-smtpd: dropped 17 lines of the log\nqmail-smtpd: validrcptto found: y\n") == 0);
+}
+
 static const struct test tests[] = {
   { "every_byte_has_its_escape", every_byte_has_its_escape },
   { "a_long_field_is_cut_between_characters_and_marked", a_long_field_is_cut_between_characters_and_marked },
@@ -171,5 +200,6 @@ static const struct test tests[] = {
   { "no_text_breaks_or_forges_a_line", no_text_breaks_or_forges_a_line },
   { "the_longest_line_fits", the_longest_line_fits },
   { "errno_is_kept_and_a_closed_log_is_harmless", errno_is_kept_and_a_closed_log_is_harmless },
+  { "a_log_that_nobody_reads_holds_nobody_up", a_log_that_nobody_reads_holds_nobody_up },
 };
 MAIN(tests)

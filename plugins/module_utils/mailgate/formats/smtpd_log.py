@@ -311,7 +311,8 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "qmail-smtpd trouble",
         "qmail-smtpd: ",
-        r"((?:validrcptto\.cdb|rcpthosts) trouble: .*|/var/qmail/control/\S+ is missing .*)",
+        r"((?:validrcptto\.cdb|rcpthosts) trouble: .*|/var/qmail/control/\S+ is missing .*"
+        r"|dropped [0-9]{1,10} lines of the log)",
         lambda at, found: Trouble(at, "qmail-smtpd", found[1]),
     ),
     (
