@@ -26,13 +26,13 @@
 #include <unistd.h>
 #include "address.h"
 #include "clock.h"
+#include "confirmedname.h"
 #include "dnsask.h"
 #include "dnsmessage.h"
 #include "say.h"
 #include "settings.h"
 
 #define ME "clientname"
-#define NAMES_MAX 64
 #define NAMES_AT_ONCE 8
 
 struct asking {
@@ -42,15 +42,9 @@ struct asking {
 
 static int has_address(int number, void *arg)
 {
-  static struct address address[DNSMESSAGE_RECORDS_MAX];
   const struct asking *some = arg;
-  const struct dnsask *one = &some->ask[number];
-  int n = dnsmessage_addresses(one->answer, one->answer_len, address, DNSMESSAGE_RECORDS_MAX);
 
-  while (n-- > 0)
-    if (address_equal(&address[n], some->client))
-      return 1;
-  return 0;
+  return confirmedname_confirms(some->ask[number].answer, some->ask[number].answer_len, some->client);
 }
 
 /* Returns the number of the first of these names that has the client's address, or -1; may say why one is not known. */
@@ -62,7 +56,7 @@ static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct addr
 
   some.client = a;
   for (i = 0; i < n; ++i)
-    dnsask_question(&some.ask[i], name[i], a->bits == 32 ? DNSMESSAGE_A : DNSMESSAGE_AAAA);
+    dnsask_question(&some.ask[i], name[i], confirmedname_type(a));
   dnsask_all(some.ask, n, end - clock_ms(), has_address, &some);
   for (i = 0; i < n; ++i) {
     if (some.ask[i].state == DNSASK_TROUBLE)
@@ -77,7 +71,7 @@ static int confirmed(char (*name)[DNSMESSAGE_NAME_MAX], int n, const struct addr
 /* Finds the name; returns 0 if no name is confirmed. */
 static int find(char *found, const char *ip, const struct address *a)
 {
-  static char name[NAMES_MAX][DNSMESSAGE_NAME_MAX];
+  static char name[CONFIRMEDNAME_MOST][DNSMESSAGE_NAME_MAX];
   struct dnsask ask;
   char reversed[DNSMESSAGE_NAME_MAX];
   const char *trouble = 0;
@@ -86,14 +80,14 @@ static int find(char *found, const char *ip, const struct address *a)
   int at;
   int i;
 
-  dnsmessage_reversed(reversed, sizeof reversed, a, a->bits == 32 ? "in-addr.arpa" : "ip6.arpa");
+  confirmedname_reversed(reversed, sizeof reversed, a);
   dnsask_question(&ask, reversed, DNSMESSAGE_PTR);
   dnsask_all(&ask, 1, end - clock_ms(), 0, 0);
   if (ask.state != DNSASK_ANSWERED) {
     say(ME, "trouble %s %s", ip, ask.trouble);
     return 0;
   }
-  names = dnsmessage_names(ask.answer, ask.answer_len, name, NAMES_MAX);
+  names = dnsmessage_names(ask.answer, ask.answer_len, name, CONFIRMEDNAME_MOST);
   free(ask.answer);
   for (at = 0; at < names && !(trouble && clock_ms() >= end); at += NAMES_AT_ONCE) {
     i = confirmed(name + at, names - at < NAMES_AT_ONCE ? names - at : NAMES_AT_ONCE, a, end, &trouble);
