@@ -50,26 +50,31 @@ void address_text(char *out, const struct address *a, char separator, int prefix
 
 int address_parse_network(struct address *a, int *prefix, const char *text)
 {
-  char copy[INET_ADDRSTRLEN];
+  char copy[INET6_ADDRSTRLEN];
   struct address network;
   const char *slash = strchr(text, '/');
   size_t len = slash ? (size_t) (slash - text) : strlen(text);
   const char *digit;
+  int written;   /* bits of the address as it is written */
 
   if (len >= sizeof copy)
     return 0;
   memcpy(copy, text, len);
   copy[len] = 0;
-  *prefix = 32;
+  if (!address_parse(a, copy))
+    return 0;
+  written = strchr(copy, ':') ? 128 : 32;
+  *prefix = written;
   if (slash) {
     digit = slash + 1;
-    if (strlen(digit) < 1 || strlen(digit) > 2 || strspn(digit, "0123456789") != strlen(digit))
+    if (strlen(digit) < 1 || strlen(digit) > (written == 32 ? 2u : 3u) || strspn(digit, "0123456789") != strlen(digit))
       return 0;
     for (*prefix = 0; *digit; ++digit)
       *prefix = *prefix * 10 + (*digit - '0');
   }
-  if (*prefix > 32 || !address_parse(a, copy) || a->bits != 32)
+  if (*prefix > written || *prefix < written - a->bits)
     return 0;
+  *prefix -= written - a->bits;
   network = *a;
   address_network(&network, *prefix);
   return address_equal(&network, a);

@@ -26,7 +26,8 @@ extern int address_network(struct address *a, int prefix);
 /* Writes ADDRESS SEPARATOR PREFIX, such as 198.51.100.0/24, into out[ADDRESS_TEXT_MAX]. */
 extern void address_text(char *out, const struct address *a, char separator, int prefix);
 
-/* Reads an IPv4 network such as 127.0.0.0/8, whose bits behind the prefix must be 0; a missing prefix is 32. */
+/* Reads a network such as 127.0.0.0/8 or 2001:db8::/32, whose bits behind the prefix must be 0; without a prefix it is
+ * one address. IPv4 written as IPv6 becomes IPv4, its prefix, too. */
 extern int address_parse_network(struct address *a, int *prefix, const char *text);
 
 extern int address_inside(const struct address *a, const struct address *network, int prefix);

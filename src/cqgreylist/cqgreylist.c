@@ -8,10 +8,13 @@
  * Runs PROGRAM for a client whose network has come back after the delay, before a byte of the client is read; with
  * others it speaks SMTP itself until they leave, and defers each recipient. A client with RBLSMTPD in its
  * environment is refused or deferred with that reason: "-text" is 553 5.7.1 text, "text" is 451 4.7.1 text, and an
- * empty one passes. RELAYCLIENT and WHITELISTED pass. When the directory cannot be used, mail passes.
+ * empty one passes. RELAYCLIENT and WHITELISTED pass, and so do the networks of the file of exempt clients
+ * (greyexempt.h); its domains count for smtpfront alone, as no name is known here. When the directory cannot be used,
+ * mail passes.
  *
  * Read from the environment, or else from /etc/mailgate/cqgreylist (settings.h):
  *   GREYLIST_DIRECTORY         /var/qmail/cqgreylist
+ *   GREYLIST_EXEMPT_FILE       /etc/mailgate/greylist_exempt
  *   GREYLIST_DELAY_SECONDS     60        from the first time until it passes
  *   GREYLIST_PASS_SECONDS      3110400   36 days, from the last time until it is forgotten
  *   GREYLIST_PENDING_SECONDS   172800    2 days, for a network that never came back; at least 8 hours above the delay
@@ -27,7 +30,7 @@
  *   cqgreylist[PID]: early IP KEY SECONDS of SECONDS  refused, since the first time
  *   cqgreylist[PID]: passed IP KEY after SECONDS      passes, and from now on
  *   cqgreylist[PID]: known IP KEY                     passes, as before
- *   cqgreylist[PID]: skipped IP - WHY                 passes; WHY is relay, whitelisted or rblsmtpd
+ *   cqgreylist[PID]: skipped IP - WHY                 passes; WHY is relay, whitelisted, rblsmtpd or exempt
  *   cqgreylist[PID]: refused IP - CODE TEXT           refused, RBLSMTPD
  *   cqgreylist[PID]: open IP KEY WHY                  passes, as nothing can be remembered
  * and for the first recipients of one that is refused:
@@ -49,6 +52,7 @@
 #include <unistd.h>
 #include "address.h"
 #include "clock.h"
+#include "greyexempt.h"
 #include "greysession.h"
 #include "greystate.h"
 #include "replycode.h"
@@ -227,6 +231,34 @@ static int refuse_for_now(const char *ip)
   return refuse(ip, refusal);
 }
 
+/* Whether a line of the file has the client's address. A line that is not valid is said, and exempts nobody. */
+static int is_exempt(const struct address *a)
+{
+  const char *path = getenv("GREYLIST_EXEMPT_FILE");
+  char line[GREYEXEMPT_LINE_MAX];
+  struct greyexempt entry;
+  const char *wrong = "";
+  int number = 0;
+  int found = 0;
+  FILE *f;
+
+  if (!path || !*path)
+    path = GREYEXEMPT_FILE;
+  f = fopen(path, "re");
+  if (!f) {
+    if (errno != ENOENT)
+      say(ME, "setting %.200s: %s", path, strerror(errno));
+    return 0;
+  }
+  while (!found && number++ < GREYEXEMPT_LINES_MAX && fgets(line, sizeof line, f)) {
+    if (greyexempt_parse(&entry, line, &wrong) == GREYEXEMPT_WRONG)
+      say(ME, "setting %.200s line %d: %s", path, number, wrong);
+    found = greyexempt_has_address(&entry, a);
+  }
+  fclose(f);
+  return found;
+}
+
 static int judge(char **argv, const char *ip, struct address *a)
 {
   struct greystate_limits limits;
@@ -312,6 +344,8 @@ int main(int argc, char **argv)
     skip = "whitelisted";
   else if (reason)
     skip = "rblsmtpd";
+  else if (is_exempt(&a))
+    skip = "exempt";
   if (skip) {
     say(ME, "skipped %s - %s", shown, skip);
     return run(argv + 1);
