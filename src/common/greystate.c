@@ -83,20 +83,20 @@ static enum greystate trouble(struct greystate_result *result, const char *what)
   return GREYSTATE_TROUBLE;
 }
 
-/* Creates the pending file, and the directories above it when they are missing. */
-static int create(int base, const char *place, const char *pending)
+/* Creates a file, and the directories above it when they are missing. */
+static int create(int base, const char *place, const char *path)
 {
   char upper[PLACE_MAX];
   int fd;
 
-  fd = openat(base, pending, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  fd = openat(base, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd == -1 && errno == ENOENT) {
     snprintf(upper, sizeof upper, "%.2s", place);
     if (mkdirat(base, upper, 0700) == -1 && errno != EEXIST)
       return -1;
     if (mkdirat(base, place, 0700) == -1 && errno != EEXIST)
       return -1;
-    fd = openat(base, pending, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    fd = openat(base, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   }
   return fd;
 }
@@ -118,23 +118,43 @@ static enum greystate look(int base, const char *passed, const struct greystate_
   return GREYSTATE_KNOWN;
 }
 
+struct paths {
+  unsigned hash;
+  char place[PLACE_MAX];
+  char pending[PATH_ROOM];
+  char passed[PATH_ROOM];
+};
+
+static void find_paths(struct paths *paths, const char *key)
+{
+  paths->hash = hash(key);
+  snprintf(paths->place, sizeof paths->place, "%02x/%02x", paths->hash % FAN, paths->hash / FAN % FAN);
+  snprintf(paths->passed, sizeof paths->passed, "%s/%s", paths->place, key);
+  snprintf(paths->pending, sizeof paths->pending, "%s/%s" PENDING, paths->place, key);
+}
+
+static void sweep_sometimes(int base, const struct paths *paths, const struct greystate_limits *limits,
+                            struct timespec now)
+{
+  if ((paths->hash ^ (unsigned) (now.tv_nsec / 1000)) % 16 == 0)
+    sweep(base, paths->place, GREYSTATE_SWEEP_MAX, limits, now);
+}
+
 static enum greystate judge(int base, const char *key, const struct greystate_limits *limits, struct timespec now,
                             struct greystate_result *result)
 {
   struct timespec times[2];
-  char place[PLACE_MAX];
-  char pending[PATH_ROOM];
-  char passed[PATH_ROOM];
+  struct paths paths;
+  const char *place = paths.place;
+  const char *pending = paths.pending;
+  const char *passed = paths.passed;
   struct stat st;
-  unsigned h = hash(key);
   enum greystate state;
   long old;
   int rounds;
   int fd;
 
-  snprintf(place, sizeof place, "%02x/%02x", h % FAN, h / FAN % FAN);
-  snprintf(passed, sizeof passed, "%s/%s", place, key);
-  snprintf(pending, sizeof pending, "%s/%s" PENDING, place, key);
+  find_paths(&paths, key);
   times[0] = times[1] = now;
   for (rounds = 0; rounds < ROUNDS; ++rounds) {   /* again when another session changed the files meanwhile */
     state = look(base, passed, limits, now, result);
@@ -183,8 +203,7 @@ static enum greystate judge(int base, const char *key, const struct greystate_li
       unlinkat(base, pending, 0);
       return state;
     }
-    if ((h ^ (unsigned) (now.tv_nsec / 1000)) % 16 == 0)
-      sweep(base, place, GREYSTATE_SWEEP_MAX, limits, now);
+    sweep_sometimes(base, &paths, limits, now);
     return GREYSTATE_NEW;
   }
   errno = EAGAIN;
@@ -201,6 +220,94 @@ enum greystate greystate_judge(const char *directory, const char *key, const str
   if (base == -1)
     return trouble(result, "cannot open the directory");
   state = judge(base, key, limits, now, result);
+  close(base);
+  return state;
+}
+
+static enum greystate await(int base, const char *key, int may_create, const struct greystate_limits *limits,
+                            struct timespec now, struct greystate_result *result)
+{
+  struct timespec times[2];
+  struct paths paths;
+  struct stat st;
+  int rounds;
+  int fd;
+
+  find_paths(&paths, key);
+  times[0] = times[1] = now;
+  for (rounds = 0; rounds < ROUNDS; ++rounds) {   /* again when another session changed the file meanwhile */
+    if (fstatat(base, paths.pending, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+      result->seconds = age(now, st.st_mtim);
+      if (result->seconds >= 0 && result->seconds <= limits->pending_seconds)
+        return result->seconds < limits->delay_seconds ? GREYSTATE_EARLY : GREYSTATE_PASSED;
+      if (!may_create || set_time(base, paths.pending, now) == 0)
+        return GREYSTATE_NEW;
+      if (errno != ENOENT)
+        return trouble(result, "cannot remember");
+      continue;
+    }
+    if (errno != ENOENT)
+      return trouble(result, "cannot read");
+    if (!may_create)
+      return GREYSTATE_NEW;
+    fd = create(base, paths.place, paths.pending);
+    if (fd != -1) {
+      futimens(fd, times);
+      close(fd);
+      sweep_sometimes(base, &paths, limits, now);
+      return GREYSTATE_NEW;
+    }
+    if (errno != EEXIST)
+      return trouble(result, "cannot remember");
+  }
+  errno = EAGAIN;
+  return trouble(result, "cannot settle");
+}
+
+enum greystate greystate_await(const char *directory, const char *key, int create_it,
+                               const struct greystate_limits *limits, struct timespec now,
+                               struct greystate_result *result)
+{
+  enum greystate state;
+  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  memset(result, 0, sizeof *result);
+  if (base == -1)
+    return trouble(result, "cannot open the directory");
+  state = await(base, key, create_it, limits, now, result);
+  close(base);
+  return state;
+}
+
+static enum greystate pass(int base, const char *key, struct timespec now, struct greystate_result *result)
+{
+  struct paths paths;
+  int fd;
+
+  find_paths(&paths, key);
+  if (renameat(base, paths.pending, base, paths.passed) == -1) {
+    if (errno != ENOENT)
+      return trouble(result, "cannot remember that it passed");
+    fd = create(base, paths.place, paths.passed);
+    if (fd == -1 && errno != EEXIST)
+      return trouble(result, "cannot remember that it passed");
+    if (fd != -1)
+      close(fd);
+  }
+  set_time(base, paths.passed, now);
+  return GREYSTATE_PASSED;
+}
+
+enum greystate greystate_pass(const char *directory, const char *key, struct timespec now,
+                              struct greystate_result *result)
+{
+  enum greystate state;
+  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  memset(result, 0, sizeof *result);
+  if (base == -1)
+    return trouble(result, "cannot open the directory");
+  state = pass(base, key, now, result);
   close(base);
   return state;
 }

@@ -13,6 +13,9 @@
  * sees neither creates the first, and before it refuses it looks for the second once more, as the network may have
  * passed between the two looks; a first file that was created too late is removed by the session that created it.
  *
+ * Beside networks an attempt may be remembered under a key of its own, in the same way and place but always as the
+ * first kind of file: it never passes itself, its caller lets a network pass.
+ *
  * A file that is too old is ignored, so no cleaner has to run. One in 16 new networks also clears its
  * directory of such files: the programs that add files also remove them, and a directory without new files does not
  * grow.
@@ -47,6 +50,16 @@ struct greystate_result {
 /* Looks up and records the network of that key, such as 198.51.100.0-24. */
 extern enum greystate greystate_judge(const char *directory, const char *key, const struct greystate_limits *limits,
                                       struct timespec now, struct greystate_result *result);
+
+/* Looks up an attempt under a key of its own, and records it if it is new and create is not 0: NEW, EARLY, PASSED when
+ * the delay is over, or TROUBLE. */
+extern enum greystate greystate_await(const char *directory, const char *key, int create,
+                                      const struct greystate_limits *limits, struct timespec now,
+                                      struct greystate_result *result);
+
+/* Records that the network of that key has passed now: PASSED, or TROUBLE. */
+extern enum greystate greystate_pass(const char *directory, const char *key, struct timespec now,
+                                     struct greystate_result *result);
 
 /* Removes all files that are too old. Returns how many files, or -1 with errno. */
 extern long greystate_expire(const char *directory, const struct greystate_limits *limits, struct timespec now);

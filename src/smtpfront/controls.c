@@ -68,8 +68,7 @@ static struct cdbread *open_cdb(struct controls_cdb *file, const char *path)
   return file->state == 1 ? &file->cdb : 0;
 }
 
-/* Reads a whole file into memory from malloc; null with errno. */
-static char *read_file(const char *path, size_t *len)
+char *controls_read_file(const char *path, size_t *len)
 {
   struct stat st;
   char *text = 0;
@@ -106,7 +105,7 @@ static int read_names(struct controls_names *names, const char *path)
 
   if (changed(&names->identity, path) || names->state == 0 || names->state == -1) {
     nameset_free(&names->set);
-    text = read_file(path, &len);
+    text = controls_read_file(path, &len);
     if (!text)
       names->state = errno == ENOENT ? 2 : -1;
     else
@@ -120,7 +119,7 @@ static int read_names(struct controls_names *names, const char *path)
 static int first_line(char *out, const char *path)
 {
   size_t len = 0;
-  char *text = read_file(path, &len);
+  char *text = controls_read_file(path, &len);
   char *end;
 
   if (!text)
@@ -181,7 +180,7 @@ static int read_databytes(struct controls *c)
 
   control_path(c, path, "databytes");
   if (changed(&c->databytes_identity, path) || c->databytes_state == 0 || c->databytes_state == -1) {
-    text = read_file(path, &len);
+    text = controls_read_file(path, &len);
     if (len >= sizeof c->databytes)
       len = sizeof c->databytes - 1;
     if (text)

@@ -62,6 +62,9 @@ extern void controls_begin(struct controls *c, const char *rules_path, const cha
 /* control/smtpgreeting, or control/me where it is missing; null when neither can be read. */
 extern const char *controls_greeting(struct controls *c);
 
+/* Reads a whole file of at most CONTROLS_FILE_MAX bytes into memory from malloc; null with errno. */
+extern char *controls_read_file(const char *path, size_t *len);
+
 extern enum tcprule controls_rule(struct controls *c, struct tcprule_found *found, const struct address *client);
 
 /* For struct dialogue_lists; arg is the struct controls. An address literal is left to qmail-smtpd, which knows

@@ -13,10 +13,13 @@
 #include "dialogue.h"
 #include "dnsbllist.h"
 #include "frontlink.h"
+#include "greyexempt.h"
 #include "greystate.h"
 #include "logqueue.h"
 #include "places.h"
+#include "poolbudget.h"
 #include "resolver.h"
+#include "suffixlist.h"
 #include "watch.h"
 
 #define FRONT_LISTS_MAX 16
@@ -27,7 +30,7 @@
 enum session_state {
   SESSION_FREE,
   SESSION_TALKING,
-  SESSION_ASKING,      /* DNS lists are asked before its first recipient is answered */
+  SESSION_ASKING,      /* DNS lists, or its name, are asked before its first recipient is answered */
   SESSION_READY,       /* to be handed over, once everything before is sent */
   SESSION_HANDING,     /* handed over; the launcher has not answered yet */
   SESSION_WAITING,     /* no place of qmail-smtpd is free */
@@ -62,6 +65,10 @@ struct session {
   int lists_left;              /* ASKING */
   int lists_asked;             /* the next one to ask */
   long asking_end_ms;
+  int wants;                   /* ASKING: a place for a question, among those of wants_first */
+  struct session *wants_before;
+  struct session *wants_after;
+  struct pending *pending;     /* its network is greylisted: pending.h; from malloc, or null */
   char *in;                    /* from malloc; null when it is empty */
   size_t in_len;
   size_t searched;             /* bytes of it without an end of line */
@@ -85,6 +92,7 @@ struct front_settings {        /* of /etc/mailgate/cqgreylist, read again when i
   struct greystate_limits greylist;
   int ipv4_prefix;
   int ipv6_prefix;
+  long name_ms;                /* 0: names are not asked */
   long dnsbl_ms;
   char text[FRONT_TEXT_MAX];
 };
@@ -96,6 +104,19 @@ struct front_dnsbl {
   struct dnsbllist list[FRONT_LISTS_MAX];
 };
 
+struct front_exempt {
+  struct controls_identity identity;
+  int read;
+  size_t n;
+  struct greyexempt *entry;
+};
+
+struct front_suffixes {
+  struct controls_identity identity;
+  int read;
+  struct suffixlist list;
+};
+
 struct front {
   int epoll;
   long now_ms;
@@ -103,6 +124,8 @@ struct front {
   const char *greylist_directory;
   const char *settings_file;
   const char *dnsbl_file;
+  const char *exempt_file;
+  const char *suffixes_file;
   const char *link_path;
   char deny_reply[FRONT_TEXT_MAX + 32];   /* to a client that a rule denies; empty to say nothing */
   const char *local_host;
@@ -110,6 +133,9 @@ struct front {
   struct controls controls;
   struct front_settings settings;
   struct front_dnsbl dnsbl;
+  struct front_exempt exempt;
+  struct front_suffixes suffixes;
+  struct poolbudget pool_budget;
   struct logqueue log;
   struct watch log_watch;
   struct resolver resolver;
@@ -125,6 +151,12 @@ struct front {
   struct session *oldest;
   struct session *newest;
   size_t waiting;              /* sessions that are WAITING or CLOSING */
+  struct session *wants_first; /* ASKING, without a place for a question */
+  struct session *wants_last;
+  size_t wanting;
+  struct session *naming_first;   /* those that search their name, see pending.h */
+  struct session *naming_last;
+  int naming_asked;            /* questions of theirs */
 };
 
 /* ---- session.c ---- */
@@ -146,10 +178,27 @@ extern void session_answered(struct front *f, struct session *s, enum frontlink_
 /* Decides, or asks DNS lists: then it becomes ASKING, and session_judged() is called later. */
 extern void verdict_ask(struct front *f, struct session *s);
 extern void verdict_forget(struct front *f, struct session *s);
+
+/* Frees what it keeps of a session that asks nothing any more. */
+extern void verdict_end(struct session *s);
+
+/* Before each recipient of a client that may not pass: the retry of a pool's message lets it pass. */
+extern void verdict_recipient(struct front *f, struct session *s, const char *recipient);
 extern void session_judged(struct front *f, struct session *s);
 
-/* Puts questions for which there was no place. */
+/* Puts questions for which there was no place, in the order in which they were wanted. */
+extern void verdict_places(struct front *f);
+
+/* Ends what is over time. */
 extern void verdict_time(struct front *f, struct session *s);
+
+/* Whether a file is another one than before; remembers which it is. */
+extern int front_changed(struct controls_identity *before, int *read, const char *path);
+
+/* ---- pool.c ---- */
+
+/* Reads the files of exempt clients and of public suffixes. */
+extern void pool_begin(struct front *f);
 
 /* ---- link.c: to the launcher ---- */
 

@@ -282,6 +282,21 @@ void resolver_forget(struct resolver *r, const void *arg)
     }
 }
 
+/* Repeats or ends a question that is due. */
+static void look_after(struct resolver *r, struct resolver_question *q, long now)
+{
+  if (now >= q->end_ms)
+    end(r, q, 0, 0, "no answer in time");
+  else if (now < q->next_ms)
+    return;
+  else if (!q->by_tcp)
+    put(r, q, now);
+  else if ((q->failed | 1u << q->server) == (1u << r->servers) - 1)
+    q->next_ms = q->end_ms;
+  else
+    failed(r, q, "no answer by TCP in time");
+}
+
 long resolver_time(struct resolver *r, long now)
 {
   long next = -1;
@@ -289,28 +304,15 @@ long resolver_time(struct resolver *r, long now)
 
   if (!r->outstanding)
     return -1;
-  for (i = 0; i < RESOLVER_MOST; ++i) {
-    struct resolver_question *q = &r->question[i];
+  for (i = 0; i < RESOLVER_MOST; ++i)
+    if (r->question[i].used)
+      look_after(r, &r->question[i], now);
+  for (i = 0; i < RESOLVER_MOST; ++i) {   /* with those that were asked meanwhile, when others ended */
+    const struct resolver_question *q = &r->question[i];
 
-    if (!q->used)
-      continue;
-    if (now >= q->end_ms) {
-      end(r, q, 0, 0, "no answer in time");
-      continue;
-    }
-    if (now >= q->next_ms) {
-      if (!q->by_tcp)
-        put(r, q, now);
-      else if ((q->failed | 1u << q->server) == (1u << r->servers) - 1)
-        q->next_ms = q->end_ms;
-      else
-        failed(r, q, "no answer by TCP in time");
-    }
-    if (!q->used)
-      continue;
-    if (next == -1 || q->next_ms < next)
+    if (q->used && (next == -1 || q->next_ms < next))
       next = q->next_ms;
-    if (q->end_ms < next)
+    if (q->used && q->end_ms < next)
       next = q->end_ms;
   }
   return next;

@@ -53,7 +53,7 @@ extern void resolver_begin(struct resolver *r, int epoll);
 extern void resolver_servers(struct resolver *r);
 
 /* Asks a question; returns 0 when there is no place for it now. done is called later, never from here, and not after
- * resolver_forget(). */
+ * resolver_forget(); it may ask again. */
 extern int resolver_ask(struct resolver *r, const char *name, int type, long now, long end, resolver_done *done, void *arg,
                         int which);
 

@@ -132,6 +132,7 @@ static void release(struct front *f, struct session *s)
     --f->waiting;
   if (s->state == SESSION_ASKING)
     verdict_forget(f, s);
+  verdict_end(s);
   if (!s->relay) {
     places_remove(&f->places, s->client_key);
     places_remove(&f->places, s->network_key);
@@ -332,6 +333,7 @@ static void say_asked(struct front *f, const struct session *s, const char *reci
 /* The client may name recipients, or may not: the recipient is answered, or to be handed over. */
 static enum dialogue_event judge(struct front *f, struct session *s, const char *recipient, struct dialogue_reply *reply)
 {
+  verdict_recipient(f, s, recipient);
   if (s->verdict == VERDICT_REFUSE) {
     say_asked(f, s, recipient);
     return dialogue_refuse(&s->dialogue, s->ip, s->refusal ? s->refusal : SMTPREPLY_UNCERTAIN, reply);
@@ -411,11 +413,14 @@ static void talk(struct front *f, struct session *s)
   }
   if (line == SMTPCOMMAND_MORE)
     s->searched = s->in_len;
-  if (s->out)
-    return;   /* EPOLLOUT calls again */
+  if (s->out) {   /* while it asks, nothing calls but its reset */
+    if (!watch_set(f->epoll, &s->watch, s->state == SESSION_ASKING ? EPOLLERR : EPOLLOUT))
+      release(f, s);
+    return;
+  }
   if (s->state == SESSION_READY)
     hand_over(f, s);
-  else if (!watch_set(f->epoll, &s->watch, s->state == SESSION_TALKING ? EPOLLIN : 0))
+  else if (!watch_set(f->epoll, &s->watch, s->state == SESSION_TALKING ? EPOLLIN : EPOLLERR))
     release(f, s);
 }
 
@@ -457,13 +462,13 @@ static void ready(struct watch *watch, uint32_t events)
     case SESSION_CLOSING: drain(f, s); return;
     case SESSION_TALKING:
     case SESSION_READY: break;
+    case SESSION_ASKING:
     case SESSION_HANDING:
     case SESSION_WAITING:
       if (was_reset(s))
         release(f, s);
       return;
-    case SESSION_FREE:
-    case SESSION_ASKING: return;
+    case SESSION_FREE: return;
   }
   if (s->out) {
     if (!send_waiting(s)) {

@@ -15,7 +15,8 @@
  *   -u UID -g GID                                   -s PATH     the launcher's socket
  *   -x FILE     /etc/tcp.smtp.cdb                   -q DIRECTORY /var/qmail/control
  *   -k DIRECTORY /var/qmail/cqgreylist, or none ('')  -e FILE     /etc/mailgate/cqgreylist
- *   -b FILE     /etc/mailgate/dnsbl                 -r REPLY    to a client that a rule denies, 554 or 421 and a text;
+ *   -b FILE     /etc/mailgate/dnsbl                 -n FILE     /etc/mailgate/greylist_exempt
+ *   -l FILE     the public suffix list              -r REPLY    to a client that a rule denies, 554 or 421 and a text;
  *                                                               none by default
  *   -c NUMBER   sessions, 2000                      -C NUMBER   of them, of one client, 50
  *   -N NUMBER   of one /24 or /64, 200              -B NUMBER   bytes of a client before it is handed over, 131072
@@ -31,7 +32,11 @@
  *   smtpfront: end NUMBER status 0         to its end here, be it by a hand-over
  *   smtpfront[NUMBER]: deny IP
  *   smtpfront[NUMBER]: busy IP client|network
- *   smtpfront[NUMBER]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c
+ *   smtpfront[NUMBER]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c, and
+ *   smtpfront[NUMBER]: passed IP KEY after SECONDS pool DOMAIN            by an attempt from another network
+ *   smtpfront[NUMBER]: skipped IP - exempt NAME
+ *   smtpfront[NUMBER]: unconfirmed IP NAME                                 as clientname.c
+ *   smtpfront[NUMBER]: unnamed IP WHY                                      its name could not be found
  *   smtpfront[NUMBER]: listed|ignored|trouble ...                         as dnsbl.c
  *   smtpfront[NUMBER]: ended IP silent|too slow|too many bytes|all places are in use
  *   smtpfront[NUMBER]: put off IP no session of qmail-smtpd
@@ -237,7 +242,7 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
   const char *control = "/var/qmail/control";
   int option;
 
-  while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:r:c:C:N:B:i:t:w:")) != -1)
+  while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:n:l:r:c:C:N:B:i:t:w:")) != -1)
     switch (option) {
       case 'a':
         if (o->addresses == FRONT_LISTENING_MAX) {
@@ -255,6 +260,8 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
       case 'k': f->greylist_directory = optarg; break;
       case 'e': f->settings_file = optarg; break;
       case 'b': f->dnsbl_file = optarg; break;
+      case 'n': f->exempt_file = optarg; break;
+      case 'l': f->suffixes_file = optarg; break;
       case 'r': read_deny_reply(f, optarg); break;
       case 'c': f->limits.all = (size_t) number(optarg, 60000); break;
       case 'C': f->limits.client = (unsigned) number(optarg, 60000); break;
@@ -279,6 +286,8 @@ static void set_defaults(struct front *f, struct options *o)
   f->greylist_directory = "/var/qmail/cqgreylist";
   f->settings_file = "/etc/mailgate/cqgreylist";
   f->dnsbl_file = "/etc/mailgate/dnsbl";
+  f->exempt_file = GREYEXEMPT_FILE;
+  f->suffixes_file = SUFFIXLIST_DIRECTORY "/public_suffix_list.dat";
   f->limits.all = 2000;
   f->limits.client = 50;
   f->limits.network = 200;
@@ -405,6 +414,8 @@ static void loop(struct front *f)
       tick(f);
       next_tick = f->now_ms + TICK_MS;
     }
+    resolver_time(&f->resolver, f->now_ms);
+    verdict_places(f);
     next = resolver_time(&f->resolver, f->now_ms);
     write_log(f);
     wait = f->sessions || f->link.fd == -1 ? next_tick - f->now_ms : -1;
@@ -454,6 +465,7 @@ int main(int argc, char **argv)
   make_sessions(&front);
   begin_loop(&front, &signals);
   front.now_ms = now_ms();
+  pool_begin(&front);
   link_begin(&front);
   snprintf(rules_directory, sizeof rules_directory, "%s", front.controls.rules_path);
   slash = strrchr(rules_directory, '/');

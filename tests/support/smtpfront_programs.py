@@ -158,6 +158,10 @@ class Gateway:
         self.write_rules(RULES.format(queue=self.queue.with_name("relay-queue")))
         self.settings.write_text("GREYLIST_DELAY_SECONDS=1\nDNSBL_SECONDS=1\n")
         (directory / "etc" / "dnsbl").write_text("")
+        self.exempt = directory / "etc" / "exempt"
+        self.exempt.write_text("")
+        self.suffixes = directory / "etc" / "suffixes"
+        self.suffixes.write_text("test\nexample\nco.test\n")
         if os.geteuid() == 0:
             for name in ("capture", "greylist", "places", "run"):
                 os.chown(directory / name, NOBODY, NOBODY)
@@ -236,6 +240,8 @@ class Gateway:
             "-k": self.directory / "greylist",
             "-e": self.settings,
             "-b": self.directory / "etc" / "dnsbl",
+            "-n": self.exempt,
+            "-l": self.suffixes,
             **self.options,
         }
         words = [word for address in self.addresses for word in ("-a", address)]

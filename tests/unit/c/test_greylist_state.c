@@ -118,12 +118,56 @@ TEST(a_link_is_not_followed)
   CHECK(system("test -n \"$(find target -newermt 2001-01-02)\" && exit 1; exit 0") == 0);
 }
 
+static enum greystate await(const char *key, int create, long seconds)
+{
+  now.tv_sec += seconds;
+  return greystate_await(".", key, create, &limits, now, &result);
+}
+
+TEST(an_attempt_of_its_own_key_never_becomes_a_network_that_passed)
+{
+  CHECK(await("pool-a", 0, 0) == GREYSTATE_NEW);
+  counted();
+  CHECK(files == 0);
+  CHECK(await("pool-a", 1, 0) == GREYSTATE_NEW);
+  CHECK(await("pool-a", 1, 59) == GREYSTATE_EARLY && result.seconds == 59);
+  CHECK(await("pool-a", 0, 1) == GREYSTATE_PASSED && result.seconds == 60);
+  CHECK(await("pool-a", 1, 2 * 86400 - 60) == GREYSTATE_PASSED);
+  CHECK(await("pool-a", 0, 1) == GREYSTATE_NEW);   /* too old, and left alone */
+  CHECK(await("pool-a", 0, 0) == GREYSTATE_NEW);
+  CHECK(await("pool-a", 1, 0) == GREYSTATE_NEW);   /* begins again */
+  CHECK(await("pool-a", 1, 0) == GREYSTATE_EARLY && result.seconds == 0);
+  CHECK(await("pool-a", 1, -5) == GREYSTATE_NEW);   /* the clock was set back */
+  CHECK(await("pool-a", 1, 60) == GREYSTATE_PASSED);
+  counted();
+  CHECK(files == 1);
+  now.tv_sec += 2 * 86400 + 61;
+  CHECK(greystate_expire(".", &limits, now) == 1);
+}
+
+TEST(a_network_passes_by_another_key)
+{
+  CHECK(visit("a-24", 0) == GREYSTATE_NEW);
+  CHECK(greystate_pass(".", "a-24", now, &result) == GREYSTATE_PASSED);
+  CHECK(visit("a-24", 0) == GREYSTATE_KNOWN);
+  CHECK(greystate_pass(".", "b-24", now, &result) == GREYSTATE_PASSED);   /* its first file is gone */
+  CHECK(greystate_pass(".", "b-24", now, &result) == GREYSTATE_PASSED);
+  CHECK(visit("b-24", 36L * 86400) == GREYSTATE_KNOWN);
+  counted();
+  CHECK(files == 2);
+  CHECK(greystate_pass("missing", "b-24", now, &result) == GREYSTATE_TROUBLE && result.error == ENOENT);
+  CHECK(greystate_await("missing", "b-24", 1, &limits, now, &result) == GREYSTATE_TROUBLE);
+}
+
 static const struct test tests[] = {
   {"the_delay_ends_to_the_nanosecond", the_delay_ends_to_the_nanosecond},
   {"ages_end_as_they_are_set", ages_end_as_they_are_set},
   {"a_delay_of_nothing_takes_two_visits", a_delay_of_nothing_takes_two_visits},
   {"names_are_spread_over_the_directories", names_are_spread_over_the_directories},
   {"a_link_is_not_followed", a_link_is_not_followed},
+  {"an_attempt_of_its_own_key_never_becomes_a_network_that_passed",
+   an_attempt_of_its_own_key_never_becomes_a_network_that_passed},
+  {"a_network_passes_by_another_key", a_network_passes_by_another_key},
 };
 
 MAIN(tests)
