@@ -4,7 +4,7 @@
  *
  * The name under which an attempt of a pool is remembered: a hash, always of the same length, of the organizational
  * domain of the client's name, the envelope sender and the recipient. A retry is of the same message, so both addresses
- * are the same, apart from what some hosts make anew for each try: the tags of SRS and BATV in the sender are left
+ * are the same, apart from what some hosts make again for each try: the tags of SRS and BATV in the sender are left
  * out. VERP senders, which differ from message to message, and the null sender count as they are. Letters of both
  * cases are the same. No side effects.
  */

@@ -50,7 +50,7 @@ static int same(const char *sender, const char *other)
   return !strcmp(one, two);
 }
 
-TEST(what_a_host_makes_anew_for_each_try_does_not_count)
+TEST(what_a_host_makes_again_for_each_try_does_not_count)
 {
   CHECK(same("SRS0=HhHh=TT=example.org=bob@fwd.example", "srs0=xY+/=tu=example.org=bob@fwd.example"));
   CHECK(same("SRS0+HhHh=TT=example.org=bob@fwd.example", "SRS0+AAAA=UU=example.org=bob@fwd.example"));
@@ -104,7 +104,7 @@ TEST(an_address_that_is_too_long_has_no_key)
 
 static const struct test tests[] = {
   {"the_hash_is_sha_256", the_hash_is_sha_256},
-  {"what_a_host_makes_anew_for_each_try_does_not_count", what_a_host_makes_anew_for_each_try_does_not_count},
+  {"what_a_host_makes_again_for_each_try_does_not_count", what_a_host_makes_again_for_each_try_does_not_count},
   {"another_sender_has_another_key", another_sender_has_another_key},
   {"the_three_parts_are_apart", the_three_parts_are_apart},
   {"an_address_that_is_too_long_has_no_key", an_address_that_is_too_long_has_no_key},

@@ -139,3 +139,13 @@ def test_the_networks_that_passed_are_counted(tmp_path: Path) -> None:
     assert greylist.count(str(tmp_path)) == 3
     with pytest.raises(OSError, match="No such file"):
         greylist.count(str(tmp_path / "missing"))
+
+
+def test_attempts_of_pools_are_no_networks(tmp_path: Path) -> None:
+    greylist.let_pass(str(tmp_path), "198.51.100.0/24", 1000.0)
+    folder = tmp_path / "1f" / "2a"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"pool-{'5' * 64}.new").touch()
+    found, more = greylist.look_up(str(tmp_path), "5", LIMITS, 2000.0)
+    assert ([one.network for one in found], more) == (["198.51.100.0/24"], 0)
+    assert greylist.count(str(tmp_path)) == 1

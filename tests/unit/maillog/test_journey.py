@@ -247,3 +247,15 @@ def test_the_address_of_the_session_decides_how_a_verdict_is_read() -> None:
         "a@b.example",
         ("joe@example.com",),
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("after 75", "75 seconds after its first contact"),
+        ("after 75 pool example.com", "75 seconds after an attempt from another network of example.com"),
+        ("strange", "strange"),
+    ],
+)
+def test_why_a_network_passes_the_greylist(text: str, told: str) -> None:
+    assert journey.why_it_passes(text) == told

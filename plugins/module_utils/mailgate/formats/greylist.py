@@ -22,6 +22,7 @@ from ..core.errors import BadInput
 from ..core.paths import GREYLIST_SETTINGS
 
 PENDING = ".new"
+POOL = "pool-"  # begins the names of smtpfront's attempts of pools: no networks
 FAN = 64
 SHOWN = 500
 COUNTED_MAX = 100_000
@@ -126,7 +127,11 @@ def look_up(directory: str, search: str, limits: Limits, now: float) -> tuple[li
     text = search.replace("/", "-").lower()
     for folder in _folders(directory):
         for entry in folder:
-            if text in entry.name and entry.is_file(follow_symlinks=False):
+            if (
+                text in entry.name
+                and not entry.name.startswith(POOL)
+                and entry.is_file(follow_symlinks=False)
+            ):
                 with contextlib.suppress(FileNotFoundError):
                     one = _seen(entry.name, entry.stat(follow_symlinks=False).st_mtime, limits, now)
                     found += [one] if one is not None else []

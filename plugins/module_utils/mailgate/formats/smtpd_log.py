@@ -193,6 +193,11 @@ def _make_dns_listed(at: int, found: re.Match[str]) -> Record:
     return DnsListed(at, number, found[2], found[3], found[4], found[5], front_id)
 
 
+def _make_unnamed(at: int, found: re.Match[str]) -> Record:
+    number, front_id = _front(found[1])
+    return Unnamed(at, number, found[2], found[3], found[4], front_id)
+
+
 _GREYLIST: tuple[str, Make] = (
     rf"({_PID})\]: (new|early|passed|known|skipped|refused|open) ({_IP}) (\S+)(?: (.*))?",
     _make_greylisted,
@@ -327,6 +332,7 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     ("smtpfront greylist", "smtpfront[", *_GREYLIST),
     ("smtpfront envelope", "smtpfront[", *_ASKED),
     ("smtpfront list", "smtpfront[", *_LIST),
+    ("smtpfront name", "smtpfront[", rf"({_PID})\]: (unconfirmed|unnamed) ({_IP}) (.*)", _make_unnamed),
     (
         "clientname",
         "clientname[",

@@ -193,13 +193,14 @@ class DnsListed:
 
 @dataclass
 class Unnamed:
-    """clientname did not set the client's name: decision is unconfirmed or trouble."""
+    """The client has no confirmed name: decision is unconfirmed or trouble, of smtpfront also unnamed."""
 
     at: int
     pid: int
     decision: str
     address: str
     text: str
+    id: str = ""
 
 
 @dataclass

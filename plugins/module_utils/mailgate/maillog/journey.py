@@ -357,7 +357,7 @@ class Session:
             return self._try(record.at, RULE, f"refused by a rule: {record.text}")
         told = {
             "known": f"network {record.key} is known",
-            "passed": f"network {record.key} passes, {record.text} seconds after its first contact",
+            "passed": f"network {record.key} passes, {why_it_passes(record.text)}",
             "skipped": f"not asked: {record.text}",
             "open": f"trouble, so it passes: {record.key} {record.text}",
         }
@@ -486,3 +486,12 @@ class Journey:
             for attempt in self.session.attempts
             if attempt.message is not None and attempt.inference
         ]
+
+
+def why_it_passes(text: str) -> str:
+    """Return what let a network pass, from cqgreylist's or smtpfront's 'after SECONDS[ pool DOMAIN]'."""
+    found = re.fullmatch(r"after ([0-9]+)(?: pool (\S+))?", text)
+    if found is None:
+        return text
+    of = f"an attempt from another network of {found[2]}" if found[2] else "its first contact"
+    return f"{found[1]} seconds after {of}"
