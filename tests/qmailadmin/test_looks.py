@@ -265,3 +265,20 @@ def test_a_network_of_ipv6_is_shown_whole(service: Service, page: str) -> None:
             await driver.sees(host, "sends junk")  # the address itself is among the details
 
     play(service.path, story, page=page)
+
+
+def test_what_became_of_mail_is_found_by_its_recipient(service: Service) -> None:
+    async def story(driver: Driver) -> None:
+        await driver.sees("Why has it not arrived?", "2 in the list")
+        await driver.press("slash")
+        await driver.type("gail@example.com")
+        await driver.press("enter")
+        await driver.sees("1 match", "From: gwen@waits.example", "= greylisted, first contact")
+        await driver.sees("client 203.0.113.2", "To: gail@example.com")
+        assert service.seen("trace")[-1] == {"do": "trace", "search": "gail@example.com"}
+        await driver.press("enter")
+        await driver.sees("cqgreylist: refused for <gary@example.com> from <gwen@waits.example>")
+        await driver.press("escape", "escape", "1")
+        await driver.sees("Relay networks")
+
+    play(service.path, story, page="trace")

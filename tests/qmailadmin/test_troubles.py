@@ -135,8 +135,9 @@ def test_a_request_that_is_too_long_is_not_sent(service: Service) -> None:
 
 
 def test_answers_of_another_version_are_no_traceback_on_any_page(service: Service) -> None:
-    odd = ok(entries=[{"value": 1}], records=[{}], messages=[{}], doctor={})
-    service.script = dict.fromkeys(("entries", "blacklist", "greylist", "queue", "audit", "status"), odd)
+    odd = ok(entries=[{"value": 1}], records=[{}], messages=[{}], journeys=[{}], doctor={})
+    verbs = ("entries", "blacklist", "greylist", "queue", "audit", "status", "trace")
+    service.script = dict.fromkeys(verbs, odd)
     service.script["undo"] = ok()
 
     async def story(driver: Driver) -> None:
@@ -157,6 +158,9 @@ def test_what_strangers_wrote_is_neither_markup_nor_a_command_to_the_terminal(se
     service.records[0].update(note=NASTY, by=NASTY, effects=[NASTY])
     service.greylist[0]["network"] = NASTY
     service.doctor["findings"][0].update(check=NASTY, text=NASTY, advice=NASTY, status=2)
+    journey = {"at": 1, "client": NASTY, "sender": NASTY, "recipients": [NASTY], "outcomes": [NASTY]}
+    steps = [{"at": 1, "program": NASTY, "words": NASTY}]
+    service.script["trace"] = ok(journeys=[{**journey, "steps": steps, "notes": [NASTY]}], more=0)
     service.script["explain"] = ok(words=[NASTY])
     service.script["preview"] = ok(effects=[NASTY], problem="")
     service.script["check"] = ok(value=NASTY, problem="")

@@ -85,6 +85,33 @@ class Service:
                 "from": 1001,
             }
         ]
+        self.journeys = [
+            {
+                "at": NOW - 600,
+                "client": "203.0.113.2",
+                "sender": "gwen@waits.example",
+                "recipients": ["gary@example.com", "gail@example.com"],
+                "outcomes": ["greylisted, first contact: 203.0.113.0/24 wait 60"],
+                "steps": [
+                    {"at": NOW - 600, "program": "cqgreylist", "words": "greylisted, first contact"},
+                    {
+                        "at": NOW - 600,
+                        "program": "cqgreylist",
+                        "words": "refused for <gary@example.com> from <gwen@waits.example>",
+                    },
+                ],
+                "notes": [],
+            },
+            {
+                "at": NOW - 7200,
+                "client": "198.51.100.7",
+                "sender": "",
+                "recipients": ["bob@example.com"],
+                "outcomes": ["delivered to bob@example.com (10.0.0.5 accepted message)"],
+                "steps": [{"at": NOW - 7199, "program": "qmail-send", "words": "message 7 queued"}],
+                "notes": [],
+            },
+        ]
         self.blacklist = [
             {
                 "address": "203.0.113.77",
@@ -293,6 +320,11 @@ class Service:
         self.lists[name] = [one for one in self.lists[name] if one["value"] != last["value"]]
         last["do"] = "added, undone"
         return self.record({**request, "list": name, "value": last["value"]}, effects)
+
+    def do_trace(self, request: Answer) -> Answer:
+        search = request["search"].lower()
+        found = [one for one in self.journeys if search in str(one).lower()]
+        return ok(journeys=found, more=0)
 
     def do_audit(self, request: Answer) -> Answer:
         return ok(records=self.records[: request["limit"]])

@@ -24,7 +24,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import operators as cli_operators
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import sockets
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.sockets import NoAnswer
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
     address_set,
@@ -192,9 +194,9 @@ WRONG = [
     (b"\xff\n", "request: is not valid JSON; expected one object on one line"),
     (b"[" * 60000 + b"\n", "request: is not valid JSON; expected one object on one line"),
     (b"[]\n", "request: [] is not an object; expected one"),
-    (b"{}\n", "request: do None is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, status"),
-    (b'{"do": "shell"}\n', "request: do 'shell' is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, status"),
-    (b'{"do": ["act"]}\n', "request: do ['act'] is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, status"),
+    (b"{}\n", "request: do None is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, trace, status"),
+    (b'{"do": "shell"}\n', "request: do 'shell' is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, trace, status"),
+    (b'{"do": ["act"]}\n', "request: do ['act'] is not known; expected one of entries, check, preview, act, undo, audit, recipient, blacklist, explain, release, greylist, pass, queue, flush, trace, status"),
     (b'{"do": "entries"}\n', "request entries: list is missing; expected one of relay, clients, senders, trusted, blocked, recipients"),
     (b'{"do": "entries", "list": "../relay"}\n', "request entries: list '../relay' is wrong; expected one of relay, clients, senders, trusted, blocked, recipients"),
     (b'{"do": "entries", "list": "relay", "path": "/etc"}\n', "request entries: 'path' is not known; expected list"),
@@ -709,3 +711,46 @@ def test_whatever_is_sent_only_a_relay_act_gives_relay_and_nobody_protected_is_s
             assert all(wide.covers(*interval) for interval in host.relays().intervals())
             tcprules.assert_open(rules, [parse_network(PROTECTED), parse_network(PROTECTED_HERE)])
             tcprules.assert_safe(rules, relay)
+
+
+def test_what_became_of_mail_is_told_to_operators(tmp_path: Path) -> None:
+    """The service reads the logs, which operators may not."""
+    journey = {
+        "session": {
+            "begun": 1_790_000_000.5,
+            "address": "203.0.113.2",
+            "attempts": [{"sender": "gwen@waits.example", "recipients": ["gary@example.test"]}],
+        },
+        "message": None,
+        "verdicts": [{"kind": "greylisted", "words": "greylisted, first contact"}],
+        "timeline": [{"at": 1_790_000_000.5, "program": "cqgreylist", "words": "greylisted"}],
+        "inferences": [],
+    }
+    script = tmp_path / "trace"
+    answer = json.dumps({"journeys": [journey], "more": True})
+    script.write_text(f"#!/bin/sh\necho \"$@\" >{tmp_path}/asked\ncat <<'END'\n{answer}\nEND\nexit 0\n")
+    script.chmod(0o755)
+    host = Host(tmp_path)
+    lookups = Lookups(host.editor(), ExternalPaths(trace=(str(script), "--json")), lambda: host.now)
+    found = lookups.answer(ALICE, "trace", {"search": " -gary@example.test "})
+    assert (tmp_path / "asked").read_text() == "--json -- -gary@example.test\n"
+    assert found == {
+        "journeys": [
+            {
+                "at": 1_790_000_000,
+                "client": "203.0.113.2",
+                "sender": "gwen@waits.example",
+                "recipients": ["gary@example.test"],
+                "outcomes": ["greylisted, first contact"],
+                "steps": [{"at": 1_790_000_000, "program": "cqgreylist", "words": "greylisted"}],
+                "notes": [],
+            }
+        ],
+        "more": 1,
+    }
+    assert lookups.answer(ALICE, "trace", {"search": "x"}) == {"journeys": [], "more": 0}
+    with pytest.raises(BadInput, match="is not printable"):
+        lookups.answer(ALICE, "trace", {"search": "a\x1bb"})
+    words = cli_operators.describe("trace", found, 0)
+    assert words[0] == "2026-09-21 14:13:20 UTC 203.0.113.2: <gwen@waits.example> to gary@example.test"
+    assert words[-1] == "    = greylisted, first contact"

@@ -114,6 +114,7 @@ _QUESTIONS = {
     "pass": ("let the network of an address pass the greylist", "address"),
     "queue": ("list the messages in the queue", "search"),
     "flush": ("try to deliver every message in the queue now", ""),
+    "trace": ("tell what became of mail: by sender, recipient, client or subject", "search"),
     "status": ("show the findings of 'mailgate doctor --quick'", ""),
     "serve": ("run the service (as root under supervise)", ""),
 }
@@ -329,6 +330,8 @@ def describe(do: str, answer: Mapping[str, Any], now: float) -> list[str]:
     if do == "queue":
         lines = [line for one in answer["messages"] for line in _message(one)]
         return _with_more(lines, answer["more"], "no such message")
+    if do == "trace":
+        return [line for one in answer["journeys"] for line in _journey(one)] or ["nothing in the logs"]
     if do == "status":
         return [f"{one['check']}: {one['text']}" for one in answer["doctor"]["findings"]]
     return [str(one) for one in answer["words"]]
@@ -356,6 +359,16 @@ def _act_line(one: Mapping[str, Any]) -> str:
     until = f", until {utc(one['until'])}" if one["until"] is not None else ""
     number = "-" if one["number"] is None else one["number"]  # a refused act has none
     return f"{number} {utc(one['at'])} {one['by'] or 'mailgate'}: {what}: {one['note'] or '-'}{until}"
+
+
+def _journey(one: Mapping[str, Any]) -> list[str]:
+    who = f"<{one['sender']}> to {', '.join(one['recipients']) or '-'}" if one["sender"] is not None else "-"
+    return [
+        f"{utc(one['at'])} {one['client'] or '-'}: {who}",
+        *(f"    {step['program']:11} {step['words']}" for step in one["steps"]),
+        *(f"    note: {words}" for words in one["notes"]),
+        *(f"    = {words}" for words in one["outcomes"]),
+    ]
 
 
 def _message(one: Mapping[str, Any]) -> list[str]:

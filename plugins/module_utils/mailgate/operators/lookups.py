@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..blacklist import client as blacklist_command
 from ..blacklist.clients import check_client
-from ..core.errors import TryAgain
+from ..core.errors import BadInput, TryAgain
 from ..core.paths import (
     BLACKLIST_DIRECTORY,
     GREYLIST_DIRECTORY,
@@ -30,6 +30,8 @@ from .places import Caller
 
 CHILD_SECONDS = 30.0
 CHILD_BYTES_MAX = 4 << 20
+JOURNEYS_MAX = 50
+SEARCH_CHARACTERS_MIN = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class ExternalPaths:
     queue: str = QMAIL_QUEUE
     doctor: tuple[str, ...] = (MAILGATE_COMMAND, "doctor", "--quick", "--json")
     flush: tuple[str, ...] = (QMAILCTL, "flush")
+    trace: tuple[str, ...] = (MAILGATE_COMMAND, "trace", "--json", "--limit", str(JOURNEYS_MAX))
 
 
 class Lookups:
@@ -66,6 +69,8 @@ class Lookups:
             return {"effects": self._pass(caller, asked["address"], asked["note"])}
         if do == "queue":
             return self._queue(asked["search"])
+        if do == "trace":
+            return self._trace(asked["search"].strip())
         if do == "flush":
             return {"effects": self._editor.keep(caller, "flush", "", asked["note"], self._flush)}
         return {"doctor": self._doctor()}
@@ -131,6 +136,20 @@ class Lookups:
             "more": more,
         }
 
+    def _trace(self, search: str) -> dict[str, Any]:
+        """Return the journeys of sessions and messages that the text is found in, newest first."""
+        if len(search) < SEARCH_CHARACTERS_MIN:
+            return {"journeys": [], "more": 0}
+        if not search.isprintable():
+            raise BadInput(f"search: {search!r:.60} is not printable; expected an address or other text")
+        said = _run((*self._outside.trace, "--", search), statuses=(0, 1))
+        try:
+            found = json.loads(said)
+            journeys = [journey_values(one) for one in reversed(found["journeys"])]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TryAgain(f"{' '.join(self._outside.trace[:2])}: {error!r}; expected journeys") from error
+        return {"journeys": journeys, "more": int(bool(found.get("more")))}
+
     def _flush(self) -> list[str]:
         _run(self._outside.flush, statuses=(0,))
         return ["every message in the queue is tried now"]
@@ -144,6 +163,27 @@ class Lookups:
         except ValueError:
             pass
         raise TryAgain(f"{' '.join(self._outside.doctor[:2])}: its output has no findings; expected JSON")
+
+
+def journey_values(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a journey of `mailgate trace --json` in the form that operators see."""
+    session, message = one["session"] or {}, one["message"] or {}
+    attempts = session.get("attempts") or []
+    senders = [attempt["sender"] for attempt in attempts if attempt["sender"] is not None]
+    recipients = [name for attempt in attempts for name in attempt["recipients"]]
+    recipients += [delivery["recipient"] for delivery in message.get("deliveries") or []]
+    steps = one["timeline"]
+    return {
+        "at": int(session.get("begun") or message.get("at") or (steps[0]["at"] if steps else 0)),
+        "client": session.get("address") or "",
+        "sender": senders[0] if senders else message.get("sender"),
+        "recipients": list(dict.fromkeys(recipients)),
+        "outcomes": [verdict["words"] for verdict in one["verdicts"]],
+        "steps": [
+            {"at": int(step["at"]), "program": step["program"], "words": step["words"]} for step in steps
+        ],
+        "notes": list(one["inferences"]),
+    }
 
 
 def _run(argv: Sequence[str], statuses: Sequence[int]) -> bytes:

@@ -74,6 +74,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     "pass": {"address": "text", "note": "text?"},
     "queue": {"search": "text?"},
     "flush": {"note": "text?"},
+    "trace": {"search": "text?"},
     "status": {},
 }
 ACTS = ("act", "undo", "release", "pass", "flush")

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--socket", default=SOCKET, help="the operator's service (%(default)s)")
     names = [name for dummy, name, dummy, dummy in PAGES]
-    parser.add_argument("--page", choices=names, default="relay", help="the first page (%(default)s)")
+    parser.add_argument("--page", choices=names, default="trace", help="the first page (%(default)s)")
     given = parser.parse_args(argv)
     # The screen is drawn on standard error.
     if not (sys.__stdin__ and sys.__stdin__.isatty() and sys.__stderr__ and sys.__stderr__.isatty()):

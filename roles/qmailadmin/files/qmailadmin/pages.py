@@ -402,6 +402,41 @@ class Entries(Page, inherit_bindings=False):
         self.form(self.make_action(f"Remove {value}", "remove", ("note",), values))
 
 
+class Trace(Page, inherit_bindings=False):
+    """What became of mail: the first page, for it is what operators are asked most."""
+
+    TITLE = "Why has it not arrived? What became of mail"
+    NOTHING = "press / and type an address, a client or a subject"
+    COLUMNS = (("At (UTC)", 11), ("From", 14), ("To", 14), ("What", FLEXIBLE))
+    SERVER_SEARCHES = True
+    HELP = (
+        "Sessions and messages in the logs, the newest first, and what became of them.",
+        "/ searches by sender, recipient (@example.com: all of a domain), client, subject.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [SEARCH, RELOAD]
+
+    def request(self, search: str) -> Answer:
+        return {"do": "trace", "search": search}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        rows = []
+        for one in answer["journeys"]:
+            sender = "-" if one["sender"] is None else one["sender"] or "<>"
+            recipients = [str(name) for name in one["recipients"]]
+            to = " +".join([*recipients[:1], *([str(len(recipients) - 1)] if recipients[1:] else [])]) or "-"
+            outcome = "; ".join(one["outcomes"]) or "nothing was taken"
+            detail = [
+                f"{utc(one['at'])} UTC, client {one['client'] or '-'}",
+                f"From: {sender}",
+                *(f"To: {name}" for name in recipients),
+                *(f"= {words}" for words in one["outcomes"]),
+                *(f"{utc(step['at'])[11:]} {step['program']}: {step['words']}" for step in one["steps"]),
+                *(f"Note: {words}" for words in one["notes"]),
+            ]
+            rows.append(Row((utc(one["at"])[5:], sender, to, outcome), detail, one))
+        return rows
+
+
 class Relay(Entries):
     GROWS = True
     LIST = "relay"
@@ -732,6 +767,7 @@ def _state(status: object) -> tuple[str, str, int]:
 
 # The key, the name for --page, the text in the menu, and the page
 PAGES: Sequence[tuple[str, str, str, Callable[[str], Page]]] = (
+    ("t", "trace", "Not arrived?", Trace),
     ("1", "relay", "Relay networks", Relay),
     ("2", "clients", "Clients", Clients),
     ("3", "senders", "Blocked senders", Senders),
