@@ -260,7 +260,8 @@ class Gateway:
         return False
 
     def connect(self, source: str = "127.0.0.4") -> socket.socket:
-        made = socket.create_connection(("127.0.0.1", self.port), 20, (source, 0))
+        target = "::1" if ":" in source else "127.0.0.1"
+        made = socket.create_connection((target, self.port), 20, (source, 0))
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
 
