@@ -74,7 +74,8 @@ options:
     default: false
   log:
     description:
-      - The log of the service, written by multilog with a time in each line.
+      - The log of the service, written by multilog with a time in each line. Its directory has the mode 0750,
+        because logs hold mail addresses and subjects.
       - Without it a service in C(log) below O(directory) is watched too, when there is one.
     type: dict
     suboptions:
@@ -96,9 +97,9 @@ options:
         type: str
         default: qmaill
       group:
-        description: The group of the directory.
+        description: The group that may read the log; it owns the directory.
         type: str
-        default: nofiles
+        default: mailgate-log
   log_directory:
     description:
       - The directory that the service's multilog writes to; an error shows its last lines.
@@ -259,7 +260,8 @@ def compare_files(given: dict[str, Any], directory: str, wanted: dict[str, str])
     if given["log"]:
         directories.append(Directory(f"{directory}/log"))
         owners = {"owner": given["log"]["user"], "group": given["log"]["group"]}
-        directories.append(Directory(given["log_directory"], **owners))
+        # multilog makes its files readable to all: the directory keeps others out.
+        directories.append(Directory(given["log_directory"], mode=0o750, **owners))
     files = [
         Desired(path, text.encode("utf-8", "surrogateescape"), mode=0o755) for path, text in wanted.items()
     ]
@@ -339,7 +341,7 @@ def main() -> None:
         "files": {"type": "int", "required": True},
         "select": texts,
         "user": {"type": "str", "default": "qmaill"},
-        "group": {"type": "str", "default": "nofiles"},
+        "group": {"type": "str", "default": "mailgate-log"},
     }
     module = AnsibleModule(
         argument_spec={

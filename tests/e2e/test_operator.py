@@ -81,7 +81,7 @@ def operators(bed: Bed) -> Iterator[Operators]:
     one = Operators(bed)
     for user in (OPERATOR, OTHER):
         bed.inside("useradd", "--no-create-home", user)
-    assert bed.inside("usermod", "--append", "--groups", "operators", OPERATOR)[0] == 0
+    assert bed.inside("usermod", "--append", "--groups", "operators,mailgate-log", OPERATOR)[0] == 0
     try:
         yield one
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -134,6 +135,30 @@ def test_a_new_service_is_written_and_recorded(service: Service) -> None:
     assert (owner.st_uid, owner.st_gid) == (1, 1)
     again = service.run()
     assert (again["changed"], again["diff"]) == (False, [])
+
+
+def test_nobody_but_its_group_reads_a_log(service: Service) -> None:
+    """The directory of an earlier version, with the files in it, is closed, and multilog goes on."""
+    old = service.log_directory / "@400000006b0000000000000a.s"
+    old.write_text("subject and address\n")
+    os.chown(service.log_directory, 1, 65534)
+    service.log_directory.chmod(0o755)
+    (service.log_directory / "current").chmod(0o644)
+    stranger = ["setpriv", "--reuid=65534", "--regid=65534"]
+    reader = [*stranger, "--groups=daemon", "cat"]
+    stranger += ["--clear-groups", "cat"]
+    files = [str(old), str(service.log_directory / "current")]
+    assert subprocess.run([*stranger, *files], capture_output=True, check=False).returncode == 0
+    pids = service.pids()
+    assert service.run(check=True)["changed"] is True
+    made = service.run()
+    assert made["changed"] is True
+    assert service.pids() == pids
+    assert service.log_directory.stat().st_mode & 0o7777 == 0o750
+    for path in files:
+        assert subprocess.run([*stranger, path], capture_output=True, check=False).returncode == 1
+        assert subprocess.run([*reader, path], capture_output=True, check=False).returncode == 0
+    assert service.run()["changed"] is False
 
 
 def test_what_an_earlier_run_changed_is_made_up_for(service: Service) -> None:

@@ -510,6 +510,17 @@ def test_every_program_of_the_package_runs_from_one_version(story: Story) -> Non
     assert [line for line in ours if f"{place}/{current}" not in line] == []
 
 
+def test_logs_of_before_are_closed_and_read_on(story: Story) -> None:
+    """Files that the older version rotated stay where the services and trace find them, strangers do not."""
+    gateway = story.gateway
+    assert gateway.run("stat", "-c", "%a %U:%G", "/var/log/qmail/smtpd") == "750 qmaill:mailgate-log\n"
+    for path in ("/var/log/qmail/smtpd/current", "/var/log/qmail/send/current"):
+        gateway.run("setpriv", "--reuid=stats", "--regid=stats", "--groups=mailgate-log", "test", "-r", path)
+        stranger = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "cat", path)
+        assert gateway.bed.inside(*stranger)[0] == 1
+    gateway.run("mailgate", "trace", BLOCKED)
+
+
 def test_the_doctor_finds_nothing_new(story: Story) -> None:
     status, said, trouble = story.gateway.bed.inside("mailgate", "doctor", "--json", within_seconds=180)
     assert status in (0, 1), said + trouble

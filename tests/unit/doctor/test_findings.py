@@ -141,6 +141,8 @@ DOWN, GONE = up(0, 5), supervise.Service(False, None, "supervise not running")
         (Watched("clamd", up(), up(), DOWN), CRITICAL, "clamd has no running log service, and will block once its output is not read"),
         (Watched("clamd", up(), up(), GONE), CRITICAL, "clamd has no running log service, and will block once its output is not read"),
         (Watched("clamd", up(), up(), up(), 3), WARNING, "clamd was seen to start 3 times within an hour"),
+        (Watched("clamd", up(), up(), up(), log_mode=0o755), WARNING, "clamd has a log that every local user may read: /var/log/clamd is 0755"),
+        (Watched("clamd", up(), up(), up(), log_mode=0o701), WARNING, "clamd has a log that every local user may read: /var/log/clamd is 0701"),
         (Watched("clamd", up(), up(), up(), 8), CRITICAL, "clamd was seen to start 8 times within an hour"),
     ],
 )  # fmt: skip

@@ -636,10 +636,14 @@ class TestCommand:
         assert trace_command.main(["bob@example.test", "--until", "2026-01-01", *logs]) == 1
 
     @pytest.mark.parametrize(
-        "argv", [["x"], ["a\x1bb"], ["ab", "--since", "x"], ["ab", "--limit", "0"], ["x" * 1001]]
+        "argv", [[""], ["a\x1bb"], ["ab", "--since", "x"], ["ab", "--limit", "0"], ["x" * 1001]]
     )
     def test_bad_arguments(self, argv: list[str], logs: list[str]) -> None:
         assert trace_command.main([*argv, *logs]) == 100
+
+    def test_one_character_can_be_searched_for(self, logs: list[str]) -> None:
+        assert trace_command.main(["_", *logs]) in (0, 1)
+        assert trace_command.main(["b", *logs]) == 0
 
     def test_a_log_that_is_not_there(self, tmp_path: Path) -> None:
         assert trace_command.main(["abc", "--logs", str(tmp_path / "gone")]) == 111
@@ -931,3 +935,17 @@ def test_a_log_that_one_may_not_read_names_the_group_that_may(
         monkeypatch.setattr(trace_command, "open_log", refuse)
         assert trace_command.main(["bob@example.test"]) == 100
         assert capsys.readouterr().err == f"mailgate trace: log {log}: not allowed; expected {expected}\n"
+
+
+def test_who_reads_the_gateways_logs_is_said_with_the_variables_of_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = grp.getgrgid(os.getegid()).gr_name if os.getegid() else "adm"
+    os.chown(tmp_path, -1, grp.getgrnam(group).gr_gid)
+    tmp_path.chmod(0o750)
+    monkeypatch.setattr(trace_command, "LOG_READERS", group)
+    said = trace_command._who_may(f"{tmp_path}/smtpd")
+    assert said == (
+        f"log {tmp_path}/smtpd: not allowed; expected root or a member of the group {group!r}, "
+        "by gateway_operators or gateway_log_readers of the site, and a new login"
+    )

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from support.role_services import RECORDS, role_services
 
 SERVICES = role_services()
@@ -39,7 +40,7 @@ PROGRAMS = (
         "mailgate",
         "qmail-start",
     ),
-    *("install", "chown", "chmod", "rm", "cat", "sh"),
+    *("setpriv", "install", "chown", "chmod", "rm", "cat", "sh"),
 )
 MISSING = 'echo "id: no such user" >&2; exit 1'
 STATES = {
@@ -132,6 +133,25 @@ def test_no_account_that_is_none_is_taken(state: str, tmp_path: Path) -> None:
     status, said, calls = start(SCRIPTS["qmail-smtpd"], tmp_path, "qmaild", STATES[state])
     assert (status, calls, said.count("\n")) == (111, "sleep 5\n", 1)
     assert said.startswith("qmail-smtpd: the account qmaild is missing, is root, or has no group (uid '")
+
+
+def test_who_follows_a_log_has_the_group_that_may_read_it() -> None:
+    followers = [name for name in SCRIPTS if re.search(r" --(?:smtp-|send-)?log ", SCRIPTS[name])]
+    assert sorted(followers) == ["adaptive-blacklist", "stats"]
+    for name in followers:
+        assert " --groups mailgate-log " in SCRIPTS[name]
+        assert "setuidgid" not in SCRIPTS[name], f"{name}: setuidgid drops the group"
+
+
+def test_no_role_makes_a_directory_of_logs_that_strangers_read() -> None:
+    """Those of services are made by daemontools_service."""
+    found = []
+    for path in sorted(Path(__file__).resolve().parents[3].glob("roles/*/tasks/*.yml")):
+        for task in yaml.safe_load(path.read_text(encoding="utf-8")) or []:
+            made = (task.get("mailgate.qmail.files") or {}).get("directories", [])
+            found += [one for one in made if isinstance(one, dict) and one["path"].startswith("/var/log")]
+    assert [one["path"] for one in found] == ["/var/log/qmail"]
+    assert all((one["group"], one["mode"]) == ("mailgate-log", "0750") for one in found)
 
 
 def test_tcpserver_gets_the_ids_of_its_account(tmp_path: Path) -> None:

@@ -31,8 +31,10 @@ from .parser import Parser
 
 SMTP_USER = "qmaild"
 LIMIT, LIMIT_MAX = 20, 10_000
-TEXT_CHARACTERS_MIN, TEXT_CHARACTERS_MAX = 2, 1000
+TEXT_CHARACTERS_MIN, TEXT_CHARACTERS_MAX = 1, 1000
 NOTHING_FOUND = 1
+LOG_READERS = "mailgate-log"  # the group of the logs' directories
+_BY_SITE = "by gateway_operators or gateway_log_readers of the site, and a new login"
 _FIRST_BYTES = 1 << 16
 _FORMS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
@@ -48,7 +50,8 @@ what can be searched:
 reads:
   {SMTP_LOG}/*   tcpserver, dnsbl, cqgreylist, clientname, smtpfront, qmail-smtpd, simscan
   {SEND_LOG}/*    qmail-send
-  including all rotated files; nothing is written
+  including all rotated files; nothing is written. Root, operators and the other members of the group
+  that owns these directories may read them.
 
 The lines of a session and its messages are joined by their ids, and by the process number of qmail-queue.
 Lines of version 0.2 and before have none: sender, recipients and time join them, which is said below the
@@ -316,7 +319,8 @@ def _who_may(path: str) -> str:
             status = os.stat(place)
             if status.st_mode & 0o040 and status.st_gid:
                 members = grp.getgrgid(status.st_gid).gr_name
-                return f"log {path}: not allowed; expected root or a member of the group {members!r}"
+                who = f"log {path}: not allowed; expected root or a member of the group {members!r}"
+                return f"{who}, {_BY_SITE}" if members == LOG_READERS else who
             break
         place = os.path.dirname(place)
     return f"log {path}: not allowed; expected root"

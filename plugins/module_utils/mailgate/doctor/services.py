@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Watched:
     last_words: str = ""
     owed: str = ""  # why the service has to be started again
     log_owed: str = ""
+    log_mode: int = 0o750  # of the directory of its log
 
 
 def log_directory(name: str) -> str:
@@ -103,6 +105,9 @@ def judge_service(
     if seen.log_owed:
         text = f"has a log service that runs as it was before a change: {seen.log_owed}"
         return finding(CRITICAL, text, f"run the playbook again, or restart it now: svc -t {place}/log")
+    if seen.log_mode & 0o007:
+        text = f"has a log that every local user may read: {log_directory(name)} is {seen.log_mode:04o}"
+        return finding(WARNING, text, f"chmod 0750 {log_directory(name)}")
     return finding(OK, f"up for {rounded(age)}", "")
 
 
@@ -172,6 +177,13 @@ def _owed(context: Context, name: str) -> list[str]:
     return found
 
 
+def _log_mode(context: Context, name: str) -> int:
+    try:
+        return stat.S_IMODE(os.stat(context.path(log_directory(name))).st_mode)
+    except OSError:  # there is none, or it is closed to this caller, too
+        return 0
+
+
 def services(context: Context) -> list[Finding]:
     """Check each service by its supervise; those that have just started are looked at twice."""
     names = context.settings.services
@@ -199,6 +211,7 @@ def services(context: Context) -> list[Finding]:
             len(starts.get(name, [])),
             repr(without_stamp(log_lines[-1])[:120]) if log_lines else "",
             *_owed(context, name),
+            log_mode=_log_mode(context, name),
         )
         found.append(judge_service(seen, time.time_ns(), settle, context.settings.limits))
     return judge_services(found, "svscan" in _processes(context))
