@@ -257,6 +257,25 @@ int scanname_is_domain(const char *s, size_t length)
   return 1;
 }
 
+/* Behind "//" or '@' of a URL or an address; '<', '>' and a '/' at the end are not looked at. */
+static int is_in_domain(const char *s, size_t length)
+{
+  size_t from;
+
+  if (length > 0 && s[length - 1] == '>') --length;
+  if (length > 0 && s[length - 1] == '/') --length;
+  for (from = length; from > 0 && s[from - 1] != '@' && s[from - 1] != '/'; --from) continue;
+  if (from > 0 && s[from - 1] == '/' && (from < 3 || s[from - 2] != '/' || s[from - 3] != ':')) return 0;
+  return scanname_is_domain(s + from, length - from);
+}
+
+int scanname_is_text(const char *s, size_t length, char *room)
+{
+  if (memchr(s, ' ', length) || memchr(s, '\t', length)) return 1;
+  length = scanname_words(s, length, room);
+  return memchr(room, ' ', length) || is_in_domain(room, length);
+}
+
 /* Windows cuts a name at a ':', except in "Re: ", where the ':' is text and is replaced. */
 static int is_cut(const char *s, size_t length, size_t i)
 {

@@ -50,6 +50,12 @@ struct scanname_suffixes {
 int scanname_is_domain(const char *s, size_t length);
 
 /*
+ * Whether a description is a text, and no name of a file: it has blanks, also in encoded words, or is no more than the
+ * name of a domain in .com, an address in one, or its URL. room holds length bytes.
+ */
+int scanname_is_text(const char *s, size_t length, char *room);
+
+/*
  * Whether a name ends with a suffix, in any case: as it is, without what readers and Windows take away (at its end
  * blanks, dots, slashes and quotes; anywhere NULs, control bytes, invisible characters, those that no file's name may
  * have), fullwidth letters as plain ones, and cut at a NUL, or a ':' without a

@@ -495,7 +495,7 @@ static void judge_value(struct scannames *n, enum what what, const char *s, size
   if (what == TRANSFER) learn_encoding(n, s, length);
   if (what == TYPE || what == DISPOSITION) judge_parameters(n, s, length);
   while (length > 0 && (s[length - 1] == ' ' || s[length - 1] == '\t' || s[length - 1] == '"')) --length;
-  if (what == DESCRIPTION && (memchr(s, ' ', length) || scanname_is_domain(s, length))) return; /* a text */
+  if (what == DESCRIPTION && scanname_is_text(s, length, n->once)) return;
   if (what == NAME || what == DESCRIPTION) judge_name(n, s, length);
 }
 

@@ -12,7 +12,7 @@
  * body is not.
  *
  * The fields: name= and filename= of Content-Type and Content-Disposition, if they are not clearly text within quotes;
- * Content-Name, X-Sun-Data-Name, a Content-Description of one word that is not the name of a domain; "begin" lines of
+ * Content-Name, X-Sun-Data-Name, a Content-Description of one word that is neither the name of a domain nor an address or URL; "begin" lines of
  * uuencode and yEnc, in any line. A part of type application/ms-tnef is called
  * winmail.dat, and the names of the attachments in it are judged.
  * Parts of message/ and multipart/ types that are encoded as a whole are decoded and judged as well.

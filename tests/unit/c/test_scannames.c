@@ -82,6 +82,12 @@ TEST(the_name_of_a_domain_refuses_no_good_mail)
   FINE("Content-Type: message/external-body; access-type=URL;\n URL=\"http://x/?filename=foo.com\"");
   FINE("Content-Description: example.com");
   FINE("Content-Description: \"www.example.com\"");
+  FINE("Content-Description: sales@example.com");
+  FINE("Content-Description: <sales@example.com>");
+  FINE("Content-Description: https://www.example.com/");
+  FINE("Content-Description: =?utf-8?Q?Offer_of_example.com?=");
+  FINE("Content-Description: =?utf-8?B?d3d3LmV4YW1wbGUuY29t?=");
+  FINE("Content-Description:\tsee\twww.example.com");
   CHECK(judge("Subject: x\n\nbegin 2026 with a new website: www.example.com\n") == SCANNAMES_FINE);
   CHECK(judge("Subject: x\n\nBegin 2026 with a new website: www.example.com\n") == SCANNAMES_FINE);
   CHECK(judge("Subject: x\n\nBegin 644 www.example.com\n") == SCANNAMES_FINE);
@@ -96,6 +102,13 @@ TEST(odd_spellings_are_judged)
   FORBIDDEN("Content-Disposition: attachment; filename=example.com .txt");
   FORBIDDEN("Content-Disposition: attachment; filename=a.exe invoice.pdf");
   FORBIDDEN("Content-Disposition: attachment; filename=\"example.com:renewal.eml\"");
+  FORBIDDEN("Content-Disposition: attachment; filename=\"invoice from example.com\"");
+  FORBIDDEN("Content-Description: a.exe");
+  FORBIDDEN("Content-Description: =?utf-8?Q?a.exe?=");
+  FORBIDDEN("Content-Description: a/example.com");
+  FORBIDDEN("Content-Description: //example.com");
+  FORBIDDEN("Content-Description: a@b.exe");
+  FORBIDDEN("Content-Description: a_b.com");
   FORBIDDEN("Content-Disposition: attachment/filename=a.exe");
   FORBIDDEN("Content-Disposition: attachment;\001filename=a.exe");
   FORBIDDEN("Content-Disposition: attachment; file\001name=a.exe");
