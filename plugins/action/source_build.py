@@ -27,6 +27,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files import atomic_write
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 
 MODULE = "mailgate.qmail.source_build"
 PACKAGES_MODULE = "mailgate.qmail.deb_packages"
@@ -106,13 +107,15 @@ class ActionModule(ActionBase):
             result.update(self._source_build())
         except PhaseFailed as failure:
             result.update(failure.result, changed=False)
+            result["msg"] = without_passwords(str(result.get("msg", "")))
             result.pop("invocation", None)
         except MailgateError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(without_passwords(str(error))) from error
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         if self._warnings:
-            result["warnings"] = list(result.get("warnings", [])) + self._warnings
+            told = [without_passwords(one) for one in self._warnings]
+            result["warnings"] = list(result.get("warnings", [])) + told
         return result
 
     # -- the order of the phases

@@ -151,6 +151,11 @@ def _attribute_note(path: str, now: str, wanted: str) -> str:
     return f"{path}: mode, owner, group {now} -> {wanted}\n"
 
 
+def _owners_alone(mode: int) -> bool:
+    """Return whether only the owner may read a file of this mode; then its content is not shown either."""
+    return mode & 0o044 == 0
+
+
 def _text_diff(wanted: Desired, before: bytes) -> dict[str, str]:
     return {
         "before_header": wanted.path,
@@ -163,7 +168,9 @@ def _text_diff(wanted: Desired, before: bytes) -> dict[str, str]:
 def _compare_file(wanted: Desired) -> Step | None:
     descriptor = _open_nofollow(wanted.path)
     if descriptor is None:
-        diff = {"prepared": f"{wanted.path}: file made, {_attributes(wanted)}\n", **_text_diff(wanted, b"")}
+        diff = {"prepared": f"{wanted.path}: file made, {_attributes(wanted)}\n"}
+        if not _owners_alone(wanted.mode):
+            diff.update(_text_diff(wanted, b""))
         return Step(wanted.path, diff, wanted)
     try:
         status = os.fstat(descriptor)
@@ -172,10 +179,15 @@ def _compare_file(wanted: Desired) -> Step | None:
         before = _content(descriptor)
     finally:
         os.close(descriptor)
-    diff = {} if before == wanted.content else _text_diff(wanted, before)
+    diff = {}
+    if before != wanted.content and (_owners_alone(wanted.mode) or _owners_alone(status.st_mode)):
+        diff["prepared"] = f"{wanted.path}: content differs, and is its owner's alone\n"
+    elif before != wanted.content:
+        diff = _text_diff(wanted, before)
     now = _attributes_now(wanted, status)
     if now != _attributes(wanted):
-        diff["prepared"] = _attribute_note(wanted.path, now, _attributes(wanted))
+        note = _attribute_note(wanted.path, now, _attributes(wanted))
+        diff["prepared"] = diff.get("prepared", "") + note
     return Step(wanted.path, diff, wanted, whole=before != wanted.content) if diff else None
 
 
@@ -212,18 +224,15 @@ def _compare_removed(path: str) -> Step | None:
     if descriptor is None:
         return None
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             raise _something_else(path, "a regular file")
         before = _text(_content(descriptor))
     finally:
         os.close(descriptor)
-    diff = {
-        "prepared": f"{path}: file removed\n",
-        "before_header": path,
-        "after_header": f"{path} (absent)",
-        "before": before,
-        "after": "",
-    }
+    diff = {"prepared": f"{path}: file removed\n"}
+    if not _owners_alone(mode):
+        diff.update(before_header=path, after_header=f"{path} (absent)", before=before, after="")
     return Step(path, diff, None)
 
 

@@ -153,6 +153,7 @@ import threading
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import accounts, preflight
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check import check_site
 
@@ -343,7 +344,8 @@ def main():
     try:
         faults = [*found_before, *check_site(site, own_addresses), *account_faults(names)]
     except BadInput as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=without_passwords(str(error)))
+    faults = [without_passwords(fault) for fault in faults]
     report = preflight.judge(host, limits, faults)
     for message in [*notices, *report.messages("warning")]:
         module.warn(message)

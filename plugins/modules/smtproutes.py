@@ -135,6 +135,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import qmail_queue, smtproutes
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import ROUTES
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 
 
 def octal(mode):
@@ -228,7 +229,7 @@ def main():
         now = smtproutes.parse((before or b"").decode("utf-8", "surrogateescape"))
         table = changed_table(now, path, params, module.warn)
     except (BadInput, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=without_passwords(str(error)))
     content = smtproutes.render(table).encode("utf-8", "surrogateescape")
     desired = []
     if before is not None or params["state"] == "present":

@@ -344,6 +344,8 @@ def test_a_proxys_password_is_for_freshclam_alone(box: Box, tmp_path: Path) -> N
         "clamav_proxy_server": "127.0.0.1",
         "clamav_proxy_user": "u",
         "clamav_proxy_password": "canary-7f3a",
+        "clamav_private_mirrors": ["http://u:canary-7f3a@127.0.0.1:9"],
+        "clamav_freshclam": True,
     }
     try:
         well, text = box.role("clamav", tmp_path, variables(box, **secret))
@@ -351,9 +353,13 @@ def test_a_proxys_password_is_for_freshclam_alone(box: Box, tmp_path: Path) -> N
         assert "canary-7f3a" not in text
         assert box.run("setuidgid", "clamav", "grep", "-c", "canary-7f3a", "/etc/clamav/freshclam.conf") == (
             0,
-            "1\n",
+            "2\n",
         )
         assert box.run("setuidgid", "nobody", "cat", "/etc/clamav/freshclam.conf")[0] != 0
+        tried = "http://***@127.0.0.1:9"
+        eventually(lambda: tried in box.sh("cat /var/log/freshclam/current"), 60, "it is in the log")
+        for place in ("/var/log", "/run", "/tmp", "/proc/[0-9]*/cmdline", "/var/lib/mailgate"):
+            assert box.sh(f"grep -rls canary-7f3a {place} || true") == "", place
     finally:
         well, text = box.role("clamav", tmp_path, variables(box))
     assert well, text

@@ -92,6 +92,28 @@ def test_a_changed_file_is_replaced_not_rewritten(tmp_path: Path) -> None:
     assert path.read_bytes() == b"two\n"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(None, 0o600), (0o400, 0o400), (0o600, 0o644), (0o644, 0o400), (0o400, None), (0o711, 0o711)],
+)
+def test_what_only_its_owner_may_read_is_not_shown(
+    before: int | None, after: int | None, tmp_path: Path
+) -> None:
+    """A password that leaves the site stands in the file of before, which the site hides no more."""
+    path = tmp_path / "file"
+    if before is not None:
+        path.write_bytes(b"http://u:OLD@proxy\n")
+        path.chmod(before)
+    wanted = [] if after is None else [Desired(str(path), b"http://u:NEW@proxy\n", after)]
+    removed = [] if wanted else [str(path)]
+    predicted = finish(*wanted, check_mode=True, removed=removed)
+    made = finish(*wanted, removed=removed)
+    assert made == predicted
+    assert made["changed_paths"] == [str(path)]
+    assert str(path) in str(made["diff"])
+    assert "OLD" not in str(made) and "NEW" not in str(made)
+
+
 DRIFTS: list[tuple[int, int, int, str]] = [
     (0o600, 0, 0, "0600 root root"),
     (0o4755, 0, 0, "4755 root root"),

@@ -25,3 +25,16 @@ def test_one_line(text: str, expected: str) -> None:
 
 def test_lines_stay_lines() -> None:
     assert words.printable("two\nlines\r\x9b") == "two\nlines\\r\\x9b"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("see http://u:PW@proxy:3128/x, please", "see http://***@proxy:3128/x, please"),
+        ("two: ftp://u:P@W@a/ https://TOKEN@b/c?d=e@f", "two: ftp://***@a/ https://***@b/c?d=e@f"),
+        ("route 'smtp://u:PW@mail.example.com'", "route 'smtp://***@mail.example.com'"),
+        ("http://mirror/a@b user@example.com //x:y@z", "http://mirror/a@b user@example.com //x:y@z"),
+    ],
+)
+def test_no_url_tells_its_password(text: str, expected: str) -> None:
+    assert words.without_passwords(text) == expected

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 
@@ -91,3 +92,49 @@ def test_the_file_that_holds_it_is_hidden_and_its_readers_alone(role: str, tasks
                 assert file["owner"] != "root"
                 return
     raise AssertionError(f"{path} is not written")
+
+
+def freshclam_script(secret: bool) -> str:
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["bool"] = bool
+    (task,) = [one for one in loaded("clamav", "tasks/service.yml") if one["name"] == "Run freshclam"]
+    run = task["mailgate.qmail.daemontools_service"]["run"]
+    return environment.from_string(run).render(_clamav_bin="/bin", _clamav_freshclam_secret=secret)
+
+
+def test_the_log_of_freshclam_has_no_password(tmp_path: Path) -> None:
+    """freshclam names the whole URL of a mirror that fails."""
+    words = "WARNING: Can't download daily.cvd from http://u:PW@mirror.example.com/daily.cvd"
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "freshclam").write_text(f'#!/bin/sh\necho "$*"\necho "{words}" >&2\n')
+    (commands / "setuidgid").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    for path in commands.iterdir():
+        path.chmod(0o755)
+    script = freshclam_script(True).replace("/bin/freshclam", str(commands / "freshclam"))
+    script = script.replace("/run/freshclam.words", str(tmp_path / "words"))
+    done = subprocess.run(
+        ["sh", "-c", f"exec 2>&1\n{script}"],
+        env={"PATH": f"{commands}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "--daemon --foreground --stdout --config-file=/etc/clamav/freshclam.conf",
+        words.replace("u:PW@", "***@"),
+    ]
+    assert "mkfifo" not in freshclam_script(False)
+
+
+def test_a_download_that_fails_tells_no_password() -> None:
+    tasks = {task["name"]: task for task in loaded("clamav", "tasks/database.yml")}
+    assert "_clamav_freshclam_secret" in tasks["Download the first databases"]["no_log"]
+    said = jinja2.Environment()
+    said.filters["regex_replace"] = lambda text, old, new: re.sub(old, new, text)
+    text = tasks["Check that they came"]["ansible.builtin.assert"]["fail_msg"]
+    made = said.from_string(text).render(
+        clamav_download={"rc": 58, "stdout": "x", "stderr": "from https://u:PW@mirror/y"}
+    )
+    assert made == "freshclam ended with status 58; expected 0: xfrom https://***@mirror/y"

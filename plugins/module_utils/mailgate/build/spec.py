@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import BadInput
+from ..core.text import without_passwords
 
 DEFAULT_CACHE = "~/.cache/mailgate"
 
@@ -88,7 +89,8 @@ class Source:
 
     @property
     def place(self) -> str:
-        return self.url or f"pool {self.pool}"
+        """What people and files are told of it: never a password."""
+        return without_passwords(self.url or f"pool {self.pool}")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Text from untrusted sources, made safe for a person's terminal."""
+"""Text from untrusted sources, made safe for a person's terminal, and URLs without their passwords."""
 
 from __future__ import annotations
+
+import re
+
+_USER_OF_URL = re.compile(r"://[^\s/'\"<>]*@")
 
 
 def printable(text: str, keep: str = "\n") -> str:
@@ -15,3 +19,8 @@ def printable(text: str, keep: str = "\n") -> str:
 def one_line(text: str) -> str:
     """Escape the characters that are not printable, newlines included."""
     return printable(text, "")
+
+
+def without_passwords(text: str) -> str:
+    """Put *** in the place of user and password in each URL."""
+    return _USER_OF_URL.sub("://***@", text)

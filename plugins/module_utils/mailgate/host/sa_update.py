@@ -39,6 +39,7 @@ from ..core.paths import (
     SPAMD_PID,
     SPAMD_SOCKET,
 )
+from ..core.text import without_passwords
 
 BASE_RULES = "10_default_prefs.cf"
 SHOWN_LINES = 8
@@ -137,7 +138,7 @@ def lint_command(rules: str | None, site: str) -> list[str]:
 def last_words(text: str) -> str:
     """Return the last lines of a program's output, joined to one line, printable and short."""
     lines = [line.strip()[:SHOWN_CHARACTERS] for line in text.splitlines() if line.strip()]
-    said = "; ".join(lines[-SHOWN_LINES:]) or "nothing"
+    said = without_passwords("; ".join(lines[-SHOWN_LINES:]) or "nothing")
     return "".join(char if char.isprintable() else "?" for char in said)
 
 
