@@ -36,6 +36,12 @@ TIMEOUT_SECONDS = 30
 display = Display()
 
 
+def warning_text(warning):
+    """Return the text of a module's warning, which ansible-core 2.19 wraps."""
+    event = getattr(warning, "event", None)
+    return warning if isinstance(warning, str) else str(getattr(event, "msg", warning))
+
+
 class PhaseFailed(Exception):
     """A module that this action runs has failed; result is its result."""
 
@@ -333,6 +339,7 @@ class ActionModule(ActionBase):
         answer = self._execute_module(module_name=module, module_args=arguments, task_vars=self._vars)
         if answer.get("failed") or "changed" not in answer:
             raise PhaseFailed(dict(answer, failed=True))
+        self._warnings += [warning_text(one) for one in answer.get("warnings", [])]
         return answer
 
     def _remote(self, name):

@@ -52,6 +52,12 @@ options:
     description: The login names that are members of some groups. Other members are removed.
     type: dict
     default: {}
+  lock_seconds:
+    description:
+      - For how long to wait while another program, such as the installation of a package, holds a lock of the
+        accounts. How long it took is said in a warning.
+    type: int
+    default: 120
   prefix:
     description: Where C(etc/passwd) and the others are, for a system other than the running one.
     type: path
@@ -84,7 +90,7 @@ import shlex
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import accounts
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import accounts, busy
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
 
@@ -128,6 +134,7 @@ def main():
             "users": {"type": "list", "elements": "dict", "default": [], "options": user},
             "user_ids": {"type": "dict", "default": {}},
             "members": {"type": "dict", "default": {}},
+            "lock_seconds": {"type": "int", "default": 120},
             "prefix": {"type": "path", "default": ""},
         },
         supports_check_mode=True,
@@ -135,9 +142,14 @@ def main():
     given = module.params
     try:
         group_ids, user_ids = (numbers(given[f"{kind}_ids"], kind) for kind in ("group", "user"))
+        passwd, group = (read(f"{given['prefix']}/etc/{name}") for name in ("passwd", "group"))
+        if not given["prefix"]:
+            names = [one["name"] for one in given["users"]]
+            passwd = accounts.with_directory(passwd, names, accounts.passwd_line)
+            group = accounts.with_directory(group, given["groups"], accounts.group_line)
         steps = accounts.plan(
-            read(f"{given['prefix']}/etc/passwd"),
-            read(f"{given['prefix']}/etc/group"),
+            passwd,
+            group,
             {name: group_ids.get(name) for name in given["groups"]},
             [accounts.User(uid=user_ids.get(one["name"]), **one) for one in given["users"]],
             members(given["members"]),
@@ -146,11 +158,18 @@ def main():
         module.fail_json(msg=str(error), commands=[])
     commands = [with_prefix(step.argv, given["prefix"]) for step in steps]
     for argv in [] if module.check_mode else commands:
-        status, out, err = module.run_command(argv)
-        if status != 0:
-            said = (err + out).strip()
+        done = busy.run_when_free(
+            lambda argv=argv: module.run_command(argv, environ_update={"LC_ALL": "C.UTF-8"}),
+            busy.ACCOUNTS_LOCKED,
+            given["lock_seconds"],
+        )
+        if done.held:
+            module.warn(done.warning("accounts"))
+        if done.status != 0:
+            said = (done.err + done.out).strip()
+            what = f"{shlex.join(argv)!r} ended with status {done.status}"
             module.fail_json(
-                msg=f"account: {shlex.join(argv)!r} ended with status {status}; expected 0; output: {said}",
+                msg=f"account: {what}; expected 0; output: {said}",
                 commands=[shlex.join(one) for one in commands],
             )
     module.exit_json(

@@ -47,17 +47,13 @@ installed:
 """
 
 import os
-import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import busy
+
 LISTS = "/var/lib/apt/lists"
-PAUSE_SECONDS = 2.0
-# apt waits for some of its locks by itself when it is told to, and for those of the lists and archives never.
-LOCKED = re.compile(
-    r"(?:Could not get lock|Unable to acquire the dpkg|Unable to lock|dpkg frontend lock)[^\n]*"
-)
 
 
 def missing(module, names):
@@ -80,22 +76,17 @@ def lists_age_seconds(now):
 def run(module, argv):
     """Run a program of apt; while another one holds a lock, again until lock_seconds are over."""
     environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-    begin, held = time.monotonic(), ""
-    while True:
-        status, out, err = module.run_command(argv, environ_update=environment)
-        lock = LOCKED.search(err + out) if status != 0 else None
-        left = module.params["lock_seconds"] - (time.monotonic() - begin)
-        if lock is None or left <= 0:
-            break
-        held = lock[0].strip()
-        time.sleep(min(PAUSE_SECONDS, left))
-    if held:
-        module.warn(f"packages: waited {time.monotonic() - begin:.0f} s for another program: {held}")
-    if status != 0:
-        said = (err or out).strip()[-2000:]
-        module.fail_json(
-            msg=f"packages: {' '.join(argv)!r} ended with status {status}; expected 0: {said}", rc=status
-        )
+    done = busy.run_when_free(
+        lambda: module.run_command(argv, environ_update=environment),
+        busy.APT_LOCKED,
+        module.params["lock_seconds"],
+    )
+    if done.held:
+        module.warn(done.warning("packages"))
+    if done.status != 0:
+        said = (done.err or done.out).strip()[-2000:]
+        msg = f"packages: {' '.join(argv)!r} ended with status {done.status}; expected 0: {said}"
+        module.fail_json(msg=msg, rc=done.status)
 
 
 def main():

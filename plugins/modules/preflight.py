@@ -296,7 +296,9 @@ def account_faults(given):
     if given is None:
         return []
     users = [accounts.User(one["name"], one["group"], one["home"]) for one in given["users"]]
-    passwd, group = read_text("/etc/passwd"), read_text("/etc/group")
+    names = [one.name for one in users]
+    passwd = accounts.with_directory(read_text("/etc/passwd"), names, accounts.passwd_line)
+    group = accounts.with_directory(read_text("/etc/group"), given["groups"], accounts.group_line)
     return accounts.foreign(passwd, group, given["groups"], users, given["take_over"])
 
 

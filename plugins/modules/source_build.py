@@ -266,8 +266,10 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import STATE_DIRECTORY
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import busy
 
 READ_BYTES = 6_000_000
+LOCK_SECONDS = 120
 
 
 def recipe_here(module, spec):
@@ -281,7 +283,13 @@ def recipe_here(module, spec):
 def plan(module, spec, transfer):
     """Return what has to be done."""
     if transfer.get("refresh"):
-        module.run_command(["apt-get", "update", "-q"], environ_update={"LC_ALL": "C"})
+        done = busy.run_when_free(
+            lambda: module.run_command(["apt-get", "update", "-q"], environ_update={"LC_ALL": "C"}),
+            busy.APT_LOCKED,
+            LOCK_SECONDS,
+        )
+        if done.held:
+            module.warn(done.warning("packages"))
     recipe, unknown = recipe_here(module, spec)
     digest = build_recipe.recipe_hash(recipe)
     stamp = layout.read_stamp(spec.name)

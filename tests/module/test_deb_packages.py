@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import busy
 from ansible_collections.mailgate.qmail.plugins.modules import deb_packages
 from support.module_runner import run_module
 
@@ -26,6 +27,10 @@ LOCKS = [
     "E: Could not get lock /var/lib/dpkg/lock. It is held by process 4711 (dpkg)\n"
     "E: Unable to lock the administration directory (/var/lib/dpkg/), is another process using it?",
     "dpkg: error: dpkg frontend lock was locked by another process with pid 4711",
+    "dpkg: error: dpkg database lock was locked by another process with pid 4711\n"
+    "E: Sub-process /usr/bin/dpkg returned an error code (2)",
+    "debconf: DbDriver config: /var/cache/debconf/config.dat is locked by another process\n"
+    "E: Sub-process /usr/bin/dpkg returned an error code (1)",
 ]
 APT = """#!/bin/sh
 echo "$*" >>{calls}
@@ -44,7 +49,7 @@ exit 0
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(deb_packages, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(busy, "PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(deb_packages, "LISTS", str(tmp_path / "lists"))
     (tmp_path / "bin").mkdir()
     (tmp_path / "tries").touch()

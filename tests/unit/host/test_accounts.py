@@ -11,7 +11,14 @@ import re
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import NOLOGIN_SHELL
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.accounts import User, foreign, plan
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.accounts import (
+    User,
+    foreign,
+    group_line,
+    passwd_line,
+    plan,
+    with_directory,
+)
 
 PASSWD = f"root:x:0:0:root:/root:/bin/bash\nclamav:x:101:102::/var/lib/clamav:{NOLOGIN_SHELL}\n+::::::\n"
 GROUP = "root:x:0:\nclamav:x:102:\n"
@@ -66,6 +73,21 @@ def test_an_account_of_others_is_told_with_what_to_do() -> None:
         "account: user 'stats' exists with home '/home/stats' and group 'users', and is not the gateway's; "
         "expected another name for it, or base_take_over_accounts: [stats]"
     ]
+
+
+def test_an_account_that_only_a_directory_knows_is_seen() -> None:
+    """Such as LDAP: useradd refuses the name in the middle of a run, and what it belongs to is somebody's."""
+    known = {"stats": "stats:x:9000:9000::/home/stats:/bin/bash", "clamav": "never asked for"}
+    passwd = with_directory("clamav:x:1:1::/x:/y", ["clamav", "stats", "alias"], known.get)
+    assert passwd == f"clamav:x:1:1::/x:/y\n{known['stats']}\n"
+    found = foreign(passwd, "", GROUPS, OURS, ["clamav"])
+    assert [one.partition(" exists")[0] for one in found] == ["account: user 'stats'"]
+    assert with_directory("", ["stats"], lambda _name: None) == ""
+    assert passwd_line("root") is not None
+    assert group_line("root") is not None
+    assert passwd_line("no-such-user-here") is group_line("no-such-group-here") is None
+    groups = with_directory("", ["operators"], {"operators": "operators:x:500:al"}.get)
+    assert "group 'operators'" in foreign("", groups, GROUPS, OURS)[0]
 
 
 def members(wanted: list[str], group: str = "operators:x:500:al,zed\n", passwd: str = PASSWD) -> list[str]:

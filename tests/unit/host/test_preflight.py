@@ -172,6 +172,31 @@ FINDINGS: list[tuple[Host, Limits, list[tuple[str, str, str]]]] = [
         REPLACE,
         [("port", "warning", f"{POSTFIX_TEXT}, which base_replace_mta stops")],
     ),
+    # Nothing starts it again, but nothing could stop it either, and the gateway would find its port taken.
+    (
+        _host(holders=[Holder("0.0.0.0", 9, "exim", "/opt/exim/bin/exim")]),
+        REPLACE,
+        [
+            (
+                "port",
+                "error",
+                f"{HEAD} exim (pid 9), which is no service of the system; "
+                "expected it to be free: stop that program",
+            )
+        ],
+    ),
+    (
+        _host(holders=[EXIM, dataclasses.replace(POSTFIX, address="192.0.2.25")]),
+        REPLACE,
+        [
+            ("port", "warning", f"{EXIM_TEXT}, which base_replace_mta stops"),
+            (
+                "port",
+                "error",
+                f"{POSTFIX_TEXT}, beside that of exim4.service; expected it to be free: stop that program",
+            ),
+        ],
+    ),
     (
         _host(holders=[Holder("0.0.0.0", 9, "python3.11", "/usr/bin/python3.11", "", "python3.11-minimal")]),
         REPLACE,

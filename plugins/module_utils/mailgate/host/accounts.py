@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import grp
+import pwd
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
@@ -56,6 +58,34 @@ def _check(names: Sequence[str]) -> None:
     for name in names:
         if _NAME.fullmatch(name) is None:
             raise BadInput(f"account: {name!r} is not a name; expected small letters, digits, '_' and '-'")
+
+
+def with_directory(text: str, names: Sequence[str], look_up: Callable[[str], str | None]) -> str:
+    """Return passwd or group with the lines of those names that only a directory such as LDAP knows.
+
+    look_up returns the line of a name, as getent(1) prints it, or None.
+    """
+    here = {line.split(":", 1)[0] for line in text.splitlines()}
+    found = [line for name in names if name not in here and (line := look_up(name)) is not None]
+    return "".join([text, "" if text.endswith("\n") or not text else "\n", *(f"{line}\n" for line in found)])
+
+
+def passwd_line(name: str) -> str | None:
+    """Return a user as the name service knows it, in the form of passwd(5), or None."""
+    try:
+        one = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return f"{one.pw_name}:x:{one.pw_uid}:{one.pw_gid}::{one.pw_dir}:{one.pw_shell}"
+
+
+def group_line(name: str) -> str | None:
+    """Return a group as the name service knows it, in the form of group(5), or None."""
+    try:
+        one = grp.getgrnam(name)
+    except KeyError:
+        return None
+    return f"{one.gr_name}:x:{one.gr_gid}:{','.join(one.gr_mem)}"
 
 
 def foreign(

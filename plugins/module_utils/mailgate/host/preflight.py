@@ -345,6 +345,16 @@ def _is_mail_server(holder: Holder, installed: Sequence[str]) -> bool:
     return holder.program in _MAIL_PROGRAMS or holder.package in _PACKAGE_UNITS or holder.package in installed
 
 
+def _cannot_be_stopped(holder: Holder, installed: Sequence[str], mta: Mapping[str, object]) -> str:
+    """Return why base_replace_mta cannot stop a mail server; "" when it can."""
+    if not (holder.unit or holder.package or installed):
+        return "which is no service of the system"
+    own = _mail_server(holder.program, holder.pid, holder.unit, holder.package)["unit"]
+    if mta and mta["unit"] != own:
+        return f"beside that of {mta['unit']}"
+    return ""
+
+
 def _port(host: Host, replace: bool) -> tuple[list[Finding], dict[str, object]]:
     installed = installed_mail_servers(host.dpkg_status)
     found: dict[str, Finding] = {}
@@ -356,6 +366,8 @@ def _port(host: Host, replace: bool) -> tuple[list[Finding], dict[str, object]]:
             found[who] = Finding("port", "ok", f"{text}, the gateway's own")
         elif not _is_mail_server(holder, installed):
             found[who] = Finding("port", "error", f"{text}; expected it to be free: stop that program")
+        elif replace and (why := _cannot_be_stopped(holder, installed, mta)):
+            found[who] = Finding("port", "error", f"{text}, {why}; expected it to be free: stop that program")
         else:
             mta = mta or _mail_server(holder.program, holder.pid, holder.unit, holder.package)
             found[who] = (
