@@ -180,7 +180,7 @@ FINDINGS: list[tuple[Host, Limits, list[tuple[str, str, str]]]] = [
             (
                 "port",
                 "error",
-                f"{HEAD} exim (pid 9), which is no service of the system; "
+                f"{HEAD} exim (pid 9), which is not a service of the system; "
                 "expected it to be free: stop that program",
             )
         ],

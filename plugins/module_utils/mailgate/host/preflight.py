@@ -348,7 +348,7 @@ def _is_mail_server(holder: Holder, installed: Sequence[str]) -> bool:
 def _cannot_be_stopped(holder: Holder, installed: Sequence[str], mta: Mapping[str, object]) -> str:
     """Return why base_replace_mta cannot stop a mail server; "" when it can."""
     if not (holder.unit or holder.package or installed):
-        return "which is no service of the system"
+        return "which is not a service of the system"
     own = _mail_server(holder.program, holder.pid, holder.unit, holder.package)["unit"]
     if mta and mta["unit"] != own:
         return f"beside that of {mta['unit']}"
