@@ -90,6 +90,20 @@ options:
         type: list
         elements: str
         default: []
+  brought:
+    description:
+      - Settings that only a whole run of the gateway's playbook brings, and what the last one brought.
+      - One that has changed since is a warning.
+    type: dict
+    suboptions:
+      path:
+        description: The file that a whole run writes, with a JSON object of the settings.
+        type: path
+        required: true
+      settings:
+        description: The settings of now, by the names of their variables.
+        type: dict
+        required: true
   package:
     description:
       - The version of the Python package that the host must have; when this is omitted, any or none will do.
@@ -322,6 +336,13 @@ def main():
                     "take_over": {"type": "list", "elements": "str", "default": []},
                 },
             },
+            "brought": {
+                "type": "dict",
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "settings": {"type": "dict", "required": True},
+                },
+            },
             "package": {
                 "type": "dict",
                 "options": {
@@ -333,7 +354,7 @@ def main():
         supports_check_mode=True,
     )
     site, package = module.params.pop("site"), module.params.pop("package")
-    names = module.params.pop("accounts")
+    names, brought = module.params.pop("accounts"), module.params.pop("brought")
     found_before, notices = module.params.pop("faults"), module.params.pop("notices")
     module.params.pop("own_variables")  # the controller's part has read it
     limits = preflight.Limits(**module.params)
@@ -349,7 +370,8 @@ def main():
         module.fail_json(msg=without_passwords(str(error)))
     faults = [without_passwords(fault) for fault in faults]
     report = preflight.judge(host, limits, faults)
-    for message in [*notices, *report.messages("warning")]:
+    late = preflight.not_brought(read_text(brought["path"]), brought["settings"]) if brought else []
+    for message in [*notices, *report.messages("warning"), *late]:
         module.warn(message)
     result = {
         "changed": False,

@@ -166,3 +166,17 @@ def test_what_the_controller_found_is_in_the_same_message() -> None:
 def test_memory_and_processors_are_facts() -> None:
     facts = _run()["ansible_facts"]
     assert facts["memtotal_mb"] > 0 and facts["processor_vcpus"] > 0
+
+
+def test_a_setting_that_the_playbook_does_not_bring_is_told(tmp_path: Path) -> None:
+    record = tmp_path / "site.json"
+    brought = {"path": str(record), "settings": {"gateway_databytes": 5, "gateway_new": True}}
+    words = "gateway_databytes: has changed, and this playbook does not bring it; "
+
+    def told() -> list[str]:
+        return [str(one) for one in _run(brought=brought)["warnings"] if words in str(one)]
+
+    assert told() == []  # a host that no whole run of this version has reached
+    for text, number in (('{"gateway_databytes": "5"}', 0), ('{"gateway_databytes": 6}', 1), ("{", 0)):
+        record.write_text(text)
+        assert len(told()) == number, text

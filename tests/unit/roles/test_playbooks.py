@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,29 @@ def test_dns_lists_that_come_with_the_policy_count_at_once() -> None:
     chain = yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text())["netqmail_session_chain"]
     assert "/var/qmail/bin/dnsbl" in chain
     assert "gateway_dns_lists" not in chain
+
+
+def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
+    """A variable of the site file is brought by a role that policy.yml runs, or is in the record."""
+    site = (ROOT / "playbooks/vars/site.yml").read_text()
+    values = yaml.safe_load(site)
+    (play,) = yaml.safe_load((ROOT / "playbooks/policy.yml").read_text())
+    brought = {task["ansible.builtin.import_role"]["name"].rpartition(".")[2] for task in play["tasks"]}
+    assert brought >= {"netqmail", "recipients", "operator", "smtp_policy"}
+    shown = re.compile(r"\bgateway_[a-z_]+")
+    known = set(values["base_whole_settings"])
+    by_policy = {
+        "gateway_domains", "gateway_routes", "gateway_relay_networks", "gateway_bad_senders",
+        "gateway_protected_networks", "gateway_whitelisted_networks", "gateway_dns_lists",
+        "gateway_directory", "gateway_operators", "gateway_log_readers",
+        "gateway_operator_protected_networks",
+        "gateway_scan_relay_clients",
+    }  # fmt: skip
+    of_the_connection = {"gateway_pipelining"}
+    assert set(shown.findall(site)) == known | by_policy | of_the_connection, (
+        "write a new variable into base_whole_settings, or here, if a role that policy.yml runs brings it"
+    )
+    assert not known & by_policy
 
 
 def _order() -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ These functions do not access the host.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import sys
@@ -409,6 +410,22 @@ def package_fault(found: str | None, wanted: str) -> str:
         f"package: the host has {there}, and this collection is version {wanted!r}; "
         "expected a run of mailgate.qmail.gateway first"
     )
+
+
+def not_brought(recorded: str, settings: Mapping[str, object]) -> list[str]:
+    """Return a line for each setting that differs from the recorded ones, which the last whole run brought.
+
+    recorded is the text of a JSON object, "" where nothing was recorded yet.
+    """
+    try:
+        known = json.loads(recorded) if recorded else {}
+    except ValueError:
+        known = {}
+    return [
+        f"{name}: has changed, and this playbook does not bring it; expected a run of playbooks/gateway.yml"
+        for name in sorted(settings)
+        if isinstance(known, dict) and name in known and str(known[name]) != str(settings[name])
+    ]
 
 
 def judge(host: Host, limits: Limits, site_faults: Iterable[str] = ()) -> Report:
