@@ -92,6 +92,8 @@ def _be_a_managed_host() -> None:
         internal = importlib.import_module("ansible.module_utils._internal")
         internal.is_controller = False  # type: ignore[attr-defined]
         internal.get_controller_serialize_map = dict  # type: ignore[attr-defined]
+        profiles = importlib.import_module("ansible.module_utils._internal._json._profiles")
+        profiles._string_encoding_check_enabled = lambda: False  # type: ignore[attr-defined]
 
 
 def modules() -> list[str]:
