@@ -91,6 +91,17 @@ def test_simscan_reaches_spamd_and_no_other_user_does(gate: Bed) -> None:
         assert score(gate, letter("hello"), user)[0] != 0, user
 
 
+def test_the_header_has_the_name_of_the_gateway_and_a_new_one_after_a_reload(gate: Bed) -> None:
+    name = (gate.root / "var/qmail/control/me").read_text().strip()
+    assert f" on {name}\n" in score(gate, letter("hello"))[1]
+    text = (gate.root / SITE / "local.cf").read_text()
+    other = "mx9.example.test"
+    assert f"\nreport_hostname {name}\n" in text
+    with site(gate, "local.cf", text.replace(f"report_hostname {name}", f"report_hostname {other}")):
+        assert reload(gate)[0] == 0
+        assert f" on {other}\n" in score(gate, letter("hello"))[1]
+
+
 def test_no_process_of_spamd_is_roots(gate: Bed) -> None:
     said = gate.inside("sh", "-c", "grep -H '^Uid' $(grep -ls spamd /proc/[0-9]*/comm | sed s,comm,status,)")[
         1

@@ -125,6 +125,21 @@ def test_an_offence_reaches_the_fragment_and_leaves_it(world: World) -> None:
     assert (world.root / "own" / "30-adaptive").stat().st_mode & 0o7777 == 0o644
 
 
+def test_a_stamp_of_next_year_takes_no_evidence_away_and_lists_nobody_for_a_year(world: World) -> None:
+    """Written while the clock was ahead; the clock is right again when the line is read."""
+    service = world.service()
+    world.settle(service)
+    world.bad(10)
+    world.settle(service)
+    world.now += 365 * 86_400
+    world.bad(1, "203.0.113.77")
+    world.now -= 365 * 86_400
+    world.settle(service)
+    world.bad(1)
+    world.settle(service)
+    assert world.fragment == ENTRY
+
+
 def test_kill_9_at_any_step_loses_and_doubles_nothing(world: World) -> None:
     service = world.service()
     for count in range(11):

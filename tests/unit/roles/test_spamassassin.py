@@ -45,6 +45,20 @@ def test_what_the_role_writes_for_spamd_is_in_its_start_record() -> None:
     assert written - read == set()
 
 
+@pytest.mark.parametrize("name", ["mx1.example.com", "mx2.example.net", ""])
+def test_the_header_follows_the_name_of_the_gateway(name: str) -> None:
+    """spamd is reloaded by the task that writes this file."""
+    lines = (ROLE / "templates/etc/mail/spamassassin/local.cf.j2").read_text(encoding="utf-8")
+    head = lines.partition("lock_method")[0]
+    values = {**load("defaults/main.yml"), "spamassassin_hostname": name}
+    made = render(head, values)
+    assert re.findall(r"^report_hostname (.*)$", made, re.MULTILINE) == ([name] if name else [])
+    site = yaml.safe_load((ROLE.parents[1] / "playbooks/vars/site.yml").read_text(encoding="utf-8"))
+    assert site["spamassassin_hostname"] == "{{ gateway_hostname }}"
+    tasks = load("tasks/configure.yml")
+    assert [one["notify"] for one in tasks if "_spamassassin_files" in str(one)] == ["Reload spamd"]
+
+
 @pytest.mark.parametrize(
     ("registered", "reload", "restart"),
     [

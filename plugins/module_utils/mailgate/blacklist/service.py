@@ -15,6 +15,7 @@ in the state before it is answered.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import os
 import resource
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import servicelog
-from ..core.clock import ClockTrust, since_boot
+from ..core.clock import TOLERANCE_SECONDS, ClockTrust, since_boot
 from ..core.errors import BadInput, MailgateError
 from ..core.files import atomic_write
 from ..core.paths import BLACKLIST_DIRECTORY, BLACKLIST_SETTINGS, RULES_DIRECTORY, SMTP_LOG
@@ -36,7 +37,8 @@ from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_a
 from ..formats import tcprules
 from ..formats.multilog import Follower, Position
 from ..formats.networks import parse_network
-from ..formats.smtpd_log import parse
+from ..formats.smtpd_log import NANOSECONDS, parse
+from ..formats.smtpd_records import Record
 from ..rules import fragments
 from . import settings as blacklist_settings
 from . import state_file
@@ -190,7 +192,7 @@ class Service:
             self._complaints.add(f"log {self.places.log}: {error}; expected to read it")
         observe = self.reputation.observe
         for line in lines:
-            observe(parse(line))
+            observe(self._not_ahead(parse(line), now))
         self.lines += len(lines)
         for note in self.follower.notes:
             self._say(f"log {self.places.log}: {note}")
@@ -200,6 +202,12 @@ class Service:
         if not 0 <= now - self._saved < self._save_pause:
             self.save()
         return bool(lines)
+
+    def _not_ahead(self, record: Record | None, now: float) -> Record | None:
+        """Return the record with the time of now when its stamp is of a clock that was ahead of this one."""
+        if record is None or record.at <= int((now + TOLERANCE_SECONDS) * NANOSECONDS):
+            return record
+        return dataclasses.replace(record, at=int(now * NANOSECONDS)) if self._trust.trusted() else record
 
     def _look(self) -> None:
         """Check the clock, settings, facts and the operator's rules for changes."""
