@@ -18,41 +18,6 @@
 
 /* ---- the files ---- */
 
-static void read_exempt(struct front *f)
-{
-  struct front_exempt *e = &f->exempt;
-  char line[GREYEXEMPT_LINE_MAX];
-  struct greyexempt entry;
-  struct greyexempt *more;
-  const char *wrong = "";
-  int number = 0;
-  FILE *file;
-
-  if (!front_changed(&e->identity, &e->read, f->exempt_file))
-    return;
-  e->n = 0;
-  file = e->identity.there ? fopen(f->exempt_file, "re") : 0;
-  if (!file) {
-    if (e->identity.there)
-      front_say(f, 0, "trouble - - cannot read %.200s: %s", f->exempt_file, strerror(errno));
-    return;
-  }
-  while (number++ < GREYEXEMPT_LINES_MAX && fgets(line, sizeof line, file)) {
-    switch (greyexempt_parse(&entry, line, &wrong)) {
-      case GREYEXEMPT_COMMENT: continue;
-      case GREYEXEMPT_WRONG: front_say(f, 0, "line %d of %.200s: %s", number, f->exempt_file, wrong); continue;
-      case GREYEXEMPT_NETWORK:
-      case GREYEXEMPT_DOMAIN: break;
-    }
-    more = realloc(e->entry, (e->n + 1) * sizeof *e->entry);
-    if (!more)
-      break;
-    e->entry = more;
-    e->entry[e->n++] = entry;
-  }
-  fclose(file);
-}
-
 static void read_suffixes(struct front *f)
 {
   struct front_suffixes *s = &f->suffixes;
@@ -69,10 +34,57 @@ static void read_suffixes(struct front *f)
   free(text);
 }
 
+/* Whether everybody below a domain would be exempt, as with co.uk. */
+static int is_public_suffix(const struct front *f, const struct greyexempt *entry)
+{
+  return entry->kind == GREYEXEMPT_DOMAIN && f->suffixes.list.rules
+         && !suffixlist_organization(&f->suffixes.list, entry->domain);
+}
+
+static void read_exempt(struct front *f)
+{
+  struct front_exempt *e = &f->exempt;
+  char line[GREYEXEMPT_LINE_MAX];
+  struct greyexempt entry;
+  struct greyexempt *more;
+  const char *wrong = "";
+  int number = 0;
+  FILE *file;
+
+  if (!front_changed(&e->identity, &e->read, f->exempt_file))
+    return;
+  e->n = 0;
+  read_suffixes(f);
+  file = e->identity.there ? fopen(f->exempt_file, "re") : 0;
+  if (!file) {
+    if (e->identity.there)
+      front_say(f, 0, "trouble - - cannot read %.200s: %s", f->exempt_file, strerror(errno));
+    return;
+  }
+  while (number++ < GREYEXEMPT_LINES_MAX && fgets(line, sizeof line, file)) {
+    switch (greyexempt_parse(&entry, line, &wrong)) {
+      case GREYEXEMPT_COMMENT: continue;
+      case GREYEXEMPT_WRONG: front_say(f, 0, "line %d of %.200s: %s", number, f->exempt_file, wrong); continue;
+      case GREYEXEMPT_NETWORK:
+      case GREYEXEMPT_DOMAIN: break;
+    }
+    if (is_public_suffix(f, &entry)) {
+      front_say(f, 0, "line %d of %.200s: it is a public suffix", number, f->exempt_file);
+      continue;
+    }
+    more = realloc(e->entry, (e->n + 1) * sizeof *e->entry);
+    if (!more)
+      break;
+    e->entry = more;
+    e->entry[e->n++] = entry;
+  }
+  fclose(file);
+}
+
 void pool_begin(struct front *f)
 {
-  read_exempt(f);
   read_suffixes(f);
+  read_exempt(f);
 }
 
 int pool_exempts_address(struct front *f, const struct session *s)

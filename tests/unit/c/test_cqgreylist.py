@@ -303,6 +303,20 @@ def test_who_skips_it(gate: Gate, environment: dict[str, str], log: str) -> None
     assert not gate.files()
 
 
+@pytest.mark.parametrize("ip", [IP, "::ffff:198.51.100.7", "2001:db8::7"])
+def test_exempt_networks_skip_it(gate: Gate, tmp_path: Path, ip: str) -> None:
+    exempt = tmp_path / "exempt"
+    exempt.write_text("# some\nexample.com\nbad line\n198.51.100.0/24\n2001:db8::/32\n")
+    heard, said = gate.visit(ip, GREYLIST_EXEMPT_FILE=str(exempt))
+    wrong = f"setting {exempt} line 3: it is neither a network nor a domain of two labels or more"
+    assert heard[:7] == b"passed "
+    assert said == f"cqgreylist[PID]: {wrong}\ncqgreylist[PID]: skipped {ip} - exempt\n"
+    assert not gate.files()
+    assert gate.visit("198.51.101.7", GREYLIST_EXEMPT_FILE=str(exempt))[0].count(b"451 4.7.1") == 1
+    assert gate.visit("198.51.102.7", GREYLIST_EXEMPT_FILE="/nowhere")[0].count(b"451 4.7.1") == 1
+    assert gate.visit("198.51.103.7", GREYLIST_EXEMPT_FILE=str(tmp_path))[0].count(b"451 4.7.1") == 1
+
+
 @pytest.mark.parametrize(
     ("reason", "reply"),
     [

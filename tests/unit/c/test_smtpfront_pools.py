@@ -181,15 +181,17 @@ def test_exempt_domains_count_for_confirmed_names_only(programs: Programs, tmp_p
     records = named(
         {"127.31.1.9": "a.mail.example", "127.31.2.9": "mail.example", "127.31.3.9": "email.example"}
     )
-    records |= ptr("127.31.4.9", "b.mail.example")
+    records |= ptr("127.31.4.9", "b.mail.example") | named({"127.31.5.9": "out1.evil.co.test"})
     with front(programs, tmp_path) as gate, Resolver(programs.resolver_port, records):
-        gate.exempt.write_text("Mail.Example\n")
+        gate.exempt.write_text("Mail.Example\nco.test\n")
         assert attempt(gate, "127.31.1.9", "sue@customer.test", ANN, BOB) == [OK, OK]
         logged(gate, r"skipped 127\.31\.1\.9 - exempt a\.mail\.example")
         assert attempt(gate, "127.31.2.9", "sue@customer.test") == [OK]
         assert attempt(gate, "127.31.3.9", "sue@customer.test") == [LATER]
         assert attempt(gate, "127.31.4.9", "sue@customer.test") == [LATER]
         logged(gate, r"unconfirmed 127\.31\.4\.9 b\.mail\.example")
+        assert attempt(gate, "127.31.5.9", "sue@customer.test") == [LATER]
+        until(lambda: f"line 2 of {gate.exempt}: it is a public suffix" in gate.heard(), 10)
 
 
 def test_only_what_would_be_accepted_is_remembered(programs: Programs, tmp_path: Path) -> None:

@@ -258,6 +258,16 @@ BAD = [
             "gateway_bad_senders item 6: 7 is not a string; expected 'user@host' or '@host'",
         ],
     ),
+    (
+        _site(greylist_exempt=["192.0.2.0/24", "2001:db8::/32", "mail.example.com", "com", ".a.example", 7]),
+        [
+            "gateway_greylist_exempt item 4: 'com' has no dot; expected a name such as 'mail.example.com'",
+            "gateway_greylist_exempt item 5: '.a.example' is not in the usual form; expected 'a.example', "
+            "which every host below it has",
+            "gateway_greylist_exempt item 6: 7 is neither a network nor a domain; expected a network such as "
+            "'192.0.2.0/24', or a domain such as 'mail.example.com'",
+        ],
+    ),
     (_site(extra_routes=["x"]), [f"{EXTRA_1}: 'x' is not a mapping; expected 'domain' and 'route'"]),
     (
         _site(extra_routes=[{"route": "10.0.0.5"}]),
@@ -282,7 +292,7 @@ BAD = [
         [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
             "relay_networks, protected_networks, whitelisted_networks, operators_protected, bad_senders, "
-            "extra_routes, directories, deny_reply, front, listen, public_addresses"
+            "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt"
         ],
     ),
 ]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..core.errors import BadInput
-from ..formats import addresses, listening, logged_address, networks, smtproutes
+from ..formats import addresses, greylist_exempt, listening, logged_address, networks, smtproutes
 from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
@@ -30,6 +30,7 @@ KEYS = (
     "front",
     "listen",
     "public_addresses",
+    "greylist_exempt",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
@@ -49,7 +50,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     NETWORKS (CIDR, IPv4 or IPv6), bad_senders (list of `user@host` or `@host`), extra_routes (list of
     {domain, route}), directories (the result of ldap_settings.public(), so without a password),
     deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
-    addresses); all but the first three may be missing.
+    addresses), and greylist_exempt (list of networks and domains); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -74,6 +75,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
         found += listening.addresses_faults(site["listen"], "gateway_listen") or _front_faults(site)
     for number, text in _items(site, "public_addresses", found):
         found += _address_faults(text, f"gateway_public_addresses item {number}")
+    for number, item in _items(site, "greylist_exempt", found):
+        fault = greylist_exempt.exempt_fault(item, f"gateway_greylist_exempt item {number}")
+        found += [fault] if fault else []
     for number, text in _items(site, "bad_senders", found):
         found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
     for number, item in _items(site, "extra_routes", found):
