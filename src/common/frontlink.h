@@ -5,7 +5,8 @@
  * The protocol of smtpfront and its launcher over a unix socket of packets, one packet for each message.
  *
  *   launcher to front, once: number 0 and FRONTLINK_LOG, with the descriptor of qmail-smtpd's log, which does not block
- *   front to launcher: a number of its choice, and a session (handover.h), with the client's socket
+ *   front to launcher: a number of its choice, and a session (handover.h), with the client's socket; the number's
+ *     highest 48 bits are the session's own (sessionid.h)
  *   launcher to front: that number, and the result
  *
  * Pure.
@@ -19,6 +20,7 @@
 
 #define FRONTLINK_HEADER 8
 #define FRONTLINK_PACKET_MAX (FRONTLINK_HEADER + HANDOVER_MAX)
+#define FRONTLINK_SLOT_BITS 16   /* of a number, below that of the session: for smtpfront's own use */
 #define FRONTLINK_ANSWER (FRONTLINK_HEADER + 1)
 
 enum frontlink_answer {

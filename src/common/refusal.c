@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include "refusal.h"
 
+static char session[80];   /* behind the client's address */
+
 size_t refusal_field(char *out, const char *text)
 {
   static const char hex[] = "0123456789abcdef";
@@ -85,8 +87,9 @@ static void write_line(const char *line, size_t len)
 
 void (*refusal_write)(const char *line, size_t len) = write_line;
 
-/* One line: "qmail-smtpd: " and then, in turn, fixed words and a field from the client; a null ends the list. */
-static void say(const char *w1, const char *f1, const char *w2, const char *f2, const char *w3, const char *f3)
+/* One line: "qmail-smtpd: " and then, in turn, fixed words and a field from the client, which a null ends; and the end. */
+static void say_to(const char *end, const char *w1, const char *f1, const char *w2, const char *f2, const char *w3,
+                   const char *f3)
 {
   const char *part[6];
   char field[REFUSAL_FIELD_MAX + 5];
@@ -107,9 +110,24 @@ static void say(const char *w1, const char *f1, const char *w2, const char *f2, 
       refusal_field(field, part[i]);
     len = words(line, len, i % 2 ? field : part[i]);
   }
+  len = words(line, len, end);
   line[len++] = '\n';
   (*refusal_write)(line, len);
   errno = saved;
+}
+
+static void say(const char *w1, const char *f1, const char *w2, const char *f2, const char *w3, const char *f3)
+{
+  say_to(session, w1, f1, w2, f2, w3, f3);
+}
+
+void refusal_session(const char *id, long pid)
+{
+  session[0] = 0;
+  if (*id && pid)
+    snprintf(session, sizeof session, " id %.40s pid %ld", id, pid);
+  else if (*id)
+    snprintf(session, sizeof session, " id %.40s", id);
 }
 
 void refusal_validrcptto(const char *recipient, const char *sender, const char *ip)
@@ -158,6 +176,14 @@ void refusal_hangup(const char *what, const char *ip)
   say(text, ip, 0, 0, 0, 0);
 }
 
+void refusal_accepted(const char *sender, const char *ip, unsigned long queue_pid)
+{
+  char end[sizeof session + 30];
+
+  snprintf(end, sizeof end, "%s qp %lu", session, queue_pid);
+  say_to(end, "accepted: from ", sender, " at ", ip, 0, 0);
+}
+
 void refusal_trouble(const char *thing, const char *reason)
 {
   char text[200];
@@ -166,15 +192,15 @@ void refusal_trouble(const char *thing, const char *reason)
   strncat(text, thing, 50);
   strncat(text, " trouble: ", 20);
   strncat(text, reason, 100);
-  say(text, 0, 0, 0, 0, 0);
+  say_to("", text, 0, 0, 0, 0, 0);
 }
 
 void refusal_rcpt(const char *recipient)
 {
-  say("validrcptto RCPT TO: ", recipient, 0, 0, 0, 0);
+  say_to("", "validrcptto RCPT TO: ", recipient, 0, 0, 0, 0);
 }
 
 void refusal_found(const char *key)
 {
-  say("validrcptto found: ", key, 0, 0, 0, 0);
+  say_to("", "validrcptto found: ", key, 0, 0, 0, 0);
 }

@@ -2,7 +2,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * What qmail-smtpd writes to its log (descriptor 2) when it refuses. The lines:
+ * What qmail-smtpd writes to its log (descriptor 2) when it refuses, or accepts a message. The lines:
  *
  *   qmail-smtpd: not in validrcptto: RECIPIENT from SENDER at IP
  *   qmail-smtpd: excessive validrcptto violations, hanging up on IP
@@ -15,6 +15,10 @@
  *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb or rcpthosts, REASON a fixed text
  *   qmail-smtpd: validrcptto RCPT TO: RECIPIENT     with VALIDRCPTTO_LOG
  *   qmail-smtpd: validrcptto found: KEY             with VALIDRCPTTO_LOG
+ *   qmail-smtpd: accepted: from SENDER at IP
+ *
+ * Behind IP the session is named, as far as it was told: " id ID", the id of the session or of its message
+ * (sessionid.h), " pid PID", of the process; and of a message that is in the queue " qp PID", of its qmail-queue.
  *
  * REASON is one of these words: control-byte, too-long, not-a-host-name, not-a-name (an address; see
  * envelopeaddress.h), too-many (recipients; once a message), bare-lf, too-slow, too-long, silent, client-left,
@@ -45,6 +49,9 @@ extern size_t refusal_field(char *out, const char *text);
 /* Where lines go: descriptor 2, unless a program has another place for them. */
 extern void (*refusal_write)(const char *line, size_t len);
 
+/* What is said of the next lines' session; pid 0: not told. An empty id: nothing. */
+extern void refusal_session(const char *id, long pid);
+
 extern void refusal_validrcptto(const char *recipient, const char *sender, const char *ip);
 extern void refusal_excess(const char *ip);
 extern void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip);
@@ -55,6 +62,9 @@ extern void refusal_command(const char *command, const char *reason, const char 
 
 /* The session ends, because of too many of these. */
 extern void refusal_hangup(const char *what, const char *ip);
+
+/* A message is in the queue. */
+extern void refusal_accepted(const char *sender, const char *ip, unsigned long queue_pid);
 
 extern void refusal_trouble(const char *thing, const char *reason);
 extern void refusal_rcpt(const char *recipient);

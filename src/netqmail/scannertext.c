@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include "scannertext.h"
 
+#define QUEUED "Kqp "
+#define QUEUED_DIGITS 9
 #define SCANNERTEXT_PLAIN "Dmail server permanently rejected message (#5.3.0)"
 
 /* Reads one piece from the pipe; returns 0 when there is nothing more to come or nothing now. */
@@ -99,4 +101,19 @@ void scannertext_reply(char *text, size_t size)
   }
   for (i = 1; text[i]; ++i)
     if (text[i] < 32 || text[i] > 126) text[i] = '?';
+}
+
+unsigned long scannertext_queued(const char *text, unsigned long otherwise)
+{
+  unsigned long number = 0;
+  size_t digits;
+  size_t i;
+
+  if (strncmp(text, QUEUED, strlen(QUEUED)) != 0) return otherwise;
+  text += strlen(QUEUED);
+  digits = strspn(text, "0123456789");
+  if (digits == 0 || digits > QUEUED_DIGITS || text[0] == '0' || strcmp(text + digits + (text[digits] == '\n'), "") != 0)
+    return otherwise;
+  for (i = 0; i < digits; ++i) number = number * 10 + (unsigned long) (text[i] - '0');
+  return number;
 }

@@ -3,7 +3,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The text that a scanner, run in place of qmail-queue, writes to descriptor 4 before it exits with status 82.
+ * The text that a scanner, run in place of qmail-queue, writes to descriptor 4 before it exits: with status 82 why it
+ * refuses, with status 0 the process number of the qmail-queue that it ran, "Kqp 4713".
  */
 #ifndef SCANNERTEXT_H
 #define SCANNERTEXT_H
@@ -35,5 +36,8 @@ int scannertext_collect(int fd, pid_t pid, int *wstat, char *text, size_t size, 
  * text holds size bytes, at least 64.
  */
 void scannertext_reply(char *text, size_t size);
+
+/* The process number that the text names, and nothing else; otherwise the other one. */
+unsigned long scannertext_queued(const char *text, unsigned long otherwise);
 
 #endif

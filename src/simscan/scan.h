@@ -67,6 +67,9 @@ void scan_log(const char *format, ...) SCAN_PRINTF(1, 2);
 /* Logs the line with the verdict on the message; about: NULL for its subject. */
 void scan_log_verdict(const struct scan *scan, const char *state, const char *about);
 
+/* The same of a message that the qmail-queue with that process number has queued, of which qmail-smtpd is told, too. */
+void scan_log_queued(const struct scan *scan, const char *state, const char *about, long queue_pid);
+
 /* Logs why the message is put off, and returns the status for that. */
 int scan_put_off(int status, const char *format, ...) SCAN_PRINTF(2, 3);
 

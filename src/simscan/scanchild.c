@@ -431,7 +431,9 @@ void scanchild_run(const struct scanchild *child, long long deadline, struct sca
   result->end = SCANCHILD_TROUBLE;
   result->code = 0;
   result->fed = 0;
+  result->pid = 0;
   if (start(&r, result) == 0) {
+    result->pid = (long) r.pid;
     do ++r.feeding; while (r.feeding < 2 && !child->feeds[r.feeding]);
     attend(&r, deadline, result);
     result->fed = r.feeding == 2;

@@ -74,6 +74,7 @@ struct scanchild_result {
   enum scanchild_end end;
   int code;
   int fed;                         /* whether all that feeds hold was written */
+  long pid;                        /* its process number, or 0 when it was not run */
 };
 
 /* To be called once, first of all: signals that would interrupt a write or end this process come as errors. */

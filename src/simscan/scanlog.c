@@ -21,6 +21,7 @@
 #include "scan.h"
 #include "scanchild.h"
 #include "scantext.h"
+#include "sessionid.h"
 
 #define LINE_MAX_BYTES 4000  /* a line of the log is one write, so lines of other sessions do not mix with it */
 #define LOG_MS 2000
@@ -76,6 +77,14 @@ void scan_log(const char *format, ...)
   if (poll(&ready, 1, LOG_MS) == 1 && write(2, line, (size_t) n) == -1) return;
 }
 
+/* Writes a text to qmail-smtpd, if it listens. */
+static int tell(const char *text)
+{
+  struct pollfd ready = {SCAN_TEXT_FD, POLLOUT, 0};
+
+  return listener && poll(&ready, 1, LOG_MS) == 1 ? scanfile_write(SCAN_TEXT_FD, text, strlen(text)) : -1;
+}
+
 /* The client's address as it stands between colons: one of IPv6 in brackets. */
 static const char *client(void)
 {
@@ -92,8 +101,19 @@ static const char *client(void)
   return address;
 }
 
-/* The verdict line of each message, written when the verdict is final. */
-void scan_log_verdict(const struct scan *scan, const char *state, const char *about)
+/* "id ID", of the message as qmail-smtpd knows it, or "". */
+static const char *mail_id(void)
+{
+  static char words[SESSIONID_MESSAGE_MAX + 3];
+  const char *given = getenv("SMTPMAIL");
+
+  words[0] = 0;
+  if (sessionid_is_message(given)) snprintf(words, sizeof words, "id %s", given);
+  return words;
+}
+
+/* The verdict line of each message, written when the verdict is final. Nothing of the message stands before the state. */
+static void log_verdict(const struct scan *scan, const char *state, const char *about, const char *queued)
 {
   char subject[SCANHEADER_SUBJECT + 1];
   char sender[512];
@@ -107,8 +127,23 @@ void scan_log_verdict(const struct scan *scan, const char *state, const char *ab
   n = scantext_field(scan->envelope.sender, strlen(scan->envelope.sender), 0, sender, sizeof sender);
   scantext_lower(sender, n);
   scanenvelope_list(&scan->envelope, list, sizeof list);
-  scan_log("simscan:[%d]:%s:%.4fs:%s:%s:%s:%s", (int) getppid(), state,
-           (double) (clock_ms() - scan->begun) / 1000, about, client(), sender, list);
+  scan_log("simscan:[%d]:%s%s%s%s:%.4fs:%s:%s:%s:%s", (int) getppid(), mail_id(), queued, *mail_id() || *queued ? ":" : "",
+           state, (double) (clock_ms() - scan->begun) / 1000, about, client(), sender, list);
+}
+
+void scan_log_verdict(const struct scan *scan, const char *state, const char *about)
+{
+  log_verdict(scan, state, about, "");
+}
+
+void scan_log_queued(const struct scan *scan, const char *state, const char *about, long queue_pid)
+{
+  char words[40];
+
+  snprintf(words, sizeof words, "%sqp %ld", *mail_id() ? " " : "", queue_pid);
+  log_verdict(scan, state, about, words);
+  snprintf(words, sizeof words, "Kqp %ld\n", queue_pid);
+  tell(words);
 }
 
 int scan_put_off(int status, const char *format, ...)
@@ -119,7 +154,7 @@ int scan_put_off(int status, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(why, sizeof why, format, arguments);
   va_end(arguments);
-  scan_log("simscan:[%d]: put off for %s: %s", (int) getppid(), client(), why);
+  scan_log("simscan:[%d]:%s%s put off for %s: %s", (int) getppid(), mail_id(), *mail_id() ? ":" : "", client(), why);
   return status;
 }
 
@@ -131,7 +166,6 @@ int scan_status_of(int error)
 /* Without a reader there is only the status. */
 int scan_refuse(const char *format, ...)
 {
-  struct pollfd ready = {SCAN_TEXT_FD, POLLOUT, 0};
   char text[400];
   va_list arguments;
 
@@ -139,8 +173,7 @@ int scan_refuse(const char *format, ...)
   va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  if (poll(&ready, 1, LOG_MS) != 1 || scanfile_write(SCAN_TEXT_FD, text, strlen(text)) == -1) return SCAN_REFUSED;
-  return SCAN_TEXT;
+  return tell(text) == -1 ? SCAN_REFUSED : SCAN_TEXT;
 }
 
 int scan_late_or(const struct scanchild_result *result, int otherwise)

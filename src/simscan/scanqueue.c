@@ -51,7 +51,7 @@ int scan_queue(struct scan *scan, const char *state)
   hear_no_signals();
   scanchild_run(&child, clock_ms() + milliseconds, &result);
   if (result.end == SCANCHILD_EXITED && result.code == 0 && result.fed) {
-    scan_log_verdict(scan, state, strcmp(state, "RELAYCLIENT") == 0 ? "-" : NULL);
+    scan_log_queued(scan, state, strcmp(state, "RELAYCLIENT") == 0 ? "-" : NULL, result.pid);
     return SCAN_QUEUED;
   }
   if (result.end == SCANCHILD_EXITED && result.code == 0)

@@ -43,7 +43,7 @@ struct session {
   struct watch watch;
   enum session_state state;
   enum session_verdict verdict;
-  uint64_t number;             /* in the log */
+  uint64_t number;             /* sessionid.h */
   struct address address;
   char ip[ADDRESS_TEXT_MAX];
   uint64_t client_key;
@@ -144,7 +144,7 @@ struct front {
   int listening_n;
   struct watch link;           /* to the launcher; -1: none */
   long link_try_ms;
-  uint64_t next_number;
+  uint64_t last_number;
   size_t sessions;
   struct session *session;     /* limits.all of them */
   struct session *free;        /* by newer */
@@ -210,7 +210,7 @@ extern void link_time(struct front *f);
 
 /* ---- frontlog.c ---- */
 
-/* A line of the log, with smtpfront[NUMBER]: before it, or smtpfront: for number 0. */
+/* A line of the log, with smtpfront[ID]: before it, the id of the session with that number, or smtpfront: for 0. */
 extern void front_say(struct front *f, uint64_t number, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- frontjail.c ---- */

@@ -3,22 +3,24 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  */
 #define _GNU_SOURCE 1
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include "front.h"
 #include "say.h"
+#include "sessionid.h"
 
 void front_say(struct front *f, uint64_t number, const char *format, ...)
 {
   char text[SAY_MAX];
+  char id[SESSIONID_CHARACTERS + 1];
   char line[SAY_MAX];
   va_list arguments;
   size_t len;
   int head;
 
+  sessionid_text(id, number);
   if (number)
-    head = snprintf(text, sizeof text, "smtpfront[%" PRIu64 "]: ", number);
+    head = snprintf(text, sizeof text, "smtpfront[%s]: ", id);
   else
     head = snprintf(text, sizeof text, "smtpfront: ");
   va_start(arguments, format);

@@ -13,11 +13,11 @@
 #include "front.h"
 
 #define AGAIN_MS 1000
-#define SLOT_BITS 16   /* of a packet's number, for the place of the session; the others for its own number */
 
+/* The session's number, and its place. */
 static uint64_t packet_number(const struct front *f, const struct session *s)
 {
-  return s->number << SLOT_BITS | (uint64_t) (s - f->session);
+  return s->number << FRONTLINK_SLOT_BITS | (uint64_t) (s - f->session);
 }
 
 /* A client that was handed over without an answer may have been taken over: nothing more is sent to it. */
@@ -93,7 +93,7 @@ static void ready(struct watch *watch, uint32_t events)
       return;
     }
     number = frontlink_number_read(packet);
-    slot = (size_t) (number & ((1u << SLOT_BITS) - 1));
+    slot = (size_t) (number & ((1u << FRONTLINK_SLOT_BITS) - 1));
     if (fd != -1)
       take_log(f, fd);
     else if (slot < f->limits.all && f->session[slot].state == SESSION_HANDING

@@ -5,7 +5,6 @@
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "front.h"
 #include "refusal.h"
 #include "replycode.h"
+#include "sessionid.h"
 #include "smtpreply.h"
 
 #define LINGER_MS 1000
@@ -126,8 +126,11 @@ static void consume(struct session *s, size_t len)
 
 static void release(struct front *f, struct session *s)
 {
+  char id[SESSIONID_CHARACTERS + 1];
+
+  sessionid_text(id, s->number);
   if (s->announced)
-    front_say(f, 0, "end %" PRIu64 " status 0", s->number);
+    front_say(f, 0, "end %s status 0", id);
   if (s->state == SESSION_WAITING || s->state == SESSION_CLOSING)
     --f->waiting;
   if (s->state == SESSION_ASKING)
@@ -344,10 +347,13 @@ static enum dialogue_event judge(struct front *f, struct session *s, const char 
 /* The log gets the session's first line before whatever is said of it: from MAIL and RCPT on. */
 static void announce(struct front *f, struct session *s)
 {
+  char id[SESSIONID_CHARACTERS + 1];
+
   if (s->announced || !s->in || !strchr("MmRr", s->in[0]))
     return;
   s->announced = 1;
-  front_say(f, 0, "pid %" PRIu64 " from %s", s->number, s->ip);
+  sessionid_text(id, s->number);
+  front_say(f, 0, "pid %s from %s", id, s->ip);
 }
 
 /* Answers lines until none is whole, or it has to wait. The session may be gone then. */
@@ -356,11 +362,14 @@ static void talk(struct front *f, struct session *s)
   struct batch batch;
   struct dialogue_reply reply;
   char recipient[SMTPCOMMAND_LINE_MAX + 1];
+  char id[SESSIONID_CHARACTERS + 1];
   enum dialogue_event event;
   enum smtpcommand_line line = SMTPCOMMAND_MORE;
   size_t length = 0;
 
   batch.len = 0;
+  sessionid_text(id, s->number);
+  refusal_session(id, 0L);
   while (s->state == SESSION_TALKING && !s->out && s->in
          && (line = smtpcommand_line(s->in, s->in_len, s->searched, &length)) == SMTPCOMMAND_LINE) {
     if (s->recipient) {   /* the line of this recipient waited for DNS lists */
@@ -578,7 +587,7 @@ void session_begin(struct front *f, int fd)
     close(fd);
     return;
   }
-  made.number = f->next_number++;
+  made.number = f->last_number = sessionid_new(f->last_number);
   verdict = controls_rule(&f->controls, &rule, &made.address);
   if (verdict == TCPRULE_TROUBLE) {
     front_say(f, 0, "warning: dropping connection, unable to read %.200s: %s", f->controls.rules_path, rule.trouble);

@@ -26,21 +26,21 @@
  *
  * At SIGTERM it sends 421 to all clients and ends. At SIGINT it closes the port, and the sessions that there are go on;
  * SIGCONT opens it again. The log is qmail-smtpd's, whose descriptor comes from the
- * launcher; what cannot be written there is dropped and counted. NUMBER is that of a session; lines of refusal.h as
- * from qmail-smtpd:
- *   smtpfront: pid NUMBER from IP          from its first MAIL on,
- *   smtpfront: end NUMBER status 0         to its end here, be it by a hand-over
- *   smtpfront[NUMBER]: deny IP
- *   smtpfront[NUMBER]: busy IP client|network
- *   smtpfront[NUMBER]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c, and
- *   smtpfront[NUMBER]: passed IP KEY after SECONDS pool DOMAIN            by an attempt from another network
- *   smtpfront[NUMBER]: skipped IP - exempt NAME
- *   smtpfront[NUMBER]: unconfirmed IP NAME                                 as clientname.c
- *   smtpfront[NUMBER]: unnamed IP WHY                                      its name could not be found
- *   smtpfront[NUMBER]: listed|ignored|trouble ...                         as dnsbl.c
- *   smtpfront[NUMBER]: ended IP silent|too slow|too many bytes|all places are in use
- *   smtpfront[NUMBER]: put off IP no session of qmail-smtpd
- *   smtpfront[NUMBER]: lost IP the launcher went away|the launcher does not answer
+ * launcher; what cannot be written there is dropped and counted. ID is that of a session (sessionid.h), also in lines
+ * of refusal.h as from qmail-smtpd:
+ *   smtpfront: pid ID from IP              from its first MAIL on,
+ *   smtpfront: end ID status 0             to its end here, be it by a hand-over
+ *   smtpfront[ID]: deny IP
+ *   smtpfront[ID]: busy IP client|network
+ *   smtpfront[ID]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c, and
+ *   smtpfront[ID]: passed IP KEY after SECONDS pool DOMAIN            by an attempt from another network
+ *   smtpfront[ID]: skipped IP - exempt NAME
+ *   smtpfront[ID]: unconfirmed IP NAME                                 as clientname.c
+ *   smtpfront[ID]: unnamed IP WHY                                      its name could not be found
+ *   smtpfront[ID]: listed|ignored|trouble ...                         as dnsbl.c
+ *   smtpfront[ID]: ended IP silent|too slow|too many bytes|all places are in use
+ *   smtpfront[ID]: put off IP no session of qmail-smtpd
+ *   smtpfront[ID]: lost IP the launcher went away|the launcher does not answer
  *   smtpfront: warning: ...
  *   smtpfront: dropped NUMBER lines of the log
  */
@@ -71,7 +71,6 @@
 #define ACCEPTS 64           /* connections that are taken before others have their turn */
 #define TICK_MS 1000
 #define OTHER_DESCRIPTORS 300
-#define FIRST_NUMBER 10000000u   /* above every process id */
 
 struct options {
   const char *address[FRONT_LISTENING_MAX];
@@ -322,7 +321,6 @@ static void make_sessions(struct front *f)
     f->session[i].newer = f->free;
     f->free = &f->session[i];
   }
-  f->next_number = FIRST_NUMBER + (uint64_t) time(0) % 1000000 * 1000;   /* numbers differ from those before a restart */
 }
 
 /* The limit of memory that the service runs under is not touched. */

@@ -18,7 +18,8 @@ static int named(const char *variable, const char *name)
  * rule. */
 static int of_the_session(const char *variable)
 {
-  return strncmp(variable, "TCP", 3) == 0 || named(variable, "PROTO") || named(variable, "HANDOVER");
+  return strncmp(variable, "TCP", 3) == 0 || named(variable, "PROTO") || named(variable, "HANDOVER")
+         || named(variable, "SMTPSESSION") || named(variable, "SMTPMAIL");
 }
 
 static int of_the_rule(const char *variable)
@@ -71,8 +72,9 @@ int environment_make(struct environment *e, char *const *base, const struct tcpr
     if (!put(e, variable))
       return 0;
   }
-  if (!put_own(e, &used, "PROTO", strchr(session->remote_ip, ':') ? "TCP6" : "TCP") || !put_own(e, &used, "TCPLOCALIP", session->local_ip)
-      || !put_own(e, &used, "TCPREMOTEIP", session->remote_ip))
+  if (!put_own(e, &used, "PROTO", strchr(session->remote_ip, ':') ? "TCP6" : "TCP")
+      || !put_own(e, &used, "TCPLOCALIP", session->local_ip) || !put_own(e, &used, "TCPREMOTEIP", session->remote_ip)
+      || !put_own(e, &used, "SMTPSESSION", session->id))
     return 0;
   snprintf(port, sizeof port, "%u", session->local_port);
   if (!put_own(e, &used, "TCPLOCALPORT", port))

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The environment of a session of qmail-smtpd, made for each: the service's own environment, the variables of the
- * client's rule, and what tcpserver sets. Nothing of it comes from smtpfront. No side effects.
+ * client's rule, what tcpserver sets, and the session's id. Nothing of it but the id comes from smtpfront. No side effects.
  */
 #ifndef ENVIRONMENT_H
 #define ENVIRONMENT_H
@@ -11,7 +11,7 @@
 #include "tcprule.h"
 
 #define ENVIRONMENT_MAX 256    /* variables */
-#define ENVIRONMENT_OWN 7
+#define ENVIRONMENT_OWN 8
 #define ENVIRONMENT_TEXT 128
 
 struct environment_session {
@@ -20,6 +20,7 @@ struct environment_session {
   const char *remote_ip;
   unsigned local_port;
   unsigned remote_port;
+  const char *id;              /* sessionid.h */
   int begun;                   /* bytes are replayed: neither RELAYCLIENT nor another QMAILQUEUE is taken from the rule */
 };
 

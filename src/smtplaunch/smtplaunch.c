@@ -18,7 +18,7 @@
  *
  * SIGTERM ends it; sessions continue. The log, in the format of tcpserver:
  *   smtplaunch: status: N/MOST
- *   smtplaunch: pid PID from IP
+ *   smtplaunch: pid PID from IP id ID     of the session (sessionid.h), in qmail-smtpd's environment, too
  *   smtplaunch: ok PID NAME:IP:PORT :IP::PORT
  *   smtplaunch: end PID status STATUS
  *   smtplaunch: refused IP WHY            smtpfront should not have handed it over, or the rule has changed since
@@ -41,11 +41,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "address.h"
 #include "cdbread.h"
 #include "environment.h"
 #include "frontlink.h"
+#include "sessionid.h"
 #include "slots.h"
 #include "smtpreply.h"
 #include "tcppeer.h"
@@ -75,6 +77,7 @@ struct client {
   int fd;
   struct tcptable_end remote;
   struct tcptable_end local;
+  char id[SESSIONID_CHARACTERS + 1];
   char remote_ip[INET6_ADDRSTRLEN];
   char local_ip[INET6_ADDRSTRLEN];
 };
@@ -254,7 +257,7 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
                                    const char *bytes, size_t len, int begun)
 {
   struct environment_session session = {l->local_host, client->local_ip, client->remote_ip, client->local.port,
-                                        client->remote.port, begun};
+                                        client->remote.port, client->id, begun};
   struct environment e;
   struct slots_taken place;
   char local[FIELD_MAX];
@@ -299,7 +302,7 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
   if (pid == -1)
     return FRONTLINK_UNABLE;
   note("status: %d/%d", busy, l->limits.all);
-  note("pid %ld from %s", (long) pid, client->remote_ip);
+  note("pid %ld from %s id %s", (long) pid, client->remote_ip, client->id);
   note("ok %ld %s:%s:%u :%s::%u", (long) pid, l->local_host ? l->local_host : "", in_field(local, client->local_ip),
        client->local.port, in_field(remote, client->remote_ip), client->remote.port);
   return FRONTLINK_TAKEN;
@@ -323,7 +326,17 @@ static const char *objection(const struct launcher *l, const struct client *clie
   return begun || !l->front_is_other ? 0 : tcppeer_objection(&client->local, &client->remote, l->front_uid);
 }
 
-static enum frontlink_answer take(const struct launcher *l, int fd, const char *bytes, size_t len)
+/* smtpfront's number of a session that it has begun, which cannot be much older; else one of our own. */
+static void identify(struct client *client, uint64_t number, int begun)
+{
+  static uint64_t last;
+
+  if (!begun || !sessionid_recent(number, (uint64_t) time(0)))
+    number = last = sessionid_new(last);
+  sessionid_text(client->id, number);
+}
+
+static enum frontlink_answer take(const struct launcher *l, int fd, uint64_t number, const char *bytes, size_t len)
 {
   static struct tcprule_found rule;
   struct handover session;
@@ -340,6 +353,7 @@ static enum frontlink_answer take(const struct launcher *l, int fd, const char *
     note("refused %s no session", client.remote_ip);
     return FRONTLINK_REFUSED;
   }
+  identify(&client, number, session.said_len > 0);
   rule.variables = 0;
   if (cdbread_open(&rules, l->rules) == 0) {
     verdict = tcprule_find(&rule, &rules, &client.remote.address);
@@ -419,7 +433,8 @@ static int serve(const struct launcher *l, int front)
       close(fd);
     return 0;
   }
-  what = take(l, fd, packet + FRONTLINK_HEADER, (size_t) n - FRONTLINK_HEADER);
+  what = take(l, fd, frontlink_number_read(packet) >> FRONTLINK_SLOT_BITS, packet + FRONTLINK_HEADER,
+              (size_t) n - FRONTLINK_HEADER);
   close(fd);
   return answer(front, packet, what);
 }

@@ -149,7 +149,7 @@ def test_binary_rubbish_is_one_line(scanner: Scanner) -> None:
 @pytest.mark.patch("80-scanner-text")
 def test_a_megabyte_and_status_0_is_an_accepted_message(scanner: Scanner) -> None:
     scanner.install(READ_ALL + "head -c 1000000 /dev/zero >&4 || exit 1; exit 0\n")
-    assert re.fullmatch(r"250 ok \d+ qp \d+", scanner.say(message("talkative")).replies[0])
+    assert re.fullmatch(r"250 ok \d+ qp \d+ id \S+", scanner.say(message("talkative")).replies[0])
 
 
 @pytest.mark.patch("80-scanner-text")
@@ -227,7 +227,7 @@ def test_no_scanner_is_451(scanner: Scanner) -> None:
 def test_status_0_of_the_real_queue_behind_a_scanner(bed: Bed, scanner: Scanner) -> None:
     scanner.install("exec /var/qmail/bin/qmail-queue\n")
     content = message("behind-a-scanner")
-    assert re.fullmatch(r"250 ok \d+ qp \d+", scanner.say(content).replies[0])
+    assert re.fullmatch(r"250 ok \d+ qp \d+ id \S+", scanner.say(content).replies[0])
     delivery = bed.mailroom.claim(lambda one: b"X-Row: behind-a-scanner\r\n" in one.content, 30)
     assert delivery is not None and delivery.content.endswith(content)
 

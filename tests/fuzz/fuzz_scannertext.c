@@ -2,13 +2,14 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * Whatever a scanner says on descriptor 4 becomes one SMTP reply: D or Z first, never nothing, printable, bounded.
+ * Whatever a scanner says on descriptor 4 becomes one SMTP reply: D or Z first, never nothing, printable, bounded. When
+ * it has accepted, only "Kqp NUMBER" is another process number.
  */
 #include "fuzz.h"
 #include "scannertext.h"
 
 const char *const fuzz_words[] = {
-  "D", "Z", "Dvirus ", "Zbusy ", "\n", "\r\n", " ", "250 ok\r\n", "Dmail server permanently rejected message (#5.3.0)",
+  "D", "Z", "Kqp ", "Kqp 4713\n", "Dvirus ", "Zbusy ", "\n", "\r\n", " ", "250 ok\r\n", "Dmail server permanently rejected message (#5.3.0)",
   "x\xc3\xa4", "\x7f", "\x80", 0,
 };
 
@@ -31,6 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size < room ? size : room);   /* perhaps without a NUL */
   said = fuzz_bytes(room);
   memcpy(said, text, room);
+  if (memchr(text, 0, room)) {
+    unsigned long queued = scannertext_queued(text, 0);
+
+    HOLD(queued <= 999999999 && (queued == 0 || strncmp(text, "Kqp ", 4) == 0));
+  }
   scannertext_reply(text, room);
   HOLD(memchr(text, 0, room) != NULL);
   len = strlen(text);

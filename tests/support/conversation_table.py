@@ -26,7 +26,7 @@ def cell(text: str, width: int) -> str:
 def line(outcome: Outcome) -> str:
     row = outcome.row
     who = f"{PEOPLE[row.who]} {row.who}" if row.who in PEOPLE else row.who
-    answered = re.sub(r" \d+ qp \d+$", "", outcome.answered)
+    answered = re.sub(r" \d+ qp \d+( id \S+)?$", "", outcome.answered)
     mark = "  " if not outcome.problems else "✗ "
     if outcome.not_run:
         return f"- {cell(who, WIDTHS[0])} {cell(row.tries, WIDTHS[1])} not run: {outcome.not_run}"

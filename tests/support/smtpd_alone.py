@@ -102,5 +102,5 @@ class SmtpdBed:
         return process.communicate(timeout=60)
 
     def _queued(self, reply: str) -> tuple[bytes, bytes]:
-        name = self._place / reply.rpartition(" qp ")[2]
+        name = self._place / reply.partition(" qp ")[2].partition(" ")[0]
         return Path(f"{name}.message").read_bytes(), Path(f"{name}.envelope").read_bytes()

@@ -26,8 +26,8 @@ static const char *value(const char *name)
 static int make(const char *data, size_t len, int begun)
 {
   static char *const base[] = {"PATH=/bin", "QMAILQUEUE=simscan", "RELAYCLIENT=", "TCPREMOTEIP=127.0.0.1", "TCPREMOTEHOST=trusted",
-                               "HANDOVER=9", "RBLSMTPD=-no", "PROTO=SSL", "LIMIT=10", "nothing", 0};
-  static const struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, 0};
+                               "HANDOVER=9", "SMTPSESSION=0000000000", "SMTPMAIL=0000000000.1", "RBLSMTPD=-no", "PROTO=SSL", "LIMIT=10", "nothing", 0};
+  static const struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0};
   struct environment_session mine = session;
 
   mine.begun = begun;
@@ -45,6 +45,7 @@ TEST(a_stranger)
   CHECK(strcmp(value("TCPLOCALPORT"), "25") == 0 && strcmp(value("TCPLOCALHOST"), "mx.test") == 0);
   CHECK(strcmp(value("RELAYCLIENT"), "-") == 0 && strcmp(value("TCPREMOTEHOST"), "-") == 0);
   CHECK(strcmp(value("HANDOVER"), "-") == 0 && strcmp(value("RBLSMTPD"), "-") == 0);
+  CHECK(strcmp(value("SMTPSESSION"), "6kz3rt9qm4") == 0 && strcmp(value("SMTPMAIL"), "-") == 0);
 }
 
 TEST(a_client_of_ipv6)
@@ -78,18 +79,19 @@ TEST(a_session_with_bytes_to_replay_never_relays_nor_has_another_queue)
 
 TEST(no_rule_says_who_the_client_is)
 {
-  static const char data[] = "+TCPREMOTEIP=127.0.0.1\0+HANDOVER=0\0+PROTO=X\0+TCPREMOTEHOST=x";
+  static const char data[] = "+TCPREMOTEIP=127.0.0.1\0+HANDOVER=0\0+PROTO=X\0+TCPREMOTEHOST=x\0+SMTPSESSION=0000000001";
 
   CHECK(make(data, sizeof data, 0));
   CHECK(strcmp(value("TCPREMOTEIP"), "198.51.100.7") == 0 && strcmp(value("HANDOVER"), "-") == 0);
   CHECK(strcmp(value("PROTO"), "TCP") == 0 && strcmp(value("TCPREMOTEHOST"), "-") == 0);
+  CHECK(strcmp(value("SMTPSESSION"), "6kz3rt9qm4") == 0);
 }
 
 TEST(too_many_variables_do_not_fit)
 {
   static char text[ENVIRONMENT_MAX + 1][8];
   static char *base[ENVIRONMENT_MAX + 2];
-  struct environment_session session = {0, "192.0.2.1", "198.51.100.7", 25, 40000, 0};
+  struct environment_session session = {0, "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0};
   int i;
 
   rule.variables = 0;
@@ -98,11 +100,11 @@ TEST(too_many_variables_do_not_fit)
     base[i] = text[i];
   }
   CHECK(!environment_make(&e, base, &rule, &session));
-  base[ENVIRONMENT_MAX - 5] = 0;
+  base[ENVIRONMENT_MAX - 6] = 0;
   CHECK(environment_make(&e, base, &rule, &session) && e.variables == ENVIRONMENT_MAX);
-  base[ENVIRONMENT_MAX - 5] = text[0];
-  base[ENVIRONMENT_MAX - 4] = text[1];
-  base[ENVIRONMENT_MAX - 3] = 0;
+  base[ENVIRONMENT_MAX - 6] = text[0];
+  base[ENVIRONMENT_MAX - 5] = text[1];
+  base[ENVIRONMENT_MAX - 4] = 0;
   CHECK(environment_make(&e, base, &rule, &session));   /* the same names once more */
 }
 

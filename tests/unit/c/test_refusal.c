@@ -105,6 +105,37 @@ TEST(the_lines_are_those_of_the_header)
   CHECK(!strcmp(said(), ""));
 }
 
+TEST(a_line_about_the_client_names_its_session)
+{
+  listen_to_log();
+  refusal_session("6kz3rt9qm4", 0);   /* as smtpfront */
+  refusal_rcpthosts("joe@else.test", "", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: rcpthosts: joe@else.test from <> at 192.0.2.7 id 6kz3rt9qm4\n"));
+  refusal_session("6kz3rt9qm4.2", 4711);
+  refusal_hangup("commands", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: excessive commands, hanging up on 192.0.2.7 id 6kz3rt9qm4.2 pid 4711\n"));
+  refusal_accepted("a b@example.test", "192.0.2.7", 4713);
+  CHECK(!strcmp(said(), "qmail-smtpd: accepted: from a\\x20b@example.test at 192.0.2.7 id 6kz3rt9qm4.2 pid 4711 qp 4713\n"));
+  refusal_trouble("rcpthosts", "missing");
+  CHECK(!strcmp(said(), "qmail-smtpd: rcpthosts trouble: missing\n"));
+  refusal_found("joe@example.test");
+  CHECK(!strcmp(said(), "qmail-smtpd: validrcptto found: joe@example.test\n"));
+  refusal_session("", 4711);
+  refusal_excess("192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: excessive validrcptto violations, hanging up on 192.0.2.7\n"));
+}
+
+TEST(the_longest_line_is_whole)
+{
+  static char text[5000];
+
+  listen_to_log();
+  memset(text, '\n', sizeof text - 1);
+  refusal_session("7zzzzzzzzz.999999999", 4194303);
+  refusal_command("rcpt", "not-a-host-name", text, text, text);
+  CHECK(strstr(said(), "\\... id 7zzzzzzzzz.999999999 pid 4194303\n"));
+}
+
 TEST(no_text_breaks_or_forges_a_line)
 {
   static const char *const evil[] = {
@@ -201,5 +232,7 @@ static const struct test tests[] = {
   { "the_longest_line_fits", the_longest_line_fits },
   { "errno_is_kept_and_a_closed_log_is_harmless", errno_is_kept_and_a_closed_log_is_harmless },
   { "a_log_that_nobody_reads_holds_nobody_up", a_log_that_nobody_reads_holds_nobody_up },
+  {"a_line_about_the_client_names_its_session", a_line_about_the_client_names_its_session},
+  {"the_longest_line_is_whole", the_longest_line_is_whole},
 };
 MAIN(tests)

@@ -550,6 +550,22 @@ TEST(each_text_has_its_reply)
   }
 }
 
+TEST(the_process_that_has_queued_is_told)
+{
+  static const char *const nothing[] = {
+    "", "K", "Kqp", "Kqp ", "Kqp 0", "Kqp 007", "Kqp -7", "Kqp +7", "Kqp 7 ", "Kqp 7\n\n", "Kqp 7x", "Kqp 1234567890", "kqp 7",
+    "qp 7", " Kqp 7", "Kqp 7\r\n", "Dno\nKqp 7", "Kqp 7\nKqp 8\n", "Kqp  7", "Kqp \xb9",
+  };
+  size_t i;
+
+  CHECK(scannertext_queued("Kqp 4713", 9) == 4713 && scannertext_queued("Kqp 4713\n", 9) == 4713);
+  CHECK(scannertext_queued("Kqp 1", 9) == 1 && scannertext_queued("Kqp 999999999\n", 9) == 999999999);
+  for (i = 0; i < sizeof nothing / sizeof *nothing; ++i) {
+    check_where = nothing[i];
+    CHECK(scannertext_queued(nothing[i], 9) == 9);
+  }
+}
+
 TEST(a_nul_ends_the_text)
 {
   CHECK(strcmp(reply_to("Dab\0cd", 6), "Dab") == 0);
@@ -625,5 +641,6 @@ static const struct test tests[] = {
   { "a_nul_ends_the_text", a_nul_ends_the_text },
   { "every_byte_in_each_place", every_byte_in_each_place },
   { "the_longest_text_fits_a_reply_line", the_longest_text_fits_a_reply_line },
+  {"the_process_that_has_queued_is_told", the_process_that_has_queued_is_told},
 };
 MAIN(tests)

@@ -176,13 +176,14 @@ def world(tmp_path: Path, simscan: Path) -> World:
 
 
 def verdict(outcome: Outcome) -> str:
-    """Return the one line of the log without the process and the seconds."""
-    return re.sub(r":[0-9]+\.[0-9]{4}s:", ":TIMEs:", outcome.line)
+    """Return the one line of the log without the processes and the seconds."""
+    assert outcome.line.startswith("qp ") == (outcome.status == 0)
+    return re.sub(r":[0-9]+\.[0-9]{4}s:", ":TIMEs:", re.sub(r"^qp [0-9]+:", "", outcome.line))
 
 
 def test_a_clean_message_is_queued_as_spamassassin_gives_it_back(world: World) -> None:
     outcome = world.scan()
-    assert (outcome.status, outcome.text) == (0, "")
+    assert outcome.status == 0
     assert outcome.queued == b"X-Spam-Status: No, score=1.2 required=5.0\n" + AS_DELIVERED
     assert outcome.envelope == ENVELOPE
     assert verdict(outcome) == (
@@ -190,6 +191,31 @@ def test_a_clean_message_is_queued_as_spamassassin_gives_it_back(world: World) -
         "alice@example.test,bob@example.test"
     )
     assert list((world.place / "work").iterdir()) == []
+
+
+def test_the_id_of_the_message_and_its_qmail_queue_are_in_the_line(world: World) -> None:
+    """qmail-smtpd is told the pid of qmail-queue, too; the id is looked at before it is believed."""
+    world.script(
+        "qmail-queue",
+        f"cat >{world.place}/queued; cat <&1 >{world.place}/envelope; echo $$ >{world.place}/pid",
+    )
+    for given, named in (
+        ("6kz3rt9qm4.12", "id 6kz3rt9qm4.12 qp"),
+        ("6kz3rt9qm4", "qp"),
+        ("6kz3rt9qm4.1:CLEAN", "qp"),
+        ("", "qp"),
+    ):
+        outcome = world.scan(environment={"SMTPMAIL": given})
+        pid = (world.place / "pid").read_text().strip()
+        assert (outcome.status, outcome.text) == (0, f"Kqp {pid}\n")
+        assert outcome.line.startswith(f"{named} {pid}:CLEAN (1.20/5.00/10.00):")
+        assert world.scan(environment={"SMTPMAIL": given}, listener=False).status == 0
+    world.script("clamdscan", VIRUS)
+    outcome = world.scan(environment={"SMTPMAIL": "6kz3rt9qm4.2"})
+    assert outcome.line.startswith("id 6kz3rt9qm4.2:VIRUS:")
+    world.script("clamdscan", "exit 2")
+    outcome = world.scan(environment={"SMTPMAIL": "6kz3rt9qm4.3"})
+    assert outcome.line.startswith("id 6kz3rt9qm4.3: put off for 198.51.100.7: ")
 
 
 def test_a_folded_subject_is_whole_in_the_log(world: World) -> None:
@@ -218,9 +244,7 @@ def test_the_score_decides(world: World, score: str, sa: str, state: str, status
     assert outcome.status == status
     assert verdict(outcome).startswith(f"{state}:TIMEs:hello_ you:")
     assert bool(outcome.queued) == (status == 0)
-    assert outcome.text == (
-        f"DYour email is considered spam ({float(score):.2f} spam-hits)" if status else ""
-    )
+    assert status == 0 or outcome.text == f"DYour email is considered spam ({float(score):.2f} spam-hits)"
 
 
 def test_a_virus_is_refused_before_spamassassin_is_asked(world: World) -> None:
@@ -430,7 +454,7 @@ def test_of_a_message_above_the_limit_the_first_part_is_judged(world: World, ext
     assert (world.place / "asked").read_bytes() == message[:100_000]
     mark = b"X-Spam-Checked: first 100000 bytes\n" if extra else b""
     assert outcome.queued == mark + b"X-Spam-Status: No, score=1.2 required=5.0\n" + message
-    assert "]:CLEAN (1.20/5.00/10.00):" in outcome.log[-1]
+    assert ":CLEAN (1.20/5.00/10.00):" in outcome.log[-1]
     if extra:
         said = f"]: the first 100000 of {len(message)} bytes were checked for spam"
         assert len(outcome.log) == 2 and outcome.log[0].endswith(said)
@@ -547,7 +571,7 @@ def test_where_the_site_says_so_a_trouble_of_spamc_is_marked(world: World, name:
     outcome = world.scan()
     assert (outcome.status, outcome.queued) == (0, b"X-Spam-Checked: no\n" + AS_DELIVERED)
     assert outcome.log[0].endswith(f"]: not checked for spam: {why}")
-    assert "]:CLEAN (0.00/0.00/0.00):" in outcome.log[1]
+    assert ":CLEAN (0.00/0.00/0.00):" in outcome.log[1]
 
 
 @pytest.mark.parametrize(
