@@ -15,10 +15,12 @@
 #include "dataread.h"
 #include "envelopeaddress.h"
 #include "limitcount.h"
+#include "mailid.h"
 #include "mailsize.h"
 #include "recipientlist.h"
 #include "refusal.h"
 #include "replay.h"
+#include "scannertext.h"
 #include "smtpreply.h"
 #include "validrcptto.h"
 
@@ -134,6 +136,7 @@ static const char *mail(const char *arg)
 {
   const char *why = parse(arg);
 
+  mailid_session();
   if (why)
     return refusal_command("mail", why, 0, address, ip), SMTPREPLY_SENDER;
   if (mailsize_exceeds(arg, databytes))
@@ -235,11 +238,13 @@ static const char *data(const char *helo)
     return seenmail ? SMTPREPLY_WANT_RCPT : SMTPREPLY_WANT_MAIL;
   seenmail = 0;
   taken = 0;
+  if (!mailid_next())
+    die(SMTPREPLY_NOMEM);
   queue_open();
   reply("354 go ahead");
   strftime(line, sizeof line, "%-d %b %Y %H:%M:%S -0000", gmtime(&t));
-  fprintf(message, "Received: from %s (HELO %s) (%s) (envelope-sender <%s>)\n  by %s with SMTP; %s\n",
-    host ? host : "unknown", helo, ip, sender, control("control/me", "unknown"), line);
+  fprintf(message, "Received: from %s (HELO %s) (%s) (envelope-sender <%s>)\n  by %s with SMTP (id %s); %s\n",
+    host ? host : "unknown", helo, ip, sender, control("control/me", "unknown"), mailid(), line);
   looping = blast() >= 100;
   failed = fclose(message) == EOF || looping || (databytes && taken > databytes);
   if (!failed) {
@@ -258,7 +263,10 @@ static const char *data(const char *helo)
     return SMTPREPLY_HOPS;
   if (databytes && taken > databytes)
     return SMTPREPLY_SIZE;
-  snprintf(line, sizeof line, "250 ok %ld qp %d", (long) time(0), queue);
+  queue = (int) scannertext_queued(said, (unsigned long) queue);
+  snprintf(line, sizeof line, "250 ok %ld qp %d id %s", (long) time(0), queue, mailid());
+  if (code == 0)
+    refusal_accepted(sender, ip, (unsigned long) queue);
   if (code == 82)
     snprintf(line, sizeof line, "%s %s", said[0] == 'Z' && said[1] ? "451" : "554",
       (said[0] == 'D' || said[0] == 'Z') && said[1] ? said + 1 : known[31] + 4);
@@ -276,6 +284,7 @@ static int smtpd(void)
   limitcount_begin(&limits, getenv("REFUSALS_LIMIT"), 0);
   if (!replay_begin(&limits))
     die(SMTPREPLY_CONTROL);
+  mailid_begin();
   hosts = control_lines("control/rcpthosts", &rcpthosts);
   bad = control_lines("control/badmailfrom", &badmailfrom);
   if (!greeting || (bad == -1 && access("control/badmailfrom", F_OK) == 0))
