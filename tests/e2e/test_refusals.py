@@ -13,7 +13,7 @@ import pytest
 from support.conversations import HELO, STRANGER
 from support.gateway import GATEWAY_ADDRESS, Bed, gateway_pid
 from support.smtp_client import CLOSED, Session
-from support.smtpd_alone import HELLO, MAIL, SmtpdBed
+from support.smtpd_alone import HELLO, MAIL, SmtpdBed, without_ids
 
 OF_THE_FRONT = ("tcpserver: ", "cqgreylist[", "smtpfront: ", "smtpfront[", "smtplaunch: ")
 FORGED = "qmail-smtpd: not in validrcptto: x@example.test from <> at 203.0.113.9"
@@ -31,7 +31,7 @@ class Log:
             stream.seek(self.begin)
             text = stream.read().decode("latin-1")
         found = [line.partition(" ")[2] for line in text.splitlines()]
-        return [line for line in found if not line.startswith(OF_THE_FRONT)]
+        return without_ids(line for line in found if not line.startswith(OF_THE_FRONT))
 
     def settled(self, count: int) -> list[str]:
         """Return the lines, as soon as there are so many, with any others beside them."""

@@ -275,7 +275,7 @@ def changed_late(scan: ScanBed, file: str, **settings: int) -> AbstractContextMa
 
 
 def put_off_line(reason: str) -> str:
-    return rf"simscan:\[[0-9]+\]: put off for 198\.51\.100\.[0-9]+: (/var/qmail/)?{reason}"
+    return rf"simscan:\[[0-9]+\]:(id [0-9a-z.]+:)? put off for 198\.51\.100\.[0-9]+: (/var/qmail/)?{reason}"
 
 
 def ids(rows: list[Row]) -> list[str]:

@@ -21,7 +21,7 @@ from support.scanner_faults import CONTROL, SUFFIXES, Log, ScanBed, letter, padd
 PATCH = pytest.mark.patch("10-fail-closed")
 VIRUS = re.compile(r"554 Your email was rejected because it contains the \S+ virus")
 SPAM = re.compile(r"554 Your email is considered spam \(([0-9.]+) spam-hits\)")
-VERDICT = r"simscan:\[[0-9]+\]:[A-Z]"
+VERDICT = r"simscan:\[[0-9]+\]:(?:id [0-9a-z.]+(?: qp [0-9]+)?:)?[A-Z]"
 DATABYTES = "var/qmail/control/databytes"
 LARGE_SECONDS = 120.0
 LONG_DEADLINE_SECONDS = 100  # SpamAssassin reads long texts for seconds, and the machine may be busy

@@ -238,7 +238,7 @@ def test_status_0_of_the_real_queue_behind_a_scanner(bed: Bed, scanner: Scanner)
 # sender is looked for in the whole line, and the first text that looks like one is taken.
 QMAIL_LINE = re.compile(
     r"from (\S+)(?: \(HELO ([^ ()]*)\))? \((?:(\S*)@)?([0-9.]+)\)(?: \(envelope-sender <\S+>\))?"
-    r" by (\S+) with SMTP; .*"
+    r" by (\S+) with SMTP \(id [0-9a-z.]+\); .*"
 )
 SENDER_IN_LINE = re.compile(r"(?:return-path:? |envelope-(?:sender|from)[ =])<?([^\s>]+)", re.IGNORECASE)
 
@@ -275,7 +275,7 @@ SENDERS: dict[bytes, str] = {
 @pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: repr(sender)[2:-1][:30])
 def test_the_received_line_names_the_sender(scanner: Scanner, sender: bytes) -> None:
     line = received(scanner, sender)
-    assert f"({STRANGER}) (envelope-sender <{SENDERS[sender]}>) by mx1.example.test with SMTP; " in line
+    assert f"({STRANGER}) (envelope-sender <{SENDERS[sender]}>) by mx1.example.test with SMTP (id " in line
     found = SENDER_IN_LINE.search(line)
     assert found and found[1] == SENDERS[sender]
 

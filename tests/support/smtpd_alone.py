@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def client_part(message: bytes) -> bytes:
     found = re.match(rb"Received: [^\n]*\n  by [^\n]* -0000\n", message)
     assert found, message[:300]
     return message[found.end() :]
+
+
+def without_ids(lines: Iterable[str]) -> list[str]:
+    """Return qmail-smtpd's lines without what names their session, and without those of accepted messages."""
+    kept = [line for line in lines if not line.startswith("qmail-smtpd: accepted: ")]
+    return [re.sub(r" id [0-9a-z.]+( pid [0-9]+)?$", "", line) for line in kept]
 
 
 def recipients_of(envelope: bytes) -> list[bytes]:
@@ -82,7 +89,7 @@ class SmtpdBed:
         replies = out.decode("latin-1").split("\r\n")[:-1]
         return Talk(
             replies,
-            said.decode("latin-1").splitlines(),
+            without_ids(said.decode("latin-1").splitlines()),
             [self._queued(one) for one in replies if " qp " in one],
         )
 

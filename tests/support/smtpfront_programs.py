@@ -302,8 +302,13 @@ class Gateway:
 
 
 def without_times(message: bytes) -> bytes:
-    """Return the message without the date of its own Received line."""
-    return re.sub(rb"; [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000", b"; DATE", message, count=1)
+    """Return the message without the date, and without the id, of its own Received line."""
+    return re.sub(
+        rb"(?: \(id [0-9a-z.]+\))?; [0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} -0000",
+        b"; DATE",
+        message,
+        count=1,
+    )
 
 
 def until(holds: Callable[[], object], seconds: float = 60) -> None:

@@ -50,6 +50,45 @@ def gate(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 # --- one session ---
 
 
+def test_a_session_has_one_id_in_all_programs(gate: Gateway) -> None:
+    """smtpfront makes it; the launcher makes that of a relay client itself, without smtpfront's word."""
+    unknown = b"RCPT TO:<nobody@example.com>\r\n"
+    pieces = [
+        HELO,
+        MAIL,
+        unknown,
+        RCPT,
+        unknown,
+        b"DATA\r\n",
+        LETTER,
+        MAIL,
+        RCPT,
+        b"DATA\r\n",
+        LETTER,
+        b"QUIT\r\n",
+    ]
+    before = len(gate.heard())
+    through_the_front(gate, pieces)
+    messages = gate.messages()
+    until(lambda: "smtpfront: end " in gate.heard()[before:])
+    log = gate.heard()[before:]
+    named = re.findall(r"smtpfront: pid (\S+) from 127\.0\.0\.4\n", log)
+    assert [one.environment["SMTPMAIL"] for one in messages] == [f"{named[0]}.1", f"{named[0]}.2"]
+    assert all("SMTPSESSION" not in one.environment for one in messages)
+    assert re.findall(r"smtplaunch: pid [0-9]+ from 127\.0\.0\.4 id (\S+)\n", log) == named
+    assert re.findall(r" at 127\.0\.0\.4 id (\S+)( pid)?", log) == [
+        (named[0], ""),
+        (named[0], " pid"),
+        (f"{named[0]}.1", " pid"),
+        (f"{named[0]}.2", " pid"),
+    ]
+    before = len(gate.heard())
+    through_the_front(gate, [HELO, MAIL, RCPT, b"DATA\r\n", LETTER, b"QUIT\r\n"], "127.0.0.3")
+    (message,) = gate.messages()
+    (own,) = re.findall(r"smtplaunch: pid [0-9]+ from 127\.0\.0\.3 id (\S+)\n", gate.heard()[before:])
+    assert message.environment["SMTPMAIL"] == f"{own}.1" and own != named[0]
+
+
 def test_a_letter_passes(gate: Gateway) -> None:
     pieces = [HELO, MAIL, RCPT, b"DATA\r\n", LETTER, b"QUIT\r\n"]
     heard = through_the_front(gate, pieces)
@@ -81,7 +120,7 @@ def test_a_size_that_is_too_large_is_refused_at_mail(gate: Gateway, source: str,
     heard = through_the_front(gate, pieces, source)
     assert b"\r\n250-SIZE %d\r\n250 8BITMIME\r\n552 5.3.4 " % most in heard
     assert heard.endswith(b"\r\n503 5.5.1 MAIL first\r\n250 ok\r\n221 mx.test\r\n"), heard
-    until(lambda: f"mail refused: too-large from sender@client.example at {source}\n" in gate.heard())
+    until(lambda: f"mail refused: too-large from sender@client.example at {source} " in gate.heard())
     passed = through_the_front(gate, [HELO, sizes[0], RCPT, sizes[1], RCPT, b"QUIT\r\n"], source)
     assert [line[:3] for line in passed.splitlines()[-5:]] == [b"250", b"250", b"552", b"250", b"221"]
 
