@@ -51,7 +51,7 @@ TEST(a_stranger)
 TEST(a_client_of_ipv6)
 {
   static char *const base[] = {0};
-  static const struct environment_session session = {"mx.test", "2001:db8::25", "2001:db8:1:2:3:4:5:6", 25, 40000, 0};
+  static const struct environment_session session = {"mx.test", "2001:db8::25", "2001:db8:1:2:3:4:5:6", 25, 40000, "6kz3rt9qm4", 0};
 
   rule.variables = 0;
   CHECK(environment_make(&e, base, &rule, &session));
