@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ids join a session of smtpfront, of qmail-smtpd, its messages, and the queue; text of strangers does not."""
+"""Ids join a session of smtpfront, of qmail-smtpd, its messages and the queue; text of strangers does not."""
 
 from __future__ import annotations
 
