@@ -57,6 +57,7 @@ class Host:
         (path / "tcp.d/90-default").write_text(rules_compiler.default_rules())
         (path / "badmailfrom.d/10-site").write_text(bad_senders.site_text(["site@bad.example"]))
         (path / "fib_trie").write_text("  |-- 192.0.2.200\n     /32 host LOCAL\n")
+        (path / "if_inet6").write_text("20010db8005000000000000000000025 02 40 00 80 eth0\n")
         (path / "operator.json").write_text(json.dumps({"protected_networks": [PROTECTED_HERE]}))
         (path / "recipients.json").write_text(json.dumps(SITE))
         (path / "sa/whitelist.cf").write_text("# mine\nwhitelist_from_rcvd *@friend.example friend.example\n")
@@ -80,6 +81,7 @@ class Host:
             recipients=str(path / "recipients"),
             mailgate=("true",),
             addresses=str(path / "fib_trie"),
+            ipv6_addresses=str(path / "if_inet6"),
         )
         rules_command.compile_rules(self.places.rules, self.now, by_hand=False)
 

@@ -18,8 +18,9 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.fin
 from support.doctor_host import context, put, told
 
 BOTH = ("0.0.0.0", "::")
-TCP = " 0: 00000000:0019 00000000:0000 0A 0:0 00:0 0 0 0 1\n"
-TCP6 = f" 0: {'0' * 32}:0019 {'0' * 32}:0000 0A 0:0 00:0 0 0 0 1\n"
+HEAD = "  sl  local_address rem_address   st\n"
+TCP = f"{HEAD} 0: 00000000:0019 00000000:0000 0A 0:0 00:0 0 0 0 1\n"
+TCP6 = f"{HEAD} 0: {'0' * 32}:0019 {'0' * 32}:0000 0A 0:0 00:0 0 0 0 1\n"
 
 
 def test_both_families(tmp_path: Path) -> None:

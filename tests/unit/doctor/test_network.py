@@ -18,6 +18,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
     network,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.settings import place
 
 
 def dns_answer(asked: bytes, records: list[tuple[int, bytes]] = [], flags: int = 0x8180) -> bytes:  # noqa: B006
@@ -202,3 +203,22 @@ def test_a_closed_port_is_told() -> None:
         unused.bind(("127.0.0.1", 0))
         found = network.reach("127.0.0.1", unused.getsockname()[1], False, 1)
     assert found.trouble == "connection refused"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("mx.example:25", ("mx.example", 25)),
+        ("[2001:db8::25]:25", ("2001:db8::25", 25)),
+        ("192.0.2.25:2525", ("192.0.2.25", 2525)),
+    ],
+)
+def test_a_place(text: str, found: tuple[str, int]) -> None:
+    assert place(text, "x") == found
+    assert network.Reached(*found).place == text
+
+
+@pytest.mark.parametrize("text", ["2001:db8::25:25", "[2001:db8::25:25", "::1:25"])
+def test_a_place_with_an_ipv6_address_has_brackets(text: str) -> None:
+    with pytest.raises(BadInput, match="without brackets; expected"):
+        place(text, "x")

@@ -355,6 +355,16 @@ def test_listeners() -> None:
     assert preflight.listeners("", "", 25) == []
 
 
+def test_own_ipv6_addresses() -> None:
+    table = (
+        "00000000000000000000000000000001 01 80 10 80       lo\n"
+        "20010db8000000000000000000000025 02 40 00 80     eth0\n"
+        "fe800000000000000000000000000025 02 40 20 80     eth0\n"
+    )
+    assert preflight.own_ipv6_addresses(table) == ["::1", "2001:db8::25"]
+    assert preflight.own_ipv6_addresses("") == []
+
+
 def test_own_addresses() -> None:
     assert preflight.own_addresses(FIB_TRIE) == ["10.0.0.2", "127.0.0.1"]
 

@@ -56,6 +56,7 @@ DONE = [
     ("clients", "10.0.0.9", "deny", ["10.0.0.9/32 is refused and loses relay"]),
     ("clients", "198.51.100.0/24", "allow", ['198.51.100.0/24 gains WHITELISTED=""', "WHITELISTED: neither the greylist nor a DNS list nor the adaptive blacklist keeps it out"]),
     ("clients", "192.0.2.0/24", "deny", ["192.0.2.200 is this gateway itself", "192.0.2.0 to 192.0.2.9 is refused", "192.0.2.11 to 192.0.2.255 is refused"]),
+    ("clients", "2001:db8:50::/48", "deny", ["2001:db8:50::25 is this gateway itself", "2001:db8:50::/48 is refused"]),
     ("relay", "10.9.0.0/16", "", ["10.9.0.0/16 gains relay"]),
     ("senders", "a@b.example", "", ["sender a@b.example will be refused"]),
     ("senders", "@example.com", "", ["example.com is a domain of this site: mail that its own people send through this gateway is refused, too", "every sender @example.com will be refused"]),

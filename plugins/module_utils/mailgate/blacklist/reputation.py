@@ -36,23 +36,10 @@ from ..formats.smtpd_log import (
 )
 from ..maillog.open_sessions import OpenSessions
 from ..rules.fragments import AdaptiveEntry
-from . import sites, state_items
+from . import model, sites, state_items
 from .clean_mail import CleanMail
 from .clients import client_of, is_site, site_of
-from .model import (
-    BAD,
-    HAM,
-    OPERATOR,
-    RECIPIENT,
-    RULE,
-    SITE,
-    VIRUS,
-    Entry,
-    Event,
-    entry_words,
-    event_words,
-    kind_of,
-)
+from .model import BAD, HAM, OPERATOR, RECIPIENT, RULE, SITE, VIRUS, Entry, Event
 from .settings import EVENTS_MEAN, EVIDENCE_MAX, Settings
 
 SESSIONS_MAX = 4096
@@ -149,7 +136,7 @@ class Reputation:
         session = self._sessions.get(verdict.pid)
         if session is None or not verdict.is_of(session.address):
             return
-        kind = kind_of(verdict, self.settings.marked)
+        kind = model.kind_of(verdict, self.settings.marked)
         at = verdict.at // NANOSECONDS
         mark = f":{in_field(session.address)}:"
         text, _mark, envelope = verdict.tail.partition(mark)
@@ -440,10 +427,10 @@ class Reputation:
             "attempts": len(events),
             "bad": sum(1 for event in events if event[1] in BAD),
             "ham": self.ham(address, now),
-            "events": [event_words(event) for event in (entry.events if entry else events)],
+            "events": [model.event_words(event) for event in (entry.events if entry else events)],
         }
         if entry is not None:
-            told.update(entry_words(entry))
+            told.update(model.entry_words(entry))
             if entry.address != address:
                 told["why"] = f"{entry.address}: {entry.why}"
         return told
@@ -451,7 +438,7 @@ class Reputation:
     def listing(self, now: int) -> dict[str, Any]:
         """Return entries and spared addresses, as JSON values."""
         return {
-            "entries": [{"address": one.address, **entry_words(one)} for one in self.current(now)],
+            "entries": [{"address": one.address, **model.entry_words(one)} for one in self.current(now)],
             "spared": [
                 {"address": address, "why": why} for address, (_until, why) in sorted(self._spared.items())
             ],

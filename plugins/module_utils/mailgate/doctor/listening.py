@@ -10,7 +10,9 @@ import errno
 import socket
 from collections.abc import Sequence
 
-from ..formats.listening import EVERY_IPV6, listeners, missing, parse_address
+from ..formats.listening import EVERY_IPV6, missing, parse_address
+from ..host.preflight import listeners
+from ..rules.files import read_text
 from .context import Context
 from .findings import CRITICAL, WARNING, Finding, several
 
@@ -20,7 +22,7 @@ _CHECK = "listening"
 
 
 def judge(
-    configured: Sequence[str], listening: Sequence[tuple[str, int]], has_ipv6: bool, absent: Sequence[str]
+    configured: Sequence[str], listening: Sequence[str], has_ipv6: bool, absent: Sequence[str]
 ) -> list[Finding]:
     """Judge who listens; absent are the configured addresses that the host does not have."""
     wanted = [one for one in configured if has_ipv6 or one != EVERY_IPV6]
@@ -31,7 +33,7 @@ def judge(
             f"nobody listens at {address} port {SMTP_PORT}",
             "see svstat /service/smtpfront /service/qmail-smtpd; gateway_listen names the address",
         )
-        for address in missing(wanted, listening, SMTP_PORT)
+        for address in missing(wanted, listening)
     ]
     found += [
         Finding(
@@ -62,12 +64,6 @@ def _is_absent(address: str) -> bool:
 def listening(context: Context) -> list[Finding]:
     """Check that somebody listens at every address that is configured."""
     configured = [parse_address(one, "listen") for one in context.settings.listen]
-    found: list[tuple[str, int]] = []
-    has_ipv6 = True
-    for path in _TABLES:
-        try:
-            with open(context.path(path), encoding="ascii", errors="replace") as stream:
-                found += listeners(stream.read())
-        except FileNotFoundError:
-            has_ipv6 = has_ipv6 and not path.endswith("6")
-    return judge(configured, found, has_ipv6, [one for one in configured if _is_absent(one)])
+    tcp, tcp6 = (read_text(context.path(path)) for path in _TABLES)
+    there = [one.address for one in listeners(tcp or "", tcp6 or "", SMTP_PORT)]
+    return judge(configured, there, tcp6 is not None, [one for one in configured if _is_absent(one)])

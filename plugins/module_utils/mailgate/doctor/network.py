@@ -18,7 +18,7 @@ from ..core.errors import BadInput
 from ..core.paths import RECIPIENTS_SETTINGS, ROUTES
 from ..core.threads import run_parallel
 from ..formats import smtproutes
-from ..formats.logged_address import canonical
+from ..formats.logged_address import canonical, in_field
 from ..recipients.process import read_settings
 from ..rules.files import read_text
 from .context import Context
@@ -97,7 +97,7 @@ class Reached:
 
     @property
     def place(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{in_field(self.host)}:{self.port}"
 
 
 _PORTS = {

@@ -50,8 +50,12 @@ class Settings:
 
 
 def place(text: object, where: str) -> tuple[str, int]:
-    """Parse 'host:port'; raises BadInput."""
+    """Parse 'host:port', with an IPv6 address in brackets; raises BadInput."""
     host, colon, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    if ":" in host:
+        if host[:1] != "[" or host[-1:] != "]":
+            raise BadInput(f"{where}: {text!r} has an IPv6 address without brackets; expected '[host]:port'")
+        host = host[1:-1]
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
     if not host or not colon or not 0 < number < 65536 or " " in host:
         raise BadInput(f"{where}: {text!r} is not a place; expected 'host:port'")

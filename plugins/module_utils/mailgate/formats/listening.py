@@ -2,12 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Addresses to listen at, as the site file names them, and the kernel's tables of who listens."""
+"""Addresses to listen at, as the site file names them."""
 
 from __future__ import annotations
 
 import ipaddress
-import sys
 from collections.abc import Iterable, Sequence
 
 from ..core.errors import BadInput
@@ -15,7 +14,6 @@ from ..core.errors import BadInput
 ADDRESSES_MAX = 8  # FRONT_LISTENING_MAX in front.h
 EVERY_IPV4, EVERY_IPV6 = "0.0.0.0", "::"
 _EXPECTED = "expected one such as '192.0.2.25', '2001:db8::25', '0.0.0.0' or '::'"
-_LISTENS = "0A"  # TCP_LISTEN of the kernel's tcp_states.h
 
 
 def parse_address(text: object, where: str) -> str:
@@ -77,31 +75,7 @@ def addresses_faults(texts: object, where: str) -> list[str]:
     return found
 
 
-def listeners(table: str) -> list[tuple[str, int]]:
-    """Return (address, port) of each listening socket in the text of /proc/net/tcp or /proc/net/tcp6.
-
-    Lines of another form are passed over. Source: net/ipv4/tcp_ipv4.c and net/ipv6/tcp_ipv6.c of Linux: each
-    32-bit word of an address is in the order of the host.
-    """
-    found = []
-    for line in table.splitlines():
-        fields = line.split()
-        if len(fields) < 4 or fields[3] != _LISTENS:
-            continue
-        words, colon, port = fields[1].partition(":")
-        if colon and len(words) in (8, 32):
-            found.append((_address(words), int(port, 16)))
-    return found
-
-
-def _address(words: str) -> str:
-    packed = b"".join(
-        int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8)
-    )
-    return str(ipaddress.ip_address(packed))
-
-
-def missing(configured: Iterable[str], listening: Iterable[tuple[str, int]], port: int) -> list[str]:
+def missing(configured: Iterable[str], listening: Iterable[str]) -> list[str]:
     """Return the configured addresses, as parse_address() returns them, at which nobody listens."""
-    there = {address for address, one in listening if one == port}
+    there = set(listening)
     return [one for one in configured if one.partition("%")[0] not in there]

@@ -184,6 +184,13 @@ def own_addresses(fib_trie: str) -> list[str]:
     return sorted(found, key=ipaddress.IPv4Address)
 
 
+def own_ipv6_addresses(if_inet6: str) -> list[str]:
+    """Return the IPv6 addresses of /proc/net/if_inet6 (proc(5)), sorted, without link-local ones."""
+    words = re.findall(r"^([0-9a-f]{32}) ", if_inet6, re.MULTILINE)
+    found = {ipaddress.IPv6Address(int(one, 16)) for one in words}
+    return [str(one) for one in sorted(found) if not one.is_link_local]
+
+
 def unit_of(cgroup: str) -> str:
     """Return the systemd service in /proc/PID/cgroup, or ''."""
     found = re.findall(r"/([^/\s]+\.service)(?=/|$)", cgroup, re.MULTILINE)

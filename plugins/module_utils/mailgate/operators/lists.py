@@ -96,9 +96,10 @@ class Lists:
             return frozenset()
 
     def own_addresses(self) -> list[str]:
-        """Return the gateway's own IPv4 addresses; none when they are not known."""
+        """Return the gateway's own addresses; none when they are not known."""
         try:
-            return preflight.own_addresses(read_text(self.places.addresses) or "")
+            ipv4 = preflight.own_addresses(read_text(self.places.addresses) or "")
+            return [*ipv4, *preflight.own_ipv6_addresses(read_text(self.places.ipv6_addresses) or "")]
         except (MailgateError, OSError):
             return []
 

@@ -43,6 +43,7 @@ class OperatorPaths:
     recipients: str = RECIPIENTS_DIRECTORY
     mailgate: tuple[str, ...] = (MAILGATE_COMMAND,)
     addresses: str = "/proc/net/fib_trie"  # of the host, see proc(5)
+    ipv6_addresses: str = "/proc/net/if_inet6"
 
     @property
     def audit(self) -> str:
