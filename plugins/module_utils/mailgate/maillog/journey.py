@@ -249,7 +249,7 @@ class Session:
             if record.allowed:
                 return self._server, "let in by the rules"
             if is_of_front(record):
-                self.address = record.remote.strip(":")
+                self.address = record.remote[1:-2]  # of ":IP::"
             return self._server, self._try(record.at, RULE, "refused at connect by a rule")
         if isinstance(record, smtplog.Ended):
             if is_of_front(record) and self.handed_over:
