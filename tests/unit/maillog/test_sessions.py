@@ -160,6 +160,7 @@ def test_a_message_that_no_scanner_judged() -> None:
         (journey,) = find(smtp, send, what)
         assert journey.session is not None and journey.session.id == OFFICE_ID
         assert kinds(journey) == ["accepted", "delivered"]
+        assert journey.session.attempts[0].recipients == ("alice@example.test",)
 
 
 def test_behind_tcpserver() -> None:

@@ -237,6 +237,7 @@ class Search:
             if attempt.queue_pid is not None:
                 attempt.message = self._messages.queued_by(attempt.queue_pid, attempt.at, attempt.sender)
                 if attempt.message is not None:
+                    attempt.recipients = attempt.recipients or attempt.message.recipients()
                     taken.add(id(attempt.message))
                     self._journeys[id(attempt.message)] = journey
             elif attempt.kind in ACCEPTED:
