@@ -118,6 +118,12 @@ def accepted(number: int) -> str:
         # With ids: each session and each message counts once.
         ([FRONT, LAUNCHED, f"smtpfront: end {ID} status 0"], "connections"),
         ([LAUNCHED], "connections"),
+        ([f"smtpfront[{ID}]: new {IP} 198.51.100.0/24 wait 60"], "connections greylisted"),
+        ([f"smtpfront[{ID}]: refused {IP} - 553 go away"], "connections refused_rule"),
+        (
+            [FRONT, f"smtpfront[{ID}]: early {IP} 198.51.100.0/24 2 of 60", f"smtpfront: end {ID} status 0"],
+            "connections greylisted",
+        ),
         ([judged(1), accepted(1)], "clean"),
         ([accepted(1)], "unjudged"),
         ([judged(1), accepted(2)], "clean unjudged"),

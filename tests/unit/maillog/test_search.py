@@ -906,6 +906,19 @@ def test_a_session_of_the_front_that_is_one_line_is_found(what: str) -> None:
     assert len(found) == 3
 
 
+@pytest.mark.parametrize("what", ["198.51.100.7", "198.51.100.0/24", "6kz3rt9qm4", "bob@else.example"])
+def test_a_session_that_the_front_refuses_is_one_line_and_its_recipients(what: str) -> None:
+    smtp = Book()
+    smtp.say(0, "smtpfront[6kz3rt9qm4]: new 198.51.100.7 198.51.100.0/24 wait 60")
+    smtp.say(1, "smtpfront[6kz3rt9qm5]: new 192.0.2.9 192.0.2.0/24 wait 60")
+    for recipient in ("ann@example.com", "joe@example.com"):
+        smtp.say(2, f"smtpfront[6kz3rt9qm4]: asked 198.51.100.7 bob@else.example to {recipient}")
+    (found,) = trace.Search(smtp.log(), archive.Log([])).find(trace.wanted(what)).journeys
+    assert found.session is not None and found.session.address == "198.51.100.7"
+    assert [kind for kind, _words in found.verdicts()] == ["greylisted"]
+    assert len(found.steps()) == 3
+
+
 def test_a_network_in_a_strangers_text_is_no_session_of_it() -> None:
     smtp = Book()
     smtp.say(0, *begin(5, "192.0.2.1"))

@@ -42,6 +42,7 @@ _KINDS = {
     verdicts.RELAYED: "relayed",
     verdicts.TAKEN: "unjudged",
 }
+_ALONE = ("new", "early", "refused")  # a session that smtpfront refuses is that one line, and its recipients
 _REFUSALS = {
     "validrcptto": "refused_recipient",
     "rcpthosts": "refused_relay",
@@ -161,6 +162,9 @@ class Stats:
         self._add("refused_dnsbl")
 
     def _greylisted(self, record: smtplog.Greylisted) -> None:
+        alone = record.decision in _ALONE and journey.is_of_front(record)
+        if alone and self._sessions.get(record.pid) is None:
+            self._add("connections")
         if record.decision in ("new", "early"):
             self._add("greylisted")
         elif record.decision == "refused":

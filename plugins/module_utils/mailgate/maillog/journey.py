@@ -264,6 +264,8 @@ class Session:
             words = f"refused by DNS list: {record.code} {record.text}"
             return "rblsmtpd", self._try(record.at, LISTED, words)
         if isinstance(record, smtplog.Greylisted):
+            if is_of_front(record):  # it may be the session's first line
+                self.address = self.address or record.address
             return "cqgreylist", self._greylist(record)
         if isinstance(record, smtplog.EnvelopeAsked):
             return "cqgreylist", self._asked(record)

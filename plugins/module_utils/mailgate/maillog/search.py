@@ -33,11 +33,12 @@ from .verdicts import ACCEPTED
 
 ADDRESS, IP, NETWORK, ID, TEXT = "address", "IP", "network", "id", "text"
 REFUSAL_FIELD_CHARACTERS = 200  # REFUSAL_FIELD_MAX in refusal.h
-_ALONE = ("deny", "busy", "put off")  # smtpfront's lines of sessions that have no first line
+# smtpfront's lines of sessions that have no first line
+_ALONE = ("deny", "busy", "put off", "new", "early", "refused")
 # The address in a line that begins a session, or is all of it
 _CLIENT = re.compile(
     rb"@[0-9a-f]{24} (?:[a-z]+: pid [0-9a-z]+ from ([0-9a-f.:]+)(?: id [0-9a-z]+)?\n"
-    rb"|smtpfront\[[0-9a-z]+\]: (?:deny|busy|put off) ([0-9a-f.:]+)[ \n])"
+    rb"|smtpfront\[[0-9a-z]+\]: (?:deny|busy|put off|new|early|refused) ([0-9a-f.:]+)[ \n])"
 )
 _ADDRESS_CHARACTER = rb"[a-z0-9.!#$&'*+/=?^`{|}~-]"
 
