@@ -146,6 +146,7 @@ struct front {
   long link_try_ms;
   uint64_t last_number;
   size_t sessions;
+  struct session *talking;     /* whose commands are answered, or null */
   struct session *session;     /* limits.all of them */
   struct session *free;        /* by newer */
   struct session *oldest;
@@ -164,8 +165,18 @@ struct front {
 /* Takes a connection, or refuses it. */
 extern void session_begin(struct front *f, int fd);
 
-/* Ends a session for every reason but a hand-over; the reply, if any, is sent as far as that is possible at once. */
+/* Sends its last reply, as far as that is possible at once; it is CLOSING then, unless it is being handed over. */
+extern void session_farewell(struct front *f, struct session *s, const char *reply);
+
+/* Closing on bytes that nobody has read resets the connection, and destroys the last reply on its way. Returns whether
+ * there were some. */
+extern int session_forget_unread(const struct session *s);
+
+/* Ends a session for every reason but a hand-over, with that reply or none. */
 extern void session_end(struct front *f, struct session *s, const char *reply);
+
+/* Its first line, before whatever is said of it: only of one that is refused as a whole the refusal is all. */
+extern void session_announce(struct front *f, struct session *s);
 
 /* Goes on where the state says what to do when it is time. */
 extern void session_time(struct front *f, struct session *s);
@@ -212,6 +223,9 @@ extern void link_time(struct front *f);
 
 /* A line of the log, with smtpfront[ID]: before it, the id of the session with that number, or smtpfront: for 0. */
 extern void front_say(struct front *f, uint64_t number, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The same for a session whose first and last line are in the log, too. */
+extern void front_note(struct front *f, struct session *s, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- frontjail.c ---- */
 

@@ -9,12 +9,11 @@
 #include "say.h"
 #include "sessionid.h"
 
-void front_say(struct front *f, uint64_t number, const char *format, ...)
+static void add_line(struct front *f, uint64_t number, const char *format, va_list arguments)
 {
   char text[SAY_MAX];
   char id[SESSIONID_CHARACTERS + 1];
   char line[SAY_MAX];
-  va_list arguments;
   size_t len;
   int head;
 
@@ -23,10 +22,27 @@ void front_say(struct front *f, uint64_t number, const char *format, ...)
     head = snprintf(text, sizeof text, "smtpfront[%s]: ", id);
   else
     head = snprintf(text, sizeof text, "smtpfront: ");
-  va_start(arguments, format);
   vsnprintf(text + head, sizeof text - (size_t) head, format, arguments);
-  va_end(arguments);
   len = say_printable(line, sizeof line - 1, text);
   line[len++] = '\n';
   logqueue_line(&f->log, line, len);
+}
+
+void front_say(struct front *f, uint64_t number, const char *format, ...)
+{
+  va_list arguments;
+
+  va_start(arguments, format);
+  add_line(f, number, format, arguments);
+  va_end(arguments);
+}
+
+void front_note(struct front *f, struct session *s, const char *format, ...)
+{
+  va_list arguments;
+
+  session_announce(f, s);
+  va_start(arguments, format);
+  add_line(f, s->number, format, arguments);
+  va_end(arguments);
 }

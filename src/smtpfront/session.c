@@ -140,6 +140,8 @@ static void release(struct front *f, struct session *s)
     places_remove(&f->places, s->client_key);
     places_remove(&f->places, s->network_key);
   }
+  if (f->talking == s)
+    f->talking = 0;
   watch_set(f->epoll, &s->watch, 0);
   close(s->watch.fd);
   unlink_session(f, s);
@@ -155,23 +157,38 @@ static void release(struct front *f, struct session *s)
   --f->sessions;
 }
 
-/* Closing on bytes that nobody has read would reset the connection, and destroy the reply on its way. */
-static void forget_unread(const struct session *s)
+int session_forget_unread(const struct session *s)
 {
   char dump[CHUNK];
   int i;
 
+  if (s->state == SESSION_HANDING)
+    return 0;   /* what it sends is for qmail-smtpd */
   for (i = 0; i < UNREAD_MAX / CHUNK; ++i)
     if (recv(s->watch.fd, dump, sizeof dump, MSG_DONTWAIT) <= 0)
-      return;
+      break;
+  return i > 0;
+}
+
+void session_farewell(struct front *f, struct session *s, const char *reply)
+{
+  if (s->state == SESSION_HANDING || s->state == SESSION_CLOSING)
+    return;
+  if (!s->out)
+    send(s->watch.fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+  shutdown(s->watch.fd, SHUT_WR);
+  if (s->state == SESSION_ASKING)
+    verdict_forget(f, s);
+  if (s->state != SESSION_WAITING)
+    ++f->waiting;
+  s->state = SESSION_CLOSING;
 }
 
 void session_end(struct front *f, struct session *s, const char *reply)
 {
-  if (reply && s->state != SESSION_HANDING && !s->out) {
-    send(s->watch.fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
-    shutdown(s->watch.fd, SHUT_WR);
-    forget_unread(s);
+  if (reply) {
+    session_farewell(f, s, reply);
+    session_forget_unread(s);
   }
   release(f, s);
 }
@@ -264,6 +281,8 @@ static void hand_over(struct front *f, struct session *s)
 
   if (!s->waiting_since_ms)
     s->waiting_since_ms = f->now_ms;
+  if (!s->relay)
+    session_announce(f, s);
   watch_set(f->epoll, &s->watch, EPOLLERR);   /* from now on its bytes are for somebody else */
   switch (len ? link_send(f, s, bytes, len) : -1) {
     case 1:
@@ -344,12 +363,11 @@ static enum dialogue_event judge(struct front *f, struct session *s, const char 
   return dialogue_recipient(&s->dialogue, lists_of(f), s->ip, recipient, reply);
 }
 
-/* The log gets the session's first line before whatever is said of it: from MAIL and RCPT on. */
-static void announce(struct front *f, struct session *s)
+void session_announce(struct front *f, struct session *s)
 {
   char id[SESSIONID_CHARACTERS + 1];
 
-  if (s->announced || !s->in || !strchr("MmRr", s->in[0]))
+  if (s->announced)
     return;
   s->announced = 1;
   sessionid_text(id, s->number);
@@ -370,6 +388,7 @@ static void talk(struct front *f, struct session *s)
   batch.len = 0;
   sessionid_text(id, s->number);
   refusal_session(id, 0L);
+  f->talking = s;
   while (s->state == SESSION_TALKING && !s->out && s->in
          && (line = smtpcommand_line(s->in, s->in_len, s->searched, &length)) == SMTPCOMMAND_LINE) {
     if (s->recipient) {   /* the line of this recipient waited for DNS lists */
@@ -378,7 +397,6 @@ static void talk(struct front *f, struct session *s)
       s->recipient = 0;
     } else {
       heard(f, s);
-      announce(f, s);
       event = dialogue_line(&s->dialogue, lists_of(f), s->ip, s->in, length, recipient, &reply);
       if (event == DIALOGUE_RECIPIENT && s->verdict == VERDICT_NONE)
         verdict_ask(f, s);
@@ -567,7 +585,7 @@ static void make_room(struct front *f)
   if (!s)
     return;
   front_say(f, s->number, "ended %s all places are in use", s->ip);
-  session_end(f, s, s->state == SESSION_CLOSING ? 0 : SMTPREPLY_BUSY);
+  session_end(f, s, SMTPREPLY_BUSY);
 }
 
 void session_begin(struct front *f, int fd)

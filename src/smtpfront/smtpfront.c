@@ -25,10 +25,10 @@
  *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DATABYTES, DNSCACHEIP in the environment, as with qmail-smtpd
  *
  * At SIGTERM it sends 421 to all clients and ends. At SIGINT it closes the port, and the sessions that there are go on;
- * SIGCONT opens it again. The log is qmail-smtpd's, whose descriptor comes from the
- * launcher; what cannot be written there is dropped and counted. ID is that of a session (sessionid.h), also in lines
- * of refusal.h as from qmail-smtpd:
- *   smtpfront: pid ID from IP              from its first MAIL on,
+ * SIGCONT opens it again. The log is qmail-smtpd's, whose descriptor comes from the launcher; what cannot be written
+ * there is dropped and counted. ID is that of a session (sessionid.h), also in lines of refusal.h as from qmail-smtpd:
+ *   smtpfront: pid ID from IP              before its other lines, unless all of it is refused by deny, busy, new, early
+ *                                          or refused
  *   smtpfront: end ID status 0             to its end here, be it by a hand-over
  *   smtpfront[ID]: deny IP
  *   smtpfront[ID]: busy IP client|network
@@ -71,6 +71,8 @@
 #define ACCEPTS 64           /* connections that are taken before others have their turn */
 #define TICK_MS 1000
 #define OTHER_DESCRIPTORS 300
+#define END_MS 800           /* to be told, for those who are sending or being handed over just then */
+#define END_ROUNDS 32
 
 struct options {
   const char *address[FRONT_LISTENING_MAX];
@@ -99,6 +101,8 @@ static long now_ms(void)
 
 static void to_log(const char *line, size_t len)
 {
+  if (front.talking)
+    session_announce(&front, front.talking);
   logqueue_line(&front.log, line, len);
 }
 
@@ -430,13 +434,34 @@ static void loop(struct front *f)
   }
 }
 
-static void end_all(struct front *f)
+/* Tells everybody; returns whether somebody was sending, or the launcher has not answered for somebody yet. */
+static int tell_all(struct front *f)
 {
+  int more = 0;
   size_t i;
 
+  if (f->link.fd != -1)
+    f->link.ready(&f->link, EPOLLIN);
+  for (i = 0; i < f->limits.all; ++i) {
+    if (f->session[i].state == SESSION_FREE)
+      continue;
+    session_farewell(f, &f->session[i], SMTPREPLY_SHUTDOWN);
+    more |= f->session[i].state == SESSION_HANDING || session_forget_unread(&f->session[i]);
+  }
+  return more;
+}
+
+static void end_all(struct front *f)
+{
+  static const struct timespec moment = {0, END_MS / END_ROUNDS * 1000000L};
+  int round;
+  size_t i;
+
+  for (round = 0; round < END_ROUNDS && tell_all(f); ++round)
+    nanosleep(&moment, 0);
   for (i = 0; i < f->limits.all; ++i)
     if (f->session[i].state != SESSION_FREE)
-      session_end(f, &f->session[i], f->session[i].state == SESSION_CLOSING ? 0 : SMTPREPLY_SHUTDOWN);
+      session_end(f, &f->session[i], 0);
   write_log(f);
 }
 

@@ -179,7 +179,7 @@ static void judge_network(struct front *f, struct session *s)
   if (!*f->greylist_directory)
     return;
   if (pool_exempts_address(f, s)) {
-    front_say(f, s->number, "skipped %s - exempt", s->ip);
+    front_note(f, s, "skipped %s - exempt", s->ip);
     return;
   }
   network_of(f, s, shown, key);
@@ -190,13 +190,13 @@ static void judge_network(struct front *f, struct session *s)
       defer(f, s, state, result.seconds);
       break;
     case GREYSTATE_PASSED:
-      front_say(f, s->number, "passed %s %s after %ld", s->ip, shown, result.seconds);
+      front_note(f, s, "passed %s %s after %ld", s->ip, shown, result.seconds);
       break;
     case GREYSTATE_KNOWN:
-      front_say(f, s->number, "known %s %s", s->ip, shown);
+      front_note(f, s, "known %s %s", s->ip, shown);
       break;
     case GREYSTATE_TROUBLE:
-      front_say(f, s->number, "open %s %s %s: %s", s->ip, shown, result.trouble, strerror(result.error));
+      front_note(f, s, "open %s %s %s: %s", s->ip, shown, result.trouble, strerror(result.error));
       break;
   }
 }
@@ -209,9 +209,9 @@ static void pass_by_pool(struct front *f, struct session *s, struct timespec now
   char key[ADDRESS_TEXT_MAX];
 
   network_of(f, s, shown, key);
-  front_say(f, s->number, "passed %s %s after %ld pool %s", s->ip, shown, seconds, s->pending->pool);
+  front_note(f, s, "passed %s %s after %ld pool %s", s->ip, shown, seconds, s->pending->pool);
   if (greystate_pass(f->greylist_directory, key, now, &result) == GREYSTATE_TROUBLE)
-    front_say(f, s->number, "open %s %s %s: %s", s->ip, shown, result.trouble, strerror(result.error));
+    front_note(f, s, "open %s %s %s: %s", s->ip, shown, result.trouble, strerror(result.error));
   let_pass(s);
 }
 
@@ -232,7 +232,7 @@ void verdict_recipient(struct front *f, struct session *s, const char *recipient
       pass_by_pool(f, s, now, result.seconds);
       return;
     case GREYSTATE_TROUBLE:
-      front_say(f, s->number, "open %s %s %s: %s", s->ip, shown, result.trouble, strerror(result.error));
+      front_note(f, s, "open %s %s %s: %s", s->ip, shown, result.trouble, strerror(result.error));
       let_pass(s);
       return;
     case GREYSTATE_NEW:
@@ -289,12 +289,12 @@ static void done(void *arg, int which, const unsigned char *answer, size_t len, 
   int i;
 
   if (trouble)
-    front_say(f, s->number, "trouble %s %s %s", s->ip, list->zone, trouble);
+    front_note(f, s, "trouble %s %s %s", s->ip, list->zone, trouble);
   n = answer ? dnsmessage_addresses(answer, len, address, DNSMESSAGE_RECORDS_MAX) : 0;
   for (i = 0; i < n; ++i) {
     address_text(text, &address[i], 0, 0);
     if (dnsbllist_counts(list, &address[i])) {
-      front_say(f, s->number, "listed %s %s %s", s->ip, list->zone, text);
+      front_note(f, s, "listed %s %s %s", s->ip, list->zone, text);
       snprintf(reason, sizeof reason, "-%s (%s)", list->text[0] ? list->text : "you are on a list", list->zone);
       verdict_forget(f, s);
       refuse_by_reason(f, s, reason);
@@ -302,7 +302,7 @@ static void done(void *arg, int which, const unsigned char *answer, size_t len, 
       return;
     }
     if (i < IGNORED_MAX)
-      front_say(f, s->number, "ignored %s %s %s", s->ip, list->zone, text);
+      front_note(f, s, "ignored %s %s %s", s->ip, list->zone, text);
   }
   if (--s->lists_left == 0)
     no_list_has_it(f, s);
@@ -343,7 +343,7 @@ void verdict_named(struct front *f, struct session *s, const char *name)
 {
   want_no_place(f, s);
   if (name && pool_exempts_name(f, name)) {
-    front_say(f, s->number, "skipped %s - exempt %s", s->ip, name);
+    front_note(f, s, "skipped %s - exempt %s", s->ip, name);
     let_pass(s);
   } else if (name) {
     pool_name(f, s, name);
@@ -383,7 +383,7 @@ void verdict_time(struct front *f, struct session *s)
   if (unasked <= 0)
     return;
   want_no_place(f, s);
-  front_say(f, s->number, "trouble %s - too many questions", s->ip);
+  front_note(f, s, "trouble %s - too many questions", s->ip);
   s->lists_asked = f->dnsbl.n;
   s->lists_left -= unasked;
   if (s->lists_left == 0)
@@ -413,7 +413,7 @@ void verdict_ask(struct front *f, struct session *s)
   if (s->reason && *s->reason) {
     refuse_by_reason(f, s, s->reason);
   } else if (s->reason || s->whitelisted) {
-    front_say(f, s->number, "skipped %s - %s", s->ip, s->whitelisted ? "whitelisted" : "rblsmtpd");
+    front_note(f, s, "skipped %s - %s", s->ip, s->whitelisted ? "whitelisted" : "rblsmtpd");
     s->verdict = VERDICT_PASS;
   } else {
     if (f->resolver.outstanding == 0) {   /* servers and lists do not change before the answer */

@@ -225,11 +225,13 @@ def test_the_misses_of_both_programs_are_one_count(gate: Gateway) -> None:
 
 def test_a_new_network_is_greylisted_and_comes_back(gate: Gateway) -> None:
     pieces = [HELO, MAIL, RCPT, b"QUIT\r\n"]
+    before = gate.heard().count("smtpfront: ")
     heard = through_the_front(gate, pieces, "127.1.2.3")
     assert heard.endswith(
         b"250 ok\r\n451 4.7.1 you are new here, please come back in a few minutes\r\n221 mx.test\r\n"
     )
     until(lambda: re.search(r"smtpfront\[\w+\]: new 127\.1\.2\.3 127\.1\.2\.0/24 wait 1\n", gate.heard()))
+    assert gate.heard().count("smtpfront: ") == before  # no first and no last line besides
     time.sleep(2.1)
     heard = through_the_front(gate, pieces, "127.1.2.4")
     assert heard.endswith(b"250 ok\r\n250 ok\r\n221 mx.test\r\n")
@@ -563,6 +565,7 @@ def test_who_waits_hears_of_a_restart_whatever_it_has_sent(programs: Programs, t
         waiting.sendall(HELO + MAIL + RCPT)
         assert waiting.recv(1000).startswith(b"250-mx.test")
         waiting.sendall(RCPT + b"DATA\r\n" + 2000 * LETTER)  # which nobody reads
+        time.sleep(0.2)  # until the launcher has said that it has no place
         gate.front.terminate()
         assert gate.front.wait(5) == 0
         assert rest(waiting).endswith(b"421 4.3.2 the service is being restarted\r\n")

@@ -919,6 +919,18 @@ def test_a_session_that_the_front_refuses_is_one_line_and_its_recipients(what: s
     assert len(found.steps()) == 3
 
 
+@pytest.mark.parametrize("what", ["198.51.100.7", "6kz3rt9qm4"])
+def test_what_the_front_says_before_the_first_line_of_a_session_belongs_to_it(what: str) -> None:
+    smtp = Book()
+    smtp.say(0, "smtpfront[6kz3rt9qm4]: unconfirmed 198.51.100.7 mx.example")
+    smtp.say(1, "smtpfront[6kz3rt9qm4]: new 198.51.100.7 198.51.100.0/24 wait 60")
+    smtp.say(2, "smtpfront: pid 6kz3rt9qm4 from 198.51.100.7")
+    smtp.say(3, "smtpfront[6kz3rt9qm4]: passed 198.51.100.7 198.51.100.0/24 after 90 pool mail.example")
+    smtp.say(4, "smtpfront: end 6kz3rt9qm4 status 0")
+    (found,) = trace.Search(smtp.log(), archive.Log([])).find(trace.wanted(what)).journeys
+    assert len(found.steps()) == 5
+
+
 def test_a_network_in_a_strangers_text_is_no_session_of_it() -> None:
     smtp = Book()
     smtp.say(0, *begin(5, "192.0.2.1"))

@@ -59,6 +59,11 @@ def _name(record: object) -> bytes:
     return (named if named and session_id.number_of(named) == pid else str(pid)).encode("ascii")
 
 
+def _has_id(record: object) -> bool:
+    """Return whether the session has an id, which no other session has had, in the lines of smtpfront."""
+    return _name(record) != str(getattr(record, "pid", 0)).encode("ascii")
+
+
 class Sessions:
     """The sessions of one log, each parsed once."""
 
@@ -86,6 +91,13 @@ class Sessions:
         begin = self._first(
             smtplog.Connected, self._log.backward(b": pid " + name + b" from ", earliest, hit)
         )
+        if begin is None and _has_id(record):  # smtpfront says some things before that line
+            until = self._log.at((self._log.time(hit) or 0) + OPEN_SECONDS * NANOSECONDS)
+            begin = self._first(
+                smtplog.Connected, self._log.forward(b": pid " + name + b" from ", hit, until)
+            )
+            if begin is not None:
+                return begin
         ended = self._first(smtplog.Ended, self._log.backward(b": end " + name + b" ", earliest, hit))
         if begin is not None and (ended is None or ended < begin):
             return begin
@@ -190,9 +202,11 @@ class Sessions:
                 self._log.forward(b" tcpserver: status: 0/", self._log.after(begin), last),
             )
             last = last if none is None else none
-        places = {begin}
+        places, since = {begin}, begin
+        if _has_id(first):
+            since = self._log.at((self._log.time(begin) or 0) - OPEN_SECONDS * NANOSECONDS)
         for needle in _needles(name):
-            places.update(self._log.forward(needle, begin, last))
+            places.update(self._log.forward(needle, since, last))
         for place in sorted(places, key=lambda one: (one.file, one.offset)):
             record = smtplog.parse(self._log.line(place))
             if record is None or getattr(record, "pid", None) != pid:
