@@ -203,6 +203,7 @@ def services(context: Context) -> list[Finding]:
     for name, place in places.items():
         log = f"{place}/log"
         log_lines = log_tail(context.path(f"{log_directory(name)}/current"), 4096)
+        owed, log_owed = _owed(context, name)
         seen = Watched(
             name,
             first[name],
@@ -210,8 +211,9 @@ def services(context: Context) -> list[Finding]:
             supervise.look(log) if os.path.isdir(log) else None,
             len(starts.get(name, [])),
             repr(without_stamp(log_lines[-1])[:120]) if log_lines else "",
-            *_owed(context, name),
-            log_mode=_log_mode(context, name),
+            owed,
+            log_owed,
+            _log_mode(context, name),
         )
         found.append(judge_service(seen, time.time_ns(), settle, context.settings.limits))
     return judge_services(found, "svscan" in _processes(context))
