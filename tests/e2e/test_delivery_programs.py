@@ -49,11 +49,15 @@ def broken(path: Path, how: str) -> Iterator[None]:
         if how.startswith("0"):
             path.write_bytes(kept.read_bytes())
             path.chmod(int(how, 8))
+        elif how == "directory":
+            path.mkdir()
         elif how != "missing":
             path.write_text(how)
             path.chmod(0o755)
         yield
     finally:
+        if how == "directory":
+            path.rmdir()
         os.replace(kept, path)
         assert path.stat().st_mode == before.st_mode
 
@@ -73,6 +77,11 @@ REMOTE = {
     "empty": "",
     "a-text": "DIED\n",
     "no-report": FALSE_REPORT,
+    "silent": "#!/bin/sh\nexit 0\n",
+    "killed": "#!/bin/sh\nkill -9 $$\n",
+    "cut-report": "#!/bin/sh\nprintf 'h'\n",
+    "interpreter-lost": "#!/usr/lib/no-such-interpreter\n",
+    "a-directory": "directory",
 }
 
 
@@ -90,7 +99,9 @@ def test_without_qmail_remote_mail_waits(bed: Bed, how: str) -> None:
 
 
 @PATCH
-@pytest.mark.parametrize("how", ["missing", "no-execute-bit", "lost-library"])
+@pytest.mark.parametrize(
+    "how", ["missing", "no-execute-bit", "lost-library", "empty", "a-text", "killed", "a-directory"]
+)
 @pytest.mark.parametrize("program", ["qmail-local", "qmail-getpw"])
 def test_without_qmail_local_mail_waits(bed: Bed, program: str, how: str) -> None:
     """qmail-getpw tells qmail-lspawn which user the mail belongs to."""

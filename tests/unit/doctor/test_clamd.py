@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.set
 
 PLACE = "/var/lib/clamav/tmp"
 MANY = 1 << 50
+NOBODY = pwd.getpwnam("nobody").pw_uid
 ASKED_BYTES = "simscan asks for 1000 (clamd_reserve_bytes)"
 ASKED_FILES = "simscan asks for 100 (clamd_reserve_files)"
 DEPRECATED = "WARNING: Ignoring deprecated option AllowSupplementaryGroups at /etc/clamav/clamd.conf:25"
@@ -71,11 +74,32 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
 
 def test_what_simscan_asks_for_is_read_from_its_settings(tmp_path: Path) -> None:
     (tmp_path / "var/lib/clamav/tmp").mkdir(parents=True)
+    (tmp_path / "var/lib/clamav/tmp").chmod(0o777)
     settings = f"clamd_temporary_directory {PLACE}\nclamd_reserve_bytes %d\nclamd_reserve_files 0\n"
     ((level, text),) = told(host(tmp_path, settings % MANY))
     assert (level, "simscan asks for 1125899906842624" in text) == (CRITICAL, True)
     ((level, text),) = told(host(tmp_path, settings % 1))
     assert (level, text.startswith("no warning about its settings; ")) == (OK, True)
+
+
+def test_a_directory_into_which_clamd_may_not_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message is deferred then, though there is room."""
+    place = tmp_path / "var/lib/clamav/tmp"
+    place.mkdir(parents=True)
+    os.chown(place, 0, 0)
+    place.chmod(0o700)
+    monkeypatch.setattr(clamd, "_USER", "nobody")
+    settings = f"clamd_temporary_directory {PLACE}\nclamd_reserve_bytes 1\nclamd_reserve_files 0\n"
+    text = f"{PLACE}: nobody may not write there, it is 0700 root:root; mail is deferred"
+    assert told(host(tmp_path, settings)) == [(CRITICAL, text)]
+    for mode, uid, gid in ((0o700, NOBODY, 0), (0o370, 0, pwd.getpwnam("nobody").pw_gid), (0o703, 0, 0)):
+        os.chown(place, uid, gid)
+        place.chmod(mode)
+        assert told(host(tmp_path, settings))[0][0] == OK, oct(mode)
+    for mode, uid, gid in ((0o577, NOBODY, 0), (0o757, 0, pwd.getpwnam("nobody").pw_gid), (0o772, 0, 0)):
+        os.chown(place, uid, gid)
+        place.chmod(mode)
+        assert told(host(tmp_path, settings))[0][0] == CRITICAL, oct(mode)
 
 
 def test_nothing_is_watched_where_simscan_watches_nothing(tmp_path: Path) -> None:

@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.paths import CLAMD_SETTINGS, CLAMDSCAN, SIMSCAN_SETTINGS
-from .context import Context
+from .context import Context, mode_and_owner
 from .findings import CRITICAL, WARNING, Finding, several
 
 _CHECK = "clamd"
+_USER = "clamav"  # whom clamd runs as
 _WARNING_FACTOR = 2  # less room than so many times what simscan asks for is a warning
 _CLAMDSCAN_SECONDS = 3.0
 _WORDS = 200
@@ -72,6 +74,25 @@ def judge_warnings(said: Sequence[str]) -> list[Finding]:
     return [Finding(_CHECK, WARNING, line[:_WORDS], advice) for line in said if "WARNING" in line]
 
 
+def may_write(status: os.stat_result, uid: int, gids: Sequence[int]) -> bool:
+    """Return whether a user may make files in a directory of this status."""
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in gids else 0
+    return uid == 0 or status.st_mode >> shift & 0o3 == 0o3
+
+
+def _closed(path: str) -> str:
+    """Return why clamd's user cannot write into a directory, or "", also where there is no such user."""
+    try:
+        user = pwd.getpwnam(_USER)
+    except KeyError:
+        return ""
+    status = os.stat(path)
+    if may_write(status, user.pw_uid, os.getgrouplist(_USER, user.pw_gid)):
+        return ""
+    mode, owner = mode_and_owner(path)
+    return f"{_USER} may not write there, it is {mode:04o} {owner}"
+
+
 def room(context: Context) -> Room | None:
     """Look at clamd's temporary directory; None when simscan does not watch one."""
     with open(context.path(SIMSCAN_SETTINGS), encoding="utf-8", errors="replace") as stream:
@@ -84,7 +105,7 @@ def room(context: Context) -> Room | None:
         found = os.statvfs(context.path(path))
     except OSError as error:
         return Room(path, 0, 0, *wanted, str(error.strerror).lower())
-    trouble = "is read-only" if found.f_flag & os.ST_RDONLY else ""
+    trouble = "is read-only" if found.f_flag & os.ST_RDONLY else _closed(context.path(path))
     files = found.f_favail if found.f_files else None
     return Room(path, found.f_bavail * found.f_frsize, files, *wanted, trouble)
 
