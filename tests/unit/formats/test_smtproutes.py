@@ -196,6 +196,24 @@ def test_make_route_refuses(domain: str, route: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("route", "meant"),
     [
+        ("smtp:[10.0.0.5]:2525", ", here '[10.0.0.5]:2525'"),
+        ("smtp:[mail.example.com]", ""),
+        ("ESMTP:mail.example.com:25", ", here 'mail.example.com'"),
+        ("relay:10.0.0.5", ", here '10.0.0.5'"),
+    ],
+)
+def test_a_route_of_another_mail_server_is_told_what_to_write(route: str, meant: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        smtproutes.make_route("example.com", route, "x")
+    expected = f"expected 'host' or 'host:port'{meant}, or nothing for the domain's MX"
+    assert (
+        str(caught.value) == f"x: {route!r} is written as the transport of another mail server; {expected}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("route", "meant"),
+    [
         ("smtp://10.0.0.5", ", here '10.0.0.5'"),
         ("smtp://10.0.0.5:25", ", here '10.0.0.5'"),
         ("SMTP://10.0.0.5:2525/", ", here '10.0.0.5:2525'"),

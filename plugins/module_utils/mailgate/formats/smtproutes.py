@@ -28,6 +28,9 @@ _DOMAIN = "expected a domain, '.domain' for all below it, '[IPv4 address]', or n
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^@/]*@)?(\[[0-9.]+\]|[^:/?#\[\]]+)(:[0-9]+)?(?:[/?#].*)?")
 
+# As Postfix and sendmail write a route, 'smtp:[10.0.0.5]:2525'.
+_TRANSPORT = re.compile(r"(?:e?smtps?|lmtp|relay):(?!//)(?=\[|.*\.)", re.IGNORECASE)
+
 # Mail domains and relays with '_' exist, and qmail-remote takes them.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
@@ -140,12 +143,14 @@ def _relay_fault(relay: str) -> str:
 
 def _route_fault(route: str) -> str:
     """Return what is wrong with `relay[:port]`, or ''."""
-    if "://" in route:
-        found = _URL.fullmatch(route.strip())
+    transport = _TRANSPORT.match(route)
+    if "://" in route or transport:
+        kind = "the transport of another mail server" if transport else "a URL"
+        found = _URL.fullmatch(f"x://{route[transport.end() :]}" if transport else route.strip())
         host, port = (found[1], found[2] or "") if found else ("", "")
         written = f"{host}{port}" if found and not (_relay_fault(host) or port == ":25") else host
         meant = f", here {written!r}" if written and not _relay_fault(host) else ""
-        return f"is written as a URL; expected 'host' or 'host:port'{meant}, or nothing for the domain's MX"
+        return f"is written as {kind}; expected 'host' or 'host:port'{meant}, or nothing for the domain's MX"
     if _is_ipv6(route) or _is_ipv6(route.rpartition(":")[0]):
         return f"has an address of IPv6, and qmail-remote speaks IPv4 only; {_RELAY}"
     if "::" in route:
