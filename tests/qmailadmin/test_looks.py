@@ -282,3 +282,14 @@ def test_what_became_of_mail_is_found_by_its_recipient(service: Service) -> None
         await driver.sees("Relay networks")
 
     play(service.path, story, page="trace")
+
+
+def test_an_address_is_searched_for_in_any_form(service: Service) -> None:
+    service.lists["clients"].append(entry("2001:db8:5::/48", "deny", "alice", "sends junk"))
+
+    async def story(driver: Driver) -> None:
+        await driver.press("/")
+        await driver.type("2001:0DB8:5:0::/48")
+        await driver.sees("1 of 3 match", "2001:db8:5::/48")
+
+    play(service.path, story, page="clients")

@@ -83,6 +83,31 @@ def test_what_is_too_old_is_not_there(tmp_path: Path) -> None:
     assert greylist.look_up(str(tmp_path), "198.51", LIMITS, now) == ([], 0)
 
 
+@pytest.mark.parametrize(
+    ("search", "count"),
+    [
+        ("2001:DB8:1:2::9", 1),
+        ("[2001:db8:1:2:0:0:0:9]", 1),
+        ("2001:DB8:1:2::/64", 1),
+        ("2001:db8:1:0::/48", 2),
+        ("2001:db8::/32", 3),
+        ("2001:db8:1", 2),
+        ("198.51.0.0/16", 1),
+        ("198.51.100.0/24", 1),
+        ("0.0.0.0/0", 1),
+        ("2001:db8:9::/48", 0),
+        ("/64", 3),
+    ],
+)
+def test_networks_are_found_by_an_address_or_a_network_in_any_form(
+    tmp_path: Path, search: str, count: int
+) -> None:
+    for network in ("2001:db8:1:2::/64", "2001:db8:1:3::/64", "2001:db8:2::/64", "198.51.100.0/24"):
+        greylist.let_pass(str(tmp_path), network, 1000)
+    found, more = greylist.look_up(str(tmp_path), search, LIMITS, 1010)
+    assert (len(found), more) == (count, 0)
+
+
 def test_no_more_is_shown_than_anybody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(greylist, "SHOWN", 3)
     for number in range(5):
@@ -123,7 +148,7 @@ def test_the_settings_are_those_of_cqgreylist(text: str, expected: greylist.Limi
 
 def test_no_address() -> None:
     with pytest.raises(
-        BadInput, match=r"^address: '\.\./x' is not an address; expected one such as 192\.0\.2\.1$"
+        BadInput, match=r"^address: '\.\./x' is not an address; expected one such as '192\.0\.2\.7' or "
     ):
         greylist.network_of("../x", LIMITS)
 

@@ -15,11 +15,13 @@ import ipaddress
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ..core.errors import BadInput
 from ..core.paths import GREYLIST_SETTINGS
+from . import logged_address
+from .networks import Network, contains
 
 PENDING = ".new"
 POOL = "pool-"  # begins the names of smtpfront's attempts of pools: no networks
@@ -77,14 +79,7 @@ def read_limits(path: str = GREYLIST_SETTINGS) -> Limits:
 
 def network_of(address: str, limits: Limits) -> str:
     """Return the network, in CIDR form, under which an address is remembered; raises BadInput."""
-    try:
-        one = ipaddress.ip_address(address)
-    except ValueError as error:
-        raise BadInput(
-            f"address: {address!r:.80} is not an address; expected one such as 192.0.2.1"
-        ) from error
-    if isinstance(one, ipaddress.IPv6Address) and one.ipv4_mapped is not None:
-        one = one.ipv4_mapped
+    one = ipaddress.ip_address(logged_address.canonical(address))
     prefix = limits.ipv4_prefix if one.version == 4 else limits.ipv6_prefix
     return str(ipaddress.ip_network((one, prefix), strict=False))
 
@@ -118,17 +113,18 @@ def _seen(name: str, modified: float, limits: Limits, now: float) -> Seen | None
 def look_up(directory: str, search: str, limits: Limits, now: float) -> tuple[list[Seen], int]:
     """Return the networks whose name contains the text, newest first, and how many more were found.
 
-    An address is looked up as its network. Raises OSError when the directory does not exist.
+    An address is looked up as its network; a network, in any form, finds those inside of it. Raises OSError
+    when the directory does not exist.
     """
     with contextlib.suppress(BadInput):
         return sorted(_exactly(directory, network_of(search, limits), limits, now), key=_newest), 0
     found: list[Seen] = []
     end = time.monotonic() + WALK_SECONDS
-    text = search.replace("/", "-").lower()
+    wanted = _wanted(search)
     for folder in _folders(directory):
         for entry in folder:
             if (
-                text in entry.name
+                wanted(entry.name)
                 and not entry.name.startswith(POOL)
                 and entry.is_file(follow_symlinks=False)
             ):
@@ -139,6 +135,25 @@ def look_up(directory: str, search: str, limits: Limits, now: float) -> tuple[li
             break
     found.sort(key=_newest)
     return found[:SHOWN], max(0, len(found) - SHOWN)
+
+
+def _wanted(search: str) -> Callable[[str], bool]:
+    """Return whether the name of a file is one that is searched for."""
+    text = search.replace("/", "-").lower()
+    around: Network | None = None
+    if "/" in search:
+        with contextlib.suppress(BadInput):
+            around = logged_address.network_of(search)
+
+    def wanted(name: str) -> bool:
+        if around is None or text in name:
+            return text in name
+        key = name[: -len(PENDING)] if name.endswith(PENDING) else name
+        with contextlib.suppress(ValueError):
+            return contains(around, ipaddress.ip_network(key.replace("-", "/")))
+        return False
+
+    return wanted
 
 
 def count(directory: str) -> int:

@@ -20,7 +20,7 @@ from textual.widgets import DataTable, Input, Label, Static
 
 from .client import Answer, Refused, Trouble
 from .host import Host
-from .text import cell, ends, left, paragraphs, plain, safe, seconds_of, size, utc
+from .text import cell, ends, left, paragraphs, plain, safe, seconds_of, size, usual, utc
 from .windows import Action, Confirm, Form, LookUp, Message, Values, note_of
 
 ROWS_MAX = 1000
@@ -156,7 +156,7 @@ class Page(Vertical):
     def fill(self, keep: bool = False) -> None:
         """Show the rows that match the search."""
         word = "" if self.SERVER_SEARCHES else self.search_field.value.strip().casefold()
-        found = [row for row in self._all if not word or word in _haystack(row)]
+        found = [row for row in self._all if not word or _holds(row, word)]
         self._shown = found[:ROWS_MAX]
         table = self.table
         before = table.cursor_row if keep else 0
@@ -306,8 +306,10 @@ def act_lines(one: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _haystack(row: Row) -> str:
-    return "\n".join(str(one) for one in (*row.cells, *row.detail)).casefold()
+def _holds(row: Row, word: str) -> bool:
+    """Return whether a row has the text, or the usual form of the address or network that it is."""
+    text = "\n".join(str(one) for one in (*row.cells, *row.detail)).casefold()
+    return word in text or usual(word) in text
 
 
 class Entries(Page, inherit_bindings=False):

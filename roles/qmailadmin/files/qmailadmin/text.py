@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
 import unicodedata
@@ -52,6 +53,16 @@ def cell(text: object, width: int, style: str = "") -> Text:
         shown.truncate(width, overflow="ellipsis")
     shown.no_wrap = True
     return shown
+
+
+def usual(word: str) -> str:
+    """Return an IP address or network in its usual form, as the lists have it, and other text unchanged."""
+    try:
+        if "/" in word:
+            return str(ipaddress.ip_network(word, strict=False))
+        return str(ipaddress.ip_address(word.strip("[]")))
+    except ValueError:
+        return word
 
 
 def paragraphs(lines: Iterable[object]) -> Text:
