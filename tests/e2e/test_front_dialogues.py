@@ -34,9 +34,9 @@ RULES = f"""\
 QUEUE = f"""#!/bin/sh
 one={PLACE}/kept/$(date +%s%N).$$
 cat > $one.message
-cat <&1 > $one.envelope
-[ -s $one.envelope ] && exit 0
-rm $one.message $one.envelope
+cat <&1 > $one.part
+[ -s $one.part ] && mv $one.part $one.envelope && exit 0
+rm $one.message $one.part
 exit 54
 """
 # The tests of smtpfront alone have a site of their own.

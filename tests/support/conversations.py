@@ -31,7 +31,21 @@ LOOPBACK = "127.0.0.1"
 NEWCOMER = f"198.19.{random.randrange(256)}.9"  # of a network that was never seen here
 PEST = "198.51.100.140"  # whom the blacklist may list
 OPERATOR = "the operator"
-PEOPLE = {STRANGER: "stranger", OFFICE: "office", LOOPBACK: "the host", NEWCOMER: "newcomer", PEST: "pest"}
+# Clients of IPv6, whose network is a /64.
+STRANGER_IPV6, NEIGHBOUR_IPV6 = "2001:db8:7::7", "2001:db8:7::8"
+OFFICE_IPV6, PEST_IPV6 = "2001:db8:70::7", "2001:db8:66::7"
+PEOPLE = {
+    STRANGER: "stranger",
+    OFFICE: "office",
+    LOOPBACK: "the host",
+    NEWCOMER: "newcomer",
+    PEST: "pest",
+    STRANGER_IPV6: "stranger",
+    NEIGHBOUR_IPV6: "neighbour",
+    OFFICE_IPV6: "office",
+    PEST_IPV6: "pest",
+}
+IPV6 = "ipv6"  # the tag of their rows
 
 SENDER = "ann@sender.example"
 
@@ -699,6 +713,51 @@ def _blacklist_rows() -> list[Row | Asked]:
     ]
 
 
+def _ipv6_rows() -> list[Row | Asked]:
+    """Rows of clients of IPv6: greylist, refusals, scanners, relay and rules as with IPv4."""
+    alice, six = "alice@example.test", "IPv6: "
+    virus = message("six-virus", EICAR + b"\r\n")
+    infected = (
+        *(GREETING, HELO, mail(), rcpt(alice), DATA),
+        Step(stuffed(virus), ("554 Your email was rejected because it contains the * virus*",)),
+        QUIT,
+    )
+    come_back = (GREETING, HELO, mail(), rcpt(alice, COME_BACK), QUIT)
+    office, pest = f"{OFFICE_IPV6[:-1]}/64", f"{PEST_IPV6[:-1]}/64"
+    note = ("--note", "a row of the tests")
+    rows: list[Row | Asked] = [
+        Row("six-first", STRANGER_IPV6, f"{six}comes for the first time", come_back),
+        replace(
+            delivered("six-later", f"{six}its /64 comes back in time", (A, alice), who=NEIGHBOUR_IPV6),
+            after_seconds=3,
+        ),
+        delivered("six-valid", f"{six}mails {alice}, who exists", (A, alice), who=STRANGER_IPV6),
+        refused(
+            "six-unknown",
+            f"{six}mails nobody@example.test, who does not exist",
+            "nobody@example.test",
+            NOBODY,
+            who=STRANGER_IPV6,
+        ),
+        refused(
+            "six-not-ours", f"{six}mails victim@else.where", "victim@else.where", NOT_OURS, who=STRANGER_IPV6
+        ),
+        Row("six-virus", STRANGER_IPV6, f"{six}sends a virus (EICAR)", infected),
+        Asked("six-relay", f"lets {office} relay", ("mailgate", "relay", office, *note, "--for", "1h"), "*"),
+        replace(
+            delivered(
+                "six-office", f"{six}mails victim@else.where", (B, "victim@else.where"), who=OFFICE_IPV6
+            ),
+            after_seconds=2,
+        ),
+        Asked("six-deny", f"refuses {pest}", ("mailgate", "deny", pest, *note, "--for", "1h"), "*"),
+        Row("six-denied", PEST_IPV6, f"{six}comes", (Step(b"", (CLOSED,)),), after_seconds=2),
+        Asked("six-undeny", f"takes that back: {pest}", ("mailgate", "operator", "undo"), "*"),
+        Asked("six-unrelay", f"takes that back: {office}", ("mailgate", "operator", "undo"), "*"),
+    ]
+    return [replace(row, tags=frozenset([IPV6])) for row in rows]
+
+
 ROWS: tuple[Row | Crowd | Asked, ...] = (
     *_delivery_rows(),
     *_relay_rows(),
@@ -708,6 +767,7 @@ ROWS: tuple[Row | Crowd | Asked, ...] = (
     *_scanned_rows(),
     *_greylist_rows(),
     *_blacklist_rows(),
+    *_ipv6_rows(),
     Crowd(
         "crowd",
         f"opens 200 sessions at once; {LIMIT_SESSIONS} may talk",

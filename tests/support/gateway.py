@@ -24,6 +24,7 @@ from support.conversations import (
     BACKENDS,
     COME_BACK,
     HOSTNAME,
+    IPV6,
     LOOPBACK,
     SENDER,
     STRANGER,
@@ -122,6 +123,7 @@ class Bed:
         try:
             network_namespace.enter(gateway_pid(name))
             network_namespace.add_addresses()
+            self._has_ipv6 = network_namespace.add_ipv6_addresses()
         except PermissionError as error:
             raise NoGateway(f"entering the network of {name!r} takes root: {error}") from error
         self.mailroom = Mailroom()
@@ -140,6 +142,7 @@ class Bed:
         self.close()
         network_namespace.enter(gateway_pid(self.name))
         network_namespace.add_addresses()
+        self._has_ipv6 = network_namespace.add_ipv6_addresses()
         self._answer_names()
         for title, backend in self.backends.items():
             if title not in down:
@@ -148,6 +151,12 @@ class Bed:
     def only_real(self, why: str) -> str:
         """Return the reason to skip a test here that only the real netqmail can pass, or ""."""
         return "" if self.kind == "source" else f"only with the real netqmail: {why}"
+
+    def without_ipv6(self) -> str:
+        """Return why no client of IPv6 can be tested, or ""."""
+        if self.front != "smtpfront":
+            return "tcpserver is the front, which has no IPv6"
+        return "" if self._has_ipv6 else "this machine has no IPv6"
 
     @property
     def front(self) -> str:
@@ -271,6 +280,10 @@ class Bed:
         if row.real_only and self.kind != "source":
             outcome.not_run = f"only with the real netqmail: {row.real_only}"
             return outcome
+        if IPV6 in row.tags:
+            outcome.not_run = self.without_ipv6()
+            if outcome.not_run:
+                return outcome
         begin = time.monotonic()
         try:
             if isinstance(row, Crowd):
@@ -293,7 +306,7 @@ class Bed:
             outcome.problems.append(f"{row.argv} said {said + trouble!r}; expected {row.says!r}")
 
     def _dialogue(self, row: Row, outcome: Outcome) -> None:
-        target = LOOPBACK if row.who == LOOPBACK else GATEWAY_ADDRESS
+        target = target_of(row.who)
         replies: list[str] = []
         with Session(row.who, target) as session:
             for step in row.steps:
@@ -410,11 +423,18 @@ class Bed:
         ]
 
 
+def target_of(who: str) -> str:
+    """Return the gateway's address to which a client connects."""
+    if who == LOOPBACK:
+        return LOOPBACK
+    return network_namespace.GATEWAY_IPV6 if ":" in who else GATEWAY_ADDRESS
+
+
 def submit(
     content: bytes, *recipients: str, sender: str = SENDER, who: str = LOOPBACK, timeout_seconds: float = 30
 ) -> str:
     """Return the decisive reply to one message in its own session: a refusal, or that to the final dot."""
-    target = LOOPBACK if who == LOOPBACK else GATEWAY_ADDRESS
+    target = target_of(who)
     commands = [f"HELO client.example\r\nMAIL FROM:<{sender}>\r\n"]
     commands += [f"RCPT TO:<{recipient}>\r\n" for recipient in recipients]
     with Session(who, target, timeout_seconds=timeout_seconds) as session:

@@ -9,6 +9,7 @@ address of the networks that the loopback owns, and nothing of it leaves the con
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -18,6 +19,9 @@ import sys
 
 # Documentation and benchmark networks: a loopback that has one address of a network owns the whole of it.
 NETWORKS = (("198.51.100.1", "255.255.255.0"), ("198.18.0.1", "255.254.0.0"))
+# Of IPv6 a loopback has single addresses alone: the gateway's, and one for each number of a client's network.
+GATEWAY_IPV6 = "2001:db8::25"
+IPV6_NETWORKS, IPV6_CLIENTS = ("2001:db8:7", "2001:db8:19", "2001:db8:66", "2001:db8:70"), (7, 8, 9)
 
 SIOCGIFADDR = 0x8915
 SIOCSIFADDR = 0x8916
@@ -54,6 +58,23 @@ def add_addresses() -> None:
                 SIOCSIFNETMASK,
                 struct.pack("16sHH4s8x", label, socket.AF_INET, 0, socket.inet_aton(netmask)),
             )
+
+
+def add_ipv6_addresses() -> bool:
+    """Give the loopback the addresses of IPv6; return False where there is no IPv6."""
+    try:
+        with open("/proc/sys/net/ipv6/conf/lo/disable_ipv6", "w", encoding="ascii") as switch:
+            switch.write("0")  # of the namespace that this process is in
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as handle:
+            index = socket.if_nametoindex("lo")
+            clients = [f"{network}::{client}" for network in IPV6_NETWORKS for client in IPV6_CLIENTS]
+            for address in (GATEWAY_IPV6, *clients):
+                packed = socket.inet_pton(socket.AF_INET6, address)
+                with contextlib.suppress(FileExistsError):
+                    fcntl.ioctl(handle, SIOCSIFADDR, struct.pack("16sIi", packed, 128, index))
+    except OSError:
+        return False
+    return True
 
 
 def main(argv: list[str]) -> int:

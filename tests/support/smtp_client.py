@@ -16,7 +16,8 @@ class Session:
 
     def __init__(self, source: str, address: str, port: int = 25, timeout_seconds: float = 60) -> None:
         self._buffer = b""
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_seconds)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
