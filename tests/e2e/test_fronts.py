@@ -10,6 +10,7 @@ unasked.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,7 +45,9 @@ def state(bed: Bed) -> dict[str, str]:
 
 
 def names(known: dict[str, str]) -> set[str]:
-    return {name.removesuffix(".new") for name in known}
+    """Return the networks, seen once or passed; what is remembered of an attempt ends with it."""
+    found = (re.fullmatch(r"([0-9a-f.:]+-[0-9]+)(?:\.new)?", name) for name in known)
+    return {one[1] for one in found if one}
 
 
 @dataclass
