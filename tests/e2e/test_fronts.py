@@ -19,7 +19,7 @@ import pytest
 from support.conversations import OK, STRANGER, Asked, Crowd, Row, selected
 from support.gateway import GATEWAY_ADDRESS, Bed, matches, row_of
 from support.mail_stream import NAME, REFUSED, Message, Stream
-from support.policy_playbook import Run, converge
+from support.policy_playbook import Run, change_front
 from support.session_watch import verdict
 from support.smtp_client import Session
 
@@ -69,7 +69,7 @@ def change_to(bed: Bed, front: str) -> Change:
     before, opened = state(bed), len(open_lines(bed))
     time.sleep(WAITED_SECONDS)
     stream = Stream(f"front {front}")
-    run = converge(bed, gateway_front=front)
+    run = change_front(bed, front)
     bed.wait_until_greeted(30)
     messages = stream.end()
     second = verdict(PENDING[front], "alice@example.test")
@@ -86,7 +86,7 @@ def changed(bed: Bed) -> Iterator[Change]:
         yield made
     finally:
         if bed.front != "smtpfront":
-            converge(bed)
+            change_front(bed, "smtpfront")
             bed.wait_until_greeted(30)
         bed.mailroom.take(lambda delivery: row_of(delivery).startswith(NAME))
 

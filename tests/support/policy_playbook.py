@@ -33,17 +33,17 @@ class Run:
 
 def change(bed: Bed, *options: str, **site: object) -> Run:
     """Run playbooks/policy.yml with a site file that differs in these keys."""
-    return _play("policy", 180, bed, *options, **site)
+    return _play("playbooks/policy.yml", 180, bed, *options, **site)
 
 
-def converge(bed: Bed, *options: str, **site: object) -> Run:
-    """Run playbooks/gateway.yml with a site file that differs in these keys."""
-    return _play("gateway", 600, bed, *options, **site)
+def change_front(bed: Bed, front: str) -> Run:
+    """Run the parts of playbooks/gateway.yml that change the front."""
+    return _play("tests/e2e/front.yml", 300, bed, gateway_front=front)
 
 
-def _play(name: str, within_seconds: float, bed: Bed, *options: str, **site: object) -> Run:
+def _play(playbook: str, within_seconds: float, bed: Bed, *options: str, **site: object) -> Run:
     argv = [
-        "ansible-playbook", "-i", "tests/inventory", f"playbooks/{name}.yml", "--diff",
+        "ansible-playbook", "-i", "tests/inventory", playbook, "--diff",
         "--extra-vars", json.dumps(site), *options,
     ]  # fmt: skip
     environment = {

@@ -45,9 +45,9 @@ def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
     assert not known & by_policy
 
 
-def _order() -> list[tuple[str, str]]:
-    """Return the roles of gateway.yml with their files of tasks."""
-    dummy, play = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
+def _order(playbook: str = "playbooks/gateway.yml") -> list[tuple[str, str]]:
+    """Return the roles of a playbook with their files of tasks."""
+    *dummy, play = yaml.safe_load((ROOT / playbook).read_text())
     steps = [task.get("ansible.builtin.import_role", {}) for task in play["tasks"]]
     return [(one.get("name", "").rpartition(".")[2], one.get("tasks_from", "main")) for one in steps]
 
@@ -77,6 +77,8 @@ def test_the_greylist_changes_its_owner_while_nobody_has_port_25() -> None:
         ("cqgreylist", "owner"),
         ("smtp_front", "listen"),
     ]
+    tested = _order("tests/e2e/front.yml")
+    assert order[first - 1 : first + 4] == [one for one in tested if one[1] in ("close", "owner", "listen")]
     configure = (ROOT / "roles/cqgreylist/tasks/configure.yml").read_text()
     assert "chown" not in configure and "stat.pw_name | default(cqgreylist_owner" in configure
 
