@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log
 from support.c_programs import STRICT, TESTS, gcc, run
 from support.smtpfront_programs import Gateway, Programs, build, gateway, until
+from support.told_resolver import AAAA, PTR, A, Records, Resolver, a, record, wire
 
 HELO, MAIL, RCPT = (
     b"EHLO client.example\r\n",
@@ -133,3 +134,41 @@ def test_nine_addresses_are_too_many(programs: Programs, tmp_path: Path) -> None
     done = run([programs.front, *words, "-s", tmp_path / "socket"])
     assert done.returncode == 100
     assert done.stderr.endswith(b"fatal: -a: '127.0.0.9' is one too many; expected 8 addresses at most\n")
+
+
+BACK = ".".join(reversed(f"{1:032x}"))  # ::1 by nibbles
+
+
+def test_a_dns_list_is_asked_by_nibbles(gate: Gateway) -> None:
+    gate.write_rules(":allow\n")
+    lists = gate.directory / "etc" / "dnsbl"
+    lists.write_text("zen.test 127.0.0.0/8 sorry, %IP% is listed\n")
+    name = f"{BACK}.zen.test"
+    try:
+        with Resolver(gate.programs.resolver_port, {(name, A): [a(name, "127.0.0.2")]}) as resolver:
+            heard = said(gate, HELO, MAIL, RCPT, b"QUIT\r\n")
+            assert b"553 " in heard or b"554 " in heard or b"550 " in heard, heard
+            assert (name, A) in resolver.asked
+        until(lambda: "listed ::1 zen.test 127.0.0.2" in gate.heard())
+    finally:
+        lists.write_text("")
+
+
+@pytest.mark.parametrize(("address", "confirmed"), [("::1", True), ("2001:db8::1", False)])
+def test_a_name_is_looked_up_in_ip6_arpa_and_confirmed_by_aaaa(
+    programs: Programs, tmp_path: Path, address: str, confirmed: bool
+) -> None:
+    back, name = f"{BACK}.ip6.arpa", "out.provider.test"
+    records: Records = {
+        (back, PTR): [record(back, PTR, wire(name))],
+        (name, AAAA): [record(name, AAAA, socket.inet_pton(socket.AF_INET6, address))],
+    }
+    with (
+        gateway(programs, tmp_path, addresses=("127.0.0.1", "::1")) as gate,
+        Resolver(programs.resolver_port, records) as resolver,
+    ):
+        assert b"451 " in said(gate, HELO, MAIL, RCPT, b"QUIT\r\n")
+        until(lambda: (name, AAAA) in resolver.asked)
+        greylist = gate.directory / "greylist"
+        pools = [path.name for path in greylist.rglob("pool-*") if path.is_file()]
+        assert bool(pools) is confirmed
