@@ -87,13 +87,23 @@ static int all_four(const struct run *run, int n, const unsigned octet[4])
   return 1;
 }
 
+static int among(const char *const *words, size_t n, const char *word, size_t len)
+{
+  while (n-- > 0)
+    if (strlen(words[n]) == len && strncmp(word, words[n], len) == 0)
+      return 1;
+  return 0;
+}
+
 /* Whether a word for the access of customers stands there; strong: one that stands for nothing else. */
 static int access_word(const char *name, int *strong)
 {
-  static const char *const begin[] = {
-    "adsl", "dsl", "vdsl", "xdsl", "sdsl", "dyn", "dial", "ppp", "dhcp", "cable", "catv", "cust", "docsis",
+  static const char *const sure[] = {
+    "adsl", "vdsl", "xdsl", "sdsl", "hdsl", "shdsl", "dsl", "dslb", "dyndsl", "dynadsl", "dyn", "dynamic", "dynip",
+    "dynamicip", "dial", "dialin", "dialup", "ppp", "pppoe", "pppdyn", "dhcp", "cable", "cablemodem", "catv", "docsis",
+    "cust", "customer", "customers",
   };
-  static const char *const whole[] = {
+  static const char *const likely[] = {
     "cpe", "client", "clients", "user", "users", "host", "pool", "ip", "broadband", "wireless", "wifi", "wimax", "res",
     "residential", "home", "mobile", "umts", "lte", "gprs", "gsm", "ftth", "fiber", "fibre", "fttx", "gpon", "static",
     "unused", "unassigned", "nat", "cgnat",
@@ -101,17 +111,14 @@ static int access_word(const char *name, int *strong)
   static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
   int found = 0;
   size_t len;
-  size_t i;
 
   for (*strong = 0; *name; name += len) {
     name += strcspn(name, letters);
     len = strspn(name, letters);
-    for (i = 0; i < sizeof begin / sizeof *begin; ++i)
-      if (strncmp(name, begin[i], strlen(begin[i])) == 0)
-        found = *strong = 1;
-    for (i = 0; i < sizeof whole / sizeof *whole; ++i)
-      if (len == strlen(whole[i]) && strncmp(name, whole[i], len) == 0)
-        found = 1;
+    if (among(sure, sizeof sure / sizeof *sure, name, len))
+      found = *strong = 1;
+    else if (among(likely, sizeof likely / sizeof *likely, name, len))
+      found = 1;
   }
   return found;
 }

@@ -98,7 +98,10 @@ TEST(names_of_mail_servers_are_not)
     {"198.51.100.7", "mx1.198.example.com"},
     {"198.51.100.7", "7.example.com"},
     {"198.51.100.7", "203-0-113-8.example.com"},   /* of another address */
-    {"198.51.100.7", "mx1.dslreports.example.com"},
+    {"198.51.100.7", "mx7.dslreports.example"},
+    {"198.51.100.7", "custom-mail7.example.com"},
+    {"198.51.100.7", "mail7.dynamics.example"},
+    {"198.51.100.7", "mta7.pool.example.com"},
     {"1.2.3.4", "mx1234.example.com"},
     {"2001:db8::5", "mail5.example.com"},
     {"2001:db8::5", "db8.example.com"},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.smtpfront_programs import Gateway, Programs, gateway, until
-from support.told_resolver import CNAME, PTR, SERVFAIL, A, Records, Resolver, a, record, wire
+from support.told_resolver import AAAA, CNAME, PTR, SERVFAIL, A, Records, Resolver, a, record, wire
 
 LATER, OK = b"451 4.7.1", b"250 ok"
 DELAY = 2
@@ -158,6 +158,24 @@ def test_the_name_is_the_first_one_that_is_confirmed(programs: Programs, tmp_pat
         assert ("out1.second.test", A) not in resolver.asked
         time.sleep(DELAY + 0.1)
         assert attempt(gate, "127.31.2.9", "sue@customer.test") == [OK]
+
+
+def test_a_client_of_ipv6_has_a_name(programs: Programs, tmp_path: Path) -> None:
+    back = "1." + 31 * "0." + "ip6.arpa"
+    name = "out1.provider.test"
+    records: Records = {(back, PTR): [record(back, PTR, wire(name))]}
+    records[name, AAAA] = [record(name, AAAA, socket.inet_pton(socket.AF_INET6, "::1"))]
+    with (
+        front(programs, tmp_path, addresses=("127.0.0.1", "::1")) as gate,
+        Resolver(programs.resolver_port, records) as resolver,
+        socket.create_connection(("::1", gate.port), 20) as client,
+    ):
+        client.sendall(f"EHLO x\r\nMAIL FROM:<sue@customer.test>\r\nRCPT TO:<{ANN}>\r\n".encode())
+        heard = b""
+        while LATER not in heard:
+            heard += client.recv(1000)
+        assert resolver.asked == [(back, PTR), (name, AAAA)]
+        assert [one[:5] for one in files(gate)] == ["::-64", "pool-"]
 
 
 def test_known_and_exempt_and_whitelisted_clients_need_no_name(programs: Programs, tmp_path: Path) -> None:
