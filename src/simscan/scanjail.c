@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -20,39 +19,15 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "confine.h"
 #include "scanjail.h"
 
 #define MEMORY_BYTES (512LL << 20)
 #define DESCRIPTORS 64
 #define PROCESSES 64
 
-/* ---- Landlock: as in linux/landlock.h, which may be older than the kernel in a distribution ---- */
+/* ---- Landlock ---- */
 
-#ifndef SYS_landlock_create_ruleset
-#define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule 445
-#define SYS_landlock_restrict_self 446
-#endif
-
-#define RULESET_VERSION 1
-#define RULE_PATH_BENEATH 1
-
-#define FS_EXECUTE (UINT64_C(1) << 0)
-#define FS_WRITE_FILE (UINT64_C(1) << 1)
-#define FS_READ_FILE (UINT64_C(1) << 2)
-#define FS_READ_DIR (UINT64_C(1) << 3)
-#define FS_REMOVE_DIR (UINT64_C(1) << 4)
-#define FS_REMOVE_FILE (UINT64_C(1) << 5)
-#define FS_MAKE_DIR (UINT64_C(1) << 7)
-#define FS_MAKE_REG (UINT64_C(1) << 8)
-#define FS_FIRST (UINT64_C(0x1fff))       /* the rights of version 1 */
-#define FS_REFER (UINT64_C(1) << 13)      /* 2 */
-#define FS_TRUNCATE (UINT64_C(1) << 14)   /* 3 */
-#define FS_IOCTL_DEV (UINT64_C(1) << 15)  /* 5 */
-#define NET_TCP (UINT64_C(3))             /* 4: bind, connect */
-#define SCOPED (UINT64_C(3))              /* 6: abstract sockets, signals */
-
-#define READ (FS_READ_FILE | FS_READ_DIR)
 #define CHANGE (READ | FS_WRITE_FILE | FS_TRUNCATE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG)
 
 struct ruleset {
@@ -60,12 +35,6 @@ struct ruleset {
   uint64_t net;
   uint64_t scoped;
 };
-
-/* Packed, as in the kernel. */
-struct path_beneath {
-  uint64_t allowed;
-  int32_t parent;
-} __attribute__((packed));
 
 static int landlock_version(void)
 {
@@ -136,18 +105,6 @@ static int enter_landlock(const struct scanjail *jail, int script)
 }
 
 /* ---- seccomp ---- */
-
-#if defined __x86_64__
-#define ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined __aarch64__
-#define ARCHITECTURE AUDIT_ARCH_AARCH64
-#elif defined __riscv && __riscv_xlen == 64
-#define ARCHITECTURE AUDIT_ARCH_RISCV64
-#elif defined __powerpc64__ && defined __LITTLE_ENDIAN__
-#define ARCHITECTURE AUDIT_ARCH_PPC64LE
-#elif defined __s390x__
-#define ARCHITECTURE AUDIT_ARCH_S390X
-#endif
 
 /* System calls that no program that unpacks a message needs: sockets, other processes, name spaces, the kernel's own
  * machinery. */

@@ -5,7 +5,6 @@
 #define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -14,39 +13,16 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "confine.h"
 #include "front.h"
-
-/* ---- Landlock: as in linux/landlock.h, of which a distribution may have an older one than its kernel ---- */
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
-#ifndef SYS_landlock_create_ruleset
-#define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule 445
-#define SYS_landlock_restrict_self 446
-#endif
 
-#define RULESET_VERSION 1
-#define RULE_PATH_BENEATH 1
-#define FS_WRITE_FILE (UINT64_C(1) << 1)
-#define FS_READ_FILE (UINT64_C(1) << 2)
-#define FS_READ_DIR (UINT64_C(1) << 3)
-#define FS_REMOVE_FILE (UINT64_C(1) << 5)
-#define FS_MAKE_DIR (UINT64_C(1) << 7)
-#define FS_MAKE_REG (UINT64_C(1) << 8)
-#define FS_FIRST (UINT64_C(0x1fff))       /* what version 1 knows, execution included */
-#define FS_REFER (UINT64_C(1) << 13)      /* 2 */
-#define FS_TRUNCATE (UINT64_C(1) << 14)   /* 3 */
+/* ---- Landlock ---- */
 
-#define READ (FS_READ_FILE | FS_READ_DIR)
 #define CHANGE (READ | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG)
-
-/* Not aligned, as the kernel has it. */
-struct path_beneath {
-  uint64_t allowed;
-  int32_t parent;
-} __attribute__((packed));
 
 /* What may be done below a path; one that is not there is allowed nothing. */
 static int allow(int rules, const char *path, uint64_t access)
@@ -95,18 +71,6 @@ static int enter_landlock(const struct front *f, const char *rules_directory)
 }
 
 /* ---- seccomp ---- */
-
-#if defined __x86_64__
-#define ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined __aarch64__
-#define ARCHITECTURE AUDIT_ARCH_AARCH64
-#elif defined __riscv && __riscv_xlen == 64
-#define ARCHITECTURE AUDIT_ARCH_RISCV64
-#elif defined __powerpc64__ && defined __LITTLE_ENDIAN__
-#define ARCHITECTURE AUDIT_ARCH_PPC64LE
-#elif defined __s390x__
-#define ARCHITECTURE AUDIT_ARCH_S390X
-#endif
 
 #ifdef ARCHITECTURE
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t) offsetof(struct seccomp_data, field))
