@@ -68,7 +68,7 @@ def files(gate: Gateway) -> list[str]:
 
 
 def logged(gate: Gateway, pattern: str) -> None:
-    until(lambda: re.search(rf"^smtpfront\[[0-9]+\]: {pattern}$", gate.heard(), re.MULTILINE), 20)
+    until(lambda: re.search(rf"^smtpfront\[[0-9a-z]+\]: {pattern}$", gate.heard(), re.MULTILINE), 20)
 
 
 EIGHT = {f"127.31.{n}.9": f"out{n}.mail.provider.test" for n in range(8)}
