@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.c_files import program_files
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import session_id
 from support.c_programs import ROOT, run
 from support.smtp_dialogues import HELO, LETTER, MAIL, RCPT, RESET, dialogue, rest, same, spoken
 from support.smtpfront_programs import (
@@ -599,7 +600,13 @@ def test_the_front_may_execute_nothing(gate: Gateway) -> None:
 
 
 def forged(
-    gate: Gateway, source: str, said: bytes, unanswered: bytes, *, header: bytes | None = None
+    gate: Gateway,
+    source: str,
+    said: bytes,
+    unanswered: bytes,
+    *,
+    header: bytes | None = None,
+    number: int = 0,
 ) -> bytes:
     """Return what a client of that address hears when a front hands it over with such a session."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -611,9 +618,10 @@ def forged(
     script = (
         "import socket,sys;s=socket.socket(socket.AF_UNIX,socket.SOCK_SEQPACKET);s.connect(sys.argv[1]);"
         "s.recv(100);c=socket.socket(fileno=int(sys.argv[2]));"
-        "socket.send_fds(s,[bytes(8)+bytes.fromhex(sys.argv[3])],[c.fileno()]);c.close();s.settimeout(5);s.recv(100)"
+        "socket.send_fds(s,[bytes.fromhex(sys.argv[3])],[c.fileno()]);c.close();s.settimeout(5);s.recv(100)"
     )
-    argv = as_nobody(["python3", "-c", script, gate.link, served.fileno(), session.hex()])
+    packet = struct.pack("<Q", number) + session
+    argv = as_nobody(["python3", "-c", script, gate.link, served.fileno(), packet.hex()])
     with served:
         subprocess.run(argv, pass_fds=[served.fileno()], timeout=30, check=True)
     client.shutdown(socket.SHUT_WR)
@@ -651,6 +659,28 @@ def test_a_forged_envelope_of_a_relay_client_is_scanned(gate: Gateway) -> None:
     assert replies.startswith(b"250 ok\r\n354 ")
     (message,) = gate.messages()
     assert "RELAYCLIENT" not in message.environment and message.environment["QMAILQUEUE"] == str(gate.queue)
+
+
+def test_a_broken_front_chooses_no_id_but_that_of_a_session_of_now(gate: Gateway) -> None:
+    """Not that of a relay client, nor one of yesterday or tomorrow, as an older front's small number is."""
+    mail = RCPT + b"DATA\r\n" + LETTER + b"QUIT\r\n"
+    now = int(time.time())
+
+    def named(number: int, source: str, said: bytes, unanswered: bytes) -> int:
+        line = rf"smtplaunch: pid [0-9]+ from {re.escape(source)} id (\S+)\n"
+        before = len(re.findall(line, gate.heard()))
+        forged(gate, source, said, unanswered, number=number << 16 | 7)
+        until(lambda: len(re.findall(line, gate.heard())) > before)
+        return session_id.number_of(re.findall(line, gate.heard())[-1])
+
+    def number_at(seconds: int) -> int:
+        return (seconds & 0xFFFFFFF) << 20 | 0xABCDE
+
+    assert named(number_at(now - 5), "127.0.0.4", MAIL, mail) == number_at(now - 5)
+    for other in (number_at(now - 86400), number_at(now + 86400), 10004711, 0, (1 << 48) - 1):
+        made = named(other, "127.0.0.4", MAIL, mail)
+        assert made != other and abs((made >> 20) - (now & 0xFFFFFFF)) < 600
+    assert named(number_at(now - 4), "127.0.0.3", b"", b"") != number_at(now - 4)
 
 
 # Connects from the address of a relay client, and hands one end over as a client that has said nothing.
