@@ -10,12 +10,12 @@ import random
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from support.conversations import HELO, LOOPBACK, STRANGER, mail, message, rcpt
-from support.gateway import GATEWAY_ADDRESS, Bed
+from support.gateway import GATEWAY_ADDRESS, Bed, row_of
 from support.smtp_client import CLOSED, Session, stuffed
 
 PATCH = pytest.mark.patch("99-mail-id")
@@ -34,6 +34,14 @@ for my $message (split /\f/, <STDIN>) {
     " unparseable=", $parsed->{metadata}->{num_relays_unparseable}, "\n";
 }
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy(bed: Bed) -> Iterator[None]:
+    """Take what has arrived, so that no other test finds it."""
+    yield
+    time.sleep(1)
+    bed.mailroom.take(lambda delivery: row_of(delivery) == "ids")
 
 
 def sender() -> str:

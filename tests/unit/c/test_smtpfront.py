@@ -609,9 +609,6 @@ def forged(
     number: int = 0,
 ) -> bytes:
     """Return what a client of that address hears when a front hands it over with such a session."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        client = socket.create_connection(listening.getsockname(), 20, (source, 0))
-        served, _peer = listening.accept()
     session = (
         header or b"MGH1" + bytes(12) + struct.pack("<2L", len(said), len(unanswered)) + said + unanswered
     )
@@ -621,9 +618,12 @@ def forged(
         "socket.send_fds(s,[bytes.fromhex(sys.argv[3])],[c.fileno()]);c.close();s.settimeout(5);s.recv(100)"
     )
     packet = struct.pack("<Q", number) + session
-    argv = as_nobody(["python3", "-c", script, gate.link, served.fileno(), packet.hex()])
-    with served:
-        subprocess.run(argv, pass_fds=[served.fileno()], timeout=30, check=True)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname(), 20, (source, 0))
+        served, _peer = listening.accept()
+        argv = as_nobody(["python3", "-c", script, gate.link, served.fileno(), packet.hex()])
+        with served:
+            subprocess.run(argv, pass_fds=[served.fileno()], timeout=30, check=True)
     client.shutdown(socket.SHUT_WR)
     with client:
         return rest(client)
