@@ -33,7 +33,7 @@ def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
         "gateway_protected_networks", "gateway_whitelisted_networks", "gateway_dns_lists",
         "gateway_directory", "gateway_operators", "gateway_log_readers",
         "gateway_operator_protected_networks",
-        "gateway_scan_relay_clients",
+        "gateway_scan_relay_clients", "gateway_greylist_exempt", "gateway_greylist_exempt_providers",
     }  # fmt: skip
     of_other_playbooks = {
         "gateway_backup_directory", "gateway_backup_passphrase", "gateway_backup_queue",
