@@ -110,6 +110,13 @@ def accepted(number: int) -> str:
         ([f"simscan:[7]: put off for {IP}: no clamd"], "put_off"),
         ([f"qmail-smtpd: data refused: put-off from a@b at {IP}"], "put_off"),
         (
+            [
+                "simscan:[7]: put off for [2001:db8::7]: x",
+                "qmail-smtpd: data refused: put-off from a@b at 2001:db8::7",
+            ],
+            "put_off",
+        ),
+        (
             [f"simscan:[7]: put off for {IP}: x", f"qmail-smtpd: data refused: put-off from a@b at {IP}"],
             "put_off",
         ),
