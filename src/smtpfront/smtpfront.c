@@ -28,7 +28,7 @@
  * SIGCONT opens it again. The log is qmail-smtpd's, whose descriptor comes from the launcher; what cannot be written
  * there is dropped and counted. ID is that of a session (sessionid.h), also in lines of refusal.h as from qmail-smtpd:
  *   smtpfront: pid ID from IP              before its other lines, unless all of it is refused by deny, busy, new, early
- *                                          or refused
+ *                                          or refused, with unconfirmed or unnamed before it
  *   smtpfront: end ID status 0             to its end here, be it by a hand-over
  *   smtpfront[ID]: deny IP
  *   smtpfront[ID]: busy IP client|network

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .common import BED, Trouble, answer, is_root, run, say, timed
 
-TOOLS = ("gcc", "libc6-dev", "libssl-dev", "openssl", "patch", "strace", "iproute2")
+TOOLS = ("gcc", "libc6-dev", "libssl-dev", "openssl", "patch", "publicsuffix", "strace", "iproute2")
 ORACLES = ("daemontools", "ucspi-tcp", "freecdb", "tinydns", "dnscache", "axfrdns")
 
 

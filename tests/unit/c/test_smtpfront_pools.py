@@ -21,6 +21,7 @@ from support.told_resolver import AAAA, CNAME, PTR, SERVFAIL, A, Records, Resolv
 LATER, OK = b"451 4.7.1", b"250 ok"
 DELAY = 2
 SETTINGS = f"GREYLIST_DELAY_SECONDS={DELAY}\nGREYLIST_NAME_SECONDS=3\nDNSBL_SECONDS=1\n"
+DISTRIBUTION = Path("/usr/share/publicsuffix/public_suffix_list.dat")
 ANN, BOB = "ann@example.com", "bob-x@example.com"
 
 
@@ -257,6 +258,36 @@ def test_without_the_list_of_suffixes_there_are_no_pools(programs: Programs, tmp
         until(lambda: said in gate.heard(), 10)
         assert attempt(gate, "127.31.1.9", "sue@customer.test") == [LATER]
         assert files(gate) == ["127.31.1.0-24.new"]
+
+
+def test_a_list_of_suffixes_that_changes_is_read_again(programs: Programs, tmp_path: Path) -> None:
+    names = {
+        "127.31.1.9": "out1.one.co.test",
+        "127.31.2.9": "out2.two.co.test",
+        "127.31.3.9": "out3.two.co.test",
+    }
+    with front(programs, tmp_path) as gate, Resolver(programs.resolver_port, named(names)):
+        gate.suffixes.write_text("test\n")  # so that everybody below co.test is one
+        assert attempt(gate, "127.31.1.9", "sue@customer.test") == [LATER]
+        time.sleep(DELAY + 0.1)
+        gate.suffixes.write_text("test\nco.test\n")
+        assert attempt(gate, "127.31.2.9", "sue@customer.test") == [LATER]
+        gate.suffixes.unlink()
+        assert attempt(gate, "127.31.3.9", "sue@customer.test") == [LATER]
+        until(lambda: f"cannot read {gate.suffixes}, so no pool is known: No such file" in gate.heard(), 10)
+
+
+@pytest.mark.skipif(not DISTRIBUTION.exists(), reason="the Debian package publicsuffix is missing")
+def test_the_list_of_the_distribution(programs: Programs, tmp_path: Path) -> None:
+    names = {"127.31.1.9": "out1.one.co.uk", "127.31.2.9": "out2.two.co.uk", "127.31.3.9": "out3.one.co.uk"}
+    with (
+        front(programs, tmp_path, front={"-l": DISTRIBUTION}) as gate,
+        Resolver(programs.resolver_port, named(names)),
+    ):
+        assert attempt(gate, "127.31.1.9", "sue@customer.test") == [LATER]
+        time.sleep(DELAY + 0.1)
+        assert attempt(gate, "127.31.2.9", "sue@customer.test") == [LATER]
+        assert attempt(gate, "127.31.3.9", "sue@customer.test") == [OK]
 
 
 # --- a resolver that is slow, dead, or asked by many ---

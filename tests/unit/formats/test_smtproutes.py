@@ -206,9 +206,7 @@ def test_a_route_of_another_mail_server_is_told_what_to_write(route: str, meant:
     with pytest.raises(BadInput) as caught:
         smtproutes.make_route("example.com", route, "x")
     expected = f"expected 'host' or 'host:port'{meant}, or nothing for the domain's MX"
-    assert (
-        str(caught.value) == f"x: {route!r} is written as the transport of another mail server; {expected}"
-    )
+    assert str(caught.value) == f"x: {route!r} is written as the transport of another mail server; {expected}"
 
 
 @pytest.mark.parametrize(
