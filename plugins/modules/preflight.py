@@ -24,8 +24,8 @@ options:
   site:
     description:
       - The site, as C(hostname), C(postmaster), C(domains), C(relay_networks), C(protected_networks),
-        C(whitelisted_networks), C(operators_protected), C(bad_senders), C(extra_routes), C(front) and
-        C(greylist_exempt).
+        C(whitelisted_networks), C(operators_protected), C(bad_senders), C(extra_routes), C(deny_reply),
+        C(front), C(listen), C(public_addresses) and C(greylist_exempt).
       - A message calls each as the site file does, C(gateway_) and its name, but C(extra_routes)
         C(gateway_routes), and C(operators_protected) C(gateway_operator_protected_networks).
     type: dict
