@@ -201,7 +201,6 @@ def test_a_message_that_passes_the_scanner_by_is_found_too(bed: Bed) -> None:
         bed.inside("rm", "-rf", place)
 
 
-@PATCH
 def test_spamassassin_reads_the_received_line_as_before(bed: Bed) -> None:
     """Whether the client's name is known or not, with its greeting, its user and the sender or without."""
     forms = [
