@@ -27,7 +27,7 @@ from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
 from .inference import match, plain
 from .journey import Journey, Message, subject_words
-from .messages import BEFORE_SECONDS, CANDIDATES_MAX, LATE_SECONDS, QUEUED_SECONDS, Messages
+from .messages import BEFORE_SECONDS, CANDIDATES_MAX, LATE_SECONDS, Messages
 from .sessions import Sessions
 from .verdicts import ACCEPTED
 
@@ -285,7 +285,7 @@ class Search:
         at = message.begun
         if message.queue_pid is not None:
             needle = f"qp {message.queue_pid}".encode("ascii")
-            first = self.smtp.at(at - QUEUED_SECONDS * NANOSECONDS)
+            first = self.smtp.at(at - LATE_SECONDS * NANOSECONDS)
             for place in self.smtp.backward(needle, first, self.smtp.at(at + BEFORE_SECONDS * NANOSECONDS)):
                 record = smtplog.parse(self.smtp.line(place))
                 if getattr(record, "queue_pid", None) == message.queue_pid:
