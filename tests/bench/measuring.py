@@ -71,11 +71,13 @@ class Container:
             return int((self._group / "cpuacct.usage").read_text()) / 1e9
         return used_seconds((self._group / "cpu.stat").read_text())
 
-    def memory_mib(self) -> float:
-        """Proportional memory (PSS) of all its processes."""
+    def memory_mib(self, program: str = "") -> float:
+        """Proportional memory (PSS) of all its processes, or of those of a program."""
         kilobytes = 0
         for pid in (self._group / "cgroup.procs").read_text().split():
             with contextlib.suppress(OSError):
+                if program and Path(f"/proc/{pid}/comm").read_text().strip() != program:
+                    continue
                 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                     if line.startswith("Pss:"):
                         kilobytes += int(line.split()[1])
