@@ -42,7 +42,11 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 def test_it_shows_what_the_site_fixes_and_leaves(bed: Bed, command: str) -> None:
     if bed.inside("test", "-e", "/usr/local/bin/qmailadmin")[0] != 0:
         pytest.skip("no qmailadmin on this gateway")
-    steps = [(r"198\.51\.100\.64/26\s+fixed", "3"), ("spammer@bad.example", "q")]
+    steps = [
+        ("Why has it not arrived", "1"),
+        (r"198\.51\.100\.64/26\s+fixed", "3"),
+        ("spammer@bad.example", "q"),
+    ]
     given = [json.dumps(step) for step in steps]
     status, said, error = bed.inside("python3", "-c", DRIVE, command, *given)
     assert (status, said.strip()) == (0, "0"), error

@@ -92,7 +92,7 @@ def test_it_is_used_by_keys_on_a_terminal(
     service: Service, environment: dict[str, str], frame: str, coloured: bool
 ) -> None:
     terminal = Terminal("--socket", service.path, **environment)
-    terminal.until(b"10.20.0.0/16", b"q Quit", frame.encode())
+    terminal.until(b"Why has it not arrived?", b"gwen@waits.ex", b"q Quit", frame.encode())
     seen = terminal.said
     assert bool(colour_codes(seen)) == coloured
     # Where there are no colours, the chosen line is reversed.
@@ -157,5 +157,5 @@ def test_wrong_arguments_end_with_100_and_the_help_tells_all() -> None:
     assert done.returncode == 100 and "invalid choice: 'nothing'" in done.stderr
     done = run("--help")
     assert done.returncode == 0
-    for word in ("--page", "--socket", "(relay)", "NO_COLOR", "exit status:", "example:"):
+    for word in ("--page", "--socket", "(trace)", "NO_COLOR", "exit status:", "example:"):
         assert word in done.stdout
