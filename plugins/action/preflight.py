@@ -2,15 +2,22 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's part of preflight: names of variables, which only the controller has."""
+"""The controller's part of preflight: names of variables, its cache, and what it can reach itself."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import glob
+import json
 import os
 
 from ansible.module_utils.common.yaml import yaml_load
+from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import variable_names
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.spec import DEFAULT_CACHE
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import reach, variable_names
 
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -30,6 +37,30 @@ def collection_names():
     return known, [f"{role}_" for role in roles]
 
 
+def opener(url):
+    return open_url(url, timeout=reach.SECONDS, decompress=False)
+
+
+def built(cache):
+    """Return the names of what the cache has a build of, for some platform."""
+    names = set()
+    for path in glob.glob(os.path.join(cache, "builds", "*.json")):
+        with (
+            contextlib.suppress(OSError, ValueError, KeyError, TypeError),
+            open(path, encoding="utf-8") as stream,
+        ):
+            names.add(json.load(stream)["name"])
+    return names
+
+
+def kept(cache, source):
+    return os.path.join(cache, "sources", source["sha256"])
+
+
+def places(source):
+    return build_host.pool_urls(source["pool"]) if source.get("pool") else [source["url"]]
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -43,9 +74,38 @@ class ActionModule(ActionBase):
         faults, notices = variable_names.judge(task_vars or {}, known, prefixes, own)
         arguments["faults"] = [*(arguments.get("faults") or []), *faults]
         arguments["notices"] = [*(arguments.get("notices") or []), *notices]
+        arguments["fetch"] = self._unreachable(arguments.get("sources") or [])
         result.update(
             self._execute_module(
                 module_name="mailgate.qmail.preflight", module_args=arguments, task_vars=task_vars
             )
         )
         return result
+
+    @staticmethod
+    def _unreachable(sources):
+        """Return what neither cache nor controller has, for the host, in source_build's own order."""
+        cache = os.path.abspath(os.path.expanduser(os.environ.get("MAILGATE_CACHE") or DEFAULT_CACHE))
+        missing = [
+            one for one in sources if not any(os.path.isfile(kept(cache, at)) for at in one["sources"])
+        ]
+        urls = [[url for at in one["sources"] for url in places(at)] for one in missing]
+        found = reach.tried(
+            {url: functools.partial(reach.fetchable, opener, url) for every in urls for url in every}
+        )
+        there = built(cache)
+        return [
+            {
+                "name": one["name"],
+                "places": [at["url"] for at in one["sources"] if at.get("url")],
+                "pools": [at["pool"] for at in one["sources"] if at.get("pool")],
+                "causes": [f"{url} from the controller: {found[url]}" for url in every],
+                "instead": [
+                    *(f"put the file at {kept(cache, at)}" for at in one["sources"]),
+                    *([f"set {one['instead']}"] if one.get("instead") else []),
+                ],
+                "built": one["name"] in there,
+            }
+            for one, every in zip(missing, urls)
+            if not any(found[url] == "" for url in every)
+        ]

@@ -40,6 +40,35 @@ options:
       - A host with less is refused, or warned of when it is a gateway already.
     type: int
     default: 0
+  sources:
+    description:
+      - The archives that the run may have to fetch, each with C(name), C(sources) with C(url) or C(pool) and
+        C(sha256), and C(instead), which is what to set without it.
+      - The controller looks into its cache and tries the others, and then the host does; each all at once,
+        for ten seconds.
+    type: list
+    elements: dict
+    default: []
+  fetch:
+    description: Those of them that the controller could not reach; it sets this itself.
+    type: list
+    elements: dict
+    default: []
+  wheels:
+    description:
+      - The file that is there once the operators' screen has its wheels from a package index; without it, no
+        index is tried.
+    type: path
+  signatures:
+    description:
+      - From where ClamAV's signatures come, as C(mirrors), and C(proxy) as C(host:port) or empty.
+      - Without a database on the host they have to be reachable.
+    type: dict
+  proxies:
+    description: Proxies of other programs, as URLs.
+    type: list
+    elements: str
+    default: []
   faults:
     description: More errors, which were found on the controller.
     type: list
@@ -159,21 +188,39 @@ own_addresses:
 
 import contextlib
 import dataclasses
+import functools
+import importlib
+import importlib.util
 import os
 import re
 import socket
 import threading
+import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import CLAMAV_DATABASES
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import accounts, preflight
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import ldap_settings
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.ldap_connection import (
+    Connection,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import reach
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check import check_site
 
 LOOKUP_SECONDS = 5
 REVERSE_LOOKUPS = 4
 DISKS = ("/", "/var")
+PIP_SETTINGS = ("/etc/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf")
 
 
 def read_text(path):
@@ -316,6 +363,105 @@ def account_faults(given):
     return accounts.foreign(passwd, group, given["groups"], users, given["take_over"])
 
 
+def opener(url):
+    return open_url(url, timeout=reach.SECONDS, decompress=False)
+
+
+def database(directory):
+    """Return whether ClamAV has an official database."""
+    return (
+        any(name.startswith("daily.c") for name in os.listdir(directory))
+        if os.path.isdir(directory)
+        else False
+    )
+
+
+def default_indexes():
+    """Return the index that pip asks when none is configured; [] on a host without pip."""
+    try:
+        return [importlib.import_module("pip._internal.models.index").PyPI.simple_url.rstrip("/")]
+    except (ImportError, AttributeError):
+        return []
+
+
+def wanted(fetch, wheels, signatures):
+    """Return what is to be fetched by the host: archives, wheels, signatures; and a try for each place."""
+    needed, tries = [], {}
+    for one in fetch:
+        places = [*one["places"], *(url for pool in one["pools"] for url in build_host.pool_urls(pool))]
+        optional = bool(one["built"]) or os.path.exists(layout.stamp_path(one["name"]))
+        needed.append(
+            reach.Needed(f"source of {one['name']}", places, one["instead"], one["causes"], optional)
+        )
+        tries.update({url: functools.partial(reach.fetchable, opener, url) for url in places})
+    if wheels is not None:
+        texts = [
+            read_text(path) for path in ("/etc/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf")
+        ]
+        indexes = reach.pip_indexes("\n".join(texts), os.environ) or default_indexes()
+        places = [f"{url}/textual/" for url in indexes]
+        instead = ["qmailadmin_wheels: a directory of the controller with them", "qmailadmin_enabled: false"]
+        needed.append(reach.Needed("wheels of qmailadmin", places, instead, (), os.path.exists(wheels)))
+        tries.update({url: functools.partial(reach.answers, opener, url) for url in places})
+    if signatures is not None and not signatures["proxy"]:
+        places = [url if "://" in url else f"https://{url}" for url in signatures["mirrors"]]
+        instead = [
+            "clamav_private_mirrors or clamav_proxy_server: another way to them",
+            "clamav_database_files: databases of the controller, with clamav_freshclam: false",
+        ]
+        optional = database(CLAMAV_DATABASES)
+        needed.append(reach.Needed("signatures of ClamAV", places, instead, (), optional))
+        tries.update({url: functools.partial(reach.answers, opener, url) for url in places})
+    return needed, tries
+
+
+def bind(directory, server):
+    """Bind to a directory's server; return "" or why that failed."""
+    with open(directory.password_file, encoding="utf-8") as stream:
+        password = stream.read().rstrip("\r\n")
+    try:
+        Connection(directory, server, password).close()
+    except MailgateError as error:
+        return str(error).replace(password, "***") if password else str(error)
+    return ""
+
+
+def authority(path):
+    return read_text(path) or None
+
+
+def talks_to(site, signatures, proxies):
+    """Return a try for each back end, directory and proxy."""
+    backends = {}
+    for item in [*(site.get("domains") or []), *(site.get("extra_routes") or [])]:
+        if isinstance(item, dict):
+            name = item.get("name") or item.get("domain") or ""
+            with contextlib.suppress(BadInput):
+                route = smtproutes.make_route(str(name), str(item.get("route") or ""), "route")
+                if route.host:
+                    backends.setdefault((route.host, route.effective_port), name or "all other domains")
+    directories, _faults = ldap_settings.parse_ldap_directories(site.get("directories") or [], "directory")
+    can_bind = importlib.util.find_spec("ldap3") and all(
+        os.path.exists(path) for one in directories for path in (one.password_file, one.ca_file) if path
+    )
+    tries = reach.partners(backends, directories, bind if can_bind else None, authority)
+    named = [signatures["proxy"]] if signatures and signatures["proxy"] else []
+    for proxy in [*named, *proxies]:
+        parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        if parts.hostname:
+            address = (parts.hostname, parts.port or 3128)
+            tries[f"proxy {address[0]}:{address[1]}"] = functools.partial(reach.connects, *address)
+    return tries
+
+
+def reached(site, fetch, wheels, signatures, proxies):
+    """Return the findings about other machines; all are tried beside each other."""
+    needed, tries = wanted(fetch, wheels, signatures)
+    talks = talks_to(site, signatures, proxies)
+    found = reach.tried({**tries, **talks})
+    return [*reach.judge(needed, found), *reach.partner_findings({name: found[name] for name in talks})]
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -323,6 +469,11 @@ def main():
             "memory_mb_minimum": {"type": "int", "default": 512},
             "disk_mb_minimum": {"type": "int", "default": 1024},
             "clamd_memory_mb": {"type": "int", "default": 0},
+            "sources": {"type": "list", "elements": "dict", "default": []},
+            "fetch": {"type": "list", "elements": "dict", "default": []},
+            "wheels": {"type": "path"},
+            "signatures": {"type": "dict"},
+            "proxies": {"type": "list", "elements": "str", "default": []},
             "faults": {"type": "list", "elements": "str", "default": []},
             "notices": {"type": "list", "elements": "str", "default": []},
             "own_variables": {"type": "list", "elements": "str", "default": []},
@@ -356,7 +507,9 @@ def main():
     site, package = module.params.pop("site"), module.params.pop("package")
     names, brought = module.params.pop("accounts"), module.params.pop("brought")
     found_before, notices = module.params.pop("faults"), module.params.pop("notices")
-    module.params.pop("own_variables")  # the controller's part has read it
+    for name in ("own_variables", "sources"):
+        module.params.pop(name)  # the controller's part has read it
+    outside = {name: module.params.pop(name) for name in ("fetch", "wheels", "signatures", "proxies")}
     limits = preflight.Limits(**module.params)
     wrong_package = package_fault(package)
     if wrong_package:  # nothing else about this host is of use then
@@ -369,7 +522,9 @@ def main():
     except BadInput as error:
         module.fail_json(msg=without_passwords(str(error)))
     faults = [without_passwords(fault) for fault in faults]
+    others = reached(site, **outside)
     report = preflight.judge(host, limits, faults)
+    report = dataclasses.replace(report, findings=(*report.findings, *others))
     late = preflight.not_brought(read_text(brought["path"]), brought["settings"]) if brought else []
     for message in [*notices, *report.messages("warning"), *late]:
         module.warn(message)

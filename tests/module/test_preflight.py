@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import socket
 import time
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ def no_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(socket, "gethostbyaddr", lambda address: ("other.test", [], [address]))
+    monkeypatch.setattr(preflight.reach, "connects", lambda *_: "")
 
 
 @contextlib.contextmanager
@@ -180,3 +183,93 @@ def test_a_setting_that_the_playbook_does_not_bring_is_told(tmp_path: Path) -> N
     for text, number in (('{"gateway_databytes": "5"}', 0), ('{"gateway_databytes": 6}', 1), ("{", 0)):
         record.write_text(text)
         assert len(told()) == number, text
+
+
+def _fetch(name: str, **more: Any) -> dict[str, Any]:
+    places = [f"https://{name}.example/x.tgz"]
+    return {
+        "name": name,
+        "places": places,
+        "pools": [],
+        "causes": [],
+        "instead": ["do"],
+        "built": False,
+        **more,
+    }
+
+
+def test_everything_that_cannot_be_fetched_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "database", lambda directory: False)
+
+    def opener(url: str) -> Any:
+        if "one.example" in url:
+            return io.BytesIO(b"x")
+        raise urllib.error.URLError(socket.gaierror(-2, "Name or service not known"))
+
+    monkeypatch.setattr(preflight, "opener", opener)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple/")
+    causes = ["https://two.example/x.tgz from the controller: the name does not resolve"]
+    two = _fetch("two", causes=causes, instead=["put the file at /x"])
+    result = _run(
+        fetch=[_fetch("one"), two, _fetch("three", built=True)],
+        wheels="/nonexistent/stamp",
+        signatures={"mirrors": ["database.example"], "proxy": ""},
+    )
+    lines = result["msg"].split("\n")
+    assert [line for line in lines if not line.startswith(" ")][1:] == [
+        "source of two: cannot be fetched; expected one of these places",
+        "wheels of qmailadmin: cannot be fetched; expected one of these places",
+        "signatures of ClamAV: cannot be fetched; expected one of these places",
+    ]
+    for words in (
+        "  https://two.example/x.tgz from the controller: the name does not resolve",
+        "  https://two.example/x.tgz from the host: the name does not resolve",
+        "  or put the file at /x",
+        "  https://index.example/simple/textual/ from the host: the name does not resolve",
+        "  or qmailadmin_enabled: false",
+        "  https://database.example from the host: the name does not resolve",
+        "  or clamav_private_mirrors or clamav_proxy_server: another way to them",
+    ):
+        assert words in lines
+    assert "source of three: cannot be fetched" in str(result["warnings"])
+
+
+def test_back_ends_directories_and_proxies_that_do_not_answer_are_warnings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def connects(host: str, port: int) -> str:
+        asked.append((host, port))
+        return "Connection refused"
+
+    monkeypatch.setattr(preflight.reach, "connects", connects)
+    monkeypatch.setattr(preflight.reach, "tls", lambda host, port, authority: "its certificate is refused: x")
+    directory = {
+        "name": "ad",
+        "servers": ["dc1.example.com"],
+        "bases": ["DC=example,DC=com"],
+        "user": "gateway@example.com",
+        "password_file": "/nonexistent/password",
+        "preset": "exchange",
+    }
+    domains = [
+        *SITE["domains"],
+        {"name": "corp.example", "route": "10.0.0.9:2525", "recipients": "directory"},
+    ]
+    result = _run(
+        site={**SITE, "domains": domains, "directories": [directory]},
+        signatures={"mirrors": [], "proxy": "proxy.example:3128"},
+        proxies=["http://u:p@other.example:8080"],
+    )
+    assert not result.get("failed"), result
+    warnings = str(result["warnings"])
+    for words in (
+        "back end 198.51.100.5:25 of example.com: Connection refused; expected its SMTP server to answer",
+        "back end 10.0.0.9:2525 of corp.example: Connection refused",
+        "directory ad server dc1.example.com:636: its certificate is refused: x; expected it to answer",
+        "proxy proxy.example:3128: Connection refused",
+        "proxy other.example:8080: Connection refused",
+    ):
+        assert words in warnings
+    assert "u:p" not in warnings
