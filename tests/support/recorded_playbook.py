@@ -21,8 +21,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("roles", "playbooks", "meta", "src", "galaxy.yml", "plugins")
-# Those of ansible-core that read or change a host; the others only decide, and run as they are.
-OF_CORE = ("command", "copy", "file", "find", "getent", "service", "stat", "systemd_service")
+# Those of ansible-core that only decide, and run as they are; the others read or change a host.
+DECIDING = "assert|debug|fail|import_playbook|import_role|import_tasks|include_tasks|meta|set_fact"
+OF_CORE = re.compile(rf"\bansible\.builtin\.(?!(?:{DECIDING}):)([a-z_]+):")
 
 RECORDER = """
 from __future__ import annotations
@@ -88,14 +89,15 @@ def write_collection(place: Path) -> None:
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, target / name)
+    of_core: set[str] = set()
     for path in [*(target / "roles").rglob("*.yml"), *(target / "playbooks").rglob("*.yml")]:
         text = path.read_text(encoding="utf-8")
-        core = rf"ansible\.builtin\.({'|'.join(OF_CORE)}):"
-        text = re.sub(core, r"mailgate.qmail.recorded_\1:", text)
+        of_core |= set(OF_CORE.findall(text))
+        text = OF_CORE.sub(r"mailgate.qmail.recorded_\1:", text)
         # The answer of preflight has the facts.
         path.write_text(text.replace("gather_facts: true", "gather_facts: false"), encoding="utf-8")
     modules = [path.stem for path in (target / "plugins" / "modules").glob("*.py")]
-    for name in [*modules, *(f"recorded_{name}" for name in OF_CORE)]:
+    for name in [*modules, *(f"recorded_{name}" for name in of_core)]:
         (target / "plugins" / "action" / f"{name}.py").write_text(RECORDER, encoding="utf-8")
 
 
