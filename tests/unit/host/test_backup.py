@@ -30,6 +30,7 @@ FILES = {
     "var/qmail/cqgreylist/1c/2a/198.51.100.0-24": ("", 0o644),
     "var/qmail/cqgreylist/1c/2a/203.0.113.0-24.new": ("", 0o644),
     "var/qmail/cqgreylist/1c/2a/2001:db8::-64.new": ("", 0o644),
+    f"var/qmail/cqgreylist/1c/2a/pool-{'5' * 64}.new": ("", 0o644),
     "var/lib/mailgate/recipients/generations/1/validrcptto.cdb": ("cdb" * 1000, 0o644),
     "var/lib/mailgate/stats/state.json": ("{}", 0o600),
     "var/lib/spamd/txrep/tx-reputation": ("db", 0o600),
