@@ -220,6 +220,10 @@ BAD: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
         ("var/qmail/cqgreylist/a", {"type": tarfile.SYMTYPE, "linkname": "../../../etc"}),
         "expected a link within its part",
     ),
+    "a link that climbs behind another one": (
+        ("var/qmail/cqgreylist/a", {"type": tarfile.SYMTYPE, "linkname": "x/y/link/../.."}),
+        "expected a link within its part",
+    ),
     "an absolute link": (
         ("var/qmail/cqgreylist/a", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}),
         "expected a link within its part",
@@ -230,7 +234,10 @@ BAD: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
     ),
     "a device": (("var/qmail/cqgreylist/a", {"type": tarfile.CHRTYPE}), "is neither a file"),
     "set-user-id": (("var/qmail/cqgreylist/a", {"mode": 0o4755}), "expected one without set-user-id"),
-    "an unknown owner": (("var/qmail/cqgreylist/a", {"uname": "no-such-user"}), "which is not on this host"),
+    "an unknown owner": (
+        ("var/lib/mailgate/stats/a", {"uname": "no-such-user"}),
+        "which is not on this host",
+    ),
     "half a message": (("queue/7.message", {}), "a queued message is not whole"),
 }
 
@@ -244,6 +251,68 @@ def test_a_bad_archive_changes_nothing(
     assert command.main(["restore", "--queue", path], new) == 100
     assert said in capsys.readouterr().err
     assert list(Path(new.root).iterdir()) == []
+
+
+LINK = ("var/lib/mailgate/stats/x/y/l", {"type": tarfile.SYMTYPE, "linkname": "../../t"})
+BELOW = ("var/lib/mailgate/stats/x/y/l/m", {"type": tarfile.SYMTYPE, "linkname": "../../../a"})
+
+
+@pytest.mark.parametrize("members", [(LINK, BELOW), (BELOW, LINK)])
+def test_nothing_is_below_a_link_of_the_archive(
+    members: tuple[tuple[str, dict[str, Any]], ...], new: backup.Host, tmp_path: Path
+) -> None:
+    """There '..' would begin somewhere else than the path says."""
+    with pytest.raises(BadInput, match="is a link with files below"):
+        backup.inspect(new, forged(tmp_path, *members))
+
+
+@pytest.mark.parametrize(
+    "member", [("var/lib/mailgate/stats/1/x", {}), ("var/lib/mailgate/stats/1", {"type": tarfile.DIRTYPE})]
+)
+def test_a_link_on_the_host_leads_nowhere(
+    member: tuple[str, dict[str, Any]], new: backup.Host, tmp_path: Path
+) -> None:
+    """The user of a service could make one; root restores."""
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    place = Path(new.root) / "var/lib/mailgate/stats"
+    place.mkdir(parents=True)
+    (place / "1").symlink_to(outside)
+    path = forged(tmp_path, member)
+    with pytest.raises(BadInput, match="a link leads out of"):
+        backup.restore(new, path, queue=False)
+    assert list(outside.iterdir()) == []
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o755
+
+
+def test_the_place_itself_may_be_a_link(old: backup.Host, new: backup.Host, tmp_path: Path) -> None:
+    real = Path(new.root) / "etc/spamassassin"
+    real.mkdir(parents=True)
+    (Path(new.root) / "etc/mail").mkdir()
+    (Path(new.root) / "etc/mail/spamassassin").symlink_to("../spamassassin")
+    (Path(new.root) / "srv/greylist").mkdir(parents=True)
+    (Path(new.root) / "var/qmail").mkdir(parents=True)
+    (Path(new.root) / "var/qmail/cqgreylist").symlink_to("../../srv/greylist")
+    backup.create(old, archive(tmp_path), queue=False)
+    backup.inspect(new, archive(tmp_path))
+    backup.restore(new, archive(tmp_path), queue=False)
+    assert (real / "operator.cf").exists()
+    assert (Path(new.root) / "srv/greylist/1c/2a/198.51.100.0-24").exists()
+
+
+def test_the_greylist_is_its_owner_s_on_this_host(new: backup.Host, tmp_path: Path) -> None:
+    """The front serves meanwhile, and lets everybody pass when it cannot write there."""
+    place = Path(new.root) / "var/qmail/cqgreylist"
+    place.mkdir(parents=True)
+    stranger = {"uname": "no-such-user", "gname": "no-such-group"}
+    path = forged(
+        tmp_path,
+        ("var/qmail/cqgreylist", {"type": tarfile.DIRTYPE, "mode": 0o700, **stranger}),
+        ("var/qmail/cqgreylist/00/00/192.0.2.0-24", stranger),
+    )
+    backup.inspect(new, path)
+    backup.restore(new, path, queue=False)
+    assert (place / "00/00/192.0.2.0-24").stat().st_uid == place.stat().st_uid == os.geteuid()
 
 
 @pytest.mark.parametrize(

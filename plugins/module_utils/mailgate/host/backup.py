@@ -53,6 +53,7 @@ class Part:
     places: tuple[str, ...]  # files, or directories with all below them
     services: tuple[str, ...] = ()
     databases: bool = False  # changed in place: they are copied while nothing writes
+    as_here: bool = False  # restored files belong to the owner of the place on this host
 
 
 PARTS = (
@@ -69,7 +70,7 @@ PARTS = (
         ("operator",),
     ),
     Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist",)),
-    Part("greylist", (paths.GREYLIST_DIRECTORY,)),
+    Part("greylist", (paths.GREYLIST_DIRECTORY,), as_here=True),  # either front's, which serves meanwhile
     Part("recipients", (paths.RECIPIENTS_DIRECTORY,), ("recipients",)),
     Part("statistics", (paths.STATS_DIRECTORY,), ("stats",)),
     Part("reputation", (f"{paths.SPAMD_HOME}/txrep",), ("spamd",), databases=True),
@@ -258,6 +259,8 @@ def inspect(host: Host, archive: str) -> Found:
     services: dict[str, None] = {}
     messages: set[str] = set()
     envelopes: set[str] = set()
+    links: set[str] = set()
+    parents: set[str] = set()
     for number, (member, _stream) in enumerate(_members(archive)):
         name = member.name
         if number == 0:
@@ -267,13 +270,24 @@ def inspect(host: Host, archive: str) -> Found:
         elif name != LEARNED:
             part = _part_of(archive, name)
             services.update(dict.fromkeys(part.services))
-            _check(archive, member, part)
+            _check(host, archive, member, part)
+            if member.issym():
+                links.add(name)
+            if posixpath.dirname(name) not in parents:
+                _stay_inside(host, name)
+                parents.add(posixpath.dirname(name))
     if not about:
         raise BadInput(f"archive {archive}: is empty; expected one of mailgate backup create")
     if messages != envelopes:
         raise BadInput(
             f"archive {archive}: a queued message is not whole; expected a message and an envelope of each"
         )
+    for parent in parents:
+        for link in links:
+            if f"{parent}/".startswith(f"{link}/"):
+                raise BadInput(
+                    f"archive {archive}: {link!r} is a link with files below; expected a directory"
+                )
     made = about["made"]
     return Found(str(about["hostname"]), made if isinstance(made, int) else 0, tuple(services), len(messages))
 
@@ -306,23 +320,40 @@ def _manifest(archive: str, member: tarfile.TarInfo, stream: IO[bytes] | None) -
     return dict(about)
 
 
-def _part_of(archive: str, name: str) -> Part:
+def _place_of(name: str) -> tuple[Part, str] | None:
     for part in PARTS:
         for place in part.places:
             inside = place.lstrip("/")
             if name == inside or name.startswith(f"{inside}/"):
-                return part
+                return part, place
+    return None
+
+
+def _part_of(archive: str, name: str) -> Part:
+    if found := _place_of(name):
+        return found[0]
     known = ", ".join(part.name for part in PARTS)
     raise BadInput(f"archive {archive}: {name!r} belongs to no part of a backup; expected {known}")
 
 
-def _check(archive: str, member: tarfile.TarInfo, part: Part) -> None:
+def _stay_inside(host: Host, name: str) -> None:
+    """Raise BadInput when a link on this host leads what is restored out of its place."""
+    found = _place_of(name)
+    if found is None or name == (inside := found[1].lstrip("/")):
+        return
+    top, parent = os.path.realpath(host.path(inside)), host.path(posixpath.dirname(name))
+    if not f"{os.path.realpath(parent)}/".startswith(f"{top}/"):
+        raise BadInput(f"{parent}: a link leads out of {host.path(inside)}; expected directories below it")
+
+
+def _check(host: Host, archive: str, member: tarfile.TarInfo, part: Part) -> None:
     name = member.name
     if ".." in name.split("/") or posixpath.normpath(name) != name:
         raise BadInput(f"archive {archive}: {name!r} is not a plain path; expected one without '..'")
     if member.issym():
         target = posixpath.normpath(posixpath.join(posixpath.dirname(name), member.linkname))
-        if member.linkname.startswith("/") or not any(
+        # climbing in the middle of a target may begin behind another link
+        if posixpath.normpath(member.linkname) != member.linkname or not any(
             target.startswith(f"{place.lstrip('/')}/") for place in part.places
         ):
             raise BadInput(
@@ -334,7 +365,7 @@ def _check(archive: str, member: tarfile.TarInfo, part: Part) -> None:
         raise BadInput(
             f"archive {archive}: {name!r} has mode {member.mode:o}; expected one without set-user-id"
         )
-    _owner(archive, member)
+    _owner(host, archive, member, part)
 
 
 @functools.lru_cache(maxsize=64)
@@ -342,7 +373,11 @@ def _ids(user: str, group: str) -> tuple[int, int]:
     return pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
 
 
-def _owner(archive: str, member: tarfile.TarInfo) -> tuple[int, int]:
+def _owner(host: Host, archive: str, member: tarfile.TarInfo, part: Part) -> tuple[int, int]:
+    if part.as_here:
+        with contextlib.suppress(FileNotFoundError):
+            here = os.stat(host.path(part.places[0]))
+            return here.st_uid, here.st_gid
     try:
         return _ids(member.uname, member.gname)
     except KeyError as error:
@@ -360,6 +395,7 @@ def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
     """
     counts = dict.fromkeys([*(part.name for part in PARTS), "learned", "queue"], 0)
     envelopes: dict[str, bytes] = {}
+    parent = ""
     for member, stream in _members(archive):
         queued = QUEUE.fullmatch(member.name)
         if member.name == MANIFEST:
@@ -375,16 +411,22 @@ def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
         elif member.name == LEARNED:
             counts["learned"] = _relearn(host, stream.read() if stream else b"")
         else:
-            _put(host, archive, member, stream)
-            counts[_part_of(archive, member.name).name] += 1
+            if posixpath.dirname(member.name) != parent:
+                _stay_inside(host, member.name)  # once more: the services that could make links are down
+                parent = posixpath.dirname(member.name)
+            part = _part_of(archive, member.name)
+            _put(host, member, stream, _owner(host, archive, member, part))
+            counts[part.name] += 1
     os.sync()  # once: a greylist is a million files
     return counts
 
 
-def _put(host: Host, archive: str, member: tarfile.TarInfo, stream: IO[bytes] | None) -> None:
+def _put(host: Host, member: tarfile.TarInfo, stream: IO[bytes] | None, owner: tuple[int, int]) -> None:
     path = host.path(member.name)
-    uid, gid = _owner(archive, member)
+    uid, gid = owner
     if member.isdir():
+        if os.path.islink(path):
+            _stay_inside(host, f"{member.name}/.")
         os.makedirs(path, exist_ok=True)
         os.chown(path, uid, gid)
         os.chmod(path, member.mode & 0o1777)
