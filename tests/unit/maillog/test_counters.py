@@ -133,6 +133,7 @@ def accepted(number: int) -> str:
         ),
         ([judged(1), accepted(1)], "clean"),
         ([accepted(1)], "unjudged"),
+        ([verdict("CLEAN (1.20/5.00/10.00)"), accepted(1)], "clean"),  # by a simscan of another version
         ([judged(1), accepted(2)], "clean unjudged"),
         ([judged(2, "VIRUS"), accepted(1)], "refused_virus unjudged"),
         (

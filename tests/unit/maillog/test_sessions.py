@@ -263,6 +263,20 @@ def test_sessions_of_version_0_2_are_parsed_as_before() -> None:
     assert len(launcher.inferences()) == 1
 
 
+def test_a_simscan_of_another_version() -> None:
+    """It names neither the id nor qmail-queue, as while the gateway is upgraded."""
+    smtp, send = Book(), Book()
+    smtp.say(1, *launched(4711, ID))
+    for number in (1, 2):
+        smtp.say(1 + number, f"simscan:[4711]:{CLEAN}:0.1s:Old:{STRANGER}:a@b.example:alice@example.test")
+        smtp.say(1.1 + number, accepted(4711, f"{ID}.{number}", 4712 + number, "a@b.example"))
+        send.say(1.2 + number, *queued(6 + number, 4800 + number, "a@b.example"))
+    (journey,) = find(smtp, send, ID)
+    assert kinds(journey) == ["clean", "delivered", "clean", "delivered"]
+    assert [message.number for message in journey.messages()] == [7, 8]
+    assert len(journey.inferences()) == 2
+
+
 def test_two_messages_put_off_have_one_outcome_each() -> None:
     smtp, send = Book(), Book()
     smtp.say(1, *launched(4711, ID))

@@ -36,3 +36,9 @@ def number_of(text: str) -> int:
     for character in text:
         number = number << 5 | _VALUES[character]
     return number
+
+
+def is_of_front(record: object) -> bool:
+    """Return whether smtpfront has written the line: a session's number stands where others have a pid."""
+    pid = getattr(record, "pid", None)
+    return isinstance(pid, int) and pid >= FRONT_MIN

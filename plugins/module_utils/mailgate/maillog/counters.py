@@ -20,6 +20,7 @@ from typing import Any
 
 from ..core.errors import BadInput
 from ..formats import send_log as sendlog
+from ..formats import session_id
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from . import journey, verdicts
@@ -162,7 +163,7 @@ class Stats:
         self._add("refused_dnsbl")
 
     def _greylisted(self, record: smtplog.Greylisted) -> None:
-        alone = record.decision in _ALONE and journey.is_of_front(record)
+        alone = record.decision in _ALONE and session_id.is_of_front(record)
         if alone and self._sessions.get(record.pid) is None:
             self._add("connections")
         if record.decision in ("new", "early"):
@@ -195,16 +196,18 @@ class Stats:
         kind = verdicts.meaning(record)
         self._add(_KINDS[kind])
         self._time("scan", int(record.seconds * NANOSECONDS))
-        if record.id and kind in verdicts.ACCEPTED:
-            self._judged[record.id] = None
+        if kind in verdicts.ACCEPTED:
+            self._judged[record.id or str(record.pid)] = None
             if len(self._judged) > SESSIONS_MAX:
                 del self._judged[next(iter(self._judged))]
 
     def _accepted(self, record: smtplog.Accepted) -> None:
-        if record.id in self._judged:
-            del self._judged[record.id]
-        else:
-            self._add(_KINDS[verdicts.TAKEN])
+        # A simscan of another version names no id: its process is a child of qmail-smtpd's.
+        for key in (record.id, str(record.pid)):
+            if key in self._judged:
+                del self._judged[key]
+                return
+        self._add(_KINDS[verdicts.TAKEN])
 
     def _note(self, record: smtplog.ScannerNote) -> None:
         note = journey.put_off_note(record)

@@ -234,7 +234,7 @@ class Session:
         if made is None:
             return False
         program, words = made
-        program = "smtpfront" if is_of_front(record) else program
+        program = "smtpfront" if session_id.is_of_front(record) else program
         self.id = self.id or session_id.session_of(getattr(record, "id", ""))
         self.steps.append(Step(record.at, program, one_line(words) + note))
         if self.attempts and note and self.attempts[-1].at == record.at:
@@ -248,11 +248,11 @@ class Session:
             self.remote = self.remote or record.remote
             if record.allowed:
                 return self._server, "let in by the rules"
-            if is_of_front(record):
+            if session_id.is_of_front(record):
                 self.address = record.remote[1:-2]  # of ":IP::"
             return self._server, self._try(record.at, RULE, "refused at connect by a rule")
         if isinstance(record, smtplog.Ended):
-            if is_of_front(record) and self.handed_over:
+            if session_id.is_of_front(record) and self.handed_over:
                 return None
             self.ended, self.status = record.at, record.status
             return self._server, "connection closed" + (f", status {record.status}" if record.status else "")
@@ -264,7 +264,7 @@ class Session:
             words = f"refused by DNS list: {record.code} {record.text}"
             return "rblsmtpd", self._try(record.at, LISTED, words)
         if isinstance(record, smtplog.Greylisted):
-            if is_of_front(record):  # it may be the session's first line
+            if session_id.is_of_front(record):  # it may be the session's first line
                 self.address = self.address or record.address
             return "cqgreylist", self._greylist(record)
         if isinstance(record, smtplog.EnvelopeAsked):
@@ -309,7 +309,7 @@ class Session:
     def _connected(self, record: smtplog.Connected) -> tuple[str, str]:
         self.address = record.address
         self.begun = record.at if self.begun is None else self.begun
-        if not is_of_front(record):
+        if not session_id.is_of_front(record):
             self._server = "smtplaunch" if record.id else "tcpserver"
             if self.handed_over:
                 return self._server, "handed over to qmail-smtpd"
@@ -325,11 +325,13 @@ class Session:
         return self._try(record.at, PUT_OFF, told) if found[1] in ("put off", "busy") else told
 
     def _accepted(self, record: smtplog.Accepted) -> str:
-        """Take a message that was accepted; its verdict is there already, unless a rule passes simscan by."""
+        """Take a message that was accepted; it has a verdict already, unless a rule passes simscan by."""
         told = f"accepted, id {record.id}, qp {record.queue_pid}, from <{record.sender}>"
         for attempt in self.attempts:
-            if attempt.id == record.id and attempt.kind in ACCEPTED:
-                attempt.queue_pid = record.queue_pid
+            if attempt.kind in ACCEPTED and attempt.verdict and attempt.id in (record.id, ""):
+                if attempt.id:  # else qp is that of a simscan of another version
+                    attempt.queue_pid = record.queue_pid
+                attempt.id = record.id
                 return told
         self._try(record.at, TAKEN, "accepted, without a verdict of simscan", record.sender)
         self.attempts[-1].id, self.attempts[-1].queue_pid = record.id, record.queue_pid
@@ -422,12 +424,6 @@ class Session:
         if self.attempts:
             return self.attempts[-1].kind
         return OPEN if self.ended is None else NOTHING
-
-
-def is_of_front(record: smtplog.Record) -> bool:
-    """Return whether smtpfront has written the line: it has the session's number where others have a pid."""
-    pid = getattr(record, "pid", None)
-    return isinstance(pid, int) and pid >= session_id.FRONT_MIN
 
 
 def fields_of(verdict: smtplog.Verdict, address: str | None) -> tuple[str, str, tuple[str, ...]]:

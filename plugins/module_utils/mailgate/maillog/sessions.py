@@ -12,7 +12,7 @@ from ..formats import session_id
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
-from .journey import Session, is_of_front
+from .journey import Session
 from .verdicts import ACCEPTED
 
 SESSION_SECONDS_MAX = 6 * 3600  # an older line with the same pid is of another session
@@ -117,7 +117,7 @@ class Sessions:
     def _in_front(self, begin: LineRef) -> LineRef:
         """Return the beginning in smtpfront of a session that it has handed over, or the same line."""
         record = smtplog.parse(self._log.line(begin))
-        if not isinstance(record, smtplog.Connected) or not record.id or is_of_front(record):
+        if not isinstance(record, smtplog.Connected) or not record.id or session_id.is_of_front(record):
             return begin
         needle = b": pid " + record.id.encode("ascii") + b" from "
         here = self._log.time(begin) or 0
@@ -154,7 +154,7 @@ class Sessions:
         if known is not None:
             return known
         first = smtplog.parse(self._log.line(begin))
-        rest = None if first is None or not is_of_front(first) else self._handed_over(begin, first)
+        rest = None if first is None or not session_id.is_of_front(first) else self._handed_over(begin, first)
         session = Session(getattr(first, "pid", 0), handed_over=rest is not None)
         end = self._add_part(session, begin, first)
         if rest is not None:
@@ -173,7 +173,7 @@ class Sessions:
         earliest = self._log.at(here - LATE_SECONDS * NANOSECONDS)
         for place in self._log.forward(needle, earliest, self._latest(begin)):
             record = smtplog.parse(self._log.line(place))
-            if isinstance(record, smtplog.Connected) and not is_of_front(record):
+            if isinstance(record, smtplog.Connected) and not session_id.is_of_front(record):
                 return place
         return None
 
