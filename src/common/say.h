@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Lines of the log (descriptor 2), and settings of the environment. All output is printable ASCII;
- * a line goes out in a single write(2) and is shorter than PIPE_BUF, and no value in it can end the line.
+ * a line goes out in a single write(2) and is shorter than PIPE_BUF, and no value in it can end the line. One for which
+ * the log has no room is lost.
  */
 #ifndef SAY_H
 #define SAY_H
