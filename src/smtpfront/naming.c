@@ -13,7 +13,7 @@
 #include "pending.h"
 
 #define MOST 100              /* questions of names outstanding, of RESOLVER_MOST */
-#define MOST_OF_NETWORK 8
+#define MOST_OF_NETWORK 8u
 
 enum { POINTERS, ADDRESSES };
 
@@ -60,14 +60,26 @@ static struct session *of_client(const struct front *f, const struct address *cl
   return s;
 }
 
-static int asked_of_network(const struct front *f, uint64_t network)
+/* Under which the questions of a network are counted, among the places of clients. */
+static uint64_t questions_key(const struct session *s)
 {
-  const struct session *s;
-  int n = 0;
+  uint64_t key = s->network_key ^ UINT64_C(0x9e3779b97f4a7c15);
 
-  for (s = f->naming_first; s; s = s->pending->after)
-    n += s->pending->asked && s->network_key == network;
-  return n;
+  return key ? key : 1;
+}
+
+static void question_begins(struct front *f, struct session *s)
+{
+  s->pending->asked = 1;
+  ++f->naming_asked;
+  places_add(&f->places, questions_key(s));
+}
+
+static void question_ends(struct front *f, struct session *s)
+{
+  s->pending->asked = 0;
+  --f->naming_asked;
+  places_remove(&f->places, questions_key(s));
 }
 
 /* All sessions of the client have its name, or none. */
@@ -106,7 +118,7 @@ int naming_ask(struct front *f, struct session *s)
 
   if (!p->searching || p->follows || p->asked)
     return 1;
-  if (f->naming_asked >= MOST || asked_of_network(f, s->network_key) >= MOST_OF_NETWORK)
+  if (f->naming_asked >= MOST || places_count(&f->places, questions_key(s)) >= MOST_OF_NETWORK)
     return 0;
   if (p->names) {
     name = p->names + p->at;
@@ -116,8 +128,7 @@ int naming_ask(struct front *f, struct session *s)
   }
   if (!resolver_ask(&f->resolver, name, type, f->now_ms, p->end_ms, answered, s, p->names ? ADDRESSES : POINTERS))
     return 0;
-  p->asked = 1;
-  ++f->naming_asked;
+  question_begins(f, s);
   return 1;
 }
 
@@ -147,8 +158,7 @@ static void answered(void *arg, int which, const unsigned char *answer, size_t l
   struct front *f = s->watch.owner;
   struct pending *p = s->pending;
 
-  p->asked = 0;
-  --f->naming_asked;
+  question_ends(f, s);
   if (trouble)
     p->trouble = trouble;
   if (which == POINTERS) {
@@ -206,8 +216,7 @@ void naming_forget(struct front *f, struct session *s)
   if (!p || !p->searching)
     return;
   if (p->asked)
-    --f->naming_asked;
-  p->asked = 0;
+    question_ends(f, s);
   unlink_search(f, s);
   next = p->follows ? 0 : of_client(f, &s->address);
   if (!next)

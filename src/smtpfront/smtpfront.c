@@ -319,7 +319,7 @@ static void make_sessions(struct front *f)
 
   f->session = calloc(f->limits.all, sizeof *f->session);
   if (getrandom(secret, sizeof secret, 0) != (ssize_t) sizeof secret || !f->session
-      || !places_begin(&f->places, 2 * f->limits.all, secret))
+      || !places_begin(&f->places, 3 * f->limits.all, secret))   /* a client, its network, and questions of that */
     fatal("memory");
   for (i = f->limits.all; i-- > 0; ) {
     f->session[i].newer = f->free;

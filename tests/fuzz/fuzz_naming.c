@@ -95,7 +95,7 @@ int played_ask(struct resolver *r, const char *name, int type, long now, long en
       HOLD(!address_equal(&session[i].address, &session[j].address));
       network += session[j].network_key == session[i].network_key;
     }
-  HOLD(network < MOST_OF_NETWORK);
+  HOLD(network < (int) MOST_OF_NETWORK);
   question[i].done = done;
   question[i].which = which;
   question[i].type = type;
@@ -230,6 +230,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   memset(question, 0, sizeof question);
   memset(wants, 0, sizeof wants);
   memset(searching, 0, sizeof searching);
+  HOLD(places_begin(&f.places, 2 * SESSIONS, (const unsigned char *) "0123456789abcdef"));
   f.now_ms = 1000;
   f.settings.name_ms = END_MS;
   for (i = 0; i < SESSIONS; ++i) {
@@ -268,5 +269,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   for (i = 0; i < SESSIONS; ++i)
     HOLD(!searching[i] && !question[i].done);
   HOLD(!f.naming_first && !f.naming_last && !f.naming_asked);
+  for (i = 0; i < SESSIONS; ++i)
+    HOLD(!places_count(&f.places, questions_key(&session[i])));
+  places_end(&f.places);
   return 0;
 }
