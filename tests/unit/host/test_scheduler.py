@@ -120,6 +120,14 @@ def test_a_damaged_state_counts_as_none(text: str) -> None:
     assert every.parse_state(text) == State()
 
 
+def test_a_state_that_is_a_pipe_makes_nobody_wait(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "state")
+    assert every._read_state(str(tmp_path / "state")) == State()
+    assert "is not a regular file; expected one; it counts as none" in capsys.readouterr().out
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     argv = [sys.executable, "-I", "-B", "-c", STARTER, str(PACKAGE), "every", *arguments]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -751,3 +751,12 @@ def test_a_chart() -> None:
     assert (fine[0], fine[-1]) == ("▁", "█")
     assert list(fine) == sorted(fine)
     assert stats_command.chart(parts, "marked", BEGIN, BEGIN + 3600, 60, True) == ""
+
+
+def test_numbers_that_are_a_pipe_make_nobody_wait(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The directory is that of the service's user, who reads the text of strangers."""
+    os.mkfifo(tmp_path / "state.json")
+    assert stats_command.main(["--directory", str(tmp_path)]) == 111
+    assert "is not a regular file" in capsys.readouterr().err

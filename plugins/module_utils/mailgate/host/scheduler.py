@@ -29,13 +29,14 @@ from datetime import datetime, timedelta
 
 from ..core.errors import BadInput
 from ..core.exits import TEMPORARY
-from ..core.files import atomic_write
+from ..core.files import atomic_write, read_regular
 
 # The wall clock may be set, so it is read again at least this often.
 LOOK_SECONDS = 60.0
 # How long a command may take to end after SIGTERM before it is killed.
 GRACE_SECONDS = 10.0
 CLOCK_TOLERANCE_SECONDS = 300.0
+_STATE_BYTES = 1 << 20
 _JITTER_MAX_SECONDS = 23 * 3600.0  # of a daily run, which the next one must not overtake
 SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -129,13 +130,14 @@ def _read_state(path: str | None) -> State:
     if path is None:
         return State()
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return parse_state(stream.read())
+        return parse_state(read_regular(path, _STATE_BYTES).decode("utf-8", "replace"))
     except FileNotFoundError:
         return State()
     except OSError as error:
         _say(f"state {path}: {error.strerror or error}; it counts as none")
-        return State()
+    except BadInput as error:
+        _say(f"{error}; it counts as none")
+    return State()
 
 
 def _keep_state(path: str | None, state: State) -> bool:
