@@ -22,7 +22,7 @@ from support.mail_servers import Delivery
 from support.network_namespace import GATEWAY_IPV6
 from support.smtp_client import CLOSED, Session
 
-STRANGER = "2001:db8:7::9"
+STRANGER = "2001:db8:19::9"  # the rows have a stranger of their own
 PEST, OTHER_PESTS, NEIGHBOUR = "2001:db8:66::7", ("2001:db8:66::8", "2001:db8:66::9"), "2001:db8:70::7"
 PEST_NETWORK = "2001:db8:66::/64"
 ALICE, NOBODY = "alice@example.test", "nobody@example.test"
@@ -108,7 +108,8 @@ def test_spamassassin_reads_the_received_line(gate: Bed) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", [STRANGER, "2001:DB8:7:0:0:0:0:9", "[IPv6:2001:db8:7::9]", "2001:db8:7::/64", "2001:db8:7::9/48"]
+    "form",
+    [STRANGER, "2001:DB8:19:0:0:0:0:9", "[IPv6:2001:db8:19::9]", "2001:db8:19::/64", "2001:db8:19::9/48"],
 )
 def test_a_trace_takes_any_form(gate: Bed, form: str) -> None:
     through(STRANGER)
