@@ -681,6 +681,7 @@ def test_a_broken_front_chooses_no_id_but_that_of_a_session_of_now(gate: Gateway
         made = named(other, "127.0.0.4", MAIL, mail)
         assert made != other and abs((made >> 20) - (now & 0xFFFFFFF)) < 600
     assert named(number_at(now - 4), "127.0.0.3", b"", b"") != number_at(now - 4)
+    assert len(gate.messages()) == 6
 
 
 # Connects from the address of a relay client, and hands one end over as a client that has said nothing.
