@@ -254,13 +254,15 @@ class Lists(threading.Thread):
         self.listed, self.silent = listed.encode(), silent.encode()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", port))
+        self.socket.settimeout(0.1)
+        self.ended = threading.Event()
 
     def run(self) -> None:
-        while True:
+        while not self.ended.is_set():
             try:
                 packet, peer = self.socket.recvfrom(1500)
-            except OSError:
-                return
+            except TimeoutError:
+                continue
             name = packet[12:].split(b"\0")[0]
             end = 12 + len(name) + 5
             if self.silent in name:
@@ -277,6 +279,8 @@ class Lists(threading.Thread):
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.ended.set()
+        self.join(10)  # who waits for a datagram keeps the port
         self.socket.close()
 
 
