@@ -72,6 +72,7 @@ def accepted(number: int) -> str:
     [
         ([PID], "connections"),
         ([f"tcpserver: deny 7 a:b:25 :{IP}::1"], "refused_rule"),
+        ([f"smtpfront[6kz3rt9qm4]: deny {IP}"], "connections refused_rule"),
         ([f"tcpserver: ok 7 a:b:25 :{IP}::1"], ""),
         ([f"cqgreylist[7]: new {IP} 198.51.100.0/24 wait 60"], "greylisted"),
         ([f"cqgreylist[7]: early {IP} 198.51.100.0/24 2 of 60"], "greylisted"),

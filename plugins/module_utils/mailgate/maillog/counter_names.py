@@ -30,7 +30,7 @@ LOGS = ("smtpd", "send")
 
 # Name of a counter: what it counts. The order is that of a session's way through the gateway.
 COUNTERS = {
-    "connections": "connections that tcpserver accepted",
+    "connections": "connections of clients",
     "refused_rule": "sessions refused by a rule, at connect or by its RBLSMTPD",
     "refused_dnsbl": "sessions refused because of a DNS list",
     "greylisted": "sessions deferred by the greylist",

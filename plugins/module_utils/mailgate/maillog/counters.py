@@ -148,6 +148,8 @@ class Stats:
     def _admitted(self, record: smtplog.Admitted) -> None:
         if not record.allowed:
             self._add("refused_rule")
+            if session_id.is_of_front(record):  # which says nothing else of it
+                self._add("connections")
 
     def _ended(self, record: smtplog.Ended) -> None:
         session = self._sessions.end(record.pid)
@@ -385,7 +387,7 @@ _LAYERS = (
     "limit",
 )
 _FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("connections", "Connections that tcpserver accepted.", (("", "connections"),)),
+    ("connections", "Connections of clients.", (("", "connections"),)),
     (
         "refused",
         "Refusals by layer: of sessions (rule, dnsbl), recipients (sender, relay, recipient) and messages.",
