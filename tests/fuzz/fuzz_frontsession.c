@@ -131,6 +131,17 @@ void verdict_forget(struct front *f, struct session *s)
   (void) s;
 }
 
+void verdict_end(struct session *s)
+{
+  (void) s;
+}
+
+void verdict_recipient(struct front *f, struct session *s, const char *recipient)
+{
+  (void) f;
+  HOLD(s->verdict != VERDICT_NONE && strlen(recipient) <= SMTPCOMMAND_LINE_MAX);
+}
+
 void verdict_time(struct front *f, struct session *s)
 {
   s->verdict = refused ? VERDICT_REFUSE : VERDICT_PASS;
