@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def named(names: dict[str, str]) -> Records:
         records.update(ptr(address, name))
         records[name, A] = [a(name, other) for other in names if names[other] == name]
     return records
+
+
+class Silence(dict):  # type: ignore[type-arg]
+    """Records of a zone whose servers are dead."""
+
+    def get(self, _key: object, _default: object = None) -> None:
+        return None
 
 
 def attempt(gate: Gateway, source: str, sender: str, *recipients: str) -> list[bytes]:
@@ -93,6 +101,33 @@ def test_eight_tries_from_eight_networks_of_one_provider_pass(programs: Programs
         assert attempt(gate, sources[5], "eve@other.test") == [LATER]  # nobody else has
         assert attempt(gate, sources[6], "sue@customer.test", BOB) == [LATER]
         assert attempt(gate, sources[7], "sue@customer.test", BOB, ANN, BOB) == [LATER, OK, OK]
+
+
+def cpu_seconds(process: int) -> float:
+    times = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_clients_whose_names_wait_cost_the_others_no_time(programs: Programs, tmp_path: Path) -> None:
+    """Of each network a few ask; the rest is tried again in each round of the loop, whoever it is for."""
+    settings = f"{SETTINGS}GREYLIST_NAME_SECONDS=60\n"
+    with (
+        front(programs, tmp_path, settings) as gate,
+        Resolver(programs.resolver_port, Silence()),
+        ExitStack() as crowd,
+        gate.connect() as good,
+    ):
+        said = f"EHLO x\r\nMAIL FROM:<sue@customer.test>\r\nRCPT TO:<{ANN}>\r\n".encode()
+        for number in range(760):
+            client = crowd.enter_context(gate.connect(f"127.40.{number % 4}.{1 + number // 4}"))
+            client.sendall(said)
+        until(lambda: len(files(gate)) == 4)
+        good.recv(1000)
+        begun = cpu_seconds(gate.front.pid)
+        for _number in range(200):
+            good.sendall(b"NOOP\r\n")
+            assert good.recv(1000) == b"250 ok\r\n"
+        assert cpu_seconds(gate.front.pid) - begun < 0.2
 
 
 def test_two_pools_are_two(programs: Programs, tmp_path: Path) -> None:
