@@ -144,6 +144,16 @@ def test_what_is_only_on_the_host_stays(old: backup.Host, new: backup.Host, tmp_
     assert (Path(new.root) / "etc/tcp.d/20-operator").read_text() == FILES["etc/tcp.d/20-operator"][0]
 
 
+def test_two_names_of_one_file_are_two_files(old: backup.Host, new: backup.Host, tmp_path: Path) -> None:
+    state = Path(old.root) / "var/lib/mailgate/stats/state.json"
+    os.link(state, state.with_name("state.json.yesterday"))
+    backup.create(old, archive(tmp_path), queue=False)
+    backup.inspect(new, archive(tmp_path))
+    backup.restore(new, archive(tmp_path), queue=False)
+    restored = Path(new.root) / "var/lib/mailgate/stats"
+    assert (restored / "state.json").read_text() == (restored / "state.json.yesterday").read_text() == "{}"
+
+
 def queue_of(root: str) -> None:
     queue = Path(root) / "var/qmail/queue"
     for name, content in {

@@ -154,7 +154,11 @@ def _add_path(host: Host, tar: tarfile.TarFile, path: str, name: str, database: 
             return 0
         with open(path, "rb") as stream:
             if not database:
-                tar.addfile(tar.gettarinfo(arcname=name, fileobj=stream), stream)
+                info = tar.gettarinfo(arcname=name, fileobj=stream)
+                if info.islnk():  # to a file that is in the archive; here each one stands for itself
+                    info.type, info.linkname = tarfile.REGTYPE, ""
+                    info.size = os.fstat(stream.fileno()).st_size
+                tar.addfile(info, stream)
                 return 1
         content = _quiet_copy(path)
     except FileNotFoundError:
