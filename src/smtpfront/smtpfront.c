@@ -135,6 +135,28 @@ static void log_ready(struct watch *watch, uint32_t events)
   (void) events;   /* it is written to at the end of each round */
 }
 
+static int relay_client_is_handed_over(const struct front *f)
+{
+  size_t i;
+
+  for (i = 0; i < f->limits.all; ++i)
+    if (f->session[i].state == SESSION_HANDING && f->session[i].relay)
+      return 1;
+  return 0;
+}
+
+/* Who may relay is served only while somebody listens (tcppeer.h): the launcher answers for them first. */
+static void wait_for_relay_clients(struct front *f)
+{
+  static const struct timespec moment = {0, END_MS / END_ROUNDS * 1000000L};
+  int round;
+
+  for (round = 0; round < END_ROUNDS && f->link.fd != -1 && relay_client_is_handed_over(f); ++round) {
+    nanosleep(&moment, 0);
+    f->link.ready(&f->link, EPOLLIN);
+  }
+}
+
 /* Who is connected already is taken first. The port remains this process's own, so no right is needed to open it again. */
 static void close_port(struct front *f)
 {
@@ -146,6 +168,7 @@ static void close_port(struct front *f)
       continue;
     for (rounds = BACKLOG / ACCEPTS; rounds > 0 && take_some(f, f->listening[i].fd); --rounds)
       ;
+    wait_for_relay_clients(f);
     watch_set(f->epoll, &f->listening[i], 0);
     if (shutdown(f->listening[i].fd, SHUT_RD) == -1)
       front_say(f, 0, "warning: cannot close the port: %s", strerror(errno));

@@ -554,6 +554,21 @@ def test_a_pause_closes_the_port_and_nothing_else(programs: Programs, tmp_path: 
         assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
 
 
+def test_a_relay_client_of_the_last_moment_is_served(programs: Programs, tmp_path: Path) -> None:
+    """The launcher takes none that came to a port where nobody listens."""
+    with gateway(programs, tmp_path) as gate:
+        gate.launcher.send_signal(signal.SIGSTOP)
+        try:
+            client = gate.connect("127.0.0.3")
+            gate.front.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        finally:
+            gate.launcher.send_signal(signal.SIGCONT)
+        with client:
+            assert client.recv(1000).startswith(b"220 mx.test"), gate.heard()
+        until(lambda: not open_port(gate))
+
+
 def open_port(gate: Gateway) -> bool:
     with contextlib.suppress(ConnectionRefusedError):
         gate.connect("127.0.0.2").close()
