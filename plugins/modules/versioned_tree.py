@@ -100,6 +100,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import package_versions as versions
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
+SHOWN = 10  # names of files in a diff
+
 
 def refuse_bad_input(given: dict[str, Any]) -> None:
     """Raise BadInput for contradictory or invalid arguments, before anything is read."""
@@ -129,34 +131,36 @@ def read_bytes(path: str) -> bytes:
         return stream.read()
 
 
-def text(content: bytes) -> str:
-    return content.decode("utf-8", "backslashreplace")
-
-
 def differences(
     given: dict[str, Any], current: str | None, before: versions.Found, wanted: Any, plan: versions.Plan
 ) -> list[dict[str, str]]:
-    """Return the diff: what becomes current and what is removed, then each file that differs."""
+    """Return the diff: what becomes current, which files differ, and what is removed.
+
+    The files' text is that of the collection, which nobody reads in a diff of thousands of lines.
+    """
     directory, link = given["directory"], os.path.join(given["directory"], given["link"])
     lines = [f"{link}: link to {current or 'nothing'} -> {plan.name}\n"]
     if not os.path.isdir(directory):
         lines.insert(0, f"{directory}: directory made\n")
+    lines.append(f"{link}: {changes(before.files, wanted)}\n")
     lines += [f"{fault} (in the version that was current)\n" for fault in before.faults]
     lines += [f"{os.path.join(directory, name)}: removed\n" for name in plan.removed]
-    diff = [{"prepared": "".join(lines)}]
-    for path in sorted({*before.files, *wanted}):
-        old, new = before.files.get(path), wanted.get(path)
-        if old != new:
-            name = os.path.join(link, path)
-            diff.append(
-                {
-                    "before_header": name if old is not None else f"{name} (absent)",
-                    "after_header": name if new is not None else f"{name} (absent)",
-                    "before": text(old or b""),
-                    "after": text(new or b""),
-                }
-            )
-    return diff
+    return [{"prepared": "".join(lines)}]
+
+
+def changes(before: dict[str, bytes], after: dict[str, bytes]) -> str:
+    """Return which files differ, in one line."""
+    words = [f"{len(after)} files"]
+    kinds = {
+        "new": [path for path in sorted(after) if path not in before],
+        "changed": [path for path in sorted(after) if path in before and before[path] != after[path]],
+        "removed": [path for path in sorted(before) if path not in after],
+    }
+    for kind, paths in kinds.items():
+        if paths and (before or kind != "new"):
+            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+            words.append(f"{kind}: {', '.join(paths[:SHOWN])}{more}")
+    return "; ".join(words)
 
 
 def main() -> None:
