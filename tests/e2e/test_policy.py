@@ -20,6 +20,7 @@ import yaml
 from support.conversations import OFFICE, STRANGER
 from support.gateway import GATEWAY_ADDRESS, GREYLIST_SECONDS, Bed
 from support.policy_playbook import ROOT, change
+from support.policy_playbook import refused as policy_refused
 from support.smtp_client import CLOSED, Session
 
 SITE = yaml.safe_load((ROOT / "tests/inventory/group_vars/gateways/site.yml").read_text())
@@ -189,8 +190,19 @@ def test_a_changed_site_file_is_told_in_words_and_then_done_under_a_stream_of_se
     ):
         assert bed.inside("mailgate", "rules", "explain", address)[1].startswith(words)
 
+    _status, trusted, _error = bed.inside("cat", "/etc/mail/spamassassin/trusted.cf")
+    assert "198.51.100.128/26" in trusted and "198.51.100.64/26" not in trusted
+
     again = change(bed, **CHANGED)
     assert again.changed() == 0, again.text
+
+
+def test_a_change_of_which_one_list_is_refused_leaves_nothing_half_changed(bed: Bed) -> None:
+    before = files(bed)
+    assert "no-such-user" in policy_refused(bed, **{**CHANGED, "gateway_operators": ["no-such-user"]})
+    said = policy_refused(bed, **{**CHANGED, "gateway_relay_network": ["198.51.100.0/24"]})
+    assert "gateway_relay_network: is not a variable of this collection" in said
+    assert files(bed) == before
 
 
 def operator(bed: Bed, text: str) -> None:

@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from support.gateway import Bed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,13 @@ class Run:
 def change(bed: Bed, *options: str, **site: object) -> Run:
     """Run playbooks/policy.yml with a site file that differs in these keys."""
     return _play("playbooks/policy.yml", 180, bed, *options, **site)
+
+
+def refused(bed: Bed, **site: object) -> str:
+    """Run playbooks/policy.yml with a site file that it refuses; return what it said."""
+    with pytest.raises(AssertionError) as caught:
+        change(bed, **site)
+    return str(caught.value)
 
 
 def change_front(bed: Bed, front: str) -> Run:
