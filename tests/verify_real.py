@@ -40,6 +40,9 @@ PATCHED_ROLES = ("netqmail", "simscan")
 # The tests of simscan's patch; the other tests of patches are netqmail's.
 SCANNING = tuple(f"tests/e2e/test_scan_{name}.py" for name in ("clamd", "contract", "messages"))
 
+# As it comes, qmail-smtpd takes no session over from smtpfront.
+BARE = {"netqmail": {"gateway_front": "tcpserver"}}
+
 # As it comes, simscan has clamdscan name a directory to clamd, which only root could open there.
 READABLE = (
     "sed -i 's/^exec setuidgid clamav sh/exec sh/' /service/clamd/run; "
@@ -129,7 +132,7 @@ def unpatched(role: str) -> str:
 def without_patches(role: str, *options: str, first: str = "") -> list[Result]:
     name = unpatched(role)
     command_up(name, "bookworm", systemd=False)
-    command_converge(name, ("-e", json.dumps({f"{role}_patches": []})))
+    command_converge(name, ("-e", json.dumps({f"{role}_patches": [], **BARE.get(role, {})})))
     if first:
         run(["docker", "exec", name, "sh", "-c", first], why=f"preparing {name}")
     try:
