@@ -53,7 +53,7 @@ def tried(tries: Mapping[str, Try], seconds: float | None = None) -> dict[str, s
                 results[name] = words(error)
 
     end = time.monotonic() + seconds
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(len(tries), AT_ONCE))]
+    threads = [threading.Thread(target=work, daemon=True) for _number in range(min(len(tries), AT_ONCE))]
     for thread in threads:
         thread.start()
     for thread in threads:
