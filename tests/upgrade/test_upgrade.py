@@ -135,7 +135,11 @@ class Gateway:
 
     def entries(self) -> dict[str, object]:
         return {
-            name: json.loads(self.run("mailgate", "operator", "entries", name, "--json"))["entries"]
+            name: [
+                one
+                for one in json.loads(self.run("mailgate", "operator", "entries", name, "--json"))["entries"]
+                if one["value"] != "::1/128"  # the loopback, which the older version did not have
+            ]
             for name in LISTS
         }
 
