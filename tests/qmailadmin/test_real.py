@@ -107,7 +107,7 @@ def test_every_list_is_changed_and_changed_back(host: Host) -> None:
 
 WRONG = [
     ("1", "a", "0.0.0.0/0", "is wider than /8"),
-    ("1", "a", "::/0", "IPv6, which is not supported yet"),
+    ("1", "a", "::/0", "is wider than /32"),
     ("1", "a", RELAY, "it may relay by the site file; change it there"),
     ("2", "d", PROTECTED, "it is protected by the site file: nobody may refuse it"),
     ("2", "d", RELAY, "has no effect"),
@@ -137,7 +137,7 @@ def test_no_wrong_input_changes_anything(host: Host) -> None:
 def test_what_is_fixed_is_seen_and_the_rest_is_looked_up(host: Host) -> None:
     async def story(driver: Driver) -> None:
         await driver.sees(
-            "2 in the list, 2 fixed", "127.0.0.0/8" if "127.0.0.0/8" in driver.text else "127.0.0.1"
+            "3 in the list, 3 fixed", "127.0.0.0/8" if "127.0.0.0/8" in driver.text else "127.0.0.1"
         )
         await driver.press("x")
         await driver.sees("cannot be changed here", "it may relay by the site file; change it there")
