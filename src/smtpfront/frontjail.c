@@ -60,7 +60,7 @@ static int enter_landlock(const struct front *f, const char *rules_directory)
   if (rules == -1)
     return 0;
   done = allow(rules, rules_directory, READ) && allow(rules, "/etc", READ) && allow(rules, f->controls.directory, READ)
-         && allow(rules, "/var/lib/mailgate/recipients", READ)   /* where validrcptto.cdb leads */
+         && allow(rules, "/var/lib/mailgate", READ)   /* validrcptto.cdb leads to recipients in it, which may be made later */
          && allow(rules, SUFFIXLIST_DIRECTORY, READ)
          && allow(rules, "/run/systemd/resolve", READ) && allow(rules, "/run/resolvconf", READ)
          && (!*f->greylist_directory || allow(rules, f->greylist_directory, CHANGE)) && syscall(SYS_landlock_restrict_self, rules, 0) == 0;

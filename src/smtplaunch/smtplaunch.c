@@ -371,7 +371,8 @@ static enum frontlink_answer take(const struct launcher *l, int fd, uint64_t num
 
 /* ---- smtpfront ---- */
 
-/* Reads one packet with exactly one descriptor: returns its length; 0 at the end; -1 when there is no packet. */
+/* Reads one packet with exactly one descriptor, else *fd is -1. Returns its length; 0 at the end; -1 when there is no
+ * packet. */
 static ssize_t receive(int front, char *packet, size_t size, int *fd)
 {
   union { struct cmsghdr head; char room[CMSG_SPACE(4 * sizeof(int))]; } control;
@@ -403,9 +404,11 @@ static ssize_t receive(int front, char *packet, size_t size, int *fd)
         close(one);
     }
   }
-  if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-    return 0;
-  return n;
+  if (message.msg_flags & MSG_CTRUNC && *fd != -1) {   /* there was no room for all of them */
+    close(*fd);
+    *fd = -1;
+  }
+  return message.msg_flags & MSG_TRUNC ? 0 : n;
 }
 
 static int answer(int front, const char *number, enum frontlink_answer what)
@@ -428,10 +431,14 @@ static int serve(const struct launcher *l, int front)
   n = receive(front, packet, sizeof packet, &fd);
   if (n == -1)
     return errno == EAGAIN || errno == EINTR;
-  if (n < FRONTLINK_HEADER || fd == -1) {
+  if (n < FRONTLINK_HEADER) {
     if (fd != -1)
       close(fd);
     return 0;
+  }
+  if (fd == -1) {   /* this process has too many open files, for example */
+    note("warning: no socket of a client came with its session");
+    return answer(front, packet, FRONTLINK_UNABLE);
   }
   what = take(l, fd, frontlink_number_read(packet) >> FRONTLINK_SLOT_BITS, packet + FRONTLINK_HEADER,
               (size_t) n - FRONTLINK_HEADER);

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -473,6 +474,30 @@ def test_without_the_launcher_recipients_are_put_off(programs: Programs, tmp_pat
         open_session.sendall(b"QUIT\r\n")  # which is qmail-smtpd's, and goes on
         assert rest(open_session).endswith(b"221 mx.test\r\n")
         gate.start_launcher()
+        assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
+
+
+def test_a_launcher_without_descriptors_puts_off_at_once(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate:
+        assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
+        pid = gate.launcher.pid
+        lowest = len(os.listdir(f"/proc/{pid}/fd"))
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+        def limit(descriptors: int) -> None:
+            argv = as_nobody(["prlimit", f"--pid={pid}", f"--nofile={descriptors}:"])
+            assert run(argv).returncode == 0
+
+        said: list[bytes] = []
+        for descriptors in range(lowest, lowest + 4):
+            limit(descriptors)
+            begin = time.monotonic()
+            heard = through_the_front(gate, [HELO, MAIL, RCPT])
+            said.append(heard.splitlines()[-1])
+            assert time.monotonic() - begin < 20  # not until its wait for a place ends
+        assert said[0] == b"451 4.3.2 no session is free, please come back later"
+        assert "no socket of a client came with its session" in gate.heard()
+        limit(before)
         assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
 
 
