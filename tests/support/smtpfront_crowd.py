@@ -143,8 +143,9 @@ def run(directory: Path, programs: Programs, clients: int, addresses: int, place
 
 def main() -> int:
     given = json.load(sys.stdin)
-    paths = [Path(given["programs"][name]) for name in ("front", "launcher", "home", "plain", "queue")]
-    programs = Programs(*paths, given["programs"]["resolver_port"])
+    names = ("front", "launcher", "home", "plain", "queue")
+    paths = {name: Path(given["programs"][name]) for name in names}
+    programs = Programs(**paths, resolver_port=given["programs"]["resolver_port"])
     said = run(Path(sys.argv[1]), programs, given["clients"], given["addresses"], given["places"])
     print(json.dumps(said))
     return 0

@@ -345,8 +345,8 @@ def without_it(gate: Gateway, pieces: list[bytes], source: str = "127.0.0.4") ->
         }
         process = subprocess.Popen(
             as_nobody([gate.programs.plain]),
-            stdin=served,
-            stdout=served,
+            stdin=served.fileno(),
+            stdout=served.fileno(),
             stderr=subprocess.DEVNULL,
             env=environment,
         )
