@@ -41,7 +41,7 @@ FAX = "fax2@example.test"  # a recipient whom an operator added
 BLOCKED = "newsletter@nuisance.example"  # a sender whom an operator blocked
 
 # What counts as an acceptance in the statistics.
-COUNTED = ("clean", "marked", "unchecked", "relayed")
+COUNTED = ("clean", "marked", "unchecked", "relayed", "unjudged")
 LISTS = ("clients", "relay", "senders", "trusted", "blocked", "recipients")
 SA = ("env", "HOME=/var/lib/spamd", "setuidgid", "spamd", "sa-learn")
 
