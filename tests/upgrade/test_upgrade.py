@@ -166,7 +166,7 @@ class Gateway:
             self.run("svc", "-h", "/service/stats")
             time.sleep(1.5)
             totals = json.loads(self.run("mailgate", "stats", "--json", "--last", "2h"))["totals"]["counts"]
-            now = sum(totals[name] for name in COUNTED)
+            now = sum(totals.get(name, 0) for name in COUNTED)  # an older gateway has fewer
             if now == last or time.monotonic() > deadline:
                 return now
             last = now

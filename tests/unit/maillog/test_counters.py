@@ -215,6 +215,15 @@ def test_a_session_that_is_handed_over_takes_from_its_beginning_in_smtpfront() -
     assert made.open_sessions == 0
 
 
+@pytest.mark.parametrize("late", [True, False])
+def test_a_session_that_is_handed_over_is_one_connection(late: bool) -> None:
+    """The launcher's lines may come before smtpfront's own."""
+    lines = [LAUNCHED, FRONT] if late else [FRONT, LAUNCHED]
+    lines += [f"smtpfront: end {ID} status 0", "smtplaunch: end 7 status 0", LAUNCHED]
+    made = smtp(*enumerate(lines))
+    assert (made.totals["connections"], made.open_sessions) == (2, 1)
+
+
 def test_sessions_that_were_killed_with_their_tcpserver_are_not_open() -> None:
     made = smtp((0, PID), (1, "tcpserver: status: 1/120"))
     assert made.open_sessions == 1
@@ -754,9 +763,7 @@ def test_a_chart() -> None:
     assert stats_command.chart(parts, "marked", BEGIN, BEGIN + 3600, 60, True) == ""
 
 
-def test_numbers_that_are_a_pipe_make_nobody_wait(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_numbers_that_are_a_pipe_make_nobody_wait(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The directory is that of the service's user, who reads the text of strangers."""
     os.mkfifo(tmp_path / "state.json")
     assert stats_command.main(["--directory", str(tmp_path)]) == 111

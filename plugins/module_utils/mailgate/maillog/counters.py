@@ -73,6 +73,7 @@ class Stats:
         # By the message's id, or the client: notes of simscan's whose line of qmail-smtpd is to come
         self._put_off: dict[str, int] = {}
         self._judged: dict[str, None] = {}  # ids of messages whose line of qmail-smtpd is to come
+        self._handed_over: dict[int, None] = {}  # sessions of which smtpfront's own line has not come yet
         self._newest = 0  # unix second of the newest minute
         self._latest: int | None = None  # unix nanoseconds of the clock; None: not told
         self._minute: Counts = {}
@@ -137,9 +138,16 @@ class Stats:
         self.totals["gaps"] = self.totals.get("gaps", 0) + 1
 
     def _connected(self, record: smtplog.Connected) -> None:
+        if record.pid in self._handed_over:  # the launcher does not wait for smtpfront's line
+            del self._handed_over[record.pid]
+            return
         in_front = self._sessions.continued(record)
         if in_front is None:
             self._add("connections")
+            if record.id:
+                self._handed_over[session_id.number_of(record.id)] = None
+                if len(self._handed_over) > SESSIONS_MAX:
+                    del self._handed_over[next(iter(self._handed_over))]
         self._sessions.begin(record.pid, in_front or [record.at, 0])
 
     def _counted(self, record: smtplog.SessionCount) -> None:
