@@ -60,5 +60,9 @@ ssize_t descriptor_receive(int from, char *packet, size_t size, int *fd)
         close(one);
     }
   }
-  return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 0 : n;
+  if (message.msg_flags & MSG_CTRUNC && *fd != -1) {
+    close(*fd);
+    *fd = -1;
+  }
+  return message.msg_flags & MSG_TRUNC ? 0 : n;
 }

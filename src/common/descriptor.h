@@ -13,9 +13,9 @@
 /* Sends the packet whole or not at all, with fd unless that is -1. Returns 0 with errno. */
 extern int descriptor_send(int to, const char *packet, size_t len, int fd);
 
-/* Takes the packet that is there: returns its length, 0 at the end or when it is longer than size or has too many
- * descriptors, -1 with errno when there is none. The first descriptor is in *fd, or -1; others are closed. It does not
- * wait. */
+/* Takes the packet that is there, without waiting: returns its length, 0 at the end or when it is longer than size, -1
+ * with errno when there is none. The first descriptor that came with it is in *fd, and others are closed; *fd is -1 when
+ * there was none, or no room for all of them. */
 extern ssize_t descriptor_receive(int from, char *packet, size_t size, int *fd);
 
 #endif

@@ -83,6 +83,17 @@ static enum greystate trouble(struct greystate_result *result, const char *what)
   return GREYSTATE_TROUBLE;
 }
 
+/* Begins a result. Returns the directory, or -1, which is trouble. */
+static int open_base(const char *directory, struct greystate_result *result)
+{
+  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  memset(result, 0, sizeof *result);
+  if (base == -1)
+    trouble(result, "cannot open the directory");
+  return base;
+}
+
 /* Creates a file, and the directories above it when they are missing. */
 static int create(int base, const char *place, const char *path)
 {
@@ -214,11 +225,10 @@ enum greystate greystate_judge(const char *directory, const char *key, const str
                                struct timespec now, struct greystate_result *result)
 {
   enum greystate state;
-  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int base = open_base(directory, result);
 
-  memset(result, 0, sizeof *result);
   if (base == -1)
-    return trouble(result, "cannot open the directory");
+    return GREYSTATE_TROUBLE;
   state = judge(base, key, limits, now, result);
   close(base);
   return state;
@@ -269,11 +279,10 @@ enum greystate greystate_await(const char *directory, const char *key, int creat
                                struct greystate_result *result)
 {
   enum greystate state;
-  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int base = open_base(directory, result);
 
-  memset(result, 0, sizeof *result);
   if (base == -1)
-    return trouble(result, "cannot open the directory");
+    return GREYSTATE_TROUBLE;
   state = await(base, key, create_it, limits, now, result);
   close(base);
   return state;
@@ -302,11 +311,10 @@ enum greystate greystate_pass(const char *directory, const char *key, struct tim
                               struct greystate_result *result)
 {
   enum greystate state;
-  int base = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int base = open_base(directory, result);
 
-  memset(result, 0, sizeof *result);
   if (base == -1)
-    return trouble(result, "cannot open the directory");
+    return GREYSTATE_TROUBLE;
   state = pass(base, key, now, result);
   close(base);
   return state;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "descriptor.h"
 #include "front.h"
 
 #define AGAIN_MS 1000
@@ -51,30 +52,6 @@ static void take_log(struct front *f, int fd)
   f->log.fd = f->log_watch.fd = fd;
 }
 
-/* Returns the length of a packet, -1 when there is none, 0 at the end. */
-static ssize_t receive(struct front *f, char *packet, int *fd)
-{
-  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control;
-  struct iovec part = {packet, FRONTLINK_ANSWER};
-  struct msghdr message;
-  struct cmsghdr *item;
-  ssize_t n;
-
-  *fd = -1;
-  memset(&message, 0, sizeof message);
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.room;
-  message.msg_controllen = sizeof control.room;
-  n = recvmsg(f->link.fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  if (n == -1)
-    return errno == EAGAIN || errno == EINTR ? -1 : 0;
-  item = CMSG_FIRSTHDR(&message);
-  if (item && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS && item->cmsg_len == CMSG_LEN(sizeof(int)))
-    memcpy(fd, CMSG_DATA(item), sizeof *fd);
-  return n;
-}
-
 static void ready(struct watch *watch, uint32_t events)
 {
   struct front *f = watch->owner;
@@ -85,7 +62,10 @@ static void ready(struct watch *watch, uint32_t events)
   int fd;
 
   (void) events;
-  while (f->link.fd != -1 && (n = receive(f, packet, &fd)) != -1) {
+  while (f->link.fd != -1) {
+    n = descriptor_receive(f->link.fd, packet, sizeof packet, &fd);
+    if (n == -1 && (errno == EAGAIN || errno == EINTR))
+      return;
     if (n != FRONTLINK_ANSWER) {
       if (fd != -1)
         close(fd);
@@ -139,32 +119,14 @@ void link_time(struct front *f)
 
 int link_send(struct front *f, struct session *s, const char *bytes, size_t len)
 {
-  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control;
-  char number[FRONTLINK_HEADER];
-  struct iovec part[2];
-  struct msghdr message;
-  ssize_t n;
+  static char packet[FRONTLINK_PACKET_MAX];
 
   connect_launcher(f);
   if (f->link.fd == -1)
     return -1;
-  frontlink_number_write(number, packet_number(f, s));
-  part[0].iov_base = number;
-  part[0].iov_len = sizeof number;
-  part[1].iov_base = (char *) bytes;
-  part[1].iov_len = len;
-  memset(&message, 0, sizeof message);
-  memset(&control, 0, sizeof control);
-  message.msg_iov = part;
-  message.msg_iovlen = 2;
-  message.msg_control = control.room;
-  message.msg_controllen = sizeof control.room;
-  control.head.cmsg_level = SOL_SOCKET;
-  control.head.cmsg_type = SCM_RIGHTS;
-  control.head.cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(&control.head), &s->watch.fd, sizeof(int));
-  n = sendmsg(f->link.fd, &message, MSG_NOSIGNAL);   /* a packet is sent whole or not at all */
-  if (n != -1)
+  frontlink_number_write(packet, packet_number(f, s));
+  memcpy(packet + FRONTLINK_HEADER, bytes, len);
+  if (descriptor_send(f->link.fd, packet, FRONTLINK_HEADER + len, s->watch.fd))
     return 1;
   if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
     return 0;

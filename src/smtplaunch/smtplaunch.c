@@ -45,6 +45,7 @@
 #include <unistd.h>
 #include "address.h"
 #include "cdbread.h"
+#include "descriptor.h"
 #include "environment.h"
 #include "frontlink.h"
 #include "sessionid.h"
@@ -371,46 +372,6 @@ static enum frontlink_answer take(const struct launcher *l, int fd, uint64_t num
 
 /* ---- smtpfront ---- */
 
-/* Reads one packet with exactly one descriptor, else *fd is -1. Returns its length; 0 at the end; -1 when there is no
- * packet. */
-static ssize_t receive(int front, char *packet, size_t size, int *fd)
-{
-  union { struct cmsghdr head; char room[CMSG_SPACE(4 * sizeof(int))]; } control;
-  struct iovec part = {packet, size};
-  struct msghdr message;
-  struct cmsghdr *item;
-  ssize_t n;
-  size_t i;
-
-  *fd = -1;
-  memset(&message, 0, sizeof message);
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.room;
-  message.msg_controllen = sizeof control.room;
-  n = recvmsg(front, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  if (n == -1)
-    return -1;
-  for (item = CMSG_FIRSTHDR(&message); item; item = CMSG_NXTHDR(&message, item)) {
-    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
-      continue;
-    for (i = 0; i < (item->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
-      int one;
-
-      memcpy(&one, CMSG_DATA(item) + i * sizeof one, sizeof one);
-      if (*fd == -1)
-        *fd = one;
-      else
-        close(one);
-    }
-  }
-  if (message.msg_flags & MSG_CTRUNC && *fd != -1) {   /* there was no room for all of them */
-    close(*fd);
-    *fd = -1;
-  }
-  return message.msg_flags & MSG_TRUNC ? 0 : n;
-}
-
 static int answer(int front, const char *number, enum frontlink_answer what)
 {
   char packet[FRONTLINK_ANSWER];
@@ -428,7 +389,7 @@ static int serve(const struct launcher *l, int front)
   ssize_t n;
   int fd;
 
-  n = receive(front, packet, sizeof packet, &fd);
+  n = descriptor_receive(front, packet, sizeof packet, &fd);
   if (n == -1)
     return errno == EAGAIN || errno == EINTR;
   if (n < FRONTLINK_HEADER) {
@@ -449,25 +410,11 @@ static int serve(const struct launcher *l, int front)
 /* Sends the descriptor of this service's log to smtpfront, whose lines belong among those of qmail-smtpd. */
 static int send_log(int front)
 {
-  union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; } control;
   char packet[FRONTLINK_ANSWER];
-  struct iovec part = {packet, sizeof packet};
-  struct msghdr message;
-  int fd = 2;
 
   frontlink_number_write(packet, 0);
   packet[FRONTLINK_HEADER] = FRONTLINK_LOG;
-  memset(&message, 0, sizeof message);
-  memset(&control, 0, sizeof control);
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.room;
-  message.msg_controllen = sizeof control.room;
-  control.head.cmsg_level = SOL_SOCKET;
-  control.head.cmsg_type = SCM_RIGHTS;
-  control.head.cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
-  return sendmsg(front, &message, MSG_NOSIGNAL) != -1;
+  return descriptor_send(front, packet, sizeof packet, 2);
 }
 
 static void accept_front(struct launcher *l)
