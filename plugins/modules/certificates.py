@@ -63,7 +63,6 @@ certificates:
 """
 
 import datetime
-import grp
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -91,22 +90,11 @@ def lines(found):
     return [certificates.told(one) for one in found]
 
 
-def group_id(module):
-    try:
-        return grp.getgrnam(module.params["group"]).gr_gid
-    except KeyError as error:
-        if module.check_mode:
-            return -1
-        raise MailgateError(
-            f"group {module.params['group']!r}: does not exist; expected a known one"
-        ) from error
-
-
 def run(module):
     """Return (changed, lines before, lines after)."""
     given = module.params
     directory, name = given["directory"], given["hostname"]
-    gid = group_id(module)
+    gid = -1 if module.check_mode else certificates.group_id(given["group"])
     now = datetime.datetime.now(datetime.timezone.utc)
     there = certificates.installed(directory)
     before = lines(certificates.facts(pair.certificate, directory) for pair in there)

@@ -23,12 +23,8 @@ def smtpd(bed: Bed) -> Iterator[SmtpdBed]:
     why = bed.only_real("the stand-in begins every session itself")
     if why:
         pytest.skip(why)
-    made = SmtpdBed(bed)
-    made.make()
-    try:
+    with SmtpdBed(bed) as made:
         yield made
-    finally:
-        made.remove()
 
 
 def goes_on(bed: Bed, said: bytes, unanswered: bytes, then: bytes, **settings: str) -> list[bytes]:

@@ -18,12 +18,8 @@ QUIT = b"QUIT\r\n"
 
 @pytest.fixture(scope="module")
 def smtpd(bed: Bed) -> Iterator[SmtpdBed]:
-    made = SmtpdBed(bed)
-    made.make()
-    try:
+    with SmtpdBed(bed) as made:
         yield made
-    finally:
-        made.remove()
 
 
 @CODES

@@ -63,12 +63,13 @@ class SmtpdBed:
         self.bed = bed
         self._place = bed.root / PLACE
 
-    def make(self) -> None:
+    def __enter__(self) -> SmtpdBed:
         self._place.mkdir()
         (self._place / "queue").write_text(QUEUE)
         (self._place / "queue").chmod(0o755)
+        return self
 
-    def remove(self) -> None:
+    def __exit__(self, *_error: object) -> None:
         shutil.rmtree(self._place, ignore_errors=True)
 
     def talk(self, sent: bytes, after_seconds: float = 0, then: bytes = b"", **settings: str) -> Talk:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import grp
 import json
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,43 +19,10 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog im
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import search as trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.log_book import BEGIN, NS, Book, file
 
-BEGIN = 1_795_000_000
-NS = 1_000_000_000
 STRANGER = "198.51.100.7"
 QMAILD = 997
-LONGEST_LINE = 250
-
-
-class Book:
-    """A log in the making: lines with times, then files of it."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, at: float, *texts: str) -> None:
-        for number, text in enumerate(texts):
-            self.lines.append(f"{tai64n.render(BEGIN * NS + int(at * NS) + number * 1_000_000)} {text}\n")
-
-    def log(self, *cuts: int, end: str = ".s") -> archive.Log:
-        """Return the log, cut into files behind so many bytes; a line may be cut, too."""
-        whole = "".join(sorted(self.lines, key=lambda line: line[:25])).encode("utf-8", "surrogateescape")
-        places = [0]
-        for place in sorted(cut % (len(whole) + 1) for cut in cuts):
-            if place - places[-1] > LONGEST_LINE:  # no line goes over three files
-                places.append(place)
-        places.append(len(whole))
-        parts = [whole[first:last] for first, last in zip(places, places[1:])]
-        return archive.Log([file(part, end) for part in parts])
-
-
-def file(data: bytes, end: str = ".s") -> archive.File:
-    first = None
-    for line in data.split(b"\n"):
-        if re.fullmatch(rb"@[0-9a-f]{24}", line[:25]):
-            first = tai64n.parse(line[:25].decode())
-            break
-    return archive.File(first, lambda: data, bool(data) and not data.endswith(b"\n") and end == ".s")
 
 
 def begin(pid: int, ip: str = STRANGER, allowed: bool = True) -> list[str]:

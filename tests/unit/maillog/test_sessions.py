@@ -7,33 +7,14 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import trace as trace_command
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import archive
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import search as trace
+from support.log_book import Book
 
-BEGIN = 1_795_000_000
-NS = 1_000_000_000
 STRANGER, OFFICE = "198.51.100.7", "10.1.2.3"
 QMAILD = 997
 ID, OTHER, OFFICE_ID = "6kz3rt9qm4", "6kz3rt9qm5", "6kz3rv0000"
 CLEAN = "CLEAN (1.00/5.00/10.00)"
 SENT = "success: 198.18.0.10_accepted_message./"
-
-
-class Book:
-    """A log in the making."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, at: float, *texts: str) -> None:
-        for number, text in enumerate(texts):
-            self.lines.append(f"{tai64n.render(BEGIN * NS + int(at * NS) + number * 1_000_000)} {text}\n")
-
-    def log(self) -> archive.Log:
-        whole = "".join(sorted(self.lines, key=lambda line: line[:25])).encode()
-        first = tai64n.parse(whole[:25].decode()) if whole else None
-        return archive.Log([archive.File(first, lambda: whole)])
 
 
 def in_front(named: str, ip: str = STRANGER) -> list[str]:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +14,17 @@ from datetime import datetime, timezone
 from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.exits import PERMANENT, TEMPORARY
 from ..core.paths import CERTIFICATES_DIRECTORY
-from ..host.certificates import CURRENT, check_pairs, facts, install, installed, read_pair, self_signed, told
+from ..host.certificates import (
+    CURRENT,
+    check_pairs,
+    facts,
+    group_id,
+    install,
+    installed,
+    read_pair,
+    self_signed,
+    told,
+)
 from .parser import Parser
 
 GROUP = "smtptls"
@@ -58,7 +67,7 @@ def _install(directory: str, group: str, words: Sequence[str], now: datetime) ->
     places = list(zip(words[::2], words[1::2]))
     pairs = [read_pair(*place) for place in places]
     found = check_pairs(pairs, places, now)
-    changed = install(directory, pairs, _gid(group))
+    changed = install(directory, pairs, group_id(group))
     return [f"{'installed' if changed else 'unchanged'}: {told(one)}" for one in found]
 
 
@@ -66,15 +75,8 @@ def _self_signed(directory: str, group: str, name: str) -> list[str]:
     if installed(directory):
         return ["unchanged: there are certificates"]
     pairs = self_signed(name)
-    install(directory, pairs, _gid(group))
+    install(directory, pairs, group_id(group))
     return [f"installed: {told(facts(pair.certificate, name))}" for pair in pairs]
-
-
-def _gid(group: str) -> int:
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError:
-        raise BadInput(f"group {group}: is not there; expected the role smtp_tls to have made it") from None
 
 
 def _show(directory: str) -> list[str]:

@@ -11,6 +11,7 @@ with -2 in its names where there is one.  A certificate and its key are thus rep
 from __future__ import annotations
 
 import contextlib
+import grp
 import hashlib
 import os
 import re
@@ -161,6 +162,14 @@ def check_pairs(pairs: Sequence[Pair], places: Sequence[tuple[str, str]], now: d
             "expected one of ECDSA and one of RSA"
         )
     return found
+
+
+def group_id(name: str) -> int:
+    """Return the number of the group that may read the keys; raises BadInput."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise BadInput(f"group {name!r}: is not there; expected the role smtp_tls to have made it") from None
 
 
 def installed(directory: str) -> list[Pair]:
