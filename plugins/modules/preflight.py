@@ -369,11 +369,7 @@ def opener(url):
 
 def database(directory):
     """Return whether ClamAV has an official database."""
-    return (
-        any(name.startswith("daily.c") for name in os.listdir(directory))
-        if os.path.isdir(directory)
-        else False
-    )
+    return os.path.isdir(directory) and any(name.startswith("daily.c") for name in os.listdir(directory))
 
 
 def default_indexes():
@@ -395,10 +391,8 @@ def wanted(fetch, wheels, signatures):
         )
         tries.update({url: functools.partial(reach.fetchable, opener, url) for url in places})
     if wheels is not None:
-        texts = [
-            read_text(path) for path in ("/etc/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf")
-        ]
-        indexes = reach.pip_indexes("\n".join(texts), os.environ) or default_indexes()
+        texts = "\n".join(read_text(path) for path in PIP_SETTINGS)
+        indexes = reach.pip_indexes(texts, os.environ) or default_indexes()
         places = [f"{url}/textual/" for url in indexes]
         instead = ["qmailadmin_wheels: a directory of the controller with them", "qmailadmin_enabled: false"]
         needed.append(reach.Needed("wheels of qmailadmin", places, instead, (), os.path.exists(wheels)))
