@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import socket
-import ssl
 import threading
 import time
 import urllib.error
@@ -37,22 +36,6 @@ def test_all_are_tried_beside_each_other_and_a_late_one_costs_the_limit_once() -
     assert found.pop("broken") == "the name does not resolve"
     assert set(found.values()) == {"no answer in 0.3 s"} and len(found) == 20
     assert reach.tried({}) == {}
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (socket.gaierror(-2, "x"), "the name does not resolve"),
-        (urllib.error.URLError(socket.gaierror(-2, "x")), "the name does not resolve"),
-        (urllib.error.URLError(ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
-        (TimeoutError("x"), "no answer in time"),
-        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), "TLS failed: "),
-        (ValueError("unknown url type"), "unknown url type"),
-        (RuntimeError(), "RuntimeError"),
-    ],
-)
-def test_errors_in_words(error: BaseException, words: str) -> None:
-    assert reach.words(error).startswith(words)
 
 
 def test_a_status_is_an_answer_but_no_file() -> None:

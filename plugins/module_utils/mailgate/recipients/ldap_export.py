@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import MailgateError
+from ..core.network_errors import cause
 from ..formats import ldap_message as ber
 from .ldap_connection import Connection
 from .ldap_errors import SUCCESS, LdapError, result_fault
@@ -224,18 +225,17 @@ def redact(text: str, password: str) -> str:
     return text.replace(password, "***") if password else text
 
 
+_EXPECTED: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.timeout, "one"),
+    (TimeoutError, "one"),
+    (ssl.SSLCertVerificationError, "one of the CA for this host name"),
+    (ssl.SSLError, "a TLS server"),
+    (socket.gaierror, "a host name or an address"),
+)
+
+
 def _words(error: BaseException) -> str:
     if isinstance(error, MailgateError):
         return str(error)
-    if isinstance(error, (socket.timeout, TimeoutError)):
-        return "no answer in time; expected one"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is refused: {error.verify_message}; expected one of the CA for this host name"
-        )
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason or error}; expected a TLS server"
-    if isinstance(error, socket.gaierror):
-        return "the name does not resolve; expected a host name or an address"
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{text or type(error).__name__}; expected a connection"
+    expected = next((text for kind, text in _EXPECTED if isinstance(error, kind)), "a connection")
+    return f"{cause(error)}; expected {expected}"

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.network_errors import cause
 from ..host.preflight import Finding
 from ..recipients.ldap_server import LdapDirectory
 
@@ -50,7 +51,7 @@ def tried(tries: Mapping[str, Try], seconds: float | None = None) -> dict[str, s
             try:
                 results[name] = tries[name]()
             except Exception as error:  # a try may raise anything, and is one of many
-                results[name] = words(error)
+                results[name] = cause(error)
 
     end = time.monotonic() + seconds
     threads = [threading.Thread(target=work, daemon=True) for _number in range(min(len(tries), AT_ONCE))]
@@ -62,24 +63,6 @@ def tried(tries: Mapping[str, Try], seconds: float | None = None) -> dict[str, s
     return {name: results.get(name, late) for name in tries}
 
 
-def words(error: BaseException) -> str:
-    """Return a network error in words."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException) and not isinstance(error, ssl.SSLError):
-        return words(reason)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {error.verify_message}"
-    if isinstance(error, socket.gaierror):
-        return "the name does not resolve"
-    if isinstance(error, (socket.timeout, TimeoutError)):
-        return "no answer in time"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {reason or error}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
-
-
 def fetchable(opener: Opener, url: str) -> str:
     """Return "" when the URL can be read, else why not; opener returns a readable response."""
     try:
@@ -88,7 +71,7 @@ def fetchable(opener: Opener, url: str) -> str:
     except urllib.error.HTTPError as error:
         return f"HTTP status {error.code}"
     except (OSError, ValueError, http.client.HTTPException) as error:
-        return words(error)
+        return cause(error)
 
 
 def answers(opener: Opener, url: str) -> str:
@@ -102,7 +85,7 @@ def connects(host: str, port: int, seconds: float = SECONDS / 2) -> str:
     try:
         socket.create_connection((host, port), seconds).close()
     except OSError as error:
-        return words(error)
+        return cause(error)
     return ""
 
 
@@ -114,7 +97,7 @@ def tls(host: str, port: int, authority: str = "", seconds: float = SECONDS / 2)
         with socket.create_connection((host, port), seconds) as raw:
             context.wrap_socket(raw, server_hostname=host).close()
     except (OSError, ValueError) as error:
-        return words(error)
+        return cause(error)
     return ""
 
 
