@@ -19,6 +19,7 @@ import socket
 import struct
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,17 @@ def run(directory: Path, programs: Programs, clients: int, addresses: int, place
         wait, end = os.pipe()
         child = os.fork()
         if child == 0:
-            crowd(gate, clients, four, six, told, wait)
-            os._exit(0)
+            # Each side has only its own ends: who is left alone hears it, and does not wait for ever.
+            os.close(hear)
+            os.close(end)
+            try:
+                crowd(gate, clients, four, six, told, wait)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.close(told)
+        os.close(wait)
         seconds = []
         while not select.select([hear], [], [], 0)[0]:
             seconds.append(mail(gate))
