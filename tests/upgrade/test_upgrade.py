@@ -485,12 +485,12 @@ def test_what_was_learned_is_known(story: Story) -> None:
     assert "Learned tokens from 0 message(s) (50 message(s) examined)" in said
 
 
-def test_no_acceptance_is_counted_twice(story: Story) -> None:
-    """The counters survive the restart; verdicts of the minutes of the upgrade itself may be missing."""
+def test_each_acceptance_is_counted_once(story: Story) -> None:
+    """The counters survive the restart; a message without a reply to the client may count or not."""
     sent = [*story.messages, *(one for one in (story.waited, story.half) if one is not None)]
     heard = sum(one.verdicts.count(ACCEPTED) for one in sent)
     unheard = sum(one.may_come_twice for one in sent)
-    assert heard / 4 < story.counted_after - story.counted_before <= heard + unheard
+    assert heard <= story.counted_after - story.counted_before <= heard + unheard
 
 
 def test_the_package_is_a_version_behind_a_link(story: Story) -> None:
