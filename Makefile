@@ -93,13 +93,13 @@ TARGETS ?=
 fuzz: ## each fuzz target (or TARGETS="dnsask settings") for SECONDS=60, under libFuzzer where clang is
 	@$(PYTHON) tests/fuzz --directory .bed/fuzz --seconds $(SECONDS) $(TARGETS)
 
-bench: venv link ## the gateway beside Postfix, postgrey and amavisd-new, into docs/generated/BENCHMARKS.md; BENCH=--small tries it
+bench: prepare ## the gateway beside Postfix, postgrey and amavisd-new, into docs/generated/BENCHMARKS.md; BENCH=--small tries it
 	$(RUN) $(BIN)/python tests/bench front $(BENCH)
 
-bench-converge: venv link ## the playbooks over ssh on a fresh and a second host, into docs/generated/BENCHMARKS.md
+bench-converge: prepare ## the playbooks over ssh on a fresh and a second host, into docs/generated/BENCHMARKS.md
 	$(RUN) $(BIN)/python tests/bench converge $(BENCH)
 
-bench-services: venv link ## blacklist, stats, trace, rules and recipients, into docs/generated/BENCHMARKS.md
+bench-services: prepare ## blacklist, stats, trace, rules and recipients, into docs/generated/BENCHMARKS.md
 	$(RUN) $(BIN)/python tests/bench services $(BENCH)
 
 bench-scan: venv ## the whole chain beside spamc and clamdscan alone, on the gateway that `make gateway` left
