@@ -11,6 +11,7 @@
 #include "refusal.h"
 
 static char session[80];   /* behind the client's address */
+static char tls[100];      /* at the end of its lines */
 
 size_t refusal_field(char *out, const char *text)
 {
@@ -118,7 +119,10 @@ static void say_to(const char *end, const char *w1, const char *f1, const char *
 
 static void say(const char *w1, const char *f1, const char *w2, const char *f2, const char *w3, const char *f3)
 {
-  say_to(session, w1, f1, w2, f2, w3, f3);
+  char end[sizeof session + sizeof tls];
+
+  snprintf(end, sizeof end, "%s%s", session, tls);
+  say_to(end, w1, f1, w2, f2, w3, f3);
 }
 
 void refusal_session(const char *id, long pid)
@@ -128,6 +132,13 @@ void refusal_session(const char *id, long pid)
     snprintf(session, sizeof session, " id %.40s pid %ld", id, pid);
   else if (*id)
     snprintf(session, sizeof session, " id %.40s", id);
+}
+
+void refusal_tls(const char *version, const char *cipher)
+{
+  tls[0] = 0;
+  if (*version)
+    snprintf(tls, sizeof tls, " tls=%.16s/%.64s", version, cipher);
 }
 
 void refusal_validrcptto(const char *recipient, const char *sender, const char *ip)
@@ -178,9 +189,9 @@ void refusal_hangup(const char *what, const char *ip)
 
 void refusal_accepted(const char *sender, const char *ip, unsigned long queue_pid)
 {
-  char end[sizeof session + 30];
+  char end[sizeof session + sizeof tls + 30];
 
-  snprintf(end, sizeof end, "%s qp %lu", session, queue_pid);
+  snprintf(end, sizeof end, "%s qp %lu%s", session, queue_pid, tls);
   say_to(end, "accepted: from ", sender, " at ", ip, 0, 0);
 }
 

@@ -18,7 +18,8 @@
  *   qmail-smtpd: accepted: from SENDER at IP
  *
  * Behind IP the session is named, as far as it was told: " id ID", the id of the session or of its message
- * (sessionid.h), " pid PID", of the process; and of a message that is in the queue " qp PID", of its qmail-queue.
+ * (sessionid.h), " pid PID", of the process; and of a message that is in the queue " qp PID", of its qmail-queue. Such a
+ * line ends with " tls=VERSION/CIPHER" where the client has TLS.
  *
  * REASON is one of these words: control-byte, too-long, not-a-host-name, not-a-name (an address; see
  * envelopeaddress.h), too-many (recipients; once a message), bare-lf, too-slow, too-long, silent, client-left,
@@ -51,6 +52,9 @@ extern void (*refusal_write)(const char *line, size_t len);
 
 /* What is said of the next lines' session; pid 0: not told. An empty id: nothing. */
 extern void refusal_session(const char *id, long pid);
+
+/* The same of its TLS (tlsterms.h). An empty version: it is in plain text. */
+extern void refusal_tls(const char *version, const char *cipher);
 
 extern void refusal_validrcptto(const char *recipient, const char *sender, const char *ip);
 extern void refusal_excess(const char *ip);

@@ -15,6 +15,7 @@
 #define SMTPREPLY_HELO "250 "
 #define SMTPREPLY_HELO_END "\r\n"
 #define SMTPREPLY_EHLO "250-"
+#define SMTPREPLY_EHLO_STARTTLS "\r\n250-STARTTLS"   /* before SIZE, where TLS is offered */
 #define SMTPREPLY_EHLO_SIZE "\r\n250-PIPELINING\r\n250-SIZE "   /* and the limit, 0 for none */
 #define SMTPREPLY_EHLO_END "\r\n250 8BITMIME\r\n"
 
@@ -22,6 +23,13 @@
 #define SMTPREPLY_FLUSHED "250 flushed\r\n"
 #define SMTPREPLY_VRFY "252 send some mail, i'll try my best\r\n"
 #define SMTPREPLY_HELP "214 netqmail home page: http://qmail.org/netqmail\r\n"
+
+#define SMTPREPLY_TLS_READY "220 2.0.0 ready to start TLS\r\n"
+#define SMTPREPLY_TLS_FOLLOWED "421 4.7.0 nothing may follow STARTTLS before its reply, goodbye\r\n"
+#define SMTPREPLY_NO_TLS "454 4.7.0 TLS is not available now\r\n"
+#define SMTPREPLY_TLS_PARAMETER "501 5.5.4 STARTTLS takes no parameter\r\n"
+#define SMTPREPLY_TLS_AGAIN "503 5.5.1 this session has TLS already\r\n"
+#define SMTPREPLY_TLS_MAIL "503 5.5.1 no STARTTLS inside a transaction\r\n"
 
 #define SMTPREPLY_NOMEM "421 4.3.0 out of memory\r\n"
 #define SMTPREPLY_CONTROL "421 4.3.0 unable to read controls\r\n"

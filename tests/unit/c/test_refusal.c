@@ -125,6 +125,23 @@ TEST(a_line_about_the_client_names_its_session)
   CHECK(!strcmp(said(), "qmail-smtpd: excessive validrcptto violations, hanging up on 192.0.2.7\n"));
 }
 
+TEST(a_line_about_a_client_with_tls_says_so_at_its_end)
+{
+  listen_to_log();
+  refusal_session("6kz3rt9qm4", 0);
+  refusal_tls("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+  refusal_validrcptto("joe@else.test", "", "192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: not in validrcptto: joe@else.test from <> at 192.0.2.7 id 6kz3rt9qm4 tls=TLSv1.3/TLS_AES_256_GCM_SHA384\n"));
+  refusal_session("6kz3rt9qm4.2", 4711);
+  refusal_accepted("", "192.0.2.7", 4713);
+  CHECK(!strcmp(said(), "qmail-smtpd: accepted: from <> at 192.0.2.7 id 6kz3rt9qm4.2 pid 4711 qp 4713 tls=TLSv1.3/TLS_AES_256_GCM_SHA384\n"));
+  refusal_trouble("rcpthosts", "missing");
+  CHECK(!strcmp(said(), "qmail-smtpd: rcpthosts trouble: missing\n"));
+  refusal_tls("", "");
+  refusal_excess("192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: excessive validrcptto violations, hanging up on 192.0.2.7 id 6kz3rt9qm4.2 pid 4711\n"));
+}
+
 TEST(the_longest_line_is_whole)
 {
   static char text[5000];
@@ -132,8 +149,9 @@ TEST(the_longest_line_is_whole)
   listen_to_log();
   memset(text, '\n', sizeof text - 1);
   refusal_session("7zzzzzzzzz.999999999", 4194303);
+  refusal_tls("TLSvLONGER.THAN.ANY", "A_NAME_OF_A_CIPHER_THAT_IS_LONGER_THAN_ANY_OF_THOSE_THAT_ARE_THERE");
   refusal_command("rcpt", "not-a-host-name", text, text, text);
-  CHECK(strstr(said(), "\\... id 7zzzzzzzzz.999999999 pid 4194303\n"));
+  CHECK(strstr(said(), "\\... id 7zzzzzzzzz.999999999 pid 4194303 tls=TLSvLONGER.THAN./A_NAME_OF_A_CIPHER_THAT_IS_LONGER_THAN_ANY_OF_THOSE_THAT_ARE_THE\n"));
 }
 
 TEST(no_text_breaks_or_forges_a_line)
@@ -233,6 +251,7 @@ static const struct test tests[] = {
   { "errno_is_kept_and_a_closed_log_is_harmless", errno_is_kept_and_a_closed_log_is_harmless },
   { "a_log_that_nobody_reads_holds_nobody_up", a_log_that_nobody_reads_holds_nobody_up },
   {"a_line_about_the_client_names_its_session", a_line_about_the_client_names_its_session},
+  {"a_line_about_a_client_with_tls_says_so_at_its_end", a_line_about_a_client_with_tls_says_so_at_its_end},
   {"the_longest_line_is_whole", the_longest_line_is_whole},
 };
 MAIN(tests)
