@@ -18,7 +18,7 @@ static int named(const char *variable, const char *name)
  * rule. */
 static int of_the_session(const char *variable)
 {
-  return strncmp(variable, "TCP", 3) == 0 || named(variable, "PROTO") || named(variable, "HANDOVER")
+  return strncmp(variable, "TCP", 3) == 0 || strncmp(variable, "TLS_", 4) == 0 || named(variable, "PROTO") || named(variable, "HANDOVER")
          || named(variable, "SMTPSESSION") || named(variable, "SMTPMAIL");
 }
 

@@ -3,7 +3,9 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The environment of a session of qmail-smtpd, made for each: the service's own environment, the variables of the
- * client's rule, what tcpserver sets, and the session's id. Nothing of it but the id comes from smtpfront. No side effects.
+ * client's rule, what tcpserver sets, and the session's id. Nothing of it but the id comes from smtpfront. The service's own
+ * environment also says where smtptls is (SMTPTLS); what a TLS session has (TLS_VERSION and so on) is never taken from
+ * it, nor from the rule. No side effects.
  */
 #ifndef ENVIRONMENT_H
 #define ENVIRONMENT_H

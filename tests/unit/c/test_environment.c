@@ -26,7 +26,8 @@ static const char *value(const char *name)
 static int make(const char *data, size_t len, int begun)
 {
   static char *const base[] = {"PATH=/bin", "QMAILQUEUE=simscan", "RELAYCLIENT=", "TCPREMOTEIP=127.0.0.1", "TCPREMOTEHOST=trusted",
-                               "HANDOVER=9", "SMTPSESSION=0000000000", "SMTPMAIL=0000000000.1", "RBLSMTPD=-no", "PROTO=SSL", "LIMIT=10", "nothing", 0};
+                               "HANDOVER=9", "SMTPSESSION=0000000000", "SMTPMAIL=0000000000.1", "RBLSMTPD=-no", "PROTO=SSL", "LIMIT=10", "nothing",
+                               "TLS_VERSION=TLSv1.3", "SMTPTLS=/run/smtptls/socket", 0};
   static const struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0};
   struct environment_session mine = session;
 
@@ -79,12 +80,14 @@ TEST(a_session_with_bytes_to_replay_never_relays_nor_has_another_queue)
 
 TEST(no_rule_says_who_the_client_is)
 {
-  static const char data[] = "+TCPREMOTEIP=127.0.0.1\0+HANDOVER=0\0+PROTO=X\0+TCPREMOTEHOST=x\0+SMTPSESSION=0000000001";
+  static const char data[] = "+TCPREMOTEIP=127.0.0.1\0+HANDOVER=0\0+PROTO=X\0+TCPREMOTEHOST=x\0+SMTPSESSION=0000000001\0+TLS_CIPHER=NULL";
 
   CHECK(make(data, sizeof data, 0));
   CHECK(strcmp(value("TCPREMOTEIP"), "198.51.100.7") == 0 && strcmp(value("HANDOVER"), "-") == 0);
   CHECK(strcmp(value("PROTO"), "TCP") == 0 && strcmp(value("TCPREMOTEHOST"), "-") == 0);
   CHECK(strcmp(value("SMTPSESSION"), "6kz3rt9qm4") == 0);
+  CHECK(strcmp(value("TLS_VERSION"), "-") == 0 && strcmp(value("TLS_CIPHER"), "-") == 0);
+  CHECK(strcmp(value("SMTPTLS"), "/run/smtptls/socket") == 0);
 }
 
 TEST(too_many_variables_do_not_fit)
