@@ -70,22 +70,6 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import certificates
 
 
-def content(given, what):
-    """Return the bytes of a text of PEM, or of the file that it names, and a name for them."""
-    if "-----BEGIN " in given:
-        return given.strip().encode() + b"\n", f"pairs: the text of {what}"
-    return certificates.read_pem(given), given
-
-
-def asked_pairs(given):
-    pairs, places = [], []
-    for one in given:
-        certificate, key = content(one["certificate"], "certificate"), content(one["key"], "key")
-        pairs.append(certificates.Pair(certificate[0], key[0]))
-        places.append((certificate[1], key[1]))
-    return pairs, places
-
-
 def lines(found):
     return [certificates.told(one) for one in found]
 
@@ -99,9 +83,11 @@ def run(module):
     there = certificates.installed(directory)
     before = lines(certificates.facts(pair.certificate, directory) for pair in there)
     if given["pairs"]:
-        pairs, places = asked_pairs(given["pairs"])
+        pairs, places = certificates.given_pairs(given["pairs"], "pairs")
+        if pairs == there:  # checked when they were put there; the doctor watches their dates
+            return False, before, before
         after = lines(certificates.check_pairs(pairs, places, now))
-        changed = pairs != there
+        changed = True
     elif there:
         return False, before, before
     else:

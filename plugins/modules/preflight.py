@@ -25,7 +25,8 @@ options:
     description:
       - The site, as C(hostname), C(postmaster), C(domains), C(relay_networks), C(protected_networks),
         C(whitelisted_networks), C(operators_protected), C(bad_senders), C(extra_routes), C(deny_reply),
-        C(front), C(listen), C(public_addresses) and C(greylist_exempt).
+        C(front), C(listen), C(public_addresses), C(greylist_exempt), C(tls_minimum), C(tls_sessions), and
+        C(certificate) without its key.
       - A message calls each as the site file does, C(gateway_) and its name, but C(extra_routes)
         C(gateway_routes), and C(operators_protected) C(gateway_operator_protected_networks).
     type: dict
@@ -40,6 +41,22 @@ options:
       - A host with less is refused, or warned of when it is a gateway already.
     type: int
     default: 0
+  certificates:
+    description:
+      - The certificates that the run would put into use, each with its key; a key that is not its
+        certificate's, or a certificate that is not valid now, is an error, unless it is in use already.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      certificate:
+        description: Its text (PEM) with the chain behind it, or the path of a file on the host.
+        type: str
+        required: true
+      key:
+        description: The text of its key without a passphrase, or the path of a file on the host.
+        type: str
+        required: true
   sources:
     description:
       - The archives that the run may have to fetch, each with C(name), C(sources) with C(url) or C(pool) and
@@ -188,6 +205,7 @@ own_addresses:
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import importlib
 import importlib.util
@@ -206,10 +224,17 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     BadInput,
     MailgateError,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import CLAMAV_DATABASES
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
+    CERTIFICATES_DIRECTORY,
+    CLAMAV_DATABASES,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import accounts, preflight
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import (
+    accounts,
+    certificates,
+    preflight,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import ldap_settings
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients.ldap_connection import (
     Connection,
@@ -456,13 +481,26 @@ def reached(site, fetch, wheels, signatures, proxies):
     return [*reach.judge(needed, found), *reach.partner_findings({name: found[name] for name in talks})]
 
 
+def certificate_faults(given):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    try:
+        return certificates.check_given(given, "gateway_certificate", CERTIFICATES_DIRECTORY, now)
+    except OSError as error:
+        return [f"{error.filename}: {error.strerror}; expected root, who reads the certificates in use"]
+
+
 def main():
+    pair = {
+        "certificate": {"type": "str", "required": True},
+        "key": {"type": "str", "required": True, "no_log": True},
+    }
     module = AnsibleModule(
         argument_spec={
             "site": {"type": "dict", "required": True},
             "memory_mb_minimum": {"type": "int", "default": 512},
             "disk_mb_minimum": {"type": "int", "default": 1024},
             "clamd_memory_mb": {"type": "int", "default": 0},
+            "certificates": {"type": "list", "elements": "dict", "default": [], "options": pair},
             "sources": {"type": "list", "elements": "dict", "default": []},
             "fetch": {"type": "list", "elements": "dict", "default": []},
             "wheels": {"type": "path"},
@@ -500,6 +538,7 @@ def main():
     )
     site, package = module.params.pop("site"), module.params.pop("package")
     names, brought = module.params.pop("accounts"), module.params.pop("brought")
+    own_certificates = module.params.pop("certificates")
     found_before, notices = module.params.pop("faults"), module.params.pop("notices")
     for name in ("own_variables", "sources"):
         module.params.pop(name)  # the controller's part has read it
@@ -513,6 +552,7 @@ def main():
     host = gather(module, hostname if isinstance(hostname, str) else "")
     try:
         faults = [*found_before, *check_site(site, own_addresses), *account_faults(names)]
+        faults += certificate_faults(own_certificates)
     except BadInput as error:
         module.fail_json(msg=without_passwords(str(error)))
     faults = [without_passwords(fault) for fault in faults]

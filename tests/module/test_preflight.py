@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.modules import preflight
+from support.certificates import make_pair
 from support.module_runner import run_module
 
 SITE = {
@@ -273,3 +274,14 @@ def test_back_ends_directories_and_proxies_that_do_not_answer_are_warnings(
     ):
         assert words in warnings
     assert "u:p" not in warnings
+
+
+def test_a_key_of_another_certificate_is_refused_and_not_shown(tmp_path: Path) -> None:
+    paths = [make_pair(tmp_path / name) for name in ("one", "other")]
+    certificate, key = paths[0][0].read_text(), paths[1][1].read_text()
+    right = _run(certificates=[{"certificate": certificate, "key": paths[0][1].read_text()}])
+    wrong = _run(certificates=[{"certificate": certificate, "key": key}])
+    fault = "gateway_certificate: key: is not the key of gateway_certificate: certificate"
+    assert fault not in str(right)
+    assert wrong["failed"] and fault in wrong["msg"]
+    assert key.splitlines()[1] not in str(wrong)

@@ -208,3 +208,51 @@ def test_a_broken_off_switch_is_mended(run: Run, tmp_path: Path) -> None:
     os.symlink("nowhere", tmp_path / "tls" / ".current")  # what a crash between two steps leaves
     assert run("install", *paths) == 0
     assert certificates.installed(str(tmp_path / "tls")) == [certificates.read_pair(*paths)]
+
+
+def given(paths: tuple[str, str], **other: str) -> dict[str, str]:
+    return {"certificate": paths[0], "key": paths[1], **other}
+
+
+def test_what_a_site_gives_is_judged_before_anything_is_changed(tmp_path: Path) -> None:
+    one, other = make(tmp_path / "one"), make(tmp_path / "other")
+
+    def judged(*pairs: dict[str, str]) -> tuple[str, ...]:
+        return certificates.check_given(pairs, "gateway_certificate", str(tmp_path / "tls"), NOW)
+
+    assert judged(given(one)) == ()
+    texts = (Path(one[0]).read_text(), Path(one[1]).read_text())
+    assert judged(given(texts)) == ()
+    (fault,) = judged(given(one, key=other[1]))
+    assert fault.startswith(
+        f"gateway_certificate: key: is not the key of gateway_certificate: certificate {one[0]} ("
+    )
+    (fault,) = judged(given(one), given(one, key="/nowhere/key.pem"))
+    assert fault == (
+        "gateway_certificate item 2: key: its file on the host: No such file or directory; "
+        "expected the path of a file of PEM"
+    )
+    old = make(tmp_path / "old", days=(-9, -1))
+    (fault,) = judged(given(old))
+    assert "expected one that is valid now" in fault
+
+
+def test_a_bare_host_without_openssl_judges_the_match(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = make(tmp_path / "one"), make(tmp_path / "other")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = [
+        certificates.check_given([given(one, key=key)], "gateway_certificate", str(tmp_path / "tls"), NOW)
+        for key in (one[1], other[1])
+    ]
+    assert found[0] == () and "is not the key of" in found[1][0]
+
+
+def test_one_that_has_expired_in_use_does_not_stop_other_changes(tmp_path: Path) -> None:
+    """The doctor says so; a bad sender can still be shut out."""
+    directory = tmp_path / "tls"
+    directory.mkdir()
+    old = make(tmp_path / "old", days=(-9, -1))
+    certificates.install(str(directory), [certificates.read_pair(*old)], os.getegid())
+    assert certificates.check_given([given(old)], "gateway_certificate", str(directory), NOW) == ()

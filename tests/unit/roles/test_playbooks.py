@@ -32,7 +32,7 @@ def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
         "gateway_domains", "gateway_routes", "gateway_relay_networks", "gateway_bad_senders",
         "gateway_protected_networks", "gateway_whitelisted_networks", "gateway_dns_lists",
         "gateway_directory", "gateway_operators", "gateway_log_readers",
-        "gateway_operator_protected_networks",
+        "gateway_operator_protected_networks", "gateway_certificate",
         "gateway_scan_relay_clients", "gateway_greylist_exempt", "gateway_greylist_exempt_providers",
     }  # fmt: skip
     of_other_playbooks = {
@@ -112,6 +112,6 @@ def test_the_policy_is_tried_before_anything_of_it_is_written() -> None:
     assert tried["check_mode"] is True and tried["when"] == "not ansible_check_mode"
     assert tried["block"] == done["block"]
     roles = [task["ansible.builtin.import_role"]["name"].rpartition(".")[2] for task in done["block"]]
-    assert roles == ["smtp_policy", "adaptive_blacklist", "operator", "spamassassin", "netqmail"]
+    assert roles == ["smtp_tls", "smtp_policy", "adaptive_blacklist", "operator", "spamassassin", "netqmail"]
     for task in (recipients, verdict):
         assert task["ansible.builtin.import_role"]["name"] == "mailgate.qmail.recipients"

@@ -292,7 +292,8 @@ BAD = [
         [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
             "relay_networks, protected_networks, whitelisted_networks, operators_protected, bad_senders, "
-            "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt"
+            "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt, "
+            "tls_minimum, tls_sessions, certificate"
         ],
     ),
 ]

@@ -19,7 +19,7 @@ import shutil
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -73,6 +73,53 @@ def read_pair(certificate: str, key: str) -> Pair:
     return Pair(read_pem(certificate), read_pem(key))
 
 
+def given_pairs(given: Sequence[Mapping[str, str]], name: str) -> tuple[list[Pair], list[tuple[str, str]]]:
+    """Return the pairs that a site gives, texts of PEM or paths on the host, and the places of their parts.
+
+    name is that of the list.  Raises BadInput that names the place, and never shows the setting of a key.
+    """
+    pairs, places = [], []
+    for number, one in enumerate(given, 1):
+        where = f"{name} item {number}" if len(given) > 1 else name
+        content = [_content(one[part], f"{where}: {part}") for part in ("certificate", "key")]
+        path = "" if _is_pem(one["certificate"]) else f" {one['certificate']}"
+        pairs.append(Pair(*content))
+        places.append((f"{where}: certificate{path}", f"{where}: key"))
+    return pairs, places
+
+
+def _is_pem(text: str) -> bool:
+    return "-----BEGIN " in text
+
+
+def _content(text: str, where: str) -> bytes:
+    if _is_pem(text):
+        return text.strip().encode() + b"\n"
+    try:
+        return read_pem(text)
+    except OSError as error:
+        raise BadInput(
+            f"{where}: its file on the host: {error.strerror}; expected the path of a file of PEM"
+        ) from error
+
+
+def check_given(
+    given: Sequence[Mapping[str, str]], name: str, directory: str, now: datetime
+) -> tuple[str, ...]:
+    """Return the fault of the pairs that a site gives; those that are in use already have been judged."""
+    try:
+        pairs, places = given_pairs(given, name)
+        if pairs and pairs != installed(directory):
+            if shutil.which("openssl"):
+                check_pairs(pairs, places, now)
+            else:  # a bare host, where the role installs it: their content is judged then
+                for pair, place in zip(pairs, places):
+                    _check_match(pair, *place)
+    except BadInput as error:
+        return (str(error),)
+    return ()
+
+
 def _openssl(argv: Sequence[str], given: bytes = b"") -> str:
     try:
         done = subprocess.run(
@@ -121,11 +168,19 @@ def check_pair(pair: Pair, certificate: str, key: str, now: datetime) -> Facts:
 
     certificate and key say where the two are from.
     """
+    found = facts(pair.certificate, certificate)
+    _check_match(pair, certificate, key)
+    if not found.not_before <= now <= found.not_after:
+        ends = f"{found.not_before:%Y-%m-%d %H:%M} to {found.not_after:%Y-%m-%d %H:%M} UTC"
+        raise BadInput(f"{certificate}: is valid from {ends}; expected one that is valid now")
+    return found
+
+
+def _check_match(pair: Pair, certificate: str, key: str) -> None:
     if b"ENCRYPTED" in pair.key:
         raise BadInput(
             f"{key}: is encrypted; expected a key without a passphrase, in a file that only root reads"
         )
-    found = facts(pair.certificate, certificate)
     with tempfile.TemporaryDirectory() as place:
         paths = [os.path.join(place, name) for name in NAMES[0]]
         for path, content in zip(paths, (pair.certificate, pair.key)):
@@ -141,10 +196,6 @@ def check_pair(pair: Pair, certificate: str, key: str, now: datetime) -> Facts:
             raise BadInput(
                 f"{key}: {what} {certificate} ({reason}); expected the key that it was made for"
             ) from error
-    if not found.not_before <= now <= found.not_after:
-        ends = f"{found.not_before:%Y-%m-%d %H:%M} to {found.not_after:%Y-%m-%d %H:%M} UTC"
-        raise BadInput(f"{certificate}: is valid from {ends}; expected one that is valid now")
-    return found
 
 
 def _no_passphrase() -> str:

@@ -16,6 +16,7 @@ from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
 from ..rules.safety import PROTECTED_WIDEST
+from . import tls
 
 # The lists of networks, and how wide each network may be.
 NETWORKS = {
@@ -31,6 +32,9 @@ KEYS = (
     "listen",
     "public_addresses",
     "greylist_exempt",
+    "tls_minimum",
+    "tls_sessions",
+    "certificate",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
@@ -50,7 +54,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     NETWORKS (CIDR, IPv4 or IPv6), bad_senders (list of `user@host` or `@host`), extra_routes (list of
     {domain, route}), directories (the result of ldap_settings.public(), so without a password),
     deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
-    addresses), and greylist_exempt (list of networks and domains); all but the first three may be missing.
+    addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, and certificate
+    (the result of tls.without_keys()); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -78,6 +83,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     for number, item in _items(site, "greylist_exempt", found):
         fault = greylist_exempt.exempt_fault(item, f"gateway_greylist_exempt item {number}")
         found += [fault] if fault else []
+    found += tls.minimum_faults(site.get("tls_minimum", tls.MINIMUMS[0]))
+    found += tls.sessions_faults(site.get("tls_sessions", 1))
+    found += tls.certificate_faults(site.get("certificate", []))
     for number, text in _items(site, "bad_senders", found):
         found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
     for number, item in _items(site, "extra_routes", found):
