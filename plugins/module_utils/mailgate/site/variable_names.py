@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 SITE_PREFIX = "gateway_"
 # How alike two names are that mean the same; one with another beginning must be more so.
 _ALIKE, _ALIKE_ELSEWHERE = 0.87, 0.93
 _OTHERS = ("_", "ansible_", "molecule_")
+
+
+class Removed(NamedTuple):
+    """A variable that earlier versions had: the version without it, and what to set now."""
+
+    since: str
+    instead: str
+
+
+# The one table of these; tests/fixtures/variables.txt has the names of the last release, of which each one is
+# still a variable or stands here.
+REMOVED: Mapping[str, Removed] = {}
 
 
 def site_names(text: str) -> frozenset[str]:
@@ -22,18 +35,27 @@ def site_names(text: str) -> frozenset[str]:
 
 
 def judge(
-    given: Iterable[str], known: Collection[str], prefixes: Iterable[str], own: Collection[str] = ()
+    given: Iterable[str],
+    known: Collection[str],
+    prefixes: Iterable[str],
+    own: Collection[str] = (),
+    removed: Mapping[str, Removed] = REMOVED,
 ) -> tuple[list[str], list[str]]:
     """Return (faults, warnings) about the names of a host's variables, sorted.
 
     known: the names that the collection has; prefixes: how they begin; own: names that the site says are its
-    own, whatever they look like. A name that is nearly a known one is a fault; another that begins with
+    own, whatever they look like; removed: those of earlier versions. One of these is a fault, which names its
+    successor. A name that is nearly a known one is a fault; another that begins with
     gateway_ a warning; everything else belongs to somebody else.
     """
     starts = tuple({*prefixes, SITE_PREFIX})
     faults, warnings = [], []
     for name in sorted({*given} - {*known} - {*own}):
         if name.startswith(_OTHERS):
+            continue
+        if name in removed:
+            since, instead = removed[name]
+            faults.append(f"{name}: was removed in {since}, so it would set nothing; expected {instead}")
             continue
         ours = name.startswith(starts)
         near = difflib.get_close_matches(name, known, 1, _ALIKE if ours else _ALIKE_ELSEWHERE)
