@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import restart_owed
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import start_record, supervise
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import restarts
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_script import (
@@ -179,6 +180,37 @@ def test_what_an_earlier_run_changed_is_made_up_for(service: Service) -> None:
     service.mended(service=changed("what it started with is not recorded"))
     (service.world.records / "send.log").write_text("pid 1\n")
     service.mended(log=changed("what it started with is not recorded"))
+
+
+def test_apt_starts_a_scanner_again_whose_program_it_replaced(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new program that cannot be run, and a changed setting, leave it as it is."""
+    monkeypatch.setattr(restart_owed, "SCANNERS", ("absent", "send"))
+    monkeypatch.setattr(restart_owed, "SERVICES", str(service.world.scanned))
+    monkeypatch.setattr(restart_owed, "START_RECORDS", str(service.world.records))
+    old = service.pids()
+    service.read.write_text("new\n")
+    assert restart_owed.main([]) == 0 and service.pids() == old
+    broken = service.binary.with_name("broken")
+    broken.write_text("#!/bin/sh\necho no library >&2\nexit 127\n")
+    broken.chmod(0o755)
+    broken.rename(service.binary)
+    assert restart_owed.main([]) == 111 and service.pids() == old
+    assert "send: goes on with the program that it has" in (said := capsys.readouterr().err)
+    assert "ended with 127; expected 0: no library" in said
+    copy = service.binary.with_name("copy")
+    shutil.copy2("/bin/sleep", copy)
+    copy.rename(service.binary)
+    assert restart_owed.main([]) == 0
+    assert capsys.readouterr().out.endswith(f"{service.binary} was replaced\n")
+    new = service.pids()
+    assert (new[0] != old[0], new[1]) == (True, old[1])
+    service.program.write_text("version 2\n")
+    assert restart_owed.main(["send"]) == 0
+    assert capsys.readouterr().out.endswith(f"{service.program} changed\n")
+    again = service.pids()
+    assert again[0] != new[0] and restart_owed.main([]) == 0 and service.pids() == again
 
 
 def test_another_run_script_restarts_the_service_and_another_log_script_the_log(service: Service) -> None:

@@ -124,6 +124,11 @@ DOWN, GONE = up(0, 5), supervise.Service(False, None, "supervise not running")
             "clamd runs as it was before a change: /etc/clamav/clamd.conf changed",
         ),
         (
+            Watched("clamd", up(), up(), up(), owed="/usr/sbin/clamd was replaced"),
+            CRITICAL,
+            "clamd runs a deleted program: /usr/sbin/clamd was replaced",
+        ),
+        (
             Watched("clamd", up(), up(), up(), log_owed="its run script changed"),
             CRITICAL,
             "clamd has a log service that runs as it was before a change: its run script changed",

@@ -45,6 +45,7 @@ COMMANDS = {
     "every": Command("run a command on a schedule, under supervise", "every"),
     "workdir": Command("remove what killed scanners left in the work directory", "workdir"),
     "version": Command("the version of this gateway, and what was built from where", "version"),
+    "restart-owed": Command("restart scanners of which a package replaced the program", "restart_owed"),
     "sa-update": Command("update SpamAssassin's rules, and reload", "sa_update"),
 }
 

@@ -68,12 +68,14 @@ SIMSCAN_DIRECTORY = "/var/spool/simscan"
 SPAMASSASSIN_SITE = "/etc/mail/spamassassin"
 SPAMASSASSIN_UPDATED_RULES = "/var/lib/spamassassin"
 SPAMASSASSIN_RELEASED_RULES = ("/usr/local/share/spamassassin", "/usr/share/spamassassin")
+SPAMD = "/usr/local/bin/spamd"
 SPAMD_HOME = "/var/lib/spamd"
 SPAMD_PID = "/run/spamd/spamd.pid"
 SPAMD_SOCKET = "/run/spamd/spamd.sock"
 
 # Paths of the system
 SYSTEM_STATE = "/var/lib"
+PACKAGE_FILES = f"{SYSTEM_STATE}/dpkg/info"  # dpkg's lists of what each package installed
 MAILGATE_COMMAND = "/usr/local/bin/mailgate"
 NOLOGIN_SHELL = "/usr/sbin/nologin"
 QMAILCTL = "/usr/bin/qmailctl"

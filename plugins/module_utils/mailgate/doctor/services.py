@@ -87,7 +87,8 @@ def judge_service(
         text = "was told to stop" if status.want == "down" else "runs once and will not start again"
         return finding(WARNING, text, f"keep it up: svc -u {place}")
     if seen.owed:
-        text = f"runs as it was before a change: {seen.owed}"
+        deleted = seen.owed.endswith(" was replaced")
+        text = f"runs {'a deleted program' if deleted else 'as it was before a change'}: {seen.owed}"
         return finding(CRITICAL, text, f"run the playbook again, or restart it now: svc -t {place}")
     level = graded("service_starts", seen.starts, limits)
     if level != OK:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from ..core.errors import BadInput
 from ..core.files import atomic_write
+from ..core.paths import PACKAGE_FILES
 from ..formats import start_record, supervise
 from ..formats.start_record import ABSENT, Owed, StartRecord
 from .run_script import start_records
@@ -91,6 +92,26 @@ def look(directory: str, record: str, script: bytes = b"", root: str = "") -> Ow
         time.sleep(_POLL_SECONDS)
     replaced = start_record.replaced_programs(read_maps(status.pid, root))
     return start_record.owed(kept, status.pid, text, now, replaced)
+
+
+def replaced_by_package(directory: str, record: str, root: str = "") -> str:
+    """Return which program of the running service, or library of it, was replaced on the disk; "" for none.
+
+    A changed setting is no such thing, and neither is a service that is down.
+    """
+    status = supervise.look(f"{root}{directory}").status
+    if status is None or not status.pid:
+        return ""
+    for path in start_record.replaced_programs(read_maps(status.pid, root)):
+        return f"{path} was replaced"
+    kept = read_record(f"{root}{record}")
+    if kept is None or kept.pid != status.pid:
+        return ""
+    packages = {path: one for path, one in kept.reads.items() if path.startswith(f"{PACKAGE_FILES}/")}
+    for path, content in {**kept.programs, **packages}.items():
+        if hash_file(f"{root}{path}") != content:
+            return f"{path} changed"
+    return ""
 
 
 def hashes_to_read(record: str) -> Mapping[str, str]:
