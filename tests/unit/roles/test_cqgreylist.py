@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from support.role_cases import run_cases
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "cqgreylist"
 PLAY = """
-- hosts: localhost
+- hosts: all
   gather_facts: false
   tasks:
     - ansible.builtin.include_role: {name: mailgate.qmail.cqgreylist, tasks_from: limits}
@@ -51,29 +48,7 @@ CASES = [
 
 @pytest.mark.slow
 def test_who_comes_back_has_time_to_pass(tmp_path: Path) -> None:
-    """All cases in one run of Ansible, a host each."""
-    hosts = {
-        f"case{number}": {**given, "ansible_connection": "local"}
-        for number, (given, _wrong) in enumerate(CASES)
-    }
-    (tmp_path / "play.yml").write_text(PLAY.replace("localhost", "all"))
-    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
-    program = str(Path(sys.executable).parent / "ansible-playbook")
-    done = subprocess.run(
-        [program, "-i", str(tmp_path / "hosts.json"), str(tmp_path / "play.yml")],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    recap = dict(re.findall(r"^(case[0-9]+) .*failed=([0-9]+)", done.stdout, re.MULTILINE))
-    said = " ".join(done.stdout.split())
-    assert len(recap) == len(CASES), done.stdout
-    for number, (_given, wrong) in enumerate(CASES):
-        assert recap[f"case{number}"] == ("1" if wrong else "0"), done.stdout
-        assert wrong in said
+    run_cases(tmp_path, PLAY, CASES)
 
 
 def test_the_program_wants_the_same_margin() -> None:
