@@ -198,6 +198,56 @@ def test_relay_networks_are_refused(texts: list[str], widest: Widest, message: s
     assert str(caught.value) == message
 
 
+BEHIND = "has more than a /8 of IPv4 behind it, {} ({}); expected a prefix length from {} to 128"
+ALL_BEHIND = "has all of IPv4 behind it, in {} ({}); expected networks outside of that"
+NAT64, OWN_NAT64 = ("64:ff9b::/96", "NAT64, RFC 6052"), ("64:ff9b:1::/48", "NAT64, RFC 8215")
+SIX_TO_FOUR, TEREDO = ("2002::/16", "6to4, RFC 3056"), ("2001::/32", "Teredo, RFC 4380")
+COMPATIBLE = ("::/96", "IPv4-compatible addresses, RFC 4291")
+MAPPED = ("::ffff:0:0/96", "IPv4-mapped addresses, RFC 4291")
+TRANSLATED = ("::ffff:0:0:0/96", "IPv4-translated addresses, RFC 7915")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("64:ff9b::/96", BEHIND.format(*NAT64, 104)),
+        ("0064:FF9B::0/96", BEHIND.format(*NAT64, 104)),
+        ("64:ff9b::128.0.0.0/97", BEHIND.format(*NAT64, 104)),
+        ("64:ff9b::10.0.0.0/103", BEHIND.format(*NAT64, 104)),
+        ("64:ff9b::10.0.0.0/104", ""),
+        ("64:ff9b::10.0.0.5/128", ""),
+        ("64:ff9b::/95", ALL_BEHIND.format(*NAT64)),
+        ("64:ff9b::/64", ALL_BEHIND.format(*NAT64)),
+        ("64:ff9b::/48", ALL_BEHIND.format(*NAT64)),
+        ("64:ff9b::/32", ALL_BEHIND.format(*NAT64)),
+        ("64:ff9a::/31", "is wider than /32; expected a prefix length from 32 to 128"),
+        ("::/0", "is wider than /32; expected a prefix length from 32 to 128"),
+        ("64:ff9b:0:0:1::/80", ""),
+        ("64:ff9b:1::/48", BEHIND.format(*OWN_NAT64, 104)),
+        ("64:ff9b:1:fffe::/96", BEHIND.format(*OWN_NAT64, 104)),
+        ("2002::/16", BEHIND.format(*SIX_TO_FOUR, 32)),
+        ("2002:a00::/24", BEHIND.format(*SIX_TO_FOUR, 32)),
+        ("2002:a00:500::/40", ""),
+        ("2001::/32", BEHIND.format(*TEREDO, 104)),
+        ("2001:0:c633:6401::/64", BEHIND.format(*TEREDO, 104)),
+        ("2001:db8::/32", ""),
+        ("::/96", BEHIND.format(*COMPATIBLE, 104)),
+        ("::/64", ALL_BEHIND.format(*COMPATIBLE)),
+        ("::/32", ALL_BEHIND.format(*COMPATIBLE)),
+        ("::1/128", ""),
+        ("::fffe:0:0/95", ALL_BEHIND.format(*MAPPED)),
+        ("::ffff:0:0:0/96", BEHIND.format(*TRANSLATED, 104)),
+        ("::ffff:0:0/96", "is wider than /8; expected a prefix length from 8 to 32"),
+        ("::ffff:10.0.0.0/103", "is wider than /8; expected a prefix length from 8 to 32"),
+        ("::ffff:10.0.0.0/104", ""),
+        ("fd00::/32", ""),
+        ("fe80::/64", ""),
+    ],
+)
+def test_of_the_ipv4_behind_a_network_of_ipv6_no_more_relays_than_of_ipv4(text: str, fault: str) -> None:
+    assert RELAY_WIDEST.fault(parse_network(text)) == fault
+
+
 def test_networks_inside_others_are_left_out_and_neighbours_keep_their_names() -> None:
     texts = ["10.0.1.0/24", "192.0.2.7/32", "10.0.0.0/24", "10.0.0.128/25", "10.0.0.0/24", "10.0.0.9/32"]
     assert [str(network) for network in parse_networks(texts)] == [

@@ -539,6 +539,8 @@ def test_an_operators_relay_network_that_is_public_is_at_most_a_sites() -> None:
         ("172.0.0.0/8", "'172.0.0.0/8' is public and wider than /16; expected a prefix length from 16 to 32"),
         ("fc00::/31", "'fc00::/31' is wider than /32; expected a prefix length from 32 to 128"),
         ("2001:db8::/47", "'2001:db8::/47' is public and wider than /48; expected a prefix length from 48 to 128"),
+        ("64:ff9b::12.0.0.0/104", "'64:ff9b::c00:0/104' is public and has more than a /16 of IPv4 behind it, 64:ff9b::/96 (NAT64, RFC 6052); expected a prefix length from 112 to 128"),
+        ("64:ff9b::/96", "'64:ff9b::/96' has more than a /8 of IPv4 behind it, 64:ff9b::/96 (NAT64, RFC 6052); expected a prefix length from 104 to 128"),
         ("::ffff:12.0.0.0/104", "'12.0.0.0/8' is public and wider than /16; expected a prefix length from 16 to 32"),
     ):  # fmt: skip
         with pytest.raises(BadInput) as caught:

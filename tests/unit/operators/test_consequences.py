@@ -35,6 +35,8 @@ ENDS = notes.Note("alice", "why", 1_790_000_000)
         ("fe80::1/128", 0),
         ("2001:db8::/48", 2**16),
         ("2001:db8::1/128", 1),
+        ("64:ff9b::203.0.113.0/120", 256),  # each an address of IPv4, behind NAT64
+        ("64:ff9b::203.0.0.0/112", 2**16),
     ],
 )
 def test_public_addresses_of_a_network_are_counted(network: str, count: int) -> None:
@@ -57,6 +59,13 @@ def test_public_addresses_of_a_network_are_counted(network: str, count: int) -> 
             [
                 "256 public addresses may send anywhere through this gateway, "
                 "as 203.0.113.0/24 is not a private network"
+            ],
+        ),
+        (
+            "64:ff9b::cb00:7100/120",
+            [
+                "256 public addresses may send anywhere through this gateway, "
+                "as 64:ff9b::cb00:7100/120 is not a private network"
             ],
         ),
     ],

@@ -242,6 +242,15 @@ BAD = [
         ],
     ),
     (
+        _site(relay_networks=["64:ff9b::/96", "64:ff9b::10.0.0.0/104", "::/32"]),
+        [
+            "gateway_relay_networks item 1: '64:ff9b::/96' has more than a /8 of IPv4 behind it, "
+            "64:ff9b::/96 (NAT64, RFC 6052); expected a prefix length from 104 to 128",
+            "gateway_relay_networks item 3: '::/32' has all of IPv4 behind it, in ::/96 (IPv4-compatible "
+            "addresses, RFC 4291); expected networks outside of that",
+        ],
+    ),
+    (
         _site(relay_networks=[10]),
         ["gateway_relay_networks item 1: 10 is not a string; expected a network such as '10.0.0.0/24'"],
     ),

@@ -36,24 +36,54 @@ PRIVATE_NETWORKS: tuple[Network, ...] = (
 )
 
 
+# IPv6 networks whose addresses stand for hosts of IPv4, where the IPv4 address begins, and what they are for.
+_BEHIND: tuple[tuple[ipaddress.IPv6Network, int, str], ...] = (
+    (ipaddress.IPv6Network("64:ff9b::/96"), 96, "NAT64, RFC 6052"),
+    (ipaddress.IPv6Network("64:ff9b:1::/48"), 96, "NAT64, RFC 8215"),
+    (ipaddress.IPv6Network("2002::/16"), 16, "6to4, RFC 3056"),
+    (ipaddress.IPv6Network("2001::/32"), 96, "Teredo, RFC 4380"),
+    (ipaddress.IPv6Network("::/96"), 96, "IPv4-compatible addresses, RFC 4291"),
+    (ipaddress.IPv6Network("::ffff:0:0/96"), 96, "IPv4-mapped addresses, RFC 4291"),
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 96, "IPv4-translated addresses, RFC 7915"),
+)
+
+
 class Widest(NamedTuple):
-    """The shortest prefix length that is allowed, by family."""
+    """The shortest prefix length that is allowed, by family.
+
+    With ipv4_behind the IPv4 addresses that stand in a network of IPv6 are limited as those of IPv4 are.
+    """
 
     ipv4: int = 0
     ipv6: int = 0
+    ipv4_behind: bool = False
 
     def fault(self, network: Network) -> str:
         """Return why a network is too wide, or ''."""
         shortest = self.ipv4 if network.version == 4 else self.ipv6
-        if network.prefixlen >= shortest:
-            return ""
+        behind = self._fault_behind(network) if self.ipv4_behind and network.version == 6 else ""
+        if behind or network.prefixlen >= shortest:
+            return behind
         return (
             f"is wider than /{shortest}; expected a prefix length from {shortest} to {network.max_prefixlen}"
         )
 
+    def _fault_behind(self, network: Network) -> str:
+        for prefix, begin, what in _BEHIND:
+            least = max(begin + self.ipv4, self.ipv6)
+            inside = contains(prefix, network)
+            if inside and network.prefixlen < least:
+                return (
+                    f"has more than a /{self.ipv4} of IPv4 behind it, {prefix} ({what}); expected a prefix "
+                    f"length from {least} to 128"
+                )
+            if not inside and network.prefixlen >= self.ipv6 and contains(network, prefix):
+                return f"has all of IPv4 behind it, in {prefix} ({what}); expected networks outside of that"
+        return ""
+
 
 ANY_WIDTH = Widest()
-RELAY_WIDEST = Widest(8, 32)
+RELAY_WIDEST = Widest(8, 32, ipv4_behind=True)
 NOT_EVERYBODY = Widest(1, 4)  # 2000::/3 is the whole public Internet of IPv6
 
 
@@ -149,6 +179,11 @@ def checked_networks(
         if not kept or not contains(kept[-1], network):
             kept.append(network)
     return tuple(kept)
+
+
+def ends_in_ipv4(network: Network) -> bool:
+    """Return whether each address of a network of IPv6 stands for one of IPv4, as behind NAT64."""
+    return any(begin == 96 and contains(prefix, network) for prefix, begin, _what in _BEHIND)
 
 
 def network_order(network: Network) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ import ipaddress
 from collections.abc import Collection, Iterable
 
 from ..core.errors import BadInput
-from ..formats.networks import PRIVATE_NETWORKS, Network, contains, parse_network
+from ..formats.networks import PRIVATE_NETWORKS, Network, contains, ends_in_ipv4, parse_network
 from .entries import BLOCKED, CLIENTS, RECIPIENTS, RELAY, SENDERS, Entry
 
 # More public addresses than these belong into the site file, where they are seen and stay.
@@ -25,7 +25,7 @@ _IPV6_HOST_BITS = 64  # what one customer gets, and often one host
 
 
 def public_addresses(network: Network) -> int:
-    """Return how many addresses of a network are public; of IPv6, how many /64."""
+    """Return how many addresses of a network are public; of IPv6 without IPv4 behind it, how many /64."""
     total = _count(network)
     for one in PRIVATE_NETWORKS:
         if contains(one, network):
@@ -36,7 +36,7 @@ def public_addresses(network: Network) -> int:
 
 
 def _count(network: Network) -> int:
-    if network.version == 4:
+    if network.version == 4 or ends_in_ipv4(network):
         return network.num_addresses
     return 1 << max(0, network.max_prefixlen - _IPV6_HOST_BITS - network.prefixlen)
 
@@ -54,7 +54,8 @@ def relay_words(value: str) -> list[str]:
     if not count:
         return []
     many = "1 public address" if count == 1 else f"{count} public addresses"
-    if parse_network(value).version == 6:
+    network = parse_network(value)
+    if network.version == 6 and not ends_in_ipv4(network):
         many = "1 public network /64" if count == 1 else f"{count} public networks /64"
     return [f"{many} may send anywhere through this gateway, as {value} is not a private network"]
 

@@ -36,7 +36,7 @@ ADAPTIVE_WHY_CHARACTERS = 200
 ADAPTIVE_UNTIL_MAX = 99_999_999_999  # of eleven digits, in the year 5138
 FACTS = "# mailgate: "
 ADAPTIVE_IPV6_LENGTHS = range(48, 129)
-PUBLIC_RELAY_WIDEST = Widest(16, 48)  # of the operator: what one site has at most
+PUBLIC_RELAY_WIDEST = Widest(16, 48, ipv4_behind=True)  # of the operator: what one site has at most
 _ADAPTIVE_ENTRY = re.compile(
     rf"# until ([1-9][0-9]{{0,10}}) why ([ -~]{{1,{ADAPTIVE_WHY_CHARACTERS}}})\n"
     rf"((?:{OCTET}\.){{3}}{OCTET}|\[[0-9a-f:.]{{2,45}}\]/[0-9]{{2,3}}):deny\n"
@@ -176,7 +176,7 @@ def operator_relay_fault(network: Network) -> str:
     if fault or any(contains(one, network) for one in PRIVATE_NETWORKS):
         return fault
     fault = PUBLIC_RELAY_WIDEST.fault(network)
-    return fault and f"is public and {fault[3:]}"
+    return f"is public and {fault[3:] if fault.startswith('is ') else fault}" if fault else ""
 
 
 def render_operator_relay_networks(networks: Iterable[Network]) -> str:
