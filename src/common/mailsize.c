@@ -44,18 +44,21 @@ static int above(const char *digits, size_t n, unsigned long limit)
 int mailsize_exceeds(const char *arg, unsigned long limit)
 {
   const char *at = envelopepath_end(arg);
+  unsigned long most = limit + limit / MAILSIZE_LINE_ENDS;
   size_t len;
   size_t digits;
 
   if (!limit)
     return 0;
+  if (most < limit)
+    most = ~0ul;
   for (; *at; at += len) {
     at += strspn(at, " \t");
     len = strcspn(at, " \t");
     if (!is_size(at))
       continue;
     digits = strspn(at + strlen(NAME), "0123456789");
-    if (digits && strlen(NAME) + digits == len && above(at + strlen(NAME), digits, limit))
+    if (digits && strlen(NAME) + digits == len && above(at + strlen(NAME), digits, most))
       return 1;
   }
   return 0;

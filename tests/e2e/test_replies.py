@@ -49,7 +49,7 @@ def test_the_end_of_a_session_has_a_status_code(smtpd: SmtpdBed) -> None:
 
 @SIZE
 @pytest.mark.parametrize(
-    ("most", "size", "reply"), [("50", 50, "250 ok"), ("50", 51, "552 5.3.4 "), ("0", 51, "250 ok")]
+    ("most", "size", "reply"), [("50", 56, "250 ok"), ("50", 57, "552 5.3.4 "), ("0", 57, "250 ok")]
 )
 def test_a_size_is_refused_at_mail(smtpd: SmtpdBed, most: str, size: int, reply: str) -> None:
     sent = b"EHLO client.example\r\n" + MAIL.replace(b">", b"> SIZE=%d" % size) + QUIT

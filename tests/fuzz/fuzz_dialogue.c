@@ -13,7 +13,7 @@
 
 const char *const fuzz_words[] = {
   "EHLO a\r\n", "HELO \r\n", "MAIL FROM:<a@b.c>\r\n", "RCPT TO:<a@b.c>\r\n", "RCPT TO:<x@b.c>\r\n", "rcpt", "DATA\r\n", "RSET\r\n",
-  "NOOP\r\n", "QUIT\r\n", "\r\n", "\n", "\r", " ", "<", ">", "\"", "\\", "@", "MAIL FROM:<> SIZE=1001\r\n", "MAIL FROM:<>\r\n", "MAIL FROM:<@r:\"q\"@b>\r\n", "[1.2.3.4]",
+  "NOOP\r\n", "QUIT\r\n", "\r\n", "\n", "\r", " ", "<", ">", "\"", "\\", "@", "MAIL FROM:<> SIZE=1126\r\n", "MAIL FROM:<>\r\n", "MAIL FROM:<@r:\"q\"@b>\r\n", "[1.2.3.4]",
   0,
 };
 

@@ -64,7 +64,7 @@ WORDS = [
     b"MAIL FROM:<x@evil.example>\r\n",
     b"MAIL FROM:<a b@c.example> SIZE=1\r\n",
     b"MAIL FROM:<sender@client.example> SIZE=1000000\r\n",
-    b"MAIL FROM:<sender@client.example> BODY=8BITMIME size=1000001\r\n",
+    b"MAIL FROM:<sender@client.example> BODY=8BITMIME size=1125001\r\n",
     b"MAIL FROM:<a@b c>\r\n",
     b"MAIL FROM:<a@\x01>\r\n",
     b'MAIL FROM:<"q\\"r s"@c.example>\r\n',

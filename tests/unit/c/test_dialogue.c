@@ -77,8 +77,8 @@ TEST(replies_are_those_of_qmail_smtpd)
     {"MAIL FROM:<a@b.example>\r\n", "250 ok\r\n"},
     {"MAIL FROM:<>\r\n", "250 ok\r\n"},
     {"MAIL\r\n", "250 ok\r\n"},
-    {"MAIL FROM:<> SIZE=1000\r\n", "250 ok\r\n"},
-    {"MAIL FROM:<> SIZE=1001\r\nRCPT TO:<ann@example.com>\r\n",
+    {"MAIL FROM:<> SIZE=1125\r\n", "250 ok\r\n"},
+    {"MAIL FROM:<> SIZE=1126\r\nRCPT TO:<ann@example.com>\r\n",
      "552 5.3.4 sorry, that message size exceeds my databytes limit\r\n503 5.5.1 MAIL first\r\n"},
     {"MAIL FROM:<a@b c>\r\n", "553 5.1.7 sorry, that is not an address that mail can come from\r\n"},
     {"RCPT TO:<ann@example.com>\r\n", "503 5.5.1 MAIL first\r\n"},
@@ -179,7 +179,7 @@ TEST(refusals_are_logged)
   dialogue_begin(&d, 0, 0, 0);
   d.databytes = 1000;
   talk(&d, "MAIL FROM:<a@b.example>\r\nRCPT TO:<bob@example.com>\r\nRCPT TO:<x@other.example>\r\n"
-           "RCPT TO:<x@a b>\r\nMAIL FROM:<a@b.example> SIZE=1001\r\nMAIL FROM:<bad@sender.example>\r\nRCPT TO:<ann@example.com>\r\nMAIL FROM:<x@->\r\nMAIL FROM:<a@\x7f>\r\n", 0);
+           "RCPT TO:<x@a b>\r\nMAIL FROM:<a@b.example> SIZE=1126\r\nMAIL FROM:<bad@sender.example>\r\nRCPT TO:<ann@example.com>\r\nMAIL FROM:<x@->\r\nMAIL FROM:<a@\x7f>\r\n", 0);
   CHECK(strcmp(logged,
                "qmail-smtpd: not in validrcptto: bob@example.com from a@b.example at " IP "\n"
                "qmail-smtpd: rcpthosts: x@other.example from a@b.example at " IP "\n"

@@ -8,10 +8,10 @@
 TEST(a_size_above_the_limit_is_found_among_the_parameters)
 {
   static const char *const rows[] = {
-    "FROM:<a@b.example> SIZE=1001", "FROM:<a@b.example> size=1001", "FROM:<a@b.example>SIZE=1001", "FROM:<> BODY=8BITMIME SIZE=9999",
-    "FROM:<a@b.example>  Size=1001  BODY=8BITMIME", "FROM:<a@b.example>\tSIZE=1001", "FROM:<a@b.example> SIZE=10 SIZE=1001",
-    "FROM: a@b.example SIZE=1001", "FROM:<\"a>b\"@b.example> SIZE=2000", "FROM:<a\\>b@b.example> SIZE=2000",
-    "FROM:<@r.example:a@b.example> SIZE=2000", "FROM:<a@b.example> SIZE=0001001", "FROM:<a@b.example> SIZE=18446744073709551617",
+    "FROM:<a@b.example> SIZE=1126", "FROM:<a@b.example> size=1126", "FROM:<a@b.example>SIZE=1126", "FROM:<> BODY=8BITMIME SIZE=9999",
+    "FROM:<a@b.example>  Size=1126  BODY=8BITMIME", "FROM:<a@b.example>\tSIZE=1126", "FROM:<a@b.example> SIZE=10 SIZE=1126",
+    "FROM: a@b.example SIZE=1126", "FROM:<\"a>b\"@b.example> SIZE=2000", "FROM:<a\\>b@b.example> SIZE=2000",
+    "FROM:<@r.example:a@b.example> SIZE=2000", "FROM:<a@b.example> SIZE=0001126", "FROM:<a@b.example> SIZE=18446744073709551617",
     "FROM:<a@b.example> SIZE=99999999999999999999", "FROM:<a@b.example> SIZE=100000000000000000000000000000000000000",
   };
   size_t i;
@@ -26,7 +26,7 @@ TEST(a_size_above_the_limit_is_found_among_the_parameters)
 TEST(what_fits_and_what_is_no_declaration_passes)
 {
   static const char *const rows[] = {
-    "FROM:<a@b.example> SIZE=1000", "FROM:<a@b.example> SIZE=0", "FROM:<a@b.example>", "FROM:<a@b.example> SIZE=", "FROM:<a@b.example> SIZE",
+    "FROM:<a@b.example> SIZE=1000", "FROM:<a@b.example> SIZE=1125", "FROM:<a@b.example> SIZE=0", "FROM:<a@b.example>", "FROM:<a@b.example> SIZE=", "FROM:<a@b.example> SIZE",
     "FROM:<a@b.example> SIZE=2000x", "FROM:<a@b.example> SIZE=-2000", "FROM:<a@b.example> SIZE= 2000", "FROM:<a@b.example> XSIZE=2000",
     "FROM:<a@b.example> SIZES=2000", "FROM:<SIZE=2000@b.example>", "FROM:<\"> SIZE=2000\"@b.example>", "FROM:<a@b.example SIZE=2000",
     "FROM:SIZE=2000", "SIZE=2000", "", "<", "FROM:<a@b.example> SIZE=00000000000000000000000000000000000001000",
@@ -41,9 +41,29 @@ TEST(what_fits_and_what_is_no_declaration_passes)
 
 TEST(the_largest_numbers_are_compared_right)
 {
-  CHECK(!mailsize_exceeds("FROM:<> SIZE=4294967294", 4294967294ul));
-  CHECK(mailsize_exceeds("FROM:<> SIZE=4294967295", 4294967294ul));
-  CHECK(!mailsize_exceeds("FROM:<> SIZE=9", 9) && mailsize_exceeds("FROM:<> SIZE=10", 9) && mailsize_exceeds("FROM:<> SIZE=9", 5));
+  CHECK(!mailsize_exceeds("FROM:<> SIZE=4831838205", 4294967294ul));
+  CHECK(mailsize_exceeds("FROM:<> SIZE=4831838206", 4294967294ul));
+  CHECK(!mailsize_exceeds("FROM:<> SIZE=18446744073709551615", ~0ul) && mailsize_exceeds("FROM:<> SIZE=18446744073709551616", ~0ul));
+  CHECK(!mailsize_exceeds("FROM:<> SIZE=10", 9) && mailsize_exceeds("FROM:<> SIZE=11", 9) && mailsize_exceeds("FROM:<> SIZE=9", 5));
+}
+
+/* A message that fits, as its client counts it: CR LF for each LF. */
+TEST(a_message_that_fits_is_not_refused_for_the_ends_of_its_lines)
+{
+  static const unsigned long limits[] = {1000, 65536, 15000000, 52428800, 4294967294ul};
+  static const unsigned long lines[] = {77, 73, 65, 40, 20, 10, MAILSIZE_LINE_ENDS};
+  char arg[100];
+  size_t i;
+  size_t j;
+
+  for (i = 0; i < sizeof limits / sizeof *limits; ++i)
+    for (j = 0; j < sizeof lines / sizeof *lines; ++j) {
+      sprintf(arg, "FROM:<a@b.example> SIZE=%lu", limits[i] + limits[i] / lines[j]);
+      check_where = arg;
+      CHECK(!mailsize_exceeds(arg, limits[i]));
+      sprintf(arg, "FROM:<a@b.example> SIZE=%lu", limits[i] + limits[i] / MAILSIZE_LINE_ENDS + 1);
+      CHECK(mailsize_exceeds(arg, limits[i]));
+    }
 }
 
 TEST(the_limit_is_that_of_qmail_smtpd)
@@ -67,6 +87,8 @@ static const struct test tests[] = {
   {"a_size_above_the_limit_is_found_among_the_parameters", a_size_above_the_limit_is_found_among_the_parameters},
   {"what_fits_and_what_is_no_declaration_passes", what_fits_and_what_is_no_declaration_passes},
   {"the_largest_numbers_are_compared_right", the_largest_numbers_are_compared_right},
+  {"a_message_that_fits_is_not_refused_for_the_ends_of_its_lines",
+   a_message_that_fits_is_not_refused_for_the_ends_of_its_lines},
   {"the_limit_is_that_of_qmail_smtpd", the_limit_is_that_of_qmail_smtpd},
   {"the_greeting_says_the_limit", the_greeting_says_the_limit},
 };
