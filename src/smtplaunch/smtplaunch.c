@@ -476,8 +476,11 @@ static void loop(struct launcher *l)
       polled[i].events = POLLIN;
       polled[i].revents = 0;
     }
-    if (poll(polled, 2 + FRONTS_MAX, -1) == -1)
+    if (poll(polled, 2 + FRONTS_MAX, -1) == -1) {
+      if (errno != EINTR)
+        fatal("poll");   /* as with fewer descriptors than these: sessions go on, and supervise starts it again */
       continue;
+    }
     if (polled[0].revents)
       while (read(wake[0], dump, sizeof dump) > 0)
         ;

@@ -501,6 +501,22 @@ def test_a_launcher_without_descriptors_puts_off_at_once(programs: Programs, tmp
         assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
 
 
+def test_a_launcher_that_cannot_wait_for_anything_ends(programs: Programs, tmp_path: Path) -> None:
+    with gateway(programs, tmp_path) as gate:
+        held, _ = greeted(gate, "127.0.0.4")
+        held.sendall(HELO + MAIL + RCPT)
+        until(lambda: "smtplaunch: ok " in gate.heard())
+        assert run(as_nobody(["prlimit", f"--pid={gate.launcher.pid}", "--nofile=5:"])).returncode == 0
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+            other.connect(str(gate.link))
+            assert gate.launcher.wait(60) == 111
+        assert "smtplaunch: fatal: poll: Invalid argument\n" in gate.heard()
+        held.sendall(b"QUIT\r\n")
+        assert rest(held).endswith(b"221 mx.test\r\n")
+        gate.start_launcher()
+        until(lambda: through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n"))
+
+
 def test_without_qmail_smtpd_recipients_are_put_off(programs: Programs, tmp_path: Path) -> None:
     program = programs.home / "bin" / "qmail-smtpd"
     with gateway(programs, tmp_path) as gate:
