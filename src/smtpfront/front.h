@@ -25,6 +25,7 @@
 #define FRONT_LISTS_MAX 16
 #define FRONT_LISTENING_MAX 8
 #define FRONT_TEXT_MAX 256
+#define FRONT_PLACES_MAX 4
 #define FRONT_IN_MAX (SMTPCOMMAND_LINE_MAX + 4096)   /* unanswered bytes of a client */
 
 enum session_state {
@@ -74,6 +75,14 @@ struct session {
   size_t searched;             /* bytes of it without an end of line */
   char *out;                   /* what could not be sent yet, from malloc, or null */
   size_t out_len;
+};
+
+/* A directory whose files this process may use, as Landlock knows it: the one that was there at its start. */
+struct front_place {
+  const char *path;
+  int there;
+  dev_t device;
+  ino_t inode;
 };
 
 struct front_limits {
@@ -129,6 +138,8 @@ struct front {
   const char *link_path;
   char deny_reply[FRONT_TEXT_MAX + 32];   /* to a client that a rule denies; empty to say nothing */
   const char *local_host;
+  struct front_place place[FRONT_PLACES_MAX];
+  int places_n;
   struct front_limits limits;
   struct controls controls;
   struct front_settings settings;
@@ -231,6 +242,9 @@ extern void front_note(struct front *f, struct session *s, const char *format, .
 
 /* Confines this process: it executes nothing, and has only the files that it needs. Returns 0, with errno, when the
  * kernel could do that but fails. *missing says what the kernel lacks, or is null. */
-extern int frontjail(const struct front *f, const char *rules_directory, const char **missing);
+extern int frontjail(struct front *f, const char *rules_directory, const char **missing);
+
+/* Returns the first directory in whose place another one is by now, which is closed to this process; or null. */
+extern const char *frontjail_left(const struct front *f);
 
 #endif

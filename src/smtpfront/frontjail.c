@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "confine.h"
@@ -41,8 +42,38 @@ static int allow(int rules, const char *path, uint64_t access)
   return done == 0;
 }
 
+/* The same for a directory that may be removed and made again while this process runs. */
+static int allow_place(struct front *f, int rules, const char *path, uint64_t access)
+{
+  struct front_place *place = &f->place[f->places_n];
+  struct stat st;
+
+  if (stat(path, &st) == 0) {
+    place->there = 1;
+    place->device = st.st_dev;
+    place->inode = st.st_ino;
+  }
+  place->path = path;
+  ++f->places_n;
+  return allow(rules, path, access);
+}
+
+const char *frontjail_left(const struct front *f)
+{
+  const struct front_place *place;
+  struct stat st;
+  int i;
+
+  for (i = 0; i < f->places_n; ++i) {
+    place = &f->place[i];
+    if (stat(place->path, &st) == 0 && (!place->there || st.st_dev != place->device || st.st_ino != place->inode))
+      return place->path;
+  }
+  return 0;
+}
+
 /* Returns 1 when it is done, 0 with errno, -1 when the kernel lacks it. */
-static int enter_landlock(const struct front *f, const char *rules_directory)
+static int enter_landlock(struct front *f, const char *rules_directory)
 {
   long version = syscall(SYS_landlock_create_ruleset, (void *) 0, 0, RULESET_VERSION);
   uint64_t handled = FS_FIRST;
@@ -59,11 +90,13 @@ static int enter_landlock(const struct front *f, const char *rules_directory)
   rules = (int) syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
   if (rules == -1)
     return 0;
-  done = allow(rules, rules_directory, READ) && allow(rules, "/etc", READ) && allow(rules, f->controls.directory, READ)
-         && allow(rules, "/var/lib/mailgate", READ)   /* validrcptto.cdb leads to recipients in it, which may be made later */
+  done = allow_place(f, rules, rules_directory, READ) && allow(rules, "/etc", READ)
+         && allow_place(f, rules, f->controls.directory, READ)
+         && allow_place(f, rules, "/var/lib/mailgate", READ)   /* validrcptto.cdb leads to recipients in it, which may be made later */
          && allow(rules, SUFFIXLIST_DIRECTORY, READ)
          && allow(rules, "/run/systemd/resolve", READ) && allow(rules, "/run/resolvconf", READ)
-         && (!*f->greylist_directory || allow(rules, f->greylist_directory, CHANGE)) && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
+         && (!*f->greylist_directory || allow_place(f, rules, f->greylist_directory, CHANGE))
+         && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
   error = errno;
   close(rules);
   errno = error;
@@ -161,7 +194,7 @@ static int enter_seccomp(const struct front *f)
 }
 #endif
 
-int frontjail(const struct front *f, const char *rules_directory, const char **missing)
+int frontjail(struct front *f, const char *rules_directory, const char **missing)
 {
   int landlock;
   int seccomp;

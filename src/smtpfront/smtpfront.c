@@ -24,7 +24,8 @@
  *   -w SECONDS  a client waits for a place, 30
  *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DATABYTES, DNSCACHEIP in the environment, as with qmail-smtpd
  *
- * At SIGTERM it sends 421 to all clients and ends. At SIGINT it closes the port, and the sessions that there are go on;
+ * At SIGTERM it sends 421 to all clients and ends; so it does when a directory that it may use, such as DIRECTORY of -k, is
+ * another one than at its start, which is closed to it. At SIGINT it closes the port, and the sessions that there are go on;
  * SIGCONT opens it again. The log is qmail-smtpd's, whose descriptor comes from the launcher; what cannot be written
  * there is dropped and counted. ID is that of a session (sessionid.h), also in lines of refusal.h as from qmail-smtpd:
  *   smtpfront: pid ID from IP              before its other lines, unless all of it is refused by deny, busy, new, early
@@ -400,8 +401,13 @@ static void begin_loop(struct front *f, struct watch *signals)
 
 static void tick(struct front *f)
 {
+  const char *left = frontjail_left(f);
   size_t i;
 
+  if (left) {
+    front_say(f, 0, "warning: %s is another directory than at the start; the next smtpfront has it", left);
+    f->ending = 1;
+  }
   link_time(f);
   for (i = 0; i < f->limits.all && f->sessions; ++i)
     if (f->session[i].state != SESSION_FREE)

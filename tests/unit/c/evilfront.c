@@ -32,7 +32,7 @@ enum dialogue_answer __real_controls_rcpthosts(void *arg, const char *recipient)
 enum dialogue_answer __real_controls_validrcptto(void *arg, const char *recipient);
 enum tcprule __real_controls_rule(struct controls *c, struct tcprule_found *found, const struct address *client);
 int __real_link_send(struct front *f, struct session *s, const char *bytes, size_t len);
-int __real_frontjail(const struct front *f, const char *rules_directory, const char **missing);
+int __real_frontjail(struct front *f, const char *rules_directory, const char **missing);
 
 static int is(const char *fault)
 {
@@ -165,7 +165,7 @@ int __wrap_link_send(struct front *f, struct session *s, const char *bytes, size
   return is("ours") ? forged(f, s, "ann@example.com") : __real_link_send(f, s, bytes, len);
 }
 
-int __wrap_frontjail(const struct front *f, const char *rules_directory, const char **missing)
+int __wrap_frontjail(struct front *f, const char *rules_directory, const char **missing)
 {
   *missing = 0;
   return is("unconfined") ? 1 : __real_frontjail(f, rules_directory, missing);

@@ -117,7 +117,10 @@ def test_a_letter_in_two_pieces(gate: Gateway, cut: int) -> None:
 )
 def test_a_size_that_is_too_large_is_refused_at_mail(gate: Gateway, source: str, most: int) -> None:
     """The limit is qmail-smtpd's, from control/databytes or the client's rule; CR LF may count for an LF."""
-    sizes = [b"MAIL FROM:<sender@client.example> SIZE=%d\r\n" % size for size in (most + most // 8, most + most // 8 + 1)]
+    sizes = [
+        b"MAIL FROM:<sender@client.example> SIZE=%d\r\n" % size
+        for size in (most + most // 8, most + most // 8 + 1)
+    ]
     pieces = [HELO, sizes[1], RCPT, sizes[0], b"QUIT\r\n"]
     heard = through_the_front(gate, pieces, source)
     assert b"\r\n250-SIZE %d\r\n250 8BITMIME\r\n552 5.3.4 " % most in heard
@@ -242,6 +245,44 @@ def test_a_new_network_is_greylisted_and_comes_back(gate: Gateway) -> None:
             r"smtpfront\[\w+\]: passed 127\.1\.2\.4 127\.1\.2\.0/24 after [0-9]+\n", gate.heard()
         )
     )
+
+
+@pytest.mark.parametrize("how", ["made again", "swapped", "made at last"])
+def test_a_greylist_that_is_another_directory_is_used(programs: Programs, tmp_path: Path, how: str) -> None:
+    """The kernel knows the directory that this process may change; the next process has the new one."""
+    greylist, aside = tmp_path / "greylist", tmp_path / "aside"
+    pieces = [HELO, MAIL, RCPT, b"QUIT\r\n"]
+
+    def make() -> None:
+        fresh = tmp_path / "fresh"
+        fresh.mkdir()
+        if os.geteuid() == 0:
+            os.chown(fresh, NOBODY, NOBODY)
+        fresh.rename(greylist)
+
+    with gateway(programs, tmp_path) as gate:
+        if how == "made at last":
+            greylist.rename(aside)
+            gate.front.terminate()
+            assert gate.front.wait(60) == 0
+            gate.front = gate.start_front()
+        elif how == "made again":
+            greylist.rename(aside)
+        if how != "swapped":
+            heard = through_the_front(gate, pieces, "127.1.2.3")
+            assert heard.endswith(b"250 ok\r\n250 ok\r\n221 mx.test\r\n"), heard
+            until(lambda: re.search(r"smtpfront\[\w+\]: open 127\.1\.2\.3 ", gate.heard()))
+            assert gate.front.poll() is None
+        else:
+            greylist.rename(aside)
+        make()
+        with contextlib.suppress(OSError):  # it looks when something happens
+            until(lambda: gate.connect().close() or gate.front.poll() is not None)
+        assert gate.front.wait(60) == 0
+        assert f"smtpfront: warning: {greylist} is another directory than at the start; " in gate.heard()
+        gate.front = gate.start_front()
+        assert b"451 4.7.1 you are new here" in through_the_front(gate, pieces, "127.1.3.3")
+        assert gate.front.poll() is None
 
 
 # --- DNS lists ---
