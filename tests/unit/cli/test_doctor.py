@@ -323,7 +323,7 @@ def test_whole_settings() -> None:
         ({"jobs": [{"name": "a"}]}, "file x: jobs 1: {'name': 'a'} is not a job; expected name, period_seconds, state"),
         ({"jobs": [{"name": "a", "state": "b", "period_seconds": 0}]}, "file x: jobs 1: period_seconds 0 is not a time; expected seconds above 0"),
         ({"limits": []}, "file x: limits: [] is not an object; expected names with [warning, critical]"),
-        ({"limits": {"x": [1, 2]}}, "file x: limits: 'x' is unknown; expected one of clock_error_milliseconds, "),
+        ({"limits": {"x": [1, 2]}}, "file x: limits: 'x' is unknown; expected one of certificate_days, clock_error_milliseconds, "),
         ({"limits": {"queue_messages": [2, 1]}}, "file x: limits: queue_messages [2, 1] is not a limit; expected [warning, critical], warning at most critical"),
         ({"limits": {"disk_free_percent": [1, 2]}}, "file x: limits: disk_free_percent [1, 2] is not a limit; expected [warning, critical], warning at least critical"),
         ({"limits": {"queue_messages": [1]}}, "file x: limits: queue_messages [1] is not a limit; "),

@@ -19,7 +19,7 @@ def test_on_a_host_with_nothing_each_check_says_what_it_misses(tmp_path: Path) -
     names = [name for name in doctor_command.CHECKS if name not in ("clock", "dns", "disk")]
     found = doctor_command.examine(
         [name for name in names if doctor_command.CHECKS[name].quick_seconds],
-        context(tmp_path, services=("clamd",), jobs=jobs),
+        context(tmp_path, services=("clamd",), jobs=jobs, tls=True),
     )
     seen = {one.check: one for one in found}
     assert all(one.status != OK for one in found if one.check != "rules"), found

@@ -22,7 +22,19 @@ from ..core.errors import BadInput, MailgateError
 from ..core.paths import DOCTOR_SETTINGS, DOCTOR_STARTS
 from ..core.text import printable
 from ..core.threads import run_parallel
-from ..doctor import clamd, listening, neighbours, network, policy, programs, scanners, schedule, services
+from ..doctor import (
+    certificate,
+    clamd,
+    listening,
+    neighbours,
+    network,
+    policy,
+    programs,
+    scanners,
+    schedule,
+    services,
+    tls,
+)
 from ..doctor import resources as probes
 from ..doctor.context import Context
 from ..doctor.findings import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, worst
@@ -49,6 +61,8 @@ class Check:
 CHECKS = {
     "services": Check("services are up and stay up", services.services),
     "listening": Check("somebody listens at each address for mail", listening.listening),
+    "tls": Check("clients are offered TLS, and a session works", tls.tls),
+    "certificate": Check("the certificate: dates, names, DANE, MTA-STS", certificate.certificate, 30.0),
     "virus": Check("EICAR is refused, by the scanner", scanners.virus, 45.0, 0.0, CRITICAL),
     "spam": Check("GTUBE is refused, by the scanner", scanners.spam, 45.0, 0.0, CRITICAL),
     "signatures": Check("clamd answers, its signatures are new", scanners.signatures),

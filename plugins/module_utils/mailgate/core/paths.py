@@ -52,6 +52,7 @@ GREYLIST_DIRECTORY = "/var/qmail/cqgreylist"
 SERVICES = "/service"
 SERVICE_DEFINITIONS = f"{STATE_DIRECTORY}/supervise"
 START_RECORDS = "/run/mailgate/started"
+SMTPTLS_SOCKET = "/run/smtptls/socket"
 SMTPFRONT_SERVICE = f"{SERVICES}/smtpfront"
 LOGS = "/var/log"
 SMTP_LOG = f"{LOGS}/qmail/smtpd"
@@ -75,6 +76,7 @@ SPAMD_SOCKET = "/run/spamd/spamd.sock"
 
 # Paths of the system
 SYSTEM_STATE = "/var/lib"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"  # that the host trusts; of the package ca-certificates
 PACKAGE_FILES = f"{SYSTEM_STATE}/dpkg/info"  # dpkg's lists of what each package installed
 MAILGATE_COMMAND = "/usr/local/bin/mailgate"
 NOLOGIN_SHELL = "/usr/sbin/nologin"

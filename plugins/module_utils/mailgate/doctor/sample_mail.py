@@ -65,7 +65,7 @@ def message(check: str, hostname: str, recipient: str, now: float) -> bytes:
     return "\r\n".join(lines).encode("ascii", "replace")
 
 
-class _Dialogue:
+class Dialogue:
     """Lines of SMTP over a socket, with one time limit for all of them, and a limit of bytes for each reply.
 
     Not smtplib: its time limit is for each piece that arrives, its replies have as many lines as the peer
@@ -114,7 +114,7 @@ def converse(
 ) -> Proof:
     """Send a message; return the first command that is refused, or the answer to the message itself."""
     began = time.monotonic()
-    talk = _Dialogue(connection, within_seconds)
+    talk = Dialogue(connection, within_seconds)
     reached, answer = "connection", ""
     steps = (
         ("connection", b"", "2"),

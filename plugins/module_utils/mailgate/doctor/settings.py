@@ -44,6 +44,7 @@ class Settings:
     ramdisk_directory: str = SIMSCAN_DIRECTORY
     ramdisk: bool = True
     greylist: bool = True
+    tls: bool = False  # whether the gateway offers it
     disks: tuple[str, ...] = (QMAIL_QUEUE, LOGS, SYSTEM_STATE)
     skip: tuple[str, ...] = ()  # checks that are left out
     limits: Mapping[str, Limit] = field(default_factory=lambda: dict(LIMITS))
@@ -141,6 +142,7 @@ _PARSERS: Mapping[str, Callable[[object, str], Any]] = {
     "ramdisk_directory": _text,
     "ramdisk": _flag,
     "greylist": _flag,
+    "tls": _flag,
     "disks": _texts,
     "skip": _texts,
     "limits": _limits,

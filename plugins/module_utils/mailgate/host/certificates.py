@@ -10,6 +10,7 @@ with -2 in its names where there is one.  A certificate and its key are thus rep
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import grp
 import hashlib
@@ -25,6 +26,7 @@ from datetime import datetime, timezone
 
 from ..core.errors import BadInput, TryAgain
 from ..core.files import fsync_directory, read_regular
+from ..core.paths import AUTHORITIES
 
 CURRENT = "current"
 NAMES = (("certificate.pem", "key.pem"), ("certificate-2.pem", "key-2.pem"))  # as smtptls reads them
@@ -33,6 +35,7 @@ SELF_SIGNED_DAYS = 3650
 OPENSSL_SECONDS = 60
 _DATE = "%b %d %H:%M:%S %Y GMT"
 _ENDS = re.compile(r"not(Before|After)=(.*)")
+_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _MADE = re.compile(r"[0-9a-f]{16}")
 
 
@@ -114,15 +117,15 @@ def check_given(
                 check_pairs(pairs, places, now)
             else:  # a bare host, where the role installs it: their content is judged then
                 for pair, place in zip(pairs, places):
-                    _check_match(pair, *place)
+                    check_match(pair, *place)
     except BadInput as error:
         return (str(error),)
     return ()
 
 
-def _openssl(argv: Sequence[str], given: bytes = b"") -> str:
+def _run_openssl(argv: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["openssl", *argv], input=given, capture_output=True, timeout=OPENSSL_SECONDS, check=False
         )
     except FileNotFoundError as error:
@@ -131,6 +134,10 @@ def _openssl(argv: Sequence[str], given: bytes = b"") -> str:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise TryAgain(f"openssl {argv[0]} did not end within {OPENSSL_SECONDS} seconds") from error
+
+
+def _openssl(argv: Sequence[str], given: bytes = b"") -> str:
+    done = _run_openssl(argv, given)
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise BadInput(f"openssl {argv[0]}: {lines[-1] if lines else f'exit status {done.returncode}'}")
@@ -159,6 +166,37 @@ def facts(certificate: bytes, where: str) -> Facts:
     )
 
 
+def chain(certificate: bytes) -> list[bytes]:
+    """Return each certificate of a PEM text as DER, the gateway's own first."""
+    blocks = _BLOCK.findall(certificate.decode("ascii", "replace"))
+    try:
+        return [ssl.PEM_cert_to_DER_cert(block) for block in blocks]
+    except ValueError as error:
+        raise BadInput(f"a certificate of the chain: {error}; expected PEM") from error
+
+
+def public_key(certificate: bytes) -> bytes:
+    """Return the public key (SubjectPublicKeyInfo) of a certificate, both DER; raises BadInput, TryAgain."""
+    text = _openssl(["x509", "-noout", "-pubkey"], ssl.DER_cert_to_PEM_cert(certificate).encode())
+    return base64.b64decode("".join(line for line in text.splitlines() if "-----" not in line))
+
+
+def chain_fault(certificate: bytes, authorities: str = AUTHORITIES) -> str:
+    """Return why authorities, those of the host, do not vouch for a certificate and its chain; or ''."""
+    own, *behind = (ssl.DER_cert_to_PEM_cert(one).encode() for one in chain(certificate))
+    with tempfile.TemporaryDirectory() as place:
+        path = os.path.join(place, "chain.pem")
+        with open(path, "wb") as stream:
+            stream.write(b"".join(behind))
+        words = ["-CAfile", authorities, "-no-CApath", "-no-CAstore"]
+        done = _run_openssl(["verify", *words, *(["-untrusted", path] if behind else [])], own)
+    if done.returncode == 0:
+        return ""
+    said = done.stderr.decode(errors="replace")
+    found = re.search(r" depth lookup: *([^\n]*)", said)
+    return found[1] if found else said.strip().rpartition("\n")[2]
+
+
 def _time(text: str) -> datetime:
     return datetime.strptime(text.strip(), _DATE).replace(tzinfo=timezone.utc)
 
@@ -169,14 +207,15 @@ def check_pair(pair: Pair, certificate: str, key: str, now: datetime) -> Facts:
     certificate and key say where the two are from.
     """
     found = facts(pair.certificate, certificate)
-    _check_match(pair, certificate, key)
+    check_match(pair, certificate, key)
     if not found.not_before <= now <= found.not_after:
         ends = f"{found.not_before:%Y-%m-%d %H:%M} to {found.not_after:%Y-%m-%d %H:%M} UTC"
         raise BadInput(f"{certificate}: is valid from {ends}; expected one that is valid now")
     return found
 
 
-def _check_match(pair: Pair, certificate: str, key: str) -> None:
+def check_match(pair: Pair, certificate: str, key: str) -> None:
+    """Raise BadInput unless the key is that of the certificate, and has no passphrase."""
     if b"ENCRYPTED" in pair.key:
         raise BadInput(
             f"{key}: is encrypted; expected a key without a passphrase, in a file that only root reads"
