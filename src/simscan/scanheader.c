@@ -64,6 +64,12 @@ static size_t decide(struct scanheader *h, int drop, char *out)
   return n;
 }
 
+/* Blanks in front of the colon are of the old syntax (RFC 5322 4.5), which mail readers take, too. */
+static int is_behind_subject(const struct scanheader *h, char c)
+{
+  return (c == ' ' || c == '\t') && h->named == sizeof subject - 2 && memcmp(h->name, subject, h->named) == 0;
+}
+
 static size_t pass_one(struct scanheader *h, char c, char *out)
 {
   size_t n = 0;
@@ -97,13 +103,13 @@ static size_t pass_one(struct scanheader *h, char c, char *out)
     return n + 1;
   }
   h->held[h->holding++] = c;
-  if (c != '\r' && c != 0) h->name[h->named++] = c >= 'A' && c <= 'Z' ? (char) (c + 'a' - 'A') : c;
+  if (c != '\r' && c != 0 && !is_behind_subject(h, c)) h->name[h->named++] = c >= 'A' && c <= 'Z' ? (char) (c + 'a' - 'A') : c;
   switch (judged(h)) {
     case 1: return decide(h, 1, out);
     case 0: return decide(h, 0, out);
   }
   /* no mail program writes so many CR and NUL before a name; nothing forged hides behind them */
-  return h->holding == SCANHEADER_HELD ? decide(h, 1, out) : 0;
+  return h->holding == SCANHEADER_HELD ? decide(h, !is_behind_subject(h, ' '), out) : 0;
 }
 
 /* Counts the bytes of the header that are passed on; where its first byte cannot begin a field, the header ends in

@@ -83,6 +83,8 @@ TEST(everything_else_stays)
   CHECK(STAYS("X-Spamflag: x\nX-Spa\nX-Vir\nX-\nX\nx-virusx: y\n\n"));
   CHECK(STAYS("A: b\0c\r\n\0\n\r\n\nbody\0\0\n"));
   CHECK(STAYS("Subject: X-Spam-A\n\n"));
+  CHECK(STAYS("Subject : x\nSubject \t: y\nSubject\n\n") && STAYS("Subject "));
+  CHECK(STAYS("Subject                                                                               : x\n y\n\n"));
   CHECK(STAYS("no line end"));
   CHECK(STAYS("X-Spam"));
   CHECK(STAYS(""));
@@ -115,6 +117,10 @@ TEST(the_subject_is_known)
   CHECK(subject_is("A: b\n\nSubject: not\n", ""));
   CHECK(subject_is("Subjec: t\n\n", ""));
   CHECK(subject_is("Subject: cut", "cut"));
+  CHECK(subject_is("Subject : hello\n you\n\n", "hello you"));
+  CHECK(subject_is("SUBJECT\t \r:hello\n\n", "hello"));
+  CHECK(subject_is("Subject \nA: b\n\n", ""));
+  CHECK(subject_is("Sub ject: no\nSubject one: no\nSubject: yes\n\n", "yes"));
 }
 
 TEST(a_folded_subject_is_whole)

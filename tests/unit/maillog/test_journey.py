@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import re
-from email.charset import BASE64, QP, Charset
-from email.header import Header
-
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import send_log as sendlog
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log as smtplog
@@ -17,8 +13,6 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog im
     journey,
     verdicts,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 AT = 1_795_000_000 * 10**9
 LABEL = "@400000006743a1a21b2f5c84"
@@ -53,61 +47,6 @@ def verdict(state: str, tail: str = "Hello:192.0.2.7:a@b.example:c@d.example") -
 )
 def test_kinds(state: str, kind: str) -> None:
     assert verdicts.meaning(verdict(state)) == kind
-
-
-@pytest.mark.parametrize(
-    ("subject", "expected"),
-    [
-        ("Hello", "Hello"),
-        ("=?utf-8?Q?Gr=C3=BC=C3=9Fe?=", "Grüße"),
-        ("=?iso-8859-1?q?caf=E9?= au lait", "café au lait"),
-        ("=?utf-8?B?Gw==?=[31m", "\\x1b[31m"),
-        ("=?nonsense?Q?abc?=", "=?nonsense?Q?abc?="),
-        ("=?utf-8?B?x?=", "=?utf-8?B?x?="),
-        ("=?utf-8?B?R3L", "=?utf-8?B?R3L"),
-    ],
-)
-def test_subjects(subject: str, expected: str) -> None:
-    assert journey.subject_words(subject) == expected
-
-
-@pytest.mark.parametrize("encoding", ["b", "q"])
-@pytest.mark.parametrize("limit", [200, 400])
-def test_a_subject_in_many_words_is_told_as_far_as_the_line_has_it(encoding: str, limit: int) -> None:
-    """Text that is cut in the middle of a word ends with the word before it."""
-    title = "".join(f"Zähler {number} läuft, " for number in range(60))
-    charset = Charset("utf-8")
-    charset.header_encoding = {"b": BASE64, "q": QP}[encoding]
-    header = Header(title, charset, header_name="Subject")
-    folded = re.sub(r"\n[ \t]+", " ", header.encode())
-    assert folded.count("=?") > limit // 75
-    for length in range(limit, limit + 80):
-        told = journey.subject_words(folded[:length])
-        assert "=?" not in told and len(told) > limit // 4
-        assert title.startswith(told.removesuffix("...").rstrip(" "))
-
-
-@pytest.mark.parametrize(
-    ("subject", "expected"),
-    [
-        ("=?utf-8?Q?caf=C3=A9?= =?utf-8?Q?_au_lait?=", "café au lait"),
-        ("=?utf-8?B?w6Q=?= =?utf-8?B?w7Y=?=", "äö"),
-        ("=?iso-8859-1?Q?=E4?= and =?utf-8?Q?=C3=B6?=", "ä and ö"),
-        ("is it =?", "is it =?"),
-        ("x" * 195 + " =?utf-8?B?w6", "x" * 195 + " ..."),
-        ("x" * 195 + " =?utf-8?", "x" * 195 + " ..."),
-        ("x" * 195 + " =?utf-8?B?w6Q=?=", "x" * 195 + " ä"),
-        ("x" * 199 + " =?", "x" * 199 + " ..."),
-    ],
-)
-def test_a_subject_in_several_words(subject: str, expected: str) -> None:
-    assert journey.subject_words(subject) == expected
-
-
-@given(st.text())
-def test_no_subject_is_too_wrong(text: str) -> None:
-    assert journey.subject_words(f"=?{text}?=").isprintable()
-    assert journey.subject_words(f"=?utf-8?B?{text}?=").isprintable()
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from email.errors import HeaderParseError
-from email.header import decode_header
 
 from ..core.text import one_line
 from ..formats import send_log as sendlog
 from ..formats import session_id
 from ..formats import smtpd_log as smtplog
+from ..formats.encoded_words import subject_words
 from ..formats.logged_address import without_brackets
 from ..formats.smtpd_log import NANOSECONDS
 from .verdicts import ACCEPTED, CLEAN, CONTENT, LIMIT, MARKED, RELAYED, SPAM, TAKEN, UNCHECKED, VIRUS, meaning
@@ -50,24 +49,6 @@ _TOO_MANY = {"recipients": "unknown recipients"}
 _PUT_OFF_NOTE = re.compile(r"put off for (\S+): (.*)", re.DOTALL)
 _FRONT = re.compile(r"(busy|ended|put off|lost) (\S+) (.*)", re.DOTALL)
 _FORWARDED = re.compile(r"(?<![^/_])qp_([0-9]{1,10})(?=/)")
-SUBJECT_CHARACTERS = 200  # simscan's lines hold no more of a subject than that, or twice as much
-_CUT_WORD = re.compile(r"(?:^|\s+)=(?:\?[^?\s]*(?:\?[bqBQ]?(?:\?[^?\s]*\??)?)?)?\Z")
-
-
-def subject_words(subject: str) -> str:
-    """Decode the encoded words of a subject as far as possible; the result is printable."""
-    if "=?" in subject:
-        if len(subject) >= SUBJECT_CHARACTERS:
-            subject = _CUT_WORD.sub(" ...", subject)
-        try:
-            parts = decode_header(subject)
-            subject = "".join(
-                part if isinstance(part, str) else part.decode(charset or "ascii", "replace")
-                for part, charset in parts
-            )
-        except (HeaderParseError, LookupError, ValueError):
-            pass
-    return one_line(subject)
 
 
 def put_off_note(record: smtplog.ScannerNote) -> tuple[str, str] | None:

@@ -21,12 +21,13 @@ from ..core.errors import BadInput
 from ..formats import send_log as sendlog
 from ..formats import session_id
 from ..formats import smtpd_log as smtplog
+from ..formats.encoded_words import subject_words
 from ..formats.logged_address import canonical, network_of
 from ..formats.networks import Network
 from ..formats.smtpd_log import NANOSECONDS
 from .archive import LineRef, Log
 from .inference import match, plain
-from .journey import Journey, Message, subject_words
+from .journey import Journey, Message
 from .messages import BEFORE_SECONDS, CANDIDATES_MAX, LATE_SECONDS, Messages
 from .sessions import Sessions
 from .verdicts import ACCEPTED
