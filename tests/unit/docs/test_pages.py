@@ -174,3 +174,19 @@ def test_the_change_log_has_the_version_of_the_collection() -> None:
     version = yaml.safe_load(read("galaxy.yml"))["version"]
     assert version in yaml.safe_load(read("changelogs/changelog.yaml"))["releases"]
     assert f"\nv{version}\n" in read("CHANGELOG.rst")
+
+
+OWN_VARIABLE = re.compile(
+    rf"(?:{'|'.join(sorted(path.name for path in (ROOT / 'roles').iterdir()))}|gateway)_[a-z_]*[a-z]"
+)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("docs/")])
+def test_each_variable_that_a_page_names_is_one_of_the_site_or_of_a_role(name: str) -> None:
+    known = set(re.findall(r"\bgateway_[a-z_]+", read("playbooks/vars/site.yml")))
+    known |= {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+    for role in (ROOT / "roles").iterdir():
+        known |= yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8")).keys()
+    named = {word.partition(":")[0].partition(".")[0] for word in quoted(read(name))}
+    unknown = sorted(word for word in named if OWN_VARIABLE.fullmatch(word) and word not in known)
+    assert unknown == [], f"{name}: {unknown}"
