@@ -188,6 +188,7 @@ uptime_seconds:
   sample: 3
 """
 
+import contextlib
 import os
 import time
 from typing import Any
@@ -318,6 +319,12 @@ def change(
     return warnings
 
 
+def note_order(record: str, begin: float) -> None:
+    """Tell mailgate doctor that what started meanwhile was told to, and does not flap."""
+    with contextlib.suppress(OSError):  # a start is counted then
+        restarts.note_order(record, begin, time.time())
+
+
 def refuse_bad_input(given: dict[str, Any]) -> None:
     """Raise BadInput for contradictory or invalid arguments, before anything is read."""
     thing = f"service {given['name']!r}"
@@ -402,9 +409,12 @@ def main() -> None:
             )
         differs = any(row.before != row.after for row in rows)
         if rows and not module.check_mode:
+            begin = time.time()
             apply(steps, None, [])
             for warning in change(given, link, target, watched, supervise.wishes(given["state"], owed)):
                 module.warn(warning)
+            if differs and watched:
+                note_order(watched[0][1], begin)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error))
     service, now = supervise.look(directory), time.time_ns()

@@ -208,6 +208,7 @@ def test_proofs(check: str, got: Proof, status: int, text: str) -> None:
 
 FRESH = Signatures("ClamAV 1.4.6/27700/x", "", True, NOW - 5 * HOUR, NOW - 90 * DAY)
 NO_DATE = replace(FRESH, dated=None)
+FEW = "clamd has no official database, and its files hold {} signatures: few viruses are found"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,10 @@ NO_DATE = replace(FRESH, dated=None)
         (replace(NO_DATE, official=False, newest=NOW), [(OK, "clamd answers; the signatures are 0 seconds old")]),
         (replace(NO_DATE, newest=NOW), [(CRITICAL, "clamd has no official database: its version is 'ClamAV 1.4.6/27700/x'")]),
         (replace(NO_DATE, official=False, newest=None), [(CRITICAL, "the age of the signatures is unknown")]),
+        (replace(NO_DATE, official=False, newest=NOW, count=1), [(WARNING, FEW.format(1))]),
+        (replace(NO_DATE, official=False, newest=NOW, count=0), [(CRITICAL, FEW.format(0))]),
+        (replace(NO_DATE, official=False, newest=NOW, count=1001), [(OK, "clamd answers; the signatures are 0 seconds old")]),
+        (replace(FRESH, count=1), [(OK, "clamd answers; the signatures are 5 hours old")]),
         (Signatures("", "no such file", True, None, NOW), [(CRITICAL, "clamd does not answer: no such file")]),
         (Signatures("", "no such file", True, None, None), [(CRITICAL, "clamd does not answer: no such file")]),
         (replace(FRESH, freshclam=True), [(WARNING, "freshclam's log has no successful update")]),
@@ -230,7 +235,12 @@ NO_DATE = replace(FRESH, dated=None)
     ],
 )  # fmt: skip
 def test_signatures(seen: Signatures, expected: list[tuple[int, str]]) -> None:
-    assert told(scanners.judge_signatures(seen, NOW, LIMITS)) == expected
+    judged = scanners.judge_signatures(seen, NOW, LIMITS)
+    assert told(judged) == expected
+    assert seen.freshclam or not any("freshclam" in one.text + one.advice for one in judged)
+    # a site that wants few signatures says so
+    few = scanners.judge_signatures(replace(seen, count=1), NOW, {**LIMITS, "signature_count": (0, 0)})
+    assert FEW.format(1) not in [one.text for one in few]
 
 
 @pytest.mark.parametrize(

@@ -94,4 +94,4 @@ def test_a_greylist_that_lets_everybody_pass_is_critical(tmp_path: Path) -> None
     said = "1 clients were not greylisted within 15 minutes: cannot renew: Read-only file system"
     assert (2, said) in told(doctor_probes.greylist(context(root)))
     off = doctor_probes.greylist(context(root, greylist=False))
-    assert told(off) == [(0, "off, by the site's settings")]
+    assert told(off) == [(0, "off: nobody is greylisted, as gateway_greylist is false")]

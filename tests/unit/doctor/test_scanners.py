@@ -49,6 +49,9 @@ def test_freshclams_last_success_is_in_its_log() -> None:
     assert scanners.freshclam_success(lines[2:]) is None
 
 
+FEW = "clamd has no official database, and its files hold 2 signatures: few viruses are found"
+
+
 @contextmanager
 def unix_server(path: Path, answer: bytes) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,17 +72,25 @@ def unix_server(path: Path, answer: bytes) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("answer", "official", "expected"),
     [
-        (b"ClamAV 1.4.6\0", False, [(0, "clamd answers; the signatures are 2 hours old")]),
+        (b"ClamAV 1.4.6\0", False, [(1, FEW)]),
         (b"ClamAV 1.4.6\0", True, [(2, "clamd has no official database: its version is 'ClamAV 1.4.6'")]),
         (b"", False, [(2, "clamd does not answer: the answer is empty")]),
     ],
 )
 def test_clamd_is_asked(answer: bytes, official: bool, expected: Any, tmp_path: Path) -> None:
-    put(tmp_path, "/var/lib/clamav/site.ndb", at=NOW - 7200)
+    put(tmp_path, "/var/lib/clamav/site.ndb", "Eicar:0:*:5835\nother:0:*:58\n", at=NOW - 7200)
     put(tmp_path, "/var/lib/clamav/old.cvd", at=NOW - 72000)
     put(tmp_path, "/var/lib/clamav/freshclam.dat", at=NOW)
     with unix_server(tmp_path / "run/clamav/clamd.ctl", answer):
         assert told(scanners.signatures(context(tmp_path, official_signatures=official))) == expected
+
+
+def test_signatures_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, "/db/site-eicar.ndb", "# test\nEicar:0:*:5835\n\n")
+    put(tmp_path, "/db/bytecode.cvd", "ClamAV-VDB:22 Feb 2023 16-33 -0500:334:91:90:digest:x")
+    put(tmp_path, "/db/damaged.cld", "ClamAV-VDB:22 Feb:1:many:90:x")
+    put(tmp_path, "/db/freshclam.dat", "1\n2\n")
+    assert scanners.count_signatures(str(tmp_path / "db")) == 92
 
 
 def test_updated_rules_count_before_those_of_the_release(tmp_path: Path) -> None:

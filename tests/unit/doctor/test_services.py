@@ -12,6 +12,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core impor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
     services,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import restarts
 from support.doctor_host import NOW, context, put
 
 
@@ -24,3 +25,16 @@ def test_starts_that_cannot_be_read_are_none(text: str | bytes | None, tmp_path:
     for start in (NOW - 30, NOW - 20, NOW - 20):
         kept = services._starts(context(tmp_path), {"clamd": start})
     assert kept == {"clamd": [NOW - 30, NOW - 20]}
+
+
+def test_a_start_that_a_playbook_ordered_is_not_flapping(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    record = f"{paths.START_RECORDS}/clamd"
+    seen = {"clamd": NOW - 20.0, "spamd": NOW - 20.0}
+    assert services.unordered(context(tmp_path), seen) == seen
+    restarts.note_order(f"{tmp_path}{record}", NOW - 25, NOW - 15)
+    assert services.unordered(context(tmp_path), seen) == {"spamd": NOW - 20.0}
+    late = {"clamd": NOW - 14.0}
+    assert services.unordered(context(tmp_path), late) == late
+    (tmp_path / f"{record[1:]}{restarts.ORDERED_SUFFIX}").write_text("garbage")
+    assert services.unordered(context(tmp_path), seen) == seen

@@ -178,7 +178,8 @@ def render(findings: Sequence[Finding], colour: bool) -> list[str]:
     if len(lines) + len(well) <= SCREEN_LINES:
         lines += [painted("OK", OK) + _cut(f"       {one.check}: {one.text}", WIDTH - 2) for one in well]
     elif well:
-        names = ", ".join(dict.fromkeys(one.check for one in well))
+        shown = (f"{one.check} (off)" if one.text.startswith("off:") else one.check for one in well)
+        names = ", ".join(dict.fromkeys(shown))
         told = textwrap.wrap(f"OK       {names}", WIDTH, subsequent_indent=" " * 9)
         lines.append(told[0].replace("OK", painted("OK", OK), 1))
         lines += told[1:]

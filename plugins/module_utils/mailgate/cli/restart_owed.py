@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 from ..core.errors import MailgateError, TryAgain
@@ -68,13 +69,15 @@ def _restart(name: str, root: str) -> str:
     target = svscan.read_link(f"{root}{link}")
     if not target:
         return ""
-    directory = os.path.join(SERVICES, target)
-    reason = restarts.replaced_by_package(directory, start_records(START_RECORDS, name)[0], root)
+    directory, record = os.path.join(SERVICES, target), start_records(START_RECORDS, name)[0]
+    reason = restarts.replaced_by_package(directory, record, root)
     if reason:
         status = supervise.look(f"{root}{directory}").status
         _try(trial(name, status.pid if status is not None else 0, root))
         steward = svscan.Steward(name, f"{root}{LOGS}/{name}", STABLE_SECONDS, RESTART_SECONDS)
+        begin = time.time()
         steward.order([f"{root}{directory}"], ["restarted"])
+        restarts.note_order(f"{root}{record}", begin, time.time())
     return reason
 
 

@@ -21,6 +21,7 @@ Limit = tuple[float, float]
 LIMITS: Mapping[str, Limit] = {
     "service_starts": (3, 8),
     "signature_age_hours": (48, 168),
+    "signature_count": (1000, 0),
     "freshclam_age_hours": (24, 72),
     "rules_age_days": (14, 60),
     "job_late_periods": (2, 4),
@@ -36,7 +37,7 @@ LIMITS: Mapping[str, Limit] = {
     "certificate_days": (30, 7),
 }
 FALLING = frozenset(  # less is worse
-    name for name in LIMITS if name.endswith(("_free_percent", "certificate_days"))
+    name for name in LIMITS if name.endswith(("_free_percent", "certificate_days", "signature_count"))
 )
 
 

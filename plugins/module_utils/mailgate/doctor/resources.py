@@ -383,7 +383,7 @@ def opened(lines: Sequence[str], now: float) -> tuple[int, str]:
 def greylist(context: Context) -> list[Finding]:
     """Check the directory of the greylist, and what its program said of it."""
     if not context.settings.greylist:
-        return [Finding("greylist", OK, "off, by the site's settings")]
+        return [Finding("greylist", OK, "off: nobody is greylisted, as gateway_greylist is false")]
     path = context.path(GREYLIST_DIRECTORY)
     try:
         mode, owner = mode_and_owner(path)

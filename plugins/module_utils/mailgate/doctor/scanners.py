@@ -36,6 +36,8 @@ from .context import Context, log_tail
 from .findings import CRITICAL, WARNING, Finding, Limit, graded, several
 from .sample_mail import Proof
 
+_DATABASE = r"\.[a-z0-9]{2,4}$(?<!\.dat)(?<!\.tmp)"  # names of clamd's databases
+_COUNTED_BYTES = 1 << 20
 # Parts of the scanner's refusals (simscan's custom-smtp-reject texts)
 SCANNER_SAYS = {"virus": " virus", "spam": "spam-hits"}
 
@@ -88,6 +90,7 @@ class Signatures:
     newest: float | None  # unix time of the newest database file
     checked: float | None = None  # unix time of freshclam's last success
     freshclam: bool = False
+    count: int | None = None  # of signatures in all files; None when they cannot be read
 
 
 def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) -> list[Finding]:
@@ -95,13 +98,19 @@ def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) 
     check, found = "signatures", []
     see = "see /var/log/freshclam/current, and run it now: svc -a /service/freshclam"
     if not seen.freshclam:
-        see = "no freshclam runs here: bring new ones with clamav_database_files and the playbook"
+        see = "bring new ones with clamav_database_files and the playbook"
     if not seen.version:
         advice = "svstat /service/clamd, and see the end of /var/log/clamd/current"
         found.append(Finding(check, CRITICAL, f"clamd does not answer: {seen.trouble}", advice))
     elif seen.official and seen.dated is None:
         text = f"clamd has no official database: its version is {seen.version!r}"
         found.append(Finding(check, CRITICAL, text, see))
+    elif seen.dated is None and seen.count is not None:
+        level = graded("signature_count", seen.count, limits)
+        few = f"its files hold {seen.count} signatures: few viruses are found"
+        text = f"clamd has no official database, and {few}"
+        advice = f"{see}; a site that wants no more sets doctor_limits: {{signature_count: [0, 0]}}"
+        found.append(Finding(check, level, text if level else "", advice if level else ""))
     when = seen.dated if seen.dated is not None else seen.newest
     if when is None:
         if seen.version:
@@ -119,7 +128,7 @@ def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) 
             level = graded("freshclam_age_hours", (now - seen.checked) / 3600, limits)
             text = f"freshclam's last success is {rounded(now - seen.checked)} ago"
             found.append(Finding(check, level, text, see if level else ""))
-    return several(found, check, "; ".join(["clamd answers", *(one.text for one in found)]))
+    return several(found, check, "; ".join(["clamd answers", *(one.text for one in found if one.text)]))
 
 
 def judge_spam_rules(
@@ -253,6 +262,25 @@ def _newest(directory: str, pattern: str) -> float | None:
     return max(times, default=None)
 
 
+def count_signatures(directory: str) -> int:
+    """Return how many signatures the databases of a directory have, as far as it matters.
+
+    A database of ClamAV has the number in the fourth field of its header; in other files each line is one.
+    """
+    total = 0
+    for entry in os.scandir(directory):
+        if not entry.is_file() or not re.search(_DATABASE, entry.name):
+            continue
+        with open(entry.path, "rb") as stream:
+            head = stream.read(_COUNTED_BYTES)
+        if head.startswith(b"ClamAV-VDB:"):
+            number = head.split(b":", 4)[3]
+            total += int(number) if number.isdigit() else 0
+        else:
+            total += sum(1 for line in head.splitlines() if line.strip() and not line.startswith(b"#"))
+    return total
+
+
 def signatures(context: Context) -> list[Finding]:
     """Check clamd's answer, and the files of its databases."""
     version, trouble = "", ""
@@ -271,14 +299,18 @@ def signatures(context: Context) -> list[Finding]:
                 checked = freshclam_success(log_tail(f"{log}/{name}", 1 << 20))
                 if checked is not None:
                     break
+    count = None
+    with contextlib.suppress(OSError):
+        count = count_signatures(context.path(CLAMAV_DATABASES))
     seen = Signatures(
         version,
         trouble,
         context.settings.official_signatures,
         daily_date(version),
-        _newest(context.path(CLAMAV_DATABASES), r"\.[a-z0-9]{2,4}$(?<!\.dat)(?<!\.tmp)"),
+        _newest(context.path(CLAMAV_DATABASES), _DATABASE),
         checked,
         freshclam,
+        count,
     )
     return judge_signatures(seen, context.now, context.settings.limits)
 

@@ -142,6 +142,16 @@ def since_nanoseconds(found: supervise.Service) -> float | None:
 # Services
 
 
+def unordered(context: Context, seen: Mapping[str, float]) -> dict[str, float]:
+    """Return the starts that no run of a playbook and no change of packages ordered."""
+    found = {}
+    for name, start in seen.items():
+        begin, end = restarts.ordered(start_records(START_RECORDS, name)[0], context.root)
+        if not begin <= start <= end:
+            found[name] = start
+    return found
+
+
 def _processes(context: Context) -> Iterator[str]:
     """Yield the names of the running programs."""
     for name in os.listdir(context.path("/proc")):
@@ -199,7 +209,8 @@ def services(context: Context) -> list[Finding]:
         time.sleep(wait + 0.1)
         last = {name: supervise.look(place) for name, place in places.items()}
     began = {name: since_nanoseconds(one) for name, one in last.items()}
-    starts = _starts(context, {name: start for name, start in began.items() if start is not None})
+    seen_starts = {name: start for name, start in began.items() if start is not None}
+    starts = _starts(context, unordered(context, seen_starts))
     found = []
     for name, place in places.items():
         log = f"{place}/log"

@@ -20,6 +20,7 @@ from .run_script import start_records
 # A process that was started this moment may not have written its record yet.
 RECORDED_SECONDS = 20.0  # a busy machine hashes files slowly
 _POLL_SECONDS = 0.05
+ORDERED_SUFFIX = ".ordered"  # beside the record of a service
 
 
 def hash_file(path: str) -> str:
@@ -118,6 +119,23 @@ def hashes_to_read(record: str) -> Mapping[str, str]:
     """Return the hashes, as they are, of the files that a reload of the service reads again."""
     kept = read_record(record)
     return {path: hash_file(path) for path in kept.reads} if kept is not None else {}
+
+
+def note_order(record: str, begin: float, end: float) -> None:
+    """Write down that the service was told to start or to stop between two unix times; raises OSError."""
+    os.makedirs(os.path.dirname(record), exist_ok=True)
+    with atomic_write(f"{record}{ORDERED_SUFFIX}", 0o600) as stream:
+        stream.write(f"{begin:.3f} {end:.3f}\n".encode())
+
+
+def ordered(record: str, root: str = "") -> tuple[float, float]:
+    """Return between which unix times the service was told to start or to stop last; (0, 0) for never."""
+    try:
+        with open(f"{root}{record}{ORDERED_SUFFIX}", encoding="ascii") as stream:
+            begin, end = stream.read(100).split()
+        return float(begin), float(end)
+    except (OSError, ValueError):
+        return 0.0, 0.0
 
 
 def renew(record: str, reads: Mapping[str, str]) -> None:
