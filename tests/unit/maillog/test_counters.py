@@ -22,7 +22,11 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats im
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import counters as stats
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import service as stats_service
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog.counter_names import COUNTERS
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog import textfile
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.maillog.counter_names import (
+    COUNTERS,
+    TIMES,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.parameters import slow_after_first
@@ -55,6 +59,7 @@ def verdict(state: str) -> str:
 
 PID = f"tcpserver: pid 7 from {IP}"
 ID, OTHER = "6kz3rt9qm4", "6kz3rt9qm5"
+TLS = "TLSv1.3/TLS_AES_256_GCM_SHA384"
 FRONT = f"smtpfront: pid {ID} from {IP}"
 LAUNCHED = f"smtplaunch: pid 7 from {IP} id {ID}"
 
@@ -132,11 +137,23 @@ def accepted(number: int) -> str:
             [FRONT, f"smtpfront[{ID}]: early {IP} 198.51.100.0/24 2 of 60", f"smtpfront: end {ID} status 0"],
             "connections greylisted",
         ),
-        ([judged(1), accepted(1)], "clean"),
-        ([accepted(1)], "unjudged"),
-        ([verdict("CLEAN (1.20/5.00/10.00)"), accepted(1)], "clean"),  # by a simscan of another version
-        ([judged(1), accepted(2)], "clean unjudged"),
-        ([judged(2, "VIRUS"), accepted(1)], "refused_virus unjudged"),
+        ([judged(1), accepted(1)], "clean accepted_plain"),
+        ([accepted(1)], "unjudged accepted_plain"),
+        # by a simscan of another version
+        ([verdict("CLEAN (1.20/5.00/10.00)"), accepted(1)], "clean accepted_plain"),
+        ([judged(1), accepted(2)], "clean unjudged accepted_plain"),
+        ([judged(2, "VIRUS"), accepted(1)], "refused_virus unjudged accepted_plain"),
+        # A session with TLS counts once, by its version.
+        ([judged(1), f"{accepted(1)} tls={TLS}"], "clean accepted_tls tls_1_3"),
+        (
+            [f"smtpfront[{ID}]: new {IP} 198.51.100.0/24 wait 60 tls=TLSv1.2/X"],
+            "connections greylisted tls_1_2",
+        ),
+        (
+            [f"qmail-smtpd: rcpt refused: too-many for a@b from <> at {IP} tls=x"],
+            "refused_protocol tls_other",
+        ),
+        ([f"qmail-smtpd: starttls refused: followed from <> at {IP} id {ID} pid 7"], "refused_protocol"),
         (
             [
                 f"simscan:[7]:id {ID}.1: put off for {IP}: x",
@@ -178,6 +195,20 @@ def test_what_a_line_of_the_smtp_log_counts(lines: list[str], expected: str) -> 
 )
 def test_what_a_line_of_the_queues_log_counts(text: str, expected: str) -> None:
     assert set(send((0, text)).totals) - {"lines_send"} == set(expected.split())
+
+
+def test_a_session_with_tls_counts_once_by_whichever_of_its_lines_says_so() -> None:
+    made = smtp(
+        (0, f"qmail-smtpd: not in validrcptto: a@b from c@d at {IP} id {ID} tls={TLS}"),
+        (1, f"qmail-smtpd: not in validrcptto: a@b from c@d at {IP} id {ID}.1 pid 7 tls={TLS}"),
+        (2, f"{accepted(1)} tls={TLS}"),
+        (3, f"qmail-smtpd: not in validrcptto: a@b from c@d at {IP} id {OTHER} tls={TLS}"),
+        (4, accepted(2)),
+    )
+    assert (made.totals["tls_1_3"], made.totals["accepted_tls"], made.totals["accepted_plain"]) == (2, 1, 1)
+    again = stats.Stats.from_json(json.loads(json.dumps(made.to_json())))
+    again.observe_smtp(smtplog.parse(line(5, f"{accepted(3)} tls={TLS}")))
+    assert (again.totals["tls_1_3"], again.totals["accepted_tls"]) == (2, 2)
 
 
 def test_times() -> None:
@@ -371,7 +402,7 @@ def test_a_state_that_is_none(change: dict[str, object]) -> None:
 
 def test_the_textfile() -> None:
     made = count(stats.Stats(), day(1, 60))
-    text = stats.prometheus(made, BEGIN + 0.5)
+    text = textfile.prometheus(made, BEGIN + 0.5)
     assert text.endswith("\n")
     told, typed = set(), {}
     values: dict[str, float] = {}
@@ -393,7 +424,7 @@ def test_the_textfile() -> None:
         assert (kind == "counter") == name.endswith("_total")
     assert values["mailgate_connections_total"] == made.totals["connections"] == 60
     assert values['mailgate_refused_total{layer="rule"}'] == made.totals["refused_rule"]
-    for time_name in stats.TIMES:
+    for time_name in TIMES:
         buckets = [
             value for name, value in values.items() if name.startswith(f"mailgate_{time_name}_seconds_bucket")
         ]
@@ -489,7 +520,7 @@ def test_killed_and_rotated_at_any_moment_every_line_counts_once(
     state = stats_service.read_state(Path(places.own("state.json")).read_text())
     assert state.stats.totals == service.stats.totals
     text = Path(places.textfile).read_text()
-    assert text == stats.prometheus(state.stats, clock.now)
+    assert text == textfile.prometheus(state.stats, clock.now)
     assert os.stat(places.textfile).st_mode & 0o7777 == 0o644
 
 
@@ -669,6 +700,10 @@ def test_the_numbers_are_shown(
     assert told["running"] is True
     assert told["last"]["counts"]["connections"] == told["totals"]["counts"]["connections"] == 2
     assert told["last"]["seconds"]["scan"]["p50"] == pytest.approx(0.175)
+    assert told["totals"]["tls"] == {
+        "sessions": {"1.3": 0, "1.2": 0, "other": 0},
+        "accepted": {"tls": 0, "plain": 0},
+    }
 
 
 def test_old_numbers_are_said_to_be_old(

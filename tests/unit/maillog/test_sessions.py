@@ -101,6 +101,29 @@ def test_a_session_is_found_by_its_id_and_whatever_is_in_it(what: str) -> None:
     assert journey.inferences() == []
 
 
+def test_a_session_with_tls_is_whole_and_says_so() -> None:
+    tls = " tls=TLSv1.3/TLS_AES_256_GCM_SHA384"
+    smtp, send = Book(), Book()
+    smtp.say(1, *in_front(ID))
+    smtp.say(1.5, f"qmail-smtpd: not in validrcptto: nobody@example.test from <> at {STRANGER} id {ID}{tls}")
+    smtp.say(2, *launched(4711, ID), f"smtpfront: end {ID} status 0")
+    smtp.say(
+        2.1, f"qmail-smtpd: rcpthosts: x@else.where from a@b.example at {STRANGER} id {ID} pid 4711{tls}"
+    )
+    smtp.say(3, verdict(4711, f"{ID}.1", 4713, "a@b.example"))
+    smtp.say(3.1, accepted(4711, f"{ID}.1", 4713, "a@b.example") + tls)
+    smtp.say(4, "smtplaunch: end 4711 status 0")
+    send.say(3.2, *queued(8, 4713, "a@b.example"))
+    for what in ("nobody@example.test", "x@else.where", f"{ID}.1", "TLS_AES_256"):
+        (journey,) = find(smtp, send, what)
+        assert journey.session is not None
+        assert journey.session.tls == "TLSv1.3/TLS_AES_256_GCM_SHA384"
+        assert kinds(journey) == ["unknown recipient", "relay denied", "clean", "delivered"]
+        assert "accepted, id" in str([step.words for step in journey.steps()])
+        assert trace_command.describe(journey)[0].endswith(", over TLSv1.3/TLS_AES_256_GCM_SHA384")
+        assert trace_command.values(journey)["session"]["tls"] == journey.session.tls
+
+
 def test_the_timeline_names_each_program() -> None:
     (journey,) = find(*two_messages(), f"{ID}.1")
     text = trace_command.describe(journey)

@@ -739,6 +739,7 @@ def test_what_became_of_mail_is_told_to_operators(tmp_path: Path) -> None:
             {
                 "at": 1_790_000_000,
                 "client": "203.0.113.2",
+                "tls": "",
                 "sender": "gwen@waits.example",
                 "recipients": ["gary@example.test"],
                 "outcomes": ["greylisted, first contact"],

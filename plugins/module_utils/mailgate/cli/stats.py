@@ -80,6 +80,11 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        "sessions with TLS",
+        (("TLS 1.3", "tls_1_3"), ("TLS 1.2", "tls_1_2"), ("another version", "tls_other")),
+    ),
+    ("accepted, and came", (("over TLS", "accepted_tls"), ("in plain text", "accepted_plain"))),
+    (
         "deliveries",
         (
             ("delivered", "delivered"),
@@ -90,6 +95,8 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
 )
+
+_TLS_SESSIONS = {"1.3": "tls_1_3", "1.2": "tls_1_2", "other": "tls_other"}
 
 _EPILOG = """\
 reads:
@@ -171,6 +178,10 @@ def values(state: State, begin: int, end: int, age: float) -> dict[str, Any]:
     def made(counts: Counts) -> dict[str, Any]:
         return {
             "counts": {name: counts.get(name, 0) for name in COUNTERS},
+            "tls": {
+                "sessions": {name: counts.get(key, 0) for name, key in _TLS_SESSIONS.items()},
+                "accepted": {name: counts.get(f"accepted_{name}", 0) for name in ("tls", "plain")},
+            },
             "seconds": {
                 name: {f"p{percent}": percentile(counts, name, percent) for percent in _PERCENTS}
                 for name in TIMES

@@ -134,6 +134,7 @@ def describe(journey: Journey) -> list[str]:
     if session is not None:
         name = session.id or str(session.pid)
         head = f"session {name} from {session.address or 'a client that is no longer in the log'}"
+        head += f", over {one_line(session.tls)}" if session.tls else ""
     else:
         number = journey.message.number if journey.message is not None else 0
         head = f"message {number} of the queue; no session for it in the log"
@@ -206,6 +207,7 @@ def values(journey: Journey) -> dict[str, Any]:
             "begun": _seconds(session.begun),
             "ended": _seconds(session.ended),
             "status": session.status,
+            "tls": session.tls,
             "attempts": [_attempt_values(attempt) for attempt in session.attempts],
         },
         "message": None if journey.message is None else message_values(journey.message),

@@ -78,6 +78,12 @@ _GLUED = re.compile(
     r"(?=simscan:\[|qmail-smtpd: )"
 )
 
+# Of a session with TLS the lines of smtpfront and of refusal.h end with this; its value may be any text.
+_TLS = " tls="
+_TLS_LINES = ("qmail-smtpd: ", "smtpfront[")
+_NOT_TLS_LINES = "qmail-smtpd: validrcptto "  # of the patch of 2006 they end with a recipient as it came
+TLS_CHARACTERS = 100
+
 Make = Callable[[int, "re.Match[str]"], Record]
 
 
@@ -298,7 +304,7 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "mail, rcpt or data refused",
         "qmail-smtpd: ",
-        rf"(mail|rcpt|data) refused: ([a-z-]+)(?: for (\S+))? from (\S+) at ({_IP}){_SESSION}",
+        rf"(mail|rcpt|data|starttls) refused: ([a-z-]+)(?: for (\S+))? from (\S+) at ({_IP}){_SESSION}",
         _make_command_refused,
     ),
     (
@@ -381,13 +387,30 @@ def classify(line: str) -> tuple[str, Record | None]:
             return "", None
         begin = glued.end()
         forms = _BY_KEY[line[begin : begin + _KEY_CHARACTERS]]
+    line, tls = _without_tls(line, begin)
     for name, start, pattern, make in forms:
         if line.startswith(start, begin):
             found = pattern.fullmatch(line, begin)
             if found is not None:
                 at = unix_nanoseconds(line)
-                return ("", None) if at is None else (name, make(at, found))
+                if at is None:
+                    return "", None
+                record = make(at, found)
+                if tls and hasattr(record, "tls"):
+                    record.tls = tls
+                return name, record
     return "", None
+
+
+def _without_tls(line: str, begin: int) -> tuple[str, str]:
+    """Return a line, whose text begins there, without what it says of TLS at its end, and that."""
+    place = line.rfind(_TLS, begin)
+    if place == -1 or not line.startswith(_TLS_LINES, begin) or line.startswith(_NOT_TLS_LINES, begin):
+        return line, ""
+    value = line[place + len(_TLS) :]
+    if not value or not value.isascii() or not value.isprintable() or " " in value:
+        return line, ""
+    return line[:place], value[:TLS_CHARACTERS]
 
 
 def unix_nanoseconds(line: str) -> int | None:

@@ -5,7 +5,8 @@
 """The records of /var/log/qmail/smtpd, one of each line: what smtpd_log.py makes of it.
 
 id is that of the session, or of its message (session_id.py), where the line has one, else ''. pid is that of
-the session's process; a session that smtpfront holds has its number in its place.
+the session's process; a session that smtpfront holds has its number in its place. tls is what the line says
+of the session's TLS, VERSION/CIPHER such as TLSv1.3/TLS_AES_256_GCM_SHA384; '' in plain text.
 """
 
 from __future__ import annotations
@@ -79,11 +80,12 @@ class RecipientRefused:
     address: str
     id: str = ""
     pid: int | None = None
+    tls: str = ""
 
 
 @dataclass
 class CommandRefused:
-    """qmail-smtpd refused MAIL, RCPT or DATA (command is mail, rcpt or data) for its syntax or content.
+    """qmail-smtpd refused MAIL, RCPT, DATA or STARTTLS (command, in small letters) for its syntax or content.
 
     why is a word of refusal.h, such as control-byte or bare-lf; recipient is None except for RCPT; sender is
     as in RecipientRefused.
@@ -97,6 +99,7 @@ class CommandRefused:
     address: str
     id: str = ""
     pid: int | None = None
+    tls: str = ""
 
 
 @dataclass
@@ -109,6 +112,7 @@ class Accepted:
     id: str
     pid: int
     queue_pid: int
+    tls: str = ""
 
 
 @dataclass
@@ -120,6 +124,7 @@ class HungUp:
     address: str
     id: str = ""
     pid: int | None = None
+    tls: str = ""
 
 
 @dataclass
@@ -140,6 +145,7 @@ class Trouble:
     text: str
     id: str = ""
     pid: int | None = None
+    tls: str = ""
 
 
 @dataclass
@@ -164,6 +170,7 @@ class Greylisted:
     key: str
     text: str
     id: str = ""
+    tls: str = ""
 
 
 @dataclass
@@ -176,6 +183,7 @@ class EnvelopeAsked:
     sender: str
     recipient: str
     id: str = ""
+    tls: str = ""
 
 
 @dataclass
@@ -189,6 +197,7 @@ class DnsListed:
     zone: str
     text: str
     id: str = ""
+    tls: str = ""
 
 
 @dataclass
@@ -201,6 +210,7 @@ class Unnamed:
     address: str
     text: str
     id: str = ""
+    tls: str = ""
 
 
 @dataclass

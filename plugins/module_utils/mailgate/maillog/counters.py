@@ -24,7 +24,7 @@ from ..formats import session_id
 from ..formats import smtpd_log as smtplog
 from ..formats.smtpd_log import NANOSECONDS
 from . import journey, verdicts
-from .counter_names import BOUNDS, LOGS, NAMES, TIMES
+from .counter_names import BOUNDS, LOGS, NAMES
 from .open_sessions import OpenSessions
 
 VERSION = 1
@@ -49,6 +49,7 @@ _REFUSALS = {
     "rcpthosts": "refused_relay",
     "badmailfrom": "refused_sender",
 }
+_TLS_VERSIONS = {"TLSv1.3": "tls_1_3", "TLSv1.2": "tls_1_2"}
 _RESULTS = {
     sendlog.SUCCESS: "delivered",
     sendlog.DEFERRAL: "deferred",
@@ -73,6 +74,7 @@ class Stats:
         # By the message's id, or the client: notes of simscan's whose line of qmail-smtpd is to come
         self._put_off: dict[str, int] = {}
         self._judged: dict[str, None] = {}  # ids of messages whose line of qmail-smtpd is to come
+        self._secured: dict[str, None] = {}  # sessions, by id or pid, whose TLS has been counted
         self._handed_over: dict[int, None] = {}  # sessions of which smtpfront's own line has not come yet
         self._newest = 0  # unix second of the newest minute
         self._latest: int | None = None  # unix nanoseconds of the clock; None: not told
@@ -103,6 +105,8 @@ class Stats:
             return
         self.last["smtpd"] = self._turn(record)
         self._add("lines_smtpd")
+        if getattr(record, "tls", ""):
+            self._with_tls(record)
         handle = _SMTP.get(type(record))
         if handle is not None:
             handle(self, record)
@@ -136,6 +140,16 @@ class Stats:
     def gap(self) -> None:
         """Count a gap: lines were lost."""
         self.totals["gaps"] = self.totals.get("gaps", 0) + 1
+
+    def _with_tls(self, record: Any) -> None:
+        """Count a session with TLS, at the first of its lines that says so."""
+        session = session_id.session_of(record.id) or str(record.pid)
+        if session in self._secured:
+            return
+        self._secured[session] = None
+        if len(self._secured) > SESSIONS_MAX:
+            del self._secured[next(iter(self._secured))]
+        self._add(_TLS_VERSIONS.get(record.tls.partition("/")[0], "tls_other"))
 
     def _connected(self, record: smtplog.Connected) -> None:
         if record.pid in self._handed_over:  # the launcher does not wait for smtpfront's line
@@ -212,6 +226,7 @@ class Stats:
                 del self._judged[next(iter(self._judged))]
 
     def _accepted(self, record: smtplog.Accepted) -> None:
+        self._add("accepted_tls" if record.tls else "accepted_plain")
         # A simscan of another version names no id: its process is a child of qmail-smtpd's.
         for key in (record.id, str(record.pid)):
             if key in self._judged:
@@ -282,6 +297,7 @@ class Stats:
             "newest": self._newest,
             "sessions": [[pid, *session] for pid, session in self._sessions.items()],
             "deliveries": [list(item) for item in self._deliveries.items()],
+            "secured": list(self._secured),
         }
 
     @classmethod
@@ -299,6 +315,7 @@ class Stats:
             for pid, begun, listed in data["sessions"]:
                 made._sessions.begin(int(pid), [int(begun), int(listed)])
             made._deliveries = {int(number): int(begun) for number, begun in data["deliveries"]}
+            made._secured = dict.fromkeys(str(one) for one in data.get("secured", ()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"stats: {error}; expected what the service wrote") from error
         return made
@@ -377,104 +394,3 @@ def percentile(counts: Counts, name: str, percent: float) -> float | None:
             return low + (BOUNDS[place] - low) * (rank - below) / number
         below += number
     return BOUNDS[-1]
-
-
-# Prometheus text format 0.0.4
-
-ACCEPTED = ("clean", "marked", "unchecked", "relayed", "unjudged")
-_LAYERS = (
-    "rule",
-    "dnsbl",
-    "sender",
-    "relay",
-    "recipient",
-    "protocol",
-    "virus",
-    "spam",
-    "content",
-    "limit",
-)
-_FAMILIES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("connections", "Connections of clients.", (("", "connections"),)),
-    (
-        "refused",
-        "Refusals by layer: of sessions (rule, dnsbl), recipients (sender, relay, recipient) and messages.",
-        tuple((f'layer="{layer}"', f"refused_{layer}") for layer in _LAYERS),
-    ),
-    ("greylisted", "Sessions deferred by the greylist.", (("", "greylisted"),)),
-    ("hung_up", "Sessions ended after too many unknown recipients.", (("", "hung_up"),)),
-    ("unfinished", "Messages whose clients left before their end.", (("", "unfinished"),)),
-    ("put_off", "Messages put off (deferred) by the scanner with 451.", (("", "put_off"),)),
-    (
-        "accepted",
-        "Messages accepted, by what the scanner found.",
-        tuple((f'verdict="{name}"', name) for name in ACCEPTED),
-    ),
-    ("queued", "Messages taken into the queue, bounces and forwarded ones included.", (("", "queued"),)),
-    (
-        "deliveries",
-        "Deliveries by their result.",
-        (
-            ('result="success"', "delivered"),
-            ('result="deferral"', "deferred"),
-            ('result="failure"', "failed"),
-        ),
-    ),
-    ("bounces", "Bounces that were queued.", (("", "bounces"),)),
-    (
-        "bounces_withheld",
-        "Bounces that were not sent: of spam, or to a sender that is not an address.",
-        (("", "bounces_withheld"),),
-    ),
-    (
-        "trouble",
-        "Lines in which a program reports a problem of the gateway.",
-        (("", "trouble"),),
-    ),
-    (
-        "log_lines",
-        "Lines of the logs that were counted.",
-        (('log="smtpd"', "lines_smtpd"), ('log="send"', "lines_send")),
-    ),
-    ("log_gaps", "Times that lines were lost before they were read.", (("", "gaps"),)),
-)
-_TIME_WORDS = {
-    "session": "How long sessions took.",
-    "scan": "How long the scanner took for a message.",
-    "delivery": "How long deliveries took, from their start to the back end's answer.",
-}
-
-
-def prometheus(stats: Stats, written: float) -> str:
-    """Return the counters as a node_exporter textfile; written is now, in unix seconds."""
-    totals = stats.totals
-    lines: list[str] = []
-    for family, words, samples in _FAMILIES:
-        name = f"mailgate_{family}_total"
-        lines += [f"# HELP {name} {words}", f"# TYPE {name} counter"]
-        for label, counter in samples:
-            lines.append(f"{name}{'{' + label + '}' if label else ''} {totals.get(counter, 0)}")
-    for time in TIMES:
-        name = f"mailgate_{time}_seconds"
-        lines += [f"# HELP {name} {_TIME_WORDS[time]}", f"# TYPE {name} histogram"]
-        below = 0
-        for place, number in enumerate(classes(totals, time)):
-            below += number
-            bound = f"{BOUNDS[place]:g}" if place < len(BOUNDS) else "+Inf"
-            lines.append(f'{name}_bucket{{le="{bound}"}} {below}')
-        lines += [f"{name}_sum {totals.get(f'{time}_milliseconds', 0) / 1000:.3f}", f"{name}_count {below}"]
-    for name, words, value in (
-        ("sessions_open", "Sessions that are open.", str(stats.open_sessions)),
-        ("stats_written_timestamp_seconds", "When these numbers were written.", f"{written:.3f}"),
-        (
-            "stats_last_line_timestamp_seconds",
-            "The time of the last line that was counted.",
-            f"{max(stats.last.values()) / NANOSECONDS:.3f}",
-        ),
-    ):
-        lines += [
-            f"# HELP mailgate_{name} {words}",
-            f"# TYPE mailgate_{name} gauge",
-            f"mailgate_{name} {value}",
-        ]
-    return "".join(f"{line}\n" for line in lines)

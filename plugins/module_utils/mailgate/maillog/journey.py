@@ -37,7 +37,7 @@ NOTHING = "nothing taken"  # a session that ended without an attempt to send a m
 OPEN = "open"  # it has not ended, or the log ends
 REFUSAL_KINDS = {"validrcptto": RECIPIENT, "rcpthosts": RELAY, "badmailfrom": SENDER}
 
-_COMMANDS = {"mail": "sender", "rcpt": "recipient"}
+_COMMANDS = {"mail": "sender", "rcpt": "recipient", "starttls": "STARTTLS"}
 # What qmail-smtpd has done with a message that it did not accept; the other words of refusal.h refuse it.
 _DATA = {
     "client-left": "the client left in the middle of its message",
@@ -204,6 +204,7 @@ class Session:
     status: int = 0
     remote: str = ""
     handed_over: bool = False  # by smtpfront to qmail-smtpd
+    tls: str = ""  # VERSION/CIPHER, as far as a line of the log has it
     steps: list[Step] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     _listed: str = ""
@@ -217,6 +218,7 @@ class Session:
         program, words = made
         program = "smtpfront" if session_id.is_of_front(record) else program
         self.id = self.id or session_id.session_of(getattr(record, "id", ""))
+        self.tls = self.tls or getattr(record, "tls", "")
         self.steps.append(Step(record.at, program, one_line(words) + note))
         if self.attempts and note and self.attempts[-1].at == record.at:
             self.attempts[-1].words += note

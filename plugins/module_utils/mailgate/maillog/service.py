@@ -29,7 +29,8 @@ from ..core.servicelog import Complaints
 from ..formats import send_log as sendlog
 from ..formats import smtpd_log as smtplog
 from ..formats.multilog import Follower, Position
-from .counters import Stats, prometheus
+from .counters import Stats
+from .textfile import prometheus
 
 STATE, LOCK = "state.json", "lock"
 

@@ -47,8 +47,10 @@ def _needles(name: bytes) -> tuple[bytes, ...]:
         b": end " + name + b" ",
         b" pid " + name + b": ",
         b" pid " + name + b"\n",
+        b" pid " + name + b" tls=",
         b" pid " + name + b" qp ",
         b" id " + name + b"\n",
+        b" id " + name + b" tls=",
     )
 
 

@@ -176,6 +176,7 @@ def journey_values(one: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "at": int(session.get("begun") or message.get("at") or (steps[0]["at"] if steps else 0)),
         "client": session.get("address") or "",
+        "tls": session.get("tls") or "",
         "sender": senders[0] if senders else message.get("sender"),
         "recipients": list(dict.fromkeys(recipients)),
         "outcomes": [verdict["words"] for verdict in one["verdicts"]],

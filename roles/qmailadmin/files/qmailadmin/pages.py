@@ -404,6 +404,12 @@ class Entries(Page, inherit_bindings=False):
         self.form(self.make_action(f"Remove {value}", "remove", ("note",), values))
 
 
+def over(journey: Answer) -> str:
+    """Return what a session's TLS is; nothing of one in plain text, or of an older gateway."""
+    tls = str(journey.get("tls") or "")
+    return f", over {tls.replace('/', ' ')}" if tls else ""
+
+
 class Trace(Page, inherit_bindings=False):
     """What became of mail: the first page, for it is what operators are asked most."""
 
@@ -428,7 +434,7 @@ class Trace(Page, inherit_bindings=False):
             to = " +".join([*recipients[:1], *([str(len(recipients) - 1)] if recipients[1:] else [])]) or "-"
             outcome = "; ".join(one["outcomes"]) or "nothing was taken"
             detail = [
-                f"{utc(one['at'])} UTC, client {one['client'] or '-'}",
+                f"{utc(one['at'])} UTC, client {one['client'] or '-'}{over(one)}",
                 f"From: {sender}",
                 *(f"To: {name}" for name in recipients),
                 *(f"= {words}" for words in one["outcomes"]),
