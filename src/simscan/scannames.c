@@ -17,6 +17,7 @@
 
 #define LINE 2000 /* a longer line of a body is decoded in pieces of so many bytes */
 #define BASE 64   /* bytes of a parameter's name */
+#define WINMAIL "winmail.dat"
 #define BACK 256  /* from '=' back to the name, with comments */
 
 enum place { HEADER, BODY };
@@ -57,6 +58,9 @@ struct scannames {
   size_t carried;
   struct scannames *inner;   /* of what is encoded as a whole */
   struct scantnef *tnef_part;
+  size_t sniffed;            /* bytes of TNEF's signature at the beginning of an encoded part; SCANTNEF_OTHER: it is none */
+  enum encoding sniff_encoding;
+  struct scanname_group sniff_group;
   int display_forbidden;     /* a display name in it is forbidden, if it has no other names */
   char display[SCANNAMES_NAME];
   enum encoding inner_encoding;
@@ -82,6 +86,7 @@ struct scannames *scannames_begin(const char *suffixes, size_t stride, int count
   n->suffixes.count = count;
   n->work = SCANNAMES_WORK;
   n->untyped_before = 1; /* a message without a Content-Type is text */
+  n->sniffed = SCANTNEF_OTHER;
   return n;
 }
 
@@ -468,14 +473,20 @@ static int begins(const char *s, size_t length, const char *word)
   return length >= m && strncasecmp(s, word, m) == 0;
 }
 
+static void found_tnef(struct scannames *n)
+{
+  n->tnef = 1;
+  judge_name(n, WINMAIL, strlen(WINMAIL));
+}
+
 static void learn_type(struct scannames *n, const char *s, size_t length)
 {
   n->typed = 1;
   if (begins(s, length, "message/")) n->holds_message = 1;
   if (begins(s, length, "multipart/")) n->holds_parts = 1;
   if (!begins(s, length, "application/ms-tnef") && !begins(s, length, "application/vnd.ms-tnef")) return;
-  n->tnef = n->holds_tnef = 1;
-  judge_name(n, "winmail.dat", 11);
+  n->holds_tnef = 1;
+  found_tnef(n);
 }
 
 static void learn_encoding(struct scannames *n, const char *s, size_t length)
@@ -620,6 +631,18 @@ static void begin_inner(struct scannames *n)
   begin_decoding(n);
 }
 
+/* Only where nothing is decoded that it would end: in a literal line of that a part may seem to begin. */
+static void begin_sniffing(struct scannames *n)
+{
+  static const struct scanname_group none;
+
+  n->sniff_group = none;
+  n->sniff_encoding = n->encoding;
+  n->sniffed = n->encoding == PLAIN || n->holds_tnef || n->holds_message || n->holds_parts || n->inner || n->tnef_part
+                   ? SCANTNEF_OTHER
+                   : 0;
+}
+
 static void end_header(struct scannames *n)
 {
   int nested;
@@ -629,6 +652,7 @@ static void end_header(struct scannames *n)
   n->untyped_before = 1;
   /* an empty header at the beginning is ignored; that of a part may belong to a digest, whose parts are messages */
   if (n->state != SCANNAMES_FINE || !n->any_field) return;
+  begin_sniffing(n);
   if (n->holds_tnef) begin_tnef(n);
   else if ((n->holds_message || n->holds_parts) && n->encoding != PLAIN) begin_inner(n);
   if (nested) begin_header(n);
@@ -652,6 +676,8 @@ static void judge_begin(struct scannames *n, const char *s, size_t length)
   while (i < length && s[i] >= '0' && s[i] <= '7') ++i;
   if (!is_mode(s + from, i - from) || i == length || s[i] != ' ') return;
   judge_name(n, s + i + 1, length - i - 1);
+  if (length - i - 1 == strlen(WINMAIL) && strncasecmp(s + i + 1, WINMAIL, strlen(WINMAIL)) == 0)
+    n->tnef = n->names_unseen = 1; /* uuencode is not decoded */
 }
 
 static void take_header_line(struct scannames *n, const char *s, size_t length)
@@ -725,6 +751,31 @@ static void decode_line(struct scannames *n, const char *s, size_t length, int w
   hand_on(n, out, m);
 }
 
+/* Looks whether an encoded part is TNEF, of whatever type it is said to be: then it is decoded from this line on. */
+static void sniff(struct scannames *n, const char *s, size_t length)
+{
+  struct scanname_group before = n->sniff_group;
+  enum encoding encoding = n->encoding; /* of a header that an untyped part may have, as in a digest */
+  char out[LINE + 1];
+  size_t m;
+
+  if (n->sniff_encoding == BASE64) m = scanname_base64_piece(&n->sniff_group, s, length, out);
+  else {
+    length = without_blanks(s, length);
+    if (length > 0 && s[length - 1] == '=') --length;
+    m = scanname_quoted(s, length, out);
+  }
+  n->sniffed = scantnef_begins(n->sniffed, out, m);
+  if (n->sniffed != SCANTNEF_SIGNATURE) return;
+  n->sniffed = SCANTNEF_OTHER;
+  found_tnef(n);
+  if (n->state != SCANNAMES_FINE) return;
+  n->encoding = n->sniff_encoding;
+  begin_tnef(n);
+  n->encoding = encoding;
+  n->group = before;
+}
+
 /*
  * A line, or a piece of a long one; whole: its end. In quoted-printable a line that begins with "--" may be literal,
  * so decoding continues behind it, beside the header that may begin there.
@@ -738,6 +789,8 @@ static void take_line(struct scannames *n, int whole)
   n->line_length = 0;
   if (whole && length > 0 && s[length - 1] == '\r') --length;
   if (dashes && (n->tnef_part || n->inner) && n->inner_encoding == BASE64) end_inner(n);
+  if (dashes) n->sniffed = SCANTNEF_OTHER;
+  if (n->sniffed != SCANTNEF_OTHER) sniff(n, s, length);
   if (n->tnef_part || n->inner) decode_line(n, s, length, whole);
   if (!n->line_is_cut) judge_begin(n, s, length); /* anywhere: what looks like a header may be a text */
   if (dashes) {

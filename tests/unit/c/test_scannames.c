@@ -369,6 +369,67 @@ TEST(names_in_winmail_dat_are_judged)
   CHECK(judge(message) == SCANNAMES_FORBIDDEN);
 }
 
+/* The bytes tell what it is: its type and its name may be any. */
+TEST(winmail_dat_of_another_type_is_read)
+{
+  static const char *const types[] = {
+    "application/octet-stream; name=winmail.dat", "text/plain", "application/x-tnef; name=\"a.bin\"", "image/png", "TEXT/HTML; name=x",
+  };
+  static const char *const starts[] = {"", "\n", "e\nJ8+\n", "eJ\n", " eJ8\r\n"};
+  static const char dat[][8] = {".dat"};
+  struct scannames *n;
+  char message[1000];
+  size_t i;
+  size_t j;
+
+  for (i = 0; i < sizeof types / sizeof *types; ++i) {
+    sprintf(message, TOP "Content-Type: %s\nContent-Transfer-Encoding: base64\n\n" TNEF_LONG "--b--\n", types[i]);
+    CHECK(judge(message) == SCANNAMES_FORBIDDEN && !strcmp(found, "long name.exe"));
+    sprintf(message, TOP "Content-Type: %s\nContent-Transfer-Encoding: base64\n\n" TNEF_FINE "--b--\n", types[i]);
+    CHECK(judge(message) == SCANNAMES_FINE);
+    n = scannames_begin(dat[0], sizeof *dat, 1);
+    scannames_add(n, message, strlen(message));
+    CHECK(scannames_end(n, found) == SCANNAMES_FORBIDDEN && !strcmp(found, "winmail.dat"));
+    scannames_free(n);
+  }
+  for (j = 0; j < sizeof starts / sizeof *starts; ++j) {
+    i = strspn(starts[j], "\n ") == strlen(starts[j]) ? 0 : j == 2 ? 4 : j == 3 ? 2 : 3;
+    sprintf(message, TOP "Content-Transfer-Encoding: base64\n\n%s%s--b--\n", starts[j], &TNEF_WIDE[i]);
+    check_where = message;
+    CHECK(judge(message) == SCANNAMES_FORBIDDEN);
+  }
+  CHECK(judge(TOP "Content-Type: a/b\nContent-Transfer-Encoding: quoted-printable\n\n"
+              "x=\n=9F=\n>=22=01=00=02=10=80=01=00=06=00=00=00=41=2E=45=58=45=00=00=00\n") == SCANNAMES_FORBIDDEN);
+  /* what only looks so further on, or is decoded by nobody, is not */
+  CHECK(judge(TOP "Content-Type: a/b\nContent-Transfer-Encoding: base64\n\neHh4\n" TNEF_LONG "--b--\n") == SCANNAMES_FINE);
+  CHECK(judge(TOP "Content-Type: a/b\n\n" TNEF_LONG "--b--\n") == SCANNAMES_FINE);
+  n = scannames_begin(suffixes[0], sizeof *suffixes, 3);
+  sprintf(message, TOP "Content-Type: a/b\nContent-Transfer-Encoding: base64\n\neJ8+Ig==\n--b--\n");
+  scannames_add(n, message, strlen(message));
+  CHECK(scannames_end(n, found) == SCANNAMES_FINE && scannames_has_tnef(n));
+  scannames_free(n);
+  /* in uuencode its name is all that is known */
+  n = scannames_begin(suffixes[0], sizeof *suffixes, 3);
+  sprintf(message, "Subject: a\n\nbegin 644 WinMail.dat\nM>)\\^(@$\n`\nend\n");
+  scannames_add(n, message, strlen(message));
+  CHECK(scannames_end(n, found) == SCANNAMES_FINE && scannames_has_tnef(n));
+  scannames_free(n);
+}
+
+/* attAttachTransportFilename; PR_ATTACH_TRANSPORT_NAME in both forms; PR_ATTACH_EXTENSION alone and beside a name. */
+TEST(all_names_that_winmail_dat_may_have_are_judged)
+{
+#define TNEF_OF(bytes) TOP "Content-Type: application/ms-tnef\nContent-Transfer-Encoding: quoted-printable\n\n=78=9F=3E=22=01=00" bytes "\n--b--\n"
+#define PDF "=02=10=80=01=00=06=00=00=00A.PDF=00=00=00"
+
+  CHECK(judge(TNEF_OF(PDF "=02=01=90=06=00=06=00=00=00a.exe=00=00=00")) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TNEF_OF(PDF "=1E=00=0C=37=01=00=00=00=06=00=00=00a.exe=00")) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TNEF_OF(PDF "=1F=00=0C=37=01=00=00=00=0C=00=00=00a=00.=00e=00x=00e=00=00=00")) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TNEF_OF("=1E=00=03=37=01=00=00=00=05=00=00=00.exe=00")) == SCANNAMES_FORBIDDEN);
+  CHECK(judge(TNEF_OF(PDF "=1E=00=03=37=01=00=00=00=05=00=00=00.exe=00")) == SCANNAMES_FINE);
+  CHECK(judge(TNEF_OF(PDF "=1F=00=08=37=01=00=00=00=05=00=00=00.exe=00")) == SCANNAMES_FINE); /* PR_ATTACH_PATHNAME, a link */
+}
+
 #define BASE64_PART TOP "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
 
 TEST(bytes_that_are_no_digits_of_base64_hide_nothing)
@@ -443,6 +504,8 @@ static const struct test tests[] = {
   {"a_bomb_of_names_ends", a_bomb_of_names_ends},
   {"winmail_dat_has_its_name", winmail_dat_has_its_name},
   {"names_in_winmail_dat_are_judged", names_in_winmail_dat_are_judged},
+  {"winmail_dat_of_another_type_is_read", winmail_dat_of_another_type_is_read},
+  {"all_names_that_winmail_dat_may_have_are_judged", all_names_that_winmail_dat_may_have_are_judged},
   {"bytes_that_are_no_digits_of_base64_hide_nothing", bytes_that_are_no_digits_of_base64_hide_nothing},
   {"an_escape_across_the_pieces_of_a_line_is_decoded", an_escape_across_the_pieces_of_a_line_is_decoded},
   {"the_way_back_to_names_is_counted", the_way_back_to_names_is_counted},
