@@ -91,11 +91,11 @@ def make_host(name: str, key: Path) -> str:
     return address
 
 
-def write_inventory(place: Path, address: str, key: Path) -> Path:
-    directory = place / address
+def write_inventory(place: Path, name: str, address: str, key: Path) -> Path:
+    directory = place / name
     directory.mkdir()
-    for name in ("group_vars", "files"):
-        (directory / name).symlink_to(ROOT / "tests" / "inventory" / name)
+    for same in ("group_vars", "files"):
+        (directory / same).symlink_to(ROOT / "tests" / "inventory" / same)
     options = f"-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i {key}"
     host = {"ansible_host": address, "ansible_user": "root", "ansible_ssh_common_args": options}
     host["ansible_python_interpreter"] = "/usr/bin/python3"
@@ -184,12 +184,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 shutil.copytree(cache_directory(), cache / "sources")
             runner = Runner(place, cache)
             if not given.second:
-                inventory = write_inventory(place, make_host(NAMES[0], key), key)
+                inventory = write_inventory(place, NAMES[0], make_host(NAMES[0], key), key)
                 timed = runner.play(NAMES[0], inventory, "gateway.yml")
                 note(figures["fresh host from archives"], timed)
                 lists["What cost most on a fresh host"] = dearest(timed.tasks)
                 answer(["docker", "stop", "-t", "2", NAMES[0]])
-            inventory = write_inventory(place, make_host(NAMES[1], key), key)
+            inventory = write_inventory(place, NAMES[1], make_host(NAMES[1], key), key)
             before = packages(NAMES[1])
             timed = runner.play(NAMES[1], inventory, "gateway.yml")
             note(figures["second host"], timed)
