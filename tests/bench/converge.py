@@ -207,7 +207,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             lists["What cost most in a run that changes nothing"] = dearest(timed.tasks)
             for number in range(given.repetitions):
                 change = json.dumps({"gateway_bad_senders": [f"spammer{number}@bad.example"]})
-                note(figures["policy.yml"], runner.play(NAMES[1], inventory, "policy.yml", ("-e", change)))
+                timed = runner.play(NAMES[1], inventory, "policy.yml", ("-e", change))
+                note(figures["policy.yml"], timed)
             lists["What cost most in policy.yml"] = dearest(timed.tasks)
     except Trouble as trouble:
         print(f"bench-converge: {trouble}", file=sys.stderr)
