@@ -11,6 +11,7 @@
  *   qmail-smtpd: mail refused: REASON from SENDER at IP
  *   qmail-smtpd: rcpt refused: REASON for RECIPIENT from SENDER at IP
  *   qmail-smtpd: data refused: REASON from SENDER at IP
+ *   qmail-smtpd: starttls refused: followed from <> at IP   bytes behind STARTTLS; the session has ended
  *   qmail-smtpd: excessive WHAT, hanging up on IP   WHAT is refusals or commands
  *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb or rcpthosts, REASON a fixed text
  *   qmail-smtpd: validrcptto RCPT TO: RECIPIENT     with VALIDRCPTTO_LOG
@@ -61,7 +62,7 @@ extern void refusal_excess(const char *ip);
 extern void refusal_badmailfrom(const char *sender, const char *recipient, const char *ip);
 extern void refusal_rcpthosts(const char *recipient, const char *sender, const char *ip);
 
-/* A command that is refused because of itself: mail, rcpt or data. recipient is null except for rcpt. */
+/* A command that is refused because of itself: mail, rcpt, data or starttls. recipient is null except for rcpt. */
 extern void refusal_command(const char *command, const char *reason, const char *recipient, const char *sender, const char *ip);
 
 /* The session ends, because of too many of these. */

@@ -82,6 +82,11 @@ static int take(const char *bytes, size_t length, char *buf, int len)
   return (int) n;
 }
 
+int replay_left(void)
+{
+  return replay.quiet || replay.at < replay.session.unanswered_len;
+}
+
 int replay_read(char *buf, int len)
 {
   if (replay.quiet) {

@@ -30,4 +30,7 @@ extern void replay_speak(void);
 /* The next bytes, at most len; 0 when there are no more. Called when everything before them is answered. */
 extern int replay_read(char *buf, int len);
 
+/* Whether there are more. */
+extern int replay_left(void);
+
 #endif

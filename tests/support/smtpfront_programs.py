@@ -60,7 +60,7 @@ def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> P
     directory.mkdir()
     assert run(["tar", "-xzf", archives[0], "-C", directory, "--strip-components=1"]).returncode == 0
     for patch in sorted(PATCHES.glob("*.patch")):
-        if patched or patch.name not in ("99-handover.patch", "99-mail-id.patch"):
+        if patched or patch.name not in ("99-handover.patch", "99-mail-id.patch", "99-starttls.patch"):
             assert run(["patch", "-p1", "-F0", "-i", patch], cwd=directory).returncode == 0
     for path in [*(SOURCE / "netqmail").glob("*.[ch]"), *(SOURCE / "common").glob("*.[ch]")]:
         if not (directory / path.name).exists():

@@ -22,6 +22,7 @@
 #include "replay.h"
 #include "scannertext.h"
 #include "smtpreply.h"
+#include "starttls.h"
 #include "validrcptto.h"
 
 /* The lines that are neither blank nor comments: their number, or -1 when the file is missing or unreadable. */
@@ -110,6 +111,23 @@ static const char *parse(const char *s)
     if ((*arg > 0 && *arg < 32 && *arg != '\t') || *arg == 127)
       fault = ENVELOPEADDRESS_CONTROL;
   return fault ? envelopeaddress_word(fault) : 0;
+}
+
+/* What stands behind the command was sent in plain text: it ends the session. */
+static const char *starttls(const char *arg, char *helo)
+{
+  const char *objection = starttls_objection(arg, seenmail);
+  int behind = stdin->_IO_read_ptr < stdin->_IO_read_end || replay_left();
+
+  if (objection || (!behind && !starttls_prepare()))
+    return objection ? objection : SMTPREPLY_NO_TLS;
+  if (behind || starttls_followed())
+    return refusal_command("starttls", "followed", 0, "", ip), SMTPREPLY_TLS_FOLLOWED;
+  reply(SMTPREPLY_TLS_READY);
+  if (!starttls_turn())
+    exit(1);
+  *helo = 0;
+  return "";
 }
 
 static int listed(char **list, int n, const char *what)
@@ -243,8 +261,9 @@ static const char *data(const char *helo)
   queue_open();
   reply("354 go ahead");
   strftime(line, sizeof line, "%-d %b %Y %H:%M:%S -0000", gmtime(&t));
-  fprintf(message, "Received: from %s (HELO %s) (%s) (envelope-sender <%s>)\n  by %s with SMTP (id %s); %s\n",
-    host ? host : "unknown", helo, ip, sender, control("control/me", "unknown"), mailid(), line);
+  fprintf(message, "Received: from %s (HELO %s) (%s) (envelope-sender <%s>)\n  by %s with %s%s%s%s (id %s); %s\n",
+    host ? host : "unknown", helo, ip, sender, control("control/me", "unknown"), starttls_protocol(),
+    starttls_comment() ? " (" : "", starttls_comment() ? starttls_comment() : "", starttls_comment() ? ")" : "", mailid(), line);
   looping = blast() >= 100;
   failed = fclose(message) == EOF || looping || (databytes && taken > databytes);
   if (!failed) {
@@ -285,6 +304,7 @@ static int smtpd(void)
   if (!replay_begin(&limits))
     die(SMTPREPLY_CONTROL);
   mailid_begin();
+  starttls_begin();
   hosts = control_lines("control/rcpthosts", &rcpthosts);
   bad = control_lines("control/badmailfrom", &badmailfrom);
   if (!greeting || (bad == -1 && access("control/badmailfrom", F_OK) == 0))
@@ -308,7 +328,7 @@ static int smtpd(void)
       snprintf(helo, sizeof helo, "%.255s", arg);
       for (h = helo; *h; ++h)
         *h = strchr("()<>\"\\=", *h) || *h <= ' ' || *h > '~' ? '?' : *h;
-      snprintf(banner, sizeof banner, *line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s%s", greeting,
+      snprintf(banner, sizeof banner, *line == 'h' || *line == 'H' ? "250 %s\r\n" : "250-%s%s%s", greeting, starttls_offer(),
         mailsize_ehlo(ehlo, (unsigned) databytes));
       reply(banner);
     } else if (!strcasecmp(line, "quit"))
@@ -316,7 +336,7 @@ static int smtpd(void)
     else {
       said = (!strcasecmp(line, "mail") ? mail(arg) : !strcasecmp(line, "rcpt") ? rcpt(arg) :
         !strcasecmp(line, "data") ? data(helo) : !strcasecmp(line, "noop") ? SMTPREPLY_OK :
-        !strcasecmp(line, "help") ? SMTPREPLY_HELP :
+        !strcasecmp(line, "help") ? SMTPREPLY_HELP : !strcasecmp(line, "starttls") ? starttls(arg, helo) :
         !strcasecmp(line, "vrfy") ? SMTPREPLY_VRFY :
         !strcasecmp(line, "rset") ? SMTPREPLY_FLUSHED : SMTPREPLY_UNIMPLEMENTED);
       if (*said == '5' && strncmp(said, "554", 3) && (strncmp(said, "552", 3) || strcasecmp(line, "data"))
@@ -324,7 +344,8 @@ static int smtpd(void)
         refusal_hangup("refusals", ip);
         said = SMTPREPLY_EXCESS;
       }
-      reply(said);
+      if (*said)
+        reply(said);
       if (!strncmp(said, "421", 3))
         return 1;
     }

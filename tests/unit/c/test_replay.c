@@ -35,7 +35,7 @@ TEST(without_a_session_nothing_changes)
   char buf[10];
 
   CHECK(unsetenv("HANDOVER") == 0 && setenv("RELAYCLIENT", "", 1) == 0);
-  CHECK(replay_begin(&counts) && !replay_quiet() && replay_read(buf, 10) == 0 && getenv("RELAYCLIENT"));
+  CHECK(replay_begin(&counts) && !replay_quiet() && replay_read(buf, 10) == 0 && !replay_left() && getenv("RELAYCLIENT"));
 }
 
 TEST(what_was_said_is_quiet_and_the_counts_come_behind_it)
@@ -50,7 +50,7 @@ TEST(what_was_said_is_quiet_and_the_counts_come_behind_it)
   CHECK(n == 12 && memcmp(buf, "IL FROM:<>\r\n", 12) == 0 && replay_quiet() && counts.refusals == 0);
   n = replay_read(buf, 100);
   CHECK(n == 19 && memcmp(buf, "RCPT TO:<x>\r\nDATA\r\n", 19) == 0 && !replay_quiet());
-  CHECK(counts.refusals == 3 && counts.spent == 70);
+  CHECK(counts.refusals == 3 && counts.spent == 70 && !replay_left());
   CHECK(replay_read(buf, 100) == 0 && replay_read(buf, 100) == 0);
 }
 
@@ -62,9 +62,19 @@ TEST(a_session_that_has_not_begun_is_loud_and_may_relay)
   CHECK(!getenv("HANDOVER") && getenv("RELAYCLIENT") && !replay_quiet() && replay_read(buf, 10) == 0);
 }
 
+TEST(what_is_left_is_known)
+{
+  char buf[100];
+
+  CHECK(begin("MAIL FROM:<>\r\n", "RCPT TO:<x>\r\nRSET\r\nSTARTTLS\r\nMAIL", 0) && replay_left());
+  CHECK(replay_read(buf, 100) == 14 && replay_left());
+  CHECK(replay_read(buf, 30) == 30 && memcmp(buf + 19, "STARTTLS\r\nM", 11) == 0 && replay_left());
+  CHECK(replay_read(buf, 100) == 3 && !replay_left());
+}
+
 TEST(an_end_before_its_time_is_said)
 {
-  CHECK(begin("MAIL FROM:<>\r\n", "RCPT TO:<x>\r\n", 0) && replay_quiet());
+  CHECK(begin("MAIL FROM:<>\r\n", "RCPT TO:<x>\r\n", 0) && replay_quiet() && replay_left());
   replay_speak();
   CHECK(!replay_quiet());
 }
@@ -85,6 +95,7 @@ static const struct test tests[] = {
   {"without_a_session_nothing_changes", without_a_session_nothing_changes},
   {"what_was_said_is_quiet_and_the_counts_come_behind_it", what_was_said_is_quiet_and_the_counts_come_behind_it},
   {"a_session_that_has_not_begun_is_loud_and_may_relay", a_session_that_has_not_begun_is_loud_and_may_relay},
+  {"what_is_left_is_known", what_is_left_is_known},
   {"an_end_before_its_time_is_said", an_end_before_its_time_is_said},
   {"what_is_no_session_is_refused", what_is_no_session_is_refused},
 };

@@ -28,6 +28,7 @@ CASES = [
             ("DATA_SECONDS", "netqmail_data_seconds"),
             ("RECIPIENTS_LIMIT", "netqmail_recipients_limit"),
             ("REFUSALS_LIMIT", "netqmail_refusals_limit and smtp_front_refusals_limit"),
+            ("SMTPTLS", "netqmail_tls_socket"),
             ("RELAYCLIENT", "gateway_relay_networks, for it would let everybody relay"),
             (
                 "VALIDRCPTTO_LIMIT",
