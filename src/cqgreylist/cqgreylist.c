@@ -10,7 +10,7 @@
  * environment is refused or deferred with that reason: "-text" is 553 5.7.1 text, "text" is 451 4.7.1 text, and an
  * empty one passes. RELAYCLIENT and WHITELISTED pass, and so do the networks of the file of exempt clients
  * (greyexempt.h); its domains count for smtpfront alone, as no name is known here. When the directory cannot be used,
- * mail passes.
+ * mail passes. A client with which it speaks SMTP itself may have TLS, which smtptls makes (tlslink.h).
  *
  * Read from the environment, or else from /etc/mailgate/cqgreylist (settings.h):
  *   GREYLIST_DIRECTORY         /var/qmail/cqgreylist
@@ -24,6 +24,7 @@
  *   GREYLIST_IDLE_SECONDS      60        for one command
  *   GREYLIST_SESSION_SECONDS   180       for all of them
  *   TCPREMOTEIP, TCPLOCALHOST  from tcpserver
+ *   SMTPTLS                    smtptls's socket; without it there is no STARTTLS
  *
  * One line in the log for each client, by its first word; KEY is the network, such as 198.51.100.0/24:
  *   cqgreylist[PID]: new IP KEY wait SECONDS          refused
@@ -59,6 +60,8 @@
 #include "refusal.h"
 #include "say.h"
 #include "settings.h"
+#include "smtpreply.h"
+#include "tlslink.h"
 
 #define ME "cqgreylist"
 #define LINGER_MS 1000
@@ -159,6 +162,64 @@ static void asked(const void *ip, const char *sender, const char *recipient)
   say(ME, "asked %s %s to %s", (const char *) ip, from, to);
 }
 
+static const char *smtptls;   /* its socket, or null */
+
+static int tls_is_offered(void)
+{
+  return tlslink_offered(smtptls);
+}
+
+static void find_smtptls(void)
+{
+  smtptls = getenv("SMTPTLS");
+  if (smtptls && (!*smtptls || strlen(smtptls) >= TLSLINK_PATH_MAX))
+    smtptls = 0;
+}
+
+/* Whether the client has sent something that is not read yet. */
+static int has_sent(void)
+{
+  char byte;
+
+  return recv(0, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static int speak_plain_text(int plain)
+{
+  return dup2(plain, 0) == 0 && dup2(plain, 1) == 1 && fcntl(plain, F_SETFL, fcntl(plain, F_GETFL) | O_NONBLOCK) != -1;
+}
+
+/* Answers STARTTLS. What the client has sent behind it is never taken for text of the TLS session. Returns 0 when the
+ * session is over. */
+static int begin_tls(struct greysession *s, int followed, long long end)
+{
+  struct tlslink link = {-1, -1, ""};
+  long long left;
+  int done;
+
+  if (!flush(s, end))
+    return 0;
+  if (!followed && (!tlslink_begin(&link, smtptls, 0) || tlslink_wait(&link, TLSLINK_BEGIN_MS) != TLSLINK_TAKEN)) {
+    tlslink_end(&link);
+    greysession_answer(s, SMTPREPLY_NO_TLS);
+    return 1;
+  }
+  if (followed || has_sent()) {
+    tlslink_end(&link);
+    greysession_answer(s, SMTPREPLY_TLS_FOLLOWED);
+    return 1;
+  }
+  greysession_answer(s, SMTPREPLY_TLS_READY);
+  done = flush(s, end) && tlslink_go(&link);
+  left = end - clock_ms();
+  done = done && tlslink_wait(&link, left < TLSLINK_HANDSHAKE_MS ? (long) left : TLSLINK_HANDSHAKE_MS) == TLSLINK_ESTABLISHED
+         && speak_plain_text(link.plain);
+  tlslink_end(&link);
+  if (done)
+    greysession_secured(s);
+  return done;
+}
+
 static int refuse(const char *ip, const char *refusal)
 {
   static struct greysession s;
@@ -180,6 +241,7 @@ static int refuse(const char *ip, const char *refusal)
   greysession_start(&s, host && *host ? host : "localhost", refusal);
   s.asked = asked;
   s.ip = ip;
+  s.tls = smtptls ? tls_is_offered : 0;
   line_end = clock_ms() + idle;
   while (flush(&s, end) && !s.ended) {
     if (!ready(0, POLLIN, line_end < end ? line_end : end)) {
@@ -192,6 +254,8 @@ static int refuse(const char *ip, const char *refusal)
       return 0;
     for (at = 0; n > 0 && at < (size_t) n && !s.ended; ) {
       at += greysession_feed(&s, input + at, (size_t) n - at);
+      if (s.starttls && !begin_tls(&s, at < (size_t) n, end))
+        return 0;
       if (at < (size_t) n && !flush(&s, end))
         return 0;
     }
@@ -322,6 +386,7 @@ int main(int argc, char **argv)
   char shown[ADDRESS_TEXT_MAX];
 
   settings_load(ME, SETTINGS_FILE, "GREYLIST_");
+  find_smtptls();
   if (argc < 2 || argv[1][0] == '-') {
     if (argc == 2 && strcmp(argv[1], "--expire") == 0)
       return expire();

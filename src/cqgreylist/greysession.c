@@ -11,6 +11,7 @@
 #include "smtpreply.h"
 
 #define REPLY_ROOM 1024   /* the longest reply */
+#define EHLO_REST "\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
 
 static void reply(struct greysession *s, const char *before, const char *text, const char *after)
 {
@@ -65,6 +66,39 @@ static void envelope(struct greysession *s)
   }
 }
 
+void greysession_answer(struct greysession *s, const char *whole)
+{
+  s->starttls = 0;
+  s->ended |= strncmp(whole, "421", 3) == 0;
+  reply(s, whole, "", "");
+}
+
+void greysession_secured(struct greysession *s)
+{
+  s->starttls = s->mail = 0;
+  s->sender[0] = 0;
+  s->secured = 1;
+}
+
+static int offers(const struct greysession *s)
+{
+  return s->tls && !s->secured && (*s->tls)();
+}
+
+static void starttls(struct greysession *s)
+{
+  if (s->secured)
+    reply(s, SMTPREPLY_TLS_AGAIN, "", "");
+  else if (s->arg[strspn(s->arg, " \t")])
+    reply(s, SMTPREPLY_TLS_PARAMETER, "", "");
+  else if (s->mail)
+    reply(s, SMTPREPLY_TLS_MAIL, "", "");
+  else if (offers(s))
+    s->starttls = 1;
+  else
+    reply(s, SMTPREPLY_NO_TLS, "", "");
+}
+
 static void command(struct greysession *s)
 {
   if (s->line <= GREYSESSION_LINE_MAX)
@@ -77,7 +111,7 @@ static void command(struct greysession *s)
   } else if (is(s, "HELO")) {
     reply(s, "250 ", s->host, "\r\n");
   } else if (is(s, "EHLO")) {
-    reply(s, "250-", s->host, "\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
+    reply(s, "250-", s->host, offers(s) ? SMTPREPLY_EHLO_STARTTLS EHLO_REST : EHLO_REST);
   } else if (is(s, "MAIL") || is(s, "RSET") || is(s, "NOOP")) {
     reply(s, "250 ok\r\n", "", "");
   } else if (is(s, "QUIT")) {
@@ -85,12 +119,16 @@ static void command(struct greysession *s)
     s->ended = 1;
   } else if (is(s, "VRFY")) {
     reply(s, "252 send some mail, I'll try my best\r\n", "", "");
+  } else if (is(s, "STARTTLS") && s->tls) {
+    starttls(s);
   } else if (is(s, "HELP")) {
     reply(s, "214 no help here\r\n", "", "");
   } else {
     reply(s, SMTPREPLY_UNIMPLEMENTED, "", "");
     ++s->wrong;
   }
+  if (s->line <= GREYSESSION_LINE_MAX && (is(s, "MAIL") || is(s, "RSET") || is(s, "HELO") || is(s, "EHLO")))
+    s->mail = is(s, "MAIL");
 }
 
 static void byte(struct greysession *s, char c)
@@ -122,7 +160,7 @@ size_t greysession_feed(struct greysession *s, const char *data, size_t n)
 {
   size_t i;
 
-  for (i = 0; i < n && !s->ended && GREYSESSION_OUT_MAX - s->out_len >= 2 * REPLY_ROOM; ++i) {
+  for (i = 0; i < n && !s->ended && !s->starttls && GREYSESSION_OUT_MAX - s->out_len >= 2 * REPLY_ROOM; ++i) {
     byte(s, data[i]);
     if (s->bytes >= GREYSESSION_BYTES_MAX || s->lines >= GREYSESSION_LINES_MAX || s->wrong >= GREYSESSION_WRONG_MAX)
       greysession_end(s, "4.7.0 too much, good bye");

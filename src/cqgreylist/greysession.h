@@ -4,7 +4,7 @@
  *
  * The SMTP dialogue of a client that may not pass now, as a state machine that is fed with bytes: MAIL is accepted,
  * and each RCPT and each DATA gets the same refusal. Of what the client sends only the sender is kept, for asked(),
- * and all of it is bounded: a line, the lines, the bytes, and the unknown commands.
+ * and all of it is bounded: a line, the lines, the bytes, and the unknown commands. STARTTLS is left to the caller.
  */
 #ifndef GREYSESSION_H
 #define GREYSESSION_H
@@ -32,6 +32,10 @@ struct greysession {
   void (*asked)(const void *ip, const char *sender, const char *recipient);
   const void *ip;                       /* for asked() */
   int asked_for;                        /* how often */
+  int (*tls)(void);                     /* whether TLS can be offered now; null: STARTTLS is not known */
+  int mail;                             /* MAIL was the last of MAIL, RSET, HELO and EHLO */
+  int starttls;                         /* nothing more is taken until greysession_answer(), or greysession_secured() */
+  int secured;                          /* by TLS */
   size_t line;                          /* bytes of the line so far */
   size_t bytes;
   int lines;
@@ -44,8 +48,15 @@ struct greysession {
 /* Begins with the greeting in out. Host and refusal are cut and made printable. */
 extern void greysession_start(struct greysession *s, const char *host, const char *refusal);
 
-/* Reads bytes until they are used up, the session has ended, or out has no room. Returns how many were taken. */
+/* Reads bytes until they are used up, the session has ended, STARTTLS waits, or out has no room. Returns how many were
+ * taken. */
 extern size_t greysession_feed(struct greysession *s, const char *data, size_t n);
+
+/* Answers STARTTLS with one of smtpreply.h; one of 421 ends the session. */
+extern void greysession_answer(struct greysession *s, const char *whole);
+
+/* The client has TLS: what it has said before is forgotten (RFC 3207, 4.2), and what was counted is not. */
+extern void greysession_secured(struct greysession *s);
 
 /* Ends the session with a 421 of that text. */
 extern void greysession_end(struct greysession *s, const char *text);

@@ -3,11 +3,12 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * Whatever a client says, and in whatever pieces it comes, it hears the same whole replies, of ours, and never more than
- * is bounded; no command is taken for another.
+ * is bounded; no command is taken for another. Each STARTTLS that waits gets TLS, once.
  */
 #include "fuzz.h"
 #include "greysession.h"
 #include "say.h"
+#include "smtpreply.h"
 
 const char *const fuzz_words[] = {
   "EHLO a", "HELO", "MAIL FROM:<a@b.c>", "RCPT TO:<a@b.c>", "rcpt", "DATA", "RSET", "NOOP", "QUIT", "\r\n", "\n", "\r", " ",
@@ -20,7 +21,22 @@ static const char *const replies[] = {
   "220 mx.test ESMTP\r\n", "250 mx.test\r\n", "250-mx.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n", "250 ok\r\n",
   "451 4.7.1 later\r\n", "221 mx.test\r\n", "252 send some mail, I'll try my best\r\n", "214 no help here\r\n",
   "502 5.5.1 unimplemented\r\n", "500 5.5.2 line too long\r\n", "421 4.7.0 too much, good bye\r\n",
+  "250-mx.test\r\n250-STARTTLS\r\n250-PIPELINING\r\n250 8BITMIME\r\n", SMTPREPLY_TLS_READY, SMTPREPLY_TLS_PARAMETER,
+  SMTPREPLY_TLS_AGAIN, SMTPREPLY_TLS_MAIL,
 };
+
+static int offered(void)
+{
+  return 1;
+}
+
+static void secure(struct greysession *s)
+{
+  HOLD(!s->secured && !s->mail);
+  greysession_answer(s, SMTPREPLY_TLS_READY);
+  greysession_secured(s);
+  HOLD(!s->ended && !s->starttls && !s->sender[0]);
+}
 
 static size_t hear(struct greysession *s, char *heard, size_t len)
 {
@@ -41,11 +57,14 @@ static size_t talk(const uint8_t *data, size_t size, size_t piece, char *heard, 
 
   HOLD(s != NULL);
   greysession_start(s, "mx.test", "451 4.7.1 later");
+  s->tls = size % 2 ? offered : 0;
   len = hear(s, heard, 0);
   while (at < size && !s->ended) {
     n = size - at < piece ? size - at : piece;
     n = greysession_feed(s, (const char *) data + at, n);
     HOLD(n > 0 || s->out_len > 0);
+    if (s->starttls)
+      secure(s);
     at += n;
     len = hear(s, heard, len);
   }

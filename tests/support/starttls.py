@@ -13,11 +13,13 @@ import ssl
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
 from support.smtpfront_programs import GREETING, Gateway, Message, as_nobody
 from support.smtptls import client_context, line
 
 SOURCE = "127.0.0.4"
+T = TypeVar("T", bound="Session")
 
 
 class Client:
@@ -80,11 +82,10 @@ def letter(client: Client, data: bytes, recipient: str = "ann@example.com") -> s
     return client.reply()
 
 
-class SmtpdSession:
-    """qmail-smtpd on a connection of TCP that is its descriptors 0 and 1, as tcpserver starts it."""
+class Session:
+    """A program on a connection of TCP that is its descriptors 0 and 1, as tcpserver starts it."""
 
-    def __init__(self, gate: Gateway, **environment: str) -> None:
-        self.gate = gate
+    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             client = socket.create_connection(listening.getsockname())
             served, _peer = listening.accept()
@@ -92,22 +93,11 @@ class SmtpdSession:
         with served:
             self.inode = os.fstat(served.fileno()).st_ino
             self.process = subprocess.Popen(
-                as_nobody([gate.programs.home / "bin" / "qmail-smtpd"]),
-                stdin=served.fileno(),
-                stdout=served.fileno(),
-                stderr=self.log,
-                env={
-                    **gate.environment,
-                    "PROTO": "TCP",
-                    "TCPREMOTEIP": SOURCE,
-                    "TCPLOCALIP": "127.0.0.1",
-                    "TCPLOCALHOST": GREETING,
-                    **environment,
-                },
+                argv, stdin=served.fileno(), stdout=served.fileno(), stderr=self.log, env=environment
             )
         self.client = Client(client)
 
-    def __enter__(self) -> SmtpdSession:
+    def __enter__(self: T) -> T:
         assert self.client.reply().startswith("220 ")
         return self
 
@@ -125,7 +115,25 @@ class SmtpdSession:
         """Wait for the end; return the lines of the log."""
         self.process.wait(60)
         self.log.seek(0)
-        return self.log.read().decode().splitlines()
+        lines = self.log.read().decode().splitlines()
+        assert not [line for line in lines if "Sanitizer" in line or "runtime error" in line], lines
+        return lines
+
+
+class SmtpdSession(Session):
+    """The real qmail-smtpd."""
+
+    def __init__(self, gate: Gateway, **environment: str) -> None:
+        self.gate = gate
+        given = {
+            **gate.environment,
+            "PROTO": "TCP",
+            "TCPREMOTEIP": SOURCE,
+            "TCPLOCALIP": "127.0.0.1",
+            "TCPLOCALHOST": GREETING,
+            **environment,
+        }
+        super().__init__(as_nobody([gate.programs.home / "bin" / "qmail-smtpd"]), given)
 
     def messages(self) -> list[Message]:
         return self.gate.messages()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""STARTTLS in the real qmail-smtpd, with the real smtptls and Python's ssl: behind tcpserver and smtpfront."""
+"""STARTTLS in the real qmail-smtpd and in cqgreylist, with the real smtptls and Python's ssl."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.c_programs import INCLUDES, ROOT, SANITIZE, STRICT, gcc, needed
 from support.certificates import make_pair
 from support.smtpfront_programs import Gateway, Programs, gateway, until
 from support.smtptls import SmtpTls, client_context, compile_smtptls
-from support.starttls import Client, SmtpdSession, letter
+from support.starttls import Client, Session, SmtpdSession, letter
 
 OFFER = "STARTTLS"
 NAME = "mx.example.test"
@@ -388,3 +389,96 @@ def test_the_front_s_clients_without_tls_are_as_before(gate: Gateway) -> None:
         assert letter(client, b"\r\nA letter.\r\n", "joe@foreign.example").startswith("250 ok ")
     (message,) = gate.messages()
     assert b"ESMTPS" not in message.message
+
+
+# --- cqgreylist, which speaks with clients that it refuses ---
+
+
+@pytest.fixture(scope="module")
+def cqgreylist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("cqgreylist")
+    program, main = directory / "cqgreylist", ROOT / "src" / "cqgreylist" / "cqgreylist.c"
+    settings = f'-DSETTINGS_FILE="{directory}/settings"'
+    gcc("-std=gnu11", *STRICT, *SANITIZE, settings, *INCLUDES, main, *needed(main), "-o", program)
+    return program
+
+
+def greylisted(program: Path, directory: Path, tls: SmtpTls) -> Session:
+    environment = {
+        "GREYLIST_DIRECTORY": str(directory),
+        "TCPREMOTEIP": "198.51.100.7",
+        "TCPLOCALHOST": NAME,
+        "SMTPTLS": str(tls.socket),
+    }
+    return Session([str(program), "false"], environment)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_greylisted_client_has_tls(
+    cqgreylist: Path, tls: SmtpTls, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    with greylisted(cqgreylist, tmp_path, tls) as session:
+        client = session.client
+        assert client.say("EHLO a").split("\r\n250-")[1:] == [OFFER, "PIPELINING\r\n250 8BITMIME"]
+        assert client.say("STARTTLS now").startswith("501 5.5.4 ")
+        assert client.say("MAIL FROM:<before@c.example>").startswith("250 ")
+        assert client.say("STARTTLS").startswith("503 5.5.1 ")
+        assert client.say("RSET").startswith("250 ")
+        assert session.holds_the_client()
+        client.starttls(context_of(version), NAME)
+        assert client.say("NOOP").startswith("250 ") and not session.holds_the_client()
+        assert client.terms()[0] == version.name.replace("_", ".")
+        assert client.say("EHLO a").split("\r\n250-")[1:] == ["PIPELINING\r\n250 8BITMIME"]
+        assert client.say("STARTTLS").startswith("503 5.5.1 ")
+        assert client.say("RCPT TO:<ann@example.com>").startswith("451 4.7.1 ")
+        assert client.say("DATA").startswith("451 4.7.1 ")
+        assert client.say("QUIT").startswith("221 ")
+        assert client.rest() == b""
+        client.close()
+        lines = session.ended()
+    assert [line.partition("]: ")[2] for line in lines][1:] == ["asked 198.51.100.7 <> to ann@example.com"]
+
+
+@pytest.mark.parametrize("behind", [b"RCPT TO:<injected@example.com>\r\n", b"\r\n", b"X"])
+def test_anything_behind_starttls_ends_a_greylisted_session(
+    cqgreylist: Path, tls: SmtpTls, tmp_path: Path, behind: bytes
+) -> None:
+    with greylisted(cqgreylist, tmp_path, tls) as session:
+        session.client.say("EHLO a")
+        session.client.send(b"STARTTLS\r\n" + behind)
+        assert session.client.reply().startswith("421 4.7.0 ")
+        assert session.client.rest() == b""
+        session.client.close()
+        assert not [line for line in session.ended() if "injected" in line]
+
+
+def test_where_smtptls_is_silent_a_greylisted_session_goes_on(
+    cqgreylist: Path, tls_programs: tuple[Path, Path], tmp_path: Path, certificates: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    with (
+        started(tls_programs, tmp_path, certificates, "-n", "1") as tls,
+        greylisted(cqgreylist, tmp_path / "state", tls) as session,
+    ):
+        client = session.client
+        (worker,) = tls.workers()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            assert OFFER in client.say("EHLO a")
+            assert client.say("STARTTLS").startswith("454 4.7.0 ")
+            assert client.say("RCPT TO:<ann@example.com>").startswith("451 4.7.1 ")
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        tls.stop()
+        assert OFFER not in client.say("EHLO a")
+        assert client.say("STARTTLS").startswith("454 4.7.0 ")
+
+
+def test_a_handshake_that_fails_ends_a_greylisted_session(
+    cqgreylist: Path, tls: SmtpTls, tmp_path: Path
+) -> None:
+    with greylisted(cqgreylist, tmp_path, tls) as session:
+        assert session.client.say("STARTTLS").startswith("220 ")
+        session.client.send(b"RCPT TO:<injected@example.com>\r\n")
+        assert b"451" not in session.client.rest()
+        assert not [line for line in session.ended() if "injected" in line]
