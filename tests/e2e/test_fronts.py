@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from support.conversations import OK, STRANGER, Asked, Crowd, Row, selected
+from support.conversations import OK, SENDER, STRANGER, Asked, Crowd, Row, message, selected
 from support.gateway import GATEWAY_ADDRESS, Bed, matches, row_of
 from support.mail_stream import NAME, REFUSED, Message, Stream
 from support.policy_playbook import Run, change_front
 from support.session_watch import verdict
-from support.smtp_client import Session
+from support.smtp_client import Session, stuffed
+from support.starttls import Client, letter
 
 GREYLIST = "/var/qmail/cqgreylist"
 NEW = "451 4.7.1 *"
@@ -30,6 +32,7 @@ PENDING = {
     "tcpserver": "198.19.71.9",
     "smtpfront": "198.19.72.9",
 }  # seen once before the change to that front
+NEW_WITH_TLS = "198.19.73.9"
 ROWS = [row for row in selected("debian13") if not isinstance(row, Crowd)]
 
 
@@ -113,6 +116,31 @@ def test_ten_conversations_with_tcpserver(bed: Bed, changed: Change, row: Row | 
     if outcome.not_run:
         pytest.skip(outcome.not_run)
     assert not outcome.problems, "\n".join([f"{row.who} {row.tries}", *outcome.problems])
+
+
+def over_tls(who: str) -> Client:
+    """Return a client of the gateway that has begun TLS."""
+    client = Client(socket.create_connection((GATEWAY_ADDRESS, 25), 60, (who, 0)))
+    assert client.reply().startswith("220 ")
+    assert "STARTTLS" in client.say("EHLO client.example").split("\r\n250-")
+    client.starttls()
+    assert "STARTTLS" not in client.say("EHLO client.example")
+    return client
+
+
+@pytest.mark.patch("99-starttls")
+def test_tcpserver_s_chain_offers_tls(bed: Bed, changed: Change) -> None:
+    """cqgreylist does to a network that is new, qmail-smtpd to one that passes."""
+    client = over_tls(NEW_WITH_TLS)
+    assert client.say(f"MAIL FROM:<{SENDER}>").startswith("250 ")
+    assert client.say("RCPT TO:<alice@example.test>").startswith("451 4.7.1 ")
+    client.close()
+    client = over_tls(STRANGER)
+    reply = letter(client, stuffed(message("fronts-tls")), "alice@example.test", SENDER)
+    assert reply.startswith("250 ok ")
+    client.close()
+    delivery = bed.mailroom.claim(lambda one: row_of(one) == "fronts-tls", 60)
+    assert delivery and b" with ESMTPS (TLSv1.3 " in delivery.content
 
 
 def test_the_doctor_and_qmailctl_know_tcpserver(bed: Bed, changed: Change) -> None:

@@ -202,7 +202,7 @@ def test_a_message_that_passes_the_scanner_by_is_found_too(bed: Bed) -> None:
 
 
 def test_spamassassin_reads_the_received_line_as_before(bed: Bed) -> None:
-    """Whether the client's name is known or not, with its greeting, its user and the sender or without."""
+    """Whether the client's name is known or not, with greeting, user and sender or without; over TLS, too."""
     forms = [
         "from unknown (HELO client.example) (198.51.100.7)",
         "from host.example (198.51.100.7)",
@@ -211,19 +211,22 @@ def test_spamassassin_reads_the_received_line_as_before(bed: Bed) -> None:
         "from host.example (198.51.100.7) (envelope-sender <ann@sender.example>)",
         "from unknown (HELO ?198.51.100.7?) (198.51.100.7) (envelope-sender <ann@sender.example>)",
     ]
-    stamps = ("", " (id 6kz3rt9qm4.1)")
+    with_what = (
+        "SMTP",
+        "SMTP (id 6kz3rt9qm4.1)",
+        "ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384 encrypted SMTP) (id 6kz3rt9qm4.1)",
+        "ESMTPS (TLSv1.2 ECDHE-RSA-AES256-GCM-SHA384 encrypted SMTP) (id 6kz3rt9qm4.1)",
+    )
     letters = [
-        f"Received: {form}\n  by mx1.example.test with SMTP{stamp}; 26 Nov 2026 21:18:00 -0000\n\nx\n"
+        f"Received: {form}\n  by mx1.example.test with {words}; 26 Nov 2026 21:18:00 -0000\n\nx\n"
         for form in forms
-        for stamp in stamps
+        for words in with_what
     ]
     status, out, err = bed.inside("perl", "-e", PARSE, text="\f".join(letters))
     assert status == 0, err
     told = out.splitlines()
     assert len(told) == len(letters)
-    for form, before, now in zip(forms, told[::2], told[1::2]):
-        assert now == before and "ip=198.51.100.7 " in now and now.endswith("unparseable=0"), (
-            form,
-            before,
-            now,
-        )
+    for number, form in enumerate(forms):
+        before, *now = told[number * len(with_what) : (number + 1) * len(with_what)]
+        assert "ip=198.51.100.7 " in before and before.endswith("unparseable=0"), (form, before)
+        assert now == [before] * len(now), (form, before, now)

@@ -72,13 +72,15 @@ class Client:
         self.socket.close()
 
 
-def letter(client: Client, data: bytes, recipient: str = "ann@example.com") -> str:
-    """Send a message, and the bytes behind DATA as they are; return the last reply."""
-    for command in ("MAIL FROM:<sender@client.example>", f"RCPT TO:<{recipient}>"):
+def letter(
+    client: Client, data: bytes, recipient: str = "ann@example.com", sender: str = "sender@client.example"
+) -> str:
+    """Send a message, its bytes as they are up to the final dot; return the last reply."""
+    for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>"):
         reply = client.say(command)
         assert reply.startswith("250 "), reply
     assert client.say("DATA").startswith("354 ")
-    client.send(data + b".\r\n")
+    client.send(data)
     return client.reply()
 
 

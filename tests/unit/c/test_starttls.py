@@ -25,6 +25,7 @@ from support.starttls import Client, Session, SmtpdSession, letter
 OFFER = "STARTTLS"
 NAME = "mx.example.test"
 RELAY = "127.0.0.3"
+LETTER = b"Subject: x\r\n\r\nA letter.\r\n.\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_a_message_over_each_version(session: SmtpdSession, version: ssl.TLSVers
     client.starttls(context_of(version), NAME)
     assert OFFER not in client.say("EHLO client.example")
     assert client.say("STARTTLS").startswith("503 5.5.1 ")
-    assert letter(client, b"Subject: x\r\n\r\nA letter.\r\n").startswith("250 ok ")
+    assert letter(client, LETTER).startswith("250 ok ")
     (message,) = session.messages()
     spoken, cipher = client.terms()
     received = head(message.message).decode()
@@ -126,7 +127,7 @@ def test_what_was_said_before_is_forgotten_and_what_was_counted_is_not(gate: Gat
         assert client.say("STARTTLS").startswith("503 5.5.1 ")  # inside a transaction
         assert client.say("RSET").startswith("250 ")
         client.starttls()
-        assert letter(client, b"\r\nA letter.\r\n").startswith("250 ok ")
+        assert letter(client, LETTER).startswith("250 ok ")
         assert client.say("RCPT TO:<ann@example.com>").startswith("421 4.7.0 ")  # the fourth refusal
         assert client.rest() == b""
         (message,) = session.messages()
@@ -137,7 +138,7 @@ def test_plain_text_stays_as_it_was(session: SmtpdSession) -> None:
     client = session.client
     client.say("EHLO client.example")
     assert client.say("STARTTLS now").startswith("501 5.5.4 ")
-    assert letter(client, b"\r\nA letter.\r\n").startswith("250 ok ")
+    assert letter(client, LETTER).startswith("250 ok ")
     (message,) = session.messages()
     assert head(message.message).endswith(b" with SMTP")
     assert "TLS_VERSION" not in message.environment
@@ -219,7 +220,7 @@ def test_where_smtptls_is_silent_the_session_goes_on(
             try:
                 assert OFFER in client.say("EHLO client.example")
                 assert client.say("STARTTLS").startswith("454 4.7.0 ")
-                assert letter(client, b"\r\nA letter.\r\n").startswith("250 ok ")
+                assert letter(client, LETTER).startswith("250 ok ")
             finally:
                 os.kill(worker, signal.SIGCONT)
             (message,) = session.messages()
@@ -252,7 +253,7 @@ def test_killed_in_the_middle_of_a_message_nothing_is_queued(
             assert session.messages() == []
             with SmtpdSession(gate) as other:  # the next one is plain
                 assert OFFER not in other.client.say("EHLO client.example")
-                assert letter(other.client, b"\r\nA letter.\r\n").startswith("250 ok ")
+                assert letter(other.client, LETTER).startswith("250 ok ")
                 assert len(other.messages()) == 1
 
 
@@ -281,7 +282,7 @@ def test_a_smuggled_message_meets_what_it_meets_in_plain_text(gate: Gateway, end
             client = session.client
             if secure:
                 client.starttls()
-            reply = letter(client, b"\r\none" + end + FORGED)
+            reply = letter(client, b"\r\none" + end + FORGED + b".\r\n")
             refused = not reply.startswith("250 ")
             if refused:
                 assert client.rest() == b""
@@ -299,7 +300,7 @@ def test_a_large_message_is_whole(gate: Gateway) -> None:
     assert len(sent) > 2_000_000
     with SmtpdSession(gate, DATABYTES="0") as session:
         session.client.starttls()
-        assert letter(session.client, b"\r\n" + sent).startswith("250 ok ")
+        assert letter(session.client, b"\r\n" + sent + b".\r\n").startswith("250 ok ")
         (message,) = session.messages()
     assert body(message.message) == b"\n" + sent.replace(b"\r\n", b"\n")
 
@@ -313,7 +314,7 @@ def test_a_session_that_comes_with_tls(gate: Gateway) -> None:
         client = session.client
         assert OFFER not in client.say("EHLO client.example")
         assert client.say("STARTTLS").startswith("503 5.5.1 ")
-        assert letter(client, b"\r\nA letter.\r\n").startswith("250 ok ")
+        assert letter(client, LETTER).startswith("250 ok ")
         (message,) = session.messages()
         client.close()
         lines = session.ended()
@@ -325,7 +326,7 @@ def test_terms_that_are_none_are_not_believed_and_never_plain_text(gate: Gateway
     with SmtpdSession(gate, TLS_VERSION="TLSv1.3", TLS_CIPHER="A) (evil\n at 1.2.3.4") as session:
         client = session.client
         assert OFFER not in client.say("EHLO client.example")
-        assert letter(client, b"\r\nA letter.\r\n").startswith("250 ok ")
+        assert letter(client, LETTER).startswith("250 ok ")
         (message,) = session.messages()
         client.close()
         lines = session.ended()
@@ -338,7 +339,7 @@ def test_a_relay_client_that_was_handed_over_at_accept_relays_over_tls(gate: Gat
     assert client.reply().startswith("220 ")
     assert OFFER in client.say("EHLO client.example")
     client.starttls()
-    assert letter(client, b"\r\nA letter.\r\n", "joe@foreign.example").startswith("250 ok ")
+    assert letter(client, LETTER, "joe@foreign.example").startswith("250 ok ")
     (message,) = gate.messages()
     assert message.recipients == [b"Tjoe@foreign.example"] and message.environment["RELAYCLIENT"] == ""
     assert message.environment["TLS_VERSION"] == "TLSv1.3"
@@ -349,13 +350,13 @@ def test_a_stranger_that_was_handed_over_may_begin_tls_behind_its_message(gate: 
     client = Client(gate.connect())
     client.reply()
     client.say("HELO before.example")
-    assert letter(client, b"\r\nThe first.\r\n").startswith("250 ok ")
+    assert letter(client, LETTER).startswith("250 ok ")
     assert OFFER in client.say("EHLO before.example")
     client.starttls()
     assert client.say("RCPT TO:<joe@foreign.example>").startswith("503 ")
     assert client.say("MAIL FROM:<sender@client.example>").startswith("250 ")
     assert client.say("RCPT TO:<joe@foreign.example>").startswith("553 ")  # no relay client
-    assert letter(client, b"\r\nThe second.\r\n").startswith("250 ok ")
+    assert letter(client, LETTER).startswith("250 ok ")
     first, second = gate.messages()
     assert head(first.message).endswith(b" with SMTP") and b"before.example" in first.message
     assert b" with ESMTPS (" in second.message and b"before.example" not in second.message
@@ -386,7 +387,7 @@ def test_the_front_s_clients_without_tls_are_as_before(gate: Gateway) -> None:
     with socket.create_connection(("127.0.0.1", gate.port), 20, (RELAY, 0)) as plain:
         client = Client(plain)
         client.reply()
-        assert letter(client, b"\r\nA letter.\r\n", "joe@foreign.example").startswith("250 ok ")
+        assert letter(client, LETTER, "joe@foreign.example").startswith("250 ok ")
     (message,) = gate.messages()
     assert b"ESMTPS" not in message.message
 

@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A relay client over TLS: handed over before it says anything, it is offered STARTTLS by qmail-smtpd."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from support.conversations import LOOPBACK, SENDER, message
+from support.gateway import Bed, row_of
+from support.smtp_client import stuffed
+from support.starttls import Client, letter
+
+PATCH = pytest.mark.patch("99-starttls")
+NAME = "starttls-relay"
+DELIVERED_SECONDS = 60.0
+
+
+@pytest.fixture
+def client(bed: Bed) -> Iterator[Client]:
+    with socket.create_connection((LOOPBACK, 25), 60, (LOOPBACK, 0)) as connection:
+        one = Client(connection)
+        assert one.reply().startswith("220 ")
+        assert "STARTTLS" in one.say("EHLO client.example").split("\r\n250-")
+        yield one
+        one.close()
+
+
+@PATCH
+def test_a_relay_client_sends_over_tls(bed: Bed, client: Client) -> None:
+    client.starttls()
+    version, cipher = client.terms()
+    assert "STARTTLS" not in client.say("EHLO client.example")
+    assert client.say(f"MAIL FROM:<{SENDER}>").startswith("250 ")
+    assert client.say("RCPT TO:<joe@foreign.example>").startswith("250 ")  # it relays as before
+    assert client.say("RSET").startswith("250 ")
+    assert letter(client, stuffed(message(NAME)), "alice@example.test", SENDER).startswith("250 ok ")
+    delivery = bed.mailroom.claim(lambda one: row_of(one) == NAME, DELIVERED_SECONDS)
+    assert delivery
+    assert f" with ESMTPS ({version} {cipher} encrypted SMTP) (id ".encode() in delivery.content
+    log = (bed.root / "var/log/qmail/smtpd/current").read_text(encoding="latin-1")
+    ended = f" tls={version}/{cipher}"
+    accepted = [one for one in log.splitlines() if "accepted: " in one and one.endswith(ended)]
+    assert [one for one in accepted if f"from {SENDER} at {LOOPBACK} " in one]
+
+
+@PATCH
+def test_what_stands_behind_starttls_ends_the_session(bed: Bed, client: Client) -> None:
+    client.send(b"STARTTLS\r\nMAIL FROM:<injected@client.example>\r\n")
+    assert client.reply().startswith("421 4.7.0 ")
+    assert client.rest() == b""
