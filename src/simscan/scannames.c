@@ -58,7 +58,7 @@ struct scannames {
   size_t carried;
   struct scannames *inner;   /* of what is encoded as a whole */
   struct scantnef *tnef_part;
-  size_t sniffed;            /* bytes of TNEF's signature at the beginning of an encoded part; SCANTNEF_OTHER: it is none */
+  size_t sniffed;            /* bytes of TNEF's signature at the beginning of an encoded part, or SCANTNEF_OTHER */
   enum encoding sniff_encoding;
   struct scanname_group sniff_group;
   int display_forbidden;     /* a display name in it is forbidden, if it has no other names */
