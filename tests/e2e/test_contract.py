@@ -21,7 +21,7 @@ from support.gateway import GATEWAY_ADDRESS, Bed, gateway_pid, matches
 from support.session_watch import UNCERTAIN, Allowed, Watch, asked, begun, verdict
 from support.smtp_client import CLOSED, Session
 
-SERVICE_SECONDS = 10.0
+SERVICE_SECONDS = 60.0
 
 GOOD, UNKNOWN, FOREIGN = "alice@example.test", "nobody@example.test", "victim@else.where"
 

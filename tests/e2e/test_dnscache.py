@@ -130,7 +130,7 @@ def test_a_silent_server_keeps_nobody_else_waiting(box: Box) -> None:
     time.sleep(1)
     begin = time.monotonic()
     assert look_up(box, "a", "host.test") != []
-    assert time.monotonic() - begin < 10  # dnscache asks a silent server for a minute
+    assert time.monotonic() - begin < 30  # dnscache asks a silent server for a minute
 
 
 @pytest.mark.usefixtures("world")

@@ -339,7 +339,7 @@ def test_dead_dns_refuses_nobody_and_takes_a_bounded_time(world: Bed, state: Pat
     with door(world, f"{BIN}/dnsbl", f"{BIN}/clientname", DNSCACHEIP=DEAD) as one:
         began = time.monotonic()
         assert one.ask("198.18.9.1") == OK
-        assert 2.5 < time.monotonic() - began < 6  # 1 s for the lists, 2 s for the name
+        assert 2.5 < time.monotonic() - began < 30  # 1 s for the lists, 2 s for the name, and no minute
         assert one.said(r"dnsbl\[\d+\]: trouble 198\.18\.9\.1 zen\.test no answer in time")
         assert one.said(r"clientname\[\d+\]: trouble 198\.18\.9\.1 no answer in time")
 

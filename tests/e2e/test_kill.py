@@ -31,7 +31,7 @@ ROUND_SECONDS = 30.0
 DOCKER_SECONDS = 60.0
 UP_SECONDS = 60.0
 DELIVERED_SECONDS = 60.0
-SWEPT_SECONDS = 5.0
+SWEPT_SECONDS = 60.0
 NAME = "kill-"
 RECIPIENTS = {"alice@example.test": A, "bob@example.test": A, "carol@example.org": B}
 

@@ -40,9 +40,9 @@ from support.conversations import (
 from support.gateway import GATEWAY_ADDRESS, Bed, Outcome, submit
 from support.smtp_client import CLOSED, Session, stuffed
 
-STATS_SECONDS = 20.0
-KNOWN_SECONDS = 20.0
-DENIED_SECONDS = 10.0
+STATS_SECONDS = 60.0
+KNOWN_SECONDS = 60.0
+DENIED_SECONDS = 60.0
 BLAMED = f"198.51.100.{random.randrange(150, 200)}"
 CLAMDSCAN = "usr/local/bin/clamdscan"
 SERVICE = r"mailgate.* stats serve "

@@ -19,7 +19,7 @@ from support.smtp_client import CLOSED, Session
 
 OPERATOR, OTHER = "olga", "oscar"
 GOOD, FOREIGN, SENDER = "alice@example.test", "victim@else.where", "ann@sender.example"
-FORCE_SECONDS = 5.0
+FORCE_SECONDS = 60.0
 SPAMD_SECONDS = 120.0
 REMOVERS = {
     "relay": "relay",

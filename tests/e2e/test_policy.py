@@ -26,7 +26,7 @@ from support.smtp_client import CLOSED, Session
 SITE = yaml.safe_load((ROOT / "tests/inventory/group_vars/gateways/site.yml").read_text())
 WALL_SECONDS = 240.0  # a hang is found, not a busy machine; an idle one takes about ten
 PAUSE_SECONDS = 0.1
-ACTS_WITHIN_SECONDS = 1.0
+ACTS_WITHIN_SECONDS = 10.0  # a second on an idle machine
 WATCHED = (
     "etc/tcp.d",
     "etc/tcp.smtp.cdb",
@@ -213,7 +213,7 @@ def operator(bed: Bed, text: str) -> None:
 
 
 def within(seconds: float, what: Callable[[], bool]) -> float:
-    """How long it took until something was so, at most three times as long as on an idle machine."""
+    """How long it took until something was so, at most three times as long as allowed."""
     begin = time.monotonic()
     while not what():
         assert time.monotonic() < begin + 3 * seconds, f"not within {3 * seconds:.0f} s"

@@ -455,7 +455,7 @@ def test_mail_comes_through_a_crowd_of_silent_clients(
     said = json.loads(done.stdout)
     print(said)
     assert said["mails"] >= 10 and said["delivered"] == said["mails"]
-    assert said["seconds"] < 2 and said["slowest"] < 10  # on a busy machine one may take longer
+    assert said["seconds"] < 30 and said["slowest"] < 60  # a crowd that keeps others out, not a busy machine
     # Each mail takes the place of one of the crowd, as nobody is put out but for somebody else.
     assert min(clients, places) - said["mails"] <= said["left"] <= min(clients, places)
 
