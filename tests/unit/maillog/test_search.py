@@ -272,6 +272,11 @@ def test_where_the_files_are_cut_makes_no_difference(cuts: list[int]) -> None:
         ("@x.example", ":joann@x.example:", ["ann@y.x.example", "ann@x.example.org"]),
         ("o'brien@x.example", ":o'brien@x.example,b@c", ["brien@x.example"]),
         ("a%b@x.example", "from <a_b@x.example>", ["from <b@x.example>"]),
+        ("Ann@Bücher.example", "from <ann@xn--bcher-kva.example> qp", ["joann@xn--bcher-kva.example"]),
+        ("@bücher。example", ":joann@xn--bcher-kva.example:", ["ann@y.xn--bcher-kva.example"]),
+        ('"John Doe"@x.example', "rcpthosts: john\\x20doe@x.example from", ["johndoe@x.example"]),
+        ('"John Doe"@x.example', ":a@b:john doe@x.example", ["john.doe@x.example"]),
+        ('"john.doe"@x.example', ":a@b:john.doe@x.example", ["mjohn.doe@x.example"]),
     ],
 )
 def test_what_matches(what: str, matches: str, others: list[str]) -> None:

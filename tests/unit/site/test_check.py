@@ -92,6 +92,13 @@ BAD = [
     (_site(postmaster=None), ["gateway_postmaster: None is not a string; expected an address"]),
     (_site(postmaster="postmaster"), ["gateway_postmaster: 'postmaster' has no '@'; expected 'user@domain'"]),
     (
+        _site(postmaster="x@bücher.example"),
+        [
+            "gateway_postmaster: 'x@bücher.example' has a domain that has a letter outside ASCII; expected a "
+            "name such as 'mail.example.com', in its 'xn--' form 'xn--bcher-kva.example'"
+        ],
+    ),
+    (
         _site(postmaster="x@MX1.example.com"),
         ["gateway_postmaster: 'x@MX1.example.com' is at the gateway itself; expected an address elsewhere"],
     ),

@@ -21,6 +21,7 @@ from ..core.errors import BadInput
 from ..formats import send_log as sendlog
 from ..formats import session_id
 from ..formats import smtpd_log as smtplog
+from ..formats.addresses import ascii_domain, local_part_at_smtp
 from ..formats.encoded_words import subject_words
 from ..formats.logged_address import canonical, network_of
 from ..formats.networks import Network
@@ -103,10 +104,10 @@ def _other(text: str) -> Query:
                 return _of_client(canonical(str(network.network_address)))
             needles = (b" from ", *(f"]: {word} ".encode("ascii") for word in _ALONE))
             return Query(NETWORK, str(network), needles, (), _CLIENT, network)
-    lower = text.lower()
-    smtp, send, escaped = _scanner_form(lower), sendlog.field(lower), _refusal_form(lower)
-    forms = list(dict.fromkeys(form.encode("utf-8") for form in (smtp, lower, escaped)))
-    queue_forms = (send.encode("ascii"),)
+    texts = list(dict.fromkeys((text.lower(), _as_logged(text))))
+    written = [form(one) for one in texts for form in (_scanner_form, str, _refusal_form)]
+    forms = list(dict.fromkeys(one.encode("utf-8") for one in written))
+    queue_forms = tuple(dict.fromkeys(sendlog.field(one).encode("ascii") for one in texts))
     alternatives = b"|".join(re.escape(form) for form in {*forms, *queue_forms})
     if re.fullmatch(r"\S*@\S+", text):
         before = b"" if text.startswith("@") else rb"(?<!" + _ADDRESS_CHARACTER + rb")"
@@ -124,6 +125,12 @@ def _of_client(ip: str) -> Query:
     ends = {"deny": b"\n"}  # behind the address
     alone = tuple(f"]: {word} {ip}".encode("ascii") + ends.get(word, b" ") for word in _ALONE)
     return Query(IP, ip, first + alone, (needle,), pattern)
+
+
+def _as_logged(text: str) -> str:
+    """Return an address, or @domain, as SMTP has it: with A-labels, and without quotes."""
+    local_part, at, domain = text.rpartition("@")
+    return f"{local_part_at_smtp(local_part)}@{ascii_domain(domain)}" if at else text.lower()
 
 
 def _scanner_form(text: str) -> str:

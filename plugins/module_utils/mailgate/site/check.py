@@ -137,6 +137,9 @@ def _postmaster_faults(postmaster: object, hostname: str) -> list[str]:
         return [f"gateway_postmaster: {postmaster!r} is not a string; expected an address"]
     if fault := addresses.address_fault(postmaster):
         return [f"gateway_postmaster: {postmaster!r} {fault}"]
+    if not postmaster.isascii():  # it is written into files of qmail as it is
+        fault = addresses.domain_fault(postmaster.rpartition("@")[2])
+        return [f"gateway_postmaster: {postmaster!r} has a domain that {fault}"]
     if postmaster.lower().rpartition("@")[2] == hostname:
         # Mail for the gateway's own roles is forwarded to this address, so it would loop.
         return [f"gateway_postmaster: {postmaster!r} is at the gateway itself; expected an address elsewhere"]
