@@ -117,6 +117,7 @@ PARTS = (
     Part("ansible-lint", ("ansible-lint", "--offline", "--profile", "production"), 90),
     Part("sanity", ("python", "tests/bed", "sanity"), 180),
     Part("mta", molecule("mta"), 120),
+    Part("second-host", pytest("tests/second_host"), 900, (FULL,), image="bookworm", gateway=True),
     Part("systemd-fresh", molecule("systemd"), 540, (FULL,), env={"MAILGATE_FROM": "nothing"}),
 )
 BY_NAME = {part.name: part for part in PARTS}
@@ -152,6 +153,7 @@ HOLDS: Mapping[str, str] = {
     "ansible-lint": "the production profile",
     "sanity": "ansible-test sanity",
     "mta": "another mail server on port 25: refused by name, replaced when the site says so",
+    "second-host": "backup, restore onto a fresh host of the other release, and remove",
     "systemd-fresh": "systemd from a bare host",
 }
 

@@ -338,6 +338,26 @@ def _account_databases(root: Path) -> list[Path]:
     return [root / "etc" / name for name in ("passwd", "group")]
 
 
+# gateway_removal
+
+
+def _removal(**more: Any) -> Callable[[Path], dict[str, Any]]:
+    return lambda root: {"state": "absent", "prefix": str(root), **more}
+
+
+def _removable(root: Path) -> None:
+    for name in ("etc/mailgate/doctor.json", "etc/tcp.d/20-operator", "var/qmail/control/me", "etc/hosts"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x\n")
+    queued = root / "var/qmail/queue/mess/1/24"
+    queued.parent.mkdir(parents=True)
+    queued.write_text("Subject: x\n")
+    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nqmailq:x:900:900::/var/qmail:/bin/false\n")
+    (root / "etc/group").write_text("root:x:0:\nqmail:x:900:\noperators:x:901:alice\n")
+    for name in ("shadow", "gshadow"):
+        (root / "etc" / name).write_text("")
+
+
 TABLE: dict[str, list[Case] | Elsewhere] = {
     "accounts": [
         Case("no accounts yet", _accounts, _no_accounts, watched=_account_databases),
@@ -383,6 +403,11 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("files of the host", _certificates("ecdsa", places=True)),
         Case("another one", _certificates("ecdsa"), _old_certificates),
         Case("some are there", _certificates(), _old_certificates, changes=False),
+    ],
+    "gateway_removal": [
+        Case("its data stay", _removal(), _removable),
+        Case("with its data and accounts", _removal(data=True), _removable),
+        Case("no services", _removal(state="stopped"), _removable, changes=False),
     ],
     "preflight": [Case("a host", _site, changes=False)],
     "tmpfs": Elsewhere("tests/module/test_tmpfs.py", "test_contract"),

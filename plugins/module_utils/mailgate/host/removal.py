@@ -1,0 +1,282 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the collection makes on a host, in one list, and what of it is removed.
+
+tests/unit/host/test_removal.py holds the lists here to the tasks of the roles. Programs that were built from
+source are in their stamps, too. What a package of the distribution owns is left to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..core import paths
+from . import accounts, backup
+
+SVSCAN_UNIT = "/etc/systemd/system/svscan.service"
+STAMPS = f"{paths.STATE_DIRECTORY}/stamps"
+# Those through which mail comes, first.
+LISTENERS = ("smtpfront", "qmail-smtpd")
+NAMES = (
+    *LISTENERS,
+    "adaptive-blacklist",
+    "bayes-expiry",
+    "clamd",
+    "dccifd",
+    "dnscache",
+    "freshclam",
+    "operator",
+    "qmail-send",
+    "razor-register",
+    "recipients",
+    "rules",
+    "sa-update",
+    "simscan-cleaner",
+    "smtptls",
+    "spamd",
+    "stats",
+)
+# Where the definitions of our services lie, to which the links in /service lead.
+DEFINITIONS = (paths.SERVICE_DEFINITIONS, "/var/qmail/supervise", "/etc/dnscache")
+
+# Files of ours in a directory that belongs to a package when SpamAssassin does.
+_SPAMASSASSIN_FILES = ("mailgate.pre", "trusted.cf", "TextBeyondLimit.pm", "razor.cf", "dcc.pre", "dcc.cf")
+_SPAMASSASSIN_OPERATORS = ("operator.cf", "whitelist.cf", "blocklist.cf")
+_MASKED = (
+    "clamav-clamonacc.service",
+    "clamav-daemon.service",
+    "clamav-daemon.socket",
+    "clamav-freshclam-once.service",
+    "clamav-freshclam-once.timer",
+    "clamav-freshclam.service",
+    "spamassassin-maintenance.service",
+    "spamassassin-maintenance.timer",
+    "spamd.service",
+)
+
+# Only this host knows these; they stay unless data are removed, too.
+LOG_DIRECTORIES = (
+    f"{paths.LOGS}/qmail",
+    *(f"{paths.LOGS}/{name}" for name in NAMES if not name.startswith("qmail-")),
+)
+DATA = (
+    *(place for part in backup.PARTS for place in part.places),
+    *(f"/etc/spamassassin/{name}" for name in _SPAMASSASSIN_OPERATORS),
+    paths.SPAMD_HOME,
+    paths.QMAIL_QUEUE,
+    "/var/qmail/alias",  # an operator may have written forwards there
+    *LOG_DIRECTORIES,
+)
+
+# With these, svscan and daemontools, which stay while somebody else's service needs them.
+SUPERVISION = (
+    SVSCAN_UNIT,
+    "/etc/systemd/system/multi-user.target.wants/svscan.service",
+    "/usr/local/sbin/mailgate-svscan",
+    "/command",
+    "/package",
+    paths.SERVICES,
+)
+MADE = (
+    paths.RULES_DIRECTORY,
+    paths.RULES_COMPILED,
+    paths.RULES_COPY,
+    paths.SENDERS_DIRECTORY,
+    paths.SETTINGS_DIRECTORY,
+    "/etc/apt/apt.conf.d/90mailgate",
+    "/etc/clamav",
+    "/etc/default/spamassassin",
+    "/etc/default/spamd",
+    "/etc/dnscache",
+    paths.SPAMASSASSIN_SITE,
+    *(f"/etc/spamassassin/{name}" for name in (*_SPAMASSASSIN_FILES, *_SPAMASSASSIN_OPERATORS)),
+    *(f"/etc/systemd/system/{name}" for name in _MASKED),
+    "/run/clamav",
+    "/run/mailgate",
+    "/run/qmail-smtpd",
+    "/run/smtptls",
+    "/run/spamd",
+    "/usr/bin/QmailAdmin",
+    paths.QMAILCTL,
+    "/usr/local/bin/QmailAdmin",
+    paths.CLAMDSCAN,
+    paths.MAILGATE_COMMAND,
+    "/usr/local/bin/qmailadmin",
+    *(f"/usr/local/bin/razor-{name}" for name in ("admin", "check", "client", "report", "revoke")),
+    "/usr/local/bin/ripmime",
+    *(f"/usr/local/bin/{name}" for name in ("sa-learn", "sa-update", "spamassassin", "spamc", "spamd")),
+    "/usr/local/lib/mailgate",
+    "/usr/local/lib/qmailadmin",
+    "/usr/local/sbin/mailgate-razor-register",
+    "/usr/local/share/spamassassin",
+    "/var/dcc",
+    paths.CLAMAV_DATABASES,
+    paths.SPAMASSASSIN_UPDATED_RULES,
+    "/var/qmail",
+    paths.SIMSCAN_DIRECTORY,
+    *DATA,
+    paths.STATE_DIRECTORY,  # with the stamps, so it comes last
+)
+
+USERS = (
+    accounts.BUILD_USER,
+    "alias",
+    "blacklist",
+    "clamav",
+    "dcc",
+    "dnscache",
+    "qmaild",
+    "qmaill",
+    "qmailp",
+    "qmailq",
+    "qmailr",
+    "qmails",
+    "recipients",
+    "simscan",
+    "smtpfront",
+    "smtptls",
+    "spamd",
+    "stats",
+)
+GROUPS = (*USERS, "mailgate-log", "nofiles", "operators", "qmail")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is on the host: links of our services and of others, what is removed, what stays and why."""
+
+    services: tuple[str, ...]
+    others: tuple[str, ...]
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]  # data
+    left: tuple[str, ...]  # they belong to packages
+
+
+def links(root: str = "") -> tuple[list[str], list[str]]:
+    """Return the links in /service that lead to services of ours, listeners first, and all others."""
+    ours, others = [], []
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(f"{root}{paths.SERVICES}")):
+            path = f"{paths.SERVICES}/{name}"
+            target = os.readlink(root + path) if os.path.islink(root + path) else ""
+            if not name.startswith("."):  # svscan does not look at those
+                known = os.path.join(paths.SERVICES, target).startswith(DEFINITIONS)
+                (ours if known else others).append(path)
+    ours.sort(key=lambda path: (os.path.basename(path) not in LISTENERS, path))
+    return ours, others
+
+
+def stamped(root: str = "") -> list[str]:
+    """Return what was built from source, by the stamps: artifacts alone."""
+    found: list[str] = []
+    for stamp in sorted(glob.glob(f"{root}{STAMPS}/*.json")):
+        found += artifacts(stamp)
+    return found
+
+
+def artifacts(stamp: str) -> list[str]:
+    """Return the paths that a stamp names; none for one that is damaged or not there."""
+    try:
+        with open(stamp, encoding="utf-8") as stream:
+            return [str(path) for path in json.load(stream)["recipe"]["artifacts"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def candidates(root: str = "") -> list[str]:
+    """Return all paths of ours that exist, in the order in which they are removed."""
+    every = [*stamped(root), *MADE, *SUPERVISION]
+    return [path for path in dict.fromkeys(every) if os.path.lexists(root + path)]
+
+
+def judge(root: str, data: bool, owned: Collection[str], svscan_runs: bool) -> Found:
+    """Return what a removal does; owned are the candidates that belong to packages.
+
+    data: what only this host knows is removed, too. svscan_runs: its directory cannot go yet.
+    """
+    services, others = links(root)
+    kept = [] if data else [path for path in dict.fromkeys(DATA) if os.path.lexists(root + path)]
+    kept = [path for path in kept if not _inside(path, kept)]
+    spared = {*kept, *owned, *masks_in_use(root)}
+    if others:
+        spared |= {*SUPERVISION, *artifacts(f"{root}{STAMPS}/daemontools.json")}
+    elif svscan_runs:
+        spared.add(paths.SERVICES)
+    removed: dict[str, None] = {}
+    for path in candidates(root):
+        if not _inside(path, removed):
+            removed.update(dict.fromkeys(_doomed(root, path, spared)))
+    shown = {*services, *removed}
+    return Found(
+        tuple(services),
+        tuple(others),
+        tuple(path for path in removed if not _inside(path, shown)),
+        tuple(kept),
+        tuple(path for path in candidates(root) if path in owned),
+    )
+
+
+def masks_in_use(root: str = "") -> list[str]:
+    """Return the masks of units that are installed: without its mask one would start at the next boot."""
+    units = [f"{root}{directory}" for directory in ("/usr/lib/systemd/system", "/lib/systemd/system")]
+    return [
+        f"/etc/systemd/system/{name}"
+        for name in _MASKED
+        if any(os.path.lexists(f"{directory}/{name}") for directory in units)
+    ]
+
+
+def _inside(path: str, others: Iterable[str]) -> bool:
+    return any(path.startswith(f"{other}/") for other in others)
+
+
+def _doomed(root: str, path: str, spared: Collection[str]) -> Iterator[str]:
+    """Yield the highest paths at and below this one that hold nothing which is spared."""
+    if path in spared or _inside(path, spared):
+        return
+    mounted = os.path.ismount(root + path)
+    holds = any(one.startswith(f"{path}/") and os.path.lexists(root + one) for one in spared)
+    if not holds and not mounted:
+        yield path
+    elif os.path.isdir(root + path) and not os.path.islink(root + path):
+        for name in sorted(os.listdir(root + path)):
+            yield from _doomed(root, f"{path}/{name}", spared)
+
+
+def remove(root: str, removed: Sequence[str]) -> None:
+    """Remove these paths with all below them; raises OSError."""
+    for path in removed:
+        place = root + path
+        if os.path.isdir(place) and not os.path.islink(place):
+            shutil.rmtree(place)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place)
+
+
+def accounts_to_remove(
+    passwd: str, group: str, spared_homes: Collection[str], others: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return our users and our groups that are there; others are names that were somebody else's.
+
+    passwd and group are the texts of /etc/passwd and /etc/group. A user whose home is spared stays.
+    """
+    homes = {row[0]: row[5] for row in (line.split(":") for line in passwd.splitlines()) if len(row) == 7}
+    there = {line.split(":")[0] for line in group.splitlines()}
+    stay = {name for name, home in homes.items() if home in spared_homes} | {*others}
+    users = [name for name in USERS if name in homes and name not in stay]
+    return users, [name for name in GROUPS if name in there and name not in stay]
+
+
+def owners(said: str) -> set[str]:
+    """Return the paths that belong to a package, from what `dpkg-query -S` printed."""
+    rows = [line.partition(": /") for line in said.splitlines() if not line.startswith("diversion ")]
+    return {f"/{path}" for package, colon, path in rows if colon and " diversion " not in f" {package} "}

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A removal takes what the roles make, keeps what only the host knows, and leaves what is not ours."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import backup, removal
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.name != "remove")
+PATH = re.compile(r"(?<![\w.~}:/*-])/(?:command|etc|package|run|service|usr|var)/[\w./@+-]*[\w@]")
+
+# Paths in roles that are the system's or a package's, and those above ours.
+NOT_MADE = re.compile(
+    r"/usr/(?:bin|sbin)|/usr/(?:bin|sbin)/(?!QmailAdmin|qmailctl).*|/etc/(?:apt|apt/apt.conf.d|mail|default|systemd|systemd/system|spamassassin)"
+    r"|/usr/(?:local|share|include|lib)(?:/(?:bin|sbin|lib|libexec|share|include|errno.h))?(?:/site_perl)?|/usr/share/.*"
+    r"|/etc/(?:passwd|group|resolv.conf|fstab|ld.so.preload|os-release|shells|mailname|aliases|localtime|init.d/spamd)"
+    r"|/var/(?:lib|log|spool|tmp|run)|/var/lib/dpkg/.*|/var/tmp/.*"
+    r"|/run|/run/(?:systemd|freshclam.words).*"
+)
+
+
+def listed() -> list[str]:
+    return [*removal.MADE, *removal.SUPERVISION]
+
+
+def texts(role: Path) -> list[Path]:
+    return [
+        one
+        for part in ("tasks", "vars", "templates", "handlers")
+        for one in (role / part).rglob("*")
+        if one.is_file()
+    ]
+
+
+def built(role: Path) -> set[str]:
+    """Return the programs of a role that builds from source: they are in its stamp."""
+    tasks_of = "".join(one.read_text(encoding="utf-8") for one in (role / "tasks").glob("*.yml"))
+    found = {*re.findall(r"/var/qmail/bin/[a-z]+", tasks_of)}
+    if "source_build" in tasks_of:
+        local = PATH.findall(tasks_of + (role / "vars/main.yml").read_text(encoding="utf-8"))
+        found |= {path for path in local if path.startswith("/usr/local/")}
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_each_path_of_a_role_is_in_the_list(role: Path) -> None:
+    stamped = built(role)
+    missing = set()
+    for file in texts(role):
+        for path in PATH.findall(file.read_text(encoding="utf-8")):
+            known = any(path == one or path.startswith(f"{one}/") for one in (*listed(), *stamped))
+            if not known and not NOT_MADE.fullmatch(path):
+                missing.add((str(file.relative_to(role)), path))
+    assert not missing
+
+
+def tasks(node: object) -> list[dict[str, object]]:
+    if isinstance(node, list):
+        return [found for one in node for found in tasks(one)]
+    if isinstance(node, dict):
+        return [node, *tasks(list(node.values()))]
+    return []
+
+
+EVERY = [
+    one
+    for role in ROLES
+    for file in (role / "tasks").glob("*.yml")
+    for one in tasks(yaml.safe_load(file.read_text()))
+]
+
+
+def test_each_service_account_and_definition_is_in_the_list() -> None:
+    services = [
+        one["mailgate.qmail.daemontools_service"]
+        for one in EVERY
+        if "mailgate.qmail.daemontools_service" in one
+    ]
+    assert {one["name"] for one in services} == set(removal.NAMES)  # type: ignore[index]
+    base = yaml.safe_load((ROOT / "roles/base/vars/main.yml").read_text())
+    users = {one["name"] for one in base["_base_users"]}
+    groups = set(base["_base_groups"])
+    for one in EVERY:
+        made = one.get("mailgate.qmail.accounts")
+        if isinstance(made, dict):
+            groups |= {*made["groups"]} if isinstance(made["groups"], list) else set()
+            users |= {user["name"] for user in made.get("users", []) if isinstance(user, dict)}
+    assert users == set(removal.USERS)
+    assert groups <= set(removal.GROUPS)
+
+
+def test_all_of_a_backup_is_data() -> None:
+    assert {place for part in backup.PARTS for place in part.places} <= set(removal.DATA)
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+
+
+def left(root: Path) -> set[str]:
+    return {str(one.relative_to(root)) for one in root.rglob("*") if one.is_file() or one.is_symlink()}
+
+
+KEPT = {
+    "etc/tcp.d/20-operator",
+    "etc/mail/spamassassin/whitelist.cf",
+    "etc/mailgate/tls/1/key.pem",
+    "var/lib/mailgate/operator/audit.jsonl",
+    "var/lib/spamd/bayes/bayes_toks",
+    "var/log/clamd/current",
+    "var/log/qmail/smtpd/current",
+    "var/qmail/alias/.qmail-info",
+    "var/qmail/queue/mess/1/24",
+}
+GONE = {
+    "etc/tcp.d/10-site",
+    "etc/tcp.smtp.cdb",
+    "etc/mail/spamassassin/local.cf",
+    "etc/mailgate/doctor.json",
+    "etc/systemd/system/svscan.service",
+    "usr/local/bin/clamd-of-ours",
+    "usr/local/bin/mailgate",
+    "var/lib/mailgate/supervise/clamd/run",
+    "var/qmail/bin/qmail-send",
+    "var/qmail/control/me",
+}
+OTHERS = {"etc/hosts", "usr/local/bin/other", "var/log/syslog", "etc/mail/sendmail.mc"}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    make(tmp_path, *KEPT, *GONE, *OTHERS)
+    stamp = tmp_path / "var/lib/mailgate/stamps/clamav.json"
+    stamp.parent.mkdir()
+    stamp.write_text(json.dumps({"recipe": {"artifacts": ["/usr/local/bin/clamd-of-ours"]}}))
+    (stamp.parent / "damaged.json").write_text("{")
+    return tmp_path
+
+
+def take_away(host: Path, data: bool, owned: tuple[str, ...] = (), svscan: bool = False) -> removal.Found:
+    found = removal.judge(str(host), data, owned, svscan)
+    removal.remove(str(host), found.removed)
+    return found
+
+
+def test_data_stay_and_go_when_told(host: Path) -> None:
+    found = take_away(host, data=False)
+    assert left(host) == KEPT | OTHERS
+    assert {one.lstrip("/") for one in found.kept} >= {"var/qmail/queue", "etc/mailgate/tls", "var/lib/spamd"}
+    assert take_away(host, data=False).removed == ()
+    assert take_away(host, data=True).kept == ()
+    assert left(host) == OTHERS
+    assert not (host / "var/qmail").exists() and not (host / "etc/tcp.d").exists()
+    assert take_away(host, data=True).removed == ()
+
+
+def test_what_belongs_to_a_package_is_left(host: Path) -> None:
+    make(host, "etc/clamav/clamd.conf", "etc/default/spamd")
+    found = take_away(host, True, ("/etc/clamav", "/etc/default/spamd"))
+    assert found.left == ("/etc/clamav", "/etc/default/spamd")
+    assert left(host) == OTHERS | {"etc/clamav/clamd.conf", "etc/default/spamd"}
+    said = (
+        "clamav-base: /etc/clamav\nlocal diversion from: /usr/sbin/sendmail\n"
+        "spamd:amd64, x: /etc/default/spamd\n"
+        "diversion by dash from: /bin/sh\ndpkg-query: no path found matching pattern /etc/tcp.d\n"
+    )
+    assert removal.owners(said) == {"/etc/clamav", "/etc/default/spamd"}
+
+
+def test_an_installed_unit_stays_masked(host: Path) -> None:
+    make(host, "usr/lib/systemd/system/spamd.service", "etc/systemd/system/spamd.service")
+    make(host, "etc/systemd/system/clamav-daemon.service")
+    take_away(host, True)
+    there = {"usr/lib/systemd/system/spamd.service", "etc/systemd/system/spamd.service"}
+    assert left(host) == OTHERS | there
+
+
+def test_somebody_elses_service_keeps_svscan(host: Path) -> None:
+    services = host / "service"
+    services.mkdir()
+    for name, target in (
+        ("stats", "/var/lib/mailgate/supervise/stats"),
+        ("smtpfront", "/var/lib/mailgate/supervise/smtpfront"),
+        ("dnscache", "/etc/dnscache"),
+        ("theirs", "/srv/theirs"),
+        (".svscan", "/nowhere"),
+    ):
+        (services / name).symlink_to(target)
+    found = removal.judge(str(host), True, (), True)
+    assert found.services == ("/service/smtpfront", "/service/dnscache", "/service/stats")
+    assert found.others == ("/service/theirs",)
+    assert not {"/service", "/etc/systemd/system/svscan.service"} & set(found.removed)
+    (services / "theirs").unlink()
+    assert "/service" in removal.judge(str(host), True, (), False).removed
+    assert "/service" not in removal.judge(str(host), True, (), True).removed
+
+
+def test_accounts_of_packages_and_of_somebody_else_stay() -> None:
+    passwd = (
+        "root:x:0:0::/root:/x\nclamav:x:1:1::/var/lib/clamav:/x\nstats:x:2:2::/s:/x\nqmailq:x:3:3::/q:/x\n"
+    )
+    group = "root:x:0:\nclamav:x:1:\nstats:x:2:\nqmail:x:3:\nadm:x:4:\n"
+    users, groups = removal.accounts_to_remove(passwd, group, {"/var/lib/clamav"}, ["stats"])
+    assert (users, groups) == (["qmailq"], ["qmail"])
