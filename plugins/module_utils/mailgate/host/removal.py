@@ -162,7 +162,8 @@ class Found:
 
 def links(root: str = "") -> tuple[list[str], list[str]]:
     """Return the links in /service that lead to services of ours, listeners first, and all others."""
-    ours, others = [], []
+    ours: list[str] = []
+    others: list[str] = []
     with contextlib.suppress(FileNotFoundError):
         for name in sorted(os.listdir(f"{root}{paths.SERVICES}")):
             path = f"{paths.SERVICES}/{name}"
