@@ -157,6 +157,25 @@ def test_text_beyond_the_limit_costs_points_and_is_said(scan: ScanBed) -> None:
     assert b"TEXT_BEYOND_LIMIT" not in scan.arrived(name).partition(b"\r\n\r\n")[0]
 
 
+def test_of_many_long_parts_each_is_seen_in_part_and_that_is_said(scan: ScanBed) -> None:
+    """All of them would take minutes; a share of each takes seconds, and short ones are seen whole."""
+    long = [("Content-Type: text/plain; name=log.txt", padding(95_000))] * 10
+
+    def made(last: bytes) -> tuple[str, bytes]:
+        fields, body = multipart(*long, ("Content-Type: text/plain", last + b"\r\n"))
+        return letter(body, fields)
+
+    with scan.settings(deadline_seconds=LONG_DEADLINE_SECONDS):
+        name, content = made(padding(60_000) + GTUBE)
+        assert scan.send(content, within_seconds=LARGE_SECONDS).startswith("250 ")
+        head = scan.arrived(name).partition(b"\r\n\r\n")[0]
+        status = re.sub(rb"\s+", b"", head.partition(b"X-Spam-Status: ")[2].partition(b"\r\nX-")[0])
+        assert b"TEXT_BEYOND_LIMIT" in status
+        for last in (GTUBE + b"\r\n" + padding(60_000), padding(12_000) + GTUBE):
+            _name, content = made(last)
+            assert SPAM.fullmatch(scan.send(content, within_seconds=LARGE_SECONDS))
+
+
 CHECKED = re.compile(rb"^X-Spam-Checked: first ([0-9]+) bytes\r\n", re.MULTILINE)
 SMALL_LIMIT = 20_000
 PLAIN = b"Content-Type: text/plain; charset=us-ascii\r\n"
