@@ -14,6 +14,9 @@
 
 #define HEADER 2048
 #define CHUNK 2048
+/* What one read fetches: most keys with their lengths, and most runs of slots. */
+#define RECORD_BYTES 128
+#define SLOTS 32
 
 static int trouble(struct cdbread *c, const char *text)
 {
@@ -98,6 +101,7 @@ static int header(struct cdbread *c)
 static int record(struct cdbread *c, uint64_t pos, uint32_t *h, const unsigned char *key, size_t len)
 {
   unsigned char buf[CHUNK];
+  const unsigned char *part = buf + 8;
   uint64_t klen;
   uint64_t dlen;
   size_t n;
@@ -105,11 +109,13 @@ static int record(struct cdbread *c, uint64_t pos, uint32_t *h, const unsigned c
 
   if (pos < HEADER || pos + 8 > c->tables)
     return trouble(c, "a slot points outside the records");
-  if (readat(c, buf, 8, pos) == CDBREAD_TROUBLE)
+  n = c->tables - pos < RECORD_BYTES ? (size_t) (c->tables - pos) : RECORD_BYTES;
+  if (readat(c, buf, n, pos) == CDBREAD_TROUBLE)
     return CDBREAD_TROUBLE;
   klen = number(buf);
   dlen = number(buf + 4);
   pos += 8;
+  n -= 8;
   if (klen + dlen > c->tables - pos)
     return trouble(c, "a record ends outside the records");
   same = key && klen == (uint64_t) len;
@@ -119,16 +125,22 @@ static int record(struct cdbread *c, uint64_t pos, uint32_t *h, const unsigned c
   }
   *h = 5381;
   while (klen > 0) {
-    n = klen < CHUNK ? (size_t) klen : CHUNK;
-    if (readat(c, buf, n, pos) == CDBREAD_TROUBLE)
-      return CDBREAD_TROUBLE;
-    *h = hash(*h, buf, n);
-    if (same && memcmp(buf, key, n) != 0)
+    if (n == 0) {
+      n = klen < CHUNK ? (size_t) klen : CHUNK;
+      part = buf;
+      if (readat(c, buf, n, pos) == CDBREAD_TROUBLE)
+        return CDBREAD_TROUBLE;
+    }
+    if (n > klen)
+      n = (size_t) klen;
+    *h = hash(*h, part, n);
+    if (same && memcmp(part, key, n) != 0)
       same = 0;
     if (same)
       key += n;
     pos += n;
     klen -= n;
+    n = 0;
   }
   return same ? CDBREAD_FOUND : CDBREAD_MISSING;
 }
@@ -136,7 +148,9 @@ static int record(struct cdbread *c, uint64_t pos, uint32_t *h, const unsigned c
 /* Follows the slots for a hash: CDBREAD_FOUND at the key, or, when key is null, at the record that begins at pos. */
 static int search(struct cdbread *c, uint32_t h, const unsigned char *key, size_t len, uint64_t pos)
 {
-  unsigned char slot[8];
+  unsigned char buf[8 * SLOTS];
+  const unsigned char *slot = buf;
+  uint32_t left = 0;   /* slots in buf from there on */
   int t = (int) (h & 255);
   uint32_t at;
   uint32_t seen;
@@ -147,8 +161,12 @@ static int search(struct cdbread *c, uint32_t h, const unsigned char *key, size_
     return CDBREAD_MISSING;
   at = (h >> 8) % c->slots[t];
   for (seen = 0; seen < c->slots[t]; ++seen) {
-    if (readat(c, slot, sizeof slot, c->pos[t] + (uint64_t) at * 8) == CDBREAD_TROUBLE)
-      return CDBREAD_TROUBLE;
+    if (left == 0) {
+      left = c->slots[t] - at < SLOTS ? c->slots[t] - at : SLOTS;
+      slot = buf;
+      if (readat(c, buf, 8 * (size_t) left, c->pos[t] + (uint64_t) at * 8) == CDBREAD_TROUBLE)
+        return CDBREAD_TROUBLE;
+    }
     if (number(slot + 4) == 0)
       break;
     r = record(c, number(slot + 4), &found, key, len);
@@ -158,6 +176,8 @@ static int search(struct cdbread *c, uint32_t h, const unsigned char *key, size_
       return trouble(c, "a record does not fit its slot");
     if (r == CDBREAD_FOUND || (!key && number(slot + 4) == pos))
       return CDBREAD_FOUND;
+    slot += 8;
+    --left;
     if (++at == c->slots[t])
       at = 0;
   }

@@ -23,34 +23,6 @@ void controls_begin(struct controls *c, const char *rules_path, const char *dire
   c->directory = directory;
 }
 
-static int same_time(struct timespec one, struct timespec other)
-{
-  return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
-}
-
-/* Whether the file has changed; remembers its present state. */
-static int changed(struct controls_identity *before, const char *path)
-{
-  struct controls_identity now;
-  struct stat st;
-  int same;
-
-  memset(&now, 0, sizeof now);
-  if (stat(path, &st) == 0) {
-    now.there = 1;
-    now.device = st.st_dev;
-    now.inode = st.st_ino;
-    now.size = st.st_size;
-    now.changed = st.st_ctim;
-    now.written = st.st_mtim;
-  }
-  same = now.there == before->there && now.device == before->device && now.inode == before->inode
-         && now.size == before->size && same_time(now.changed, before->changed)
-         && same_time(now.written, before->written);
-  *before = now;
-  return !same;
-}
-
 static void control_path(const struct controls *c, char *path, const char *name)
 {
   snprintf(path, PATH_MAX_BYTES, "%s/%s", c->directory, name);
@@ -59,7 +31,7 @@ static void control_path(const struct controls *c, char *path, const char *name)
 /* Returns the open file, or null with the trouble. */
 static struct cdbread *open_cdb(struct controls_cdb *file, const char *path)
 {
-  if (changed(&file->identity, path) || file->state != 1) {
+  if (fileseen_changed(&file->identity, path) || file->state != 1) {
     if (file->state == 1)
       cdbread_close(&file->cdb);
     file->state = cdbread_open(&file->cdb, path) == CDBREAD_TROUBLE ? -1 : 1;
@@ -103,7 +75,7 @@ static int read_names(struct controls_names *names, const char *path)
   char *text;
   size_t len = 0;
 
-  if (changed(&names->identity, path) || names->state == 0 || names->state == -1) {
+  if (fileseen_changed(&names->identity, path) || names->state == 0 || names->state == -1) {
     nameset_free(&names->set);
     text = controls_read_file(path, &len);
     if (!text)
@@ -144,7 +116,7 @@ const char *controls_greeting(struct controls *c)
   char path[PATH_MAX_BYTES];
 
   control_path(c, path, "smtpgreeting");
-  if (changed(&c->greeting_identity, path) || c->greeting_state != 1) {
+  if (fileseen_changed(&c->greeting_identity, path) || c->greeting_state != 1) {
     c->greeting_state = first_line(c->greeting, path) ? 1 : -1;
     if (c->greeting_state == -1 && !c->greeting_identity.there) {
       control_path(c, path, "me");
@@ -179,7 +151,7 @@ static int read_databytes(struct controls *c)
   size_t len = 0;
 
   control_path(c, path, "databytes");
-  if (changed(&c->databytes_identity, path) || c->databytes_state == 0 || c->databytes_state == -1) {
+  if (fileseen_changed(&c->databytes_identity, path) || c->databytes_state == 0 || c->databytes_state == -1) {
     text = controls_read_file(path, &len);
     if (len >= sizeof c->databytes)
       len = sizeof c->databytes - 1;

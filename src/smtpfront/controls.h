@@ -8,10 +8,10 @@
 #ifndef CONTROLS_H
 #define CONTROLS_H
 
-#include <sys/stat.h>
 #include "address.h"
 #include "cdbread.h"
 #include "dialogue.h"
+#include "fileseen.h"
 #include "nameset.h"
 #include "tcprule.h"
 
@@ -19,24 +19,15 @@
 #define CONTROLS_NUMBER_MAX 32
 #define CONTROLS_FILE_MAX (64L << 20)
 
-struct controls_identity {
-  int there;
-  dev_t device;
-  ino_t inode;
-  off_t size;
-  struct timespec changed;
-  struct timespec written;
-};
-
 struct controls_cdb {
-  struct controls_identity identity;
+  struct fileseen identity;
   int state;                   /* 0: not read; 1: open; -1: in trouble, tried again */
   const char *trouble;
   struct cdbread cdb;
 };
 
 struct controls_names {
-  struct controls_identity identity;
+  struct fileseen identity;
   int state;                   /* 0: not read; 1: read; 2: there is no such file; -1: in trouble */
   struct nameset set;
 };
@@ -49,10 +40,10 @@ struct controls {
   struct controls_cdb morercpthosts;
   struct controls_names rcpthosts;
   struct controls_names badmailfrom;
-  struct controls_identity greeting_identity;
+  struct fileseen greeting_identity;
   int greeting_state;
   char greeting[CONTROLS_GREETING_MAX];
-  struct controls_identity databytes_identity;
+  struct fileseen databytes_identity;
   int databytes_state;         /* as of names */
   char databytes[CONTROLS_NUMBER_MAX];
 };

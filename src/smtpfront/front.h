@@ -96,8 +96,7 @@ struct front_limits {
 };
 
 struct front_settings {        /* of /etc/mailgate/cqgreylist, read again when it is another file */
-  struct controls_identity identity;
-  int read;
+  struct fileseen identity;
   struct greystate_limits greylist;
   int ipv4_prefix;
   int ipv6_prefix;
@@ -107,22 +106,19 @@ struct front_settings {        /* of /etc/mailgate/cqgreylist, read again when i
 };
 
 struct front_dnsbl {
-  struct controls_identity identity;
-  int read;
+  struct fileseen identity;
   int n;
   struct dnsbllist list[FRONT_LISTS_MAX];
 };
 
 struct front_exempt {
-  struct controls_identity identity;
-  int read;
+  struct fileseen identity;
   size_t n;
   struct greyexempt *entry;
 };
 
 struct front_suffixes {
-  struct controls_identity identity;
-  int read;
+  struct fileseen identity;
   struct suffixlist list;
 };
 
@@ -213,9 +209,6 @@ extern void verdict_places(struct front *f);
 
 /* Ends what is over time. */
 extern void verdict_time(struct front *f, struct session *s);
-
-/* Whether a file is another one than before; remembers which it is. */
-extern int front_changed(struct controls_identity *before, int *read, const char *path);
 
 /* ---- pool.c ---- */
 

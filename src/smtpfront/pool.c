@@ -24,7 +24,7 @@ static void read_suffixes(struct front *f)
   size_t len = 0;
   char *text;
 
-  if (!front_changed(&s->identity, &s->read, f->suffixes_file))
+  if (!fileseen_changed(&s->identity, f->suffixes_file))
     return;
   suffixlist_free(&s->list);
   text = controls_read_file(f->suffixes_file, &len);
@@ -51,7 +51,7 @@ static void read_exempt(struct front *f)
   int number = 0;
   FILE *file;
 
-  if (!front_changed(&e->identity, &e->read, f->exempt_file))
+  if (!fileseen_changed(&e->identity, f->exempt_file))
     return;
   e->n = 0;
   read_suffixes(f);

@@ -71,6 +71,8 @@ void resolver_servers(struct resolver *r)
   int lines = 0;
   FILE *f;
 
+  if (r->servers && ((own && *own) || !fileseen_changed(&r->conf, RESOLVER_CONF)))
+    return;
   r->servers = 0;
   if (own && *own) {
     add_server(r, own);
@@ -81,6 +83,8 @@ void resolver_servers(struct resolver *r)
         add_server(r, word);
     if (f)
       fclose(f);
+    else
+      r->conf.looked = 0;   /* perhaps only now */
   }
   if (!r->servers)
     add_server(r, "127.0.0.1");

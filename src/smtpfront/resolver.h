@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include "dnsmessage.h"
 #include "dnsstream.h"
+#include "fileseen.h"
 #include "watch.h"
 
 #define RESOLVER_MOST 150      /* dnscache holds 200 */
@@ -40,6 +41,7 @@ struct resolver_question {
 
 struct resolver {
   int epoll;
+  struct fileseen conf;
   int servers;
   struct sockaddr_storage server[RESOLVER_SERVERS];
   socklen_t server_len[RESOLVER_SERVERS];
@@ -49,7 +51,7 @@ struct resolver {
 
 extern void resolver_begin(struct resolver *r, int epoll);
 
-/* Reads the servers from DNSCACHEIP or resolv.conf. */
+/* Reads the servers from DNSCACHEIP, or from resolv.conf when it has changed. */
 extern void resolver_servers(struct resolver *r);
 
 /* Asks a question; returns 0 when there is no place for it now. done is called later, never from here, and not after

@@ -59,6 +59,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include "fileseen.h"
 #include "front.h"
 #include "listening.h"
 #include "refusal.h"
@@ -453,6 +454,7 @@ static void loop(struct front *f)
     if (next != -1 && (wait == -1 || next - f->now_ms < wait))
       wait = next - f->now_ms > 0 ? next - f->now_ms : 0;
     n = epoll_wait(f->epoll, event, EVENTS, (int) wait);
+    fileseen_round();
     f->now_ms = now_ms();
     for (i = 0; i < n; ++i) {
       struct watch *watch = event[i].data.ptr;

@@ -30,27 +30,6 @@
 
 /* ---- settings ---- */
 
-int front_changed(struct controls_identity *before, int *read, const char *path)
-{
-  struct controls_identity now;
-  struct stat st;
-  int same;
-
-  memset(&now, 0, sizeof now);
-  if (stat(path, &st) == 0) {
-    now.there = 1;
-    now.device = st.st_dev;
-    now.inode = st.st_ino;
-    now.size = st.st_size;
-    now.changed = st.st_ctim;
-    now.written = st.st_mtim;
-  }
-  same = *read && memcmp(&now, before, sizeof now) == 0;
-  *before = now;
-  *read = 1;
-  return !same;
-}
-
 static void read_settings(struct front *f)
 {
   static const char *const names[] = {
@@ -61,7 +40,7 @@ static void read_settings(struct front *f)
   const char *text;
   size_t i;
 
-  if (!front_changed(&s->identity, &s->read, f->settings_file))
+  if (!fileseen_changed(&s->identity, f->settings_file))
     return;
   for (i = 0; i < sizeof names / sizeof *names; ++i)
     unsetenv(names[i]);   /* they are from the previous version of the file */
@@ -91,7 +70,7 @@ static void read_lists(struct front *f)
   FILE *file;
   int c;
 
-  if (!front_changed(&d->identity, &d->read, f->dnsbl_file))
+  if (!fileseen_changed(&d->identity, f->dnsbl_file))
     return;
   d->n = 0;
   file = d->identity.there ? fopen(f->dnsbl_file, "re") : 0;
