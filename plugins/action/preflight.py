@@ -17,7 +17,11 @@ from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.spec import DEFAULT_CACHE
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import reach, variable_names
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import (
+    reach,
+    run_plan,
+    variable_names,
+)
 
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -35,6 +39,10 @@ def collection_names():
         specs = yaml_load(text("roles", role, "meta", "argument_specs.yml"))["argument_specs"]
         known.update(name for spec in specs.values() for name in spec.get("options") or ())
     return known, [f"{role}_" for role in roles]
+
+
+def cache_path():
+    return os.path.abspath(os.path.expanduser(os.environ.get("MAILGATE_CACHE") or DEFAULT_CACHE))
 
 
 def opener(url):
@@ -80,12 +88,29 @@ class ActionModule(ActionBase):
                 module_name="mailgate.qmail.preflight", module_args=arguments, task_vars=task_vars
             )
         )
+        result["plan"] = self._plan(arguments, result.get("stamped") or [])
         return result
+
+    @staticmethod
+    def _plan(arguments, stamped):
+        """Return what the run compiles and fetches, in lines."""
+        sources = arguments.get("sources") or []
+        cache = cache_path()
+        missing = [
+            one["name"]
+            for one in sources
+            if not any(os.path.isfile(kept(cache, at)) for at in one["sources"])
+        ]
+        new = [name for name in missing if name not in stamped and name not in built(cache)]
+        if not stamped:  # a fresh host
+            new += ["signatures of ClamAV"] if arguments.get("signatures") else []
+            new += ["wheels of the operators' screen"] if arguments.get("wheels") else []
+        return run_plan.plan([one["name"] for one in sources], stamped, built(cache), new)
 
     @staticmethod
     def _unreachable(sources):
         """Return what neither cache nor controller has, for the host, in source_build's own order."""
-        cache = os.path.abspath(os.path.expanduser(os.environ.get("MAILGATE_CACHE") or DEFAULT_CACHE))
+        cache = cache_path()
         missing = [
             one for one in sources if not any(os.path.isfile(kept(cache, at)) for at in one["sources"])
         ]

@@ -13,6 +13,8 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
+import time
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -32,6 +34,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text 
 MODULE = "mailgate.qmail.source_build"
 PACKAGES_MODULE = "mailgate.qmail.deb_packages"
 TIMEOUT_SECONDS = 30
+ALIVE_SECONDS = 30
 
 display = Display()
 
@@ -168,7 +171,8 @@ class ActionModule(ActionBase):
         got = [self._archive(archive) for archive in self._spec.archives]
         if self._spec.packages:
             self._say("installing the packages that compiling needs")
-            self._execute(PACKAGES_MODULE, {"name": list(self._spec.packages)})
+            with self._living("installing packages"):
+                self._execute(PACKAGES_MODULE, {"name": list(self._spec.packages)})
         archives = []
         for index, (local, remote, _label) in enumerate(got):
             archives.append(remote or self._transfer_file(local, self._remote(f"archive-{index}")))
@@ -178,7 +182,9 @@ class ActionModule(ActionBase):
             for (_local, _remote, label), at in zip(got, self._spec.archives)
         ]
         self._say("compiling")
-        answer = self._phase("build", dict(self._digests, archives=archives, inputs=inputs, source=sources))
+        with self._living("compiling"):
+            transfer = dict(self._digests, archives=archives, inputs=inputs, source=sources)
+            answer = self._phase("build", transfer)
         if self._params["keep_archive"]:
             self._keep(answer["recipe_hash"], answer["first"])
         return {
@@ -355,6 +361,24 @@ class ActionModule(ActionBase):
             return self._transfer_file(temporary, self._remote(name))
         finally:
             os.unlink(temporary)
+
+    @contextlib.contextmanager
+    def _living(self, what):
+        """Say now and then that a long phase goes on, and for how long."""
+        begin, ended = time.monotonic(), threading.Event()
+
+        def tell():
+            while not ended.wait(ALIVE_SECONDS):
+                minutes, seconds = divmod(round(time.monotonic() - begin), 60)
+                self._say(f"still {what}, {minutes} min {seconds:02d} s")
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
 
     def _say(self, what):
         host = self._vars.get("inventory_hostname", "")

@@ -201,6 +201,22 @@ own_addresses:
   type: list
   elements: str
   returned: always
+stamped:
+  description: The names of what was built from source on this host.
+  type: list
+  elements: str
+  returned: success
+began:
+  description: When the check was made, in unix seconds of the host.
+  type: int
+  returned: success
+plan:
+  description:
+    - What the run compiles and fetches, and about how long it takes, in lines.
+    - Empty when nothing is built from source.
+  type: list
+  elements: str
+  returned: always
 """
 
 import contextlib
@@ -213,6 +229,7 @@ import os
 import re
 import socket
 import threading
+import time
 import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
@@ -489,6 +506,12 @@ def certificate_faults(given):
         return [f"{error.filename}: {error.strerror}; expected root, who reads the certificates in use"]
 
 
+def stamped():
+    """Return the names of what was built from source on this host."""
+    names = os.listdir("/var/lib/mailgate/stamps") if os.path.isdir("/var/lib/mailgate/stamps") else []
+    return sorted(name[: -len(".json")] for name in names if name.endswith(".json"))
+
+
 def main():
     pair = {
         "certificate": {"type": "str", "required": True},
@@ -567,6 +590,8 @@ def main():
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "mta": dict(report.mta),
         "own_addresses": own_addresses,
+        "stamped": stamped(),
+        "began": int(time.time()),
     }
     found = re.search(r"^MemTotal: +([0-9]+) kB$", host.meminfo, re.MULTILINE)
     if found:

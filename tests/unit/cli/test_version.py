@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ansible_collections.mailgate.qmail.plugins.lookup import collection_version
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout, manifest, recipe
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import main as cli
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import version
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import restarts
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -45,6 +47,27 @@ def test_version_commit_and_sources(stamps: Path, capsys: pytest.CaptureFixture[
             f"    sha256 {'ab' * 32}",
             "simscan: its record is damaged",
         ]
+
+
+def test_what_a_run_built_and_started(
+    stamps: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = stamps / "started"
+    monkeypatch.setattr(version, "START_RECORDS", str(records))
+    assert cli.main(["version", "--since", "1000"]) == 0
+    assert capsys.readouterr().out == "built: nothing\nstarted or stopped: no service\n"
+    made: dict[str, Any] = {"name": "netqmail", "version": "1.06"}
+    label = {"place": "https://x.example/netqmail.tgz", "via": "cache", "sha256": "ab" * 32, "directory": "."}
+    for name in ("netqmail", "older"):
+        layout.write_stamp(name, manifest.Manifest(made, recipe.recipe_hash(made), [label], (), (), ()))
+    os.utime(stamps / "stamps/older.json", (999, 999))
+    restarts.note_order(str(records / "clamd"), 1000, 1010)
+    restarts.note_order(str(records / "spamd"), 900, 910)
+    assert cli.main(["version", "--since", "1000"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "built, or installed from the cache: netqmail 1.06 from https://x.example/netqmail.tgz",
+        "started or stopped: clamd",
+    ]
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]"])

@@ -116,3 +116,12 @@ def test_the_policy_is_tried_before_anything_of_it_is_written() -> None:
     assert roles == ["smtp_tls", "smtp_policy", "adaptive_blacklist", "operator", "spamassassin", "netqmail"]
     for task in (recipients, verdict):
         assert task["ansible.builtin.import_role"]["name"] == "mailgate.qmail.recipients"
+
+
+def test_a_run_counts_its_steps() -> None:
+    dummy, play = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
+    steps = [task["name"] for task in play["tasks"] if task["name"].startswith("Step ")]
+    assert [name.partition(":")[0] for name in steps] == [
+        f"Step {number} of {len(steps)}" for number in range(1, len(steps) + 1)
+    ]
+    assert play["tasks"][0]["name"] == steps[0]

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..build.layout import read_stamp
 from ..build.manifest import Manifest
-from ..core.paths import STATE_DIRECTORY, VERSION_FILE
+from ..core.paths import START_RECORDS, STATE_DIRECTORY, VERSION_FILE
+from ..host import restarts
 from .parser import Parser
 
 _EPILOG = f"""\
@@ -25,7 +26,8 @@ reads:
 exit status:
   0
 
-example:
+examples:
+  mailgate version --since $(date -d '1 hour ago' +%s)
   mailgate version | grep -A 2 netqmail
 """
 STAMPS = f"{STATE_DIRECTORY}/stamps"
@@ -50,6 +52,32 @@ def built(name: str, manifest: Manifest) -> list[str]:
     return lines
 
 
+def stamped(since: int = 0) -> list[str]:
+    """Return the names of what was built from source, or was installed from the cache, since a unix time."""
+    names = sorted(os.listdir(STAMPS)) if os.path.isdir(STAMPS) else []
+    stamps = [one[: -len(".json")] for one in names if one.endswith(".json")]
+    return [one for one in stamps if os.stat(f"{STAMPS}/{one}.json").st_mtime >= since]
+
+
+def changes(since: int) -> list[str]:
+    """Return what runs of the playbook built, from where, and which services they started."""
+    made = []
+    for name in stamped(since):
+        manifest = read_stamp(name)
+        places = [one.get("place", "?") for one in manifest.sources] if manifest is not None else []
+        version = str(manifest.recipe.get("version", "")) if manifest is not None else ""
+        made.append(f"{name} {version}".rstrip() + (f" from {', '.join(places)}" if places else ""))
+    suffix = restarts.ORDERED_SUFFIX
+    names = sorted(os.listdir(START_RECORDS)) if os.path.isdir(START_RECORDS) else []
+    orders = [one[: -len(suffix)] for one in names if one.endswith(suffix)]
+    told = [one for one in orders if restarts.ordered(f"{START_RECORDS}/{one}")[0] >= since]
+    return [
+        *(f"built, or installed from the cache: {one}" for one in made),
+        *([] if made else ["built: nothing"]),
+        f"started or stopped: {', '.join(told) or 'no service'}",
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the versions; return 0."""
     parser = Parser(
@@ -57,7 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="The version of this gateway, and what was built from source, from where.",
         epilog=_EPILOG,
     )
-    parser.parse_args(argv)
+    parser.add_argument(
+        "--since",
+        type=int,
+        metavar="SECONDS",
+        help="only what runs of the playbook built and started since that unix time",
+    )
+    given = parser.parse_args(argv)
+    if given.since is not None:
+        sys.stdout.write("".join(f"{line}\n" for line in changes(given.since)))
+        return 0
     try:
         text: str | None = Path(VERSION_FILE).read_text(encoding="utf-8")
     except OSError:
@@ -65,8 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Below .../HASH/mailgate/cli
     package = Path(__file__).resolve().parents[2].name
     lines = [collection(text), f"package {package}, Python {sys.version.split()[0]}"]
-    names = sorted(os.listdir(STAMPS)) if os.path.isdir(STAMPS) else []
-    for name in (one[: -len(".json")] for one in names if one.endswith(".json")):
+    for name in stamped():
         manifest = read_stamp(name)
         lines += [f"{name}: its record is damaged"] if manifest is None else built(name, manifest)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
