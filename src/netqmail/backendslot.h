@@ -11,7 +11,7 @@
 
 #define BACKENDSLOT_DIRECTORY "backends" /* below the current directory; one file for each address and port */
 #define BACKENDSLOT_PLACES 20            /* the limit of Exchange's receive connectors for one source */
-#define BACKENDSLOT_SECONDS 5            /* the longest wait for a place */
+#define BACKENDSLOT_SECONDS 20           /* the longest wait for a place: two rounds of messages that take 10 s each */
 #define BACKENDSLOT_LOOK_MS 50
 
 /*

@@ -57,6 +57,18 @@ def test_no_more_connections_than_places(bed: Bed, places: int) -> None:
 
 
 @PATCH
+def test_a_back_end_that_takes_seconds_for_each_message_gets_three_rounds_at_once(bed: Bed) -> None:
+    """As 60 messages, 20 places and 4 s each: the last ones wait twice as long as a message takes."""
+    log = SendLog(bed)
+    bed.backends[A].delay_seconds = 4.0
+    with changed(bed.root / "var/qmail/control/concurrencybackend", f"{len(RECIPIENTS) // 3}\n"):
+        put_into_queue(bed, SENDER.encode(), *(one.encode() for one in RECIPIENTS), content=CONTENT)
+        assert arrived(bed) == set(RECIPIENTS)
+    assert bed.backends[A].most_at_once == len(RECIPIENTS) // 3
+    assert " deferral: " not in log.text()
+
+
+@PATCH
 def test_who_waits_too_long_is_deferred(bed: Bed) -> None:
     log = SendLog(bed)
     bed.backends[A].delay_seconds = 3.0
