@@ -60,7 +60,7 @@ END_TO_END = {
         "test_scanner_text.py",
         "test_data_refusals.py",
     ),
-    "e2e-names": ("test_recipients.py", "test_dns.py", "test_dnscache.py"),
+    "e2e-names": ("test_recipients.py", "test_dns.py", "test_dnscache.py", "test_backend_tls.py"),
     "e2e-clamav": ("test_clamav.py", "test_scan_clamd.py"),
     "e2e-spam": ("test_spamassassin.py", "test_scoring.py", "test_bounces.py"),
     "e2e-smtp": ("test_conversations.py", "test_refusals.py", "test_contract.py", "test_session_limits.py"),

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Self-signed certificates with the dates that a test needs, which the program openssl does not give."""
+"""Certificates with the dates that a test needs, which the program openssl does not give."""
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -55,10 +56,11 @@ def make_pair(
     days: tuple[float, float] = (-1, 30),
     passphrase: bytes = b"",
     issuer: Authority | None = None,
+    also: tuple[str, ...] = (),
 ) -> tuple[Path, Path]:
     """Make a certificate and its key (ecdsa, rsa, weak), valid from and to so many days from now.
 
-    Without an issuer it is self-signed.
+    Without an issuer it is self-signed. host and also are its names; also may have addresses.
     """
     directory.mkdir(exist_ok=True, parents=True)
     directory.chmod(0o755)
@@ -69,7 +71,8 @@ def make_pair(
     builder = builder.not_valid_before(now + timedelta(days=days[0])).not_valid_after(
         now + timedelta(days=days[1])
     )
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    names_of = x509.SubjectAlternativeName([_general_name(one) for one in (host, *also)])
+    builder = builder.add_extension(names_of, critical=False)
     certificate = builder.sign(key if issuer is None else issuer.key, hashes.SHA256())
     hidden = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
     paths = (directory / names[0], directory / names[1])
@@ -79,3 +82,41 @@ def make_pair(
     for path in paths:
         path.chmod(0o644)
     return paths
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+class Signer:
+    """An authority of its own with a directory for what it signs; its certificate is at path."""
+
+    def __init__(self, directory: Path, name: str = "authority") -> None:
+        directory.mkdir(exist_ok=True, parents=True)
+        self._directory, self._authority = directory, make_authority(name)
+        self.path = directory / f"{name}.pem"
+        self.path.write_bytes(self._authority.pem)
+
+    def issue(
+        self,
+        title: str,
+        kind: str = "ecdsa",
+        *,
+        hosts: tuple[str, ...] = ("mx.example.test",),
+        days: tuple[float, float] = (-1, 30),
+    ) -> Path:
+        """Return one file with a certificate for hosts, names or addresses, and its key."""
+        pair = make_pair(
+            self._directory / title, kind, host=hosts[0], also=hosts[1:], days=days, issuer=self._authority
+        )
+        return in_one_file(pair)
+
+
+def in_one_file(pair: tuple[Path, Path]) -> Path:
+    """Return a file beside those of a pair that has both."""
+    whole = pair[0].with_name("both.pem")
+    whole.write_bytes(b"".join(path.read_bytes() for path in pair))
+    return whole

@@ -100,6 +100,7 @@ class Row:
     tags: frozenset[str] = frozenset()
     real_only: str = ""  # why only the real netqmail can do it
     after_seconds: float = 0.0  # how long the client waits before it comes
+    by_tls: str = ""  # the domain whose mail must come by verified TLS, which its back end offers meanwhile
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,16 @@ def _delivery_rows() -> list[Row]:
             "mails alice@example.test, who exists",
             (A, "alice@example.test"),
             tags=["debian13", "short"],
+        ),
+        replace(
+            delivered(
+                "verified-tls",
+                "mails alice, whose back end must speak verified TLS",
+                (A, "alice@example.test"),
+                tags=["debian13"],
+            ),
+            by_tls="example.test",
+            real_only="the stand-in has no qmail-remote",
         ),
         delivered("apostrophe", "mails o'brien@example.test, who exists", (A, "o'brien@example.test")),
         delivered(

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support import network_namespace
+from support import backend_tls, network_namespace
 from support.conversations import (
     BACKENDS,
     COME_BACK,
@@ -292,12 +292,23 @@ class Bed:
                 self._asked(row, outcome)
             else:
                 time.sleep(row.after_seconds)
-                self._dialogue(row, outcome)
-                self._arrivals(row, outcome)
+                with self._backends_for(row):
+                    self._dialogue(row, outcome)
+                    self._arrivals(row, outcome)
         except OSError as error:
             outcome.problems.append(f"no conversation: {error}")
         outcome.seconds = time.monotonic() - begin
         return outcome
+
+    @contextmanager
+    def _backends_for(self, row: Row) -> Iterator[None]:
+        if not row.by_tls:
+            yield
+            return
+        backend = row.arrives[0].backend
+        policy = backend_tls.verify(row.by_tls, backend)
+        with backend_tls.offering(self, backend), backend_tls.policies(self, policy):
+            yield
 
     def _asked(self, row: Asked, outcome: Outcome) -> None:
         status, said, trouble = self.inside(*row.argv)
@@ -337,13 +348,15 @@ class Bed:
                 )
                 continue
             difference = differences(arrival, delivery.content)
+            if row.by_tls and not delivery.tls:
+                difference = "it came in plain text"
             if not difference and not re.search(arrival.needs, delivery.content, re.MULTILINE):
                 difference = f"nothing in {delivery.content[:2000]!r} matches {arrival.needs!r}"
             if difference:
                 outcome.problems.append(f"at {arrival.backend} for {arrival.recipient}: {difference}")
             came.append(
                 f"{arrival.backend}: {arrival.recipient}, {len(arrival.content):,} bytes "
-                f"{'CHANGED' if difference else 'intact'}"
+                f"{'CHANGED' if difference else 'intact'}{delivery.tls and f', by {delivery.tls}'}"
             )
         for stray in self.mailroom.unclaimed():
             if row_of(stray) == row.name:

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -26,6 +28,7 @@ class Delivery:
     sender: str
     recipient: str
     content: bytes = field(repr=False)
+    tls: str = ""  # the version, or "" for plain text
 
 
 class Mailroom:
@@ -88,6 +91,7 @@ class Backend:
         self.refused = 0
         self.delay_seconds = 0.0  # how long it thinks before it answers a message
         self.at_once = self.most_at_once = 0  # messages that it thinks about
+        self.certificate: Path | None = None  # with its key; from the next start on STARTTLS is offered
         self._controller: _QuietController | None = None
 
     @property
@@ -104,8 +108,16 @@ class Backend:
             data_size_limit=SIZE_LIMIT_BYTES,
             decode_data=False,
             enable_SMTPUTF8=False,
+            tls_context=self._tls_context(),
         )
         self._controller.start()
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        if self.certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate)
+        return context
 
     def stop(self) -> None:
         if self._controller is not None:
@@ -132,6 +144,7 @@ class Backend:
             return self.refuse
         content = bytes(envelope.original_content or b"")
         sender = envelope.mail_from or ""
+        tls = session.ssl["ssl_object"].version() if session.ssl else ""
         for recipient in envelope.rcpt_tos:
-            self.mailroom.put(Delivery(self.name, "" if sender == "<>" else sender, recipient, content))
+            self.mailroom.put(Delivery(self.name, "" if sender == "<>" else sender, recipient, content, tls))
         return "250 kept"

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,15 +52,18 @@ def compile_program(name: str, target: Path, *flags: str) -> None:
     gcc("-std=gnu11", *STRICT, *SANITIZE, *flags, *INCLUDES, *files, *common, "-o", target)
 
 
-def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> Path:
-    """Build the real qmail-smtpd with its files below home, or skip where its source is not."""
+def build_netqmail(program: str, directory: Path, home: Path, without: Collection[str] = ()) -> Path:
+    """Build one of the real netqmail's programs with its files below home, or skip where its source is not.
+
+    without: names of patches that are left out.
+    """
     archives = [CACHE / one for one in ARCHIVES if (CACHE / one).is_file()]
     if not archives:
         pytest.skip(f"the source of netqmail 1.06 is not in {CACHE}")
     directory.mkdir()
     assert run(["tar", "-xzf", archives[0], "-C", directory, "--strip-components=1"]).returncode == 0
     for patch in sorted(PATCHES.glob("*.patch")):
-        if patched or patch.name not in ("99-handover.patch", "99-mail-id.patch", "99-starttls.patch"):
+        if patch.name not in without:
             assert run(["patch", "-p1", "-F0", "-i", patch], cwd=directory).returncode == 0
     for path in [*(SOURCE / "netqmail").glob("*.[ch]"), *(SOURCE / "common").glob("*.[ch]")]:
         if not (directory / path.name).exists():
@@ -68,9 +71,14 @@ def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> P
     (directory / "conf-qmail").write_text(f"{home}\n")
     (directory / "conf-cc").write_text("gcc -O1 -std=gnu89 -include /usr/include/errno.h\n")
     (directory / "conf-ld").write_text("gcc\n")
-    done = run(["make", "qmail-smtpd"], cwd=directory)
+    done = run(["make", program], cwd=directory)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-3000:]
-    return directory / "qmail-smtpd"
+    return directory / program
+
+
+def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> Path:
+    without = () if patched else ("99-handover.patch", "99-mail-id.patch", "99-starttls.patch")
+    return build_netqmail("qmail-smtpd", directory, home, without)
 
 
 @dataclass

@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS to the back end through the queue: mail whose policy is not met waits, and comes by TLS when it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.backend_tls import CONTROL, offering, policies, verify
+from support.conversations import SENDER, A
+from support.gateway import Bed
+from support.queue_access import SendLog, put_into_queue
+from support.queue_checks import eventually, qmailctl, waiting
+
+pytestmark = pytest.mark.patch("99-tls-out")
+RECIPIENT = "alice@example.test"
+CONTENT = b"From: ann@sender.example\nSubject: x\n\nbody\n"
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(bed: Bed) -> Iterator[None]:
+    reason = bed.only_real("the stand-in has no qmail-remote")
+    if reason:
+        pytest.skip(reason)
+    qmailctl(bed, "doqueue")
+    eventually(lambda: waiting(bed) == [], "the queue is empty")
+    yield
+    qmailctl(bed, "doqueue")
+    eventually(lambda: waiting(bed) == [], "the queue is empty again")
+    bed.mailroom.take(lambda one: True)
+
+
+def arrived(bed: Bed) -> str:
+    """Return by which TLS the message came, "" for none."""
+    one = bed.mailroom.claim(lambda got: got.recipient == RECIPIENT, 20)
+    assert one is not None, "nothing arrived"
+    assert one.content.endswith(b"\r\n\r\nbody\r\n")
+    return one.tls
+
+
+def put(bed: Bed) -> None:
+    put_into_queue(bed, SENDER.encode(), RECIPIENT.encode(), content=CONTENT)
+
+
+def test_mail_comes_by_verified_tls_and_the_log_says_so(bed: Bed) -> None:
+    log = SendLog(bed)
+    with offering(bed, A), policies(bed, verify("example.test", A)):
+        put(bed)
+        assert arrived(bed) == "TLSv1.3"
+    assert "accepted_message./tls=TLSv1.3/TLS_AES_256_GCM_SHA384,verify/Remote_host_said:" in log.wait_for(
+        ": success: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [
+        (None, "it_offers_no_STARTTLS._(#4.7.4)"),
+        (("other.example",), "the_certificate_is_of_another_name._(#4.7.5)"),
+    ],
+)
+def test_mail_that_may_not_go_waits_and_comes_by_tls(
+    bed: Bed, hosts: tuple[str, ...] | None, reason: str
+) -> None:
+    log = SendLog(bed)
+    with policies(bed, verify("example.test", A)):
+        if hosts is None:
+            put(bed)
+            log.wait_for(": deferral: ")
+        else:
+            with offering(bed, A, *hosts):
+                put(bed)
+                log.wait_for(": deferral: ")
+        assert f"_but_its_TLS_is_not_as_the_policy_verify_asks:_{reason}" in log.wait_for(": deferral: ")
+        assert bed.mailroom.take(lambda got: got.recipient == RECIPIENT) == []
+        with offering(bed, A):
+            qmailctl(bed, "doqueue")
+            assert arrived(bed) == "TLSv1.3"
+
+
+def test_without_policies_mail_waits(bed: Bed) -> None:
+    log = SendLog(bed)
+    path = bed.root / CONTROL[1:] / "tlspolicies"
+    aside = path.with_name("tlspolicies.aside")
+    path.rename(aside)
+    try:
+        put(bed)
+        assert "cannot_read_control/tlspolicies:_No_such_file_or_directory._(#4.3.5)" in log.wait_for(
+            ": deferral: "
+        )
+    finally:
+        aside.rename(path)
+    qmailctl(bed, "doqueue")
+    assert arrived(bed) == ""
+    assert "accepted_message./tls=none,may/Remote_host_said:" in log.wait_for(": success: ")
