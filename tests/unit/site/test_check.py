@@ -136,7 +136,7 @@ BAD = [
         _domain(recipient="any"),
         [
             "gateway_domains item 1: 'recipient' is not known; "
-            "expected one of name, route, recipients, addresses"
+            "expected one of name, route, recipients, addresses, tls"
         ],
     ),
     (
@@ -309,7 +309,8 @@ BAD = [
             "site: 'relay_network' is not known; expected one of hostname, postmaster, domains, "
             "relay_networks, protected_networks, whitelisted_networks, operators_protected, bad_senders, "
             "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt, "
-            "tls_minimum, tls_sessions, certificate"
+            "tls_minimum, tls_sessions, certificate, "
+            "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts"
         ],
     ),
 ]
@@ -451,3 +452,27 @@ def test_addresses_to_listen_at_and_addresses_that_the_world_sees(
     more: dict[str, object], faults: list[str]
 ) -> None:
     assert check_site(_site(**more), OWN) == faults
+
+
+def test_policies_for_tls_are_judged_with_the_site() -> None:
+    domain = {"name": "example.com", "route": "10.0.0.5", "recipients": "any", "tls": "sometimes"}
+    (fault,) = check_site(_site(domains=[domain]), OWN)
+    assert fault.startswith(
+        "gateway_domains item 1: tls of 'example.com': 'sometimes' is not a policy; expected"
+    )
+    (fault,) = check_site(_site(tls_policies={"": "dane"}), OWN)
+    assert fault.startswith(
+        "gateway_tls_policies: '': 'dane' is missing in this version; expected one of none,"
+    )
+    good = _site(domains=[{**domain, "tls": {"policy": "verify", "names": ["mail.example.com"]}}])
+    good.update(tls_policies={".example.org": "none"}, tls_backend_ca="/etc/ssl/exchange.pem")
+    assert check_site(good, OWN) == []
+    assert check_site(_site(tls_backend_ca="exchange.pem"), OWN)[0].startswith("gateway_tls_backend_ca: ")
+
+
+@pytest.mark.parametrize("key", ["outbound_dane", "outbound_mta_sts"])
+def test_what_is_missing_is_refused(key: str) -> None:
+    assert check_site(_site(**{key: False}), OWN) == []
+    assert check_site(_site(**{key: True}), OWN) == [
+        f"gateway_{key}: True is missing in this version; expected false, or no line at all"
+    ]

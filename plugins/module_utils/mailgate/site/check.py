@@ -11,7 +11,15 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..core.errors import BadInput
-from ..formats import addresses, greylist_exempt, listening, logged_address, networks, smtproutes
+from ..formats import (
+    addresses,
+    greylist_exempt,
+    listening,
+    logged_address,
+    networks,
+    outbound_tls,
+    smtproutes,
+)
 from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
@@ -35,6 +43,10 @@ KEYS = (
     "tls_minimum",
     "tls_sessions",
     "certificate",
+    "tls_policies",
+    "tls_backend_ca",
+    "outbound_dane",
+    "outbound_mta_sts",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
@@ -42,7 +54,7 @@ _VARIABLES = {
     "extra_routes": "gateway_routes",
     "operators_protected": "gateway_operator_protected_networks",
 }
-_DOMAIN_KEYS = ("name", "route", "recipients", "addresses")
+_DOMAIN_KEYS = ("name", "route", "recipients", "addresses", "tls")
 _ROUTE_KEYS = ("domain", "route")
 _ROUTE_EXPECTED = "expected 'host', 'host:port', or '' for the domain's MX"
 
@@ -54,8 +66,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     NETWORKS (CIDR, IPv4 or IPv6), bad_senders (list of `user@host` or `@host`), extra_routes (list of
     {domain, route}), directories (the result of ldap_settings.public(), so without a password),
     deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
-    addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, and certificate
-    (the result of tls.without_keys()); all but the first three may be missing.
+    addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, certificate
+    (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()), and
+    outbound_dane and outbound_mta_sts, which this version has not; all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -86,6 +99,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     found += tls.minimum_faults(site.get("tls_minimum", tls.MINIMUMS[0]))
     found += tls.sessions_faults(site.get("tls_sessions", 1))
     found += tls.certificate_faults(site.get("certificate", []))
+    found += _outbound_tls_faults(site)
     for number, text in _items(site, "bad_senders", found):
         found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
     for number, item in _items(site, "extra_routes", found):
@@ -254,6 +268,17 @@ def _network_faults(text: object, widest: networks.Widest, where: str) -> list[s
         return [str(error)]
     fault = widest.fault(network)
     return [f"{where}: {text!r} {fault}"] if fault else []
+
+
+def _outbound_tls_faults(site: Mapping[str, object]) -> list[str]:
+    domains = site.get("domains")
+    listed = domains if isinstance(domains, Sequence) and not isinstance(domains, str) else ()
+    found = outbound_tls.site_policies(
+        listed, site.get("tls_policies") or {}, site.get("tls_backend_ca") or ""
+    )[1]
+    expected = "is missing in this version; expected false, or no line at all"
+    missing = [key for key in ("outbound_dane", "outbound_mta_sts") if site.get(key) not in (None, False)]
+    return [*found, *(f"gateway_{key}: {site[key]!r} {expected}" for key in missing)]
 
 
 def _deny_reply_faults(text: object) -> list[str]:
