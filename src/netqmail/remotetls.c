@@ -283,7 +283,8 @@ static int make_context(const struct tlspolicy *policy)
     return 1;
   SSL_CTX_set_verify(tls.context, SSL_VERIFY_PEER, 0);
   if (!policy->cafile[0])
-    return SSL_CTX_set_default_verify_paths(tls.context) == 1 ? 1 : fail_by_openssl("no authorities of the system");
+    /* the directory alone: one is read when it is asked for, not all of them for each mail */
+    return SSL_CTX_set_default_verify_dir(tls.context) == 1 ? 1 : fail_by_openssl("no authorities of the system");
   /* one that the site names may be the server's own, or one between */
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(tls.context), X509_V_FLAG_PARTIAL_CHAIN);
   if (SSL_CTX_load_verify_file(tls.context, policy->cafile) != 1)

@@ -66,7 +66,7 @@ def spoken(sink: Sink) -> list[list[bytes]]:
 
 def session(sender: bytes, recipient: bytes) -> list[bytes]:
     mail, rcpt = b"MAIL FROM:<" + sender + b">", b"RCPT TO:<" + recipient + b">"
-    return [b"HELO " + HOSTNAME.encode("ascii"), mail, rcpt, b"DATA", b"QUIT"]
+    return [b"EHLO " + HOSTNAME.encode("ascii"), mail, rcpt, b"DATA", b"QUIT"]
 
 
 @PATCH
