@@ -30,6 +30,14 @@ static struct {
   char session[128];
 } tls = {0, 0, -1, "", ""};
 
+static struct {
+  size_t n;
+  struct {
+    unsigned long length;
+    unsigned char data[REMOTETLS_RECORD_MAX];
+  } record[REMOTETLS_RECORDS_MAX];
+} tlsa;
+
 const char *remotetls_why(void)
 {
   return tls.why;
@@ -279,7 +287,9 @@ static int make_context(const struct tlspolicy *policy)
   SSL_CTX_set_options(tls.context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
   SSL_CTX_set_mode(tls.context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_session_cache_mode(tls.context, SSL_SESS_CACHE_OFF);
-  if (policy->level < TLSPOLICY_VERIFY)
+  if (policy->level == TLSPOLICY_DANE && SSL_CTX_dane_enable(tls.context) != 1)
+    return fail_by_openssl("DANE cannot be used");
+  if (policy->level != TLSPOLICY_VERIFY && policy->level != TLSPOLICY_SECURE)
     return 1;
   SSL_CTX_set_verify(tls.context, SSL_VERIFY_PEER, 0);
   if (!policy->cafile[0])
@@ -302,6 +312,45 @@ static int make_session(int fd, const char *name)
   tls.fd = fd;
   if (*name && SSL_set_tlsext_host_name(tls.ssl, name) != 1)
     return fail_by_openssl("the host's name cannot be asked for");
+  return 1;
+}
+
+int remotetls_record(const unsigned char *data, unsigned long length)
+{
+  if (tlsa.n == REMOTETLS_RECORDS_MAX || length > REMOTETLS_RECORD_MAX)
+    return 0;
+  memcpy(tlsa.record[tlsa.n].data, data, length);
+  tlsa.record[tlsa.n++].length = length;
+  return 1;
+}
+
+void remotetls_forget_records(void)
+{
+  tlsa.n = 0;
+}
+
+/*
+ * Lets the records decide: those for an authority or a certificate of DANE (RFC 7672, 3.1), of a form that OpenSSL
+ * knows. Where none is, TLS is needed all the same, with any certificate.
+ */
+static int use_records(const char *domain, const char *host)
+{
+  const unsigned char *data;
+  size_t usable = 0;
+  size_t i;
+
+  if (SSL_dane_enable(tls.ssl, host) <= 0 || (*domain && SSL_add1_host(tls.ssl, domain) != 1))
+    return fail_by_openssl("DANE cannot be used");
+  SSL_set_hostflags(tls.ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  SSL_dane_set_flags(tls.ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+  for (i = 0; i < tlsa.n; ++i) {
+    data = tlsa.record[i].data;
+    if (tlsa.record[i].length > 3 && (data[0] == 2 || data[0] == 3))
+      usable += SSL_dane_tlsa_add(tls.ssl, data[0], data[1], data[2], data + 3, tlsa.record[i].length - 3) > 0;
+  }
+  ERR_clear_error();
+  if (usable)
+    SSL_set_verify(tls.ssl, SSL_VERIFY_PEER, 0);
   return 1;
 }
 
@@ -348,11 +397,12 @@ int remotetls_begin(int fd, const struct tlspolicy *policy, const char *domain, 
 
   tls.why[0] = 0;
   strcpy(known, server_name(host));
-  if (!make_context(policy) || !make_session(fd, server_name(asked_name(policy, host))) || !shake_hands(seconds)) {
+  if (!make_context(policy) || !make_session(fd, server_name(asked_name(policy, host))) ||
+      (policy->level == TLSPOLICY_DANE && !use_records(domain, known)) || !shake_hands(seconds)) {
     forget();
     return 0;
   }
-  if (policy->level >= TLSPOLICY_VERIFY && !right_name(policy, domain, known, address)) {
+  if ((policy->level == TLSPOLICY_VERIFY || policy->level == TLSPOLICY_SECURE) && !right_name(policy, domain, known, address)) {
     fail("the certificate is of another name", 0);
     forget();
     return 0;

@@ -13,10 +13,19 @@
 #include "tlspolicy.h"
 
 #define REMOTETLS_FILE "control/tlspolicies"
+#define REMOTETLS_RECORDS_MAX 40         /* TLSA records of one host */
+#define REMOTETLS_RECORD_MAX 4096        /* bytes of one */
 #define REMOTETLS_HANDSHAKE_SECONDS 120 /* of a whole handshake, where reading may not take less */
 
 /* Reads the policy of a domain. Returns 1, or 0 where the file cannot be read or has a fault: remotetls_why() says it. */
 extern int remotetls_policy(struct tlspolicy *policy, const char *domain, size_t length);
+
+/*
+ * Takes the data of a TLSA record, for the policy dane of the next session. Returns 1, or 0 where there is no room: then
+ * nothing is known. remotetls_forget_records() begins a new list.
+ */
+extern int remotetls_record(const unsigned char *data, unsigned long length);
+extern void remotetls_forget_records(void);
 
 /*
  * Makes a session on a connected socket within so many seconds; what has been read from the socket before is the

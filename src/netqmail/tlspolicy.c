@@ -12,7 +12,7 @@ struct field {
   size_t length;
 };
 
-static const char *const words[] = {"none", "may", "encrypt", "verify", "secure"};
+static const char *const words[] = {"none", "may", "encrypt", "verify", "secure", "dane"};
 
 static char lower(char c)
 {
@@ -179,7 +179,7 @@ static int take_line(struct tlspolicy *policy, struct field *domain, const char 
   *domain = fields[0];
   if (n == 2)
     return 1;
-  if (policy->level < TLSPOLICY_VERIFY)
+  if (policy->level != TLSPOLICY_VERIFY && policy->level != TLSPOLICY_SECURE)
     return 0;
   if (n == 3)
     return take_names(policy, &fields[2]);

@@ -10,6 +10,7 @@
  *          fits counts. The last line, and only that, has none: it is for all other domains, and says that the file is whole.
  * policy   none: plain text. may: TLS where it is offered and works. encrypt: TLS with any certificate.
  *          verify: and the certificate has the name of the route's host, or of the MX. secure: and it has a name of the domain.
+ *          dane: TLS with what the host's TLSA records say (RFC 7672), found by a resolver that validates.
  * names    of the certificate, for verify and secure, in place of those: host names, ".example.com" for all below it, IPv4
  *          addresses, with a comma between two.
  * cafile   for verify and secure: the path of the only certificates (PEM) that count as authorities.
@@ -34,7 +35,8 @@ enum tlspolicy_level {
   TLSPOLICY_MAY,
   TLSPOLICY_ENCRYPT,
   TLSPOLICY_VERIFY,
-  TLSPOLICY_SECURE
+  TLSPOLICY_SECURE,
+  TLSPOLICY_DANE
 };
 
 struct tlspolicy {

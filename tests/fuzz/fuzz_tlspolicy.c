@@ -10,7 +10,7 @@
 #include "tlspolicy.h"
 
 const char *const fuzz_words[] = {
-  ":may\n", "a.test:verify", "a.test", ".test:", "secure", "encrypt", "none", ":", ",", ".", "\n", "#", "/ca.pem", "[192.0.2.1]", " ",
+  ":may\n", "a.test:verify", "a.test", ".test:", "secure", "encrypt", "none", "dane", ":", ",", ".", "\n", "#", "/ca.pem", "[192.0.2.1]", " ",
   "mx.a.test,", "250-STARTTLS\n", 0,
 };
 
@@ -20,8 +20,8 @@ static void holds(void)
 {
   size_t i;
 
-  HOLD(found.level <= TLSPOLICY_SECURE && found.names <= TLSPOLICY_NAMES_MAX);
-  HOLD(found.level >= TLSPOLICY_VERIFY || (!found.names && !found.cafile[0]));
+  HOLD(found.level <= TLSPOLICY_DANE && found.names <= TLSPOLICY_NAMES_MAX);
+  HOLD(found.level == TLSPOLICY_VERIFY || found.level == TLSPOLICY_SECURE || (!found.names && !found.cafile[0]));
   HOLD(!found.cafile[0] || found.cafile[0] == '/');
   HOLD(strlen(found.cafile) <= TLSPOLICY_PATH_MAX && !strpbrk(found.cafile, ": \n\t"));
   for (i = 0; i < found.names; ++i) {

@@ -46,12 +46,12 @@ class Ways:
 
 
 class TlsMailServer:
-    """A server at 127.0.0.1; connections() has what came."""
+    """A server at an address; connections() has what came."""
 
-    def __init__(self, ways: Ways) -> None:
+    def __init__(self, ways: Ways, address: str = "127.0.0.1", port: int = 0) -> None:
         self.ways = ways
         self._context = self._make_context()
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server((address, port))
         self.port = self._socket.getsockname()[1]
         self._connections: list[Connection] = []
         self._threads: list[threading.Thread] = []

@@ -27,6 +27,10 @@ def a(name: str, address: str) -> bytes:
     return record(name, A, socket.inet_aton(address))
 
 
+class Validated(list[bytes]):
+    """Answers that a validating resolver vouches for; none: that there is no such record."""
+
+
 Records = dict[tuple[str, int], "list[bytes] | bytes | int | None"]
 CUT = b"ID\x83\x80\0\1\0\0\0\0\0\0QUESTION"  # TC is set, and nothing of the answer is there
 
@@ -45,7 +49,8 @@ def answer(packet: bytes, said: list[bytes] | bytes | int) -> bytes:
     if isinstance(said, bytes):  # as it is
         return said.replace(b"ID", packet[:2]).replace(b"QUESTION", name_and_type)
     code, answers = (said, []) if isinstance(said, int) else (NOERROR, said)
-    head = struct.pack(">HHHHH", 0x8180 | code, 1, len(answers), 0, 0)
+    validated = 0x20 if isinstance(said, Validated) else 0
+    head = struct.pack(">HHHHH", 0x8180 | validated | code, 1, len(answers), 0, 0)
     return packet[:2] + head + name_and_type + b"".join(answers)
 
 

@@ -12,17 +12,15 @@ import ssl
 import struct
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.certificates import Signer, in_one_file, make_pair
-from support.smtpfront_programs import build_netqmail
+from support.qmail_remote import MESSAGE, RECIPIENT, SENDER, Remote, build_remote
 from support.tls_mail_server import Connection, TlsMailServer, Ways
 
-MESSAGE = b"Subject: x\n\n.body\n"
 SENT = b"Subject: x\r\n\r\n..body\r\n"
-SENDER, RECIPIENT = "ann@sender.example", "joe@example.test"
 POLICIES = ("none", "may", "encrypt", "verify", "secure")
 TLS = re.compile(r"\ntls=(TLSv1\.[23]/[A-Za-z0-9_-]+|none),([a-z]+)(,[^\n]+)?\n")
 OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1)
@@ -30,53 +28,9 @@ OLDER = (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1)
 ONLY_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
 
 
-@dataclass
-class Report:
-    """What qmail-remote says: of the recipient and of the message."""
-
-    recipient: str
-    message: str
-
-    @property
-    def result(self) -> str:
-        return self.message[:1]
-
-
-class Remote:
-    """One qmail-remote with its own control files; tell() sends the message by one of them."""
-
-    def __init__(self, program: Path, home: Path) -> None:
-        self.program, self.home = program, home
-        self.control = home / "control"
-        self.control.mkdir(parents=True)
-        (home / "queue" / "lock").mkdir(parents=True)
-        (self.control / "me").write_text("gateway.example\n")
-
-    def start(self, port: int, policies: str | None, seconds: int = 60) -> subprocess.Popen[bytes]:
-        (self.control / "smtproutes").write_text(f"example.test:127.0.0.1:{port}\n:127.0.0.1:{port}\n")
-        (self.control / "timeoutremote").write_text(f"{seconds}\n")
-        path = self.control / "tlspolicies"
-        path.unlink(missing_ok=True)
-        if policies is not None:
-            path.write_text(policies)
-        argv = [self.program, RECIPIENT.partition("@")[2], SENDER, RECIPIENT]
-        return subprocess.Popen(argv, stdin=-1, stdout=-1, stderr=-1)
-
-    def send(self, port: int, policies: str | None, seconds: int = 60, content: bytes = MESSAGE) -> Report:
-        with self.start(port, policies, seconds) as process:
-            out, said = process.communicate(content, 100)
-        assert (process.returncode, said) == (0, b"")
-        words = out.decode("ascii").split("\0")
-        assert words.pop() == ""
-        message = words.pop()
-        return Report("".join(words), message)
-
-
 @pytest.fixture(scope="module")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Remote:
-    place = tmp_path_factory.mktemp("remote")
-    home = place / "qmail"
-    return Remote(build_netqmail("qmail-remote", place / "netqmail", home), home)
+    return build_remote(tmp_path_factory.mktemp("remote"))
 
 
 @pytest.fixture(scope="module")

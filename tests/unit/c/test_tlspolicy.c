@@ -32,7 +32,7 @@ static size_t find_text(const char *file, const char *domain)
 
 TEST(each_policy_has_its_word)
 {
-  static const char *const words[] = { "none", "may", "encrypt", "verify", "secure" };
+  static const char *const words[] = { "none", "may", "encrypt", "verify", "secure", "dane" };
   char file[64];
   size_t i;
 
@@ -102,7 +102,7 @@ TEST(every_fault_has_its_line)
     { "a.test:verify:*.a.test\n:may\n", 1 }, { "a.test:verify:a.test:\n:may\n", 1 }, { "a.test:verify::\n:may\n", 1 },
     { "a.test:verify::ca.pem\n:may\n", 1 }, { "a.test:verify::/\n:may\n", 1 }, { "a.test:verify::/a b\n:may\n", 1 },
     { "a.test:verify::/\xe4\n:may\n", 1 }, { "a.test:verify:a:/ca:\n:may\n", 1 }, { "a.test:verify:a:/ca:x\n:may\n", 1 },
-    { "a.test:dane\n:may\n", 1 }, { "b.test:may\na.test:verify\na.TEST:may\n:may\n", 3 }, { ".test:may\n.test:may\n:may\n", 2 },
+    { "a.test:dane:a.test\n:may\n", 1 }, { "a.test:dane::/ca\n:may\n", 1 }, { "a.test:dane-only\n:may\n", 1 }, { "b.test:may\na.test:verify\na.TEST:may\n:may\n", 3 }, { ".test:may\n.test:may\n:may\n", 2 },
   };
   size_t i;
 
