@@ -316,6 +316,65 @@ def test_a_state_that_is_cut_off_anywhere_is_set_aside(world: World) -> None:
         assert (world.root / "own/state.json.damaged").read_bytes() == data[:cut]
 
 
+STRANGE: tuple[Any, ...] = (None, -1, 1e300, 10**30, "a\nb:deny", "203.0.113.300", [], {}, [[]])
+
+
+def places_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from places_of(one, (*path, key))
+
+
+def test_no_value_in_the_state_ends_the_service(world: World, tmp_path: Path) -> None:
+    """Whatever stands in one place, the service starts, works on and can be started again."""
+    service = world.service()
+    world.bad(11)
+    world.bad(2, "2001:db8::7")
+    world.settle(service)
+    service.reputation.add("2001:db8:1::/64", BEGIN + 3600, "op", BEGIN)
+    service.reputation.release("203.0.113.77", BEGIN)
+    service.save()
+    path = world.root / "own" / "state.json"
+    text = path.read_text()
+    for place in places_of(json.loads(text)):
+        for strange in STRANGE:
+            state = holder = [json.loads(text)]
+            for key in (0, *place)[:-1]:
+                holder = holder[key]
+            holder[(0, *place)[-1]] = strange
+            path.write_text(json.dumps(state[0]))
+            begin = world.now
+            again = world.service()
+            world.settle(again)
+            world.now += 61
+            world.settle(again)
+            assert again.save(), (place, strange)
+            tcprules.parse_adaptive(world.fragment, int(world.now))
+            again.reputation.listing(int(world.now))
+            world.said.clear()
+            world.service()
+            assert not any("damaged" in one for one in world.said), (place, strange)
+            world.now = begin
+
+
+@pytest.mark.parametrize("what", ["directory", "fifo", "link"])
+def test_a_state_that_is_no_regular_file_is_set_aside(world: World, what: str) -> None:
+    path = world.root / "own" / "state.json"
+    if what == "directory":
+        path.mkdir()
+    elif what == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    world.bad(11)
+    service = world.service()
+    world.settle(service)
+    assert world.fragment == ENTRY
+    assert service.save()
+    assert path.is_file() and not path.is_symlink()
+
+
 def test_a_state_for_which_there_is_no_memory_is_set_aside(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

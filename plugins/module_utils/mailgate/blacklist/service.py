@@ -30,7 +30,7 @@ from typing import Any
 from ..core import servicelog
 from ..core.clock import TOLERANCE_SECONDS, ClockTrust, since_boot
 from ..core.errors import BadInput, MailgateError
-from ..core.files import atomic_write
+from ..core.files import atomic_write, open_regular
 from ..core.paths import BLACKLIST_DIRECTORY, BLACKLIST_SETTINGS, RULES_DIRECTORY, SMTP_LOG
 from ..core.servicelog import Complaints
 from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_answer
@@ -148,11 +148,11 @@ class Service:
         self.never.take_settings(self.reputation.settings)
         path = self.places.own(STATE)
         try:
-            with open(path, encoding="utf-8") as stream:
+            with os.fdopen(open_regular(path), encoding="utf-8") as stream:
                 self._load(*state_file.read(stream))
         except FileNotFoundError:
             self._say("no state yet: the whole log is read")
-        except (ValueError, BadInput, MemoryError) as error:
+        except (ValueError, BadInput, MemoryError, OSError) as error:
             why = "it needs more memory than there is" if isinstance(error, MemoryError) else error
             os.rename(path, path + ".damaged")
             self._say(f"{path}: {why}; kept as {path}.damaged, the whole log is read")
@@ -166,7 +166,10 @@ class Service:
 
     def _load(self, state: dict[str, Any], version: object, items: Iterable[tuple[str, Any]]) -> None:
         position = None if state.get("position") is None else Position.from_json(state["position"])
-        settings = blacklist_settings.make(state.get("settings") or {}, "state", [])
+        saved = state.get("settings") or {}
+        if not isinstance(saved, dict):
+            raise BadInput("its settings are not an object; expected what the service wrote")
+        settings = blacklist_settings.make(saved, "state", [])
         known = state.get("never")
         if known is not None:
             try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import BadInput
-from .clients import client_of, site_of
+from .clients import check_client, client_of, site_of
 from .model import Entry, Event, events_of
 
 VERSION = 1
@@ -65,6 +65,8 @@ def _take(state: State, name: str, item: Any) -> None:
         state.ham[str(item[0])] = array("q", item[1])
     elif name == "entries":
         address, since, until, why, by, events, more = item
+        if check_client(address, "entry") != address:
+            raise ValueError(f"{address!r} is not in its usual form")
         state.entries[str(address)] = Entry(
             str(address), int(since), int(until), str(why), str(by), events_of(events), int(more)
         )

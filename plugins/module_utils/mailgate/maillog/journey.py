@@ -270,7 +270,8 @@ class Session:
             return "qmail-smtpd", self._accepted(record)
         if isinstance(record, smtplog.CommandRefused):
             named = "" if record.recipient is None else f" {record.recipient}"
-            told = f"{_COMMANDS[record.command]}{named} refused, {record.why}, from <{record.sender}>"
+            about = "message" if record.why == "too-large" else _COMMANDS[record.command]  # its declared size
+            told = f"{about}{named} refused, {record.why}, from <{record.sender}>"
             recipients = () if record.recipient is None else (record.recipient,)
             self._try(record.at, PROTOCOL, told, record.sender, recipients)
             return "qmail-smtpd", told
