@@ -35,7 +35,8 @@
  *   cqgreylist[PID]: refused IP - CODE TEXT           refused, RBLSMTPD
  *   cqgreylist[PID]: open IP KEY WHY                  passes, as nothing can be remembered
  * and for the first recipients of one that is refused:
- *   cqgreylist[PID]: asked IP SENDER to RECIPIENT     both written as refusal.h says
+ *   cqgreylist[PID]: asked IP SENDER to RECIPIENT     both written as refusal.h says; at its end tls=VERSION/CIPHER
+ *                                                     where the client has TLS
  * and besides them, about settings and programs:
  *   cqgreylist[PID]: setting NAME: ...
  *   cqgreylist[PID]: cannot run PROGRAM: WHY          exit status 111
@@ -62,6 +63,7 @@
 #include "settings.h"
 #include "smtpreply.h"
 #include "tlslink.h"
+#include "tlsterms.h"
 
 #define ME "cqgreylist"
 #define LINGER_MS 1000
@@ -151,15 +153,19 @@ static void linger(void)
     ;
 }
 
+static struct tlsterms terms;   /* without a version: plain text */
+
 /* One line of the log for each recipient: "asked IP SENDER to RECIPIENT", both as refusal.h writes a field. */
 static void asked(const void *ip, const char *sender, const char *recipient)
 {
   char from[REFUSAL_FIELD_MAX + 5];
   char to[REFUSAL_FIELD_MAX + 5];
+  const int has_tls = terms.version[0] != 0;
 
   refusal_field(from, sender);
   refusal_field(to, recipient);
-  say(ME, "asked %s %s to %s", (const char *) ip, from, to);
+  say(ME, "asked %s %s to %s%s%s%s%s", (const char *) ip, from, to, has_tls ? " tls=" : "", terms.version,
+      has_tls ? "/" : "", terms.cipher);
 }
 
 static const char *smtptls;   /* its socket, or null */
@@ -214,9 +220,11 @@ static int begin_tls(struct greysession *s, int followed, long long end)
   left = end - clock_ms();
   done = done && tlslink_wait(&link, left < TLSLINK_HANDSHAKE_MS ? (long) left : TLSLINK_HANDSHAKE_MS) == TLSLINK_ESTABLISHED
          && speak_plain_text(link.plain);
-  tlslink_end(&link);
-  if (done)
+  if (done) {
+    tlsterms_parse(&terms, link.terms);
     greysession_secured(s);
+  }
+  tlslink_end(&link);
   return done;
 }
 

@@ -428,7 +428,8 @@ def test_a_greylisted_client_has_tls(
         assert session.holds_the_client()
         client.starttls(context_of(version), NAME)
         assert client.say("NOOP").startswith("250 ") and not session.holds_the_client()
-        assert client.terms()[0] == version.name.replace("_", ".")
+        terms = client.terms()
+        assert terms[0] == version.name.replace("_", ".")
         assert client.say("EHLO a").split("\r\n250-")[1:] == ["PIPELINING\r\n250 8BITMIME"]
         assert client.say("STARTTLS").startswith("503 5.5.1 ")
         assert client.say("RCPT TO:<ann@example.com>").startswith("451 4.7.1 ")
@@ -437,7 +438,8 @@ def test_a_greylisted_client_has_tls(
         assert client.rest() == b""
         client.close()
         lines = session.ended()
-    assert [line.partition("]: ")[2] for line in lines][1:] == ["asked 198.51.100.7 <> to ann@example.com"]
+    asked = f"asked 198.51.100.7 <> to ann@example.com tls={'/'.join(terms)}"
+    assert [line.partition("]: ")[2] for line in lines][1:] == [asked]
 
 
 @pytest.mark.parametrize("behind", [b"RCPT TO:<injected@example.com>\r\n", b"\r\n", b"X"])

@@ -80,7 +80,7 @@ _GLUED = re.compile(
 
 # Of a session with TLS the lines of smtpfront and of refusal.h end with this; its value may be any text.
 _TLS = " tls="
-_TLS_LINES = ("qmail-smtpd: ", "smtpfront[")
+_TLS_LINES = ("qmail-smtpd: ", "smtpfront[", "cqgreylist[")
 _NOT_TLS_LINES = "qmail-smtpd: validrcptto "  # of the patch of 2006 they end with a recipient as it came
 TLS_CHARACTERS = 100
 
