@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
-from support.backend_tls import CONTROL, offering, policies, verify
-from support.conversations import SENDER, A
+from support.backend_tls import CONTROL, name_of, offering, policies, tlsa, verify
+from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import eventually, qmailctl, waiting
+from support.queue_checks import changed, eventually, qmailctl, waiting
+from support.told_resolver import A as ADDRESS
+from support.told_resolver import Records, Resolver, Validated, a, record
 
-pytestmark = pytest.mark.patch("99-tls-out")
+PATCH = pytest.mark.patch("99-tls-out")
+RESOLVER_PORT = 5399
+TLSA = 52
 RECIPIENT = "alice@example.test"
 CONTENT = b"From: ann@sender.example\nSubject: x\n\nbody\n"
 
@@ -44,6 +49,7 @@ def put(bed: Bed) -> None:
     put_into_queue(bed, SENDER.encode(), RECIPIENT.encode(), content=CONTENT)
 
 
+@PATCH
 def test_mail_comes_by_verified_tls_and_the_log_says_so(bed: Bed) -> None:
     log = SendLog(bed)
     with offering(bed, A), policies(bed, verify("example.test", A)):
@@ -54,6 +60,7 @@ def test_mail_comes_by_verified_tls_and_the_log_says_so(bed: Bed) -> None:
     )
 
 
+@PATCH
 @pytest.mark.parametrize(
     ("hosts", "reason"),
     [
@@ -80,6 +87,7 @@ def test_mail_that_may_not_go_waits_and_comes_by_tls(
             assert arrived(bed) == "TLSv1.3"
 
 
+@PATCH
 def test_without_policies_mail_waits(bed: Bed) -> None:
     log = SendLog(bed)
     path = bed.root / CONTROL[1:] / "tlspolicies"
@@ -95,3 +103,27 @@ def test_without_policies_mail_waits(bed: Bed) -> None:
     qmailctl(bed, "doqueue")
     assert arrived(bed) == ""
     assert "accepted_message./tls=none,may/Remote_host_said:" in log.wait_for(": success: ")
+
+
+@pytest.mark.patch("99-tlsa")
+def test_the_certificate_is_the_one_that_tlsa_records_name(bed: Bed) -> None:
+    """The route is a name, which is looked up as its records are; first they name another certificate."""
+    log = SendLog(bed)
+    host, (address, port) = name_of(A), BACKENDS[A]
+    service = f"_{port}._tcp.{host}"
+    control = bed.root / CONTROL[1:]
+    records: Records = {(host, ADDRESS): Validated([a(host, address)])}
+    with ExitStack() as stack:
+        stack.enter_context(changed(control / "smtproutes", f"example.test:{host}:{port}\n"))
+        stack.enter_context(changed(control / "daneresolver", f"127.0.0.1:{RESOLVER_PORT}\n"))
+        stack.enter_context(policies(bed, "example.test:dane\n:may\n"))
+        stack.enter_context(offering(bed, A, "another.example"))
+        stack.enter_context(Resolver(RESOLVER_PORT, records))
+        right = record(service, TLSA, tlsa(bed, A))
+        records[service, TLSA] = Validated([right[:-1] + bytes([right[-1] ^ 1])])
+        put(bed)
+        assert "_its_TLS_is_not_as_the_policy_dane_asks:_" in log.wait_for(": deferral: ")
+        records[service, TLSA] = Validated([right])
+        qmailctl(bed, "doqueue")
+        assert arrived(bed) == "TLSv1.3"
+        assert "/tls=TLSv1.3/TLS_AES_256_GCM_SHA384,dane/" in log.wait_for(": success: ")

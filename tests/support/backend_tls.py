@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.certificates import Signer
+from support.certificates import Signer, tlsa_data
 
 if TYPE_CHECKING:
     from support.gateway import Bed
@@ -62,6 +62,13 @@ def offering(bed: Bed, title: str, *hosts: str) -> Iterator[None]:
             backend.certificate = None
             backend.start()
             authority_file.unlink()
+
+
+def tlsa(bed: Bed, title: str) -> bytes:
+    """Return the data of a TLSA record for the certificate that a back end offers."""
+    certificate = bed.backends[title].certificate
+    assert certificate
+    return tlsa_data(certificate)
 
 
 def verify(domain: str, title: str) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -120,3 +121,13 @@ def in_one_file(pair: tuple[Path, Path]) -> Path:
     whole = pair[0].with_name("both.pem")
     whole.write_bytes(b"".join(path.read_bytes() for path in pair))
     return whole
+
+
+def tlsa_data(path: Path, usage: int = 3, selector: int = 1, matching: int = 1) -> bytes:
+    """Return the data of a TLSA record for the first certificate of a file (RFC 6698, 2.1)."""
+    one = x509.load_pem_x509_certificate(path.read_bytes())
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    whole, der = one.public_bytes(serialization.Encoding.DER), serialization.Encoding.DER
+    content = one.public_key().public_bytes(der, form) if selector else whole
+    data = {0: content, 1: hashlib.sha256(content).digest(), 2: hashlib.sha512(content).digest()}
+    return bytes([usage, selector, matching]) + data[matching]

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import socket
 import ssl
@@ -15,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from support.certificates import Signer, in_one_file, make_pair
+from support.certificates import Signer, in_one_file, make_pair, tlsa_data
 from support.qmail_remote import Remote, build_remote
 from support.tls_mail_server import TlsMailServer, Ways
 from support.told_resolver import NXDOMAIN, SERVFAIL, A, Records, Resolver, Validated, a, record, wire
@@ -76,18 +73,6 @@ def mx(host: str, preference: int) -> bytes:
     return record(DOMAIN, MX, preference.to_bytes(2, "big") + wire(host))
 
 
-def certificate_of(path: Path) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(path.read_bytes())
-
-
-def tlsa(path: Path, usage: int = 3, selector: int = 1, matching: int = 1) -> bytes:
-    one = certificate_of(path)
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    content = one.public_key().public_bytes(*form) if selector else one.public_bytes(Encoding.DER)
-    data = {0: content, 1: hashlib.sha256(content).digest(), 2: hashlib.sha512(content).digest()}
-    return bytes([usage, selector, matching]) + data[matching]
-
-
 WRONG = bytes([3, 1, 1]) + bytes(32)
 
 
@@ -117,12 +102,12 @@ def sent(place: Place, records: Records, ways: Ways) -> tuple[str, int]:
 )
 def test_the_servers_own_certificate(form: tuple[int, int, int], place: Place, tmp_path: Path) -> None:
     both = own(tmp_path)
-    assert sent(place, place.records(tlsa(both, *form)), Ways(both)) == ("dane", 1)
+    assert sent(place, place.records(tlsa_data(both, *form)), Ways(both)) == ("dane", 1)
 
 
 def test_a_new_certificate_beside_the_old_one_and_one_that_has_expired(place: Place, tmp_path: Path) -> None:
     both = own(tmp_path, days=(-3, -1))
-    assert sent(place, place.records(WRONG, tlsa(both), WRONG), Ways(both)) == ("dane", 1)
+    assert sent(place, place.records(WRONG, tlsa_data(both), WRONG), Ways(both)) == ("dane", 1)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +121,7 @@ def test_an_authority_needs_the_name(
     both = signer.issue("leaf", hosts=hosts)
     whole = both.read_bytes() + signer.path.read_bytes()  # RFC 7672 3.1.2: the authority is in the chain
     both.write_bytes(whole)
-    said, connections = sent(place, place.records(tlsa(signer.path, 2, 0)), Ways(both))
+    said, connections = sent(place, place.records(tlsa_data(signer.path, 2, 0)), Ways(both))
     assert (said == "dane") == good and connections == 1
 
 
@@ -152,7 +137,7 @@ def _tlsa(said: Callable[[Place, Path], object]) -> Change:
 
 
 def _unvouched(place: Place, both: Path) -> list[bytes]:
-    return [record(place.service()[0], TLSA, tlsa(both))]
+    return [record(place.service()[0], TLSA, tlsa_data(both))]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +156,7 @@ def test_what_nobody_vouches_for_is_no_dane(
     change: Change, with_tls: bool, place: Place, tmp_path: Path
 ) -> None:
     both = own(tmp_path)
-    records = place.records(tlsa(both) if with_tls else WRONG)
+    records = place.records(tlsa_data(both) if with_tls else WRONG)
     change(place, both, records)
     assert sent(place, records, Ways(both if with_tls else None)) == ("may", 1)
 
@@ -193,7 +178,7 @@ def test_what_cannot_be_looked_up_or_is_bogus_waits(
     change: Change, words: str, place: Place, tmp_path: Path
 ) -> None:
     both = own(tmp_path)
-    records = place.records(tlsa(both))
+    records = place.records(tlsa_data(both))
     change(place, both, records)
     said, connections = sent(place, records, Ways(both))
     assert words in said and connections == 0
@@ -212,7 +197,7 @@ def test_what_is_not_as_the_records_say_waits(server: str, place: Place, tmp_pat
         "TLS 1.0": Ways(both, OLD),
         "close": Ways(both, handshake="close"),
     }[server]
-    said, connections = sent(place, place.records(tlsa(both)), ways)
+    said, connections = sent(place, place.records(tlsa_data(both)), ways)
     assert "its TLS is not as the policy dane asks" in said and connections == 1
 
 
@@ -238,7 +223,7 @@ def test_a_host_whose_records_cannot_be_looked_up_is_left_out(place: Place, tmp_
     records[place.service()] = SERVFAIL
     records[DOMAIN, MX] = Validated([mx(HOST, 10), mx(OTHER_HOST, 20)])
     records[OTHER_HOST, A] = Validated([a(OTHER_HOST, OTHER_ADDRESS)])
-    records[place.service(OTHER_HOST)] = Validated([record("x", TLSA, tlsa(both))])
+    records[place.service(OTHER_HOST)] = Validated([record("x", TLSA, tlsa_data(both))])
     with place.server(Ways(both), OTHER_ADDRESS) as other:
         said, connections = sent_nowhere(place, records)
         assert (said, connections) == ("K", 0)
@@ -256,12 +241,12 @@ def test_a_policy_of_its_own_needs_the_records(place: Place, tmp_path: Path) -> 
     control = place.remote.control
     (control / "smtproutes").write_text(f"{DOMAIN}:{HOST}:{place.smtp_port}\n")
     (control / "tlspolicies").write_text(f"{DOMAIN}:dane\n:may\n")
-    assert sent(place, place.records(tlsa(both)), Ways(both)) == ("dane", 1)
-    for records in (place.records(), {**place.records(tlsa(both)), (HOST, A): [a(HOST, ADDRESS)]}):
+    assert sent(place, place.records(tlsa_data(both)), Ways(both)) == ("dane", 1)
+    for records in (place.records(), {**place.records(tlsa_data(both)), (HOST, A): [a(HOST, ADDRESS)]}):
         said, connections = sent(place, records, Ways(both))
         assert "no host has TLSA records that are validated. (#4.7.5)" in said and connections == 0
     (control / "daneresolver").unlink()
-    said, connections = sent(place, place.records(tlsa(both)), Ways(both))
+    said, connections = sent(place, place.records(tlsa_data(both)), Ways(both))
     assert "no host has TLSA records that are validated. (#4.7.5)" in said and connections == 0
 
 
