@@ -12,6 +12,7 @@
 #include "controls.h"
 #include "mailsize.h"
 #include "refusal.h"
+#include "tlslink.h"
 #include "validrcptto.h"
 
 #define PATH_MAX_BYTES 512
@@ -184,6 +185,13 @@ int controls_badmailfrom(void *arg, const char *sender)
   if (nameset_holds(&c->badmailfrom.set, sender, strlen(sender)))
     return 1;
   return domain && nameset_holds(&c->badmailfrom.set, domain, strlen(domain));
+}
+
+int controls_tls(void *arg)
+{
+  const struct controls *c = arg;
+
+  return tlslink_offered(c->tls_path);
 }
 
 static enum dialogue_answer in_morercpthosts(struct controls *c, const char *domain)

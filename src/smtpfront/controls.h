@@ -35,6 +35,7 @@ struct controls_names {
 struct controls {
   const char *rules_path;      /* /etc/tcp.smtp.cdb */
   const char *directory;       /* /var/qmail/control */
+  const char *tls_path;        /* smtptls's socket, or null */
   struct controls_cdb rules;
   struct controls_cdb validrcptto;
   struct controls_cdb morercpthosts;
@@ -63,6 +64,8 @@ extern enum tcprule controls_rule(struct controls *c, struct tcprule_found *foun
 extern int controls_badmailfrom(void *arg, const char *sender);
 extern enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient);
 extern enum dialogue_answer controls_validrcptto(void *arg, const char *recipient);
+/* Whether smtptls takes a session now. */
+extern int controls_tls(void *arg);
 
 /* Whether badmailfrom and databytes can be read, or do not exist: otherwise qmail-smtpd serves no client. */
 extern int controls_usable(struct controls *c);

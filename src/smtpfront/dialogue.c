@@ -10,7 +10,6 @@
 #include "envelopeaddress.h"
 #include "envelopepath.h"
 #include "refusal.h"
-#include "smtpreply.h"
 #include "validrcptto.h"
 
 static enum dialogue_event say(struct dialogue_reply *reply, const char *text)
@@ -78,7 +77,15 @@ static enum envelopeaddress_fault fault_of(const char *address, size_t len, cons
   return fault;
 }
 
-static enum dialogue_event helo(struct dialogue *d, const char *verb, const char *arg, struct dialogue_reply *reply)
+void dialogue_secured(struct dialogue *d)
+{
+  dialogue_end(d);
+  d->barred = 0;
+  d->secured = 1;
+}
+
+static enum dialogue_event helo(struct dialogue *d, const struct dialogue_lists *lists, const char *verb, const char *arg,
+                                struct dialogue_reply *reply)
 {
   char line[DIALOGUE_HELO_MAX + 16];
 
@@ -90,7 +97,21 @@ static enum dialogue_event helo(struct dialogue *d, const char *verb, const char
     return last(reply, SMTPREPLY_NOMEM);
   if (*verb == 'H')
     return say_greeting(reply, SMTPREPLY_HELO, SMTPREPLY_HELO_END);
-  return say_greeting(reply, SMTPREPLY_EHLO, mailsize_ehlo(reply->size, d->databytes));
+  strcpy(reply->ehlo, lists->tls && !d->secured && lists->tls(lists->arg) ? SMTPREPLY_EHLO_STARTTLS : "");
+  mailsize_ehlo(reply->ehlo + strlen(reply->ehlo), d->databytes);
+  return say_greeting(reply, SMTPREPLY_EHLO, reply->ehlo);
+}
+
+static enum dialogue_event starttls(struct dialogue *d, const struct dialogue_lists *lists, const char *ip, const char *arg,
+                                    struct dialogue_reply *reply)
+{
+  if (*arg)
+    return dialogue_refuse(d, ip, SMTPREPLY_TLS_PARAMETER, reply);
+  if (d->secured)
+    return dialogue_refuse(d, ip, SMTPREPLY_TLS_AGAIN, reply);
+  if (d->mail)
+    return dialogue_refuse(d, ip, SMTPREPLY_TLS_MAIL, reply);
+  return lists->tls(lists->arg) ? DIALOGUE_STARTTLS : say(reply, SMTPREPLY_NO_TLS);
 }
 
 static enum dialogue_event mail(struct dialogue *d, const struct dialogue_lists *lists, const char *ip, const char *line,
@@ -144,6 +165,8 @@ enum dialogue_event dialogue_line(struct dialogue *d, const struct dialogue_list
   unsigned long cost = LIMITCOUNT_COST;
 
   smtpcommand_read(&command, line, len);
+  if (command.verb == SMTPCOMMAND_STARTTLS && !lists->tls)
+    command.verb = SMTPCOMMAND_UNKNOWN;
   if (command.verb == SMTPCOMMAND_QUIT) {
     say_greeting(reply, SMTPREPLY_QUIT, SMTPREPLY_QUIT_END);
     return DIALOGUE_END;
@@ -157,8 +180,9 @@ enum dialogue_event dialogue_line(struct dialogue *d, const struct dialogue_list
     return last(reply, SMTPREPLY_EXCESS);
   }
   switch (command.verb) {
-    case SMTPCOMMAND_HELO: return helo(d, "HELO", command.arg, reply);
-    case SMTPCOMMAND_EHLO: return helo(d, "EHLO", command.arg, reply);
+    case SMTPCOMMAND_HELO: return helo(d, lists, "HELO", command.arg, reply);
+    case SMTPCOMMAND_EHLO: return helo(d, lists, "EHLO", command.arg, reply);
+    case SMTPCOMMAND_STARTTLS: return starttls(d, lists, ip, command.arg, reply);
     case SMTPCOMMAND_MAIL: return mail(d, lists, ip, line, len, command.arg, reply);
     case SMTPCOMMAND_RCPT: return rcpt(d, ip, command.arg, recipient, reply);
     case SMTPCOMMAND_DATA: return dialogue_refuse(d, ip, d->mail ? SMTPREPLY_WANT_RCPT : SMTPREPLY_WANT_MAIL, reply);

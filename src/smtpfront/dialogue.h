@@ -14,6 +14,7 @@
 #include "limitcount.h"
 #include "mailsize.h"
 #include "smtpcommand.h"
+#include "smtpreply.h"
 
 #define DIALOGUE_HELO_MAX 255   /* bytes of a greeting that are kept, as qmail-smtpd keeps them */
 
@@ -21,7 +22,8 @@ enum dialogue_event {
   DIALOGUE_REPLY,       /* send the reply and go on */
   DIALOGUE_END,         /* send the reply and hang up */
   DIALOGUE_RECIPIENT,   /* no reply yet: ask dialogue_refuse() or dialogue_recipient() */
-  DIALOGUE_ACCEPTABLE   /* no reply: hand over, with the line of RCPT unanswered */
+  DIALOGUE_ACCEPTABLE,  /* no reply: hand over, with the line of RCPT unanswered */
+  DIALOGUE_STARTTLS     /* no reply yet: SMTPREPLY_TLS_READY and dialogue_secured(), or SMTPREPLY_NO_TLS */
 };
 
 /* A reply is the three texts, one after the other; the greeting, control/smtpgreeting, may stand between two of
@@ -30,7 +32,7 @@ struct dialogue_reply {
   const char *before;
   int greeting;
   const char *after;
-  char size[MAILSIZE_EHLO_MAX];   /* after, for EHLO */
+  char ehlo[MAILSIZE_EHLO_MAX + sizeof SMTPREPLY_EHLO_STARTTLS];   /* after, for EHLO */
 };
 
 struct dialogue {
@@ -43,6 +45,7 @@ struct dialogue {
   char *sender;               /* its address, from malloc */
   int barred;                 /* it is in badmailfrom */
   unsigned databytes;         /* of a message, 0 for no limit; set by the caller */
+  int secured;                /* by TLS */
 };
 
 enum dialogue_answer { DIALOGUE_UNSURE = -1, DIALOGUE_NO = 0, DIALOGUE_YES = 1 };
@@ -53,12 +56,16 @@ struct dialogue_lists {
   int (*badmailfrom)(void *arg, const char *sender);
   enum dialogue_answer (*rcpthosts)(void *arg, const char *recipient);
   enum dialogue_answer (*validrcptto)(void *arg, const char *recipient);
+  int (*tls)(void *arg);      /* whether TLS can be offered now; null where there is none: STARTTLS is not known then */
 };
 
 /* A limit is a text as limitcount_number() reads it, or null. */
 extern void dialogue_begin(struct dialogue *d, const char *refusals_max, const char *commands_max,
                            const char *misses_max);
 extern void dialogue_end(struct dialogue *d);
+
+/* The client has TLS from now on: what it has said before is forgotten (RFC 3207, 4.2), and what was counted is not. */
+extern void dialogue_secured(struct dialogue *d);
 
 /* Takes a line, its LF included. ip is for the log. RECIPIENT: recipient, of SMTPCOMMAND_LINE_MAX + 1 bytes, is it. */
 extern enum dialogue_event dialogue_line(struct dialogue *d, const struct dialogue_lists *lists, const char *ip,

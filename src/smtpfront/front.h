@@ -20,28 +20,42 @@
 #include "poolbudget.h"
 #include "resolver.h"
 #include "suffixlist.h"
+#include "tlslink.h"
+#include "tlsterms.h"
 #include "watch.h"
 
 #define FRONT_LISTS_MAX 16
 #define FRONT_LISTENING_MAX 8
 #define FRONT_TEXT_MAX 256
-#define FRONT_PLACES_MAX 4
+#define FRONT_PLACES_MAX 5
 #define FRONT_IN_MAX (SMTPCOMMAND_LINE_MAX + 4096)   /* unanswered bytes of a client */
 
 enum session_state {
   SESSION_FREE,
   SESSION_TALKING,
   SESSION_ASKING,      /* DNS lists, or its name, are asked before its first recipient is answered */
+  SESSION_TLS_ASKED,   /* STARTTLS: smtptls is asked for a session */
+  SESSION_TLS_READY,   /* the client is being told to begin */
+  SESSION_TLS_BEGUN,   /* its socket is smtptls's: nothing is sent to it, and nothing read */
   SESSION_READY,       /* to be handed over, once everything before is sent */
   SESSION_HANDING,     /* handed over; the launcher has not answered yet */
   SESSION_WAITING,     /* no place of qmail-smtpd is free */
   SESSION_CLOSING      /* the last reply is on its way */
 };
 
+struct starttls {              /* from STARTTLS to the end of a session */
+  struct tlslink link;         /* until TLS is established */
+  int client;                  /* the client's own socket, as soon as the session's descriptor is the plain end; else -1 */
+  long until_ms;
+  struct tlsterms terms;       /* once it is established */
+};
+
 enum session_verdict { VERDICT_NONE, VERDICT_PASS, VERDICT_REFUSE };
 
 struct session {
-  struct watch watch;
+  struct watch watch;          /* of the client's socket, or of the plain end of its TLS */
+  struct watch control;        /* to smtptls, until TLS is established */
+  struct starttls *tls;        /* from malloc, or null */
   enum session_state state;
   enum session_verdict verdict;
   uint64_t number;             /* sessionid.h */
@@ -190,6 +204,36 @@ extern void session_time(struct front *f, struct session *s);
 
 /* What the launcher says of it. */
 extern void session_answered(struct front *f, struct session *s, enum frontlink_answer answer);
+
+/* What smtptls answers: there is a session, or there is none and the client hears so; it is established, or not: then
+ * the client has to go. */
+extern void session_tls_taken(struct front *f, struct session *s);
+extern void session_tls_missing(struct front *f, struct session *s);
+extern void session_tls_established(struct front *f, struct session *s);
+extern void session_tls_failed(struct front *f, struct session *s, const char *why);
+
+/* ---- starttls.c: to smtptls ---- */
+
+/* Asks for a session of smtptls. Returns 0 when there is none to be had. */
+extern int starttls_begin(struct front *f, struct session *s);
+
+/* The client has been told to begin. Returns 0 when smtptls is gone. */
+extern int starttls_go(struct front *f, struct session *s);
+
+/* The plain end becomes the session's descriptor. The client's socket is kept. */
+extern void starttls_take(struct front *f, struct session *s);
+
+/* Whether smtptls has answered in time. */
+extern void starttls_time(struct front *f, struct session *s);
+
+/* Gives it up, or ends it with the session. */
+extern void starttls_forget(struct front *f, struct session *s);
+
+/* What is known of its TLS; without a version for one in plain text. */
+extern const struct tlsterms *starttls_terms(const struct session *s);
+
+/* For the end of a line of the log: " tls=VERSION/CIPHER", or nothing. It is good until the next call. */
+extern const char *starttls_said(const struct session *s);
 
 /* ---- verdict.c: may this client name recipients? ---- */
 

@@ -9,6 +9,7 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -72,6 +73,19 @@ const char *frontjail_left(const struct front *f)
   return 0;
 }
 
+/* smtptls's file that says whether it takes sessions is beside its socket. */
+static int allow_tls(struct front *f, int rules)
+{
+  static char directory[TLSLINK_PATH_MAX];   /* the place is looked at later, too */
+  char *slash;
+
+  snprintf(directory, sizeof directory, "%s", f->controls.tls_path);
+  slash = strrchr(directory, '/');
+  if (slash)
+    *slash = 0;
+  return allow_place(f, rules, slash ? directory : ".", READ);
+}
+
 /* Returns 1 when it is done, 0 with errno, -1 when the kernel lacks it. */
 static int enter_landlock(struct front *f, const char *rules_directory)
 {
@@ -95,6 +109,7 @@ static int enter_landlock(struct front *f, const char *rules_directory)
          && allow_place(f, rules, "/var/lib/mailgate", READ)   /* validrcptto.cdb leads to recipients in it, which may be made later */
          && allow(rules, SUFFIXLIST_DIRECTORY, READ)
          && allow(rules, "/run/systemd/resolve", READ) && allow(rules, "/run/resolvconf", READ)
+         && (!f->controls.tls_path || allow_tls(f, rules))
          && (!*f->greylist_directory || allow_place(f, rules, f->greylist_directory, CHANGE))
          && syscall(SYS_landlock_restrict_self, rules, 0) == 0;
   error = errno;

@@ -34,7 +34,7 @@ static void hang_up(struct front *f)
   f->link_try_ms = f->now_ms + AGAIN_MS;
   for (i = 0; i < f->limits.all; ++i)
     if (f->session[i].state == SESSION_HANDING) {
-      front_say(f, f->session[i].number, "lost %s the launcher went away", f->session[i].ip);
+      front_say(f, f->session[i].number, "lost %s the launcher went away%s", f->session[i].ip, starttls_said(&f->session[i]));
       session_end(f, &f->session[i], 0);
     }
 }
@@ -120,13 +120,17 @@ void link_time(struct front *f)
 int link_send(struct front *f, struct session *s, const char *bytes, size_t len)
 {
   static char packet[FRONTLINK_PACKET_MAX];
+  const struct tlsterms *tls = starttls_terms(s);
+  const int fd[DESCRIPTOR_MOST] = {tls->version[0] ? s->tls->client : s->watch.fd, s->watch.fd};
+  size_t head = FRONTLINK_HEADER;
 
   connect_launcher(f);
   if (f->link.fd == -1)
     return -1;
   frontlink_number_write(packet, packet_number(f, s));
-  memcpy(packet + FRONTLINK_HEADER, bytes, len);
-  if (descriptor_send(f->link.fd, packet, FRONTLINK_HEADER + len, s->watch.fd))
+  head += frontlink_tls_write(packet + head, tls);
+  memcpy(packet + head, bytes, len);
+  if (descriptor_send_some(f->link.fd, packet, head + len, fd, tls->version[0] ? 2 : 1))
     return 1;
   if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
     return 0;

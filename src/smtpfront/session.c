@@ -29,9 +29,10 @@
 
 static const struct dialogue_lists *lists_of(struct front *f)
 {
-  static struct dialogue_lists lists = {0, controls_badmailfrom, controls_rcpthosts, controls_validrcptto};
+  static struct dialogue_lists lists = {0, controls_badmailfrom, controls_rcpthosts, controls_validrcptto, 0};
 
   lists.arg = &f->controls;
+  lists.tls = f->controls.tls_path ? controls_tls : 0;
   return &lists;
 }
 
@@ -144,6 +145,7 @@ static void release(struct front *f, struct session *s)
     f->talking = 0;
   watch_set(f->epoll, &s->watch, 0);
   close(s->watch.fd);
+  starttls_forget(f, s);
   unlink_session(f, s);
   dialogue_end(&s->dialogue);
   free(s->reason);
@@ -155,6 +157,13 @@ static void release(struct front *f, struct session *s)
   s->newer = f->free;
   f->free = s;
   --f->sessions;
+}
+
+/* Of a session that has not come to TLS yet. */
+static void give_up_tls(struct front *f, struct session *s)
+{
+  if (s->state == SESSION_TLS_ASKED || s->state == SESSION_TLS_READY || s->state == SESSION_TLS_BEGUN)
+    starttls_forget(f, s);
 }
 
 int session_forget_unread(const struct session *s)
@@ -174,8 +183,9 @@ void session_farewell(struct front *f, struct session *s, const char *reply)
 {
   if (s->state == SESSION_HANDING || s->state == SESSION_CLOSING)
     return;
-  if (!s->out)
+  if (!s->out && s->state != SESSION_TLS_BEGUN)
     send(s->watch.fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+  give_up_tls(f, s);
   shutdown(s->watch.fd, SHUT_WR);
   if (s->state == SESSION_ASKING)
     verdict_forget(f, s);
@@ -200,6 +210,7 @@ static void linger(struct front *f, struct session *s)
     ++f->waiting;
   if (s->state == SESSION_ASKING)
     verdict_forget(f, s);
+  give_up_tls(f, s);
   s->state = SESSION_CLOSING;
   s->try_ms = f->now_ms + LINGER_MS;
   if (s->out)
@@ -231,7 +242,7 @@ static void drain(struct front *f, struct session *s)
 /* No session can be had: the recipient, or a relay client's connection, is put off. */
 static void put_off(struct front *f, struct session *s)
 {
-  front_say(f, s->number, "put off %s no session of qmail-smtpd", s->ip);
+  front_say(f, s->number, "put off %s no session of qmail-smtpd%s", s->ip, starttls_said(s));
   if (!send_bytes(f, s, s->relay ? SMTPREPLY_BUSY : SMTPREPLY_NO_PLACE, strlen(s->relay ? SMTPREPLY_BUSY : SMTPREPLY_NO_PLACE))) {
     release(f, s);
     return;
@@ -349,7 +360,7 @@ static void say_asked(struct front *f, const struct session *s, const char *reci
 
   refusal_field(from, s->dialogue.sender ? s->dialogue.sender : "");
   refusal_field(to, recipient);
-  front_say(f, s->number, "asked %s %s to %s", s->ip, from, to);
+  front_say(f, s->number, "asked %s %s to %s%s", s->ip, from, to, starttls_said(s));
 }
 
 /* The client may name recipients, or may not: the recipient is answered, or to be handed over. */
@@ -374,21 +385,126 @@ void session_announce(struct front *f, struct session *s)
   front_say(f, 0, "pid %s from %s", id, s->ip);
 }
 
+/* The next lines of refusal.h are about it. */
+static void speak_of(struct front *f, struct session *s)
+{
+  char id[SESSIONID_CHARACTERS + 1];
+
+  sessionid_text(id, s->number);
+  refusal_session(id, 0L);
+  refusal_tls(starttls_terms(s)->version, starttls_terms(s)->cipher);
+  f->talking = s;
+}
+
+/* ---- STARTTLS ---- */
+
+static void talk(struct front *f, struct session *s);
+
+/* What is sent before the reply to STARTTLS would be taken for a part of the session with TLS. */
+static enum dialogue_event followed(const struct session *s, struct dialogue_reply *reply)
+{
+  refusal_command("starttls", "followed", 0, "", s->ip);
+  memset(reply, 0, sizeof *reply);
+  reply->before = SMTPREPLY_TLS_FOLLOWED;
+  reply->after = "";
+  return DIALOGUE_END;
+}
+
+/* Its line has been taken. */
+static enum dialogue_event begin_tls(struct front *f, struct session *s, struct dialogue_reply *reply)
+{
+  if (s->in_len)
+    return followed(s, reply);
+  if (starttls_begin(f, s)) {
+    s->state = SESSION_TLS_ASKED;
+    return DIALOGUE_STARTTLS;
+  }
+  memset(reply, 0, sizeof *reply);
+  reply->before = SMTPREPLY_NO_TLS;
+  reply->after = "";
+  return DIALOGUE_REPLY;
+}
+
+/* Has it sent something that is not read yet? */
+static int has_sent(const struct session *s)
+{
+  char byte;
+
+  return recv(s->watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void end_followed(struct front *f, struct session *s)
+{
+  struct dialogue_reply reply;
+
+  speak_of(f, s);
+  followed(s, &reply);
+  if (send_bytes(f, s, reply.before, strlen(reply.before)))
+    linger(f, s);
+  else
+    release(f, s);
+}
+
+/* The client has heard all of it: from now on its socket belongs to smtptls. */
+static void let_begin(struct front *f, struct session *s)
+{
+  watch_set(f->epoll, &s->watch, 0);
+  s->state = SESSION_TLS_BEGUN;
+  if (!starttls_go(f, s))
+    session_tls_failed(f, s, "smtptls went away");
+}
+
+void session_tls_taken(struct front *f, struct session *s)
+{
+  if (has_sent(s)) {
+    end_followed(f, s);
+    return;
+  }
+  s->state = SESSION_TLS_READY;
+  if (!send_bytes(f, s, SMTPREPLY_TLS_READY, strlen(SMTPREPLY_TLS_READY)))
+    release(f, s);
+  else if (!s->out)
+    let_begin(f, s);
+}
+
+void session_tls_missing(struct front *f, struct session *s)
+{
+  starttls_forget(f, s);
+  s->state = SESSION_TALKING;
+  if (!send_bytes(f, s, SMTPREPLY_NO_TLS, strlen(SMTPREPLY_NO_TLS)))
+    release(f, s);
+  else
+    talk(f, s);
+}
+
+void session_tls_established(struct front *f, struct session *s)
+{
+  starttls_take(f, s);
+  dialogue_secured(&s->dialogue);
+  s->state = SESSION_TALKING;
+  heard(f, s);
+  if (!watch_set(f->epoll, &s->watch, EPOLLIN))
+    release(f, s);
+}
+
+void session_tls_failed(struct front *f, struct session *s, const char *why)
+{
+  front_say(f, s->number, "ended %s no TLS: %s", s->ip, why);
+  linger(f, s);
+}
+
 /* Answers lines until none is whole, or it has to wait. The session may be gone then. */
 static void talk(struct front *f, struct session *s)
 {
   struct batch batch;
   struct dialogue_reply reply;
   char recipient[SMTPCOMMAND_LINE_MAX + 1];
-  char id[SESSIONID_CHARACTERS + 1];
   enum dialogue_event event;
   enum smtpcommand_line line = SMTPCOMMAND_MORE;
   size_t length = 0;
 
   batch.len = 0;
-  sessionid_text(id, s->number);
-  refusal_session(id, 0L);
-  f->talking = s;
+  speak_of(f, s);
   while (s->state == SESSION_TALKING && !s->out && s->in
          && (line = smtpcommand_line(s->in, s->in_len, s->searched, &length)) == SMTPCOMMAND_LINE) {
     if (s->recipient) {   /* the line of this recipient waited for DNS lists */
@@ -411,9 +527,14 @@ static void talk(struct front *f, struct session *s)
       s->state = SESSION_READY;
       break;
     }
+    consume(s, length);
+    if (event == DIALOGUE_STARTTLS) {
+      event = begin_tls(f, s, &reply);
+      if (event == DIALOGUE_STARTTLS)
+        break;
+    }
     if (s->verdict == VERDICT_REFUSE && s->refusal && strcmp(reply.before, SMTPREPLY_WANT_RCPT) == 0)
       reply.before = s->refusal;   /* who does not wait for replies sees that it is for now */
-    consume(s, length);
     if (!add_reply(f, s, &batch, &reply)) {
       release(f, s);
       return;
@@ -441,7 +562,7 @@ static void talk(struct front *f, struct session *s)
   if (line == SMTPCOMMAND_MORE)
     s->searched = s->in_len;
   if (s->out) {   /* while it asks, nothing calls but its reset */
-    if (!watch_set(f->epoll, &s->watch, s->state == SESSION_ASKING ? EPOLLERR : EPOLLOUT))
+    if (!watch_set(f->epoll, &s->watch, s->state == SESSION_ASKING || s->state == SESSION_TLS_ASKED ? EPOLLERR : EPOLLOUT))
       release(f, s);
     return;
   }
@@ -489,7 +610,17 @@ static void ready(struct watch *watch, uint32_t events)
     case SESSION_CLOSING: drain(f, s); return;
     case SESSION_TALKING:
     case SESSION_READY: break;
+    case SESSION_TLS_READY:
+      if (has_sent(s))
+        end_followed(f, s);
+      else if (!send_waiting(s))
+        release(f, s);
+      else if (!s->out)
+        let_begin(f, s);
+      return;
+    case SESSION_TLS_BEGUN: return;
     case SESSION_ASKING:
+    case SESSION_TLS_ASKED:
     case SESSION_HANDING:
     case SESSION_WAITING:
       if (was_reset(s))
@@ -513,7 +644,7 @@ static void ready(struct watch *watch, uint32_t events)
     return;
   }
   if (s->bytes > f->limits.bytes) {
-    front_say(f, s->number, "ended %s too many bytes", s->ip);
+    front_say(f, s->number, "ended %s too many bytes%s", s->ip, starttls_said(s));
     if (send_bytes(f, s, SMTPREPLY_EXCESS, strlen(SMTPREPLY_EXCESS)))
       linger(f, s);
     else
@@ -584,7 +715,7 @@ static void make_room(struct front *f)
     s = s->newer;
   if (!s)
     return;
-  front_say(f, s->number, "ended %s all places are in use", s->ip);
+  front_say(f, s->number, "ended %s all places are in use%s", s->ip, starttls_said(s));
   session_end(f, s, SMTPREPLY_BUSY);
 }
 
@@ -661,13 +792,16 @@ void session_time(struct front *f, struct session *s)
 
   switch (s->state) {
     case SESSION_TALKING:
+    case SESSION_TLS_READY:
     case SESSION_READY:
       if (!late && !silent)
         break;
-      front_say(f, s->number, "ended %s %s", s->ip, silent ? "silent" : "too slow");
+      front_say(f, s->number, "ended %s %s%s", s->ip, silent ? "silent" : "too slow", starttls_said(s));
       session_end(f, s, SMTPREPLY_TIMEOUT);
       break;
     case SESSION_ASKING: verdict_time(f, s); break;
+    case SESSION_TLS_ASKED:
+    case SESSION_TLS_BEGUN: starttls_time(f, s); break;
     case SESSION_WAITING:
       if (has_left(s))
         release(f, s);
@@ -677,7 +811,7 @@ void session_time(struct front *f, struct session *s)
     case SESSION_HANDING:   /* the launcher has its socket, and may serve it yet: nothing is sent to it */
       if (f->now_ms - s->waiting_since_ms < f->limits.place_ms + ANSWER_MS)
         break;
-      front_say(f, s->number, "lost %s the launcher does not answer", s->ip);
+      front_say(f, s->number, "lost %s the launcher does not answer%s", s->ip, starttls_said(s));
       release(f, s);
       break;
     case SESSION_CLOSING:

@@ -23,7 +23,7 @@ static enum smtpcommand_verb verb_of(const char *word)
     { "rcpt", SMTPCOMMAND_RCPT }, { "mail", SMTPCOMMAND_MAIL }, { "data", SMTPCOMMAND_DATA },
     { "quit", SMTPCOMMAND_QUIT }, { "helo", SMTPCOMMAND_HELO }, { "ehlo", SMTPCOMMAND_EHLO },
     { "rset", SMTPCOMMAND_RSET }, { "help", SMTPCOMMAND_HELP }, { "noop", SMTPCOMMAND_NOOP },
-    { "vrfy", SMTPCOMMAND_VRFY },
+    { "vrfy", SMTPCOMMAND_VRFY }, { "starttls", SMTPCOMMAND_STARTTLS },
   };
   size_t i;
 

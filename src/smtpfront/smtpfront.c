@@ -21,7 +21,7 @@
  *   -c NUMBER   sessions, 2000                      -C NUMBER   of them, of one client, 50
  *   -N NUMBER   of one /24 or /64, 200              -B NUMBER   bytes of a client before it is handed over, 131072
  *   -i SECONDS  for one command, 300                -t SECONDS  for a session before it is handed over, 900
- *   -w SECONDS  a client waits for a place, 30
+ *   -w SECONDS  a client waits for a place, 30          -T PATH     smtptls's socket; none by default: no TLS
  *   REFUSALS_LIMIT, COMMANDS_LIMIT, VALIDRCPTTO_LIMIT, DATABYTES, DNSCACHEIP in the environment, as with qmail-smtpd
  *
  * At SIGTERM it sends 421 to all clients and ends; so it does when a directory that it may use, such as DIRECTORY of -k, is
@@ -39,9 +39,10 @@
  *   smtpfront[ID]: unconfirmed IP NAME                                 as clientname.c
  *   smtpfront[ID]: unnamed IP WHY                                      its name could not be found
  *   smtpfront[ID]: listed|ignored|trouble ...                         as dnsbl.c
- *   smtpfront[ID]: ended IP silent|too slow|too many bytes|all places are in use
+ *   smtpfront[ID]: ended IP silent|too slow|too many bytes|all places are in use|no TLS: WHY
  *   smtpfront[ID]: put off IP no session of qmail-smtpd
  *   smtpfront[ID]: lost IP the launcher went away|the launcher does not answer
+ * Of those asked, new, early, refused, ended, put off and lost end with " tls=VERSION/CIPHER" where the client has TLS.
  *   smtpfront: warning: ...
  *   smtpfront: dropped NUMBER lines of the log
  */
@@ -268,9 +269,10 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
 {
   const char *rules = "/etc/tcp.smtp.cdb";
   const char *control = "/var/qmail/control";
+  const char *tls = 0;
   int option;
 
-  while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:n:l:r:c:C:N:B:i:t:w:")) != -1)
+  while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:n:l:r:c:C:N:B:i:t:w:T:")) != -1)
     switch (option) {
       case 'a':
         if (o->addresses == FRONT_LISTENING_MAX) {
@@ -298,13 +300,19 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
       case 'i': f->limits.idle_ms = 1000 * number(optarg, 86400); break;
       case 't': f->limits.whole_ms = 1000 * number(optarg, 86400); break;
       case 'w': f->limits.place_ms = 1000 * number(optarg, 3600); break;
+      case 'T': tls = optarg; break;
       default: exit(100);
     }
   if (optind != argc || !f->link_path || !o->addresses || !f->limits.all) {
     say(ME, "fatal: usage: smtpfront -a ADDRESS -s SOCKET OPTIONS");
     exit(100);
   }
+  if (tls && strlen(tls) >= TLSLINK_PATH_MAX) {
+    say(ME, "fatal: -T: '%.200s' is too long; expected less than %d characters", tls, TLSLINK_PATH_MAX);
+    exit(100);
+  }
   controls_begin(&f->controls, rules, control);
+  f->controls.tls_path = tls;
 }
 
 static void set_defaults(struct front *f, struct options *o)
@@ -356,7 +364,8 @@ static void make_sessions(struct front *f)
 static void allow_descriptors(const struct front *f)
 {
   struct rlimit limit;
-  rlim_t wanted = f->limits.all + OTHER_DESCRIPTORS;
+  /* With TLS: the client's socket, the plain end, and before that the connection to smtptls. */
+  rlim_t wanted = (f->controls.tls_path ? 3 : 1) * f->limits.all + OTHER_DESCRIPTORS;
 
   if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
     fatal("getrlimit");

@@ -113,7 +113,7 @@ static void refuse_by_reason(struct front *f, struct session *s, const char *rea
   int permanent = *reason == '-';
 
   say_printable(text, sizeof text, reason + permanent);
-  front_say(f, s->number, "refused %s - %s %s", s->ip, permanent ? "553" : "451", text);
+  front_say(f, s->number, "refused %s - %s %s%s", s->ip, permanent ? "553" : "451", text, starttls_said(s));
   refuse(s, permanent ? "553" : "451", text);
 }
 
@@ -222,9 +222,9 @@ void verdict_recipient(struct front *f, struct session *s, const char *recipient
     return;
   p->unsaid = 0;
   if (p->state == GREYSTATE_NEW)
-    front_say(f, s->number, "new %s %s wait %ld", s->ip, shown, f->settings.greylist.delay_seconds);
+    front_say(f, s->number, "new %s %s wait %ld%s", s->ip, shown, f->settings.greylist.delay_seconds, starttls_said(s));
   else
-    front_say(f, s->number, "early %s %s %ld of %ld", s->ip, shown, p->seconds, f->settings.greylist.delay_seconds);
+    front_say(f, s->number, "early %s %s %ld of %ld%s", s->ip, shown, p->seconds, f->settings.greylist.delay_seconds, starttls_said(s));
 }
 
 /* ---- questions ---- */

@@ -54,6 +54,7 @@ static int put_own(struct environment *e, int *used, const char *name, const cha
 int environment_make(struct environment *e, char *const *base, const struct tcprule_found *found,
                      const struct environment_session *session)
 {
+  const int stranger = session->begun || session->tls.version[0];
   char port[16];
   int used = 0;
   int i;
@@ -67,7 +68,7 @@ int environment_make(struct environment *e, char *const *base, const struct tcpr
     const char *variable = found->variable[i];
 
     if (of_the_session(variable)
-        || (session->begun && (named(variable, "RELAYCLIENT") || named(variable, "QMAILQUEUE"))))
+        || (stranger && (named(variable, "RELAYCLIENT") || named(variable, "QMAILQUEUE"))))
       continue;
     if (!put(e, variable))
       return 0;
@@ -81,6 +82,11 @@ int environment_make(struct environment *e, char *const *base, const struct tcpr
     return 0;
   snprintf(port, sizeof port, "%u", session->remote_port);
   if (!put_own(e, &used, "TCPREMOTEPORT", port))
+    return 0;
+  if (session->tls.version[0] && (!put_own(e, &used, "TLS_VERSION", session->tls.version)
+                                  || !put_own(e, &used, "TLS_CIPHER", session->tls.cipher)))
+    return 0;
+  if (session->tls.name[0] && !put_own(e, &used, "TLS_NAME", session->tls.name))
     return 0;
   return !session->local_host || put_own(e, &used, "TCPLOCALHOST", session->local_host);
 }

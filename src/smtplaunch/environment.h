@@ -3,18 +3,19 @@
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
  * The environment of a session of qmail-smtpd, made for each: the service's own environment, the variables of the
- * client's rule, what tcpserver sets, and the session's id. Nothing of it but the id comes from smtpfront. The service's own
- * environment also says where smtptls is (SMTPTLS); what a TLS session has (TLS_VERSION and so on) is never taken from
- * it, nor from the rule. No side effects.
+ * client's rule, what tcpserver sets, the session's id, and the terms of its TLS (TLS_VERSION, TLS_CIPHER, TLS_NAME), which
+ * neither the service's environment nor the rule says. Nothing of it but the id and the terms comes from smtpfront. The
+ * service's own environment also says where smtptls is (SMTPTLS). No side effects.
  */
 #ifndef ENVIRONMENT_H
 #define ENVIRONMENT_H
 
 #include "tcprule.h"
+#include "tlsterms.h"
 
 #define ENVIRONMENT_MAX 256    /* variables */
-#define ENVIRONMENT_OWN 8
-#define ENVIRONMENT_TEXT 128
+#define ENVIRONMENT_OWN 11
+#define ENVIRONMENT_TEXT 256
 
 struct environment_session {
   const char *local_host;      /* as the service is told, or null */
@@ -24,6 +25,7 @@ struct environment_session {
   unsigned remote_port;
   const char *id;              /* sessionid.h */
   int begun;                   /* bytes are replayed: neither RELAYCLIENT nor another QMAILQUEUE is taken from the rule */
+  struct tlsterms tls;         /* without a version in plain text; with one the same as begun */
 };
 
 struct environment {

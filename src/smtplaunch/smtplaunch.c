@@ -7,14 +7,15 @@
  * Takes sessions and their clients' sockets from smtpfront over a unix socket (frontlink.h), and trusts only that it
  * has a client: the rule is looked up once more for the peer of that socket, and the environment is made of it. A
  * client with bytes to replay never relays, and its mail never goes to another queue than the service's own. Who may
- * relay came to a port where somebody listens, and its end is not smtpfront's own (tcppeer.h). Sessions
+ * relay came to a port where somebody listens, and its end is not smtpfront's own (tcppeer.h). Of a client with TLS the
+ * plain end comes, too, made by smtptls's user, and becomes the session's; such a client has bytes to replay. Sessions
  * are counted by locked files that they inherit (slots.h), so sessions begun before a restart count, too.
  *
  *   -s PATH     the socket, made at the start            -u USER     who may connect to it besides oneself: name, number
  *   -d DIRECTORY of the places                           -x FILE     the compiled rules
  *   -l NAME     TCPLOCALHOST                             -c NUMBER   sessions
  *   -C NUMBER   of them, of one client                   -N NUMBER   of one /24 or /64
- *   -R NUMBER   of them, kept for relay clients
+ *   -R NUMBER   of them, kept for relay clients          -t USER     smtptls's; without it no client has TLS
  *
  * SIGTERM ends it; sessions continue. The log, in the format of tcpserver:
  *   smtplaunch: status: N/MOST
@@ -67,6 +68,8 @@ struct launcher {
   const char *local_host;
   uid_t front_uid;
   int front_is_other;          /* -u: it is somebody else, and not trusted */
+  uid_t tls_uid;
+  int has_tls;                 /* -t */
   struct slots_limits limits;
   char **program;
   const char *last_program;    /* the last word of it, qmail-smtpd: it must be executable */
@@ -75,7 +78,8 @@ struct launcher {
 };
 
 struct client {
-  int fd;
+  int end;                     /* of the session: the client's socket, or the plain end of its TLS */
+  struct tlsterms tls;
   struct tcptable_end remote;
   struct tcptable_end local;
   char id[SESSIONID_CHARACTERS + 1];
@@ -201,7 +205,6 @@ static int find_client(struct client *client, int fd)
   socklen_t type_len = sizeof(int);
   int type = 0;
 
-  client->fd = fd;
   return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM
          && getpeername(fd, (struct sockaddr *) &remote, &remote_len) == 0
          && getsockname(fd, (struct sockaddr *) &local, &local_len) == 0
@@ -219,13 +222,14 @@ static void run(const struct launcher *l, const struct client *client, const str
   signal(SIGTERM, SIG_DFL);
   signal(SIGCHLD, SIG_DFL);
   signal(SIGPIPE, SIG_DFL);
-  if (fcntl(client->fd, F_SETFL, fcntl(client->fd, F_GETFL) & ~O_NONBLOCK) != -1
-      && fcntl(place, F_SETFD, 0) != -1 && dup2(client->fd, 0) == 0 && dup2(client->fd, 1) == 1
+  /* With TLS the client's own socket is smtptls's, which must not block there. */
+  if (fcntl(client->end, F_SETFL, fcntl(client->end, F_GETFL) & ~O_NONBLOCK) != -1
+      && fcntl(place, F_SETFD, 0) != -1 && dup2(client->end, 0) == 0 && dup2(client->end, 1) == 1
       && (replay == -1 || fcntl(replay, F_SETFD, 0) != -1)) {
     execve(l->program[0], l->program, (char *const *) e->variable);
     note("warning: cannot run %.200s: %s", l->program[0], strerror(errno));
   }
-  if (write(client->fd, sorry, strlen(sorry)) == -1)
+  if (write(client->end, sorry, strlen(sorry)) == -1)
     _exit(112);
   _exit(111);
 }
@@ -258,7 +262,7 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
                                    const char *bytes, size_t len, int begun)
 {
   struct environment_session session = {l->local_host, client->local_ip, client->remote_ip, client->local.port,
-                                        client->remote.port, client->id, begun};
+                                        client->remote.port, client->id, begun, client->tls};
   struct environment e;
   struct slots_taken place;
   char local[FIELD_MAX];
@@ -309,6 +313,36 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
   return FRONTLINK_TAKEN;
 }
 
+/* Whether the descriptor is one end of a pair that smtptls made. */
+static int is_plain_end(const struct launcher *l, int fd)
+{
+  struct ucred maker;
+  int domain = 0;
+  int type = 0;
+  socklen_t maker_len = sizeof maker;
+  socklen_t domain_len = sizeof domain;
+  socklen_t type_len = sizeof type;
+
+  return l->has_tls && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) == 0 && domain == AF_UNIX
+         && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM
+         && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &maker, &maker_len) == 0 && maker.uid == l->tls_uid;
+}
+
+/* Reads what stands before a session with TLS, and finds the session's end. Returns 0 unless both are there, or neither. */
+static int find_tls(const struct launcher *l, struct client *client, const int fd[DESCRIPTOR_MOST], const char **bytes, size_t *len)
+{
+  const int line = frontlink_tls_read(&client->tls, *bytes, *len);
+
+  client->end = line ? fd[1] : fd[0];
+  if (line == 0)
+    return fd[1] == -1;
+  if (line == -1 || fd[1] == -1 || !is_plain_end(l, fd[1]))
+    return 0;
+  *bytes += line;
+  *len -= (size_t) line;
+  return 1;
+}
+
 /* Returns why smtpfront should not have handed the client over. */
 static const char *objection(const struct launcher *l, const struct client *client, enum tcprule verdict,
                              const struct tcprule_found *rule, int begun)
@@ -321,6 +355,8 @@ static const char *objection(const struct launcher *l, const struct client *clie
     return "the rule denies it";
   if (listed && *listed)
     return "the rule refuses it";
+  if (!begun && client->tls.version[0])
+    return "it has TLS and has said nothing";
   if (!begun && !tcprule_value(rule, "RELAYCLIENT"))
     return "it has said nothing and may not relay";
   /* Only who has said nothing may relay. */
@@ -337,7 +373,8 @@ static void identify(struct client *client, uint64_t number, int begun)
   sessionid_text(client->id, number);
 }
 
-static enum frontlink_answer take(const struct launcher *l, int fd, uint64_t number, const char *bytes, size_t len)
+static enum frontlink_answer take(const struct launcher *l, const int fd[DESCRIPTOR_MOST], uint64_t number, const char *bytes,
+                                  size_t len)
 {
   static struct tcprule_found rule;
   struct handover session;
@@ -346,8 +383,12 @@ static enum frontlink_answer take(const struct launcher *l, int fd, uint64_t num
   enum tcprule verdict = TCPRULE_TROUBLE;
   const char *why;
 
-  if (!find_client(&client, fd)) {
+  if (!find_client(&client, fd[0])) {
     note("refused - no address");
+    return FRONTLINK_REFUSED;
+  }
+  if (!find_tls(l, &client, fd, &bytes, &len)) {
+    note("refused %s no session of smtptls", client.remote_ip);
     return FRONTLINK_REFUSED;
   }
   if (!handover_read(&session, bytes, len)) {
@@ -387,24 +428,25 @@ static int serve(const struct launcher *l, int front)
   static char packet[FRONTLINK_PACKET_MAX];
   enum frontlink_answer what;
   ssize_t n;
-  int fd;
+  int fd[DESCRIPTOR_MOST];
+  int i;
 
-  n = descriptor_receive(front, packet, sizeof packet, &fd);
+  n = descriptor_receive_some(front, packet, sizeof packet, fd, DESCRIPTOR_MOST);
   if (n == -1)
     return errno == EAGAIN || errno == EINTR;
   if (n < FRONTLINK_HEADER) {
-    if (fd != -1)
-      close(fd);
-    return 0;
-  }
-  if (fd == -1) {   /* this process has too many open files, for example */
+    what = FRONTLINK_REFUSED;
+  } else if (fd[0] == -1) {   /* this process has too many open files, for example */
     note("warning: no socket of a client came with its session");
-    return answer(front, packet, FRONTLINK_UNABLE);
+    what = FRONTLINK_UNABLE;
+  } else {
+    what = take(l, fd, frontlink_number_read(packet) >> FRONTLINK_SLOT_BITS, packet + FRONTLINK_HEADER,
+                (size_t) n - FRONTLINK_HEADER);
   }
-  what = take(l, fd, frontlink_number_read(packet) >> FRONTLINK_SLOT_BITS, packet + FRONTLINK_HEADER,
-              (size_t) n - FRONTLINK_HEADER);
-  close(fd);
-  return answer(front, packet, what);
+  for (i = 0; i < DESCRIPTOR_MOST; ++i)
+    if (fd[i] != -1)
+      close(fd[i]);
+  return n >= FRONTLINK_HEADER && answer(front, packet, what);
 }
 
 /* Sends the descriptor of this service's log to smtpfront, whose lines belong among those of qmail-smtpd. */
@@ -542,10 +584,11 @@ static void read_options(struct launcher *l, int argc, char **argv)
   l->limits.kept_for_relay = 10;
   for (i = 0; i < FRONTS_MAX; ++i)
     l->front[i] = -1;
-  while ((option = getopt(argc, argv, "+s:u:d:x:l:c:C:N:R:")) != -1)
+  while ((option = getopt(argc, argv, "+s:u:t:d:x:l:c:C:N:R:")) != -1)
     switch (option) {
       case 's': l->socket_path = optarg; break;
       case 'u': l->front_uid = user(optarg); l->front_is_other = 1; break;
+      case 't': l->tls_uid = user(optarg); l->has_tls = 1; break;
       case 'd': l->places = optarg; break;
       case 'x': l->rules = optarg; break;
       case 'l': l->local_host = optarg; break;

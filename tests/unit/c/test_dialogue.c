@@ -41,7 +41,15 @@ static enum dialogue_answer known(void *arg, const char *recipient)
   return strncmp(recipient, "ann@", 4) == 0 ? DIALOGUE_YES : DIALOGUE_NO;
 }
 
-static const struct dialogue_lists lists = {0, bad_sender, of_domain, known};
+static int tls_offered;
+
+static int offers_tls(void *arg)
+{
+  (void) arg;
+  return tls_offered;
+}
+
+static struct dialogue_lists lists = {0, bad_sender, of_domain, known, 0};
 
 /* Feeds lines until the end or a hand-over; everything that is said is in heard. refusal is the client's, or null. */
 static void talk(struct dialogue *d, const char *lines, const char *refusal)
@@ -58,7 +66,7 @@ static void talk(struct dialogue *d, const char *lines, const char *refusal)
     if (last_event == DIALOGUE_RECIPIENT)
       last_event = refusal ? dialogue_refuse(d, IP, refusal, &reply)
                            : dialogue_recipient(d, &lists, IP, recipient, &reply);
-    if (last_event == DIALOGUE_ACCEPTABLE)
+    if (last_event == DIALOGUE_ACCEPTABLE || last_event == DIALOGUE_STARTTLS)
       return;
     strcat(heard, reply.before);
     if (reply.greeting)
@@ -219,6 +227,59 @@ TEST(limits_end_the_session)
   dialogue_end(&d);
 }
 
+TEST(starttls_is_known_where_there_is_tls_and_offered_while_it_is_there)
+{
+  struct dialogue d;
+
+  dialogue_begin(&d, 0, 0, 0);
+  talk(&d, "STARTTLS\r\n", 0);
+  CHECK(last_event == DIALOGUE_REPLY && strcmp(heard, "502 5.5.1 unimplemented\r\n") == 0);
+  CHECK(d.count.refusals == 1 && d.count.spent == 0);
+  lists.tls = offers_tls;
+  tls_offered = 0;
+  talk(&d, "EHLO a\r\nSTARTTLS\r\n", 0);
+  CHECK(last_event == DIALOGUE_REPLY && !strstr(heard, "STARTTLS\r\n") && strstr(heard, "\r\n454 4.7.0 "));
+  CHECK(d.count.refusals == 1);   /* that is no fault of the client's */
+  tls_offered = 1;
+  talk(&d, "HELO a\r\nEHLO a\r\n", 0);
+  CHECK(strcmp(heard, "250 mx.test\r\n250-mx.test\r\n250-STARTTLS\r\n250-PIPELINING\r\n250-SIZE 0\r\n250 8BITMIME\r\n") == 0);
+  talk(&d, "STARTTLS x\r\nSTARTTLS=\r\nSTARTTLS\tx\r\nMAIL FROM:<>\r\nStartTLS\r\n", 0);
+  CHECK(strcmp(heard, "501 5.5.4 STARTTLS takes no parameter\r\n502 5.5.1 unimplemented\r\n502 5.5.1 unimplemented\r\n250 ok\r\n"
+                      "503 5.5.1 no STARTTLS inside a transaction\r\n") == 0);
+  talk(&d, "RSET\r\nStartTLS \r\nNOOP\r\n", 0);
+  CHECK(last_event == DIALOGUE_STARTTLS && strcmp(heard, "250 flushed\r\n") == 0);
+  dialogue_end(&d);
+  lists.tls = 0;
+}
+
+TEST(with_tls_what_was_said_is_forgotten_and_what_was_counted_is_not)
+{
+  static char bytes[HANDOVER_MAX];
+  struct dialogue d;
+  struct handover h;
+  size_t len;
+
+  lists.tls = offers_tls;
+  tls_offered = 1;
+  dialogue_begin(&d, 0, 0, 0);
+  d.databytes = 1000;
+  talk(&d, "EHLO before\r\nMAIL FROM:<bad@sender.example>\r\nRCPT TO:<bob@example.com>\r\nMAIL FROM:<x@y.example>\r\n"
+           "RCPT TO:<bob@example.com>\r\nRSET\r\nSTARTTLS\r\n", 0);
+  CHECK(last_event == DIALOGUE_STARTTLS && d.helo);
+  dialogue_secured(&d);
+  CHECK(!d.helo && !d.mail && !d.sender && !d.barred);
+  CHECK(d.misses == 1 && d.count.refusals == 2 && d.count.spent == 52 && d.databytes == 1000);
+  talk(&d, "RCPT TO:<ann@example.com>\r\nSTARTTLS\r\nEHLO after\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<ann@example.com>\r\n", 0);
+  CHECK(last_event == DIALOGUE_ACCEPTABLE);
+  CHECK(strcmp(heard, "503 5.5.1 MAIL first\r\n503 5.5.1 this session has TLS already\r\n"
+                      "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 8BITMIME\r\n250 ok\r\n") == 0);
+  len = dialogue_handover(&d, bytes, "RCPT TO:<ann@example.com>\r\n", 27);
+  CHECK(handover_read(&h, bytes, len) && h.misses == 1 && h.refusals == 4);
+  CHECK(memcmp(h.said, "EHLO after\r\nMAIL FROM:<a@b.example>\r\n", 37) == 0);
+  dialogue_end(&d);
+  lists.tls = 0;
+}
+
 static const struct test tests[] = {
   {"replies_are_those_of_qmail_smtpd", replies_are_those_of_qmail_smtpd},
   {"no_reply_accepts_a_recipient", no_reply_accepts_a_recipient},
@@ -226,5 +287,7 @@ static const struct test tests[] = {
   {"a_client_that_is_refused_hears_so_at_each_recipient", a_client_that_is_refused_hears_so_at_each_recipient},
   {"refusals_are_logged", refusals_are_logged},
   {"limits_end_the_session", limits_end_the_session},
+  {"starttls_is_known_where_there_is_tls_and_offered_while_it_is_there", starttls_is_known_where_there_is_tls_and_offered_while_it_is_there},
+  {"with_tls_what_was_said_is_forgotten_and_what_was_counted_is_not", with_tls_what_was_said_is_forgotten_and_what_was_counted_is_not},
 };
 MAIN(tests)

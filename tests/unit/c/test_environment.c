@@ -23,15 +23,18 @@ static const char *value(const char *name)
   return found ? found : "-";
 }
 
+static struct tlsterms terms;   /* of the session that make() makes */
+
 static int make(const char *data, size_t len, int begun)
 {
   static char *const base[] = {"PATH=/bin", "QMAILQUEUE=simscan", "RELAYCLIENT=", "TCPREMOTEIP=127.0.0.1", "TCPREMOTEHOST=trusted",
                                "HANDOVER=9", "SMTPSESSION=0000000000", "SMTPMAIL=0000000000.1", "RBLSMTPD=-no", "PROTO=SSL", "LIMIT=10", "nothing",
-                               "TLS_VERSION=TLSv1.3", "SMTPTLS=/run/smtptls/socket", 0};
-  static const struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0};
+                               "TLS_VERSION=TLSv1.3", "TLS_CIPHER=x", "TLS_NAME=y", "SMTPTLS=/run/smtptls/socket", 0};
+  static const struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0, {"", "", ""}};
   struct environment_session mine = session;
 
   mine.begun = begun;
+  mine.tls = terms;
   memcpy(rule.data, data, len);
   CHECK(tcprule_read(&rule, len) == TCPRULE_ALLOW);
   return environment_make(&e, base, &rule, &mine);
@@ -52,7 +55,7 @@ TEST(a_stranger)
 TEST(a_client_of_ipv6)
 {
   static char *const base[] = {0};
-  static const struct environment_session session = {"mx.test", "2001:db8::25", "2001:db8:1:2:3:4:5:6", 25, 40000, "6kz3rt9qm4", 0};
+  static const struct environment_session session = {"mx.test", "2001:db8::25", "2001:db8:1:2:3:4:5:6", 25, 40000, "6kz3rt9qm4", 0, {"", "", ""}};
 
   rule.variables = 0;
   CHECK(environment_make(&e, base, &rule, &session));
@@ -78,15 +81,44 @@ TEST(a_session_with_bytes_to_replay_never_relays_nor_has_another_queue)
   CHECK(strcmp(value("DATABYTES"), "1") == 0);
 }
 
+TEST(a_session_with_tls_never_relays_nor_has_another_queue)
+{
+  static const char data[] = "+RELAYCLIENT=\0+QMAILQUEUE=bin/qmail-queue\0+DATABYTES=1\0+TLS_NAME=rule";
+  int begun;
+
+  for (begun = 0; begun < 2; ++begun) {
+    CHECK(tlsterms_parse(&terms, "TLSv1.3 TLS_AES_256_GCM_SHA384 mx.example.com"));
+    CHECK(make(data, sizeof data, begun));
+    CHECK(strcmp(value("RELAYCLIENT"), "-") == 0 && strcmp(value("QMAILQUEUE"), "simscan") == 0);
+    CHECK(strcmp(value("TLS_VERSION"), "TLSv1.3") == 0 && strcmp(value("TLS_CIPHER"), "TLS_AES_256_GCM_SHA384") == 0);
+    CHECK(strcmp(value("TLS_NAME"), "mx.example.com") == 0 && strcmp(value("SMTPTLS"), "/run/smtptls/socket") == 0);
+    CHECK(tlsterms_parse(&terms, "TLSv1.2 X -"));
+    CHECK(make(data, sizeof data, begun));
+    CHECK(strcmp(value("TLS_VERSION"), "TLSv1.2") == 0 && strcmp(value("TLS_CIPHER"), "X") == 0 && strcmp(value("TLS_NAME"), "-") == 0);
+  }
+  memset(&terms, 0, sizeof terms);
+}
+
+TEST(the_longest_terms_of_tls_fit)
+{
+  char text[400];
+
+  sprintf(text, "%016d %064d %0199d", 1, 2, 3);
+  CHECK(tlsterms_parse(&terms, text));
+  CHECK(make("", 0, 1));
+  CHECK(strlen(value("TLS_VERSION")) == 16 && strlen(value("TLS_CIPHER")) == 64 && strlen(value("TLS_NAME")) == 199);
+  memset(&terms, 0, sizeof terms);
+}
+
 TEST(no_rule_says_who_the_client_is)
 {
-  static const char data[] = "+TCPREMOTEIP=127.0.0.1\0+HANDOVER=0\0+PROTO=X\0+TCPREMOTEHOST=x\0+SMTPSESSION=0000000001\0+TLS_CIPHER=NULL";
+  static const char data[] = "+TCPREMOTEIP=127.0.0.1\0+HANDOVER=0\0+PROTO=X\0+TCPREMOTEHOST=x\0+SMTPSESSION=0000000001\0+TLS_CIPHER=NULL\0+TLS_VERSION=TLSv1.3";
 
   CHECK(make(data, sizeof data, 0));
   CHECK(strcmp(value("TCPREMOTEIP"), "198.51.100.7") == 0 && strcmp(value("HANDOVER"), "-") == 0);
   CHECK(strcmp(value("PROTO"), "TCP") == 0 && strcmp(value("TCPREMOTEHOST"), "-") == 0);
   CHECK(strcmp(value("SMTPSESSION"), "6kz3rt9qm4") == 0);
-  CHECK(strcmp(value("TLS_VERSION"), "-") == 0 && strcmp(value("TLS_CIPHER"), "-") == 0);
+  CHECK(strcmp(value("TLS_VERSION"), "-") == 0 && strcmp(value("TLS_CIPHER"), "-") == 0 && strcmp(value("TLS_NAME"), "-") == 0);
   CHECK(strcmp(value("SMTPTLS"), "/run/smtptls/socket") == 0);
 }
 
@@ -94,7 +126,7 @@ TEST(too_many_variables_do_not_fit)
 {
   static char text[ENVIRONMENT_MAX + 1][8];
   static char *base[ENVIRONMENT_MAX + 2];
-  struct environment_session session = {0, "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0};
+  struct environment_session session = {0, "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0, {"", "", ""}};
   int i;
 
   rule.variables = 0;
@@ -116,6 +148,8 @@ static const struct test tests[] = {
   {"a_client_of_ipv6", a_client_of_ipv6},
   {"a_relay_client", a_relay_client},
   {"a_session_with_bytes_to_replay_never_relays_nor_has_another_queue", a_session_with_bytes_to_replay_never_relays_nor_has_another_queue},
+  {"a_session_with_tls_never_relays_nor_has_another_queue", a_session_with_tls_never_relays_nor_has_another_queue},
+  {"the_longest_terms_of_tls_fit", the_longest_terms_of_tls_fit},
   {"no_rule_says_who_the_client_is", no_rule_says_who_the_client_is},
   {"too_many_variables_do_not_fit", too_many_variables_do_not_fit},
 };

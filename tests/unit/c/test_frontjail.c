@@ -6,10 +6,12 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include "check.h"
 
 static struct front front;
+static const char *rules_directory = ".";
 
 static int listening_socket(void)
 {
@@ -35,9 +37,10 @@ static void confined(void (*does)(void))
   int status;
 
   if (child == 0) {
-    front.controls.directory = ".";
+    if (!front.controls.directory)
+      front.controls.directory = ".";
     front.greylist_directory = "";
-    if (!frontjail(&front, ".", &missing))
+    if (!frontjail(&front, rules_directory, &missing))
       _exit(2);
     if (!missing)
       (*does)();
@@ -86,6 +89,34 @@ TEST(nothing_but_the_port_is_listened_at)
   confined(only_the_port);
 }
 
+static void only_the_offer(void)
+{
+  char byte;
+  int fd = open("tls/socket.offer", O_RDONLY);
+
+  if (fd == -1 || read(fd, &byte, 1) != 1 || open("tls/socket.offer", O_WRONLY) != -1)
+    _exit(11);
+  if (open("tls/new", O_WRONLY | O_CREAT, 0600) != -1 || unlink("tls/socket.offer") != -1 || open("other/file", O_RDONLY) != -1)
+    _exit(12);
+}
+
+static void make_file(const char *name)
+{
+  int fd = open(name, O_WRONLY | O_CREAT, 0600);
+
+  CHECK(fd != -1 && write(fd, "1", 1) == 1 && close(fd) == 0);
+}
+
+TEST(the_offer_of_smtptls_is_read)
+{
+  CHECK(mkdir("tls", 0700) == 0 && mkdir("other", 0700) == 0 && mkdir("rules", 0700) == 0);
+  make_file("tls/socket.offer");
+  make_file("other/file");
+  front.controls.tls_path = "tls/socket";
+  rules_directory = front.controls.directory = "rules";
+  confined(only_the_offer);
+}
+
 static void no_file(void)
 {
   if (open("/etc/passwd", O_RDONLY) == -1 || open("/bin/sh", O_RDONLY) != -1 || open("new", O_WRONLY | O_CREAT, 0600) != -1)
@@ -99,6 +130,7 @@ TEST(only_its_files_are_read_and_none_is_written)
 
 static const struct test tests[] = {
   {"nothing_but_the_port_is_listened_at", nothing_but_the_port_is_listened_at},
+  {"the_offer_of_smtptls_is_read", the_offer_of_smtptls_is_read},
   {"only_its_files_are_read_and_none_is_written", only_its_files_are_read_and_none_is_written},
 };
 MAIN(tests)
