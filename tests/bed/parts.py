@@ -70,7 +70,7 @@ END_TO_END = {
         "test_envelope_out.py",
         "test_scanned_is_delivered.py",
     ),
-    "e2e-front": ("test_fronts.py", "test_front_dialogues.py", "test_handover.py", "test_starttls.py"),
+    "e2e-front": ("test_fronts.py", "test_front_dialogues.py", "test_handover.py", "test_starttls.py", "test_front_starttls.py"),
     "e2e-host": ("test_restarts.py", "test_policy.py", "test_doctor.py", "test_accounts.py"),
     "e2e-operators": ("test_operator.py", "test_knowing.py", "test_qmailadmin.py", "test_log_readers.py"),
     "e2e-more": (),

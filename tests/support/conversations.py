@@ -76,6 +76,7 @@ class Step:
 
     send: bytes = field(repr=False)
     replies: tuple[str, ...]
+    secure: str = ""  # the version of TLS that begins behind the last reply
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,18 @@ GREETING = Step(b"", (f"220 {HOSTNAME} ESMTP",))
 HELO = command("HELO client.example", f"250 {HOSTNAME}")
 DATA = command("DATA", GO_AHEAD)
 QUIT = command("QUIT", f"221 {HOSTNAME}", CLOSED)
+
+
+# What EHLO is answered in plain text, and with TLS.
+GREETED_TLS = f"250-{HOSTNAME}\n250-PIPELINING\n250-SIZE {DATABYTES}\n250 8BITMIME"
+GREETED = GREETED_TLS.replace("\n", "\n250-STARTTLS\n", 1)
+
+
+def starttls(version: str) -> tuple[Step, ...]:
+    """Return the steps of a client from its connection to the EHLO that it says with TLS."""
+    ehlo = "EHLO client.example"
+    ready = Step(b"STARTTLS\r\n", ("220 2.0.0 *",), version)
+    return GREETING, command(ehlo, GREETED), ready, command(ehlo, GREETED_TLS)
 
 
 def mail(sender: str = SENDER) -> Step:
@@ -549,7 +562,6 @@ def _protocol_rows() -> list[Row]:
         b"EHLO client.example\r\nMAIL FROM:<" + SENDER.encode() + b">\r\nRCPT TO:<nobody@example.test>\r\n"
         b"RCPT TO:<alice@example.test>\r\nDATA\r\n"
     )
-    greeted = f"250-{HOSTNAME}\n250-PIPELINING\n250-SIZE {DATABYTES}\n250 8BITMIME"
     some, two = message("one-of-three"), (message("first-of-two"), message("second-of-two"))
     return [
         Row(
@@ -558,7 +570,7 @@ def _protocol_rows() -> list[Row]:
             "sends EHLO, MAIL, RCPT, RCPT and DATA in one packet",
             (
                 GREETING,
-                Step(session, (greeted, OK, NOBODY, OK, GO_AHEAD)),
+                Step(session, (GREETED, OK, NOBODY, OK, GO_AHEAD)),
                 Step(stuffed(text), (QUEUED,)),
                 QUIT,
             ),
@@ -642,6 +654,27 @@ def _protocol_rows() -> list[Row]:
             STRANGER,
             "hangs up in the middle of a message",
             (GREETING, HELO, mail(), rcpt(alice), DATA, Step(message("cut-off"), ())),
+        ),
+    ]
+
+
+def _tls_rows() -> list[Row]:
+    injected = b"STARTTLS\r\nMAIL FROM:<injected@plain.example>\r\nRCPT TO:<alice@example.test>\r\n"
+    rows = []
+    for version in ("1.3", "1.2"):
+        name = f"tls-{version}"
+        letter = (mail(), rcpt("alice@example.test"), DATA, Step(stuffed(message(name)), (QUEUED,)), QUIT)
+        arrives = (Arrival(A, "alice@example.test", content=message(name)),)
+        rows.append(
+            Row(name, STRANGER, f"mails alice over TLS {version}", (*starttls(version), *letter), arrives)
+        )
+    return [
+        *rows,
+        Row(
+            "tls-injection",
+            STRANGER,
+            "has commands in plain text behind STARTTLS",
+            (GREETING, HELO, Step(injected, ("421 4.7.0 nothing may follow STARTTLS *", CLOSED))),
         ),
     ]
 
@@ -775,6 +808,7 @@ ROWS: tuple[Row | Crowd | Asked, ...] = (
     *_sender_rows(),
     *_content_rows(),
     *_protocol_rows(),
+    *_tls_rows(),
     *_scanned_rows(),
     *_greylist_rows(),
     *_blacklist_rows(),

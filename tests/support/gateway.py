@@ -335,6 +335,8 @@ class Bed:
                         outcome.answered = got
                         outcome.problems.append(f"to {said!r} came {got!r}; expected {expected!r}")
                         return
+                if step.secure:
+                    session.secure(step.secure)
         outcome.answered = deciding(replies)
 
     def _arrivals(self, row: Row, outcome: Outcome) -> None:

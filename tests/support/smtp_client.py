@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 
 CLOSED = "closed"
 SILENT = "no answer"
@@ -17,7 +18,7 @@ class Session:
     def __init__(self, source: str, address: str, port: int = 25, timeout_seconds: float = 60) -> None:
         self._buffer = b""
         family = socket.AF_INET6 if ":" in source else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket: socket.socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_seconds)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -32,6 +33,18 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+    def secure(self, version: str) -> None:
+        """Make a session of that version of TLS, 1.2 or 1.3, and no other; raise OSError where it fails.
+
+        Any certificate is taken, as by a client that has no reason to want more.
+        """
+        if self._buffer:
+            raise OSError(f"{self._buffer!r} came behind the reply to STARTTLS")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[f"TLSv{version.replace('.', '_')}"]
+        self._socket = context.wrap_socket(self._socket)
 
     def send(self, data: bytes) -> None:
         """Send bytes; a closed connection is noticed by the next reply()."""
