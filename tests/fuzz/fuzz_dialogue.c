@@ -13,7 +13,7 @@
 
 const char *const fuzz_words[] = {
   "EHLO a\r\n", "HELO \r\n", "MAIL FROM:<a@b.c>\r\n", "RCPT TO:<a@b.c>\r\n", "RCPT TO:<x@b.c>\r\n", "rcpt", "DATA\r\n", "RSET\r\n",
-  "NOOP\r\n", "QUIT\r\n", "\r\n", "\n", "\r", " ", "<", ">", "\"", "\\", "@", "MAIL FROM:<> SIZE=1126\r\n", "MAIL FROM:<>\r\n", "MAIL FROM:<@r:\"q\"@b>\r\n", "[1.2.3.4]",
+  "NOOP\r\n", "QUIT\r\n", "\r\n", "\n", "\r", " ", "<", ">", "\"", "\\", "@", "MAIL FROM:<> SIZE=1126\r\n", "MAIL FROM:<>\r\n", "MAIL FROM:<@r:\"q\"@b>\r\n", "[1.2.3.4]", "STARTTLS\r\n",
   0,
 };
 
@@ -42,6 +42,12 @@ static enum dialogue_answer second(void *arg, const char *recipient)
 {
   (void) arg;
   return recipient[0] == 'x' ? DIALOGUE_NO : DIALOGUE_YES;
+}
+
+static int offers_tls(void *arg)
+{
+  (void) arg;
+  return 1;
 }
 
 static void check_reply(const struct dialogue_reply *reply)
@@ -73,7 +79,7 @@ static void check_handover(const struct dialogue *d, const char *bytes, size_t l
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  static const struct dialogue_lists lists = {0, bad_sender, first, second};
+  static struct dialogue_lists lists = {0, bad_sender, first, second, 0};
   static char recipient[SMTPCOMMAND_LINE_MAX + 1];
   struct dialogue d;
   struct dialogue_reply reply;
@@ -86,9 +92,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (size)
     memcpy(bytes, data, size);
   refusal_write = count;
+  lists.tls = size > 0 && (data[0] & 2) ? offers_tls : 0;
   dialogue_begin(&d, 0, 0, 0);
   d.databytes = 1000;
-  while (at < size && event == DIALOGUE_REPLY
+  while (at < size && (event == DIALOGUE_REPLY || event == DIALOGUE_STARTTLS)
          && smtpcommand_line(bytes + at, size - at, 0, &length) == SMTPCOMMAND_LINE) {
     lines_logged = 0;
     event = dialogue_line(&d, &lists, "198.51.100.7", bytes + at, length, recipient, &reply);
@@ -99,6 +106,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (event == DIALOGUE_ACCEPTABLE) {
       HOLD(!refused && d.mail && !d.barred && recipient[0] != 'n' && recipient[0] != 'u' && recipient[0] != 'x');
       check_handover(&d, bytes + at, size - at);
+    } else if (event == DIALOGUE_STARTTLS) {
+      HOLD(lists.tls && !d.secured && !d.mail);
+      dialogue_secured(&d);
+      HOLD(!d.helo && !d.mail && !d.sender);
     } else {
       check_reply(&reply);
     }

@@ -9,6 +9,7 @@
  *   swap       of two clients, each is handed over as the other one
  *   foreign    every session is handed over with an envelope and a message for somebody elsewhere
  *   ours       with an envelope and a message for a valid recipient
+ *   secured, secured-foreign, secured-ours    as it is, or as above, each with TLS that it makes up
  *   execute    it tries to get another program to run before each hand-over: that of the variable EVIL_PROGRAM
  *   unconfined as execute, without Landlock and seccomp: shows that the tries could succeed
  */
@@ -108,6 +109,20 @@ static int forged(struct front *f, struct session *s, const char *recipient)
   return __real_link_send(f, s, bytes, handover_write(bytes, &h));
 }
 
+/* The other end of the pair is its own, so is what is said there. */
+static void make_up_tls(struct session *s)
+{
+  int pair[2];
+
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == -1)
+    exit(1);
+  s->tls = calloc(1, sizeof *s->tls);
+  s->tls->link.control = s->tls->link.plain = -1;
+  s->tls->client = s->watch.fd;
+  s->watch.fd = pair[1];
+  tlsterms_parse(&s->tls->terms, "TLSv1.3 EVIL evil.example");
+}
+
 /* ---- what it tries to run ---- */
 
 static void tell(struct front *f, const char *what, int failed)
@@ -158,11 +173,13 @@ int __wrap_link_send(struct front *f, struct session *s, const char *bytes, size
 {
   if (is("execute") || is("unconfined"))
     try_to_execute(f);
+  if (is("secured") || is("secured-foreign") || is("secured-ours"))
+    make_up_tls(s);
   if (is("swap"))
     return swapped(f, s, bytes, len);
-  if (is("foreign"))
+  if (is("foreign") || is("secured-foreign"))
     return forged(f, s, "x@elsewhere.example");
-  return is("ours") ? forged(f, s, "ann@example.com") : __real_link_send(f, s, bytes, len);
+  return is("ours") || is("secured-ours") ? forged(f, s, "ann@example.com") : __real_link_send(f, s, bytes, len);
 }
 
 int __wrap_frontjail(struct front *f, const char *rules_directory, const char **missing)

@@ -11,6 +11,7 @@ unscanned.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ import pytest
 from support.c_programs import TESTS
 from support.smtp_dialogues import HELO, LETTER, MAIL, RCPT, RESET, rest, same
 from support.smtpfront_programs import (
+    NOBODY,
     Gateway,
     Programs,
     compile_program,
@@ -56,8 +58,10 @@ def evil_programs(programs: Programs, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def evil(evil_programs: Programs, tmp_path: Path) -> Evil:
     @contextlib.contextmanager
-    def started(fault: str, **environment: str) -> Iterator[Gateway]:
-        with gateway(evil_programs, tmp_path, environment={"EVIL": fault, **environment}) as made:
+    def started(fault: str, smtptls_user: int | None = None, **environment: str) -> Iterator[Gateway]:
+        launcher = {} if smtptls_user is None else {"-t": smtptls_user}
+        environment = {"EVIL": fault, **environment}
+        with gateway(evil_programs, tmp_path, environment=environment, launcher=launcher) as made:
             yield made
 
     return started
@@ -136,6 +140,44 @@ def test_a_forged_envelope_is_scanned_as_a_strangers(evil: Evil, source: str) ->
         through_the_front(gate, [HELO, MAIL, RCPT, DATA], source)
         (message,) = gate.messages()
         assert message.sender == b"Fboss@example.com"
+        assert "RELAYCLIENT" not in message.environment
+        assert message.environment["QMAILQUEUE"] == str(gate.queue)
+        assert message.environment["TCPREMOTEIP"] == source
+
+
+OWN_USER = NOBODY if os.geteuid() == 0 else os.geteuid()  # the front's
+
+
+@pytest.mark.parametrize("user", [None, OWN_USER + 1])
+@pytest.mark.parametrize("source", [STRANGER, RELAY])
+def test_only_smtptls_makes_sessions_with_tls(evil: Evil, source: str, user: int | None) -> None:
+    with evil("secured-ours", user) as gate:
+        heard = through_the_front(gate, [HELO, MAIL, RCPT, DATA], source)
+        assert b"354" not in heard and gate.messages() == []
+        until(lambda: f"smtplaunch: refused {source} no session of smtptls\n" in gate.heard())
+
+
+def test_a_relay_client_has_said_something_before_it_has_tls(evil: Evil) -> None:
+    with evil("secured", OWN_USER) as gate:
+        through_the_front(gate, [HELO, MAIL, FOREIGN, DATA], RELAY)
+        until(lambda: f"smtplaunch: refused {RELAY} it has TLS and has said nothing\n" in gate.heard())
+        assert "smtplaunch: ok " not in gate.heard() and gate.messages() == []
+
+
+@pytest.mark.parametrize("source", [STRANGER, RELAY])
+def test_forged_sessions_with_tls_relay_nothing_unscanned(evil: Evil, source: str) -> None:
+    with evil("secured-foreign", OWN_USER) as gate:
+        through_the_front(gate, [HELO, MAIL, RCPT, DATA], source)
+        until(lambda: f"rcpthosts: x@elsewhere.example from boss@example.com at {source} " in gate.heard())
+        assert gate.messages() == []
+
+
+@pytest.mark.parametrize("source", [STRANGER, RELAY])
+def test_a_forged_message_with_tls_is_scanned_as_a_strangers(evil: Evil, source: str) -> None:
+    with evil("secured-ours", OWN_USER) as gate:
+        through_the_front(gate, [HELO, MAIL, RCPT, DATA], source)
+        until(lambda: list(gate.capture.glob("*.environment")))
+        (message,) = gate.messages()
         assert "RELAYCLIENT" not in message.environment
         assert message.environment["QMAILQUEUE"] == str(gate.queue)
         assert message.environment["TCPREMOTEIP"] == source

@@ -296,7 +296,7 @@ def test_a_rule_refuses_over_tls(gate: Gateway) -> None:
     assert b"\r\n553 5.7.1 go away\r\n" in heard
 
 
-# --- what comes before the handshake is no part of it ---
+# --- what comes before the handshake ---
 
 
 def test_bytes_behind_starttls_end_the_session(gate: Gateway) -> None:
@@ -385,7 +385,7 @@ def test_smtptls_that_does_not_answer_holds_nobody_up(played: tuple[Gateway, Pla
 
 
 @pytest.mark.parametrize("answer", [b"", b"X", b"T", b"ETLSv1.3 X -", b"Fno"])
-def test_an_answer_that_is_none(played: tuple[Gateway, PlayedSmtpTls], answer: bytes) -> None:
+def test_an_answer_that_cannot_be_used(played: tuple[Gateway, PlayedSmtpTls], answer: bytes) -> None:
     gate, tls = played
     client = begun(gate)
     client.sendall(b"STARTTLS\r\n")
