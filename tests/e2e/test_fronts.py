@@ -128,7 +128,6 @@ def over_tls(who: str) -> Client:
     return client
 
 
-@pytest.mark.patch("99-starttls")
 def test_tcpserver_s_chain_offers_tls(bed: Bed, changed: Change) -> None:
     """cqgreylist does to a network that is new, qmail-smtpd to one that passes."""
     client = over_tls(NEW_WITH_TLS)
