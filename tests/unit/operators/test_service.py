@@ -462,6 +462,19 @@ def test_refused_acts_are_in_the_audit_log(running: Running) -> None:
     assert [json.loads(line)["stage"] for line in lines].count("refused") == 5
 
 
+@pytest.mark.parametrize(
+    ("note", "shown"),
+    [("x" * 201, "'" + "x" * 79 + "..."), ("a\nb", "'a\\nb'"), (" ", "' '"), ("\u202e", "'\\u202e'")],
+)
+@pytest.mark.parametrize("act", [ACT, {"do": "release", "address": "198.51.100.9"}], ids=["act", "release"])
+def test_an_act_that_is_refused_for_its_note_is_in_the_audit_log(
+    running: Running, act: dict[str, Any], note: str, shown: str
+) -> None:
+    (record,) = refused(running, **{**act, "note": note})
+    assert (record["by"], record["note"]) == ("alice", shown)
+    assert record["effects"][0].startswith("refused: note: ")
+
+
 def test_whoever_is_refused_all_the_time_does_not_fill_the_audit_log(running: Running) -> None:
     for _number in range(100):
         refused(running, **{**ACT, "value": PROTECTED})

@@ -157,14 +157,16 @@ class Verbs:
             return _refusal(str(error), temporary=True)
 
     def _recorded(self, caller: Caller, do: str, asked: Answer) -> Answer:
-        """Answer; an act that is refused permanently is recorded in the audit log."""
+        """Answer; an act that is refused permanently is recorded in the audit log, but for a missing note."""
         try:
             return self._answer(caller, do, asked)
         except TryAgain:
             raise
         except MailgateError as error:
-            if do in ACTS and not asked.get("preview") and not (do == "act" and note_fault(asked["note"])):
-                self._editor.refused(caller, asked.get("act", do), asked, str(error))
+            note = asked.get("note", "")
+            if do in ACTS and not asked.get("preview") and (note or do != "act"):
+                known = {**asked, "note": _shown(note)} if note and note_fault(note) else asked
+                self._editor.refused(caller, asked.get("act", do), known, str(error))
             raise
 
     def _answer(self, caller: Caller, do: str, asked: Answer) -> Answer:
