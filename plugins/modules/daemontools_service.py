@@ -319,10 +319,10 @@ def change(
     return warnings
 
 
-def note_order(record: str, begin: float) -> None:
-    """Tell mailgate doctor that what started meanwhile was told to, and does not flap."""
+def note_order(record: str, begin: float, end: float) -> None:
+    """Tell mailgate doctor that what starts meanwhile was told to, and does not flap."""
     with contextlib.suppress(OSError):  # a start is counted then
-        restarts.note_order(record, begin, time.time())
+        restarts.note_order(record, begin, end)
 
 
 def refuse_bad_input(given: dict[str, Any]) -> None:
@@ -410,11 +410,13 @@ def main() -> None:
         differs = any(row.before != row.after for row in rows)
         if rows and not module.check_mode:
             begin = time.time()
+            if differs and watched:
+                note_order(watched[0][1], begin, begin + given["timeout_seconds"])
             apply(steps, None, [])
             for warning in change(given, link, target, watched, supervise.wishes(given["state"], owed)):
                 module.warn(warning)
             if differs and watched:
-                note_order(watched[0][1], begin)
+                note_order(watched[0][1], begin, time.time())
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error))
     service, now = supervise.look(directory), time.time_ns()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core impor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
     services,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import restarts
 from support.doctor_host import NOW, context, put
 
@@ -38,3 +40,25 @@ def test_a_start_that_a_playbook_ordered_is_not_flapping(tmp_path: Path) -> None
     assert services.unordered(context(tmp_path), late) == late
     (tmp_path / f"{record[1:]}{restarts.ORDERED_SUFFIX}").write_text("garbage")
     assert services.unordered(context(tmp_path), seen) == seen
+
+
+@pytest.mark.parametrize(("ordered", "words"), [(False, "clamd is flapping"), (True, "clamd started")])
+def test_a_restart_between_two_looks_is_flapping_unless_it_was_ordered(
+    ordered: bool, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "proc").mkdir()
+    now = time.time()
+    pids = iter((7, 8))
+
+    def look(place: str) -> supervise.Service:
+        since = int(now * 10**9)
+        return supervise.Service(True, supervise.Status(since, next(pids), False, "up"))
+
+    monkeypatch.setattr(services.supervise, "look", look)
+    monkeypatch.setattr(services.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(services, "_owed", lambda _context, _name: ("", ""))
+    if ordered:
+        restarts.note_order(f"{tmp_path}{paths.START_RECORDS}/clamd", now - 1, now + 1)
+    found = services.services(context(tmp_path, services=("clamd",)))
+    assert found[0].text.startswith(words)

@@ -210,15 +210,17 @@ def services(context: Context) -> list[Finding]:
         last = {name: supervise.look(place) for name, place in places.items()}
     began = {name: since_nanoseconds(one) for name, one in last.items()}
     seen_starts = {name: start for name, start in began.items() if start is not None}
-    starts = _starts(context, unordered(context, seen_starts))
+    counted = unordered(context, seen_starts)
+    starts = _starts(context, counted)
     found = []
     for name, place in places.items():
         log = f"{place}/log"
         log_lines = log_tail(context.path(f"{log_directory(name)}/current"), 4096)
         owed, log_owed = _owed(context, name)
+        told = name in seen_starts and name not in counted  # another process is no flapping then
         seen = Watched(
             name,
-            first[name],
+            last[name] if told else first[name],
             last[name],
             supervise.look(log) if os.path.isdir(log) else None,
             len(starts.get(name, [])),
