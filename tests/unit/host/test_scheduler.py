@@ -260,6 +260,9 @@ def test_the_command_gets_no_blocked_signals(tmp_path: Path) -> None:
     [
         (("0", "--", "true"), "expected seconds above 0"),
         (("60", "--jitter", "-1", "--", "true"), "expected seconds, 0 or more"),
+        (("60", "--jitter", "nan", "--", "true"), "expected seconds, 0 or more"),
+        (("60", "--jitter", "inf", "--at", "01:00", "--", "true"), "expected seconds, 0 or more"),
+        (("inf", "--", "true"), "expected seconds above 0"),
         (("60", "--at", "25:00", "--", "true"), "expected HH:MM"),
         (("60",), "COMMAND"),
     ],

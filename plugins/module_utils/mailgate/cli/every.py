@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -49,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", nargs="+", metavar="COMMAND", help="the command to run, after --")
     given = parser.parse_args(argv)
     for name in ("seconds", "retry", "limit"):
-        if not getattr(given, name) > 0:
+        if not 0 < getattr(given, name) < math.inf:
             parser.error(f"{name}: {getattr(given, name)!r} is not a time; expected seconds above 0")
-    if given.jitter < 0:
+    if not 0 <= given.jitter < math.inf:
         parser.error(f"jitter: {given.jitter!r} is not a time; expected seconds, 0 or more")
     try:
         at = parse_time_of_day(given.at) if given.at else None
