@@ -34,7 +34,7 @@ def plan(
     )
     return [
         *([f"there, compiled again only where its recipe has changed: {', '.join(old)}"] if old else []),
-        *([f"from the cache, or compiled on another platform: {', '.join(restored)}"] if restored else []),
+        *([f"from the cache, or compiled if that has no build of this platform: {', '.join(restored)}"] if restored else []),
         *([f"to be compiled: {', '.join(map(_with_time, new))}"] if new else []),
         *([f"to be fetched: {', '.join(dict.fromkeys(fetched))}"] if fetched else []),
         f"about {max(1, round(seconds / 60))} min on two cores, and the time of the network",
