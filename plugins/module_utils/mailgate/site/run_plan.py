@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 
 # Seconds that compiling takes on two cores, the packages of the compiler included; the others are quick.
 COMPILE_SECONDS = {"clamav": 840, "dcc": 60, "netqmail": 40, "spamassassin": 40}
+_RESTORED = "from the cache, or compiled if that has no build of this platform"
 _OTHERS_SECONDS = 15
 _RUN_SECONDS = 180  # everything else, on a host that has nothing yet
 _AGAIN_SECONDS = 60
@@ -34,7 +35,7 @@ def plan(
     )
     return [
         *([f"there, compiled again only where its recipe has changed: {', '.join(old)}"] if old else []),
-        *([f"from the cache, or compiled if that has no build of this platform: {', '.join(restored)}"] if restored else []),
+        *([f"{_RESTORED}: {', '.join(restored)}"] if restored else []),
         *([f"to be compiled: {', '.join(map(_with_time, new))}"] if new else []),
         *([f"to be fetched: {', '.join(dict.fromkeys(fetched))}"] if fetched else []),
         f"about {max(1, round(seconds / 60))} min on two cores, and the time of the network",
