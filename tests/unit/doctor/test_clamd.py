@@ -110,6 +110,12 @@ def test_a_warning_about_the_settings_is_told(tmp_path: Path) -> None:
     assert told(host(tmp_path, "", f"{DEPRECATED}\nother words")) == [(WARNING, DEPRECATED)]
 
 
+def test_an_option_that_clamd_does_not_know_any_more_is_told_with_its_line(tmp_path: Path) -> None:
+    unknown = "ERROR: Parse error at /etc/clamav/clamd.conf:26: Unknown option StatsEnabled"
+    said = f"{DEPRECATED}\n{unknown}\nERROR: Can't parse clamd configuration file /etc/clamav/clamd.conf"
+    assert told(host(tmp_path, "", said)) == [(WARNING, DEPRECATED), (CRITICAL, unknown)]
+
+
 def test_without_clamdscan(tmp_path: Path) -> None:
     context = host(tmp_path, "")
     (tmp_path / "usr/local/bin/clamdscan").unlink()

@@ -71,7 +71,11 @@ def judge_room(seen: Room) -> list[Finding]:
 def judge_warnings(said: Sequence[str]) -> list[Finding]:
     """Judge what clamdscan says of its settings."""
     advice = "take the line out of clamav_clamd_settings, or write its new name, and run the playbook again"
-    return [Finding(_CHECK, WARNING, line[:_WORDS], advice) for line in said if "WARNING" in line]
+    found = [Finding(_CHECK, WARNING, line[:_WORDS], advice) for line in said if "WARNING" in line]
+    errors = [line for line in said if line.startswith("ERROR")]
+    if errors:  # the first one names the line; clamd does not start with it
+        found.append(Finding(_CHECK, CRITICAL, errors[0][:_WORDS], advice))
+    return found
 
 
 def may_write(status: os.stat_result, uid: int, gids: Sequence[int]) -> bool:
