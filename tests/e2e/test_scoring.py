@@ -16,13 +16,12 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from email import message_from_bytes
 
 import pytest
 from support.conversations import COME_BACK
 from support.gateway import Bed, matches, submit
 from support.name_servers import ROOT_ZONE, resolving, txt, world
+from support.spamd import Spamd, Verdict, verdict
 
 LEARNED_SECONDS = 20.0
 GREYLIST_SECONDS = 40.0
@@ -32,25 +31,7 @@ LISTS = "etc/mail/spamassassin"
 # Each in a network of its own as far as lists are concerned; 198.19.1.0/24 is greylisted as one.
 GOOD, OTHER, NAMELESS, LISTED, FRIEND, LIAR = (f"198.19.1.{number}" for number in (5, 6, 7, 66, 8, 9))
 
-SIGNER = """
-use strict; use warnings; use Crypt::OpenSSL::RSA; use Mail::DKIM::Signer; use Mail::DKIM::PrivateKey;
-my $key = Crypt::OpenSSL::RSA->generate_key(1024);
-my $public = $key->get_public_key_x509_string(); $public =~ s/-----[^-]*-----|\\s//g;
-local $/; my $text = <STDIN>;
-my $signer = Mail::DKIM::Signer->new(Algorithm => "rsa-sha256", Method => "relaxed/relaxed", Domain =>
-  "signed.example", Selector => "s", Key => Mail::DKIM::PrivateKey->load(Cork => $key));
-$signer->PRINT($text); $signer->CLOSE; print "$public\\n", $signer->signature->as_string, "\\r\\n";
-"""
-
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The content of X-Spam-Status."""
-
-    score: float
-    rules: frozenset[str]
 
 
 def letter(
@@ -68,9 +49,9 @@ def letter(
 class Scoring:
     """The gateway, and what SpamAssassin says of mail that goes through it."""
 
-    def __init__(self, bed: Bed, domain_key_header: bytes, signed: bytes) -> None:
+    def __init__(self, bed: Bed, signed: bytes) -> None:
         self.bed = bed
-        self.signed = domain_key_header + signed
+        self.signed = signed
 
     def judge(self, content: bytes, who: str = GOOD, sender: str = "ann@sender.example") -> Verdict:
         """Return the verdict on a message of a client that comes back when it is greylisted."""
@@ -109,17 +90,6 @@ class Scoring:
             self.reload()
 
 
-def verdict(content: bytes) -> Verdict:
-    status = message_from_bytes(content)["X-Spam-Status"]
-    assert status, f"no X-Spam-Status in {content[:1000]!r}"
-    found = re.fullmatch(
-        r"(?:Yes|No), score=(-?[0-9.]+) required=[0-9.]+ tests=(.*?) autolearn=.*",
-        " ".join(str(status).split()),
-    )
-    assert found, status
-    return Verdict(float(found[1]), frozenset(re.split(r"[, ]+", found[2])))
-
-
 def world_data(public_key: str) -> list[str]:
     reverse = ".".join(reversed(LISTED.split(".")))
     return [
@@ -141,14 +111,13 @@ def world_data(public_key: str) -> list[str]:
 def scoring(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scoring]:
     if not (bed.root / "service" / "spamd").is_symlink():
         pytest.skip("this gateway has no spamd")
-    message = letter("ann@signed.example")
-    status, said, trouble = bed.inside("perl", "-e", SIGNER, text=message.decode())
-    assert status == 0, trouble
-    public_key, _line, header = said.partition("\n")
+    spamd = Spamd(bed)
+    message = letter("ann@signed.example").decode()
+    signed = spamd.signed(message, "signed.example")
     place = tmp_path_factory.mktemp("world")
     place.parent.chmod(0o755)
-    with world(place, world_data(public_key)), resolving(bed):
-        one = Scoring(bed, header.replace("\r\n", "\n").replace("\n", "\r\n").encode(), message)
+    with world(place, world_data(spamd.public_key)), resolving(bed):
+        one = Scoring(bed, signed.encode())
         one.reload()
         yield one
     one.reload()

@@ -39,9 +39,12 @@ def test_what_the_role_writes_for_spamd_is_in_its_start_record() -> None:
     variables = load("vars/main.yml")
     read = set(re.findall(r"'([\w.]+)'", variables["_spamassassin_read_at_start"]))
     written = {Path(file["path"]).name for file in variables["_spamassassin_files"]}
-    configure = (ROLE / "tasks" / "configure.yml").read_text(encoding="utf-8")
-    written |= set(re.findall(r"_spamassassin_etc ~ '/([\w.]+)'", configure))
+    written |= {
+        path.name for path in map(Path, (one["path"] for one in variables["_spamassassin_own_files"]))
+    }
+    written.add(Path(variables["_spamassassin_plugins_file"]["path"]).name)
     assert {"local.cf", "TextBeyondLimit.pm"} <= written
+    assert "_spamassassin_own_files" in (ROLE / "tasks" / "configure.yml").read_text(encoding="utf-8")
     assert written - read == set()
 
 
@@ -81,3 +84,49 @@ def test_only_a_spamd_that_the_play_started_is_compared_with_its_record(
         assert (state, render(given["notified"], registered)) == expected, name
     registers = [task.get("register") for task in load("tasks/service.yml") if task["name"] == "Run spamd"]
     assert registers == ["spamassassin_spamd"]
+
+
+def local_cf(**site: Any) -> str:
+    text = (ROLE / "templates/etc/mail/spamassassin/local.cf.j2").read_text(encoding="utf-8")
+    own = {"_spamassassin_dmarc": trust_as_template(load("vars/main.yml")["_spamassassin_dmarc"])}
+    made = render(
+        text,
+        {**load("defaults/main.yml"), "_spamassassin_etc": "/etc", "_spamassassin_home": "/", **own, **site},
+    )
+    assert isinstance(made, str)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "reject", "quarantine"),
+    [
+        ({"reject": 10, "quarantine": 4}, "10", "4"),
+        ({"reject": 6.5}, "6.5", "4"),
+        ({"quarantine": 0}, "10", "0"),
+        (True, "10", "4"),
+    ],
+)
+def test_the_points_by_dmarc(given: Any, reject: str, quarantine: str) -> None:
+    made = local_cf(spamassassin_dmarc=given)
+    scores = dict(re.findall(r"^score DMARC_(REJECT|QUAR|ALTERED) (.*)$", made, re.MULTILINE))
+    assert scores == {"REJECT": reject, "QUAR": quarantine, "ALTERED": quarantine}
+
+
+def test_dmarc_can_be_off_and_a_wrong_name_does_not_pass_the_check() -> None:
+    assert "DMARC_" not in local_cf(spamassassin_dmarc=False)
+    assert "\nspamassassin_dmarc has no rejct\n" in local_cf(spamassassin_dmarc={"rejct": 10})
+    assert "spamassassin_dmarc has no" not in local_cf()
+
+
+def test_who_is_exempt_from_dmarc_is_written() -> None:
+    made = local_cf(
+        spamassassin_dmarc_exempt=["198.51.100.0/24", "x.example"], spamassassin_arc_trusted=["y.example"]
+    )
+    assert "\ndmarc_exempt 198.51.100.0/24\ndmarc_exempt x.example\ndmarc_arc_trusted y.example\n" in made
+
+
+def test_settings_of_a_plugin_pass_the_check_while_it_is_not_loaded() -> None:
+    """At an upgrade, or a change of the site, one file is checked beside an older one of the other."""
+    made = local_cf(spamassassin_dmarc_exempt=["x.example"])
+    unguarded = re.sub(r"^ifplugin .*?^endif$", "", made, flags=re.MULTILINE | re.DOTALL)
+    assert not re.search(r"^\S*(?:dmarc|DMARC)", unguarded, re.MULTILINE)
