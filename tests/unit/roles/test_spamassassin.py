@@ -43,6 +43,7 @@ def test_what_the_role_writes_for_spamd_is_in_its_start_record() -> None:
         path.name for path in map(Path, (one["path"] for one in variables["_spamassassin_own_files"]))
     }
     written.add(Path(variables["_spamassassin_plugins_file"]["path"]).name)
+    written.remove("pdf-text")  # started for each PDF
     assert {"local.cf", "TextBeyondLimit.pm"} <= written
     assert "_spamassassin_own_files" in (ROLE / "tasks" / "configure.yml").read_text(encoding="utf-8")
     assert written - read == set()
@@ -125,8 +126,27 @@ def test_who_is_exempt_from_dmarc_is_written() -> None:
     assert "\ndmarc_exempt 198.51.100.0/24\ndmarc_exempt x.example\ndmarc_arc_trusted y.example\n" in made
 
 
+def test_nothing_is_asked_about_short_links_without_network_tests() -> None:
+    settings = {"spamassassin_short_links": True}
+    assert "url_shortener_timeout" in local_cf(**settings)
+    assert "url_shortener_timeout" not in local_cf(**settings, spamassassin_network_tests=False)
+
+
+def test_a_macro_of_a_good_sender_does_not_mark_the_message_alone() -> None:
+    scores = dict(re.findall(r"^score (OLEMACRO\w*) (.*)$", local_cf(), re.MULTILINE))
+    assert (
+        float(scores["OLEMACRO"]) + float(scores["OLEMACRO_MALICE"])
+        < load("defaults/main.yml")["spamassassin_required_score"]
+    )
+    assert "OLEMACRO" not in local_cf(spamassassin_macros=False)
+
+
 def test_settings_of_a_plugin_pass_the_check_while_it_is_not_loaded() -> None:
     """At an upgrade, or a change of the site, one file is checked beside an older one of the other."""
-    made = local_cf(spamassassin_dmarc_exempt=["x.example"])
+    made = local_cf(
+        spamassassin_short_links=True, spamassassin_pdf_text=True, spamassassin_dmarc_exempt=["x.example"]
+    )
     unguarded = re.sub(r"^ifplugin .*?^endif$", "", made, flags=re.MULTILINE | re.DOTALL)
-    assert not re.search(r"^\S*(?:dmarc|DMARC)", unguarded, re.MULTILINE)
+    assert not re.search(
+        r"^\S*(?:dmarc|DMARC|OLEMACRO|short_url|url_short|extracttext)", unguarded, re.MULTILINE
+    )
