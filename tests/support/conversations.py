@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate, make_msgid
 
+from support.name_servers import FORGED
 from support.smtp_client import CLOSED, stuffed
 
 HOSTNAME = "mx1.example.test"
@@ -682,6 +683,7 @@ def _tls_rows() -> list[Row]:
 def _scanned_rows() -> list[Row]:
     """Rows of virus, spam, marked and clean mail; a rule of the inventory marks mail by its subject."""
     virus, spam = message("virus", EICAR + b"\r\n"), message("spam", GTUBE + b"\r\n")
+    forged = message("dmarc").replace(SENDER.encode("ascii"), f"ann@{FORGED}".encode("ascii"))
     alice = "alice@example.test"
     refused_virus = "554 Your email was rejected because it contains the * virus*"
     refused_spam = "554 Your email is considered spam (* spam-hits)*"
@@ -698,6 +700,7 @@ def _scanned_rows() -> list[Row]:
     return [
         replace(spoiled("virus", "sends a virus (EICAR)", stuffed(virus), refused_virus), tags=tags),
         replace(spoiled("spam", "sends spam (GTUBE)", stuffed(spam), refused_spam), tags=tags),
+        replace(spoiled("dmarc", "forges an author (DMARC)", stuffed(forged), refused_spam), tags=tags),
         Row("virus-office", OFFICE, "sends a virus (EICAR) anywhere", office),
         delivered(
             "marked",

@@ -20,18 +20,26 @@ if TYPE_CHECKING:
     from support.gateway import Bed
 
 WORLD = "198.18.0.53"
-QUIET = "198.18.0.52"  # the root that the inventory names: it answers, and knows nothing
+QUIET = "198.18.0.52"  # the root that the inventory names: it answers, and knows one policy and no host
 NOBODY = "65534"
 
 # The root itself, so that every name it does not know does not exist; nobody keeps an answer for long.
 ROOT_ZONE = (f"&:{WORLD}:a:1", "Z:a.ns:hostmaster:1:2:3:4:1:1")
-QUIET_ZONE = (f"&:{QUIET}:a:1", "Z:a.ns:hostmaster:1:2:3:4:1:1")
 
 
 def txt(name: str, text: str) -> str:
     """Return a TXT record in the syntax of tinydns-data that caches keep for one second at most."""
     octal = "".join(char if char.isalnum() or char in " =+/.~-" else f"\\{ord(char):03o}" for char in text)
     return f"'{name}:{octal}:1"
+
+
+# One policy, for the row of a forged author; every other name does not exist.
+FORGED = "bank.example"
+QUIET_ZONE = (
+    f"&:{QUIET}:a:1",
+    "Z:a.ns:hostmaster:1:2:3:4:1:1",
+    txt(f"_dmarc.{FORGED}", "v=DMARC1; p=reject"),
+)
 
 
 class Server:
