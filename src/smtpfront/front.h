@@ -103,6 +103,7 @@ struct front_limits {
   size_t all;
   unsigned client;
   unsigned network;
+  size_t secured;              /* with TLS, or on the way to it */
   size_t bytes;
   long idle_ms;
   long whole_ms;
@@ -167,6 +168,7 @@ struct front {
   long link_try_ms;
   uint64_t last_number;
   size_t sessions;
+  size_t secured;              /* of them have asked smtptls, or have TLS */
   struct session *talking;     /* whose commands are answered, or null */
   struct session *session;     /* limits.all of them */
   struct session *free;        /* by newer */

@@ -410,12 +410,27 @@ static enum dialogue_event followed(const struct session *s, struct dialogue_rep
   return DIALOGUE_END;
 }
 
+/* Of those with TLS, or in the handshake, who has been silent longest goes, so that nobody keeps others from TLS. Returns 0
+ * when there is none. */
+static int make_room_for_tls(struct front *f)
+{
+  struct session *s = f->oldest;
+
+  while (s && (!s->tls || s->state == SESSION_HANDING || s->state == SESSION_WAITING || s->state == SESSION_CLOSING))
+    s = s->newer;
+  if (!s)
+    return 0;
+  front_say(f, s->number, "ended %s all places of TLS are in use%s", s->ip, starttls_said(s));
+  session_end(f, s, SMTPREPLY_BUSY);
+  return 1;
+}
+
 /* Its line has been taken. */
 static enum dialogue_event begin_tls(struct front *f, struct session *s, struct dialogue_reply *reply)
 {
   if (s->in_len)
     return followed(s, reply);
-  if (starttls_begin(f, s)) {
+  if ((f->secured < f->limits.secured || make_room_for_tls(f)) && starttls_begin(f, s)) {
     s->state = SESSION_TLS_ASKED;
     return DIALOGUE_STARTTLS;
   }

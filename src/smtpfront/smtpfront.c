@@ -19,6 +19,7 @@
  *   -l FILE     the public suffix list              -r REPLY    to a client that a rule denies, 554 or 421 and a text;
  *                                                               none by default
  *   -c NUMBER   sessions, 2000                      -C NUMBER   of them, of one client, 50
+ *   -S NUMBER   of them with TLS, 300; then the one that is silent longest ends
  *   -N NUMBER   of one /24 or /64, 200              -B NUMBER   bytes of a client before it is handed over, 131072
  *   -i SECONDS  for one command, 300                -t SECONDS  for a session before it is handed over, 900
  *   -w SECONDS  a client waits for a place, 30          -T PATH     smtptls's socket; none by default: no TLS
@@ -39,7 +40,7 @@
  *   smtpfront[ID]: unconfirmed IP NAME                                 as clientname.c
  *   smtpfront[ID]: unnamed IP WHY                                      its name could not be found
  *   smtpfront[ID]: listed|ignored|trouble ...                         as dnsbl.c
- *   smtpfront[ID]: ended IP silent|too slow|too many bytes|all places are in use|no TLS: WHY
+ *   smtpfront[ID]: ended IP silent|too slow|too many bytes|all places are in use|all places of TLS are in use|no TLS: WHY
  *   smtpfront[ID]: put off IP no session of qmail-smtpd
  *   smtpfront[ID]: lost IP the launcher went away|the launcher does not answer
  * Of those asked, new, early, refused, ended, put off and lost end with " tls=VERSION/CIPHER" where the client has TLS.
@@ -272,7 +273,7 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
   const char *tls = 0;
   int option;
 
-  while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:n:l:r:c:C:N:B:i:t:w:T:")) != -1)
+  while ((option = getopt(argc, argv, "a:p:u:g:s:x:q:k:e:b:n:l:r:c:C:N:S:B:i:t:w:T:")) != -1)
     switch (option) {
       case 'a':
         if (o->addresses == FRONT_LISTENING_MAX) {
@@ -301,6 +302,7 @@ static void read_options(struct front *f, struct options *o, int argc, char **ar
       case 't': f->limits.whole_ms = 1000 * number(optarg, 86400); break;
       case 'w': f->limits.place_ms = 1000 * number(optarg, 3600); break;
       case 'T': tls = optarg; break;
+      case 'S': f->limits.secured = (size_t) number(optarg, 60000); break;
       default: exit(100);
     }
   if (optind != argc || !f->link_path || !o->addresses || !f->limits.all) {
@@ -327,6 +329,7 @@ static void set_defaults(struct front *f, struct options *o)
   f->limits.all = 2000;
   f->limits.client = 50;
   f->limits.network = 200;
+  f->limits.secured = 300;
   f->limits.bytes = 131072;
   f->limits.idle_ms = 300 * 1000L;
   f->limits.whole_ms = 900 * 1000L;

@@ -46,6 +46,7 @@ int starttls_begin(struct front *f, struct session *s)
   s->tls = calloc(1, sizeof *s->tls);
   if (!s->tls)
     return 0;
+  ++f->secured;
   s->tls->client = -1;
   s->tls->until_ms = f->now_ms + TLSLINK_BEGIN_MS;
   if (tlslink_begin(&s->tls->link, f->controls.tls_path, s->watch.fd)) {
@@ -92,6 +93,7 @@ void starttls_forget(struct front *f, struct session *s)
     close(s->tls->client);
   free(s->tls);
   s->tls = 0;
+  --f->secured;
 }
 
 const struct tlsterms *starttls_terms(const struct session *s)

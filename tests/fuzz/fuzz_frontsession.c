@@ -267,6 +267,7 @@ static void begin_front(void)
   front.limits.client = front.limits.network = 4;
   front.limits.bytes = 100000;
   front.limits.idle_ms = front.limits.whole_ms = front.limits.place_ms = 1000;
+  front.limits.secured = 4;
   front.controls.tls_path = has_tls ? "/socket" : 0;
   tls.control = tls.client = -1;
   tls.established = 0;
@@ -368,7 +369,7 @@ static void talk(struct heard *heard, const char *bytes, size_t len, size_t piec
     session_answered(&front, &places[0], FRONTLINK_TAKEN);
   else if (places[0].state != SESSION_FREE)
     session_end(&front, &places[0], 0);
-  HOLD(places[0].state == SESSION_FREE && front.sessions == 0 && front.waiting == 0 && !front.oldest && !front.newest);
+  HOLD(places[0].state == SESSION_FREE && front.sessions == 0 && front.secured == 0 && front.waiting == 0 && !front.oldest && !front.newest);
   listen_to(client);
   close(client);
   end_tls();

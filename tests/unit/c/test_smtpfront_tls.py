@@ -545,6 +545,35 @@ def test_when_all_places_are_in_use_a_session_with_tls_hears_so(
         tls.stop()
 
 
+def test_who_is_silent_keeps_nobody_from_tls(
+    programs: Programs, tls_programs: tuple[Path, Path], certificates: Path, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    tls = SmtpTls(tls_programs, tmp_path / "tls", certificates)
+    tls.wait_offered()
+    options = {"-T": tls.socket, "-S": 2}
+    try:
+        with gateway(programs, tmp_path, front=options, launcher={"-t": SMTPTLS_USER}) as gate:
+            plain = gate.connect("127.0.0.20")
+            assert reply(plain).startswith(b"220 ")
+            stopped = begun(gate, "127.0.0.21")
+            assert say(stopped, b"STARTTLS\r\n") == READY
+            silent = secured(gate, "127.0.0.22")
+            say(silent, HELO)
+            assert b"250 ok\r\n" in said_over(secured(gate), [HELO, MAIL, RCPT, b"QUIT\r\n"])
+            assert rest(stopped).removesuffix(b"RESET") == b""
+            first, second = secured(gate), secured(gate)
+            assert rest(silent) == b"421 4.3.2 too many sessions, please come back later\r\n"
+            for client in (first, second, plain):
+                assert say(client, HELO).startswith(b"250-")
+                client.close()
+        ended = re.findall(r"ended (127\S+) all places of TLS are in use( tls=TLSv1\.3/\w+)?\n", gate.heard())
+        assert [address for address, _tls in ended[:2]] == ["127.0.0.21", "127.0.0.22"]
+        assert ended[0][1] == "" and ended[1][1]
+    finally:
+        tls.stop()
+
+
 def test_a_relay_client_is_handed_over_before(gate: Gateway) -> None:
     client = gate.connect("127.0.0.3")
     assert reply(client).startswith(b"220 ")
