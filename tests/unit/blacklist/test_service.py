@@ -215,6 +215,28 @@ def test_who_is_never_listed(world: World, address: str, reason: str) -> None:
     assert (world.fragment == "") is bool(reason)
 
 
+@pytest.mark.parametrize(
+    ("address", "client", "listed"),
+    [
+        ("64:ff9b::c633:6407", "64:ff9b::/64", False),
+        ("64:ff9b:1::c633:6407", "64:ff9b:1::/64", False),
+        ("64:ff9b:1:7::c633:6407", "64:ff9b:1:7::/64", False),
+        ("::ffff:0:c633:6407", "::/64", False),
+        ("64:ff9b:2::7", "64:ff9b:2::/64", True),
+        ("2002:c633:6407::7", "2002:c633:6407::/64", True),
+    ],
+)
+def test_one_client_behind_nat64_shuts_out_no_other(
+    world: World, address: str, client: str, listed: bool
+) -> None:
+    """A translator puts all of IPv4 into one /64."""
+    service = world.service()
+    assert (service.never(client) == "") is listed
+    world.bad(11, address)
+    world.settle(service)
+    assert (f"[{client.partition('/')[0]}]/64:deny" in world.fragment) is listed
+
+
 def test_an_operators_rule_that_comes_later_ends_the_entry(world: World) -> None:
     service = world.service()
     world.bad(11)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..formats import tcprules
-from ..formats.networks import Network, parse_network
+from ..formats.networks import TRANSLATED, Network, parse_network
 from ..rules.fragments import operator_relay_networks, read_facts
 from ..rules.never_refused import RELAYS, NeverRefused, networks_of
 from .clients import is_site, site_of
@@ -68,9 +68,8 @@ def _combined(
     known: Mapping[str, Sequence[Network]] | None, spared: Sequence[Network], operator: tcprules.Rules | None
 ) -> NeverRefused:
     relay = () if operator is None else operator_relay_networks(operator)
-    return NeverRefused(
-        [*(known or {}).items(), (RELAYS, relay), ("the settings exempt it", spared)], operator
-    )
+    reasons = ((RELAYS, relay), ("the settings exempt it", spared), ("all of IPv4 is behind it", TRANSLATED))
+    return NeverRefused([*(known or {}).items(), *reasons], operator)
 
 
 def facts_of(text: str) -> dict[str, tuple[Network, ...]]:

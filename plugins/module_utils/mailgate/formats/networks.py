@@ -46,6 +46,8 @@ _BEHIND: tuple[tuple[ipaddress.IPv6Network, int, str], ...] = (
     (ipaddress.IPv6Network("::ffff:0:0/96"), 96, "IPv4-mapped addresses, RFC 4291"),
     (ipaddress.IPv6Network("::ffff:0:0:0/96"), 96, "IPv4-translated addresses, RFC 7915"),
 )
+# Of these, where a translator puts every client of IPv4, many of them into one /64.
+TRANSLATED = tuple(prefix for prefix, begin, what in _BEHIND if begin == 96 and not what.startswith("Teredo"))
 
 
 class Widest(NamedTuple):
