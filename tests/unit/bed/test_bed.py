@@ -59,7 +59,8 @@ def test_releases_reads_the_roles_files_as_yaml_does(role: str) -> None:
     text = (ROOT / "roles" / role / "vars" / "main.yml").read_text(encoding="utf-8")
     (by_version,) = (value for key, value in yaml.safe_load(text).items() if key.endswith("_releases"))
     (release,) = by_version.values()
-    expected = [Pinned(source["url"], source["sha256"]) for source in release["sources"]]
+    urls = [source for source in release["sources"] if "url" in source]  # the host finds a file of the pool
+    expected = [Pinned(source["url"], source["sha256"]) for source in urls]
     assert sources.releases(text) == expected
     assert expected
 

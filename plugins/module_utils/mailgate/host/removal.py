@@ -107,6 +107,7 @@ MADE = (
     "/usr/bin/QmailAdmin",
     paths.QMAILCTL,
     "/usr/local/bin/QmailAdmin",
+    *(f"/usr/local/bin/cdb{name}" for name in ("make-12", "make-sv", "test")),  # of 0.2.0 and before
     paths.CLAMDSCAN,
     paths.MAILGATE_COMMAND,
     "/usr/local/bin/qmailadmin",
