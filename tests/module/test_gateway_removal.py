@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gateway_removal ends services under the real supervise, but not while mail waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.modules import gateway_removal
+from support.daemontools_services import World, is_gone, pid_of, wait_for
+
+SERVICES = ["/service/qmail-smtpd", "/service/stats"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def test_mail_of_the_last_moment_opens_the_gateway_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories = [world.supervised("qmail-smtpd"), world.supervised("stats")]
+    listener, other = (pid_of(one) for one in directories)
+    (world.root / "etc").mkdir()
+    module = SimpleNamespace(params={"prefix": str(world.root)})
+    monkeypatch.setattr(gateway_removal, "queued", lambda _prefix: 1)
+    with pytest.raises(BadInput, match="1 messages wait; expected none, or gateway_remove_queued"):
+        gateway_removal.stop(module, SERVICES, allowed=False)
+    wait_for(lambda: pid_of(directories[0]) not in (0, listener))
+    assert pid_of(directories[1]) == other
+    assert {one.name for one in world.scanned.iterdir()} == {"qmail-smtpd", "stats"}
+    gateway_removal.stop(module, SERVICES, allowed=True)
+    assert list(world.scanned.iterdir()) == []
+    assert all(is_gone(one) for one in directories)
