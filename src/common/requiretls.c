@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "refusal.h"
 #include "requiretls.h"
 #include "smtpreply.h"
 
@@ -149,11 +150,12 @@ static enum requiretls_answer judge_line(const char *at, const char *end, const 
 
 static int is_this_host(const struct address *client)
 {
+  static const unsigned char ipv4[4] = {127, 0, 0, 1};
   static const unsigned char ipv6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 
   if (!client)
     return 0;
-  return client->bits == 32 ? client->bytes[0] == 127 : memcmp(client->bytes, ipv6, sizeof ipv6) == 0;
+  return client->bits == 32 ? memcmp(client->bytes, ipv4, sizeof ipv4) == 0 : memcmp(client->bytes, ipv6, sizeof ipv6) == 0;
 }
 
 enum requiretls_answer requiretls_judge(const struct requiretls *r, const struct address *client,
@@ -182,26 +184,21 @@ enum requiretls_answer requiretls_judge(const struct requiretls *r, const struct
   return found;
 }
 
-const char *requiretls_reply(enum requiretls_answer answer)
+const char *requiretls_refuse(enum requiretls_answer answer, const char *recipient, const char *sender, const char *ip)
 {
   switch (answer) {
-    case REQUIRETLS_SENDER: return SMTPREPLY_TLS_FOR_SENDER;
-    case REQUIRETLS_RECIPIENT: return SMTPREPLY_TLS_FOR_RECIPIENT;
-    case REQUIRETLS_CLIENT: return SMTPREPLY_TLS_FOR_CLIENT;
-    case REQUIRETLS_NO:
+    case REQUIRETLS_NO: return 0;
+    case REQUIRETLS_SENDER:
+      refusal_command("rcpt", "no-tls-of-sender", recipient, sender, ip);
+      return SMTPREPLY_TLS_FOR_SENDER;
+    case REQUIRETLS_RECIPIENT:
+      refusal_command("rcpt", "no-tls-for-recipient", recipient, sender, ip);
+      return SMTPREPLY_TLS_FOR_RECIPIENT;
+    case REQUIRETLS_CLIENT:
+      refusal_command("rcpt", "no-tls-of-client", recipient, sender, ip);
+      return SMTPREPLY_TLS_FOR_CLIENT;
     case REQUIRETLS_UNSURE: break;
   }
+  refusal_trouble("requiretls", "unreadable, or with a line that is wrong");
   return SMTPREPLY_UNCERTAIN;
-}
-
-const char *requiretls_word(enum requiretls_answer answer)
-{
-  switch (answer) {
-    case REQUIRETLS_SENDER: return "no-tls-of-sender";
-    case REQUIRETLS_RECIPIENT: return "no-tls-for-recipient";
-    case REQUIRETLS_CLIENT: return "no-tls-of-client";
-    case REQUIRETLS_NO:
-    case REQUIRETLS_UNSURE: break;
-  }
-  return 0;
 }

@@ -10,8 +10,9 @@
  *
  * Empty lines and those that begin with # are comments. A file that is not there requires nothing. One that cannot be
  * read, is larger than REQUIRETLS_FILE_MAX, or has a line that is none of these, leaves each question open: the mail
- * has to be put off. This host itself (127.0.0.0/8, ::1) is never asked for TLS: nothing leaves it. requiretls_judge()
- * is pure; all of it is valid as gnu89 and as C99.
+ * has to be put off. This host itself (127.0.0.1, ::1) is never asked for TLS: nothing leaves it. requiretls_judge()
+ * is pure; all of it is valid as gnu89 and as C99. smtpfront asks it before a session is handed over, and qmail-smtpd
+ * at each recipient that it would accept.
  */
 #ifndef REQUIRETLS_H
 #define REQUIRETLS_H
@@ -45,9 +46,9 @@ extern void requiretls_free(struct requiretls *r);
 extern enum requiretls_answer requiretls_judge(const struct requiretls *r, const struct address *client,
                                                const char *sender, const char *recipient);
 
-/* The reply, which SMTPREPLY_UNCERTAIN is where it is open, and the word for the log (refusal.h), null for open. The
- * answer is not REQUIRETLS_NO. */
-extern const char *requiretls_reply(enum requiretls_answer answer);
-extern const char *requiretls_word(enum requiretls_answer answer);
+/* Writes the line of the log (refusal.h) of a recipient that is put off, and returns the reply; null for
+ * REQUIRETLS_NO. */
+extern const char *requiretls_refuse(enum requiretls_answer answer, const char *recipient, const char *sender,
+                                     const char *ip);
 
 #endif

@@ -110,6 +110,11 @@ int starttls_turn(void)
   return done;
 }
 
+int starttls_active(void)
+{
+  return tls.active;
+}
+
 char *starttls_protocol(void)
 {
   return tls.active ? "ESMTPS" : "SMTP";

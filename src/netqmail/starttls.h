@@ -30,6 +30,9 @@ extern int starttls_followed(void);
  * of descriptors 0 and 1, so that nothing here has the client's socket any more. Returns 0 when the session is over. */
 extern int starttls_turn(void);
 
+/* Whether the session has TLS. */
+extern int starttls_active(void);
+
 /* What stands behind "with" in a Received field: SMTP, or ESMTPS (RFC 3848). */
 extern char *starttls_protocol(void);
 

@@ -187,6 +187,18 @@ int controls_badmailfrom(void *arg, const char *sender)
   return domain && nameset_holds(&c->badmailfrom.set, domain, strlen(domain));
 }
 
+enum requiretls_answer controls_requiretls(void *arg, const char *ip, const char *sender, const char *recipient)
+{
+  struct controls *c = arg;
+  char path[PATH_MAX_BYTES];
+  struct address client;
+
+  control_path(c, path, "requiretls");
+  if (fileseen_changed(&c->requiretls_identity, path) || c->requiretls.state == -1)
+    requiretls_read(&c->requiretls, path);
+  return requiretls_judge(&c->requiretls, address_parse(&client, ip) ? &client : 0, sender, recipient);
+}
+
 int controls_tls(void *arg)
 {
   const struct controls *c = arg;

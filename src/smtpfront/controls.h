@@ -13,6 +13,7 @@
 #include "dialogue.h"
 #include "fileseen.h"
 #include "nameset.h"
+#include "requiretls.h"
 #include "tcprule.h"
 
 #define CONTROLS_GREETING_MAX 512
@@ -41,6 +42,8 @@ struct controls {
   struct controls_cdb morercpthosts;
   struct controls_names rcpthosts;
   struct controls_names badmailfrom;
+  struct fileseen requiretls_identity;
+  struct requiretls requiretls;
   struct fileseen greeting_identity;
   int greeting_state;
   char greeting[CONTROLS_GREETING_MAX];
@@ -64,6 +67,7 @@ extern enum tcprule controls_rule(struct controls *c, struct tcprule_found *foun
 extern int controls_badmailfrom(void *arg, const char *sender);
 extern enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient);
 extern enum dialogue_answer controls_validrcptto(void *arg, const char *recipient);
+extern enum requiretls_answer controls_requiretls(void *arg, const char *ip, const char *sender, const char *recipient);
 /* Whether smtptls takes a session now. */
 extern int controls_tls(void *arg);
 

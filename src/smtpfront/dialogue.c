@@ -196,6 +196,19 @@ enum dialogue_event dialogue_line(struct dialogue *d, const struct dialogue_list
   return dialogue_refuse(d, ip, SMTPREPLY_UNIMPLEMENTED, reply);
 }
 
+/* A recipient that could be accepted: of a client in plain text it may be one of those that are taken over TLS only. */
+static enum dialogue_event acceptable(struct dialogue *d, const struct dialogue_lists *lists, const char *ip,
+                                      const char *recipient, struct dialogue_reply *reply)
+{
+  enum requiretls_answer answer = REQUIRETLS_NO;
+
+  if (!d->secured && lists->requiretls)
+    answer = lists->requiretls(lists->arg, ip, d->sender, recipient);
+  if (answer == REQUIRETLS_NO)
+    return DIALOGUE_ACCEPTABLE;
+  return dialogue_refuse(d, ip, requiretls_refuse(answer, recipient, d->sender, ip), reply);
+}
+
 enum dialogue_event dialogue_recipient(struct dialogue *d, const struct dialogue_lists *lists, const char *ip,
                                        const char *recipient, struct dialogue_reply *reply)
 {
@@ -211,7 +224,7 @@ enum dialogue_event dialogue_recipient(struct dialogue *d, const struct dialogue
     case DIALOGUE_UNSURE: return dialogue_refuse(d, ip, SMTPREPLY_UNCERTAIN, reply);
   }
   switch (lists->validrcptto(lists->arg, recipient)) {
-    case DIALOGUE_YES: return DIALOGUE_ACCEPTABLE;
+    case DIALOGUE_YES: return acceptable(d, lists, ip, recipient, reply);
     case DIALOGUE_NO: break;
     case DIALOGUE_UNSURE: return dialogue_refuse(d, ip, SMTPREPLY_UNCERTAIN, reply);
   }

@@ -13,6 +13,7 @@
 #include "handover.h"
 #include "limitcount.h"
 #include "mailsize.h"
+#include "requiretls.h"
 #include "smtpcommand.h"
 #include "smtpreply.h"
 
@@ -57,6 +58,8 @@ struct dialogue_lists {
   enum dialogue_answer (*rcpthosts)(void *arg, const char *recipient);
   enum dialogue_answer (*validrcptto)(void *arg, const char *recipient);
   int (*tls)(void *arg);      /* whether TLS can be offered now; null where there is none: STARTTLS is not known then */
+  /* Who asks for TLS for a recipient of a client without it; null: nobody. */
+  enum requiretls_answer (*requiretls)(void *arg, const char *ip, const char *sender, const char *recipient);
 };
 
 /* A limit is a text as limitcount_number() reads it, or null. */

@@ -29,7 +29,7 @@
 
 static const struct dialogue_lists *lists_of(struct front *f)
 {
-  static struct dialogue_lists lists = {0, controls_badmailfrom, controls_rcpthosts, controls_validrcptto, 0};
+  static struct dialogue_lists lists = {0, controls_badmailfrom, controls_rcpthosts, controls_validrcptto, 0, controls_requiretls};
 
   lists.arg = &f->controls;
   lists.tls = f->controls.tls_path ? controls_tls : 0;

@@ -669,8 +669,17 @@ def _tls_rows() -> list[Row]:
         rows.append(
             Row(name, STRANGER, f"mails alice over TLS {version}", (*starttls(version), *letter), arrives)
         )
+    plain = command(
+        "RCPT TO:<alice@example.test>", "451 4.7.10 mail from your domain is taken over TLS only *"
+    )
     return [
         *rows,
+        Row(
+            "tls-required",
+            STRANGER,
+            "mails alice in plain text from a bank whose mail is taken over TLS only",
+            (GREETING, HELO, mail("teller@bank.example"), plain, QUIT),
+        ),
         Row(
             "tls-injection",
             STRANGER,

@@ -30,6 +30,7 @@ ARCHIVES = (
     "3536c8eb2e477cf985422504adf9368ccdf29a3d8107e18051afca28a7d0245c",
     "8e7d98d15211fc9f9c28109e942e2268f42a6672d68df92a42f2afa90ff00532",
 )
+WITH_THE_HANDOVER = tuple(f"99-{name}.patch" for name in ("handover", "mail-id", "starttls", "tls-required"))
 NOBODY = 65534
 GREETING = "mx.test"
 RECIPIENTS = ("ann@example.com", "bob-default@example.com", "@open.example", "postmaster")
@@ -77,7 +78,7 @@ def build_netqmail(program: str, directory: Path, home: Path, without: Collectio
 
 
 def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> Path:
-    without = () if patched else ("99-handover.patch", "99-mail-id.patch", "99-starttls.patch")
+    without = () if patched else WITH_THE_HANDOVER
     return build_netqmail("qmail-smtpd", directory, home, without)
 
 

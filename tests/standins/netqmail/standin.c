@@ -23,6 +23,7 @@
 #include "scannertext.h"
 #include "smtpreply.h"
 #include "starttls.h"
+#include "tlsrequired.h"
 #include "validrcptto.h"
 
 /* The lines that are neither blank nor comments: their number, or -1 when the file is missing or unreadable. */
@@ -186,6 +187,8 @@ static const char *rcpt(const char *arg)
     die(SMTPREPLY_MISSES);
   if (r != VALIDRCPTTO_FOUND)
     return r == VALIDRCPTTO_MISSING ? SMTPREPLY_VALIDRCPTTO : SMTPREPLY_UNCERTAIN;
+  if ((why = tlsrequired(address, sender, ip)))
+    return why;
   if (recipientlist_holds(recipients, recipients_len, address))
     return SMTPREPLY_OK;
   if (count == LIMITCOUNT_RECIPIENTS) {

@@ -49,7 +49,7 @@ static int offers_tls(void *arg)
   return tls_offered;
 }
 
-static struct dialogue_lists lists = {0, bad_sender, of_domain, known, 0};
+static struct dialogue_lists lists = {0, bad_sender, of_domain, known, 0, 0};
 
 /* Feeds lines until the end or a hand-over; everything that is said is in heard. refusal is the client's, or null. */
 static void talk(struct dialogue *d, const char *lines, const char *refusal)
@@ -280,6 +280,38 @@ TEST(with_tls_what_was_said_is_forgotten_and_what_was_counted_is_not)
   lists.tls = 0;
 }
 
+static enum requiretls_answer wants_tls(void *arg, const char *ip, const char *sender, const char *recipient)
+{
+  (void) arg;
+  CHECK(strcmp(ip, IP) == 0 && strcmp(recipient, "ann@example.com") == 0);
+  if (strstr(sender, "unsure"))
+    return REQUIRETLS_UNSURE;
+  return strstr(sender, "@bank.example") ? REQUIRETLS_SENDER : REQUIRETLS_NO;
+}
+
+TEST(mail_that_is_taken_over_tls_only_is_put_off_in_plain_text)
+{
+  static const char letter[] = "MAIL FROM:<a@bank.example>\r\nRCPT TO:<ann@example.com>\r\n";
+  struct dialogue d;
+
+  lists.requiretls = wants_tls;
+  dialogue_begin(&d, 0, 0, 0);
+  talk(&d, letter, 0);
+  CHECK(last_event == DIALOGUE_REPLY && strcmp(heard, "250 ok\r\n" SMTPREPLY_TLS_FOR_SENDER) == 0);
+  CHECK(strstr(logged, "rcpt refused: no-tls-of-sender for ann@example.com from a@bank.example at " IP) && d.count.refusals == 1);
+  talk(&d, "RCPT TO:<bob@example.com>\r\nRCPT TO:<ann@other.example>\r\n", 0);
+  CHECK(strncmp(heard, UNKNOWN, strlen(UNKNOWN)) == 0 && strstr(heard, "553 5.7.1 "));
+  talk(&d, "MAIL FROM:<unsure@b.example>\r\nRCPT TO:<ann@example.com>\r\n", 0);
+  CHECK(last_event == DIALOGUE_REPLY && strcmp(heard, "250 ok\r\n" SMTPREPLY_UNCERTAIN) == 0);
+  talk(&d, "MAIL FROM:<a@b.example>\r\nRCPT TO:<ann@example.com>\r\n", 0);
+  CHECK(last_event == DIALOGUE_ACCEPTABLE);
+  dialogue_secured(&d);
+  talk(&d, letter, 0);
+  CHECK(last_event == DIALOGUE_ACCEPTABLE);
+  dialogue_end(&d);
+  lists.requiretls = 0;
+}
+
 static const struct test tests[] = {
   {"replies_are_those_of_qmail_smtpd", replies_are_those_of_qmail_smtpd},
   {"no_reply_accepts_a_recipient", no_reply_accepts_a_recipient},
@@ -288,6 +320,7 @@ static const struct test tests[] = {
   {"refusals_are_logged", refusals_are_logged},
   {"limits_end_the_session", limits_end_the_session},
   {"starttls_is_known_where_there_is_tls_and_offered_while_it_is_there", starttls_is_known_where_there_is_tls_and_offered_while_it_is_there},
+  {"mail_that_is_taken_over_tls_only_is_put_off_in_plain_text", mail_that_is_taken_over_tls_only_is_put_off_in_plain_text},
   {"with_tls_what_was_said_is_forgotten_and_what_was_counted_is_not", with_tls_what_was_said_is_forgotten_and_what_was_counted_is_not},
 };
 MAIN(tests)

@@ -4,6 +4,7 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
+#include "refusal.h"
 #include "requiretls.h"
 #include "smtpreply.h"
 
@@ -66,7 +67,7 @@ TEST(this_host_is_never_asked)
   static const char text[] = "client 0.0.0.0/0\nclient ::/0\nrecipient our.example\n";
 
   CHECK(judge(text, "127.0.0.1", "", "b@our.example") == REQUIRETLS_NO);
-  CHECK(judge(text, "127.9.9.9", "", "b@our.example") == REQUIRETLS_NO);
+  CHECK(judge(text, "127.0.0.2", "", "b@our.example") == REQUIRETLS_CLIENT);
   CHECK(judge(text, "::1", "", "b@our.example") == REQUIRETLS_NO);
   CHECK(judge(text, "::2", "", "b@our.example") == REQUIRETLS_CLIENT);
   CHECK(judge(text, "10.0.0.1", "", "b@our.example") == REQUIRETLS_CLIENT);
@@ -142,16 +143,29 @@ TEST(the_file)
   CHECK(r.state == 0 && !r.text);
 }
 
-TEST(replies_and_words)
-{
-  static const enum requiretls_answer each[] = {REQUIRETLS_SENDER, REQUIRETLS_RECIPIENT, REQUIRETLS_CLIENT};
-  size_t i;
+static char logged[1000];
 
-  for (i = 0; i < sizeof each / sizeof *each; ++i) {
-    CHECK(strncmp(requiretls_reply(each[i]), "451 4.7.10 ", 11) == 0);
-    CHECK(strncmp(requiretls_word(each[i]), "no-tls-", 7) == 0);
-  }
-  CHECK(strcmp(requiretls_reply(REQUIRETLS_UNSURE), SMTPREPLY_UNCERTAIN) == 0 && !requiretls_word(REQUIRETLS_UNSURE));
+static void keep(const char *line, size_t len)
+{
+  strncat(logged, line, len);
+}
+
+static const char *refuse(enum requiretls_answer answer)
+{
+  logged[0] = 0;
+  refusal_write = keep;
+  return requiretls_refuse(answer, "b@our.example", "a@bank.example", "192.0.2.1");
+}
+
+TEST(replies_and_lines_of_the_log)
+{
+  CHECK(!refuse(REQUIRETLS_NO) && !*logged);
+  CHECK(strcmp(refuse(REQUIRETLS_SENDER), SMTPREPLY_TLS_FOR_SENDER) == 0);
+  CHECK(strcmp(logged, "qmail-smtpd: rcpt refused: no-tls-of-sender for b@our.example from a@bank.example at 192.0.2.1\n") == 0);
+  CHECK(strcmp(refuse(REQUIRETLS_RECIPIENT), SMTPREPLY_TLS_FOR_RECIPIENT) == 0 && strstr(logged, "no-tls-for-recipient for "));
+  CHECK(strcmp(refuse(REQUIRETLS_CLIENT), SMTPREPLY_TLS_FOR_CLIENT) == 0 && strstr(logged, "no-tls-of-client for "));
+  CHECK(strcmp(refuse(REQUIRETLS_UNSURE), SMTPREPLY_UNCERTAIN) == 0);
+  CHECK(strcmp(logged, "qmail-smtpd: requiretls trouble: unreadable, or with a line that is wrong\n") == 0);
 }
 
 static const struct test tests[] = {
@@ -162,7 +176,7 @@ static const struct test tests[] = {
   {"a_line_that_is_wrong_leaves_every_question_open", a_line_that_is_wrong_leaves_every_question_open},
   {"a_nul_does_not_hide_a_line", a_nul_does_not_hide_a_line},
   {"the_file", the_file},
-  {"replies_and_words", replies_and_words},
+  {"replies_and_lines_of_the_log", replies_and_lines_of_the_log},
 };
 
 MAIN(tests)

@@ -153,6 +153,7 @@ def accepted(number: int) -> str:
             [f"qmail-smtpd: rcpt refused: too-many for a@b from <> at {IP} tls=x"],
             "refused_protocol tls_other",
         ),
+        ([f"qmail-smtpd: rcpt refused: no-tls-of-sender for a@b from c@d at {IP} id {ID}"], "refused_plain"),
         ([f"qmail-smtpd: starttls refused: followed from <> at {IP} id {ID} pid 7"], "refused_protocol"),
         (
             [

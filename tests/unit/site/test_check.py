@@ -310,7 +310,7 @@ BAD = [
             "relay_networks, protected_networks, whitelisted_networks, operators_protected, bad_senders, "
             "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt, "
             "tls_minimum, tls_sessions, certificate, "
-            "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts"
+            "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts, tls, require_tls"
         ],
     ),
 ]

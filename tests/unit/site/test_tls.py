@@ -128,3 +128,64 @@ def test_the_number_of_sessions_is_bounded(value: object, good: bool) -> None:
 
 def test_pairs_are_those_without_a_fault() -> None:
     assert tls.pairs([pair(), {"key": KEY}]) == [{"certificate": CERTIFICATE, "key": KEY}]
+
+
+REQUIRED = "sender_domains, recipient_domains, clients"
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({}, []),
+        ({"sender_domains": ["bank.example", ".below.example", "b\u00e4nk.example"]}, []),
+        ({"clients": ["192.0.2.0/24", "2001:db8::/32", "192.0.2.7/32"], "recipient_domains": []}, []),
+        (
+            [],
+            [f"gateway_require_tls: [] is not a mapping; expected some of {REQUIRED}"],
+        ),
+        (
+            {"senders": ["a.example"]},
+            [f"gateway_require_tls: 'senders' is not known; expected one of {REQUIRED}"],
+        ),
+        (
+            {"sender_domains": "bank.example"},
+            ["gateway_require_tls: sender_domains 'bank.example' is not a list; expected a list"],
+        ),
+        ({"clients": [7]}, ["gateway_require_tls: clients item 1: 7 is not a text; expected a network"]),
+    ],
+)
+def test_whose_mail_is_taken_over_tls_only(given: object, faults: list[str]) -> None:
+    assert tls.required_faults(given, True) == faults
+
+
+@pytest.mark.parametrize(
+    ("key", "item"),
+    [
+        ("sender_domains", "*.bank.example"),
+        ("sender_domains", "a@bank.example"),
+        ("recipient_domains", ""),
+        ("recipient_domains", ".."),
+        ("sender_domains", "bank.example\nsender x.example"),
+        ("clients", "bank.example"),
+        ("clients", "192.0.2.1/24"),
+    ],
+)
+def test_an_item_that_the_programs_would_not_understand_is_refused(key: str, item: str) -> None:
+    (fault,) = tls.required_faults({key: [item]}, True)
+    assert fault.startswith(f"gateway_require_tls: {key} item 1: ")
+    assert "expected" in fault
+
+
+def test_tls_that_is_asked_for_is_offered() -> None:
+    given = {"sender_domains": ["bank.example"]}
+    assert "gateway_tls is false" in str(tls.required_faults(given, False))
+    assert tls.required_faults({}, False) == tls.required_faults({"clients": []}, False) == []
+
+
+def test_the_lines_that_the_programs_read() -> None:
+    given = {"clients": ["2001:db8::/32"], "sender_domains": ["Bank.example", ".b\u00e4nk.example"]}
+    assert tls.required_lines(given) == [
+        "sender bank.example",
+        "sender .xn--bnk-qla.example",
+        "client 2001:db8::/32",
+    ]

@@ -61,6 +61,7 @@ _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("relay denied", "refused_relay"),
             ("unknown recipient", "refused_recipient"),
             ("protocol", "refused_protocol"),
+            ("TLS required", "refused_plain"),
             ("virus", "refused_virus"),
             ("spam", "refused_spam"),
             ("content", "refused_content"),

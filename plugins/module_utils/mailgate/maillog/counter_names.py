@@ -38,6 +38,7 @@ COUNTERS = {
     "refused_relay": "recipients refused because the gateway does not accept their domain",
     "refused_recipient": "recipients refused because they do not exist",
     "refused_protocol": "senders, recipients and messages refused for their syntax or a limit",
+    "refused_plain": "recipients put off as their mail is taken over TLS only",
     "hung_up": "sessions ended after too many unknown recipients, refusals or commands",
     "refused_virus": "messages refused with a virus",
     "refused_spam": "messages refused as spam",

@@ -210,6 +210,8 @@ class Stats:
                 self._add("put_off")
             elif noted > 1:
                 self._put_off[key] = noted - 1
+        elif record.why in smtplog.NO_TLS:
+            self._add("refused_plain")
         else:
             self._add("refused_protocol")
 

@@ -273,7 +273,8 @@ class Session:
             about = "message" if record.why == "too-large" else _COMMANDS[record.command]  # its declared size
             told = f"{about}{named} refused, {record.why}, from <{record.sender}>"
             recipients = () if record.recipient is None else (record.recipient,)
-            self._try(record.at, PROTOCOL, told, record.sender, recipients)
+            kind = PUT_OFF if record.why in smtplog.NO_TLS else PROTOCOL
+            self._try(record.at, kind, told, record.sender, recipients)
             return "qmail-smtpd", told
         if isinstance(record, smtplog.HungUp):
             return "qmail-smtpd", f"hung up: too many {_TOO_MANY.get(record.why, record.why)}"

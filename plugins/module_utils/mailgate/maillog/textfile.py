@@ -18,6 +18,7 @@ _LAYERS = (
     "relay",
     "recipient",
     "protocol",
+    "plain",
     "virus",
     "spam",
     "content",

@@ -47,6 +47,8 @@ KEYS = (
     "tls_backend_ca",
     "outbound_dane",
     "outbound_mta_sts",
+    "tls",
+    "require_tls",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
@@ -67,8 +69,9 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     {domain, route}), directories (the result of ldap_settings.public(), so without a password),
     deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
     addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, certificate
-    (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()), and
-    outbound_dane and outbound_mta_sts, which this version has not; all but the first three may be missing.
+    (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()),
+    outbound_dane and outbound_mta_sts, which this version has not, tls (bool), and require_tls (see
+    tls.REQUIRED); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -98,6 +101,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
         found += [fault] if fault else []
     found += tls.minimum_faults(site.get("tls_minimum", tls.MINIMUMS[0]))
     found += tls.sessions_faults(site.get("tls_sessions", 1))
+    found += tls.required_faults(site.get("require_tls", {}), site.get("tls", True))
     found += tls.certificate_faults(site.get("certificate", []))
     found += _outbound_tls_faults(site)
     for number, text in _items(site, "bad_senders", found):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The site's settings of TLS: gateway_tls_minimum, gateway_tls_sessions and gateway_certificate.
+"""The site's settings of TLS: gateway_tls_minimum, _sessions, gateway_require_tls and gateway_certificate.
 
 A private key is a secret: what is judged, printed and shown is a description of it, never the key itself.
 """
@@ -12,10 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ..core.errors import BadInput
+from ..formats import addresses, networks
+
 MINIMUMS = ("1.2", "1.3")
 SESSIONS_MAX = 4000  # as many workers as smtptls can have
 PAIRS_MAX = 2  # one of ECDSA and one of RSA
 PARTS = ("certificate", "key")
+REQUIRED = {"sender_domains": "sender", "recipient_domains": "recipient", "clients": "client"}  # requiretls.h
 _TEXT = "text: "
 _LABEL = re.compile(r"-----BEGIN ([A-Z0-9][A-Z0-9 ]{0,40})-----")
 _KEYS = ("PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY")
@@ -122,6 +126,54 @@ def pairs(given: object) -> list[dict[str, str]]:
         {part: str(item[part]) for part in PARTS}
         for item, described in zip(_several(given), without_keys(given))
         if isinstance(item, Mapping) and not _pair_faults("", described)
+    ]
+
+
+def required_faults(given: object, offered: object) -> list[str]:
+    """Return every fault of gateway_require_tls; offered is gateway_tls."""
+    where = "gateway_require_tls"
+    if not isinstance(given, Mapping):
+        return [f"{where}: {given!r} is not a mapping; expected some of {', '.join(REQUIRED)}"]
+    found = [
+        f"{where}: {key!r} is not known; expected one of {', '.join(REQUIRED)}"
+        for key in given
+        if key not in REQUIRED
+    ]
+    for key in REQUIRED:
+        items = given.get(key) or []
+        if isinstance(items, str) or not isinstance(items, Sequence):
+            found.append(f"{where}: {key} {items!r} is not a list; expected a list")
+            continue
+        for number, item in enumerate(items, 1):
+            found += _required_item_faults(item, key, f"{where}: {key} item {number}")
+    if not found and any(given.get(key) for key in REQUIRED) and not offered:
+        found.append(
+            f"{where}: asks for TLS, and gateway_tls is false, so this mail would never come; expected true"
+        )
+    return found
+
+
+def _required_item_faults(item: object, key: str, where: str) -> list[str]:
+    if not isinstance(item, str):
+        return [f"{where}: {item!r} is not a text; expected a {'network' if key == 'clients' else 'domain'}"]
+    if key == "clients":
+        try:
+            networks.parse_network(item, where)
+        except BadInput as error:
+            return [str(error)]
+        return []
+    fault = addresses.domain_fault(addresses.ascii_domain(item.removeprefix(".")))
+    return [f"{where}: {item!r} {fault}; with a '.' before it for every domain below"] if fault else []
+
+
+def required_lines(given: object) -> list[str]:
+    """Return the lines of control/requiretls (requiretls.h) of a gateway_require_tls without a fault."""
+    if not isinstance(given, Mapping):
+        return []
+    return [
+        f"{word} {item if key == 'clients' else addresses.ascii_domain(str(item))}"
+        for key, word in REQUIRED.items()
+        for item in given.get(key) or []
     ]
 
 
