@@ -79,7 +79,7 @@ static void check_handover(const struct dialogue *d, const char *bytes, size_t l
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  static struct dialogue_lists lists = {0, bad_sender, first, second, 0};
+  static struct dialogue_lists lists = {0, bad_sender, first, second, 0, 0};
   static char recipient[SMTPCOMMAND_LINE_MAX + 1];
   struct dialogue d;
   struct dialogue_reply reply;
