@@ -472,11 +472,31 @@ def test_a_pair_that_somebody_else_made_is_no_session_of_smtptls(programs: Progr
     tls.stop()
 
 
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_a_worker_that_is_killed_ends_its_session_only(start: Start, handed_over: bool) -> None:
+    gate, tls = start()
+    secure = secured(gate)
+    pieces = [HELO, MAIL, RCPT, b"DATA\r\n"] if handed_over else [HELO, MAIL]
+    for piece in pieces:
+        assert say(secure, piece)[:1] in b"23"
+    secure.sendall(LETTER[:5])
+    for pid in tls.workers():
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(OSError):  # an end that TLS did not say
+        assert secure.recv(100) == b""
+    if handed_over:
+        until(lambda: re.search(r"smtplaunch: end [0-9]+ status", gate.heard()))
+    assert not gate.messages()
+    until(tls.offered)
+    assert b"250 ok TIME qp PID\r\n" in said_over(secured(gate), PIECES)
+    assert len(gate.messages()) == 1
+
+
 # --- clients that stop, and the end ---
 
 
 def test_clients_that_stop_in_the_handshake(start: Start) -> None:
-    gate, tls = start("-h", "2", "-i", "8")
+    gate, tls = start("-h", "4", "-i", "8")
     stopped = []
     for number in range(100):
         client = begun(gate, f"127.0.{10 + number % 10}.{1 + number}")
