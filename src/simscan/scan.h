@@ -19,7 +19,6 @@
 
 #define SCAN_TEXT_FD 4
 #define SCAN_MESSAGE "message"
-#define SCAN_ANSWER "spamc"
 #define SCAN_PARTS "parts"
 #define SCAN_SHARE_MIN 131072 /* the least share; a tiny file system is full before */
 
@@ -36,9 +35,9 @@ struct scan {
   struct scanfile_room share;        /* what this session may take of the work directory; files 0: not limited */
   long long begun;                   /* milliseconds */
   long long deadline;
-  struct scanpiece answer;           /* SpamAssassin's, of the message's first part */
-  const struct scanpiece *deliver;   /* what goes to qmail-queue before the rest of the message */
-  char mark[80];                     /* what is put in front of it */
+  char mark[80];                     /* what is put in front of the message, or "" */
+  char *marked;                      /* that and its header with SpamAssassin's marks, in the place of its own; or NULL */
+  size_t marked_length;
 };
 
 extern char *const scan_environment[]; /* of a scanner */
@@ -46,18 +45,6 @@ extern char *const scan_environment[]; /* of a scanner */
 /* ---- scanlog.c ---- */
 
 #define SCAN_PRINTF(string, first) __attribute__((format(printf, string, first)))
-
-/* The output of a program, whose last line may be a reason for the log. */
-struct scan_said {
-  char bytes[8192];
-  size_t length;
-};
-
-/* A tap that collects it. */
-int scan_keep(void *said, const char *bytes, size_t length);
-
-/* ": LAST LINE", or "". Returns words. */
-const char *scan_last_words(const struct scan_said *said, char *words, size_t size);
 
 /* Whether descriptor 4 is a pipe of qmail-smtpd's; to be called once, before anything is opened. */
 void scan_find_listener(void);
@@ -90,12 +77,19 @@ const char *scan_share_words(const struct scan *scan, char *words, size_t size);
 /* Puts the message off for that reason. */
 int scan_above_share(const struct scan *scan);
 
-/* Whether these words of a program are new: not those that were logged last, of the same settings and program. */
-int scan_words_are_new(const struct scan *scan, const struct scan_said *said);
+/* Whether these words of clamd are new: not those that were logged last, of the same clamd. */
+int scan_words_are_new(const struct scan *scan, const char *words);
 
 /* ---- the scanners ---- */
 
+/* The message as it was stored. */
+struct scanfeed scan_whole(const struct scan *scan);
+
 int scan_virus(struct scan *scan);
+
+/* Prints what clamd says of the message, asked in both ways. */
+void scan_virus_test(struct scan *scan);
+
 int scan_attachments(struct scan *scan);
 
 /* Writes the verdict to log, once the message is queued, to state. */

@@ -150,7 +150,7 @@ int scan_attachments(struct scan *scan)
   struct scanchild_tap taps[2] = {{take, &u.out}, {take, &u.err}};
   struct scanjail jail = {scan->places->ripmime, SCAN_PARTS, scan->conf.deadline_seconds, scan->share.bytes};
   struct scanchild_watch watch = {look, &u};
-  struct scanchild_feed message = {"", 0, {&scan->message.first, &scan->message.rest}, scan->key};
+  struct scanfeed message = scan_whole(scan);
   struct scanchild child = {scan->places->ripmime, argv, scan_environment, -1, {&message, NULL}, {&taps[0], &taps[1]}, 1,
                             &jail, &watch, 0};
   struct scanchild_result result;

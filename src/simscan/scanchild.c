@@ -20,7 +20,6 @@
 #include "clock.h"
 #include "scanchild.h"
 
-#define BLOCK 65536
 #define FAREWELL_MS 2000 /* between asking a child to clean up and killing it */
 
 struct running {
@@ -29,13 +28,8 @@ struct running {
   int feed[2];      /* this side of the pipes to its descriptors 0 and 1, -1 when closed */
   int tap[2];       /* this side of the pipes from its descriptors 1 and 2 */
   int feeding;      /* which feed is being written; 2: all are */
-  size_t bytes;     /* how much of the feed's bytes is written */
   long long looked; /* when the watch was called last */
-  int piece;        /* which of the feed's pieces is being read */
-  long long offset; /* how much of it is */
-  struct scanhash hash; /* of what was read of it */
-  char block[BLOCK];
-  size_t begin, end; /* what of block is not yet written */
+  struct scanfeed_reader reader; /* of that feed */
 };
 
 static void on_child(int signal)
@@ -230,63 +224,12 @@ static void too_late(struct running *r, struct scanchild_result *result)
   result->code = 0;
 }
 
-/* Reads the next block of a piece; 1, or -1 with errno, EBADMSG when the piece is not what was written. */
-static int read_piece(struct running *r, const struct scanpiece *piece)
+/* Continues with that feed, or with the one behind it where there is none. */
+static void turn_to_feed(struct running *r, int which)
 {
-  unsigned char digest[SCANHASH_BYTES];
-  long long left = piece->length - r->offset;
-  size_t n = left < BLOCK ? (size_t) left : BLOCK;
-  ssize_t got;
-
-  if (r->offset == 0) scanhash_begin(&r->hash, r->child->feeds[r->feeding]->key);
-  do got = pread(piece->file, r->block, n, (off_t) (piece->offset + r->offset)); while (got == -1 && errno == EINTR);
-  if (got == 0) errno = EIO;
-  if (got <= 0) return -1;
-  r->offset += got;
-  scanhash_add(&r->hash, r->block, (size_t) got);
-  if (r->offset == piece->length) {
-    scanhash_end(&r->hash, digest);
-    if (memcmp(digest, piece->digest, sizeof digest) != 0) {
-      errno = EBADMSG;
-      return -1;
-    }
-    ++r->piece;
-    r->offset = 0;
-  }
-  r->end = (size_t) got;
-  return 1;
-}
-
-/* Puts the next bytes of the feed into block; 1 when there are some, 0 at the end, -1 when its file fails. */
-static int refill(struct running *r)
-{
-  const struct scanchild_feed *feed = r->child->feeds[r->feeding];
-  size_t n;
-
-  if (r->begin < r->end) return 1;
-  r->begin = r->end = 0;
-  if (r->bytes < feed->count) {
-    n = feed->count - r->bytes;
-    if (n > BLOCK) n = BLOCK;
-    memcpy(r->block, feed->bytes + r->bytes, n);
-    r->bytes += n;
-    r->end = n;
-    return 1;
-  }
-  while (r->piece < SCANCHILD_PIECES && feed->pieces[r->piece] && feed->pieces[r->piece]->length == 0) ++r->piece;
-  if (r->piece == SCANCHILD_PIECES || !feed->pieces[r->piece]) return 0;
-  return read_piece(r, feed->pieces[r->piece]);
-}
-
-/* Continues with the next feed. */
-static void next_feed(struct running *r)
-{
-  if (r->feeding < 2) shut(&r->feed[r->feeding]);
-  do ++r->feeding; while (r->feeding < 2 && !r->child->feeds[r->feeding]);
-  r->bytes = 0;
-  r->piece = 0;
-  r->offset = 0;
-  r->begin = r->end = 0;
+  while (which < 2 && !r->child->feeds[which]) ++which;
+  r->feeding = which;
+  if (which < 2) scanfeed_begin(&r->reader, r->child->feeds[which]);
 }
 
 /* Writes as much as the pipe accepts now. Returns -1 when the source fails; sets *broken when the child reads no
@@ -295,12 +238,15 @@ static int write_feed(struct running *r, int *broken)
 {
   ssize_t w;
 
-  switch (refill(r)) {
+  switch (scanfeed_fill(&r->reader)) {
     case -1: return -1;
-    case 0: next_feed(r); return 0;
+    case 0:
+      shut(&r->feed[r->feeding]);
+      turn_to_feed(r, r->feeding + 1);
+      return 0;
   }
-  w = write(r->feed[r->feeding], r->block + r->begin, r->end - r->begin);
-  if (w >= 0) r->begin += (size_t) w;
+  w = write(r->feed[r->feeding], r->reader.block + r->reader.begin, r->reader.end - r->reader.begin);
+  if (w >= 0) r->reader.begin += (size_t) w;
   else if (errno != EINTR && errno != EAGAIN) *broken = 1;
   return 0;
 }
@@ -426,7 +372,7 @@ void scanchild_run(const struct scanchild *child, long long deadline, struct sca
 
   memset(&r, 0, sizeof r);
   r.child = child;
-  r.feeding = -1;
+  r.feeding = 2;
   for (i = 0; i < 2; ++i) r.feed[i] = r.tap[i] = -1;
   result->end = SCANCHILD_TROUBLE;
   result->code = 0;
@@ -434,7 +380,7 @@ void scanchild_run(const struct scanchild *child, long long deadline, struct sca
   result->pid = 0;
   if (start(&r, result) == 0) {
     result->pid = (long) r.pid;
-    do ++r.feeding; while (r.feeding < 2 && !child->feeds[r.feeding]);
+    turn_to_feed(&r, 0);
     attend(&r, deadline, result);
     result->fed = r.feeding == 2;
   }

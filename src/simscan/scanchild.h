@@ -9,7 +9,7 @@
 #define SCANCHILD_H
 
 #include <stddef.h>
-#include "scanhash.h"
+#include "scanfeed.h"
 #include "scanjail.h"
 
 enum scanchild_end {
@@ -20,27 +20,6 @@ enum scanchild_end {
   SCANCHILD_TROUBLE,  /* a pipe, fork, or what it was fed from failed here; code is an errno */
   SCANCHILD_STOPPED,  /* a tap, or the watch, refused what it did, and it was killed; code is the errno they left */
   SCANCHILD_CHANGED   /* the data to feed it has changed since it was written; it did not get the end of it */
-};
-
-/*
- * Bytes of a file whose hash was kept when they were written. A file that ends before is SCANCHILD_TROUBLE, EIO; other
- * bytes are SCANCHILD_CHANGED, and the last of them are not passed on.
- */
-struct scanpiece {
-  int file;
-  long long offset;
-  long long length;
-  unsigned char digest[SCANHASH_BYTES];
-};
-
-#define SCANCHILD_PIECES 2
-
-/* What is written to a descriptor of the child: these bytes, then the pieces. */
-struct scanchild_feed {
-  const char *bytes;
-  size_t count;
-  const struct scanpiece *pieces[SCANCHILD_PIECES]; /* NULL: no more */
-  const unsigned char *key;                         /* of the pieces' hashes */
 };
 
 /* Gets the child's output on a descriptor; returns -1, and sets errno, to have the child killed. */
@@ -62,7 +41,7 @@ struct scanchild {
   char *const *argv;
   char *const *environment;
   int input;                       /* what becomes its descriptor 0; -1: feeds[0], or nothing to read */
-  const struct scanchild_feed *feeds[2]; /* for its descriptors 0 and 1; the second after the whole of the first */
+  const struct scanfeed *feeds[2]; /* for its descriptors 0 and 1; the second after the whole of the first */
   const struct scanchild_tap *taps[2];   /* on its descriptors 1 and 2; without one its output is discarded */
   int scanner;                     /* it keeps only the privileges in effect, and leaves no child behind */
   const struct scanjail *jail;     /* where a scanner is confined, or NULL */

@@ -20,11 +20,12 @@
 #define FILE_MAX 65536
 #define LINE 256
 
-/* those from SHARE on are optional */
-enum { DEADLINE, FAILURE, LIMIT, SCORE, CONFIG, SOCKET, SHARE, STATE, TEMPORARY, RESERVE_BYTES, RESERVE_FILES, NAMES };
+/* those from SHARE on are optional; CONFIG, of clamdscan, is what the role wrote before 0.3 */
+enum { DEADLINE, FAILURE, LIMIT, SCORE, SPAMD, SHARE, STATE, TEMPORARY, RESERVE_BYTES, RESERVE_FILES, CLAMD, CONFIG, NAMES };
 static const char *const names[NAMES] = {
-  "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "clamd_config", "spamd_socket",
-  "work_share_percent", "state_directory", "clamd_temporary_directory", "clamd_reserve_bytes", "clamd_reserve_files"
+  "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "spamd_socket", "work_share_percent",
+  "state_directory", "clamd_temporary_directory", "clamd_reserve_bytes", "clamd_reserve_files", "clamd_socket",
+  "clamd_config"
 };
 
 static int path(const char *s, char *to)
@@ -51,8 +52,9 @@ static int set(struct scanconf *conf, int which, const char *value)
     case SCORE:
       conf->reject_score = strtod(value, &stop);
       return stop != value && *stop == 0 && isfinite(conf->reject_score) && conf->reject_score > 0 ? 0 : -1;
-    case CONFIG: return path(value, conf->clamd_config);
-    case SOCKET: return path(value, conf->spamd_socket);
+    case SPAMD: return path(value, conf->spamd_socket);
+    case CLAMD: return path(value, conf->clamd_socket);
+    case CONFIG: return 0;
     case TEMPORARY: return path(value, conf->clamd_temporary_directory);
     case RESERVE_BYTES: return number_parse(&conf->clamd_reserve_bytes, value, 0, 1LL << 40) ? 0 : -1;
     case RESERVE_FILES: return number_parse(&conf->clamd_reserve_files, value, 0, 1LL << 40) ? 0 : -1;
@@ -101,6 +103,7 @@ int scanconf_settings(struct scanconf *conf, const char *text, size_t length, ch
   conf->work_share_percent = SCANCONF_SHARE;
   conf->clamd_reserve_bytes = SCANCONF_RESERVE_BYTES;
   conf->clamd_reserve_files = SCANCONF_RESERVE_FILES;
+  strcpy(conf->clamd_socket, SCANCONF_CLAMD);
   while ((got = next_line(&text, stop, line, &at)) == 1) {
     value = strchr(line, ' ');
     if (value) *value++ = 0;

@@ -18,6 +18,7 @@
 #define SCANCONF_SHARE 25
 #define SCANCONF_RESERVE_BYTES 268435456
 #define SCANCONF_RESERVE_FILES 4096
+#define SCANCONF_CLAMD "/run/clamav/clamd.ctl"
 
 struct scanconf {
   int deadline_seconds;              /* 1 to SCANCONF_DEADLINE, for all scanners of a message together */
@@ -25,7 +26,7 @@ struct scanconf {
   long long spam_limit_bytes;        /* SpamAssassin gets so much of a longer message */
   int work_share_percent;            /* 1 to 100, of the work directory's file system for one message; optional */
   double reject_score;
-  char clamd_config[SCANCONF_PATH];
+  char clamd_socket[SCANCONF_PATH];  /* optional */
   char spamd_socket[SCANCONF_PATH];
   char clamd_temporary_directory[SCANCONF_PATH]; /* where clamd unpacks; optional: when "" it is not watched */
   long long clamd_reserve_bytes;     /* bytes that must be free there while clamd works; optional */

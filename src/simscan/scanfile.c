@@ -101,27 +101,51 @@ int scanfile_create(const char *name)
 struct storing {
   struct scanfile_message *message;
   const struct scanfile_limits *limits;
-  struct scanhash first;
+  struct scanhash header;
+  struct scanhash body;
   struct scanhash rest;
 };
 
-/* Writes the next bytes; the first part ends at its limit, but not within the header. */
+static void add(struct scanpiece *piece, struct scanhash *hash, const char *bytes, size_t n)
+{
+  scanhash_add(hash, bytes, n);
+  piece->length += (long long) n;
+}
+
+/* Writes the next bytes; the body ends where header and body have so many bytes as the limit says. */
 static enum scanfile_stored put(struct storing *s, const struct scanheader *header, const char *bytes, size_t n)
 {
   struct scanfile_message *message = s->message;
-  long long end = header->length > s->limits->first ? header->length : s->limits->first;
-  size_t first = n;
+  size_t in_header = (size_t) (header->length - message->header.length);
+  long long room = s->limits->first - header->length - message->body.length;
+  size_t in_body = n - in_header;
 
-  if (!header->in_header && message->length + (long long) n > end)
-    first = message->length < end ? (size_t) (end - message->length) : 0;
+  if (room < 0) room = 0;
+  if ((long long) in_body > room) in_body = (size_t) room;
   if (message->length + (long long) n > s->limits->whole) return SCANFILE_ABOVE;
   if (scanfile_write(message->file, bytes, n) == -1) return SCANFILE_UNWRITTEN;
   if (s->limits->names) scannames_add(s->limits->names, bytes, n);
-  scanhash_add(&s->first, bytes, first);
-  scanhash_add(&s->rest, bytes + first, n - first);
   message->length += (long long) n;
-  message->first.length += (long long) first;
-  message->rest.length += (long long) (n - first);
+  add(&message->header, &s->header, bytes, in_header);
+  add(&message->body, &s->body, bytes + in_header, in_body);
+  add(&message->rest, &s->rest, bytes + in_header + in_body, n - in_header - in_body);
+  return SCANFILE_STORED;
+}
+
+static enum scanfile_stored complete(struct storing *s)
+{
+  struct scanfile_message *message = s->message;
+  struct stat what;
+
+  if (fstat(message->file, &what) == -1) return SCANFILE_UNWRITTEN;
+  message->changed_seconds = (long long) what.st_ctim.tv_sec;
+  message->changed_nanoseconds = (long long) what.st_ctim.tv_nsec;
+  message->header.file = message->body.file = message->rest.file = message->file;
+  message->body.offset = message->header.length;
+  message->rest.offset = message->header.length + message->body.length;
+  scanhash_end(&s->header, message->header.digest);
+  scanhash_end(&s->body, message->body.digest);
+  scanhash_end(&s->rest, message->rest.digest);
   return SCANFILE_STORED;
 }
 
@@ -140,7 +164,8 @@ enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader 
   s.limits = limits;
   message->file = scanfile_create(name);
   if (message->file == -1) return SCANFILE_UNWRITTEN;
-  scanhash_begin(&s.first, limits->key);
+  scanhash_begin(&s.header, limits->key);
+  scanhash_begin(&s.body, limits->key);
   scanhash_begin(&s.rest, limits->key);
   scanheader_begin(header);
   do {
@@ -150,86 +175,32 @@ enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader 
     state = put(&s, header, out, n);
     if (state != SCANFILE_STORED) return state;
   } while (got > 0);
-  message->first.file = message->rest.file = message->file;
-  message->rest.offset = message->first.length;
-  scanhash_end(&s.first, message->first.digest);
-  scanhash_end(&s.rest, message->rest.digest);
-  return SCANFILE_STORED;
+  return complete(&s);
 }
 
-static int read_at(int fd, char *to, size_t length, long long offset)
+int scanfile_is_as_stored(int fd, const struct scanfile_message *message)
 {
-  ssize_t got;
+  struct stat what;
 
-  while (length > 0) {
-    got = pread(fd, to, length, (off_t) offset);
-    if (got == -1 && errno == EINTR) continue;
-    if (got == 0) errno = EIO;
-    if (got <= 0) return -1;
-    to += got;
-    offset += got;
-    length -= (size_t) got;
-  }
-  return 0;
+  return fstat(fd, &what) == 0 && S_ISREG(what.st_mode) && (long long) what.st_size == message->length
+         && (long long) what.st_ctim.tv_sec == message->changed_seconds
+         && (long long) what.st_ctim.tv_nsec == message->changed_nanoseconds;
 }
 
-struct reading {
-  const struct scanpiece *piece;
-  long long at;
-  struct scanhash hash;
-  char block[BLOCK];
-};
-
-static int next(struct reading *r, size_t n)
+int scanfile_open_stored(const char *name, const struct scanfile_message *message)
 {
-  if (read_at(r->piece->file, r->block, n, r->piece->offset + r->at) == -1) return -1;
-  scanhash_add(&r->hash, r->block, n);
-  r->at += (long long) n;
-  return 0;
-}
+  struct stat stored;
+  struct stat named;
+  int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  int error = 0;
 
-/* Reads forward until so many bytes are left. */
-static int leave(struct reading *r, long long left)
-{
-  while (r->piece->length - r->at > left) {
-    long long n = r->piece->length - r->at - left;
-
-    if (next(r, n < BLOCK ? (size_t) n : BLOCK) == -1) return -1;
-  }
-  return 0;
-}
-
-static int as_written(struct reading *r)
-{
-  unsigned char digest[SCANHASH_BYTES];
-
-  scanhash_end(&r->hash, digest);
-  if (memcmp(digest, r->piece->digest, sizeof digest) == 0) return 0;
-  errno = EBADMSG;
+  if (fd == -1) return -1;
+  if (fstat(message->file, &stored) == -1 || fstat(fd, &named) == -1) error = errno;
+  else if (stored.st_dev != named.st_dev || stored.st_ino != named.st_ino) error = ESTALE;
+  if (error == 0) return fd;
+  close(fd);
+  errno = error;
   return -1;
-}
-
-int scanfile_same_tail(const struct scanpiece *one, const struct scanpiece *other, long long length,
-                       const unsigned char *key)
-{
-  static struct reading a;
-  static struct reading b;
-  int same = 1;
-  size_t n;
-
-  if (length > one->length || length > other->length) return 0;
-  a.piece = one;
-  b.piece = other;
-  a.at = b.at = 0;
-  scanhash_begin(&a.hash, key);
-  scanhash_begin(&b.hash, key);
-  if (leave(&a, length) == -1 || leave(&b, length) == -1) return -1;
-  for (; length > 0; length -= (long long) n) {
-    n = length < BLOCK ? (size_t) length : BLOCK;
-    if (next(&a, n) == -1 || next(&b, n) == -1) return -1;
-    if (memcmp(a.block, b.block, n) != 0) same = 0;
-  }
-  return as_written(&a) == -1 || as_written(&b) == -1 ? -1 : same;
 }
 
 int scanfile_room(struct scanfile_room *room)

@@ -9,7 +9,7 @@
 #define SCANFILE_H
 
 #include <stddef.h>
-#include "scanchild.h"
+#include "scanfeed.h"
 #include "scanheader.h"
 #include "scannames.h"
 
@@ -30,16 +30,19 @@ enum scanfile_stored { SCANFILE_STORED, SCANFILE_UNREAD, SCANFILE_UNWRITTEN, SCA
 /* A new file of our own, for writing and for reading by its descriptor only; -1 with errno. */
 int scanfile_create(const char *name);
 
-/* A message in its two parts: what SpamAssassin gets, and the rest. Their hashes are of what was written. */
+/* A message in its parts. Their hashes are of what was written. */
 struct scanfile_message {
   int file;
   long long length;
-  struct scanpiece first;
+  struct scanpiece header; /* with its empty line */
+  struct scanpiece body;   /* as much of it as SpamAssassin gets, behind the header */
   struct scanpiece rest;
+  long long changed_seconds; /* when the file was complete: its last change */
+  long long changed_nanoseconds;
 };
 
 struct scanfile_limits {
-  long long first;     /* bytes of the first part, or as many as the header has */
+  long long first;     /* bytes of header and body, or as many as the header has */
   long long whole;     /* a message of more bytes is not stored: above */
   const unsigned char *key;
   struct scannames *names; /* the check of the names of attachments, or NULL */
@@ -53,11 +56,13 @@ enum scanfile_stored scanfile_store(int fd, const char *name, struct scanheader 
                                     const struct scanfile_limits *limits, struct scanfile_message *message);
 
 /*
- * Whether both pieces end with the same length bytes, and are what was written; -1 with errno when they cannot be read,
- * EBADMSG when they have changed.
+ * Opens the stored message once more, for reading only: another process that gets this descriptor can do nothing else
+ * with it. -1 with errno, ESTALE when another file has its name.
  */
-int scanfile_same_tail(const struct scanpiece *one, const struct scanpiece *other, long long length,
-                       const unsigned char *key);
+int scanfile_open_stored(const char *name, const struct scanfile_message *message);
+
+/* Whether a descriptor of the stored message, its length and its last change are still those of when it was complete. */
+int scanfile_is_as_stored(int fd, const struct scanfile_message *message);
 
 /* The capacity of the file system of the current directory: bytes, and files (0: it does not count them). */
 struct scanfile_room {

@@ -37,29 +37,6 @@ void scan_find_listener(void)
              && fcntl(SCAN_TEXT_FD, F_SETFD, FD_CLOEXEC) != -1;
 }
 
-int scan_keep(void *context, const char *bytes, size_t length)
-{
-  struct scan_said *said = context;
-  size_t room = sizeof said->bytes - said->length;
-
-  if (length > room) length = room;
-  memcpy(said->bytes + said->length, bytes, length);
-  said->length += length;
-  return 0;
-}
-
-const char *scan_last_words(const struct scan_said *said, char *words, size_t size)
-{
-  size_t end = said->length;
-  size_t begin;
-
-  while (end > 0 && (said->bytes[end - 1] == '\n' || said->bytes[end - 1] == '\r' || said->bytes[end - 1] == ' ')) --end;
-  for (begin = end; begin > 0 && said->bytes[begin - 1] != '\n'; --begin) continue;
-  snprintf(words, size, "%s", end > begin ? ": " : "");
-  if (end > begin && size > 3) scantext_field(said->bytes + begin, end - begin, 0, words + 2, size - 2);
-  return words;
-}
-
 /* Writes one line to the log, in one write. A log that cannot be written does not delay the message. */
 void scan_log(const char *format, ...)
 {

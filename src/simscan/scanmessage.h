@@ -6,7 +6,7 @@
  * Passes one message from qmail-smtpd through the scanners to qmail-queue.
  *
  * 0 is returned only when every write was complete, every child exited with a valid status, both
- * scanners printed what they found, and qmail-queue itself exited 0 after it had read everything. Once that is
+ * scanners answered what they found, and qmail-queue itself exited 0 after it had read everything. Once that is
  * so, nothing changes the result.
  */
 #ifndef SCANMESSAGE_H
@@ -27,13 +27,17 @@
 struct scanplaces {
   const char *work_directory;
   const char *control;      /* the directory of simscan and ssattach */
-  const char *clamdscan;
-  const char *spamc;
   const char *ripmime;
   const char *qmail_queue;
 };
 
 /* Takes the message from descriptor 0, its envelope from 1, and returns the exit status for qmail-smtpd. */
 int scanmessage(const struct scanplaces *places, char *const *environment);
+
+/*
+ * Takes a message from descriptor 0 as scanmessage() does, prints what clamd says of it, and queues nothing: the proof that
+ * mail is scanned. Returns 0 when clamd was asked.
+ */
+int scanmessage_test(const struct scanplaces *places);
 
 #endif

@@ -39,8 +39,8 @@ int scan_queue(struct scan *scan, const char *state)
 {
   char *argv[] = {"qmail-queue", NULL};
   /* the envelope is sent only if the scanners had exactly this message; without an envelope nothing is queued */
-  struct scanchild_feed message = {scan->mark, strlen(scan->mark), {scan->deliver, &scan->message.rest}, scan->key};
-  struct scanchild_feed envelope = {scan->envelope.bytes, scan->envelope.length, {NULL, NULL}, NULL};
+  struct scanfeed message = scan_whole(scan);
+  struct scanfeed envelope = {scan->envelope.bytes, scan->envelope.length, {NULL}, NULL};
   /* once it has the whole message it may finish: killed then, it may have queued it, and the client sends it again */
   int milliseconds = scan->conf.deadline_seconds * 1000;
   struct scanchild child = {scan->places->qmail_queue, argv, scan->environment, -1, {&message, &envelope}, {NULL, NULL}, 0,
@@ -48,6 +48,16 @@ int scan_queue(struct scan *scan, const char *state)
   struct scanchild_result result;
   char why[200];
 
+  if (scan->marked) { /* the mark is in it */
+    message.bytes = scan->marked;
+    message.count = scan->marked_length;
+    message.pieces[0] = &scan->message.body;
+    message.pieces[1] = &scan->message.rest;
+    message.pieces[2] = NULL;
+  } else {
+    message.bytes = scan->mark;
+    message.count = strlen(scan->mark);
+  }
   hear_no_signals();
   scanchild_run(&child, clock_ms() + milliseconds, &result);
   if (result.end == SCANCHILD_EXITED && result.code == 0 && result.fed) {

@@ -3,8 +3,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * clamdscan repeats a warning with each message; it is logged once, and again when its text, clamd's settings or
- * the program change. One small file remembers it. When the file cannot be read or written, the warning is logged.
+ * What clamd repeats with each message is logged once, and again when its text changes or clamd was started again. One
+ * small file remembers it. When the file cannot be read or written, the words are logged.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -65,15 +65,15 @@ static void keep(const char *path, const char *key)
   if (scanfile_write(fd, key, KEY - 1) == -1 || close(fd) == -1 || rename(fresh, path) == -1) unlink(fresh);
 }
 
-int scan_words_are_new(const struct scan *scan, const struct scan_said *said)
+int scan_words_are_new(const struct scan *scan, const char *words)
 {
   uint64_t hash = UINT64_C(14695981039346656037);
   char path[500];
   char key[KEY];
 
   if (scan->conf.state_directory[0] == 0) return 1;
-  hash = add(hash, said->bytes, said->length);
-  hash = add_identity(add_identity(hash, scan->conf.clamd_config), scan->places->clamdscan);
+  hash = add(hash, words, strlen(words));
+  hash = add_identity(hash, scan->conf.clamd_socket);
   snprintf(key, sizeof key, "%016llx", (unsigned long long) hash);
   snprintf(path, sizeof path, "%s/said", scan->conf.state_directory);
   if (is_kept(path, key)) return 0;

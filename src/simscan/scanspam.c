@@ -14,136 +14,91 @@
 #include <unistd.h>
 #include "clock.h"
 #include "scan.h"
-#include "scanchild.h"
-#include "scantext.h"
+#include "scanconnect.h"
+#include "scanmarks.h"
+#include "spamdask.h"
 
-#define HEADER_MAX 262144    /* of SpamAssassin's answer, where its verdict is looked for */
-#define ANSWER_EXTRA 1048576 /* how much longer than the message an answer may be */
+#define HEADER_MAX 262144   /* the longest header that any program writes */
+#define ANSWER_EXTRA 262144 /* how much longer than the header SpamAssassin's may be */
+#define USER "simscan"      /* on whose behalf it judges, as its log says */
 
 static const char not_checked[] = "X-Spam-Checked: no\n";
 
-/* SpamAssassin's answer, as it comes. */
-struct answer {
-  struct scanpiece *piece;
-  struct scanhash hash;
-  long long limit;
-  long long share;  /* bytes left for the answer in the work directory */
-  int our_error;    /* errno of a write here that failed, EDQUOT for the share */
-  char header[HEADER_MAX];
-  size_t header_length;
-};
-
-static int keep_answer(void *context, const char *said, size_t length)
+static const char *no_memory(int *status)
 {
-  struct answer *answer = context;
-  size_t room = sizeof answer->header - answer->header_length;
+  *status = SCAN_NO_MEMORY;
+  return strerror(ENOMEM);
+}
 
-  if (answer->piece->length + (long long) length > answer->limit) {
-    errno = EMSGSIZE;
-    return -1;
+/* Reads the message's header back from its file into to. Returns NULL, or why it cannot be; *status is set then. */
+static const char *read_header(const struct scan *scan, char *to, int *status)
+{
+  static struct scanfeed_reader reader;
+  struct scanfeed header = {"", 0, {&scan->message.header}, scan->key};
+  int got;
+
+  scanfeed_begin(&reader, &header);
+  for (; (got = scanfeed_fill(&reader)) == 1; reader.begin = reader.end) {
+    memcpy(to, reader.block, reader.end);
+    to += reader.end;
   }
-  if (answer->piece->length + (long long) length > answer->share) {
-    errno = answer->our_error = EDQUOT;
-    return -1;
-  }
-  if (scanfile_write(answer->piece->file, said, length) == -1) {
-    answer->our_error = errno;
-    return -1;
-  }
-  scanhash_add(&answer->hash, said, length);
-  answer->piece->length += (long long) length;
-  if (room > length) room = length;
-  memcpy(answer->header + answer->header_length, said, room);
-  answer->header_length += room;
-  return 0;
+  if (got == 0) return NULL;
+  *status = errno == EBADMSG ? SCAN_TROUBLE : scan_status_of(errno);
+  return errno == EBADMSG ? "the message in the work directory is not what was written there" : strerror(errno);
 }
 
 /*
- * Checks that the answer is the whole message with the verdict in its header: at least as long, and the body the
- * same to the last byte. Returns NULL, or what is wrong; *error is set when the check itself fails.
+ * Checks the answer, and puts its marks into the message's header. Returns NULL, or what is wrong; *status is set when
+ * that is not spamd's fault.
  */
-static const char *judge_answer(const struct scan *scan, struct answer *answer, struct scantext_score *score, int *error)
+static const char *mark_header(struct scan *scan, const struct spamdask *answer, int *status)
 {
-  const struct scanpiece *asked = &scan->message.first;
-  long long header = scan->header.length;
-  size_t length;
-  int same;
+  size_t length = (size_t) scan->message.header.length;
+  size_t mark = strlen(scan->mark);
+  struct scantext_score shown;
+  const char *wrong = spamdask_wrong(answer);
+  char *own;
 
-  *error = 0;
-  scanhash_end(&answer->hash, answer->piece->digest);
-  if (answer->piece->length < asked->length) return "its answer is shorter than the message";
-  same = scanfile_same_tail(asked, answer->piece, asked->length - header, scan->key);
-  if (same == -1) {
-    *error = errno;
-    return errno == EBADMSG ? "its answer, or the message, has changed in the work directory" : "its answer cannot be read";
-  }
-  if (!same) return "its answer does not end with the message's body (report_safe must be 0)";
-  /* a blank in front would continue one of the gateway's fields */
-  if (answer->header[0] <= ' ' || answer->header[0] > '~') return "its answer does not begin with a field";
-  length = scantext_header_length(answer->header, answer->header_length);
-  if (scantext_status(answer->header, length, score) == -1) return "its answer has no X-Spam-Status with a score";
-  return NULL;
-}
-
-/* Runs spamc. Returns NULL when its answer is there, or why not; *status is set when it is not spamd's fault. */
-static const char *run_spamc(struct scan *scan, struct answer *answer, int *status, char *why, size_t size)
-{
-  char limit[24];
-  char seconds[24];
-  char *argv[] = {"spamc", "-F", "/dev/null", "-U", scan->conf.spamd_socket, "-x", "-l", "-s", limit, "-t", seconds, NULL};
-  struct scan_said said = {{0}, 0};
-  struct scanchild_tap taps[2] = {{keep_answer, answer}, {scan_keep, &said}};
-  struct scanchild_feed first = {"", 0, {&scan->message.first, NULL}, scan->key};
-  struct scanchild child = {scan->places->spamc, argv, scan_environment, -1, {&first, NULL}, {&taps[0], &taps[1]}, 1,
-                            NULL, NULL, 0};
-  struct scanchild_result result;
-  char words[300];
-  size_t n;
-
-  snprintf(limit, sizeof limit, "%lld", scan->message.first.length + 1024);
-  snprintf(seconds, sizeof seconds, "%d", scan->conf.deadline_seconds);
-  scanchild_run(&child, scan->deadline, &result);
-  if (answer->our_error) {
-    *status = scan_status_of(answer->our_error);
-    if (answer->our_error == EDQUOT) scan_share_words(scan, why, size);
-    else snprintf(why, size, "work directory: spamc's answer: %s", strerror(answer->our_error));
-    return why;
-  }
-  if (result.end == SCANCHILD_EXITED && result.code == 0) return NULL;
-  if (result.end == SCANCHILD_TROUBLE) *status = scan_status_of(result.code);
-  if (result.end == SCANCHILD_CHANGED) *status = SCAN_TROUBLE;
-  scanchild_words("spamc", &result, why, size);
-  n = strlen(why);
-  snprintf(why + n, size - n, "%s", scan_last_words(&said, words, sizeof words));
-  return why;
-}
-
-/* Asks SpamAssassin. Returns NULL with a score, or why there is no score; *status is set when it is not spamd's
- * fault. */
-static const char *ask_spamd(struct scan *scan, struct scantext_score *score, int *status, char *why, size_t size)
-{
-  static struct answer answer;
-  const char *wrong;
-  int error;
-
-  answer.piece = &scan->answer;
-  answer.our_error = 0;
-  answer.header_length = 0;
-  answer.limit = scan->message.first.length * 2 + ANSWER_EXTRA;
-  answer.share = scan->share.bytes - scan->message.length;
-  scanhash_begin(&answer.hash, scan->key);
-  scan->answer.file = scanfile_create(SCAN_ANSWER);
-  if (scan->answer.file == -1) {
-    *status = scan_status_of(errno);
-    snprintf(why, size, "work directory: %s", strerror(errno));
-    return why;
-  }
-  wrong = run_spamc(scan, &answer, status, why, size);
   if (wrong) return wrong;
-  wrong = judge_answer(scan, &answer, score, &error);
+  /* a blank in front would continue one of the gateway's fields */
+  if (answer->length == 0 || answer->header[0] <= ' ' || answer->header[0] > '~')
+    return "its answer does not begin with a field";
+  if (scantext_status(answer->header, answer->length, &shown) == -1) return "its answer has no X-Spam-Status with a score";
+  if (shown.spam != answer->verdict.spam) return "its answer has two verdicts";
+  own = malloc(length + 1);
+  scan->marked = malloc(mark + length + answer->length + SCANMARKS_MORE);
+  wrong = own && scan->marked ? read_header(scan, own, status) : no_memory(status);
+  if (!wrong) {
+    memcpy(scan->marked, scan->mark, mark);
+    scan->marked_length = mark + scanmarks_merge(own, length, answer->header, answer->length, scan->marked + mark);
+  } else {
+    free(scan->marked);
+    scan->marked = NULL;
+  }
+  free(own);
+  return wrong;
+}
+
+/* Asks SpamAssassin. Returns NULL with the header marked, or why not; *status is set when it is not spamd's fault. */
+static const char *ask_spamd(struct scan *scan, struct spamdask *answer, int *status, char *why, size_t size)
+{
+  char head[SPAMDASK_QUESTION];
+  struct scanfeed question = {head, 0, {&scan->message.header, &scan->message.body}, scan->key};
+  struct scanchild_tap tap = {spamdask_take, answer};
+  struct scanconnect spamd = {scan->conf.spamd_socket, SCANCONNECT_WHOLE, &question, -1, &tap, NULL};
+  struct scanconnect_result result;
+  const char *wrong;
+
+  question.count = spamdask_question(scan->message.header.length + scan->message.body.length, USER, head);
+  scanconnect_run(&spamd, scan->deadline, &result);
+  if (result.end == SCANCONNECT_TROUBLE) *status = scan_status_of(result.code);
+  if (result.end == SCANCONNECT_CHANGED) *status = SCAN_TROUBLE;
+  scanconnect_words("spamd", &result, why, size);
+  if (result.end != SCANCONNECT_ANSWERED) return why;
+  wrong = result.fed || answer->state == SPAMDASK_WRONG ? mark_header(scan, answer, status)
+                                                        : "it has answered before it had the message";
   if (!wrong) return NULL;
-  if (error) *status = SCAN_TROUBLE;
-  snprintf(why, size, "spamc: %s", wrong);
+  snprintf(why, size, "spamd: %s%s%s", wrong, answer->words[0] ? ": " : "", answer->words);
   return why;
 }
 
@@ -153,7 +108,6 @@ static int unasked(struct scan *scan, int status, const char *wrong)
   if (status || !scan->conf.deliver_unchecked)
     return scan_put_off(status ? status : clock_ms() >= scan->deadline ? SCAN_LATE : SCAN_TROUBLE, "%s", wrong);
   scan_log("simscan:[%d]: not checked for spam: %s", (int) getppid(), wrong);
-  unlink(SCAN_ANSWER);
   strcpy(scan->mark, not_checked);
   return -1;
 }
@@ -170,8 +124,11 @@ static int refuse_header(const struct scan *scan)
 
 int scan_spam(struct scan *scan, char *state, size_t size)
 {
-  struct scantext_score score;
+  static struct spamdask answer;
+  const struct scantext_score *score = &answer.verdict;
+  long long judged = scan->message.header.length + scan->message.body.length;
   const char *wrong;
+  char *header;
   char why[600];
   int status = 0;
 
@@ -180,22 +137,25 @@ int scan_spam(struct scan *scan, char *state, size_t size)
     return -1;
   }
   if (scan->header.length > HEADER_MAX && scan->header.length > scan->conf.spam_limit_bytes) return refuse_header(scan);
-  wrong = ask_spamd(scan, &score, &status, why, sizeof why);
+  if (scan->message.rest.length > 0)
+    snprintf(scan->mark, sizeof scan->mark, "X-Spam-Checked: first %lld bytes\n", judged);
+  header = malloc((size_t) scan->header.length + ANSWER_EXTRA);
+  spamdask_begin(&answer, header, (size_t) scan->header.length + ANSWER_EXTRA);
+  wrong = header ? ask_spamd(scan, &answer, &status, why, sizeof why) : no_memory(&status);
+  free(header);
   if (wrong) {
     snprintf(state, size, "CLEAN (0.00/0.00/0.00)");
     return unasked(scan, status, wrong);
   }
   snprintf(state, size, "%s (%.2f/%.2f/%.2f)",
-           score.score >= scan->conf.reject_score ? "SPAM REJECT" : score.spam ? "SPAM PASS" : "CLEAN",
-           score.score, score.required, scan->conf.reject_score);
-  if (score.score >= scan->conf.reject_score) {
+           score->score >= scan->conf.reject_score ? "SPAM REJECT" : score->spam ? "SPAM PASS" : "CLEAN",
+           score->score, score->required, scan->conf.reject_score);
+  if (score->score >= scan->conf.reject_score) {
     scan_log_verdict(scan, state, NULL);
-    return scan_refuse("DYour email is considered spam (%.2f spam-hits)", score.score);
+    return scan_refuse("DYour email is considered spam (%.2f spam-hits)", score->score);
   }
-  scan->deliver = &scan->answer;
   if (scan->message.rest.length == 0) return -1;
-  snprintf(scan->mark, sizeof scan->mark, "X-Spam-Checked: first %lld bytes\n", scan->message.first.length);
-  scan_log("simscan:[%d]: the first %lld of %lld bytes were checked for spam", (int) getppid(),
-           scan->message.first.length, scan->message.length);
+  scan_log("simscan:[%d]: the first %lld of %lld bytes were checked for spam", (int) getppid(), judged,
+           scan->message.length);
   return -1;
 }

@@ -8,35 +8,13 @@
 #endif
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "clamdask.h"
 #include "scan.h"
-#include "scanchild.h"
-#include "scantext.h"
-
-/* The output of clamdscan: its verdict on descriptor 1, warnings and errors on 2, and both in order. */
-struct words {
-  struct scan_said out;
-  struct scan_said err;
-  struct scan_said all;
-};
-
-static int keep_out(void *context, const char *bytes, size_t length)
-{
-  struct words *words = context;
-
-  scan_keep(&words->all, bytes, length);
-  return scan_keep(&words->out, bytes, length);
-}
-
-static int keep_err(void *context, const char *bytes, size_t length)
-{
-  struct words *words = context;
-
-  scan_keep(&words->all, bytes, length);
-  return scan_keep(&words->err, bytes, length);
-}
+#include "scanconnect.h"
 
 /*
  * clamd answers OK for a part that it could not unpack for lack of space. So its answer counts only when there was
@@ -66,73 +44,146 @@ static int no_room(const struct scan *scan, int error)
                       conf->clamd_reserve_bytes, conf->clamd_reserve_files);
 }
 
-/* A warning that comes with each message is logged once. */
-static void log_warnings(const struct scan *scan, const struct scan_said *err)
-{
-  const char *line = err->bytes;
-  const char *stop = err->bytes + err->length;
-  const char *end;
-  char field[300];
-
-  if (err->length == 0 || !scan_words_are_new(scan, err)) return;
-  for (; line < stop; line = end + 1) {
-    end = memchr(line, '\n', (size_t) (stop - line));
-    if (!end) end = stop;
-    if (scantext_field(line, (size_t) (end - line), 0, field, sizeof field) > 0)
-      scan_log("simscan:[%d]: clamdscan says: %s", (int) getppid(), field);
-  }
-}
-
 /* What a verdict means for the message: -1 go on, 0 it is not a verdict. */
-static int judge(const struct scan *scan, const struct words *words, const struct scanchild_result *result)
+static int judge(const struct scan *scan, const struct clamdask *answer)
 {
   char name[200];
 
-  if (scantext_error(words->err.bytes, words->err.length)) return 0;
-  switch (scantext_clamdscan(words->out.bytes, words->out.length, result->code, name, sizeof name)) {
-    case SCANTEXT_CLEAN:
-      if (!result->fed) return scan_put_off(SCAN_TROUBLE, "clamdscan exited before it had read the message");
-      log_warnings(scan, &words->err);
-      return -1;
-    case SCANTEXT_VIRUS:
+  switch (clamdask_judge(answer, name, sizeof name)) {
+    case CLAMDASK_CLEAN: return -1;
+    case CLAMDASK_VIRUS:
       scan_log_verdict(scan, "VIRUS", name);
       return scan_refuse("DYour email was rejected because it contains the %s virus", name);
-    case SCANTEXT_LIMIT:
+    case CLAMDASK_LIMIT:
       scan_log_verdict(scan, "LIMIT", name);
       return scan_refuse("DYour email was rejected because it is more than the virus scanner looks at: %s", name);
-    case SCANTEXT_HEURISTIC:
+    case CLAMDASK_HEURISTIC:
       scan_log_verdict(scan, "HEURISTIC", name);
       return scan_refuse("DYour email was rejected because it looks suspicious: %s", name);
-    case SCANTEXT_LATE: return scan_put_off(SCAN_LATE, "clamd has taken too long: %s", name);
-    case SCANTEXT_UNCLEAR: break;
+    case CLAMDASK_LATE: return scan_put_off(SCAN_LATE, "clamd has taken too long: %s", name);
+    case CLAMDASK_UNCLEAR: break;
   }
   return 0;
 }
 
+/* One question to clamd, and what became of it. */
+struct question {
+  struct scan *scan;
+  struct clamdask answer;
+  struct scanconnect_result result;
+  char why[400];
+  int test;    /* only asked: nothing is logged, or refused */
+};
+
+/* Asks. Returns -1 to go on, the status for qmail-smtpd, or 0 with why there is no verdict. */
+static int ask(struct question *q, enum scanconnect_how how, const struct scanfeed *feed, int descriptor)
+{
+  const struct scan *scan = q->scan;
+  struct scanchild_tap tap = {clamdask_take, &q->answer};
+  struct scanchild_watch watch = {look, q->scan};
+  struct scanconnect clamd = {scan->conf.clamd_socket, how, feed, descriptor, &tap, &watch};
+  char words[300];
+
+  clamdask_begin(&q->answer);
+  scanconnect_run(&clamd, scan->deadline, &q->result);
+  if (q->result.end == SCANCONNECT_STOPPED && q->result.code != EMSGSIZE) return no_room(scan, q->result.code);
+  scanconnect_words("clamd", &q->result, q->why, sizeof q->why);
+  if (q->result.end != SCANCONNECT_ANSWERED) return 0;
+  if (q->answer.length == 0) snprintf(q->why, sizeof q->why, "clamd has closed the connection without an answer");
+  else snprintf(q->why, sizeof q->why, "clamd says: %s", clamdask_words(&q->answer, words, sizeof words));
+  if (!q->result.fed && clamdask_judge(&q->answer, words, sizeof words) == CLAMDASK_CLEAN) {
+    snprintf(q->why, sizeof q->why, "clamd has answered before it had the message");
+    return 0;
+  }
+  return q->test ? 0 : judge(scan, &q->answer);
+}
+
+/*
+ * By descriptor clamd reads the message where it lies. It answers OK for what it cannot read, so the descriptor is one for
+ * reading, of a file that is as long as the message and was not changed since it was stored, before and after.
+ */
+static int ask_by_descriptor(struct question *q)
+{
+  static const char command[] = CLAMDASK_DESCRIPTOR;
+  struct scanfeed feed = {command, sizeof command, {NULL}, NULL};
+  int fd = scanfile_open_stored(SCAN_MESSAGE, &q->scan->message);
+  int status;
+
+  q->result.end = SCANCONNECT_TROUBLE;
+  if (fd == -1 || (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY || !scanfile_is_as_stored(fd, &q->scan->message)) {
+    snprintf(q->why, sizeof q->why, "the message's file cannot be given to clamd: %s",
+             fd == -1 ? strerror(errno) : "it is not what was written there");
+    if (fd != -1) close(fd);
+    return 0;
+  }
+  status = ask(q, SCANCONNECT_DESCRIPTOR, &feed, fd);
+  if (status == -1 && !scanfile_is_as_stored(fd, &q->scan->message)) {
+    q->result.end = SCANCONNECT_CHANGED;
+    scanconnect_words("clamd", &q->result, q->why, sizeof q->why);
+    status = 0;
+  }
+  close(fd);
+  return status;
+}
+
+/* By stream it gets the bytes from here, which proves them on the way. */
+static int ask_by_stream(struct question *q)
+{
+  static const char command[] = CLAMDASK_STREAM;
+  struct scanfeed feed = scan_whole(q->scan);
+
+  feed.bytes = command;
+  feed.count = sizeof command;
+  return ask(q, SCANCONNECT_CHUNKS, &feed, -1);
+}
+
+/*
+ * By descriptor clamd answers OK, too, for a message whose parts it cannot unpack because it may not write to its temporary
+ * directory. An empty stream is a file that it makes there: when that fails, so does this.
+ */
+static int prove_that_it_writes(struct question *q)
+{
+  static const char command[] = CLAMDASK_STREAM;
+  struct scanfeed empty = {command, sizeof command, {NULL}, NULL};
+
+  return ask(q, SCANCONNECT_CHUNKS, &empty, -1);
+}
+
+/* Whether asking once more, in another way, may help. */
+static int may_help(const struct question *q)
+{
+  return q->result.end != SCANCONNECT_NONE && q->result.end != SCANCONNECT_LATE && q->result.end != SCANCONNECT_CHANGED;
+}
+
 int scan_virus(struct scan *scan)
 {
-  static struct words words;
-  char config[SCANCONF_PATH + 20];
-  /* clamdscan reads the message from this process, not from the file: it gets exactly what was written */
-  char *argv[] = {"clamdscan", config, "--stream", "--no-summary", "--stdout", "-", NULL};
-  struct scanchild_tap out = {keep_out, &words};
-  struct scanchild_tap err = {keep_err, &words};
-  struct scanchild_watch watch = {look, scan};
-  struct scanchild_feed message = {"", 0, {&scan->message.first, &scan->message.rest}, scan->key};
-  struct scanchild child = {scan->places->clamdscan, argv, scan_environment, -1, {&message, NULL}, {&out, &err}, 1, NULL,
-                            &watch, 0};
-  struct scanchild_result result;
-  char why[200];
-  char last[300];
-  int status = 0;
+  static struct question q;
+  const char *words;
+  int status;
 
-  words.out.length = words.err.length = words.all.length = 0;
+  q.scan = scan;
+  q.test = 0;
   if (look(scan) == -1) return no_room(scan, errno);
-  snprintf(config, sizeof config, "--config-file=%s", scan->conf.clamd_config);
-  scanchild_run(&child, scan->deadline, &result);
-  if (result.end == SCANCHILD_STOPPED) return no_room(scan, result.code);
-  if (result.end == SCANCHILD_EXITED) status = judge(scan, &words, &result);
+  status = ask_by_descriptor(&q);
+  if (status == -1) status = prove_that_it_writes(&q);
+  if (status == 0 && may_help(&q)) {
+    words = strchr(q.why, ']'); /* the number of clamd's descriptor is another each time */
+    if (scan_words_are_new(scan, words ? words : q.why))
+      scan_log("simscan:[%d]: %s (asked by descriptor; asking by stream)", (int) getppid(), q.why);
+    status = ask_by_stream(&q);
+  }
   if (status != 0) return status;
-  return scan_put_off(scan_late_or(&result, SCAN_TROUBLE), "%s%s", scanchild_words("clamdscan", &result, why, sizeof why),
-                      scan_last_words(&words.all, last, sizeof last));
+  return scan_put_off(q.result.end == SCANCONNECT_LATE ? SCAN_LATE : SCAN_TROUBLE, "%s", q.why);
+}
+
+void scan_virus_test(struct scan *scan)
+{
+  static struct question q;
+
+  q.scan = scan;
+  q.test = 1;
+  ask_by_descriptor(&q);
+  printf("by descriptor, %s\n", q.why);
+  ask_by_stream(&q);
+  printf("by stream, %s\n", q.why);
 }

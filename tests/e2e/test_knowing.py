@@ -44,7 +44,7 @@ STATS_SECONDS = 60.0
 KNOWN_SECONDS = 60.0
 DENIED_SECONDS = 60.0
 BLAMED = f"198.51.100.{random.randrange(150, 200)}"
-CLAMDSCAN = "usr/local/bin/clamdscan"
+CLAMD = "run/clamav/clamd.ctl"
 SERVICE = r"mailgate.* stats serve "
 ALICE, BOB = "alice@example.test", "bob@example.test"
 
@@ -343,8 +343,8 @@ def test_a_session_over_a_rotation(knowing: Knowing) -> None:
 
 
 def test_a_message_that_is_put_off(knowing: Knowing) -> None:
-    scanner = knowing.bed.root / CLAMDSCAN
-    aside = scanner.with_name("clamdscan.aside")
+    scanner = knowing.bed.root / CLAMD
+    aside = scanner.with_name("clamd.aside")
     before = knowing.settled()
     sender = f"put-off-{knowing.nonce}@sender.example"
     os.rename(scanner, aside)

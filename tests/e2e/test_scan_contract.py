@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -16,14 +18,15 @@ from dataclasses import dataclass
 import pytest
 from support.conversations import EICAR
 from support.gateway import Bed
+from support.played_scanners import Act, answer, endless, hangs, judged, says
 from support.scanner_faults import (
-    CLAMDSCAN,
+    CLAMD,
     CONTROL,
     DEADLINE_SECONDS,
     GRACE_SECONDS,
     QMAIL_QUEUE,
     RIPMIME,
-    SPAMC,
+    SPAMD,
     SUFFIXES,
     WORK,
     ScanBed,
@@ -55,90 +58,61 @@ class Row:
     """A part that is broken, and what the log says of it."""
 
     name: str
-    broken: Callable[[ScanBed], AbstractContextManager[None]]
+    broken: Callable[[ScanBed], AbstractContextManager[object]]
     reason: str
     body: bytes = b"Good morning.\r\n"
     together: bool = True  # whether both messages may come at the same time
 
 
+STATUS = b"X-Spam-Status: No, score=1.0 required=5.0\n\n"
+GOOD = answer(STATUS, "False ; 1.0 / 5.0")
+
+
+def asked(place: str, act: Act) -> Callable[[ScanBed], AbstractContextManager[object]]:
+    """Return the fault that a daemon of the test answers so."""
+    return lambda scan: scan.played(place, act)
+
+
 def virus_rows() -> list[Row]:
     return [
-        Row("clamd-stopped", lambda s: s.stopped("clamd"), "clamdscan exited with status 2: .*clamd"),
-        Row("clamd-wedged", lambda s: s.wedged("clamd"), "clamdscan did not end in time"),
-        Row("clamdscan-removed", lambda s: s.missing(CLAMDSCAN), "clamdscan cannot be started: No such file"),
-        Row(
-            "clamdscan-not-executable",
-            lambda s: s.written(CLAMDSCAN, "#!/bin/sh\n", 0o644),
-            "clamdscan cannot be started: Permission denied",
-        ),
-        Row(
-            "clamdscan-killed",
-            lambda s: s.script(CLAMDSCAN, "kill -9 $$"),
-            "clamdscan was ended by signal 9",
-        ),
-        Row(
-            "clamdscan-killed-late",
-            lambda s: s.script(CLAMDSCAN, 'REAL "$@"; kill -9 $$'),
-            "clamdscan was ended by signal 9",
-        ),
-        Row("clamdscan-127", lambda s: s.script(CLAMDSCAN, "exit 127"), "clamdscan exited with status 127"),
-        Row("clamdscan-255", lambda s: s.script(CLAMDSCAN, "exit 255"), "clamdscan exited with status 255"),
-        Row("clamdscan-silent", lambda s: s.script(CLAMDSCAN, "exit 0"), "clamdscan exited with status 0"),
-        Row("clamdscan-crying", lambda s: s.script(CLAMDSCAN, "exit 1"), "clamdscan exited with status 1"),
-        Row(
-            "clamdscan-excluding",
-            lambda s: s.script(CLAMDSCAN, "echo message: Excluded"),
-            "clamdscan exited with status 0: message_ Excluded",
-        ),
-        Row(
-            "clamdscan-hanging",
-            lambda s: s.script(CLAMDSCAN, "sleep 600 & sleep 601"),
-            "clamdscan did not end in time",
-        ),
-        Row("memory", lambda s: s.limited("as", 40_000_000), "clamdscan exited with status 127: .*"),
+        Row("clamd-stopped", lambda s: s.stopped("clamd"), "clamd: no connection: "),
+        Row("clamd-wedged", lambda s: s.wedged("clamd"), "clamd did not answer in time"),
+        Row("clamd-removed", lambda s: s.missing(CLAMD), "clamd: no connection: No such file"),
+        Row("clamd-closing", asked(CLAMD, says(b"")), "clamd has closed the connection without an answer"),
+        Row("clamd-half", asked(CLAMD, says(b"stream: O")), "clamd says: stream_ O"),
+        Row("clamd-half-hanging", asked(CLAMD, hangs(b"stream: OK")), "clamd did not answer in time"),
+        Row("clamd-error", asked(CLAMD, says(b"stream: x ERROR\0")), "clamd says: stream_ x ERROR"),
+        Row("clamd-excluding", asked(CLAMD, says(b"stream: Excluded\0")), "clamd says: stream_ Excluded"),
+        Row("clamd-endless", asked(CLAMD, endless(b"stream: ")), "clamd: its answer is too long"),
     ]
 
 
 def spam_rows() -> list[Row]:
     return [
-        Row("spamd-stopped", lambda s: s.stopped("spamd"), "spamc exited with status [0-9]+: .*spamd"),
-        Row("spamd-wedged", lambda s: s.wedged("spamd"), "spamc (did not end in time|exited with status)"),
-        Row("spamc-removed", lambda s: s.missing(SPAMC), "spamc cannot be started: No such file"),
-        Row("spamc-killed", lambda s: s.script(SPAMC, "kill -9 $$"), "spamc was ended by signal 9"),
+        Row("spamd-stopped", lambda s: s.stopped("spamd"), "spamd: no connection: "),
+        Row("spamd-wedged", lambda s: s.wedged("spamd"), "spamd did not answer in time"),
+        Row("spamd-closing", asked(SPAMD, says(b"")), "spamd: it has said nothing"),
         Row(
-            "spamc-killed-late",
-            lambda s: s.script(SPAMC, 'REAL "$@"; kill -9 $$'),
-            "spamc was ended by signal 9",
-        ),
-        Row("spamc-empty", lambda s: s.script(SPAMC, "exit 0"), "spamc: its answer is shorter"),
-        Row(
-            "spamc-short",
-            lambda s: s.script(SPAMC, 'REAL "$@" | head -c 300'),
-            "spamc: its answer is shorter",
-            padding(2000),
+            "spamd-error",
+            asked(SPAMD, says(b"SPAMD/1.0 79 Timeout: (5 second timeout)\r\n")),
+            "spamd: it has not judged the message: SPAMD/1.0 79 Timeout_",
         ),
         Row(
-            "spamc-cut",
-            lambda s: s.script(SPAMC, 'REAL "$@" | head -c -1'),
-            "spamc: its answer does not end with the message's body",
+            "spamd-version",
+            asked(SPAMD, says(GOOD.replace(b"SPAMD/1.1", b"SPAMD/2.0"))),
+            "spamd: its answer is of another version",
+        ),
+        Row("spamd-cut", asked(SPAMD, says(GOOD[:-1])), "spamd: its answer is cut"),
+        Row("spamd-half-hanging", asked(SPAMD, hangs(GOOD[:-1])), "spamd did not answer in time"),
+        Row(
+            "spamd-unjudged",
+            asked(SPAMD, says(answer(b"A: b\n\n", "False ; 1.0 / 5.0"))),
+            "spamd: its answer has no X-Spam-Status",
         ),
         Row(
-            "spamc-other-body",
-            lambda s: s.script(SPAMC, "REAL \"$@\" | sed 's/work/play/'"),
-            "spamc: its answer does not end with the message's body",
-            padding(2000),
-        ),
-        Row("spamc-unjudged", lambda s: s.script(SPAMC, "cat"), "spamc: its answer has no X-Spam-Status"),
-        Row(
-            "spamc-hanging-midway",
-            lambda s: s.script(SPAMC, "head -c 400; sleep 600"),
-            "spamc did not end in time",
-            padding(2000),
-        ),
-        Row(
-            "spamc-endless",
-            lambda s: s.script(SPAMC, "cat /dev/zero"),
-            "spamc was stopped: Message too long",
+            "spamd-100-MB",
+            asked(SPAMD, endless(answer(b"", "False ; 1.0 / 5.0", length=104_857_600))),
+            "spamd: its answer is too long",
         ),
     ]
 
@@ -146,13 +120,6 @@ def spam_rows() -> list[Row]:
 def other_rows() -> list[Row]:
     return [
         Row("ramdisk-full", lambda s: s.room(65536), "work directory: No space left", padding(200_000)),
-        Row(
-            "ramdisk-full-in-spamc",
-            lambda s: s.room(98_304),
-            "work directory: spamc's answer: No space left",
-            padding(60_000),
-            together=False,
-        ),
         Row(
             "work-directory-unwritable",
             lambda s: s.unwritable(),
@@ -202,20 +169,13 @@ def other_rows() -> list[Row]:
             "ripmime exited with status 7",
         ),
         Row(
-            "message-changed-behind-its-scan",
-            lambda s: s.script(CLAMDSCAN, 'REAL "$@" || exit; ' + CHANGE.format("message")),
-            "spamc: the message in the work directory is not what was written there",
+            "message-changed-while-clamd-reads",
+            lambda s: s.played(CLAMD, changing(s, says(b"fd[1]: OK\0"))),
+            "clamd: the message in the work directory is not what was written there",
         ),
         Row(
             "message-changed-behind-all-scans",
-            lambda s: changed_late(s, "message", spam_limit_bytes=4096),
-            "qmail-queue: the message in the work directory is not what was written there",
-            padding(200_000),
-            together=False,
-        ),
-        Row(
-            "answer-changed-behind-its-judgement",
-            lambda s: changed_late(s, "spamc"),
+            changed_late,
             "qmail-queue: the message in the work directory is not what was written there",
             padding(200_000),
             together=False,
@@ -246,11 +206,19 @@ def other_rows() -> list[Row]:
 
 
 ENOSPC = 'echo "mime.c:1486:MIME_decode_text:ERROR: cannot open parts/textfile0 for writing"'
-# the last bytes but two of the file, whatever its length is
-CHANGE = (
-    "for f in {}; do printf '\\377' | "
-    "dd of=$f bs=1 seek=$(($(stat -c %s $f) - 3)) conv=notrunc 2>/dev/null; done"
-)
+
+
+def changing(scan: ScanBed, then: Act) -> Act:
+    """Change the last bytes but two of the messages in the work directory, and answer."""
+
+    def act(connection: socket.socket, message: bytes) -> None:
+        for path in (scan.root / WORK).glob("*/message"):
+            with path.open("r+b") as stream:
+                stream.seek(-3, os.SEEK_END)
+                stream.write(b"\377")
+        then(connection, message)
+
+    return act
 
 
 def with_suffixes(scan: ScanBed, ripmime: str, room_bytes: int = 0) -> AbstractContextManager[None]:
@@ -262,15 +230,11 @@ def with_suffixes(scan: ScanBed, ripmime: str, room_bytes: int = 0) -> AbstractC
     return stack  # type: ignore[return-value]
 
 
-def changed_late(scan: ScanBed, file: str, **settings: int) -> AbstractContextManager[None]:
-    """Change a file's end by what spamc left behind, before qmail-queue has read so far."""
+def changed_late(scan: ScanBed) -> AbstractContextManager[None]:
+    """Change what spamd does not get, once it has the rest."""
     stack = ExitStack()
-    stack.enter_context(scan.settings(deadline_seconds=DEADLINE_SECONDS, **settings))
-    wait = "for i in 1 2 3 4 5 6 7 8 9; do test -s spamc && break; sleep 0.5; done; sleep 0.5"
-    change = CHANGE.format(file).replace("printf '\\377'", "echo x")
-    late = f"setsid sh -c '{wait}; {change}' >/dev/null 2>&1 &"
-    stack.enter_context(scan.script(SPAMC, f'{late}\nexec REAL "$@"'))
-    stack.enter_context(scan.script(QMAIL_QUEUE, 'sleep 2; exec REAL "$@"'))
+    stack.enter_context(scan.settings(deadline_seconds=DEADLINE_SECONDS, spam_limit_bytes=4096))
+    stack.enter_context(scan.played(SPAMD, changing(scan, judged("1.0"))))
     return stack  # type: ignore[return-value]
 
 
@@ -389,12 +353,24 @@ def killed_while(scan: ScanBed, place: str, content: bytes) -> str:
     return answer
 
 
-@pytest.mark.parametrize("place", [CLAMDSCAN, SPAMC], ids=lambda place: place.rpartition("/")[2])
+@pytest.mark.parametrize("place", [CLAMD, SPAMD], ids=lambda place: place.rpartition("/")[2])
 def test_a_simscan_that_is_killed_delivers_nothing(scan: ScanBed, place: str) -> None:
     """The cleaner removes what it leaves in the work directory."""
     name, content = letter()
     PUT_OFF.append(name)
-    assert killed_while(scan, place, content) == "451 qq crashed (#4.3.0)"
+    scan.sweep()
+    reached = threading.Event()
+    hang = hangs()
+
+    def act(connection: socket.socket, message: bytes) -> None:
+        reached.set()
+        hang(connection, message)
+
+    with scan.played(place, act):
+        talk = Talk(scan, content)
+        assert reached.wait(10)
+        os.kill(wait_for_process(scan, "simscan"), signal.SIGKILL)
+        assert talk.answer() == "451 qq crashed (#4.3.0)"
     assert not scan.arrived(name, 1)
     left = scan.leftovers()
     assert len(left) == 1
@@ -422,7 +398,7 @@ def test_what_fails_after_queueing_never_makes_a_duplicate(scan: ScanBed) -> Non
     """When the directory cannot be removed, the message is accepted, once."""
     scan.sweep()
     name, content = letter()
-    with scan.script(SPAMC, 'sleep 1; exec REAL "$@"'):
+    with scan.script(QMAIL_QUEUE, 'sleep 1; exec REAL "$@"'):
         talk = Talk(scan, content)
         wait_for_process(scan, "sleep")
         (path,) = (scan.root / WORK).iterdir()

@@ -5,31 +5,23 @@
 
 A message may stand there with fields of ours in front and lines that end with CRLF, and with no other
 difference: whatever is changed behind the scanners is something that nobody has judged.  All go through one
-session, and in the scanners' place stand programs that keep what they are given and find nothing.
+session, and in the scanners' place are daemons of the test that keep what they are given and find nothing.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from support.conversations import SENDER, STRANGER
 from support.gateway import GATEWAY_ADDRESS, Bed
-from support.scanner_faults import CLAMDSCAN, SPAMC, ScanBed
+from support.played_scanners import judged, says
+from support.scanner_faults import CLAMD, SPAMD, ScanBed
 from support.smtp_client import Session
 
-SEEN = "tmp/seen"
-KEEP_FILE = f"""for last; do :; done
-cat "$last" > /{SEEN}/clamd.$$ || exit 2
-echo "$last: OK\""""
-KEEP_INPUT = f"""cat > /{SEEN}/spamd.$$
-printf 'X-Spam-Checker-Version: none\\nX-Spam-Status: No, score=0.0 required=5.0 tests=none\\n'
-cat /{SEEN}/spamd.$$"""
 MARK = re.compile(rb"^X-Row: (sd-[0-9]+)\r?\n", re.MULTILINE)
 SOON_SECONDS = 60.0
 
@@ -106,14 +98,10 @@ def own(content: bytes) -> bytes:
 def seen(bed: Bed) -> Iterator[dict[str, dict[str, bytes]]]:
     """Return for each row what clamd and spamd got, and what arrived."""
     scan = ScanBed(bed)
-    place: Path = bed.root / SEEN
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
-    place.chmod(0o777)
     found: dict[str, dict[str, bytes]] = {"clamd": {}, "spamd": {}, "back end": {}}
     with (
-        scan.script(CLAMDSCAN, KEEP_FILE),
-        scan.script(SPAMC, KEEP_INPUT),
+        scan.played(CLAMD, says(b"fd[1]: OK\0")) as clamd,
+        scan.played(SPAMD, judged("0.0")) as spamd,
         Session(STRANGER, GATEWAY_ADDRESS, timeout_seconds=SOON_SECONDS) as session,
     ):
         session.reply()
@@ -125,18 +113,17 @@ def seen(bed: Bed) -> Iterator[dict[str, dict[str, bytes]]]:
         for one in CORPUS:
             replies = [session.reply() for _ in range(4)]
             assert replies[-1].startswith("250 "), f"{one.what}: {replies}"
-    for path in place.iterdir():
-        content = path.read_bytes()
-        name = MARK.search(content)
-        assert name, content[:300]
-        found[path.name.partition(".")[0]][name[1].decode()] = content
+    for who, messages in (("clamd", clamd.messages()), ("spamd", spamd.messages())):
+        for content in messages:
+            name = MARK.search(content)
+            assert name, content[:300]
+            found[who][name[1].decode()] = content
     within_seconds = SOON_SECONDS
     for one in CORPUS:
         mark = f"X-Row: {one.row}\r\n".encode()
         got = bed.mailroom.claim(lambda delivery, mark=mark: mark in delivery.content, within_seconds)  # type: ignore[misc]
         within_seconds = within_seconds if got else 0.5  # one that is missing is failure enough
         found["back end"][one.row] = got.content if got else b""
-    shutil.rmtree(place)
     yield found
 
 

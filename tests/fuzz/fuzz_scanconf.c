@@ -8,7 +8,7 @@
 #include "scanconf.h"
 
 const char *const fuzz_words[] = {
-  "deadline_seconds 5\n", "spam_failure deliver\n", "spam_limit_bytes 100\n", "reject_score 10\n", "clamd_config /a\n",
+  "deadline_seconds 5\n", "spam_failure deliver\n", "spam_limit_bytes 100\n", "reject_score 10\n", "clamd_socket /a\n",
   "spamd_socket /b\n", "deadline_seconds ", "work_share_percent 25\n", "reject_score ", "999999999999", "-1", ".5", "#", "\n", " ", ".exe\n", 0,
 };
 
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLD(conf.deadline_seconds >= 1 && conf.deadline_seconds <= SCANCONF_DEADLINE);
     HOLD(conf.work_share_percent >= 1 && conf.work_share_percent <= 100);
     HOLD(conf.spam_limit_bytes >= 1 && conf.reject_score > 0 && conf.reject_score < 1e300);
-    HOLD(conf.clamd_config[0] == '/' && conf.spamd_socket[0] == '/');
+    HOLD(conf.clamd_socket[0] == '/' && conf.spamd_socket[0] == '/');
     HOLD(conf.deliver_unchecked == 0 || conf.deliver_unchecked == 1);
   } else HOLD(strlen(why) > 0 && strlen(why) < sizeof why);
   if (scanconf_suffixes(&conf, text, size, why, sizeof why) == 0) {

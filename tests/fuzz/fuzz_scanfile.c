@@ -2,7 +2,8 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A message is stored in two parts whose hashes are those of its bytes, and what was changed on the disk is found.
+ * A message is stored in three parts whose hashes are those of its bytes, and what was changed on the disk is found: by its
+ * length and time, and by who reads it.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -24,37 +25,42 @@ static int on_disk(const char *bytes, size_t size)
   return fd;
 }
 
-static void piece_of(struct scanpiece *piece, int file, const char *bytes, size_t size)
+/* What a reader gets of the message; -1 when it is not what was stored. */
+static int read_back(const struct scanfile_message *message, char *to)
 {
-  struct scanhash hash;
+  static struct scanfeed_reader reader;
+  struct scanfeed feed = {"", 0, {&message->header, &message->body, &message->rest}, key};
+  int got;
 
-  piece->file = file;
-  piece->offset = 0;
-  piece->length = (long long) size;
-  scanhash_begin(&hash, key);
-  scanhash_add(&hash, bytes, size);
-  scanhash_end(&hash, piece->digest);
+  HOLD(scanfeed_length(&feed) == message->length);
+  scanfeed_begin(&reader, &feed);
+  while ((got = scanfeed_fill(&reader)) == 1) {
+    memcpy(to, reader.block + reader.begin, reader.end - reader.begin);
+    to += reader.end - reader.begin;
+    reader.begin = reader.end;
+  }
+  return got;
 }
 
-/* The same body behind another header; one byte that is changed on the disk is found. */
-static void compare(const struct scanfile_message *message, const char *stored)
+/* One byte that is changed on the disk is found. */
+static void compare(const struct scanfile_message *message, const char *stored, size_t at)
 {
-  size_t size = (size_t) message->first.length;
-  char *other = fuzz_bytes(size + 5);
-  struct scanpiece piece;
-  int fd;
+  size_t size = (size_t) message->length;
+  char *again = fuzz_bytes(size);
+  char other = (char) (stored[at % size] ^ 1);
+  int fd = scanfile_open_stored("stored", message);
 
-  memcpy(other, "S: 1\n", 5);
-  memcpy(other + 5, stored, size);
-  fd = on_disk(other, size + 5);
-  piece_of(&piece, fd, other, size + 5);
-  HOLD(scanfile_same_tail(&message->first, &piece, (long long) size, key) == 1);
-  HOLD(scanfile_same_tail(&message->first, &piece, (long long) size + 1, key) == 0);
-  other[size / 2] ^= 1;
-  HOLD(pwrite(fd, other + size / 2, 1, (off_t) (size / 2)) == 1);
-  HOLD(scanfile_same_tail(&message->first, &piece, (long long) size / 2, key) == -1);
+  HOLD(fd != -1 && scanfile_is_as_stored(fd, message) && write(fd, "x", 1) == -1);
+  HOLD(read_back(message, again) == 0 && memcmp(again, stored, size) == 0);
+  HOLD(pwrite(message->file, &other, 1, (off_t) (at % size)) == 1);
+  HOLD(read_back(message, again) == -1);
+  HOLD(ftruncate(message->file, (off_t) size - 1) == 0 && !scanfile_is_as_stored(fd, message));
+  HOLD(rename("stored", "other") == 0 && scanfile_open_stored("stored", message) == -1);
   close(fd);
-  free(other);
+  fd = open("stored", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  HOLD(fd != -1 && scanfile_open_stored("stored", message) == -1);
+  close(fd);
+  free(again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -71,14 +77,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   fd = on_disk((const char *) data + 2, size - 2);
   unlink("stored");
   HOLD(scanfile_store(fd, "stored", &header, &limits, &message) == SCANFILE_STORED);
-  HOLD(message.length <= (long long) size - 1 && message.first.length + message.rest.length == message.length);
-  HOLD(message.rest.offset == message.first.length);
-  HOLD(message.rest.length == 0 || message.first.length == (header.length > limits.first ? header.length : limits.first));
-  HOLD(header.length <= message.first.length);
+  HOLD(message.length <= (long long) size - 1 && message.header.length == header.length);
+  HOLD(message.body.offset == header.length && message.rest.offset == header.length + message.body.length);
+  HOLD(message.rest.offset + message.rest.length == message.length);
+  HOLD(message.rest.length == 0 || message.rest.offset == (header.length > limits.first ? header.length : limits.first));
   stored = fuzz_bytes((size_t) message.length);
   HOLD(pread(message.file, stored, (size_t) message.length, 0) == (ssize_t) message.length);
   HOLD(message.length == 0 || stored[0] == '\n' || (stored[0] > 32 && stored[0] < 127 && stored[0] != ':'));
-  if (message.first.length > 0) compare(&message, stored);
+  if (message.length > 0) compare(&message, stored, data[0]);
   free(stored);
   close(message.file);
   close(fd);

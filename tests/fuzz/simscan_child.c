@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   static int prepared;
   struct scanpiece piece;
   struct scanchild_tap tap = {hear, &heard};
-  struct scanchild_feed feed = {"", 0, {&piece, NULL}, key};
+  struct scanfeed feed = {"", 0, {&piece, NULL}, key};
   struct scanchild child = {NULL, NULL, environment, -1, {&feed, NULL}, {&tap, &tap}, 1, NULL, NULL, 0};
   struct scanchild_result result;
   size_t length;

@@ -19,11 +19,13 @@ from pathlib import Path
 
 from support.conversations import STRANGER
 from support.gateway import Bed, gateway_pid, submit
+from support.played_scanners import Act, PlayedClamd, PlayedSpamd
+from support.role_container import eventually
 
 WORK = "var/spool/simscan"
 CONTROL = "var/qmail/control/simscan"
 SUFFIXES = "var/qmail/control/ssattach"
-CLAMDSCAN, SPAMC = "usr/local/bin/clamdscan", "usr/local/bin/spamc"
+CLAMD, SPAMD = "run/clamav/clamd.ctl", "run/spamd/spamd.sock"
 RIPMIME, QMAIL_QUEUE = "usr/local/bin/ripmime", "var/qmail/bin/qmail-queue"
 LOG = "var/log/qmail/smtpd/current"
 
@@ -163,6 +165,20 @@ class ScanBed:
                     with suppress(FileNotFoundError, ProcessLookupError):
                         if os.stat(f"/proc/{pid}").st_uid != 0:  # root's sleep holds the container
                             os.kill(pid, signal.SIGKILL)
+
+    @contextmanager
+    def played(self, place: str, act: Act) -> Iterator[PlayedClamd | PlayedSpamd]:
+        """Let a daemon of the test answer in the place of clamd's, or spamd's, socket."""
+        # one that was started just now has none yet
+        eventually((self.root / place).exists, FLOWING_SECONDS, f"/{place} is there")
+        with self.missing(place):
+            kind = PlayedClamd if place == CLAMD else PlayedSpamd
+            daemon: PlayedClamd | PlayedSpamd = kind(self.root / place)
+            daemon.act = act
+            try:
+                yield daemon
+            finally:
+                daemon.close()
 
     @contextmanager
     def settings(self, **values: object) -> Iterator[None]:

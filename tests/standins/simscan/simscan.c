@@ -18,7 +18,7 @@
 
 int main(int argc, char **argv)
 {
-  static const struct scanplaces places = {WORKDIR, CONTROLDIR, CLAMDSCAN, SPAMC, RIPMIME, QMAILQUEUE};
+  static const struct scanplaces places = {WORKDIR, CONTROLDIR, RIPMIME, QMAILQUEUE};
 
   if (argc > 1 && strcmp(argv[1], "-v") == 0) {
     char words[200];
@@ -26,5 +26,6 @@ int main(int argc, char **argv)
     printf("simscan version: stand-in\n%s\n", scanjail_words(words, sizeof words));
     return 0;
   }
+  if (argc > 1 && strcmp(argv[1], "-t") == 0) return scanmessage_test(&places);
   return scanmessage(&places, environ);
 }

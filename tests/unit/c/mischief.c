@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -67,6 +68,24 @@ static int forks(void)
   return pid > 0 && waitpid(pid, NULL, 0) == pid;
 }
 
+static int has_two_users(void)
+{
+  uid_t real;
+  uid_t effective;
+  uid_t saved;
+
+  return getresuid(&real, &effective, &saved) == 0 && (real != effective || saved != effective);
+}
+
+static int has_descriptors(void)
+{
+  int fd;
+
+  for (fd = 3; fd < 100; ++fd)
+    if (fcntl(fd, F_GETFD) != -1) return 1;
+  return 0;
+}
+
 static int does(const char *act, const char *place)
 {
   int status;
@@ -87,6 +106,9 @@ static int does(const char *act, const char *place)
   if (IS("setsid")) return setsid() != -1 || setpgid(0, 0) == 0;
   if (IS("namespace")) return unshare(CLONE_NEWUSER) == 0 || unshare(CLONE_FS) == 0;
   if (IS("memory")) return memfd_create("x", 0) != -1;
+  if (IS("privileges")) return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0;
+  if (IS("users")) return has_two_users();
+  if (IS("descriptors")) return has_descriptors();
   if (IS("fork")) return forks();
   if (IS("exec")) {
     status = execl("/bin/true", "true", (char *) NULL);

@@ -6,8 +6,7 @@
 #include "scanconf.h"
 
 #define REST                                                                                           \
-  "spam_failure refuse\nspam_limit_bytes 2097152\nreject_score 10\nclamd_config /etc/clamd.conf\n"    \
-  "spamd_socket /run/spamd.sock\n"
+  "spam_failure refuse\nspam_limit_bytes 2097152\nreject_score 10\nspamd_socket /run/spamd.sock\n"
 #define WHOLE "deadline_seconds 120\n" REST
 
 static struct scanconf conf;
@@ -25,12 +24,19 @@ TEST(settings_are_read)
 {
   CHECK(settings(WHOLE) == 0);
   CHECK(conf.deadline_seconds == 120 && conf.deliver_unchecked == 0 && conf.spam_limit_bytes == 2097152);
-  CHECK(conf.reject_score == 10 && !strcmp(conf.clamd_config, "/etc/clamd.conf"));
+  CHECK(conf.reject_score == 10 && !strcmp(conf.clamd_socket, "/run/clamav/clamd.ctl"));
   CHECK(!strcmp(conf.spamd_socket, "/run/spamd.sock"));
   CHECK(settings("# a comment\n\n  \ndeadline_seconds 1\t\r\n" REST) == 0 && conf.deadline_seconds == 1);
   CHECK(settings("deadline_seconds 300\nspam_failure deliver\nspam_limit_bytes 1\nreject_score 7.5\n"
-                 "clamd_config /a\nspamd_socket /b") == 0);
+                 "spamd_socket /b\nclamd_socket /a") == 0);
   CHECK(conf.deadline_seconds == 300 && conf.deliver_unchecked == 1 && conf.reject_score == 7.5);
+  CHECK(!strcmp(conf.clamd_socket, "/a"));
+}
+
+TEST(the_settings_of_the_version_before_are_enough)
+{
+  CHECK(settings(WHOLE "clamd_config /etc/clamav/clamd.conf\nstate_directory /s\n") == 0);
+  CHECK(!strcmp(conf.clamd_socket, SCANCONF_CLAMD));
 }
 
 TEST(the_share_is_a_percentage)
@@ -69,7 +75,7 @@ TEST(nothing_is_left_unsaid_or_said_twice)
   CHECK(settings("") == -1 && !strcmp(why, "control/simscan does not say deadline_seconds"));
   CHECK(settings(REST) == -1);
   CHECK(settings("deadline_seconds 5\n") == -1 && !strcmp(why, "control/simscan does not say spam_failure"));
-  CHECK(settings(WHOLE "deadline_seconds 5\n") == -1 && !strcmp(why, "control/simscan line 7 cannot be understood"));
+  CHECK(settings(WHOLE "deadline_seconds 5\n") == -1 && !strcmp(why, "control/simscan line 6 cannot be understood"));
   CHECK(settings(WHOLE "colour blue\n") == -1);
 }
 
@@ -83,7 +89,7 @@ TEST(what_cannot_be_meant_is_refused)
   CHECK(settings("reject_score nan\n") == -1);
   CHECK(settings("reject_score inf\n") == -1);
   CHECK(settings("reject_score 10x\n") == -1);
-  CHECK(settings("clamd_config etc\n") == -1);
+  CHECK(settings("clamd_socket etc\n") == -1 && settings(WHOLE "clamd_socket run\n") == -1);
   CHECK(settings("spamd_socket /0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
                  "2345678901234567890123456789\n") == -1);
   CHECK(strstr(why, "line 1 cannot be understood"));
@@ -156,6 +162,7 @@ TEST(a_file_too_large_is_refused)
 
 static const struct test tests[] = {
   {"settings_are_read", settings_are_read},
+  {"the_settings_of_the_version_before_are_enough", the_settings_of_the_version_before_are_enough},
   {"the_share_is_a_percentage", the_share_is_a_percentage}, {"what_clamd_needs_is_bounded", what_clamd_needs_is_bounded},
   {"the_deadline_is_bounded", the_deadline_is_bounded},
   {"nothing_is_left_unsaid_or_said_twice", nothing_is_left_unsaid_or_said_twice},

@@ -1,0 +1,81 @@
+/* Copyright: (c) 2026, the mailgate.qmail authors
+ * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+ * SPDX-License-Identifier: GPL-3.0-or-later
+ */
+#include "check.h"
+#include "scanmarks.h"
+
+static const char *merged(const char *header, const char *answer)
+{
+  static char marked[2000];
+  size_t room = strlen(header) + strlen(answer) + SCANMARKS_MORE;
+  char *exact = malloc(room); /* a byte too far is seen */
+  size_t n = scanmarks_merge(header, strlen(header), answer, strlen(answer), exact);
+
+  CHECK(n <= room && n < sizeof marked);
+  memcpy(marked, exact, n);
+  marked[n] = 0;
+  free(exact);
+  return marked;
+}
+
+static int gives(const char *header, const char *answer, const char *expected)
+{
+  check_where = answer;
+  return strcmp(merged(header, answer), expected) == 0;
+}
+
+/* What SpamAssassin gives for these messages, rules of the message's own kept. */
+TEST(an_answer_about_the_message_is_taken_as_it_is)
+{
+  static const struct { const char *header; const char *answer; } rows[] = {
+    {"A: b\nSubject: x\n\n", "X-Spam-Status: No\nX-Spam-Level: \nA: b\nSubject: x\n\n"},
+    {"Return-Path: <a>\n b\nA: b\n\n", "Return-Path: <a>\n b\nX-Spam-Status: No\nA: b\n\n"},
+    {"A: b\nSubject: x\nC: d\n\n", "X-Spam-Flag: YES\nA: b\nSubject: [SPAM] x\nC: d\nX-Spam-Prev-Subject: x\n\n"},
+    {"A: b\n\n", "X-Spam-Flag: YES\nA: b\nSubject: [SPAM] \nX-Spam-Prev-Subject: \n\n"},
+    {"subject: x\n y\nSUBJECT: z\n\n", "X-Spam-Flag: YES\nsubject: [S] x\n y\nSUBJECT: [S] z\nX-Spam-Prev-subject: x\n y\n\n"},
+    {"\n", "X-Spam-Status: No\n\n"},
+    {"A: b\n", "X-Spam-Status: No\nA: b\n"},
+    {"A: b\nno field\n\n", "X-Spam-Status: Yes,\n\ttests=A,\n\tB\nA: b\nno field\n\n"},
+    {"", ""},
+  };
+  size_t i;
+
+  for (i = 0; i < sizeof rows / sizeof *rows; ++i) CHECK(gives(rows[i].header, rows[i].answer, rows[i].answer));
+}
+
+TEST(nothing_else_is_taken_or_lost)
+{
+  CHECK(gives("A: b\nC: d\n\n", "X-Spam-Flag: NO\nEvil: x\nC: e\n\n", "X-Spam-Flag: NO\nA: b\nC: d\n\n"));
+  CHECK(gives("A: b\nC: d\n\n", "X-Spam-Flag: NO\n\n", "X-Spam-Flag: NO\nA: b\nC: d\n\n"));
+  CHECK(gives("A: b\nC: d\n\n", "", "A: b\nC: d\n\n"));
+  CHECK(gives("A: b\n\n", "X-Spam-Flag: NO\nA: b\nB: c\nD: e\nX-Spam-Prev-Subject: x\n\n", "X-Spam-Flag: NO\nA: b\nX-Spam-Prev-Subject: x\n\n"));
+  CHECK(gives("A: b\n\n", "X-Spam-Flag: NO\nA: b\n\nX-Spam-Flag: YES\n", "X-Spam-Flag: NO\nA: b\n\n"));
+  CHECK(gives("A: b\r\nC: \r\n d\n\n", "X-Spam-Flag: NO\nA: b\nC: \n d\n\n", "X-Spam-Flag: NO\nA: b\r\nC: \r\n d\n\n"));
+  CHECK(gives("X-SpamX: a\nB: c\n\n", "x-spam-flag: NO\nX-SpamX: a\nB: c\n\n", "x-spam-flag: NO\nX-SpamX: a\nB: c\n\n"));
+}
+
+TEST(a_subject_is_replaced_by_its_own)
+{
+  CHECK(gives("A: b\nSubject: x\n\n", "X-Spam-Flag: YES\nSubject: [S] x\n\n", "X-Spam-Flag: YES\nA: b\nSubject: [S] x\n\n"));
+  CHECK(gives("Subject: x\n\n", "A: b\nC: d\nSubject: [S] x\n\n", "Subject: [S] x\n\n"));
+  CHECK(gives("Subject: x\nSubject: y\n\n", "Subject: [S] x\n\n", "Subject: x\nSubject: y\n\n"));
+  CHECK(gives("1\n2\n3\n4\nSubject: x\n\n", "1\n2\n3\nSubject: [S] \n4\nSubject: x\n\n", "1\n2\n3\n4\nSubject: x\n\n"));
+  CHECK(gives("Subjects: x\n\n", "Subjects: x\n\n", "Subjects: x\n\n"));
+}
+
+TEST(no_field_grows_by_the_one_behind_it)
+{
+  CHECK(gives("A: b", "X-Spam-Flag: NO\nA: b\nX-Spam-Prev-Subject: x", "X-Spam-Flag: NO\nA: b\nX-Spam-Prev-Subject: x"));
+  CHECK(gives("A: b\n\n", "X-Spam-Flag: NO", "X-Spam-Flag: NO\nA: b\n\n"));
+  CHECK(gives("\n", "X-Spam-Flag: NO", "X-Spam-Flag: NO\n\n"));
+  CHECK(gives("A: b", "X-Spam-Flag: NO", "X-Spam-Flag: NO\nA: b"));
+}
+
+static const struct test tests[] = {
+  {"an_answer_about_the_message_is_taken_as_it_is", an_answer_about_the_message_is_taken_as_it_is},
+  {"nothing_else_is_taken_or_lost", nothing_else_is_taken_or_lost},
+  {"a_subject_is_replaced_by_its_own", a_subject_is_replaced_by_its_own},
+  {"no_field_grows_by_the_one_behind_it", no_field_grows_by_the_one_behind_it},
+};
+MAIN(tests)
