@@ -20,7 +20,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.ou
 
 PEM = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
 OTHER = "-----BEGIN CERTIFICATE-----\nREVG\n-----END CERTIFICATE-----\n"
-FORM = "expected one of none, may, encrypt, verify, secure, or a mapping of policy, names, ca"
+FORM = "expected one of none, may, encrypt, verify, secure, dane, or a mapping of policy, names, ca"
 NAME = "expected a host name, '.domain' for all below it, or an IPv4 address"
 
 
@@ -52,6 +52,7 @@ def test_a_site_that_says_nothing_has_the_policy_may() -> None:
         ({"policy": "encrypt"}, "example.com:encrypt"),
         ("verify", "example.com:verify"),
         ("secure", "example.com:secure"),
+        ("dane", "example.com:dane"),
         ({"policy": "verify", "names": "mail.Example.COM"}, "example.com:verify:mail.example.com"),
         (
             {"policy": "secure", "names": [".a.test", "10.0.0.5"], "ca": "/etc/ca.pem"},
@@ -104,6 +105,13 @@ def test_authorities_as_text_are_files_that_come_first() -> None:
     assert first["path"].startswith("/c/tlsca/") and first["path"].endswith(".pem")
 
 
+def test_dane_of_an_address_has_no_records() -> None:
+    (fault,) = faults([_domain("dane", "10.0.0.5:2525")])
+    assert fault.endswith(
+        "'dane' needs a name, and the route '10.0.0.5:2525' is an address; expected a host name"
+    )
+
+
 def test_verify_of_an_address_needs_a_name() -> None:
     for route in ("10.0.0.5", "10.0.0.5:2525", "[10.0.0.5]"):
         assert faults([_domain("verify", route)]) == [
@@ -117,7 +125,7 @@ def test_verify_of_an_address_needs_a_name() -> None:
 @pytest.mark.parametrize(
     ("tls", "text"),
     [
-        ("dane", f"'dane' is missing in this version; {FORM}"),
+        ({"policy": "dane", "names": ["a.test"]}, "'dane' takes no names and no ca; expected neither"),
         ("Verify", f"'Verify' is not a policy; {FORM}"),
         (True, f"True is not a policy; {FORM}"),
         (["verify"], f"['verify'] is not a policy; {FORM}"),
@@ -125,9 +133,9 @@ def test_verify_of_an_address_needs_a_name() -> None:
         ({"policy": "verify", "name": "a.test"}, "'name' is not known; expected one of policy, names, ca"),
         (
             {"policy": "may", "names": ["a.test"]},
-            "'may' looks at no certificate; expected no names and no ca",
+            "'may' takes no names and no ca; expected neither",
         ),
-        ({"policy": "encrypt", "ca": "/x"}, "'encrypt' looks at no certificate; expected no names and no ca"),
+        ({"policy": "encrypt", "ca": "/x"}, "'encrypt' takes no names and no ca; expected neither"),
         ({"policy": "verify", "names": 5}, f"names 5 is not a list; {NAME}"),
         ({"policy": "verify", "names": ["*.a.test"]}, f"name '*.a.test' is not valid; {NAME}"),
         ({"policy": "verify", "names": ["a b"]}, f"name 'a b' is not valid; {NAME}"),

@@ -20,7 +20,7 @@ from ..core.errors import BadInput
 from . import smtproutes
 from .addresses import ascii_domain, shortened
 
-POLICIES = ("none", "may", "encrypt", "verify", "secure")
+POLICIES = ("none", "may", "encrypt", "verify", "secure", "dane")
 CHECKED = ("verify", "secure")  # those that look at the certificate
 DEFAULT = "may"
 SYSTEM = "system"
@@ -95,8 +95,10 @@ def site_policies(
 
 
 def _address_fault(one: TlsPolicy, route: object, where: str) -> list[str]:
-    """Return the fault of a policy that looks for the address of a route, which few certificates have."""
+    """Return the fault of a policy that looks for the name of a route that is an address."""
     host = route.partition(":")[0].strip("[]") if isinstance(route, str) else ""
+    if one.policy == "dane" and _is_ipv4(host):
+        return [f"{where}: 'dane' needs a name, and the route {route!r} is an address; expected a host name"]
     if one.policy != "verify" or one.names or not _is_ipv4(host):
         return []
     expected = "expected names: NAME, what the back end's certificate has, be it that address"
@@ -119,15 +121,13 @@ def _policy(domain: object, value: object, where: str) -> tuple[TlsPolicy | None
         if key not in _KEYS
     ]
     policy = item.get("policy")
-    if policy == "dane":
-        return None, [*faults, f"{where}: 'dane' is missing in this version; {_EXPECTED}"]
     if not isinstance(policy, str) or policy not in POLICIES:
         return None, [*faults, f"{where}: {shortened(policy)} is not a policy; {_EXPECTED}"]
     listed = item.get("names") or []
     names = [listed] if isinstance(listed, str) else listed
     ca = item.get("ca") or ""
     if policy not in CHECKED and (names or ca):
-        faults.append(f"{where}: {policy!r} looks at no certificate; expected no names and no ca")
+        faults.append(f"{where}: {policy!r} takes no names and no ca; expected neither")
     if not isinstance(names, Sequence):
         return None, [*faults, f"{where}: names {shortened(names)} is not a list; {_NAME}"]
     if len(names) > NAMES_MAX:

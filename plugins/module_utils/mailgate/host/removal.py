@@ -43,6 +43,7 @@ NAMES = (
     "smtptls",
     "spamd",
     "stats",
+    "unbound",
 )
 # Where the definitions of our services lie, to which the links in /service lead.
 DEFINITIONS = (paths.SERVICE_DEFINITIONS, "/var/qmail/supervise", "/etc/dnscache")
@@ -60,6 +61,8 @@ _MASKED = (
     "spamassassin-maintenance.service",
     "spamassassin-maintenance.timer",
     "spamd.service",
+    "unbound-resolvconf.service",
+    "unbound.service",
 )
 
 # Only this host knows these; they stay unless data are removed, too.
@@ -103,6 +106,7 @@ MADE = (
     "/run/mailgate",
     "/run/qmail-smtpd",
     "/run/smtptls",
+    "/etc/unbound",
     "/run/spamd",
     "/usr/bin/QmailAdmin",
     paths.QMAILCTL,
@@ -119,6 +123,7 @@ MADE = (
     "/usr/local/sbin/mailgate-razor-register",
     "/usr/local/share/spamassassin",
     "/var/dcc",
+    "/var/lib/unbound",
     paths.CLAMAV_DATABASES,
     paths.SPAMASSASSIN_UPDATED_RULES,
     "/var/qmail",
