@@ -41,12 +41,15 @@ static enum clamdask_verdict kind_of(const char *name)
 {
   static const char *const suspicions[] = {
     "Heuristics.Phishing.", "Heuristics.Encrypted.", "Heuristics.OLE2.ContainsMacros", "Heuristics.Structured.",
-    "Heuristics.Broken.",
+    "Heuristics.Broken.", "Heuristics.PDF.ObfuscatedNameObject", "Heuristics.Zip.OverlappingFiles",
+    "Heuristics.Safebrowsing.", "Heuristics.APMPartitionIntersection", "Heuristics.GPTPartitionIntersection",
+    "Heuristics.MBRPartition",
   };
   size_t i;
 
   if (begins_with(name, "Heuristics.Limits.Exceeded.MaxScanTime")) return CLAMDASK_LATE;
   if (begins_with(name, "Heuristics.Limits.Exceeded")) return CLAMDASK_LIMIT;
+  if (begins_with(name, "Heuristics.XZ.DicSizeLimit")) return CLAMDASK_LIMIT;
   for (i = 0; i < sizeof suspicions / sizeof *suspicions; ++i)
     if (begins_with(name, suspicions[i])) return CLAMDASK_HEURISTIC;
   return CLAMDASK_VIRUS;

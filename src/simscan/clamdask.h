@@ -19,8 +19,8 @@
 enum clamdask_verdict {
   CLAMDASK_CLEAN,
   CLAMDASK_VIRUS,
-  CLAMDASK_LIMIT,     /* Heuristics.Limits.Exceeded.*: clamd has not scanned all of it */
-  CLAMDASK_HEURISTIC, /* Heuristics.Phishing.* and others that a site may switch on: a suspicion, not a virus */
+  CLAMDASK_LIMIT,     /* Heuristics.Limits.Exceeded.*, XZ.DicSizeLimit: clamd has not scanned all of it */
+  CLAMDASK_HEURISTIC, /* Heuristics.Phishing.* and others that a site may switch on, or the form of a file: no virus */
   CLAMDASK_LATE,      /* clamd's own limit of time, which a busy machine exceeds, too */
   CLAMDASK_UNCLEAR
 };

@@ -90,6 +90,14 @@ TEST(what_is_no_virus_has_its_own_verdict)
   CHECK(said("fd[1]: Heuristics.Phishing.Email.SpoofedDomain FOUND") == CLAMDASK_HEURISTIC);
   CHECK(said("fd[1]: Heuristics.Encrypted.Zip FOUND") == CLAMDASK_HEURISTIC);
   CHECK(said("fd[1]: Heuristics.OLE2.ContainsMacros.VBA FOUND") == CLAMDASK_HEURISTIC);
+  CHECK(said("fd[1]: Heuristics.XZ.DicSizeLimit FOUND") == CLAMDASK_LIMIT);
+  CHECK(said("fd[1]: Heuristics.PDF.ObfuscatedNameObject FOUND") == CLAMDASK_HEURISTIC);
+  CHECK(said("fd[1]: Heuristics.Zip.OverlappingFiles FOUND") == CLAMDASK_HEURISTIC);
+  CHECK(said("fd[1]: Heuristics.Safebrowsing.Suspected-phishing_safebrowsing.clamav.net FOUND") == CLAMDASK_HEURISTIC);
+  CHECK(said("fd[1]: Heuristics.APMPartitionIntersection FOUND") == CLAMDASK_HEURISTIC);
+  CHECK(said("fd[1]: Heuristics.GPTPartitionIntersection FOUND") == CLAMDASK_HEURISTIC);
+  CHECK(said("fd[1]: Heuristics.MBRPartitionnIntersect FOUND") == CLAMDASK_HEURISTIC);
+  CHECK(said("fd[1]: Heuristics.Trojan.Swizzor.Gen FOUND") == CLAMDASK_VIRUS);
   CHECK(said("fd[1]: Heuristics.W32.Parite.B FOUND") == CLAMDASK_VIRUS);
   CHECK(said("fd[1]: Heuristics.Exploit.CVE_2006_0001 FOUND") == CLAMDASK_VIRUS);
   CHECK(said("fd[1]: Win.Heuristics.Phishing.x FOUND") == CLAMDASK_VIRUS);
