@@ -545,6 +545,16 @@ def test_subjects_that_are_encoded_are_found() -> None:
     assert "subject 'Grüße aus Köln'" in "\n".join(trace_command.describe(found))
 
 
+@pytest.mark.parametrize("written", ["Gr____e aus K__ln", "Gr__e aus K_ln"], ids=["utf-8", "latin-1"])
+def test_subjects_without_an_encoding_are_found(written: str) -> None:
+    """simscan writes '_' for each byte beyond ASCII."""
+    smtp = Book()
+    smtp.say(0, *begin(7), scanned(7, CLEAN, written, "a@b.example", "c@d.example"), end(7))
+    search = trace.Search(smtp.log(), archive.Log([]))
+    assert len(search.find(trace.wanted("Grüße aus Köln")).journeys) == 1
+    assert search.find(trace.wanted("Grüße aus Bonn")).journeys == []
+
+
 @given(st.text(min_size=1, max_size=40).filter(lambda text: "\n" not in text))
 @settings(max_examples=80, deadline=None)
 def test_no_control_character_is_ever_shown(text: str) -> None:

@@ -105,7 +105,7 @@ def _other(text: str) -> Query:
             needles = (b" from ", *(f"]: {word} ".encode("ascii") for word in _ALONE))
             return Query(NETWORK, str(network), needles, (), _CLIENT, network)
     texts = list(dict.fromkeys((text.lower(), _as_logged(text))))
-    written = [form(one) for one in texts for form in (_scanner_form, str, _refusal_form)]
+    written = [form(one) for one in texts for form in (_scanner_form, _scanner_bytes, str, _refusal_form)]
     forms = list(dict.fromkeys(one.encode("utf-8") for one in written))
     queue_forms = tuple(dict.fromkeys(sendlog.field(one).encode("ascii") for one in texts))
     alternatives = b"|".join(re.escape(form) for form in {*forms, *queue_forms})
@@ -136,6 +136,11 @@ def _as_logged(text: str) -> str:
 def _scanner_form(text: str) -> str:
     """Return text as simscan writes it."""
     return "".join("_" if not " " <= char <= "~" or char == ":" else char for char in text)
+
+
+def _scanner_bytes(text: str) -> str:
+    """Return text as simscan writes it when it came in UTF-8 without an encoding, a '_' for each byte."""
+    return _scanner_form(text.encode("utf-8", "replace").decode("latin-1"))
 
 
 def _refusal_form(text: str) -> str:
