@@ -431,6 +431,17 @@ def test_strangers_take_no_place_and_no_thread(crowd: Crowd) -> None:
     assert crowd.server._counts == {} and crowd.ask(1001)[0]["ok"]
 
 
+def test_a_stranger_leaves_one_line_a_minute_in_the_log(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as somebody whose name has left the list of operators."""
+    said: list[str] = []
+    monkeypatch.setattr(operator_service, "say", said.append)
+    for _ in range(20):
+        assert not crowd.ask(STRANGER)[0]["ok"]
+    assert said == [f"user {STRANGER} may not ask, and was refused"]
+
+
 def refused(running: Running, **request: object) -> list[dict[str, Any]]:
     assert not running.ask(**request)["ok"]
     return [dict(one) for one in running.ask(do="audit")["records"]]

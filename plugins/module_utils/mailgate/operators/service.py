@@ -27,6 +27,7 @@ from ..core import locks
 from ..core.clock import ClockTrust, since_boot
 from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.files import atomic_write
+from ..core.servicelog import Complaints
 from ..core.sockets import Farewells, listen, parse_json, peer_uid, receive_request, send_answer
 from .audit import SHOWN_KEYS
 from .entries import LISTS, Entry, note_fault
@@ -247,6 +248,7 @@ class Server:
         self._reading: list[tuple[int, socket.socket]] = []  # whose request has not arrived, oldest first
         self._lock = threading.Lock()
         self._farewells = Farewells()
+        self._complaints = Complaints(time.monotonic, lambda words: say(words))
         self.listener = listen(path, BACKLOG)
 
     def serve_one(self) -> None:
@@ -260,6 +262,7 @@ class Server:
         caller = self._known(uid)
         if caller is None:
             text = f"operator: user {uid} may not ask; expected root or a member of {GROUP}"
+            self._complaints.add(f"user {uid} may not ask, and was refused")
             self._farewells.add(connection, _refusal(text))
         elif not self._has_place(uid, connection):
             self._farewells.add(connection, _refusal(TOO_MANY, temporary=True))
