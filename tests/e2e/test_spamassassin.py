@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import socketserver
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from support.c_programs import INCLUDES, TESTS, gcc, needed, run
 from support.gateway import Bed
 from support.name_servers import resolving, world
 
@@ -101,6 +104,53 @@ def test_the_header_has_the_name_of_the_gateway_and_a_new_one_after_a_reload(gat
     with site(gate, "local.cf", text.replace(f"report_hostname {name}", f"report_hostname {other}")):
         assert reload(gate)[0] == 0
         assert f" on {other}\n" in score(gate, letter("hello"))[1]
+
+
+# Headers of messages whose marks come at different places.
+HEADERS = {
+    "plain": b"Received: x\nFrom: ann@sender.example\nSubject: hello\nX-Z: z\n\n",
+    "folded": b"Received: x\n y\nSubject: hello\n\tworld\n \n\n",
+    "without-subject": b"Received: x\nX-Z: z\n\n",
+    "two-subjects": b"Received: x\nSubject: a\nX-Z: z\nsubject: b\n\n",
+    "return-path-first": b"Return-Path: <a@b.example>\nReceived: x\nSubject:\n\n",
+    "not-a-field": b"Received: x\nnot a field\nSubject: a\n\n",
+    "dashes": b"Received: x\nSubject: a\n--b\nX-Z: z\n\n",
+    "empty": b"\n",
+}
+
+
+def asked(gate: Bed, method: str, message: bytes) -> bytes:
+    """Return what spamd gives back of a message."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(60)
+        connection.connect(str(gate.root) + SOCKET)
+        head = f"{method} SPAMC/1.5\r\nContent-length: {len(message)}\r\nUser: simscan\r\n\r\n"
+        connection.sendall(head.encode() + message)
+        said = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert said.startswith(b"SPAMD/1.1 0 EX_OK\r\n"), said[:200]
+    return said.partition(b"\r\n\r\n")[2]
+
+
+def without_order(message: bytes) -> list[bytes]:
+    """Return the lines but those that differ when the same message is judged twice: SpamAssassin's report."""
+    return [line for line in message.splitlines(True) if not re.match(rb"\t\*|X-Spam-Status|\t\w", line)]
+
+
+def test_what_simscan_delivers_is_what_process_gives(gate: Bed, tmp_path: Path) -> None:
+    """Its marks are those of HEADERS, put into the message's own header by the same C as in simscan."""
+    program = tmp_path / "marks"
+    source = TESTS / "marks.c"
+    gcc("-std=c99", *INCLUDES, source, *needed(source), "-o", program)
+    with site(gate, "tagged.cf", "rewrite_header Subject [SPAM]\n"):
+        assert reload(gate)[0] == 0
+        up(gate)
+        for name, header in HEADERS.items():
+            body = f"{GTUBE}\n\n{name}\n".encode()
+            answer = asked(gate, "HEADERS", header + body)
+            marked = run([program, len(header)], input=header + answer).stdout
+            assert marked == answer, name
+            whole = asked(gate, "PROCESS", header + body)
+            assert without_order(whole) == without_order(marked + body), name
 
 
 def test_no_process_of_spamd_is_roots(gate: Bed) -> None:
