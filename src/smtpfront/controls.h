@@ -68,6 +68,7 @@ extern int controls_badmailfrom(void *arg, const char *sender);
 extern enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient);
 extern enum dialogue_answer controls_validrcptto(void *arg, const char *recipient);
 extern enum requiretls_answer controls_requiretls(void *arg, const char *ip, const char *sender, const char *recipient);
+
 /* Whether smtptls takes a session now. */
 extern int controls_tls(void *arg);
 
