@@ -57,6 +57,7 @@ FLUSHED = "250 flushed"
 NOT_OURS = "553 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts"
 NOBODY = "550 5.1.1 sorry, this recipient is not known here"
 NO_ADDRESS = "553 5.1.3 sorry, that is no address that mail can be sent to"
+PLAIN_TEXT = "451 4.7.10 mail from your domain is taken over TLS only, please use STARTTLS"
 BAD_SENDER = "553 5.7.1 sorry, your envelope sender is in my badmailfrom list"
 TOO_MANY_UNKNOWN = "421 4.7.0 too many invalid addresses, goodbye"
 COME_BACK = "451 4.7.1 *"
@@ -669,9 +670,7 @@ def _tls_rows() -> list[Row]:
         rows.append(
             Row(name, STRANGER, f"mails alice over TLS {version}", (*starttls(version), *letter), arrives)
         )
-    plain = command(
-        "RCPT TO:<alice@example.test>", "451 4.7.10 mail from your domain is taken over TLS only *"
-    )
+    plain = rcpt("alice@example.test", PLAIN_TEXT)
     return [
         *rows,
         Row(
