@@ -56,8 +56,7 @@ def seen(
         (seen(days=6.5), CRITICAL, "expires in 6 days"),
         (seen(days=-0.001), CRITICAL, "has expired, 2026-10-31 23:58 UTC: TLS is not offered"),
         (seen(since=1), CRITICAL, "is valid from 2026-11-02 00:00 UTC on: TLS is not offered"),
-        (seen(issuer="CN=own"), WARNING, "is self-signed: most senders encrypt all the same"),
-        (seen(issuer="CN=own", fault="self-signed certificate"), WARNING, "is self-signed"),
+        (seen(issuer="CN=own", fault="self-signed certificate"), None, ""),
         (seen(fault="unable to get local issuer certificate"), WARNING, "unable to get local issuer"),
         (seen(days=-1, fault="certificate has expired"), CRITICAL, "has expired"),
         (seen(name="*.example"), None, ""),
@@ -94,6 +93,17 @@ def test_records_of_dane(answer: Answer, status: int | None, said: str) -> None:
     found = doctor.judge_tlsa(HOST, answer, [seen()])
     assert [one.status for one in found] == ([] if status is None else [status])
     assert all(said in one.text and one.advice for one in found)
+
+
+def test_all_that_are_self_signed_are_one_warning() -> None:
+    own, good = seen(issuer="CN=own"), seen()
+    assert doctor.judge_self_signed([good]) == []
+    (found,) = doctor.judge_self_signed([own, good])
+    assert found.status == WARNING and found.text.startswith(
+        "the ECDSA certificate is self-signed: most senders"
+    )
+    (found,) = doctor.judge_self_signed([own, own])
+    assert found.text.startswith("the ECDSA and ECDSA certificates are self-signed")
 
 
 def test_each_of_two_certificates_has_to_be_named() -> None:
@@ -145,7 +155,7 @@ def test_a_policy_is_fetched_only_when_the_dns_says_that_it_is_there() -> None:
     assert doctor.promise("example.com", ask(), fetch) is None
     assert doctor.promise("example.com", ask(('"v=spf1"',)), fetch) is None
     assert doctor.promise("example.com", ask(error="no answer"), fetch) == doctor.Promise(
-        "example.com", trouble="TXT of _mta-sts.example.com: no answer"
+        "example.com", trouble="no answer", unasked=True
     )
     assert fetched == []
     assert doctor.promise("example.com", ask(there), fetch) == promise("enforce", HOST)
@@ -160,6 +170,16 @@ def test_a_policy_is_fetched_only_when_the_dns_says_that_it_is_there() -> None:
             raise error
 
         assert doctor.promise("example.com", ask(there), fail) == doctor.Promise("example.com", trouble=said)
+
+
+def test_a_dns_that_does_not_answer_is_one_finding() -> None:
+    silent = [doctor.Promise(f"{name}.example", trouble="no answer", unasked=True) for name in "abc"]
+    found = doctor.judge_promises(HOST, [*silent, promise("enforce", HOST)], [seen()])
+    assert [one.status for one in found] == [UNKNOWN]
+    assert found[0].text == (
+        "the DNS does not say whether a.example has an MTA-STS policy: no answer, nor of 2 more"
+    )
+    assert doctor.judge_promises(HOST, silent[:1], [seen()])[0].text.endswith("policy: no answer")
 
 
 def test_a_chain_leads_to_an_authority_that_the_host_trusts(tmp_path: Path) -> None:

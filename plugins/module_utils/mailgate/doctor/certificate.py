@@ -54,11 +54,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Promise:
-    """What a domain's MTA-STS says: its policy, or why it could not be read."""
+    """What a domain's MTA-STS says: its policy, or why it could not be read; unasked: the DNS is silent."""
 
     domain: str
     policy: tls_policies.Policy | None = None
     trouble: str = ""
+    unasked: bool = False
 
 
 def judge(seen: Seen, hostname: str, now: datetime, limits: Mapping[str, Limit]) -> list[Finding]:
@@ -78,13 +79,7 @@ def judge(seen: Seen, hostname: str, now: datetime, limits: Mapping[str, Limit])
         if level != OK:
             text = f"{name} expires in {left_days:.0f} days, {until}; without a new one TLS ends then"
             found.append(Finding(CHECK, level, text, f"look why it was not renewed, and {_INSTALL}"))
-    if seen.is_self_signed:
-        text = (
-            f"{name} is self-signed: most senders encrypt all the same, those that check it (MTA-STS, "
-            "connectors of Microsoft 365, banks) do not deliver"
-        )
-        found.append(Finding(CHECK, WARNING, text, _INSTALL))
-    elif seen.chain_fault and left_days > 0:
+    if seen.chain_fault and not seen.is_self_signed and left_days > 0:
         # RFC 5246 7.4.2: the server sends what is between its own certificate and the authority's.
         why = "is incomplete or of an authority that senders do not know"
         text = f"the chain of {name} {why}: {seen.chain_fault}"
@@ -95,6 +90,21 @@ def judge(seen: Seen, hostname: str, now: datetime, limits: Mapping[str, Limit])
         text = f"{name} is for {names}, not for {hostname}: senders that check names do not deliver"
         found.append(Finding(CHECK, WARNING, text, f"install one for gateway_hostname, {hostname}"))
     return found
+
+
+def judge_self_signed(seen: Sequence[Seen]) -> list[Finding]:
+    """Return one warning for all certificates that nobody vouches for."""
+    names = [one.facts.algorithm for one in seen if one.is_self_signed]
+    if not names:
+        return []
+    what = (
+        f"the {names[0]} certificate is" if len(names) == 1 else f"the {' and '.join(names)} certificates are"
+    )
+    text = (
+        f"{what} self-signed: most senders encrypt all the same, those that check it (MTA-STS, connectors of "
+        "Microsoft 365, banks) do not deliver"
+    )
+    return [Finding(CHECK, WARNING, text, _INSTALL)]
 
 
 def judge_tlsa(hostname: str, answer: Answer, seen: Sequence[Seen]) -> list[Finding]:
@@ -124,8 +134,10 @@ def judge_tlsa(hostname: str, answer: Answer, seen: Sequence[Seen]) -> list[Find
 
 def judge_promises(hostname: str, promises: Sequence[Promise], seen: Sequence[Seen]) -> list[Finding]:
     """Judge what domains have published by MTA-STS; what could not be read is unknown."""
-    found = []
+    found = _unasked([one for one in promises if one.unasked])
     for one in promises:
+        if one.unasked:
+            continue
         if one.policy is None:
             advice = f"look at https://mta-sts.{one.domain}/.well-known/mta-sts.txt and the DNS"
             text = f"the MTA-STS policy of {one.domain} could not be read: {one.trouble}"
@@ -150,6 +162,20 @@ def judge_promises(hostname: str, promises: Sequence[Promise], seen: Sequence[Se
             text = f"the MTA-STS policy of {one.domain} asks for a certificate that can be checked: {then}"
             found.append(Finding(CHECK, level, text, _INSTALL))
     return found
+
+
+def _unasked(promises: Sequence[Promise]) -> list[Finding]:
+    """Return one finding for all domains of which the DNS did not say whether they have a policy."""
+    if not promises:
+        return []
+    first, others = promises[0], len(promises) - 1
+    more = f", nor of {others} more" if others else ""
+    text = f"the DNS does not say whether {first.domain} has an MTA-STS policy: {first.trouble}{more}"
+    return [
+        Finding(
+            CHECK, UNKNOWN, text, "see the check dns; nothing is known of these policies until it answers"
+        )
+    ]
 
 
 # What is there
@@ -213,7 +239,7 @@ def promise(
     """Return what a domain has published, or None; without its TXT in the DNS nothing is fetched."""
     answer = ask(f"_mta-sts.{domain}", "TXT")
     if answer.error:
-        return Promise(domain, trouble=f"TXT of _mta-sts.{domain}: {answer.error}")
+        return Promise(domain, trouble=answer.error, unasked=True)
     if not tls_policies.has_policy(answer.answers):
         return None
     try:
@@ -236,7 +262,7 @@ def _published(context: Context, seen: Sequence[Seen]) -> list[Finding]:
     """Ask the DNS, and where it says so the web, what senders are told of these certificates."""
     ask = functools.partial(_ask, context.settings.dns_server)
     hostname = context.settings.hostname
-    domains = _domains(context)
+    domains = [one for one in _domains(context) if one != hostname.lower()]
     tries = [((lambda domain=domain: promise(domain, ask)), 15.0) for domain in domains]
     tlsa = ask(f"_25._tcp.{hostname}", "TLSA")
     promises = []
@@ -276,6 +302,7 @@ def certificate(context: Context) -> list[Finding]:
     now = datetime.fromtimestamp(context.now, timezone.utc)
     for one in seen:
         found += judge(one, context.settings.hostname, now, context.settings.limits)
+    found += judge_self_signed(seen)
     if seen and not context.quick:
         found += _published(context, seen)
     return several(found, CHECK, "; ".join(certificates.told(one.facts) for one in seen))
