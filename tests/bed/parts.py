@@ -66,6 +66,7 @@ END_TO_END = {
         "test_dnscache.py",
         "test_backend_tls.py",
         "test_tls_attacks.py",
+        "test_dane.py",
     ),
     "e2e-clamav": ("test_clamav.py", "test_scan_clamd.py"),
     "e2e-spam": ("test_spamassassin.py", "test_scoring.py", "test_bounces.py"),

@@ -50,6 +50,11 @@ def change_front(bed: Bed, front: str) -> Run:
     return _play("tests/e2e/front.yml", 300, bed, gateway_front=front)
 
 
+def change_dane(bed: Bed, wanted: bool) -> Run:
+    """Run the parts of playbooks/gateway.yml that bring DANE on the way out, or end it."""
+    return _play("tests/e2e/dane.yml", 300, bed, gateway_outbound_dane=wanted)
+
+
 def _play(playbook: str, within_seconds: float, bed: Bed, *options: str, **site: object) -> Run:
     argv = [
         "ansible-playbook", "-i", "tests/inventory", playbook, "--diff",

@@ -247,6 +247,13 @@ def field(text: str) -> str:
     )
 
 
+# What qmail-remote says of its session in the second line of a success, before the words of the other host.
+_TLS = re.compile(r"(?<=\./)tls=TLSv1\.[0-9]/[A-Za-z0-9_-]+,[a-z]+(?=/)")
+
+
 def words(text: str) -> str:
     """Return a report for people: with spaces, which the log does not distinguish from underscores."""
+    tls = _TLS.search(text.partition("/Remote_host_said:")[0] + "/")
+    if tls is not None:
+        return " / ".join(filter(None, (words(text[: tls.start()]), tls[0], words(text[tls.end() :]))))
     return " / ".join(part for part in text.replace("_", " ").split("/") if part.strip()) if text else ""
