@@ -16,11 +16,12 @@ import pytest
 from support.conversations import COME_BACK
 from support.gateway import Bed, matches, submit
 from support.name_servers import ROOT_ZONE, resolving, txt, world
-from support.spamd import Spamd
+from support.spamd import Spamd, verdict
 
 GOOD, OTHER, FORWARDER = "198.19.1.5", "198.19.1.6", "198.19.1.20"
 NO_SERVER = "198.19.1.77"  # of this host, and nothing listens there
 GREYLIST_SECONDS = 40.0
+ARRIVAL_SECONDS = 30.0
 PART_BYTES = 2097152  # spamassassin_message_limit_bytes
 DMARC = {f"DMARC_{name}" for name in ("REJECT", "QUAR", "ALTERED", "PASS", "NONE", "EXEMPT", "ARC")}
 POLICIES = {
@@ -201,12 +202,28 @@ def test_a_part_of_a_message_gets_no_points_by_signatures(spamd: Spamd) -> None:
     assert not {rule for rule in rules if rule.startswith(("DKIM", "DMARC"))}, rules
 
 
-def test_what_a_policy_rejects_is_refused_in_the_session(spamd: Spamd) -> None:
-    text = letter("ann@reject.example").encode()
+def submitted(text: str) -> str:
+    """Return the reply to a message of a client that comes back when it is greylisted."""
     deadline = time.monotonic() + GREYLIST_SECONDS
+    content = text.encode("ascii")
     while matches(
-        COME_BACK, reply := submit(text, "alice@example.test", sender="b@elsewhere.example", who=OTHER)
+        COME_BACK, reply := submit(content, "alice@example.test", sender="b@elsewhere.example", who=OTHER)
     ):
         assert time.monotonic() < deadline, reply
         time.sleep(1)
+    return reply
+
+
+def test_what_a_policy_rejects_is_refused_in_the_session(spamd: Spamd) -> None:
+    reply = submitted(letter("ann@reject.example"))
     assert reply.startswith("554 Your email is considered spam"), reply
+
+
+def test_a_long_message_with_a_good_signature_is_delivered(spamd: Spamd) -> None:
+    body = ("x" * 76 + "\r\n") * 30000
+    text = spamd.signed(letter("ann@reject.example", body=body), "reject.example")
+    assert submitted(text).startswith("250 ")
+    mark = text.partition("Message-ID: ")[2].partition("\r\n")[0].encode("ascii")
+    got = spamd.bed.mailroom.claim(lambda delivery: mark in delivery.content, ARRIVAL_SECONDS)
+    assert got is not None and b"X-Spam-Checked: first 2097152 bytes" in got.content
+    assert not {rule for rule in verdict(got.content).rules if rule.startswith(("DKIM", "DMARC"))}
