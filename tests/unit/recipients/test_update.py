@@ -719,6 +719,27 @@ def test_ports_follow_from_the_encryption() -> None:
     assert servers(encryption="starttls") == (("dc1.corp.test", 389),)
 
 
+def test_a_rollback_says_how_much_it_takes_away(
+    gateway: Gateway, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as one to the days when a domain had only its first addresses."""
+    if os.geteuid() != 0:
+        pytest.skip("a rollback is root's")
+    gateway.exported = {"u0@corp.test"}
+    gateway.update()
+    gateway.exported = {f"u{number}@corp.test" for number in range(100)}
+    gateway.update()
+    file = tmp_path_factory.mktemp("etc") / "recipients.json"
+    file.write_text(json.dumps({"hostname": HOST, "domains": [CORP, LIST], "directories": [DIRECTORY]}))
+    where = ["--settings", str(file), "--directory", str(gateway.path), "--extra", str(file) + ".none"]
+    assert recipients_command.main(["rollback", *where]) == 0
+    count = len(gateway.served_keys())
+    assert capsys.readouterr().out == (
+        f"generation 3 serves, {count} recipients, +0 -99; "
+        "held until 'mailgate recipients update --release'\n"
+    )
+
+
 def test_status_and_check_say_what_serves(
     gateway: Gateway, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:

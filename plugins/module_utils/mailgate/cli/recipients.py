@@ -158,7 +158,9 @@ def _run(given: object) -> int:
         if command == "rollback":
             number = options["number"]
             made = rollback(store, None if number is None else int(str(number)), settings, now=now, by=by)
-            _say(f"generation {made} serves and is held until 'mailgate recipients update --release'")
+            told = store.reason(made)
+            change = f"{told['count']} recipients, +{told['gained']} -{told['lost']}"
+            _say(f"generation {made} serves, {change}; held until 'mailgate recipients update --release'")
             return 0
         if command == "refresh":
             outcome = refresh(settings, store, now=now, by=by)
