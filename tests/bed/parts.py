@@ -150,7 +150,7 @@ HOLDS: Mapping[str, str] = {
     "debian13": "Debian 13 from a bare host: converge, ten conversations",
     "e2e-queue": "the queue, kills at any moment, power cuts",
     "e2e-scan": "simscan and what stands behind it, broken in every way; what a scanner may say",
-    "e2e-names": "recipients from Active Directory and OpenLDAP, DNS and lies of it",
+    "e2e-names": "recipients from directories, DNS and lies of it, TLS and DANE on the way out",
     "e2e-clamav": "ClamAV: what it finds, who may ask it, how it comes back",
     "e2e-spam": "SpamAssassin: what is refused, marked, and withheld as a bounce",
     "e2e-judging": "DMARC by each policy, macros, shortened links, text of PDFs",

@@ -51,7 +51,7 @@ class Remote:
 
     def run(self, content: bytes = MESSAGE) -> Report:
         """Send a message by the control files that are there."""
-        argv = [self.program, RECIPIENT.partition("@")[2], SENDER, RECIPIENT]
+        argv = [str(self.program), RECIPIENT.partition("@")[2], SENDER, RECIPIENT]
         done = subprocess.run(argv, input=content, capture_output=True, timeout=100, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
         words = done.stdout.decode("ascii").split("\0")

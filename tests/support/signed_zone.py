@@ -9,6 +9,7 @@ import socket
 import threading
 
 import dns.dnssec
+import dns.dnssectypes
 import dns.flags
 import dns.message
 import dns.name
@@ -28,7 +29,7 @@ def make_zone(origin: str, records: str) -> tuple[dns.zone.Zone, str]:
     head = f"{origin} 300 IN SOA ns.{origin} h.{origin} 1 2 3 4 5\n{origin} 300 IN NS ns.{origin}\n"
     zone = dns.zone.from_text(f"{head}ns.{origin} 300 IN A {ADDRESS}\n{records}", origin, relativize=False)
     key = ec.generate_private_key(ec.SECP256R1())
-    public = dns.dnssec.make_dnskey(key.public_key(), dns.dnssec.Algorithm.ECDSAP256SHA256, flags=257)
+    public = dns.dnssec.make_dnskey(key.public_key(), dns.dnssectypes.Algorithm.ECDSAP256SHA256, flags=257)
     with zone.writer() as transaction:
         dns.dnssec.sign_zone(
             zone, transaction, [(key, public)], lifetime=86400, add_dnskey=True, dnskey_ttl=300
@@ -73,7 +74,7 @@ class NameServer(threading.Thread):
         self, section: list[dns.rrset.RRset], name: dns.name.Name | None, kind: dns.rdatatype.RdataType
     ) -> bool:
         """Add the records of a name and their signatures; return whether there are some."""
-        if name is None or not name.is_subdomain(self._zone.origin):
+        if name is None or self._zone.origin is None or not name.is_subdomain(self._zone.origin):
             return False
         found = self._zone.get_rdataset(name, kind)
         signed = self._zone.get_rdataset(name, dns.rdatatype.RRSIG, kind)
