@@ -26,12 +26,8 @@ def smtpd(bed: Bed) -> Iterator[SmtpdBed]:
     why = bed.only_real("the stand-in logs what netqmail's patches log only in part")
     if why:
         pytest.skip(why)
-    one = SmtpdBed(bed)
-    one.make()
-    try:
+    with SmtpdBed(bed) as one:
         yield one
-    finally:
-        one.remove()
 
 
 @PATCH

@@ -64,12 +64,8 @@ ADDRESSES = [
 
 @pytest.fixture(scope="module")
 def smtpd(bed: Bed) -> Iterator[SmtpdBed]:
-    one = SmtpdBed(bed)
-    one.make()
-    try:
+    with SmtpdBed(bed) as one:
         yield one
-    finally:
-        one.remove()
 
 
 def replies_to(smtpd: SmtpdBed, lines: list[bytes], **settings: str) -> list[str]:

@@ -152,12 +152,8 @@ def test_recipients_of_a_message_are_bounded(bed: Bed) -> None:
     lines = b"".join(
         b"RCPT TO:<" + b"%06d" % number + b"a" * 300 + b"@else.where>\r\n" for number in range(3400)
     )
-    smtpd = SmtpdBed(bed)
-    smtpd.make()
-    try:
+    with SmtpdBed(bed) as smtpd:
         talk = smtpd.talk(HELLO + MAIL + lines, RELAYCLIENT="", RECIPIENTS_LIMIT="0")
-    finally:
-        smtpd.remove()
     replies = talk.codes()[3:]
     assert (replies[0], replies[-1], len(replies)) == ("250", "452", 3400)
     assert replies == sorted(replies), "after the first 452 no further recipient is taken"

@@ -37,12 +37,8 @@ def smtpd(bed: Bed) -> Iterator[SmtpdBed]:
     why = bed.only_real("the stand-in counts only unknown recipients and takes its time")
     if why:
         pytest.skip(why)
-    one = SmtpdBed(bed)
-    one.make()
-    try:
+    with SmtpdBed(bed) as one:
         yield one
-    finally:
-        one.remove()
 
 
 @pytest.mark.patch("93-session-limits")

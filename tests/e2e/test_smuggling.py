@@ -149,12 +149,8 @@ def test_no_second_message_at_a_lenient_back_end(bed: Bed, variant: Variant, kin
 
 @pytest.fixture(scope="module")
 def smtpd(bed: Bed) -> Iterator[SmtpdBed]:
-    one = SmtpdBed(bed)
-    one.make()
-    try:
+    with SmtpdBed(bed) as one:
         yield one
-    finally:
-        one.remove()
 
 
 @pytest.mark.patch("92-message-bytes")
