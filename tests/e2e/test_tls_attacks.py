@@ -244,6 +244,30 @@ def test_a_relay_client_in_plain_text_is_put_off_by_qmail_smtpd_itself() -> None
             assert client.say("RSET").startswith("250 ")
 
 
+def asked(source: str, secure: bool) -> str:
+    """Return the reply to a recipient that is taken."""
+    with connected(source) as client:
+        if secure:
+            client.starttls()
+        assert client.say(EHLO).startswith("250-")
+        assert client.say(f"MAIL FROM:<{SENDER}>").startswith("250 ")
+        return client.say(f"RCPT TO:<{ALICE}>")
+
+
+def test_a_list_of_required_tls_that_cannot_be_used_puts_off_plain_text_alone(bed: Bed) -> None:
+    path = bed.root / "var/qmail/control/requiretls"
+    before = path.read_text()
+    try:
+        path.write_text(f"{before}sendr bank.example\n")
+        for source in (STRANGER, OFFICE):  # smtpfront, qmail-smtpd
+            assert asked(source, False) == "451 4.3.0 unable to check recipient"
+            assert asked(source, True) == "250 ok"
+        assert asked(LOOPBACK, False) == "250 ok"  # nothing of it leaves the host
+    finally:
+        path.write_text(before)
+    assert asked(STRANGER, False) == "250 ok"
+
+
 def forms_of(key: Path) -> list[bytes]:
     """Return the secret number of a key of ECDSA as files and memory may hold it."""
     loaded = serialization.load_pem_private_key(key.read_bytes(), None)
