@@ -16,7 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import SMTPTLS_SOCKET
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
+    REQUIRED_TLS,
+    SMTPTLS_SOCKET,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import tls as doctor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import CRITICAL, OK
 from support.certificates import make_pair
@@ -135,3 +138,13 @@ def test_the_findings(tmp_path: Path) -> None:
         doctor.judge(True, doctor.Tried("TLSv1.3 C"), "").text
         == "clients are offered TLS; tried with TLSv1.3 C"
     )
+
+
+def test_a_list_of_required_tls_that_cannot_be_used_is_critical(tmp_path: Path) -> None:
+    put(tmp_path, REQUIRED_TLS, "# none\nsender bank.example\n")
+    assert doctor.required(context(tmp_path)) == []
+    put(tmp_path, REQUIRED_TLS, "sendr bank.example\n")
+    (found,) = doctor.required(context(tmp_path))
+    assert found.status == CRITICAL and "put off with 451: 'sendr bank.example'" in found.text
+    with writer(put(tmp_path, f"{SMTPTLS_SOCKET}.offer", "1")):
+        assert [one.status for one in doctor.tls(context(tmp_path, tls=True))] == [CRITICAL]

@@ -189,3 +189,25 @@ def test_the_lines_that_the_programs_read() -> None:
         "sender .xn--bnk-qla.example",
         "client 2001:db8::/32",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "good"),
+    [
+        ("", True),
+        ("# sender", True),
+        ("sender bank.example", True),
+        ("\trecipient .below.example  ", True),
+        ("client 192.0.2.0/24", True),
+        ("client 192.0.2.7", True),
+        ("client 2001:db8::7", True),
+        ("sender", False),
+        ("sender bank.example x", False),
+        ("sendr bank.example", False),
+        ("sender a@bank.example", False),
+        ("client bank.example", False),
+        ("client 192.0.2.1/24", False),
+    ],
+)
+def test_a_line_that_the_programs_do_not_understand_is_found(line: str, good: bool) -> None:
+    assert tls.wrong_line(f"sender a.example\n{line}\n") == ("" if good else line)

@@ -42,6 +42,7 @@ QMAIL_QUEUE = "/var/qmail/queue"
 QMAIL_PROGRAMS = "/var/qmail/bin"
 QMAIL_SMTPD = "/var/qmail/bin/qmail-smtpd"
 ACCEPTED_DOMAINS = f"{QMAIL_CONTROL}/rcpthosts"
+REQUIRED_TLS = f"{QMAIL_CONTROL}/requiretls"  # whose mail is taken over TLS only
 ROUTES = f"{QMAIL_CONTROL}/smtproutes"
 VALID_RECIPIENTS = f"{QMAIL_CONTROL}/validrcptto.cdb"
 SCANNER = "/var/qmail/bin/simscan"

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 from ..core.errors import BadInput
 from ..core.files import open_regular
-from ..core.paths import SMTPTLS_SOCKET
+from ..core.paths import REQUIRED_TLS, SMTPTLS_SOCKET
+from ..rules.files import read_text
+from ..site.tls import wrong_line
 from .context import Context, log_tail, without_stamp
-from .findings import CRITICAL, OK, Finding
+from .findings import CRITICAL, OK, Finding, several
 from .sample_mail import Dialogue
 from .services import log_directory
 
@@ -100,14 +102,28 @@ def judge(offered: bool, tried: Tried | None, last_words: str) -> Finding:
     return Finding(CHECK, OK, f"clients are offered TLS; tried with {tried.terms}")
 
 
+def required(context: Context) -> list[Finding]:
+    """Check the list of mail that is taken over TLS only: one that cannot be used puts off all plain text."""
+    path = context.path(REQUIRED_TLS)
+    try:
+        line = wrong_line(read_text(path) or "")
+    except (OSError, BadInput) as error:
+        line = str(error)
+    if not line:
+        return []
+    text = f"{path} cannot be used, so that all mail in plain text is put off with 451: {line!r:.120}"
+    return [Finding(CHECK, CRITICAL, text, "run the playbook again; the list is gateway_require_tls")]
+
+
 def tls(context: Context) -> list[Finding]:
     """Check that smtptls offers sessions and, unless the check has to be quick, that one works."""
     if not context.settings.tls:
-        return [Finding(CHECK, OK, "the gateway does not offer TLS (gateway_tls)")]
+        return required(context) or [Finding(CHECK, OK, "the gateway does not offer TLS (gateway_tls)")]
     offered = is_offered(context.path(SMTPTLS_SOCKET))
     lines = log_tail(context.path(f"{log_directory(SERVICE)}/current"), 4096)
     tried = None
     if offered and not context.quick:
         address = context.settings.proof or ("127.0.0.1", 25)
         tried = try_session(address, context.settings.hostname, SESSION_SECONDS)
-    return [judge(offered, tried, repr(without_stamp(lines[-1])[:120]) if lines else "")]
+    found = judge(offered, tried, repr(without_stamp(lines[-1])[:120]) if lines else "")
+    return several([found, *required(context)], CHECK, found.text)

@@ -177,6 +177,23 @@ def required_lines(given: object) -> list[str]:
     ]
 
 
+def wrong_line(text: str) -> str:
+    """Return the first line of control/requiretls that requiretls.h does not understand, or ''."""
+    for line in text.splitlines():
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        key = next((key for key, word in REQUIRED.items() if word == words[0]), "")
+        if not key or len(words) != 2 or required_faults({key: [_with_length(words[1], key)]}, True):
+            return line
+    return ""
+
+
+def _with_length(text: str, key: str) -> str:
+    """Return a network as the site file has it; the programs take an address without a length, too."""
+    return text if key != "clients" or "/" in text else f"{text}/{128 if ':' in text else 32}"
+
+
 def minimum_faults(value: object) -> list[str]:
     if str(value) in MINIMUMS:
         return []
