@@ -214,7 +214,7 @@ extern void session_tls_missing(struct front *f, struct session *s);
 extern void session_tls_established(struct front *f, struct session *s);
 extern void session_tls_failed(struct front *f, struct session *s, const char *why);
 
-/* ---- starttls.c: to smtptls ---- */
+/* ---- fronttls.c: to smtptls ---- */
 
 /* Asks for a session of smtptls. Returns 0 when there is none to be had. */
 extern int starttls_begin(struct front *f, struct session *s);

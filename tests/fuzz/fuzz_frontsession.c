@@ -5,7 +5,7 @@
  * The whole session of a client of smtpfront: the same in any pieces, up to its end or its hand-over;
  * only what is a session is handed over, with the client's own bytes; and nothing of it stays behind. With TLS, which a
  * played smtptls makes, nothing that came before the client was told to begin is left then, and no word of it is handed over.
- * fuzz-sources: src/smtpfront/session.c src/smtpfront/starttls.c
+ * fuzz-sources: src/smtpfront/session.c src/smtpfront/fronttls.c
  * fuzz-flags: -Wl,--wrap=getpeername,--wrap=controls_rule,--wrap=controls_greeting,--wrap=controls_usable,--wrap=controls_rcpthosts -Wl,--wrap=controls_validrcptto,--wrap=controls_badmailfrom,--wrap=controls_databytes
  * fuzz-flags: -Wl,--wrap=controls_tls,--wrap=tlslink_begin,--wrap=tlslink_go,--wrap=tlslink_answer
  * fuzz-length: 3000
