@@ -232,6 +232,8 @@ def test_what_a_site_gives_is_judged_before_anything_is_changed(tmp_path: Path) 
         "gateway_certificate item 2: key: its file on the host: No such file or directory; "
         "expected the path of a file of PEM"
     )
+    (fault,) = judged(given(one, key=make(tmp_path / "rsa", "rsa")[1]))
+    assert "key: is not the key of gateway_certificate: certificate" in fault
     old = make(tmp_path / "old", days=(-9, -1))
     (fault,) = judged(given(old))
     assert "expected one that is valid now" in fault

@@ -231,7 +231,9 @@ def check_match(pair: Pair, certificate: str, key: str) -> None:
             )
         except ssl.SSLError as error:
             reason = (error.reason or str(error)).replace("_", " ").lower()
-            what = "is not the key of" if "mismatch" in reason else "cannot be used with"
+            # The second is said of a key of another kind.
+            foreign = "mismatch" in reason or reason == "no certificate assigned"
+            what = "is not the key of" if foreign else "cannot be used with"
             raise BadInput(
                 f"{key}: {what} {certificate} ({reason}); expected the key that it was made for"
             ) from error
