@@ -65,9 +65,16 @@ def test_what_a_run_built_and_started(
     restarts.note_order(str(records / "spamd"), 900, 910)
     assert cli.main(["version", "--since", "1000"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "built, or installed from the cache: netqmail 1.06 from https://x.example/netqmail.tgz",
+        "built, or installed from the cache: netqmail 1.06 (x.example)",
         "started or stopped: clamd",
     ]
+
+
+def test_the_server_of_a_place() -> None:
+    assert version._server("https://x.example/a/b.tgz") == "x.example"
+    assert version._server("pool main/d/djbdns/djbdns_1.05.orig.tar.gz") == "pool"
+    assert version._server("file:///root/a.tgz") == "file:///root/a.tgz"
+    assert version._server("?") == "?"
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]"])

@@ -59,21 +59,27 @@ def stamped(since: int = 0) -> list[str]:
     return [one for one in stamps if os.stat(f"{STAMPS}/{one}.json").st_mtime >= since]
 
 
+def _server(place: str) -> str:
+    """Return the server of a place, "pool" for the distribution's archive; `mailgate version` has all."""
+    return place.partition("://")[2].partition("/")[0] or place.partition(" ")[0]
+
+
 def changes(since: int) -> list[str]:
     """Return what runs of the playbook built, from where, and which services they started."""
     made = []
     for name in stamped(since):
         manifest = read_stamp(name)
-        places = [one.get("place", "?") for one in manifest.sources] if manifest is not None else []
+        places = [_server(one.get("place", "?")) for one in manifest.sources] if manifest is not None else []
         version = str(manifest.recipe.get("version", "")) if manifest is not None else ""
-        made.append(f"{name} {version}".rstrip() + (f" from {', '.join(places)}" if places else ""))
+        made.append(
+            f"{name} {version}".rstrip() + (f" ({', '.join(dict.fromkeys(places))})" if places else "")
+        )
     suffix = restarts.ORDERED_SUFFIX
     names = sorted(os.listdir(START_RECORDS)) if os.path.isdir(START_RECORDS) else []
     orders = [one[: -len(suffix)] for one in names if one.endswith(suffix)]
     told = [one for one in orders if restarts.ordered(f"{START_RECORDS}/{one}")[0] >= since]
     return [
-        *(f"built, or installed from the cache: {one}" for one in made),
-        *([] if made else ["built: nothing"]),
+        f"built, or installed from the cache: {', '.join(made)}" if made else "built: nothing",
         f"started or stopped: {', '.join(told) or 'no service'}",
     ]
 
