@@ -26,7 +26,9 @@ class Removed(NamedTuple):
 
 # The one table of these; tests/fixtures/variables.txt has the names of the last release, of which each one is
 # still a variable or stands here.
-REMOVED: Mapping[str, Removed] = {}
+REMOVED: Mapping[str, Removed] = {
+    "simscan_clamd_config": Removed("0.3.0", "simscan_clamd_socket, the path of clamd's socket"),
+}
 
 
 def site_names(text: str) -> frozenset[str]:
