@@ -248,7 +248,7 @@ class Server:
         self._reading: list[tuple[int, socket.socket]] = []  # whose request has not arrived, oldest first
         self._lock = threading.Lock()
         self._farewells = Farewells()
-        self._complaints = Complaints(time.monotonic, lambda words: say(words))
+        self._complaints = Complaints(time.monotonic, say)
         self.listener = listen(path, BACKLOG)
 
     def serve_one(self) -> None:

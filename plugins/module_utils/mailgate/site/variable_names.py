@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 SITE_PREFIX = "gateway_"
@@ -26,9 +27,11 @@ class Removed(NamedTuple):
 
 # The one table of these; tests/fixtures/variables.txt has the names of the last release, of which each one is
 # still a variable or stands here.
-REMOVED: Mapping[str, Removed] = {
-    "simscan_clamd_config": Removed("0.3.0", "simscan_clamd_socket, the path of clamd's socket"),
-}
+REMOVED: Mapping[str, Removed] = MappingProxyType(
+    {
+        "simscan_clamd_config": Removed("0.3.0", "simscan_clamd_socket, the path of clamd's socket"),
+    }
+)
 
 
 def site_names(text: str) -> frozenset[str]:
