@@ -120,9 +120,7 @@ def test_a_damaged_state_counts_as_none(text: str) -> None:
     assert every.parse_state(text) == State()
 
 
-def test_a_state_that_is_a_pipe_makes_nobody_wait(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_that_is_a_pipe_makes_nobody_wait(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "state")
     assert every._read_state(str(tmp_path / "state")) == State()
     assert "is not a regular file; expected one; it counts as none" in capsys.readouterr().out

@@ -432,14 +432,12 @@ def test_strangers_take_no_place_and_no_thread(crowd: Crowd) -> None:
 
 
 def test_a_stranger_leaves_one_line_a_minute_in_the_log(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+    crowd: Crowd, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Such as somebody whose name has left the list of operators."""
-    said: list[str] = []
-    monkeypatch.setattr(operator_service, "say", said.append)
     for _ in range(20):
         assert not crowd.ask(STRANGER)[0]["ok"]
-    assert said == [f"user {STRANGER} may not ask, and was refused"]
+    assert capsys.readouterr().err == f"operator: user {STRANGER} may not ask, and was refused\n"
 
 
 def refused(running: Running, **request: object) -> list[dict[str, Any]]:
