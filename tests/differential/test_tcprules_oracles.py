@@ -22,6 +22,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tcprules
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.cdb import Reader, build
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.networks import (
+    RELAY_WIDEST,
     parse_networks,
     rule_address,
 )
@@ -441,7 +442,8 @@ def operators(draw: st.DrawFn, relay: list[str], protected: list[str]) -> str:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> dict[str, object]:
-    relay = draw(st.lists(both(8, 32), max_size=3))
+    narrow = both(8, 32).filter(lambda one: not RELAY_WIDEST.fault(ipaddress.ip_network(one)))
+    relay = draw(st.lists(narrow, max_size=3))
     protected = draw(st.lists(both(22, 32), max_size=3))
     scan = draw(st.booleans())
     site = site_fragment.site_rules(

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
 import pytest
-from support.conversations import LOOPBACK, SENDER, message
+from support.conversations import LOOPBACK, OFFICE, PLAIN_TEXT, SENDER, message
 from support.gateway import Bed, row_of
 from support.smtp_client import stuffed
 from support.starttls import Client, letter
@@ -19,13 +20,19 @@ NAME = "starttls-relay"
 DELIVERED_SECONDS = 60.0
 
 
-@pytest.fixture
-def client(bed: Bed) -> Iterator[Client]:
-    with socket.create_connection((LOOPBACK, 25), 60, (LOOPBACK, 0)) as connection:
+@contextlib.contextmanager
+def connected(source: str) -> Iterator[Client]:
+    with socket.create_connection((LOOPBACK, 25), 60, (source, 0)) as connection:
         one = Client(connection)
         assert one.reply().startswith("220 ")
         yield one
         one.close()
+
+
+@pytest.fixture
+def client(bed: Bed) -> Iterator[Client]:
+    with connected(LOOPBACK) as one:
+        yield one
 
 
 @PATCH
@@ -52,3 +59,17 @@ def test_what_stands_behind_starttls_ends_the_session(bed: Bed, client: Client) 
     client.send(b"STARTTLS\r\nMAIL FROM:<injected@client.example>\r\n")
     assert client.reply().startswith("421 4.7.0 ")
     assert client.rest() == b""
+
+
+@pytest.mark.patch("99-tls-required")
+def test_in_plain_text_it_is_put_off_by_qmail_smtpd_itself(bed: Bed) -> None:
+    """Where its sender's mail is taken over TLS only; its session never was smtpfront's."""
+    with connected(OFFICE) as client:
+        for secure in (False, True):
+            if secure:
+                client.starttls()
+            assert client.say("EHLO client.example").startswith("250-")
+            assert client.say("MAIL FROM:<teller@bank.example>").startswith("250 ")
+            reply = client.say("RCPT TO:<joe@foreign.example>")
+            assert reply.startswith("250 ") if secure else reply == PLAIN_TEXT
+            assert client.say("RSET").startswith("250 ")

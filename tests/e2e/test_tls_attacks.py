@@ -23,7 +23,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from support.certificates import make_pair
-from support.conversations import HOSTNAME, LOOPBACK, OFFICE, PLAIN_TEXT, SENDER, STRANGER, message
+from support.conversations import HOSTNAME, LOOPBACK, OFFICE, SENDER, STRANGER, message
 from support.gateway import GATEWAY_ADDRESS, Bed, target_of
 from support.smtp_client import stuffed
 from support.smtptls import client_context
@@ -228,20 +228,6 @@ def test_clients_that_stop_in_the_handshake_hold_up_nobody() -> None:
             client = stack.enter_context(connected(f"198.19.{number}.9"))
             assert client.say("STARTTLS").startswith("220 ")
         send()
-
-
-@pytest.mark.patch("99-tls-required")
-def test_a_relay_client_in_plain_text_is_put_off_by_qmail_smtpd_itself() -> None:
-    """Its session never was smtpfront's."""
-    with connected(OFFICE) as client:
-        for secure in (False, True):
-            if secure:
-                client.starttls()
-            assert client.say(EHLO).startswith("250-")
-            assert client.say("MAIL FROM:<teller@bank.example>").startswith("250 ")
-            reply = client.say("RCPT TO:<joe@foreign.example>")
-            assert reply.startswith("250 ") if secure else reply == PLAIN_TEXT
-            assert client.say("RSET").startswith("250 ")
 
 
 def asked(source: str, secure: bool) -> str:

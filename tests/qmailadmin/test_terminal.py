@@ -35,6 +35,8 @@ class Terminal:
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.said = b""
         self.master, slave = pty.openpty()
+        self.heard = select.poll()
+        self.heard.register(self.master, select.POLLIN)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.process = subprocess.Popen(
@@ -54,7 +56,7 @@ class Terminal:
                 self.process.kill()
             assert time.monotonic() < end, (words, self.text[-2000:])
             assert self.process.poll() is None, self.text[-2000:]
-            if select.select([self.master], [], [], 0.1)[0]:
+            if self.heard.poll(100):
                 self.said += os.read(self.master, 65_536)
 
     @property
