@@ -246,8 +246,18 @@ static int write_feed(struct running *r, int *broken)
       return 0;
   }
   w = write(r->feed[r->feeding], r->reader.block + r->reader.begin, r->reader.end - r->reader.begin);
-  if (w >= 0) r->reader.begin += (size_t) w;
-  else if (errno != EINTR && errno != EAGAIN) *broken = 1;
+  if (w == -1) {
+    if (errno != EINTR && errno != EAGAIN) *broken = 1;
+    return 0;
+  }
+  r->reader.begin += (size_t) w;
+  /* At once: qmail-queue does not wait for the end of the envelope, and may be gone before the next look. */
+  switch (scanfeed_fill(&r->reader)) {
+    case -1: return -1;
+    case 0:
+      shut(&r->feed[r->feeding]);
+      turn_to_feed(r, r->feeding + 1);
+  }
   return 0;
 }
 
