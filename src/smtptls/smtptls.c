@@ -82,6 +82,7 @@ struct server {
   struct tickets *tickets;
   struct terms terms;
   struct terms_identity identity;
+  char trouble[TERMS_WHY_MAX]; /* why the present certificate cannot be used, or "" */
   unsigned generation;         /* of those terms */
   const char *unoffered;       /* the reason why TLS is not offered, or null */
 };
@@ -136,7 +137,12 @@ static int expect(int control, char letter, int milliseconds, int *fd)
   if (poll(&one, 1, milliseconds) != 1)
     return 0;
   n = descriptor_receive(control, packet, sizeof packet, fd);
-  return n == 1 && packet[0] == letter;
+  if (n == 1 && packet[0] == letter)
+    return 1;
+  if (*fd != -1)
+    close(*fd);
+  *fd = -1;
+  return 0;
 }
 
 /* Returns 0 unless it is a connection of TCP. */
@@ -192,8 +198,11 @@ static void begin_session(const struct server *s, int control, int client)
   sent = descriptor_send(control, &taken, 1, pair[1]);
   close(pair[1]);
   /* Until the program says so, the client's socket is the program's: even a flag of it would be felt there. */
-  if (!sent || !expect(control, TLSLINK_GO, (int) s->handshake_ms, &other)
-      || fcntl(client, F_SETFL, fcntl(client, F_GETFL) | O_NONBLOCK) == -1 || !(session = SSL_new(s->terms.context))) {
+  other = -1;
+  sent = sent && expect(control, TLSLINK_GO, (int) s->handshake_ms, &other);
+  if (other != -1)   /* of no use with this packet */
+    close(other);
+  if (!sent || fcntl(client, F_SETFL, fcntl(client, F_GETFL) | O_NONBLOCK) == -1 || !(session = SSL_new(s->terms.context))) {
     close(control);
     close(pair[0]);
     return;
@@ -310,9 +319,13 @@ static void look_at_certificate(struct server *s)
   if (!terms_changed(&s->identity, s->directory))
     return;
   if (!terms_load(&s->terms, s->directory, s->least_version, why)) {
-    say(ME, "trouble %s%s", why, s->terms.context ? "; the certificate before stays in use" : "");
+    if (strcmp(why, s->trouble) != 0)
+      say(ME, "trouble %s%s", why, s->terms.context ? "; the certificate before stays in use" : "");
+    strcpy(s->trouble, why);
+    memset(&s->identity, 0, sizeof s->identity);   /* it may be a want of memory, which passes */
     return;
   }
+  s->trouble[0] = 0;
   tickets_use(s->tickets, s->terms.context);
   relay_use(s->terms.context);
   s->generation = atomic_fetch_add(&s->shared->generation, 1) + 1;
@@ -363,21 +376,37 @@ static void loop(struct server *s, const sigset_t *awake)
 
 /* ---- the start ---- */
 
-static void offer_here(struct server *s)
+/* Opens a file that nobody else can open yet, and locks it. */
+static int locked(const char *name, int flags)
 {
-  char name[TLSLINK_PATH_MAX + sizeof TLSLINK_OFFER];
   struct flock lock;
+  int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
 
-  snprintf(name, sizeof name, "%s%s", s->path, TLSLINK_OFFER);
-  s->offer = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (s->offer == -1)
+  if (fd == -1)
     fatal(name);
   memset(&lock, 0, sizeof lock);
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (fcntl(s->offer, F_SETLK, &lock) == -1)
+  if (fcntl(fd, F_SETLK, &lock) == -1)
     fatal("another smtptls runs");
-  if (fchmod(s->offer, 0644) == -1 || pwrite(s->offer, "0", 1, 0) != 1)
+  return fd;
+}
+
+/* Everybody may read the offer, and so lock it; therefore each start makes another file, and has its lock before
+ * others see it. That there is one smtptls is held by a file of its own. */
+static void offer_here(struct server *s)
+{
+  char name[TLSLINK_PATH_MAX + sizeof TLSLINK_OFFER];
+  char made[sizeof name + 4];
+
+  snprintf(made, sizeof made, "%s.lock", s->path);
+  (void) locked(made, 0);
+  snprintf(name, sizeof name, "%s%s", s->path, TLSLINK_OFFER);
+  snprintf(made, sizeof made, "%s.new", name);
+  if (unlink(made) == -1 && errno != ENOENT)
+    fatal(made);
+  s->offer = locked(made, O_EXCL);
+  if (fchmod(s->offer, 0644) == -1 || pwrite(s->offer, "0", 1, 0) != 1 || rename(made, name) == -1)
     fatal(name);
   s->unoffered = "";
 }

@@ -106,6 +106,8 @@ static int load(struct terms *t, const char *directory, int least_version, char 
   if (SSL_CTX_set_min_proto_version(t->context, least_version) != 1)
     return fail(why, "the version is not known");
   SSL_CTX_set_options(t->context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  /* A client that sends its end without TLS's own still hears the last reply: SMTP says itself where a message ends. */
+  SSL_CTX_set_options(t->context, SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(t->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(t->context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(t->context, 1);

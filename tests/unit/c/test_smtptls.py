@@ -14,6 +14,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -187,6 +188,22 @@ def test_the_client_s_end_is_the_program_s_after_its_last_bytes(tls: SmtpTls) ->
     secure.close()
     assert everything(plain) == b"QUIT\r\n"
     plain.close()
+    control.close()
+
+
+def test_a_client_that_ends_without_tls_s_end_hears_the_last_reply(tls: SmtpTls) -> None:
+    client, served = tcp_pair()
+    control, plain = tls.begin(served)
+    served.close()
+    control.send(b"G")
+    secure = client_context().wrap_socket(client)
+    secure.sendall(b"QUIT\r\n")
+    socket.socket.shutdown(secure, socket.SHUT_WR)  # of TCP alone
+    assert everything(plain) == b"QUIT\r\n"
+    plain.sendall(b"221 bye\r\n")
+    plain.close()
+    assert secure.recv(100) == b"221 bye\r\n"
+    secure.close()
     control.close()
 
 
@@ -504,6 +521,29 @@ def test_killed_it_is_not_offered_and_started_it_is_again(start: Start) -> None:
         with tls.serve() as other, secured(tls, other) as one:
             one.sendall(b"A")
             assert one.recv(1) == b"a"
+
+
+LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "rb") as handle:
+    print("waiting", flush=True)
+    fcntl.lockf(handle, fcntl.LOCK_SH)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_may_read_the_offer_keeps_nobody_from_starting(start: Start) -> None:
+    tls = start()
+    argv = [sys.executable, "-c", LOCK, f"{tls.socket}.offer"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None and reader.stdout.readline() == b"waiting\n"
+        tls.process.kill()
+        tls.process.wait(20)
+        assert reader.stdout.readline() == b"locked\n"
+        tls.start()
+        tls.wait_offered()
+        reader.communicate()
 
 
 def test_sigterm_ends_it_and_sessions_continue(start: Start) -> None:
