@@ -16,6 +16,13 @@ from .errors import BadInput
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"([1-9][0-9]{0,8})([smhdw])", re.ASCII)
 _UTC = "%Y-%m-%d %H:%M:%S"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_ENGLISH = re.compile(
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) )?({}) +(\d{{1,2}} \d\d:\d\d:\d\d \d{{4}})(?: GMT)?".format(
+        "|".join(_MONTHS)
+    ),
+    re.ASCII,
+)
 
 
 def duration(text: str, what: str = "time") -> int:
@@ -81,3 +88,18 @@ def parse_utc(text: str, forms: Sequence[str]) -> int | None:
         except ValueError:
             continue
     return None
+
+
+def parse_english(text: str) -> time.struct_time | None:
+    """Parse a program's 'Sat Nov 21 08:29:41 2026' or 'Nov 21 08:29:41 2026 GMT'; return None for others.
+
+    strptime's %a and %b are names of the host's language as soon as something has called setlocale, as
+    each module of Ansible does.
+    """
+    found = _ENGLISH.fullmatch(text.strip())
+    if found is None:
+        return None
+    try:
+        return time.strptime(f"{_MONTHS.index(found[1]) + 1} {found[2]}", "%m %d %H:%M:%S %Y")
+    except ValueError:
+        return None

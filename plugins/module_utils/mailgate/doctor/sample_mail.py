@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import formatdate
 
 from ..core.paths import QMAIL_SMTPD
 
@@ -50,12 +51,11 @@ TESTS = {"virus": ("EICAR", _EICAR), "spam": ("GTUBE", _GTUBE)}
 def message(check: str, hostname: str, recipient: str, now: float) -> bytes:
     """Return the test message of a check, 'virus' or 'spam', as DATA sends it."""
     name, pieces = TESTS[check]
-    date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(now))
     lines = [
         f"From: mailgate doctor <mailgate-doctor@{hostname}>",
         f"To: <{recipient}>",
         f"Subject: {name} was not refused: the gateway does not scan, run 'mailgate doctor'",
-        f"Date: {date}",
+        f"Date: {formatdate(now)}",
         f"Message-ID: <doctor-{name.lower()}-{now:.3f}@{hostname}>",
         "",
         "".join(pieces),

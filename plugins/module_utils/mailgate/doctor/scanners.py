@@ -25,7 +25,7 @@ from ..core.paths import (
     SPAMASSASSIN_UPDATED_RULES,
     SPAMD_SOCKET,
 )
-from ..core.times import rounded
+from ..core.times import parse_english, rounded
 from ..formats import smtpd_log as smtplog
 from ..formats import supervise, tai64n
 from ..host import sa_update
@@ -236,9 +236,10 @@ def daily_date(version: str) -> float | None:
     parts = version.split("/")
     if len(parts) < 3:
         return None
+    date = parse_english(parts[2])
     try:
-        return time.mktime(time.strptime(parts[2].strip(), "%a %b %d %H:%M:%S %Y"))
-    except (ValueError, OverflowError):
+        return None if date is None else time.mktime(date)
+    except OverflowError:
         return None
 
 

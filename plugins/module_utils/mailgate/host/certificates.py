@@ -27,13 +27,13 @@ from datetime import datetime, timezone
 from ..core.errors import BadInput, TryAgain
 from ..core.files import fsync_directory, read_regular
 from ..core.paths import AUTHORITIES
+from ..core.times import parse_english
 
 CURRENT = "current"
 NAMES = (("certificate.pem", "key.pem"), ("certificate-2.pem", "key-2.pem"))  # as smtptls reads them
 BYTES_MAX = 1 << 20
 SELF_SIGNED_DAYS = 3650
 OPENSSL_SECONDS = 60
-_DATE = "%b %d %H:%M:%S %Y GMT"
 _ENDS = re.compile(r"not(Before|After)=(.*)")
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _MADE = re.compile(r"[0-9a-f]{16}")
@@ -154,7 +154,7 @@ def facts(certificate: bytes, where: str) -> Facts:
     except BadInput as error:
         raise BadInput(f"{where}: is not a certificate ({error}); expected one of PEM") from error
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    ends = {name: _time(value) for name, value in _ENDS.findall(text)}
+    ends = {name: _time(value, where) for name, value in _ENDS.findall(text)}
     names = re.findall(r"DNS:([^,\s]+)", text)
     return Facts(
         subject=fields.get("subject", ""),
@@ -197,8 +197,13 @@ def chain_fault(certificate: bytes, authorities: str = AUTHORITIES) -> str:
     return found[1] if found else said.strip().rpartition("\n")[2]
 
 
-def _time(text: str) -> datetime:
-    return datetime.strptime(text.strip(), _DATE).replace(tzinfo=timezone.utc)
+def _time(text: str, where: str) -> datetime:
+    date = parse_english(text)
+    if date is None:
+        raise BadInput(
+            f"{where}: openssl gives its date as {text!r}; expected one like Nov 21 08:29:41 2026 GMT"
+        )
+    return datetime(*date[:6], tzinfo=timezone.utc)
 
 
 def check_pair(pair: Pair, certificate: str, key: str, now: datetime) -> Facts:
