@@ -196,7 +196,9 @@ def remove_accounts(module, users, groups):
                 continue  # userdel takes the group of the same name along
             argv = [program, *options, name]
             done = busy.run_when_free(
-                lambda argv=argv: module.run_command(argv, environ_update={"LC_ALL": "C.UTF-8"}),
+                lambda argv=argv: module.run_command(
+                    argv, environ_update={"LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
+                ),
                 busy.ACCOUNTS_LOCKED,
                 LOCK_SECONDS,
             )

@@ -33,6 +33,7 @@ LOCKS = [
     "E: Sub-process /usr/bin/dpkg returned an error code (1)",
 ]
 APT = """#!/bin/sh
+[ "$LC_ALL,$LANGUAGE" = C.UTF-8,C ] || exit 9 # it would say that it waits in the host's language
 echo "$*" >>{calls}
 case "$1" in {when})
   count=$(wc -l <{tries}); echo x >>{tries}
