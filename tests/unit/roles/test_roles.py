@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-ROLES = sorted(path for path in (Path(__file__).resolve().parents[3] / "roles").iterdir() if path.is_dir())
+ROOT = Path(__file__).resolve().parents[3]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 NAMES = [role.name for role in ROLES]
-SCENARIOS = {path.name for path in (Path(__file__).resolve().parents[3] / "molecule").iterdir()}
+SCENARIOS = {path.name for path in (ROOT / "molecule").iterdir()}
 LONGEST_TASK_FILE = 10
 
 
@@ -58,6 +59,8 @@ def test_meta_tells_what_the_role_is_for(role: Path) -> None:
     meta = load(role / "meta" / "main.yml")
     info = meta["galaxy_info"]
     assert meta["dependencies"] == []
+    wanted = load(ROOT / "meta" / "runtime.yml")["requires_ansible"]
+    assert f">={info['min_ansible_version']}" == wanted
     assert info["description"] and info["license"] == "GPL-3.0-or-later"
     assert [platform["name"] for platform in info["platforms"]] == ["Debian"]
     assert info["galaxy_tags"] and all(re.fullmatch("[a-z0-9]+", tag) for tag in info["galaxy_tags"])
