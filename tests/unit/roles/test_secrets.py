@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,51 @@ def test_a_download_that_fails_tells_no_password() -> None:
         clamav_download={"rc": 58, "stdout": "x", "stderr": "from https://u:PW@mirror/y"}
     )
     assert made == "freshclam ended with status 58; expected 0: xfrom https://***@mirror/y"
+
+
+def tasks_of(value: Any) -> Iterator[dict[str, Any]]:
+    """Return each task of a file, those in blocks too; a block's no_log is that of its tasks."""
+    for one in value if isinstance(value, list) else []:
+        inner = [task for name in ("block", "rescue", "always", "tasks") for task in tasks_of(one.get(name))]
+        yield from ({**{key: one[key] for key in ("no_log",) if key in one}, **task} for task in inner)
+        if not inner:
+            yield one
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Return what a module is given in stdin, argv, cmd, content or an environment, at any depth."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in ("stdin", "argv", "cmd", "content", "environment", "run"):
+                yield json.dumps(inner)
+            else:
+                yield from texts_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)
+
+
+def test_what_a_task_gives_of_a_password_is_not_logged() -> None:
+    """A module's arguments go into the host's journal, and into the playbook's log with -v."""
+    found = 0
+    for path in sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/handlers/*.yml")]):
+        for task in tasks_of(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            expressions = re.findall(r"\{\{.*?\}\}", "".join(texts_of(task)))
+            if any(re.search(r"\b\w*(?:passphrase|passwords?)\b", one) for one in expressions):
+                found += 1
+                where = f"{path.relative_to(ROOT)}: {task['name']}"
+                assert task.get("no_log") is True or isinstance(task.get("no_log"), str), where
+    assert found >= 2
+
+
+@pytest.mark.parametrize(("tasks", "register"), [("main", "encrypted"), ("restore", "decrypted")])
+def test_gpg_s_own_words_are_shown(tasks: str, register: str) -> None:
+    (block,) = [one["block"] for one in loaded("backup", f"tasks/{tasks}.yml") if "block" in one]
+    names = [one["name"] for one in block]
+    said = block[names.index(f"Check that it is {register}")]
+    hidden = block[names.index(f"Check that it is {register}") - 1]
+    assert hidden["no_log"] is True and hidden["register"] == f"backup_{register}"
+    made = jinja2.Environment().from_string(said["ansible.builtin.assert"]["fail_msg"])
+    result = {"rc": 2, "stderr": "gpg: decryption failed: Bad session key\n", "msg": "non-zero return code"}
+    text = made.render(backup_archive="a.gpg", **{f"backup_{register}": result})
+    assert "gpg ended with status 2;" in text and text.endswith(": gpg: decryption failed: Bad session key")
