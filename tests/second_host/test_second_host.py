@@ -174,7 +174,7 @@ def test_what_only_one_host_knew_comes_onto_another_and_the_first_is_taken_away(
 
     # The fresh host knows nothing of it, and then all; the archive is refused without its passphrase.
     assert f"{DENIED}/32" not in second.entries("clients")
-    restore = ("-e", f"gateway_restore_archive={archive}")
+    restore = ("-e", f"gateway_restore_archive={os.path.relpath(archive, ROOT)}")  # as README.md has it
     status, said = second.play("restore", *restore)
     assert status != 0 and "gateway_backup_passphrase: is not set" in said
     second.changed("restore", *restore, *options)

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+import jinja2
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -18,6 +21,32 @@ def test_dns_lists_that_come_with_the_policy_count_at_once() -> None:
     chain = yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text())["netqmail_session_chain"]
     assert "/var/qmail/bin/dnsbl" in chain
     assert "gateway_dns_lists" not in chain
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("backups/mx1.tar.gz", "{here}/backups/mx1.tar.gz"),
+        ("./mx1.tar.gz.gpg", "{here}/mx1.tar.gz.gpg"),
+        ("../mx1.tar.gz", "{above}/mx1.tar.gz"),
+        ("~/mx1.tar.gz", "{home}/mx1.tar.gz"),
+        ("/srv/mx1.tar.gz", "/srv/mx1.tar.gz"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_an_archive_is_looked_for_where_the_playbook_is_started(
+    given: str | None, wanted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As README.md has it; the filters are those that Ansible takes from os.path."""
+    monkeypatch.chdir(tmp_path)
+    home = os.path.realpath(os.path.expanduser("~"))
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters.update(expanduser=os.path.expanduser, realpath=os.path.realpath)
+    text = yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text())["backup_archive"]
+    values = {} if given is None else {"gateway_restore_archive": given}
+    made = environment.from_string(text).render(values)
+    assert made == wanted.format(here=tmp_path.resolve(), above=tmp_path.resolve().parent, home=home)
 
 
 def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
