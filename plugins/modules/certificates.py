@@ -86,7 +86,10 @@ def run(module):
         pairs, places = certificates.given_pairs(given["pairs"], "pairs")
         if pairs == there:  # checked when they were put there; the doctor watches their dates
             return False, before, before
-        after = lines(certificates.check_pairs(pairs, places, now))
+        judge = certificates.check_beforehand if module.check_mode else certificates.check_pairs
+        found = judge(pairs, places, now)
+        after = [f"{place[0]}, judged when openssl is there" for place in places]
+        after = after if found is None else lines(found)
         changed = True
     elif there:
         return False, before, before

@@ -113,14 +113,24 @@ def check_given(
     try:
         pairs, places = given_pairs(given, name)
         if pairs and pairs != installed(directory):
-            if shutil.which("openssl"):
-                check_pairs(pairs, places, now)
-            else:  # a bare host, where the role installs it: their content is judged then
-                for pair, place in zip(pairs, places):
-                    check_match(pair, *place)
+            check_beforehand(pairs, places, now)
     except BadInput as error:
         return (str(error),)
     return ()
+
+
+def check_beforehand(
+    pairs: Sequence[Pair], places: Sequence[tuple[str, str]], now: datetime
+) -> list[Facts] | None:
+    """Do what check_pairs does; return None on a bare host without openssl, where only each key is judged.
+
+    The role installs it, and judges their content then.
+    """
+    if shutil.which("openssl"):
+        return check_pairs(pairs, places, now)
+    for pair, place in zip(pairs, places):
+        check_match(pair, *place)
+    return None
 
 
 def _run_openssl(argv: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

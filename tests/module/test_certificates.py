@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The certificates module: what it says beforehand, and what it then does."""
+
+from __future__ import annotations
+
+import grp
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.certificates import make_pair
+from support.module_runner import run_module
+
+Pair = dict[str, str]
+
+
+def pair(place: Path, **more: Any) -> Pair:
+    return dict(zip(("certificate", "key"), map(str, make_pair(place, **more))))
+
+
+def run(root: Path, *pairs: Pair, check: bool = False, path: str = "") -> dict[str, Any]:
+    given = {
+        "directory": str(root / "tls"),
+        "group": grp.getgrgid(os.getegid()).gr_name,
+        "hostname": "mx.example.test",
+        "pairs": list(pairs),
+    }
+    return run_module("certificates", given, check, environment={"PATH": path} if path else {})
+
+
+def test_what_is_predicted_is_done(tmp_path: Path) -> None:
+    one = pair(tmp_path / "one")
+    predicted = run(tmp_path, one, check=True)
+    assert not (tmp_path / "tls").exists()
+    done = run(tmp_path, one)
+    assert (done["changed"], done["diff"]) == (True, predicted["diff"])
+    assert run(tmp_path, one)["changed"] is False
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_fresh_host_has_no_openssl_yet(tmp_path: Path, given: bool) -> None:
+    """The role installs it right before; with --check nothing is installed."""
+    (tmp_path / "bin").mkdir()
+    one = pair(tmp_path / "one")
+    pairs = [one] if given else []
+    predicted = run(tmp_path, *pairs, check=True, path=str(tmp_path / "bin"))
+    wanted = "pairs: certificate " if given else "self-signed for mx.example.test"
+    assert (predicted["failed"], predicted["changed"]) == (False, True), predicted
+    assert predicted["certificates"][0].startswith(wanted)
+    done = run(tmp_path, *pairs, path=str(tmp_path / "bin"))
+    assert done["failed"] and "openssl is not installed" in done["msg"]
+
+
+def test_a_foreign_key_is_seen_without_openssl(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    mixed = {**pair(tmp_path / "one"), "key": pair(tmp_path / "other")["key"]}
+    done = run(tmp_path, mixed, check=True, path=str(tmp_path / "bin"))
+    assert done["failed"] and "is not the key of pairs: certificate" in done["msg"]
