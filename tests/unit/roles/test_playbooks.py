@@ -156,3 +156,13 @@ def test_a_run_counts_its_steps() -> None:
         f"Step {number} of {len(steps)}" for number in range(1, len(steps) + 1)
     ]
     assert play["tasks"][0]["name"] == steps[0]
+
+
+def test_a_directory_of_archives_that_is_there_stays_as_it_is() -> None:
+    """It may be one that others use, too: only one that the run makes is its owner's alone."""
+    tasks = yaml.safe_load((ROOT / "roles/backup/tasks/main.yml").read_text())
+    (made,) = [one for one in tasks if one.get("ansible.builtin.file", {}).get("state") == "directory"]
+    (seen,) = [one for one in tasks if one.get("register") == "backup_directory_there"]
+    assert tasks.index(seen) < tasks.index(made) and seen["ansible.builtin.stat"]["follow"] is True
+    assert made["ansible.builtin.file"]["mode"] == "0700"
+    assert made["when"] == "not backup_directory_there.stat.isdir | default(false)"
