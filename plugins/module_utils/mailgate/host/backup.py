@@ -33,6 +33,7 @@ from ..core import paths
 from ..core.errors import BadInput, TryAgain
 from ..core.files import atomic_write
 from ..formats.qmail_queue import Unfinished, unfinished
+from . import learned
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -106,7 +107,9 @@ def create(host: Host, target: str, queue: bool) -> dict[str, int]:
         _add_bytes(tar, MANIFEST, json.dumps(about, indent=1).encode())
         for part in PARTS:
             counts[part.name] = sum(_add_part(host, tar, part))
-        tokens = _learned(host)
+        tokens, trouble = learned.saved(host.learn, host.learner)
+        if trouble:
+            host.warnings.append(trouble)
         if tokens:
             _add_bytes(tar, LEARNED, tokens)
         counts["learned"] = int(bool(tokens))
@@ -187,46 +190,6 @@ def _quiet_copy(path: str) -> bytes | None:
             return content
         time.sleep(0.2)
     return None
-
-
-def _learned(host: Host) -> bytes:
-    """Return what SpamAssassin learned, as text, which every release of it reads."""
-    try:
-        user = pwd.getpwnam(host.learner)
-    except KeyError:
-        return b""
-    done = _run_as(user, [*host.learn, "--backup"])
-    if done.returncode != 0:
-        host.warnings.append(f"{host.learn[0]} --backup ended with {done.returncode}: {_last(done.stderr)}")
-        return b""
-    return done.stdout
-
-
-def _run_as(user: pwd.struct_passwd, argv: list[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run a program as a user, which only root may; one that cannot be run ends with 127."""
-    environment = {"HOME": user.pw_dir, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-    root = os.geteuid() == 0
-    try:
-        return subprocess.run(
-            argv,
-            capture_output=True,
-            timeout=PROGRAM_SECONDS,
-            check=False,
-            env=environment,
-            cwd="/",
-            user=user.pw_uid if root else None,
-            group=user.pw_gid if root else None,
-            extra_groups=[] if root else None,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TryAgain(f"{argv[0]} did not end within {PROGRAM_SECONDS} seconds") from error
-    except OSError as error:
-        return subprocess.CompletedProcess(argv, 127, b"", os.strerror(error.errno or 0).encode())
-
-
-def _last(said: bytes) -> str:
-    lines = said.decode("utf-8", "backslashreplace").strip().splitlines()
-    return lines[-1] if lines else "(it said nothing)"
 
 
 def _add_queue(host: Host, tar: tarfile.TarFile) -> Iterator[int]:
@@ -413,7 +376,10 @@ def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
                     _requeue(host, envelopes.pop(queued[1]), stream.read())
                     counts["queue"] += 1
         elif member.name == LEARNED:
-            counts["learned"] = _relearn(host, stream.read() if stream else b"")
+            trouble = learned.restore(host.learn, host.learner, stream.read() if stream else b"")
+            counts["learned"] = int(not trouble)
+            if trouble:
+                host.warnings.append(trouble)
         else:
             if posixpath.dirname(member.name) != parent:
                 _stay_inside(host, member.name)  # once more: the services that could make links are down
@@ -457,22 +423,6 @@ def _put(host: Host, member: tarfile.TarInfo, stream: IO[bytes] | None, owner: t
         os.fchmod(out.fileno(), member.mode & 0o777)
         os.utime(out.fileno(), (member.mtime, member.mtime))
     os.rename(new, path)
-
-
-def _relearn(host: Host, tokens: bytes) -> int:
-    user = pwd.getpwnam(host.learner)
-    with tempfile.TemporaryDirectory() as directory:
-        place = os.path.join(directory, "bayes")
-        with open(place, "wb") as stream:
-            stream.write(tokens)
-        if os.geteuid() == 0:
-            os.chown(place, user.pw_uid, user.pw_gid)
-            os.chown(directory, user.pw_uid, user.pw_gid)
-        done = _run_as(user, [*host.learn, "--restore", place])
-    if done.returncode != 0:
-        host.warnings.append(f"{host.learn[0]} --restore ended with {done.returncode}: {_last(done.stderr)}")
-        return 0
-    return 1
 
 
 def _requeue(host: Host, message: bytes, envelope: bytes) -> None:
