@@ -104,7 +104,7 @@ def test_all_of_it_comes_back_as_it_was(old: backup.Host, new: backup.Host, tmp_
     assert counts["learned"] == 1
     found = backup.inspect(new, archive(tmp_path))
     assert (found.hostname, found.queued) == (os.uname().nodename, 0)
-    assert found.services == ("operator", "adaptive-blacklist", "recipients", "stats", "spamd")
+    assert found.services == ("operator", "spamd", "adaptive-blacklist", "recipients", "stats")
     restored = backup.restore(new, archive(tmp_path), queue=False)
     assert restored | {"queue": 0} == counts | {"queue": 0}
     for name, (content, mode) in FILES.items():

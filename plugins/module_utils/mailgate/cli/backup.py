@@ -24,7 +24,9 @@ recipients, the statistics, what SpamAssassin learned, and the certificates with
 as a key. Settings are not, they come from the site file. With --queue the messages that wait are in it, too;
 one that was delivered meanwhile comes a second time when it is restored.
 
-Restoring ends the services that write these files meanwhile; mail that comes is put off, not lost.
+Restoring ends the services that write these files meanwhile; mail that comes is put off, not lost. What the
+host has newer stays: a list of recipients that serves, certificates that are better (valid, of an authority,
+ending later), and its audit log, beside the archive's where neither continues the other.
 
 exit status:
   0, 100 bad archive or argument, 111 something could not be read or written
@@ -87,7 +89,7 @@ def _restored(host: backup.Host, archive: str, really: bool, queue: bool) -> lis
     finally:
         for service in stopped:
             supervise.tell(service, b"u")
-    return [*lines, *_created(counts)]
+    return [*lines, *_created(counts), *host.notices]
 
 
 def _stop(services: Iterable[str]) -> list[str]:

@@ -27,13 +27,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import IO
 
 from ..core import paths
 from ..core.errors import BadInput, TryAgain
 from ..core.files import atomic_write
 from ..formats.qmail_queue import Unfinished, unfinished
-from . import learned
+from . import learned, restored
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -63,12 +64,14 @@ PARTS = (
         (
             f"{paths.RULES_DIRECTORY}/20-operator",
             f"{paths.SENDERS_DIRECTORY}/20-operator",
-            f"{paths.SPAMASSASSIN_SITE}/operator.cf",
-            f"{paths.SPAMASSASSIN_SITE}/whitelist.cf",
-            f"{paths.SPAMASSASSIN_SITE}/blocklist.cf",
             paths.OPERATOR_DIRECTORY,
         ),
         ("operator",),
+    ),
+    Part(
+        "spamassassin",  # which reads them only at its start
+        tuple(f"{paths.SPAMASSASSIN_SITE}/{name}.cf" for name in ("operator", "whitelist", "blocklist")),
+        ("operator", "spamd"),
     ),
     Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist",)),
     Part("greylist", (paths.GREYLIST_DIRECTORY,), as_here=True),  # either front's, which serves meanwhile
@@ -88,6 +91,7 @@ class Host:
     learner: str = "spamd"  # who runs it
     queue_program: str = f"{paths.QMAIL_PROGRAMS}/qmail-queue"
     warnings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def path(self, place: str) -> str:
         return os.path.join(self.root, place.lstrip("/"))
@@ -358,11 +362,16 @@ def _owner(host: Host, archive: str, member: tarfile.TarInfo, part: Part) -> tup
 def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
     """Put all of an inspected archive back; return how many files of each part, and messages, were restored.
 
-    What is on the host and not in the archive stays. Services that write the same files must be down.
+    What is on the host and not in the archive stays, and what the module restored says. Services that write
+    the same files must be down.
     """
     counts = dict.fromkeys([*(part.name for part in PARTS), "learned", "queue"], 0)
     envelopes: dict[str, bytes] = {}
     parent = ""
+    serves = os.path.isfile(host.path(restored.RECIPIENTS_SERVED))
+    if serves:
+        host.notices.append("recipients: the list that serves on this host stays")
+    certificates: tuple[tarfile.TarInfo, tuple[int, int]] | None = None
     for member, stream in _members(archive):
         queued = QUEUE.fullmatch(member.name)
         if member.name == MANIFEST:
@@ -385,10 +394,29 @@ def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
                 _stay_inside(host, member.name)  # once more: the services that could make links are down
                 parent = posixpath.dirname(member.name)
             part = _part_of(archive, member.name)
-            _put(host, member, stream, _owner(host, archive, member, part))
+            owner = _owner(host, archive, member, part)
+            if part.name == "recipients" and serves:
+                continue
+            if member.issym() and f"/{member.name}" == restored.CERTIFICATES_CURRENT:
+                certificates = member, owner  # when the directory that it leads to is whole
+                continue
+            if f"/{member.name}" == restored.RECIPIENTS_STATE and stream is not None:
+                stream = io.BytesIO(restored.without_hold(stream))
+            _put(host, member, stream, owner)
             counts[part.name] += 1
+    if certificates is not None:
+        counts["certificates"] += _put_certificates(host, *certificates)
     os.sync()  # once: a greylist is a million files
     return counts
+
+
+def _put_certificates(host: Host, member: tarfile.TarInfo, owner: tuple[int, int]) -> int:
+    now = datetime.now(timezone.utc)
+    if restored.keep_certificates(host.path(paths.CERTIFICATES_DIRECTORY), member.linkname, now):
+        host.notices.append("certificates: those of this host stay in use, as better than the archive's")
+        return 0
+    _put(host, member, None, owner)
+    return 1
 
 
 def _put(host: Host, member: tarfile.TarInfo, stream: IO[bytes] | None, owner: tuple[int, int]) -> None:
@@ -422,7 +450,10 @@ def _put(host: Host, member: tarfile.TarInfo, stream: IO[bytes] | None, owner: t
         os.fchown(out.fileno(), uid, gid)
         os.fchmod(out.fileno(), member.mode & 0o777)
         os.utime(out.fileno(), (member.mtime, member.mtime))
-    os.rename(new, path)
+    if f"/{member.name}" != restored.AUDIT:
+        os.rename(new, path)
+    elif notice := restored.put_audit_log(new, path, time.time()):
+        host.notices.append(notice)
 
 
 def _requeue(host: Host, message: bytes, envelope: bytes) -> None:

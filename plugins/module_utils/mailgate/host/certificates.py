@@ -281,11 +281,15 @@ def group_id(name: str) -> int:
 
 def installed(directory: str) -> list[Pair]:
     """Return the pairs in use, none where none are; raises BadInput, OSError."""
-    current = os.path.join(directory, CURRENT)
+    return pairs_in(os.path.join(directory, CURRENT))
+
+
+def pairs_in(place: str) -> list[Pair]:
+    """Return the pairs in one directory of certificates; raises BadInput, OSError."""
     pairs = []
     for names in NAMES:
         with contextlib.suppress(FileNotFoundError):
-            pairs.append(read_pair(*(os.path.join(current, name) for name in names)))
+            pairs.append(read_pair(*(os.path.join(place, name) for name in names)))
     return pairs
 
 
