@@ -149,6 +149,17 @@ def test_the_policy_is_tried_before_anything_of_it_is_written() -> None:
         assert task["ansible.builtin.import_role"]["name"] == "mailgate.qmail.recipients"
 
 
+def test_what_the_site_says_now_is_in_force_after_a_restore() -> None:
+    """A site without a directory has no service that would renew the list."""
+    assert [one for one in _order("playbooks/restore.yml") if one[0]] == [
+        ("backup", "restore"),
+        ("cqgreylist", "owner"),  # before what may end the run
+        ("recipients", "publish"),
+        ("smtp_tls", "certificates"),
+        ("recipients", "verdict"),
+    ]
+
+
 def test_a_run_counts_its_steps() -> None:
     dummy, play = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
     steps = [task["name"] for task in play["tasks"] if task["name"].startswith("Step ")]
