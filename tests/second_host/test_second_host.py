@@ -179,6 +179,7 @@ def test_what_only_one_host_knew_comes_onto_another_and_the_first_is_taken_away(
     assert status != 0 and "gateway_backup_passphrase: is not set" in said
     second.changed("restore", *restore, *options)
     assert f"{DENIED}/32" in second.entries("clients") and "fax@example.test" in second.entries("recipients")
+    second.run("mailgate", "recipients", "check", "fax@example.test")  # in the list of the second host
     assert PEST in second.run("mailgate", "blacklist", "list")
     assert "deny" in second.run("mailgate", "rules", "explain", DENIED)
     assert second.learned() == learned
