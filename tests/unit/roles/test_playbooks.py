@@ -43,10 +43,12 @@ def test_an_archive_is_looked_for_where_the_playbook_is_started(
     home = os.path.realpath(os.path.expanduser("~"))
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     environment.filters.update(expanduser=os.path.expanduser, realpath=os.path.realpath)
-    text = yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text())["backup_archive"]
-    values = {} if given is None else {"gateway_restore_archive": given}
-    made = environment.from_string(text).render(values)
-    assert made == wanted.format(here=tmp_path.resolve(), above=tmp_path.resolve().parent, home=home)
+    site = yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text())
+    values = {} if given is None else {"gateway_restore_archive": given, "gateway_backup_directory": given}
+    wanted = wanted.format(here=tmp_path.resolve(), above=tmp_path.resolve().parent, home=home)
+    assert environment.from_string(site["backup_archive"]).render(values) == wanted
+    made = environment.from_string(site["backup_directory"]).render({"inventory_dir": "/srv/site", **values})
+    assert made == (wanted or "/srv/site/backups")
 
 
 def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
