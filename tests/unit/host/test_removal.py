@@ -208,6 +208,41 @@ def test_somebody_elses_service_keeps_svscan(host: Path) -> None:
     assert "/service" not in removal.judge(str(host), True, (), True).removed
 
 
+@pytest.mark.parametrize(
+    ("name", "target", "ours"),
+    [
+        ("dnscache", "/etc/dnscache", True),
+        ("dnscache", "../etc/dnscache/", True),
+        ("qmail-send", "/var/qmail/supervise/qmail-send", True),
+        ("clamd", "/var/lib/mailgate/supervise/clamd", True),
+        ("dnscachex", "/etc/dnscachex", False),
+        ("dnscache", "/etc/dnscachex", False),
+        ("dnscachex", "/etc/dnscache", False),
+        ("qmail-pop3d", "/var/qmail/supervise/qmail-pop3d", False),
+        ("clamd", "/srv/clamd", False),
+        ("stats", "/var/lib/mailgate/supervise-theirs/stats", False),
+        ("stats", "/var/lib/mailgate/supervise/../theirs", False),
+    ],
+)
+def test_a_service_is_ours_by_its_name_and_its_definition(
+    tmp_path: Path, name: str, target: str, ours: bool
+) -> None:
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / name).symlink_to(target)
+    assert removal.links(str(tmp_path)) == (
+        ([f"/service/{name}"], []) if ours else ([], [f"/service/{name}"])
+    )
+
+
+def test_somebody_elses_definition_stays_in_a_directory_of_ours(host: Path) -> None:
+    make(host, "var/qmail/supervise/qmail-pop3d/run")
+    (host / "service").mkdir()
+    (host / "service/qmail-pop3d").symlink_to("/var/qmail/supervise/qmail-pop3d")
+    take_away(host, data=True)
+    assert "var/qmail/supervise/qmail-pop3d/run" in left(host)
+    assert "var/qmail/bin/qmail-send" not in left(host)
+
+
 def test_accounts_of_packages_and_of_somebody_else_stay() -> None:
     passwd = (
         "root:x:0:0::/root:/x\nclamav:x:1:1::/var/lib/clamav:/x\nstats:x:2:2::/s:/x\nqmailq:x:3:3::/q:/x\n"

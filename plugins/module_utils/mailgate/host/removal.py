@@ -45,8 +45,8 @@ NAMES = (
     "stats",
     "unbound",
 )
-# Where the definitions of our services lie, to which the links in /service lead.
-DEFINITIONS = (paths.SERVICE_DEFINITIONS, "/var/qmail/supervise", "/etc/dnscache")
+# Where the definitions of our services lie, to which the links in /service lead; dnscache has djb's place.
+DEFINITIONS = (paths.SERVICE_DEFINITIONS, "/var/qmail/supervise")
 
 # Files of ours in a directory that belongs to a package when SpamAssassin does.
 _SPAMASSASSIN_FILES = ("mailgate.pre", "trusted.cf", "TextBeyondLimit.pm", "razor.cf", "dcc.pre", "dcc.cf")
@@ -175,10 +175,26 @@ def links(root: str = "") -> tuple[list[str], list[str]]:
             path = f"{paths.SERVICES}/{name}"
             target = os.readlink(root + path) if os.path.islink(root + path) else ""
             if not name.startswith("."):  # svscan does not look at those
-                known = os.path.join(paths.SERVICES, target).startswith(DEFINITIONS)
-                (ours if known else others).append(path)
+                (ours if target and _is_ours(name, target) else others).append(path)
     ours.sort(key=lambda path: (os.path.basename(path) not in LISTENERS, path))
     return ours, others
+
+
+def definitions(name: str) -> list[str]:
+    """Return where a service of ours with this name may be defined."""
+    places = [f"{directory}/{name}" for directory in DEFINITIONS]
+    return [*places, "/etc/dnscache"] if name == "dnscache" else places
+
+
+def _is_ours(name: str, target: str) -> bool:
+    place = os.path.normpath(os.path.join(paths.SERVICES, target))
+    return name in NAMES and any(_at_or_in(place, one) for one in definitions(name))
+
+
+def _others_definitions(root: str, others: Iterable[str]) -> list[str]:
+    """Return where the links of others lead: it may lie below a directory of ours."""
+    targets = [os.readlink(root + one) for one in others if os.path.islink(root + one)]
+    return [os.path.normpath(os.path.join(paths.SERVICES, target)) for target in targets]
 
 
 def stamped(root: str = "") -> list[str]:
@@ -212,7 +228,7 @@ def judge(root: str, data: bool, owned: Collection[str], svscan_runs: bool) -> F
     services, others = links(root)
     kept = [] if data else [path for path in dict.fromkeys(DATA) if os.path.lexists(root + path)]
     kept = [path for path in kept if not _inside(path, kept)]
-    spared = {*kept, *owned, *masks_in_use(root)}
+    spared = {*kept, *owned, *masks_in_use(root), *_others_definitions(root, others)}
     if others:
         spared |= {*SUPERVISION, *artifacts(f"{root}{STAMPS}/daemontools.json")}
     elif svscan_runs:
@@ -243,6 +259,10 @@ def masks_in_use(root: str = "") -> list[str]:
 
 def _inside(path: str, others: Iterable[str]) -> bool:
     return any(path.startswith(f"{other}/") for other in others)
+
+
+def _at_or_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
 
 
 def _doomed(root: str, path: str, spared: Collection[str]) -> Iterator[str]:
