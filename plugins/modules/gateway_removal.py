@@ -87,7 +87,11 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     BadInput,
     MailgateError,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import qmail_queue, supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import (
+    qmail_queue,
+    supervise,
+    tmpfs,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import busy, removal, svscan
 
 END_SECONDS = 300  # qmail-send waits for its deliveries
@@ -225,7 +229,8 @@ def main():
         candidates = removal.candidates(prefix)
         owned = packaged(module, candidates) if candidates and not prefix else set()
         runs = any(name == "svscan" for dummy, name, dummy_uid in processes(prefix))
-        found = removal.judge(prefix, given["data"], owned, runs)
+        mounted = tmpfs.mount_points(read("/proc/self/mounts"))
+        found = removal.judge(prefix, given["data"], owned, runs, mounted)
         if given["state"] == "stopped":
             number = queued(prefix)
             if number and not given["queued"] and (found.services or given["data"]):

@@ -52,6 +52,7 @@ def test_what_is_mounted() -> None:
     assert tmpfs.mounted_at("/a b", mounts) == Mount("tmpfs", ("rw", "size=1024k"))
     assert tmpfs.mounted_at("/c", mounts) == Mount("ext4", ("rw",))
     assert tmpfs.mounted_at("/d", mounts) is None
+    assert tmpfs.mount_points(mounts)[:2] == ["/", "/a b"]
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,18 @@ def test_data_stay_and_go_when_told(host: Path) -> None:
     assert take_away(host, data=True).removed == ()
 
 
+def test_a_file_system_of_its_own_is_emptied(host: Path) -> None:
+    make(host, "var/qmail/queue/lost+found/1", "var/qmail/queue/todo/24", "etc/mailgate/tls/2/key.pem")
+    mounted = [f"{host}/var/qmail/queue", f"{host}/etc/mailgate/tls/2/key.pem", "/", f"{host}/var/qmailx"]
+    found = removal.judge(str(host), True, (), False, mounted)
+    assert {"/var/qmail/queue/mess", "/var/qmail/queue/todo", "/var/qmail/bin"} <= set(found.removed)
+    assert not {"/var/qmail", "/var/qmail/queue", "/etc/mailgate", "/etc/mailgate/tls/2"} & set(found.removed)
+    assert {"/etc/mailgate/tls/1", "/etc/tcp.d"} <= set(found.removed)
+    removal.remove(str(host), found.removed)
+    assert left(host) == OTHERS | {"etc/mailgate/tls/2/key.pem", "var/qmail/queue/lost+found/1"}
+    assert removal.judge(str(host), True, (), False, mounted).removed == ()
+
+
 def test_what_belongs_to_a_package_is_left(host: Path) -> None:
     make(host, "etc/clamav/clamd.conf", "etc/default/spamd")
     found = take_away(host, True, ("/etc/clamav", "/etc/default/spamd"))

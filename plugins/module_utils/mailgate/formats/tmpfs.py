@@ -98,6 +98,12 @@ def mounted_at(path: str, mounts: str) -> Mount | None:
     return last
 
 
+def mount_points(mounts: str) -> list[str]:
+    """Return where file systems are mounted, from the text of /proc/self/mounts."""
+    rows = [line.split(" ") for line in mounts.splitlines()]
+    return [_plain(words[1]) for words in rows if len(words) >= 4]
+
+
 def options(size_bytes: int, mode: int, uid: int | str, gid: int | str) -> str:
     """Return the mount options, in the order that fstab gets them."""
     return ",".join((f"size={size_bytes}", f"mode={mode:04o}", f"uid={uid}", f"gid={gid}", *FLAGS))

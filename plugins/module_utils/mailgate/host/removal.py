@@ -220,10 +220,13 @@ def candidates(root: str = "") -> list[str]:
     return [path for path in dict.fromkeys(every) if os.path.lexists(root + path)]
 
 
-def judge(root: str, data: bool, owned: Collection[str], svscan_runs: bool) -> Found:
+def judge(
+    root: str, data: bool, owned: Collection[str], svscan_runs: bool, mounted: Collection[str] = ()
+) -> Found:
     """Return what a removal does; owned are the candidates that belong to packages.
 
-    data: what only this host knows is removed, too. svscan_runs: its directory cannot go yet.
+    data: what only this host knows is removed, too. svscan_runs: its directory cannot go yet. mounted: where
+    file systems are mounted; such a place is emptied, and stays.
     """
     services, others = links(root)
     kept = [] if data else [path for path in dict.fromkeys(DATA) if os.path.lexists(root + path)]
@@ -236,7 +239,7 @@ def judge(root: str, data: bool, owned: Collection[str], svscan_runs: bool) -> F
     removed: dict[str, None] = {}
     for path in candidates(root):
         if not _inside(path, removed):
-            removed.update(dict.fromkeys(_doomed(root, path, spared)))
+            removed.update(dict.fromkeys(_doomed(root, path, spared, mounted)))
     shown = {*services, *removed}
     return Found(
         tuple(services),
@@ -265,17 +268,17 @@ def _at_or_in(path: str, directory: str) -> bool:
     return path == directory or path.startswith(f"{directory}/")
 
 
-def _doomed(root: str, path: str, spared: Collection[str]) -> Iterator[str]:
-    """Yield the highest paths at and below this one that hold nothing which is spared."""
+def _doomed(root: str, path: str, spared: Collection[str], mounted: Collection[str]) -> Iterator[str]:
+    """Yield the highest paths at and below this one that hold nothing which is spared, and no mount."""
     if path in spared or _inside(path, spared):
         return
-    mounted = os.path.ismount(root + path)
     holds = any(one.startswith(f"{path}/") and os.path.lexists(root + one) for one in spared)
-    if not holds and not mounted:
+    if not holds and not any(_at_or_in(one, root + path) for one in mounted):
         yield path
     elif os.path.isdir(root + path) and not os.path.islink(root + path):
         for name in sorted(os.listdir(root + path)):
-            yield from _doomed(root, f"{path}/{name}", spared)
+            if name != "lost+found" or root + path not in mounted:  # it belongs to the file system
+                yield from _doomed(root, f"{path}/{name}", spared, mounted)
 
 
 def remove(root: str, removed: Sequence[str]) -> None:
