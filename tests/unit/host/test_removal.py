@@ -192,12 +192,19 @@ def test_what_belongs_to_a_package_is_left(host: Path) -> None:
     assert removal.owners(said) == {"/etc/clamav", "/etc/default/spamd"}
 
 
-def test_an_installed_unit_stays_masked(host: Path) -> None:
-    make(host, "usr/lib/systemd/system/spamd.service", "etc/systemd/system/spamd.service")
-    make(host, "etc/systemd/system/clamav-daemon.service")
+def test_a_mask_goes_unless_its_unit_is_installed_and_a_unit_stays(host: Path) -> None:
+    units = host / "etc/systemd/system"
+    make(host, "usr/lib/systemd/system/spamd.service", "etc/systemd/system/unbound.service")
+    for name, target in (
+        ("spamd.service", "/dev/null"),
+        ("clamav-daemon.service", "/dev/null"),
+        ("clamav-freshclam.service", "/usr/local/lib/theirs.service"),
+    ):
+        (units / name).symlink_to(target)
     take_away(host, True)
-    there = {"usr/lib/systemd/system/spamd.service", "etc/systemd/system/spamd.service"}
-    assert left(host) == OTHERS | there
+    there = {"spamd.service", "unbound.service", "clamav-freshclam.service"}
+    units_left = {f"etc/systemd/system/{name}" for name in there}
+    assert left(host) == OTHERS | units_left | {"usr/lib/systemd/system/spamd.service"}
 
 
 def test_somebody_elses_service_keeps_svscan(host: Path) -> None:

@@ -64,6 +64,7 @@ _MASKED = (
     "unbound-resolvconf.service",
     "unbound.service",
 )
+_MASKS = tuple(f"/etc/systemd/system/{name}" for name in _MASKED)
 
 # Only this host knows these; they stay unless data are removed, too.
 LOG_DIRECTORIES = (
@@ -101,7 +102,7 @@ MADE = (
     "/etc/dnscache",
     paths.SPAMASSASSIN_SITE,
     *(f"/etc/spamassassin/{name}" for name in (*_SPAMASSASSIN_FILES, *_SPAMASSASSIN_OPERATORS)),
-    *(f"/etc/systemd/system/{name}" for name in _MASKED),
+    *_MASKS,
     "/run/clamav",
     "/run/mailgate",
     "/run/qmail-smtpd",
@@ -217,7 +218,14 @@ def artifacts(stamp: str) -> list[str]:
 def candidates(root: str = "") -> list[str]:
     """Return all paths of ours that exist, in the order in which they are removed."""
     every = [*stamped(root), *MADE, *SUPERVISION]
-    return [path for path in dict.fromkeys(every) if os.path.lexists(root + path)]
+    return [path for path in dict.fromkeys(every) if os.path.lexists(root + path) and _made(root, path)]
+
+
+def _made(root: str, path: str) -> bool:
+    """Return whether what is at a path of the lists may be the gateway's."""
+    if path in _MASKS:  # an administrator's own unit has the same place
+        return os.path.islink(root + path) and os.readlink(root + path) == "/dev/null"
+    return True
 
 
 def judge(
