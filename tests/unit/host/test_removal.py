@@ -30,7 +30,7 @@ NOT_MADE = re.compile(
 
 
 def listed() -> list[str]:
-    return [*removal.MADE, *removal.SUPERVISION]
+    return [*removal.MADE, *removal.SUPERVISION, *removal.SHARED]
 
 
 def texts(role: Path) -> list[Path]:
@@ -205,6 +205,60 @@ def test_a_mask_goes_unless_its_unit_is_installed_and_a_unit_stays(host: Path) -
     there = {"spamd.service", "unbound.service", "clamav-freshclam.service"}
     units_left = {f"etc/systemd/system/{name}" for name in there}
     assert left(host) == OTHERS | units_left | {"usr/lib/systemd/system/spamd.service"}
+
+
+def build_daemontools(host: Path, *, stamp: bool) -> None:
+    make(host, "package/admin/daemontools-0.76/command/svc", "usr/local/bin/svc")
+    (host / "package/admin/daemontools").symlink_to("daemontools-0.76")
+    (host / "command").mkdir()
+    (host / "command/svc").symlink_to("/package/admin/daemontools/command/svc")
+    if stamp:
+        built = [
+            "/package/admin/daemontools-0.76",
+            "/package/admin/daemontools",
+            "/command",
+            "/usr/local/bin/svc",
+        ]
+        file = host / "var/lib/mailgate/stamps/daemontools.json"
+        file.write_text(json.dumps({"recipe": {"artifacts": built}}))
+
+
+def test_other_software_in_djbs_layout_stays(host: Path) -> None:
+    build_daemontools(host, stamp=True)
+    make(host, "package/admin/runit-2.1/command/sv", "command/file")
+    (host / "command/sv").symlink_to("/package/admin/runit-2.1/command/sv")
+    take_away(host, data=True)
+    assert left(host) == OTHERS | {"package/admin/runit-2.1/command/sv", "command/file", "command/sv"}
+
+
+def test_djbs_directories_go_when_nothing_else_is_in_them(host: Path) -> None:
+    build_daemontools(host, stamp=True)
+    (host / "package/host").mkdir()
+    take_away(host, data=True)
+    assert not (host / "command").exists() and [one.name for one in (host / "package").iterdir()] == ["host"]
+    (host / "package/admin").mkdir()
+    assert take_away(host, data=True).removed == ()
+    assert (host / "package/admin").exists()
+
+
+def test_daemontools_that_the_gateway_did_not_build_stays(host: Path) -> None:
+    build_daemontools(host, stamp=False)
+    before = left(host)
+    take_away(host, data=True)
+    there = {one for one in before if one.startswith(("package/", "command/"))} | {"usr/local/bin/svc"}
+    assert len(there) == 4 and left(host) == OTHERS | there
+
+
+def test_daemontools_goes_once_nobody_needs_it(host: Path) -> None:
+    build_daemontools(host, stamp=True)
+    (host / "service").mkdir()
+    (host / "service/theirs").symlink_to("/srv/theirs")
+    take_away(host, data=True)
+    assert {"usr/local/bin/svc", "command/svc", "package/admin/daemontools"} <= left(host)
+    assert not (host / "var/lib/mailgate/stamps/clamav.json").exists()
+    (host / "service/theirs").unlink()
+    take_away(host, data=True)
+    assert left(host) == OTHERS and not (host / "package").exists() and not (host / "command").exists()
 
 
 def test_somebody_elses_service_keeps_svscan(host: Path) -> None:

@@ -85,10 +85,13 @@ SUPERVISION = (
     SVSCAN_UNIT,
     "/etc/systemd/system/multi-user.target.wants/svscan.service",
     "/usr/local/sbin/mailgate-svscan",
-    "/command",
-    "/package",
     paths.SERVICES,
 )
+# Other software in djb's layout shares these: they go when daemontools' own entries left nothing in them.
+COMMANDS = "/command"
+SHARED = (COMMANDS, "/package/admin", "/package")
+_DAEMONTOOLS = "/package/admin/daemontools"
+_DAEMONTOOLS_STAMP = f"{STAMPS}/daemontools.json"
 MADE = (
     paths.RULES_DIRECTORY,
     paths.RULES_COMPILED,
@@ -202,8 +205,18 @@ def stamped(root: str = "") -> list[str]:
     """Return what was built from source, by the stamps: artifacts alone."""
     found: list[str] = []
     for stamp in sorted(glob.glob(f"{root}{STAMPS}/*.json")):
-        found += artifacts(stamp)
+        for path in artifacts(stamp):
+            found += _commands(root) if path == COMMANDS else [path]
     return found
+
+
+def _commands(root: str) -> list[str]:
+    """Return the entries in the directory of commands that lead to daemontools."""
+    with contextlib.suppress(OSError):
+        every = [f"{COMMANDS}/{name}" for name in sorted(os.listdir(root + COMMANDS))]
+        links = [path for path in every if os.path.islink(root + path)]
+        return [path for path in links if _at_or_in(os.readlink(root + path), _DAEMONTOOLS)]
+    return []
 
 
 def artifacts(stamp: str) -> list[str]:
@@ -241,7 +254,8 @@ def judge(
     kept = [path for path in kept if not _inside(path, kept)]
     spared = {*kept, *owned, *masks_in_use(root), *_others_definitions(root, others)}
     if others:
-        spared |= {*SUPERVISION, *artifacts(f"{root}{STAMPS}/daemontools.json")}
+        # With the stamp, which tells a later run what is the gateway's of it.
+        spared |= {*SUPERVISION, *artifacts(root + _DAEMONTOOLS_STAMP), _DAEMONTOOLS_STAMP}
     elif svscan_runs:
         spared.add(paths.SERVICES)
     removed: dict[str, None] = {}
@@ -298,6 +312,10 @@ def remove(root: str, removed: Sequence[str]) -> None:
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(place)
+    for directory in SHARED:
+        if any(_inside(path, [directory]) for path in removed):
+            with contextlib.suppress(OSError):  # somebody else's is in it
+                os.rmdir(root + directory)
 
 
 def accounts_to_remove(
