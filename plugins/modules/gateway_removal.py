@@ -249,7 +249,10 @@ def main():
                 passwd, group = read(f"{prefix}/etc/passwd"), read(f"{prefix}/etc/group")
                 users, groups = removal.accounts_to_remove(passwd, group, owned, given["other_accounts"])
             if not module.check_mode:
-                removal.remove(prefix, found.removed)
+                if found.removed:  # a later run has to know, also after one that broke off
+                    removal.note_services(prefix)
+                    found_now = removal.judge(prefix, given["data"], owned, runs, mounted)
+                    removal.remove(prefix, found_now.removed)
                 remove_accounts(module, users, groups)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error), removed=[], kept=[], left=[], others=[])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,7 @@ GONE = {
     "usr/local/bin/clamd-of-ours",
     "usr/local/bin/mailgate",
     "var/lib/mailgate/supervise/clamd/run",
+    "var/qmail/supervise/qmail-send/run",
     "var/qmail/bin/qmail-send",
     "var/qmail/control/me",
 }
@@ -152,13 +154,15 @@ def host(tmp_path: Path) -> Path:
 
 def take_away(host: Path, data: bool, owned: tuple[str, ...] = (), svscan: bool = False) -> removal.Found:
     found = removal.judge(str(host), data, owned, svscan)
-    removal.remove(str(host), found.removed)
+    if found.removed:
+        removal.note_services(str(host))
+    removal.remove(str(host), removal.judge(str(host), data, owned, svscan).removed)
     return found
 
 
 def test_data_stay_and_go_when_told(host: Path) -> None:
     found = take_away(host, data=False)
-    assert left(host) == KEPT | OTHERS
+    assert left(host) == KEPT | OTHERS | {"var/lib/mailgate/removed-services"}
     assert {one.lstrip("/") for one in found.kept} >= {"var/qmail/queue", "etc/mailgate/tls", "var/lib/spamd"}
     assert take_away(host, data=False).removed == ()
     assert take_away(host, data=True).kept == ()
@@ -205,6 +209,36 @@ def test_a_mask_goes_unless_its_unit_is_installed_and_a_unit_stays(host: Path) -
     there = {"spamd.service", "unbound.service", "clamav-freshclam.service"}
     units_left = {f"etc/systemd/system/{name}" for name in there}
     assert left(host) == OTHERS | units_left | {"usr/lib/systemd/system/spamd.service"}
+
+
+SERVICES_OWN = {
+    "stats": ["var/log/stats/current"],
+    "rules": ["var/log/rules/current"],
+    "operator": ["var/log/operator/current"],
+    "unbound": ["etc/unbound/mailgate.conf", "var/lib/unbound/root.key", "var/log/unbound/current"],
+}
+
+
+@pytest.mark.parametrize("name", SERVICES_OWN)
+def test_places_with_a_common_name_are_the_gateways_if_it_had_the_service(host: Path, name: str) -> None:
+    for places in SERVICES_OWN.values():
+        make(host, *places)
+    make(host, f"var/lib/mailgate/supervise/{name}/run")
+    others = {place for one, places in SERVICES_OWN.items() if one != name for place in places}
+    kept = set(take_away(host, data=False).kept)
+    assert not kept & {"/var/log/rules", "/var/log/stats", "/var/log/operator"} - {f"/var/log/{name}"}
+    assert f"/var/log/{name}" in kept
+    take_away(host, data=True)
+    assert left(host) == OTHERS | others
+
+
+def test_logs_go_after_a_run_that_broke_off(host: Path) -> None:
+    make(host, "etc/dnscache/run", "var/log/dnscache/current")
+    removal.note_services(str(host))
+    shutil.rmtree(host / "var/qmail")
+    shutil.rmtree(host / "etc/dnscache")
+    take_away(host, data=True)
+    assert left(host) == OTHERS and not (host / "var/lib/mailgate").exists()
 
 
 def build_daemontools(host: Path, *, stamp: bool) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..core import paths
+from ..core.files import atomic_write
 from . import accounts, backup
 
 SVSCAN_UNIT = "/etc/systemd/system/svscan.service"
@@ -66,6 +67,16 @@ _MASKED = (
 )
 _MASKS = tuple(f"/etc/systemd/system/{name}" for name in _MASKED)
 
+# Which services were defined: what is of_service is known by it when data go in a later run.
+REMOVED_SERVICES = f"{paths.STATE_DIRECTORY}/removed-services"
+# Places with names that others use, too: they are the gateway's if one of these services was defined.
+_OF_SERVICE = {
+    f"{paths.LOGS}/qmail": ("qmail-send", "qmail-smtpd"),
+    **{f"{paths.LOGS}/{name}": (name,) for name in NAMES if not name.startswith("qmail-")},
+    "/etc/unbound": ("unbound",),
+    "/var/lib/unbound": ("unbound",),
+}
+
 # Only this host knows these; they stay unless data are removed, too.
 LOG_DIRECTORIES = (
     f"{paths.LOGS}/qmail",
@@ -78,6 +89,7 @@ DATA = (
     paths.QMAIL_QUEUE,
     "/var/qmail/alias",  # an operator may have written forwards there
     *LOG_DIRECTORIES,
+    REMOVED_SERVICES,
 )
 
 # With these, svscan and daemontools, which stay while somebody else's service needs them.
@@ -231,11 +243,37 @@ def artifacts(stamp: str) -> list[str]:
 def candidates(root: str = "") -> list[str]:
     """Return all paths of ours that exist, in the order in which they are removed."""
     every = [*stamped(root), *MADE, *SUPERVISION]
-    return [path for path in dict.fromkeys(every) if os.path.lexists(root + path) and _made(root, path)]
+    known = services_known(root)
+    return [
+        path for path in dict.fromkeys(every) if os.path.lexists(root + path) and _made(root, path, known)
+    ]
 
 
-def _made(root: str, path: str) -> bool:
-    """Return whether what is at a path of the lists may be the gateway's."""
+def services_known(root: str = "") -> list[str]:
+    """Return the services of the gateway that are defined, or were when a run removed their definitions."""
+    noted: list[str] = []
+    with contextlib.suppress(FileNotFoundError), open(root + REMOVED_SERVICES, encoding="utf-8") as stream:
+        noted = stream.read().split()
+    return [
+        name
+        for name in NAMES
+        if name in noted or any(os.path.lexists(root + one) for one in definitions(name))
+    ]
+
+
+def note_services(root: str) -> None:
+    """Note which services were defined, for a later run; raises OSError."""
+    known = services_known(root)
+    if known:
+        os.makedirs(root + paths.STATE_DIRECTORY, exist_ok=True)
+        with atomic_write(root + REMOVED_SERVICES, 0o644) as stream:
+            stream.write("".join(f"{name}\n" for name in known).encode())
+
+
+def _made(root: str, path: str, known: Collection[str]) -> bool:
+    """Return whether what is at a path of the lists may be the gateway's; known are its services."""
+    if path in _OF_SERVICE:
+        return any(name in known for name in _OF_SERVICE[path])
     if path in _MASKS:  # an administrator's own unit has the same place
         return os.path.islink(root + path) and os.readlink(root + path) == "/dev/null"
     return True
@@ -250,7 +288,8 @@ def judge(
     file systems are mounted; such a place is emptied, and stays.
     """
     services, others = links(root)
-    kept = [] if data else [path for path in dict.fromkeys(DATA) if os.path.lexists(root + path)]
+    there = candidates(root)
+    kept = [] if data else [path for path in dict.fromkeys(DATA) if path in there]
     kept = [path for path in kept if not _inside(path, kept)]
     spared = {*kept, *owned, *masks_in_use(root), *_others_definitions(root, others)}
     if others:
@@ -259,7 +298,7 @@ def judge(
     elif svscan_runs:
         spared.add(paths.SERVICES)
     removed: dict[str, None] = {}
-    for path in candidates(root):
+    for path in there:
         if not _inside(path, removed):
             removed.update(dict.fromkeys(_doomed(root, path, spared, mounted)))
     shown = {*services, *removed}
@@ -268,7 +307,7 @@ def judge(
         tuple(others),
         tuple(path for path in removed if not _inside(path, shown)),
         tuple(kept),
-        tuple(path for path in candidates(root) if path in owned),
+        tuple(path for path in there if path in owned),
     )
 
 
