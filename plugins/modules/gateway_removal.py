@@ -185,8 +185,10 @@ def end_svscan(module):
 
 
 def packaged(module, there):
-    """Return those of the paths that belong to a package."""
-    said = module.run_command(["dpkg-query", "-S", *there], environ_update={"LC_ALL": "C"})[1]
+    """Return those of the paths that belong to a package; raises BadInput when that cannot be known."""
+    status, said, err = module.run_command(["dpkg-query", "-S", *there], environ_update={"LC_ALL": "C"})
+    if status not in (0, 1):  # 1: at least one of them belongs to none
+        raise BadInput(f"'dpkg-query -S' ended with {status}; expected 0 or 1: {err.strip()}")
     return removal.owners(said) & set(there)
 
 

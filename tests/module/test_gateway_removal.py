@@ -42,3 +42,15 @@ def test_mail_of_the_last_moment_opens_the_gateway_again(
     gateway_removal.stop(module, SERVICES, allowed=True)
     assert list(world.scanned.iterdir()) == []
     assert all(is_gone(one) for one in directories)
+
+
+@pytest.mark.parametrize("status", [2, 127, -9])
+def test_packages_that_cannot_be_asked_are_an_error(status: int) -> None:
+    module = SimpleNamespace(run_command=lambda _argv, **_more: (status, "", "the database is locked\n"))
+    with pytest.raises(BadInput, match=f"'dpkg-query -S' ended with {status}; .*: the database is locked"):
+        gateway_removal.packaged(module, ["/etc/clamav"])
+
+
+def test_packages_own_some_of_the_paths() -> None:
+    module = SimpleNamespace(run_command=lambda _argv, **_more: (1, "clamav-base: /etc/clamav\n", "no path"))
+    assert gateway_removal.packaged(module, ["/etc/clamav", "/etc/tcp.d"]) == {"/etc/clamav"}
