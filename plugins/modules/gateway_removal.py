@@ -34,7 +34,9 @@ options:
     type: bool
     default: false
   other_accounts:
-    description: Names of users and groups that were somebody else's before the gateway used them, and stay.
+    description:
+      - Names of users and groups that were somebody else's before the gateway used them. They stay, and so do
+        the processes of these users.
     type: list
     elements: str
     default: []
@@ -133,9 +135,12 @@ def end_processes(uids):
             time.sleep(0.2)
 
 
-def our_uids(prefix):
+def our_uids(prefix, others):
+    """Return the numbers of our users; others are names of users that were somebody else's."""
     rows = [line.split(":") for line in read(f"{prefix}/etc/passwd").splitlines()]
-    return {int(row[2]) for row in rows if len(row) == 7 and row[0] in removal.USERS and row[2] != "0"}
+    numbers = {row[0]: int(row[2]) for row in rows if len(row) == 7 and row[2].isdigit()}
+    spared = {0, *(numbers[name] for name in others if name in numbers)}
+    return {numbers[name] for name in removal.USERS if name in numbers} - spared
 
 
 def queued(prefix):
@@ -172,7 +177,7 @@ def stop(module, services, allowed):
         os.unlink(prefix + one)
         svscan.Steward(os.path.basename(one), "", 0, END_SECONDS).retire(directory)
     if not prefix:
-        end_processes(our_uids(prefix))
+        end_processes(our_uids(prefix, module.params["other_accounts"]))
 
 
 def end_svscan(module):
