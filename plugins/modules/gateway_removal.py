@@ -79,6 +79,7 @@ others:
   elements: str
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -155,27 +156,65 @@ def refuse_queued(number):
     )
 
 
-def stop(module, services, allowed):
-    """End the services, and remove their links; raises MailgateError, OSError."""
-    prefix = module.params["prefix"]
-    listeners = [one for one in services if os.path.basename(one) in removal.LISTENERS]
-    for one in listeners:
-        supervise.tell(os.path.realpath(prefix + one), b"d")
+def end_listeners(places):
+    """End the services through which mail comes, and wait until they are down; raises MailgateError."""
+    for place in places:
+        supervise.tell(place, b"d")
     deadline = time.monotonic() + END_SECONDS
-    while any((status := supervise.look(prefix + one).status) and status.pid for one in listeners):
+    while any((status := supervise.look(place).status) and status.pid for place in places):
         if time.monotonic() > deadline:
-            raise BadInput(f"services {', '.join(listeners)}: did not end; expected them down")
+            raise BadInput(f"services {', '.join(places)}: did not end; expected them down")
         time.sleep(0.2)
-    # A message that came in the last second is in the queue now.
-    number = queued(prefix)
-    if number and not allowed:
-        for one in listeners:
-            supervise.tell(os.path.realpath(prefix + one), b"u")
-        refuse_queued(number)
-    for one in services:
-        directory = os.path.realpath(prefix + one)
-        os.unlink(prefix + one)
-        svscan.Steward(os.path.basename(one), "", 0, END_SECONDS).retire(directory)
+
+
+def runs(link, place):
+    """Return whether the service shall run again when the removal fails."""
+    service = supervise.look(place)
+    if service.status is None:
+        return False
+    if service.status.want == "down":  # by an operator, or by a run that broke off
+        return removal.set_aside(link) == link and service.normally_up
+    return bool(service.status.pid or service.status.want == "up")
+
+
+def start_again(prefix, places, ran):
+    """Undo what stop has done; svscan starts again what has a link and no supervise."""
+    for one, place in places.items():
+        aside = prefix + removal.set_aside(one)
+        with contextlib.suppress(OSError):
+            os.rename(aside, f"{prefix}{os.path.dirname(one)}/{removal.service_name(one)}")
+        for told in (place, os.path.join(place, "log")) if one in ran else ():
+            with contextlib.suppress(MailgateError, OSError):
+                if supervise.look(told).status is not None:
+                    supervise.tell(told, b"u")
+
+
+def stop(module, services, allowed):
+    """End the services, and remove their links; when that fails, they run again.
+
+    Raises MailgateError, OSError.
+    """
+    prefix = module.params["prefix"]
+    places = {one: os.path.realpath(prefix + one) for one in services}
+    ran = [one for one, place in places.items() if runs(one, place)]
+    supervised = {one: place for one, place in places.items() if supervise.look(place).status is not None}
+    try:
+        end_listeners(
+            [place for one, place in supervised.items() if removal.service_name(one) in removal.LISTENERS]
+        )
+        # A message that came in the last second is in the queue now.
+        number = queued(prefix)
+        if number and not allowed:
+            refuse_queued(number)
+        for one, place in places.items():
+            # svscan would start supervise again; without any link the next run would not find it.
+            os.rename(prefix + one, prefix + removal.set_aside(one))
+            svscan.Steward(removal.service_name(one), "", 0, END_SECONDS).retire(place)
+    except BaseException:
+        start_again(prefix, places, ran)
+        raise
+    for aside in {removal.set_aside(one) for one in services}:
+        os.unlink(prefix + aside)
     if not prefix:
         end_processes(our_uids(prefix, module.params["other_accounts"]))
 

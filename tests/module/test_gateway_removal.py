@@ -11,7 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import svscan
 from ansible_collections.mailgate.qmail.plugins.modules import gateway_removal
 from support.daemontools_services import World, is_gone, pid_of, wait_for
 
@@ -43,6 +48,93 @@ def test_mail_of_the_last_moment_opens_the_gateway_again(
     gateway_removal.stop(module, SERVICES, allowed=True)
     assert list(world.scanned.iterdir()) == []
     assert all(is_gone(one) for one in directories)
+
+
+def gateway(world: World) -> SimpleNamespace:
+    (world.root / "etc").mkdir(exist_ok=True)
+    return SimpleNamespace(params={"prefix": str(world.root), "other_accounts": []})
+
+
+def linked(world: World) -> set[str]:
+    return {one.name for one in world.scanned.iterdir()}
+
+
+STUBBORN = "#!/bin/sh\ntrap '' TERM\necho x >ready\nwhile :; do sleep 1; done\n"
+
+
+def test_a_service_that_does_not_end_leaves_the_gateway_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = gateway(world)
+    directories = [world.define("qmail-smtpd"), world.define("stats")]
+    for one in directories:
+        (world.scanned / one.name).symlink_to(one)
+    world.svscan()
+    wait_for(lambda: all(pid_of(one) for one in directories))
+    listener, other = (pid_of(one) for one in directories)
+    retire = svscan.Steward.retire
+
+    def fails(steward: svscan.Steward, directory: str) -> None:
+        if steward.name == "stats":
+            raise MailgateError("stats did not end")
+        retire(steward, directory)
+
+    monkeypatch.setattr(svscan.Steward, "retire", fails)
+    with pytest.raises(MailgateError, match="stats did not end"):
+        gateway_removal.stop(module, SERVICES, allowed=False)
+    assert linked(world) == {"qmail-smtpd", "stats"}
+    wait_for(lambda: pid_of(directories[0]) not in (0, listener), 30)
+    assert pid_of(directories[1]) == other
+
+
+def test_a_listener_that_does_not_end_takes_mail_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = gateway(world)
+    directories = [world.supervised("qmail-smtpd", STUBBORN), world.supervised("smtpfront")]
+    wait_for((directories[0] / "ready").exists)
+    front = pid_of(directories[1])
+    monkeypatch.setattr(gateway_removal, "END_SECONDS", -1)
+    with pytest.raises(BadInput, match="did not end; expected them down"):
+        gateway_removal.stop(module, ["/service/qmail-smtpd", "/service/smtpfront"], allowed=False)
+    wait_for(lambda: pid_of(directories[1]) not in (0, front))
+
+    def wanted_up() -> bool:
+        status = supervise.look(str(directories[0])).status
+        return status is not None and status.want == "up"
+
+    wait_for(wanted_up)
+
+
+def test_a_service_that_an_operator_ended_stays_down_after_a_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = gateway(world)
+    directory = world.supervised("qmail-smtpd")
+    supervise.tell(str(directory), b"d")
+    wait_for(lambda: pid_of(directory) == 0)
+    told: list[bytes] = []
+    monkeypatch.setattr(supervise, "tell", lambda _directory, orders: told.append(orders))
+    monkeypatch.setattr(gateway_removal, "queued", lambda _prefix: 1)
+    with pytest.raises(BadInput, match="1 messages wait"):
+        gateway_removal.stop(module, ["/service/qmail-smtpd"], allowed=False)
+    monkeypatch.undo()
+    assert told == [b"d"]
+
+
+def test_a_run_that_broke_off_is_run_again(world: World) -> None:
+    module = gateway(world)
+    directory = world.supervised("stats")
+    (world.scanned / "stats").rename(world.scanned / ".stats.ending")
+    gateway_removal.stop(module, ["/service/.stats.ending"], allowed=False)
+    assert linked(world) == set() and is_gone(directory)
+
+
+def test_services_without_supervise_are_passed_over(world: World) -> None:
+    module = gateway(world)
+    (world.scanned / "qmail-smtpd").symlink_to(world.define("qmail-smtpd"))
+    (world.scanned / "smtpfront").symlink_to("/nonexistent/smtpfront")
+    directory = world.supervised("stats")
+    gateway_removal.stop(module, ["/service/smtpfront", *SERVICES], allowed=False)
+    assert linked(world) == set() and is_gone(directory)
 
 
 @pytest.mark.parametrize("status", [2, 127, -9])

@@ -341,6 +341,18 @@ def test_a_service_is_ours_by_its_name_and_its_definition(
     )
 
 
+def test_a_link_that_was_set_aside_is_found_again(tmp_path: Path) -> None:
+    (tmp_path / "service").mkdir()
+    for name in ("stats", ".smtpfront.ending", ".theirs.ending", ".clamd.4711", ".razor-register"):
+        (tmp_path / "service" / name).symlink_to(f"/var/lib/mailgate/supervise/{removal.service_name(name)}")
+    ours, others = removal.links(str(tmp_path))
+    assert (ours, others) == (["/service/.smtpfront.ending", "/service/stats"], [])
+    assert [removal.set_aside(one) for one in ours] == [
+        "/service/.smtpfront.ending",
+        "/service/.stats.ending",
+    ]
+
+
 def test_somebody_elses_definition_stays_in_a_directory_of_ours(host: Path) -> None:
     make(host, "var/qmail/supervise/qmail-pop3d/run")
     (host / "service").mkdir()

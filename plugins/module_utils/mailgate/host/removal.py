@@ -14,6 +14,7 @@ import contextlib
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -170,6 +171,8 @@ USERS = (
 )
 GROUPS = (*USERS, "mailgate-log", "nofiles", "operators", "qmail")
 
+_ASIDE = re.compile(r"[.](.+)[.]ending")
+
 
 @dataclass(frozen=True)
 class Found:
@@ -183,17 +186,34 @@ class Found:
 
 
 def links(root: str = "") -> tuple[list[str], list[str]]:
-    """Return the links in /service that lead to services of ours, listeners first, and all others."""
+    """Return the links in /service that lead to services of ours, listeners first, and all others.
+
+    Those that a run which broke off had set aside are among ours.
+    """
     ours: list[str] = []
     others: list[str] = []
     with contextlib.suppress(FileNotFoundError):
         for name in sorted(os.listdir(f"{root}{paths.SERVICES}")):
             path = f"{paths.SERVICES}/{name}"
             target = os.readlink(root + path) if os.path.islink(root + path) else ""
-            if not name.startswith("."):  # svscan does not look at those
-                (ours if target and _is_ours(name, target) else others).append(path)
-    ours.sort(key=lambda path: (os.path.basename(path) not in LISTENERS, path))
+            if target and _is_ours(service_name(path), target):
+                ours.append(path)
+            elif not name.startswith("."):  # svscan does not look at those
+                others.append(path)
+    ours.sort(key=lambda path: (service_name(path) not in LISTENERS, path))
     return ours, others
+
+
+def service_name(link: str) -> str:
+    """Return the name of the service to which the link leads, set aside or not."""
+    name = os.path.basename(link)
+    found = _ASIDE.fullmatch(name)
+    return found[1] if found else name
+
+
+def set_aside(link: str) -> str:
+    """Return the link's name while its service ends: svscan does not look at it, and the next run does."""
+    return f"{os.path.dirname(link)}/.{service_name(link)}.ending"
 
 
 def definitions(name: str) -> list[str]:
