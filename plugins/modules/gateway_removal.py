@@ -10,8 +10,8 @@ short_description: Ends the services of a gateway, and removes what this collect
 version_added: "0.3.0"
 author: The mailgate.qmail authors (@mailgate)
 description:
-  - V(stopped) ends the services, those through which mail comes first, and removes their links. It refuses
-    while messages wait in the queue.
+  - V(stopped) ends the services, those through which mail comes and their sessions first, and removes their
+    links. It refuses while messages wait in the queue; when it fails, the services run again.
   - V(absent) removes files and directories of a gateway whose services have ended. What only this host knows
     stays, and so do the accounts that own it, unless O(data) is set.
   - What belongs to an installed package, and packages themselves, stay. So does svscan while it runs a
@@ -30,7 +30,9 @@ options:
     type: bool
     default: false
   queued:
-    description: Go on although messages wait in the queue.
+    description:
+      - Go on although messages wait in the queue; with O(data) they are lost.
+      - Without it, V(absent) with O(data) removes the queue last, and fails when a message came meanwhile.
     type: bool
     default: false
   other_accounts:
@@ -99,6 +101,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host impor
 
 END_SECONDS = 300  # qmail-send waits for its deliveries
 LOCK_SECONDS = 120
+QUEUE_SECONDS = 60
 
 
 def read(path):
@@ -121,12 +124,14 @@ def processes(root=""):
 
 
 def end_processes(uids):
-    """End what sessions and deliveries have left: clients come again, and mail is in the queue."""
+    """End what sessions and deliveries have left, and return the ids of those that did not end."""
     for how, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
         deadline = time.monotonic() + seconds
         while True:
             left = [pid for pid, dummy, uid in processes() if uid in uids]
-            if not left or time.monotonic() > deadline:
+            if not left:
+                return []
+            if time.monotonic() > deadline:
                 break
             for pid in left:
                 try:
@@ -134,14 +139,25 @@ def end_processes(uids):
                 except ProcessLookupError:
                     continue
             time.sleep(0.2)
+    return left
 
 
-def our_uids(prefix, others):
-    """Return the numbers of our users; others are names of users that were somebody else's."""
+def end_sessions(module):
+    """End the sessions, which outlive the listeners: clients come again with what was not accepted yet."""
+    if not module.params["prefix"]:
+        left = end_processes(our_uids("", module.params["other_accounts"], removal.SESSION_USERS))
+        if left:
+            raise BadInput(
+                f"sessions: processes {left} did not end; expected none before the queue is counted"
+            )
+
+
+def our_uids(prefix, others, names=removal.USERS):
+    """Return the numbers of users of ours; others are names of users that were somebody else's."""
     rows = [line.split(":") for line in read(f"{prefix}/etc/passwd").splitlines()]
     numbers = {row[0]: int(row[2]) for row in rows if len(row) == 7 and row[2].isdigit()}
     spared = {0, *(numbers[name] for name in others if name in numbers)}
-    return {numbers[name] for name in removal.USERS if name in numbers} - spared
+    return {numbers[name] for name in names if name in numbers} - spared
 
 
 def queued(prefix):
@@ -202,7 +218,8 @@ def stop(module, services, allowed):
         end_listeners(
             [place for one, place in supervised.items() if removal.service_name(one) in removal.LISTENERS]
         )
-        # A message that came in the last second is in the queue now.
+        end_sessions(module)
+        # What was accepted is in the queue now.
         number = queued(prefix)
         if number and not allowed:
             refuse_queued(number)
@@ -217,6 +234,35 @@ def stop(module, services, allowed):
         os.unlink(prefix + aside)
     if not prefix:
         end_processes(our_uids(prefix, module.params["other_accounts"]))
+
+
+def refuse_late_mail(prefix):
+    """Raise BadInput while a message is queued, or when one waits: programs of this host need no listener."""
+    deadline = time.monotonic() + QUEUE_SECONDS
+    while any(name == "qmail-queue" for dummy, name, dummy_uid in processes(prefix)):
+        if time.monotonic() > deadline:
+            raise BadInput("qmail-queue: takes a message; expected none, or gateway_remove_queued: true")
+        time.sleep(0.2)
+    number = queued(prefix)
+    if number:
+        raise BadInput(
+            f"queue {paths.QMAIL_QUEUE}: {number} messages came meanwhile, and stay; expected none, or "
+            "gateway_remove_queued: true. Set the gateway up again, and it delivers them"
+        )
+
+
+def take_away(prefix, keep_mail, judge):
+    """Remove what a judgement says; keep_mail: the queue goes last, and only without messages.
+
+    judge takes further paths that stay. Raises BadInput, OSError.
+    """
+    if judge(()).removed:
+        removal.note_services(prefix)  # for a later run, also after one that broke off
+    if keep_mail:
+        # Programs that queue are gone then.
+        removal.remove(prefix, judge([paths.QMAIL_QUEUE]).removed)
+        refuse_late_mail(prefix)
+    removal.remove(prefix, judge(()).removed)
 
 
 def end_svscan(module):
@@ -274,9 +320,13 @@ def main():
     try:
         candidates = removal.candidates(prefix)
         owned = packaged(module, candidates) if candidates and not prefix else set()
-        runs = any(name == "svscan" for dummy, name, dummy_uid in processes(prefix))
+        svscan_runs = any(name == "svscan" for dummy, name, dummy_uid in processes(prefix))
         mounted = tmpfs.mount_points(read("/proc/self/mounts"))
-        found = removal.judge(prefix, given["data"], owned, runs, mounted)
+
+        def judge(more):
+            return removal.judge(prefix, given["data"], {*owned, *more}, svscan_runs, mounted)
+
+        found = judge(())
         if given["state"] == "stopped":
             number = queued(prefix)
             if number and not given["queued"] and (found.services or given["data"]):
@@ -294,11 +344,10 @@ def main():
             if given["data"]:
                 passwd, group = read(f"{prefix}/etc/passwd"), read(f"{prefix}/etc/group")
                 users, groups = removal.accounts_to_remove(passwd, group, owned, given["other_accounts"])
+                if not (given["queued"] or found.services):  # which are only there in check mode
+                    refuse_late_mail(prefix)
             if not module.check_mode:
-                if found.removed:  # a later run has to know, also after one that broke off
-                    removal.note_services(prefix)
-                    found_now = removal.judge(prefix, given["data"], owned, runs, mounted)
-                    removal.remove(prefix, found_now.removed)
+                take_away(prefix, given["data"] and not given["queued"], judge)
                 remove_accounts(module, users, groups)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error), removed=[], kept=[], left=[], others=[])

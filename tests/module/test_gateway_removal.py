@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import paths
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import svscan
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import removal, svscan
 from ansible_collections.mailgate.qmail.plugins.modules import gateway_removal
 from support.daemontools_services import World, is_gone, pid_of, wait_for
+from support.module_runner import run_module
 
 SERVICES = ["/service/qmail-smtpd", "/service/stats"]
 
@@ -165,3 +168,118 @@ def test_the_role_names_the_accounts_that_stay_each_time() -> None:
     given = [one for one in tasks if one]
     assert [one["state"] for one in given] == ["stopped", "absent"]
     assert all(one["other_accounts"] == "{{ remove_other_accounts }}" for one in given)
+
+
+def test_sessions_end_between_the_listeners_and_the_count(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = gateway(world)
+    directory = world.supervised("qmail-smtpd")
+    seen: list[str] = []
+
+    def sessions(_module: object) -> None:
+        seen.append("sessions, listener down" if pid_of(directory) == 0 else "sessions, listener up")
+
+    def count(_prefix: str) -> int:
+        seen.append("count")
+        return 0
+
+    monkeypatch.setattr(gateway_removal, "end_sessions", sessions)
+    monkeypatch.setattr(gateway_removal, "queued", count)
+    gateway_removal.stop(module, ["/service/qmail-smtpd"], allowed=False)
+    assert seen == ["sessions, listener down", "count"]
+
+
+def test_sessions_are_processes_of_two_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    children = [subprocess.Popen(["sleep", "1000"]) for _ in range(4)]
+    try:
+        users = dict(zip((one.pid for one in children), (701, 702, 703, 704)))
+        passwd = "qmaild:x:701:7::/:/x\nsmtpfront:x:702:7::/:/x\nqmails:x:703:7::/:/x\nalice:x:704:7::/:/x\n"
+        monkeypatch.setattr(gateway_removal, "read", lambda _path: passwd)
+        monkeypatch.setattr(
+            gateway_removal,
+            "processes",
+            lambda: [(one.pid, "x", users[one.pid]) for one in children if one.poll() is None],
+        )
+        module = SimpleNamespace(params={"prefix": "", "other_accounts": ["smtpfront"]})
+        gateway_removal.end_sessions(module)
+        assert [one.poll() is None for one in children] == [False, True, True, True]
+        module.params["other_accounts"] = []
+        gateway_removal.end_sessions(module)
+        assert [one.poll() is None for one in children] == [False, False, True, True]
+        monkeypatch.setattr(gateway_removal, "end_processes", lambda _uids: [4711])
+        with pytest.raises(BadInput, match=r"sessions: processes \[4711\] did not end"):
+            gateway_removal.end_sessions(module)
+    finally:
+        for one in children:
+            one.kill()
+            one.wait()
+
+
+def put(root: Path, number: int) -> Path:
+    """Queue a message as qmail-queue does."""
+    message = root / f"var/qmail/queue/mess/1/{number}"
+    envelope = root / f"var/qmail/queue/todo/{number}"
+    for path in (message, envelope):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    message.write_text("Subject: x\n")
+    envelope.write_bytes(b"u1\0p1\0Fa@example.test\0Tb@example.test\0")
+    return message
+
+
+def made(root: Path) -> tuple[Path, Path]:
+    program, bayes = root / "var/qmail/bin/qmail-inject", root / "var/lib/spamd/bayes/bayes_toks"
+    for path in (program, bayes):
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+    (root / "etc").mkdir()
+    for name in ("passwd", "group"):
+        (root / "etc" / name).write_text("")
+    (root / "var/qmail/queue/mess/1").mkdir(parents=True)
+    return program, bayes
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_the_queue_is_counted_again_before_anything_goes(tmp_path: Path, check: bool) -> None:
+    program, bayes = made(tmp_path)
+    message = put(tmp_path, 24)
+    arguments = {"state": "absent", "prefix": str(tmp_path), "data": True}
+    said = run_module("gateway_removal", arguments, check)
+    assert said["failed"] and "1 messages came meanwhile, and stay; expected none" in said["msg"]
+    assert message.exists() and program.exists() and bayes.exists()
+    assert run_module("gateway_removal", {**arguments, "queued": True}, check)["changed"]
+    assert message.exists() == check and program.exists() == check
+
+
+def test_the_queue_is_counted_again_when_nothing_can_queue(tmp_path: Path) -> None:
+    program, bayes = made(tmp_path)
+    asked: list[tuple[str, ...]] = []
+
+    def judge(more: Sequence[str]) -> removal.Found:
+        asked.append(tuple(more))
+        if more:  # a program of the host queues while the removal has begun
+            put(tmp_path, 25)
+        return removal.judge(str(tmp_path), True, more, False)
+
+    with pytest.raises(BadInput, match="1 messages came meanwhile"):
+        gateway_removal.take_away(str(tmp_path), True, judge)
+    assert (tmp_path / "var/qmail/queue/mess/1/25").exists()
+    assert not program.exists() and not bayes.exists() and paths.QMAIL_QUEUE in asked[-1]
+    gateway_removal.take_away(
+        str(tmp_path), False, lambda more: removal.judge(str(tmp_path), True, more, False)
+    )
+    assert not (tmp_path / "var/qmail").exists()
+
+
+def test_a_message_that_is_being_queued_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path)
+    status = tmp_path / "proc/4711/status"
+    status.parent.mkdir(parents=True)
+    status.write_text("Name:\tqmail-queue\nUid:\t1000\t903\t903\t903\n")
+    monkeypatch.setattr(gateway_removal, "QUEUE_SECONDS", -1)
+    with pytest.raises(BadInput, match="qmail-queue: takes a message"):
+        gateway_removal.refuse_late_mail(str(tmp_path))
+    status.write_text("Name:\tqmail-send\nUid:\t1000\t903\t903\t903\n")
+    gateway_removal.refuse_late_mail(str(tmp_path))

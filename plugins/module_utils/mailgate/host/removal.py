@@ -169,6 +169,7 @@ USERS = (
     "spamd",
     "stats",
 )
+SESSION_USERS = ("qmaild", "smtpfront")  # who take mail of clients
 GROUPS = (*USERS, "mailgate-log", "nofiles", "operators", "qmail")
 
 _ASIDE = re.compile(r"[.](.+)[.]ending")
