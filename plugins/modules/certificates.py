@@ -13,7 +13,8 @@ description:
   - Puts a certificate and its key into use, or one of ECDSA and one of RSA, after checking that each key is
     that of its certificate and that each certificate is valid now. Both are replaced at the same instant.
   - Without O(pairs) it makes self-signed certificates where there are none, and leaves those that are there,
-    which C(mailgate certificate install) may have put there.
+    which C(mailgate certificate install) may have put there. It fails where
+    those that are there cannot be used.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   directory:
@@ -66,40 +67,68 @@ import datetime
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
+    BadInput,
+    MailgateError,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import certificates
 
 
-def lines(found):
-    return [certificates.told(one) for one in found]
+def in_use(directory):
+    """Return (a line for each certificate in use, whether each could be read)."""
+    lines, whole = [], True
+    try:
+        for pair in certificates.installed(directory):
+            try:
+                lines.append(certificates.told(certificates.facts(pair.certificate, directory)))
+            except BadInput:
+                lines.append("not a certificate")
+                whole = False
+    except BadInput as error:
+        return [f"not a certificate with its key: {error}"], False
+    return lines, whole
+
+
+def replace(module, gid):
+    """Return (changed, lines before, lines after) for the pairs that are given."""
+    given = module.params
+    directory = given["directory"]
+    pairs, places = certificates.given_pairs(given["pairs"], "pairs")
+    before, whole = in_use(directory)
+    if whole and certificates.in_use(directory, pairs):
+        return False, before, before  # checked when they were put there; the doctor watches their dates
+    judge = certificates.check_beforehand if module.check_mode else certificates.check_pairs
+    found = judge(pairs, places, datetime.datetime.now(datetime.timezone.utc))
+    if found is None:
+        after = [f"{place[0]}, judged when openssl is there" for place in places]
+    else:
+        after = [certificates.told(one) for one in found]
+    if not module.check_mode:
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        certificates.install(directory, pairs, gid)
+    return True, before, after
+
+
+def make(module, gid):
+    """Return (changed, lines before, lines after) where no pairs are given."""
+    directory, name = module.params["directory"], module.params["hostname"]
+    if module.check_mode:
+        certificates.check_name(name)
+        certificates.check_whole(directory)
+        made = not os.path.lexists(os.path.join(directory, certificates.CURRENT))
+    else:
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        made = bool(certificates.install_self_signed(directory, name, gid))
+    if made:
+        return True, [], [f"self-signed for {name}"]
+    before, _ = in_use(directory)
+    return False, before, before
 
 
 def run(module):
     """Return (changed, lines before, lines after)."""
-    given = module.params
-    directory, name = given["directory"], given["hostname"]
-    gid = -1 if module.check_mode else certificates.group_id(given["group"])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    there = certificates.installed(directory)
-    before = lines(certificates.facts(pair.certificate, directory) for pair in there)
-    if given["pairs"]:
-        pairs, places = certificates.given_pairs(given["pairs"], "pairs")
-        if pairs == there:  # checked when they were put there; the doctor watches their dates
-            return False, before, before
-        judge = certificates.check_beforehand if module.check_mode else certificates.check_pairs
-        found = judge(pairs, places, now)
-        after = [f"{place[0]}, judged when openssl is there" for place in places]
-        after = after if found is None else lines(found)
-        changed = True
-    elif there:
-        return False, before, before
-    else:
-        certificates.check_name(name)
-        pairs, after, changed = None, [f"self-signed for {name}"], True
-    if changed and not module.check_mode:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
-        certificates.install(directory, pairs or certificates.self_signed(name), gid)
-    return changed, before, after
+    gid = -1 if module.check_mode else certificates.group_id(module.params["group"])
+    return (replace if module.params["pairs"] else make)(module, gid)
 
 
 def main():

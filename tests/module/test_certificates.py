@@ -59,3 +59,27 @@ def test_a_foreign_key_is_seen_without_openssl(tmp_path: Path) -> None:
     mixed = {**pair(tmp_path / "one"), "key": pair(tmp_path / "other")["key"]}
     done = run(tmp_path, mixed, check=True, path=str(tmp_path / "bin"))
     assert done["failed"] and "is not the key of pairs: certificate" in done["msg"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_broken_one_is_named_and_not_replaced_by_a_self_signed_one(tmp_path: Path, check: bool) -> None:
+    run(tmp_path, pair(tmp_path / "one"))
+    current = tmp_path / "tls" / "current"
+    current.unlink()
+    current.symlink_to("0123456789abcdef")
+    done = run(tmp_path, check=check)
+    assert done["failed"] and str(current) in done["msg"] and "mailgate certificate install" in done["msg"]
+    assert os.readlink(current) == "0123456789abcdef"
+    assert run(tmp_path, pair(tmp_path / "other"), check=check)["changed"]
+
+
+def test_a_corrupt_one_does_not_stop_a_good_pair(tmp_path: Path) -> None:
+    run(tmp_path, pair(tmp_path / "one"))
+    (tmp_path / "tls" / "current" / "certificate.pem").write_text("nonsense\n")
+    done = run(tmp_path, check=True)
+    assert done["failed"] and "is not a certificate" in done["msg"]
+    other = pair(tmp_path / "other")
+    predicted, done = run(tmp_path, other, check=True), run(tmp_path, other)
+    assert (done["changed"], done["diff"]) == (True, predicted["diff"])
+    assert "not a certificate" in done["diff"][0]["before"]
+    assert run(tmp_path, other)["changed"] is False

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import stat
@@ -44,6 +45,11 @@ def current(tmp_path: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (tmp_path / "tls" / "current").iterdir()}
 
 
+def kept(tmp_path: Path) -> list[str]:
+    """Return the names in the directory, without that of the lock."""
+    return sorted(name for name in os.listdir(tmp_path / "tls") if name != ".lock")
+
+
 def test_a_pair_is_installed(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = make(tmp_path / "new")
     assert run("install", *paths) == 0
@@ -77,7 +83,7 @@ def test_those_before_stay_and_older_ones_go(run: Run, tmp_path: Path) -> None:
         assert run("install", *make(tmp_path / str(number))) == 0
         made.append((tmp_path / "tls" / "current").resolve())
     assert [path.is_dir() for path in made] == [False, True, True]
-    assert sorted(os.listdir(tmp_path / "tls")) == sorted(["current", made[1].name, made[2].name])
+    assert kept(tmp_path) == sorted(["current", made[1].name, made[2].name])
 
 
 def expired(place: Path) -> tuple[str, str]:
@@ -149,7 +155,7 @@ def test_a_bad_pair_leaves_the_old_one(
     assert said in text
     assert text.endswith("nothing was changed\n")
     assert current(tmp_path) == before
-    assert len(os.listdir(tmp_path / "tls")) == 2
+    assert len(kept(tmp_path)) == 2
 
 
 def test_two_keys_of_one_kind(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,3 +264,91 @@ def test_one_that_has_expired_in_use_does_not_stop_other_changes(tmp_path: Path)
     old = make(tmp_path / "old", days=(-9, -1))
     certificates.install(str(directory), [certificates.read_pair(*old)], os.getegid())
     assert certificates.check_given([given(old)], "gateway_certificate", str(directory), NOW) == ()
+
+
+# --- two at once, and what a killed one leaves ---
+
+
+def test_one_install_at_a_time(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another begins when one is between its rename and its link, and would take the directory away."""
+    first, other = (make(tmp_path / name) for name in ("first", "other"))
+    directory = str(tmp_path / "tls")
+    seen, symlink = [], os.symlink
+
+    def link(target: str, path: str) -> None:
+        monkeypatch.setattr(os, "symlink", symlink)
+        seen.append(run("install", *other))
+        symlink(target, path)
+
+    assert run("install", *make(tmp_path / "before")) == 0
+    monkeypatch.setattr(certificates, "LOCK_SECONDS", 0.0, raising=False)
+    monkeypatch.setattr(os, "symlink", link)
+    assert run("install", *first) == 0
+    assert seen == [111]
+    assert certificates.installed(directory) == [certificates.read_pair(*first)]
+
+
+def test_a_lock_that_is_never_free_is_temporary(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(certificates, "LOCK_SECONDS", 0.0)
+    held = certificates.locks.acquire(str(tmp_path / "tls" / ".lock"))
+    with contextlib.closing(os.fdopen(held)):
+        assert run("install", *make(tmp_path / "new")) == 111
+    assert "another install" in capsys.readouterr().err
+
+
+def test_what_a_killed_install_left_goes(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tls" / ".new-abc").mkdir()
+    (tmp_path / "tls" / ".new-abc" / "key.pem").write_text("a key\n")
+    assert run("install", *make(tmp_path / "new")) == 0
+    assert len(kept(tmp_path)) == 2
+
+
+def spoil_link(current: Path) -> None:
+    current.unlink()
+    current.symlink_to("0123456789abcdef")
+
+
+def spoil_key(current: Path) -> None:
+    (current / "key.pem").unlink()
+
+
+def spoil_certificate(current: Path) -> None:
+    (current / "certificate.pem").write_text("nonsense\n")
+
+
+@pytest.mark.parametrize("spoil", [spoil_link, spoil_key, spoil_certificate])
+def test_broken_ones_are_not_replaced_by_self_signed_ones(
+    spoil: Callable[[Path], None], run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("install", *make(tmp_path / "one")) == 0
+    current = tmp_path / "tls" / "current"
+    spoil(current)
+    before = os.readlink(current)
+    assert run("self-signed", "mx.example.com") == 100
+    said = capsys.readouterr().err
+    assert str(current) in said and "mailgate certificate install" in said
+    assert os.readlink(current) == before
+    assert run("install", *make(tmp_path / "other")) == 0
+    assert run("self-signed", "mx.example.com") == 0
+
+
+def test_what_was_installed_meanwhile_stays(tmp_path: Path) -> None:
+    """The hook of certbot came first."""
+    (tmp_path / "tls").mkdir()
+    pair = certificates.read_pair(*make(tmp_path / "one"))
+    certificates.install(str(tmp_path / "tls"), [pair], os.getegid())
+    assert certificates.install_self_signed(str(tmp_path / "tls"), "mx.example.com", os.getegid()) == []
+    assert certificates.installed(str(tmp_path / "tls")) == [pair]
+
+
+def test_an_irregular_file_in_use_does_not_stop_a_good_pair(run: Run, tmp_path: Path) -> None:
+    assert run("install", *make(tmp_path / "one")) == 0
+    key = tmp_path / "tls" / "current" / "key.pem"
+    key.unlink()
+    key.mkdir()
+    paths = make(tmp_path / "other")
+    assert certificates.check_given([given(paths)], "pairs", str(tmp_path / "tls"), NOW) == ()
+    assert run("install", *paths) == 0
+    assert current(tmp_path)["key.pem"] == Path(paths[1]).read_bytes()

@@ -20,9 +20,9 @@ from ..host.certificates import (
     facts,
     group_id,
     install,
+    install_self_signed,
     installed,
     read_pair,
-    self_signed,
     told,
 )
 from .parser import Parser
@@ -72,10 +72,9 @@ def _install(directory: str, group: str, words: Sequence[str], now: datetime) ->
 
 
 def _self_signed(directory: str, group: str, name: str) -> list[str]:
-    if installed(directory):
+    pairs = install_self_signed(directory, name, group_id(group))
+    if not pairs:
         return ["unchanged: there are certificates"]
-    pairs = self_signed(name)
-    install(directory, pairs, group_id(group))
     return [f"installed: {told(facts(pair.certificate, name))}" for pair in pairs]
 
 

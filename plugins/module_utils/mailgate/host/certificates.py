@@ -6,6 +6,7 @@
 
 DIRECTORY/current is a symlink to one directory, which holds certificate.pem and key.pem, and a second pair
 with -2 in its names where there is one.  A certificate and its key are thus replaced at the same instant.
+Who replaces them holds a lock: a playbook and the hook of certbot may run at once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from ..core import locks
 from ..core.errors import BadInput, TryAgain
 from ..core.files import fsync_directory, read_regular
 from ..core.paths import AUTHORITIES
@@ -34,6 +36,10 @@ NAMES = (("certificate.pem", "key.pem"), ("certificate-2.pem", "key-2.pem"))  # 
 BYTES_MAX = 1 << 20
 SELF_SIGNED_DAYS = 3650
 OPENSSL_SECONDS = 60
+LOCK_SECONDS = 60.0
+_BROKEN = "install one: mailgate certificate install FULLCHAIN KEY, or remove {} to get self-signed ones"
+_LOCK = ".lock"  # not the directory itself, which every local user could lock
+_UNFINISHED = ".new-"
 _ENDS = re.compile(r"not(Before|After)=(.*)")
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _MADE = re.compile(r"[0-9a-f]{16}")
@@ -112,7 +118,7 @@ def check_given(
     """Return the fault of the pairs that a site gives; those that are in use already have been judged."""
     try:
         pairs, places = given_pairs(given, name)
-        if pairs and pairs != installed(directory):
+        if pairs and not in_use(directory, pairs):
             check_beforehand(pairs, places, now)
     except BadInput as error:
         return (str(error),)
@@ -293,13 +299,75 @@ def pairs_in(place: str) -> list[Pair]:
     return pairs
 
 
+def in_use(directory: str, pairs: Sequence[Pair]) -> bool:
+    """Return whether these pairs are those in use; raises OSError."""
+    try:
+        return installed(directory) == list(pairs)
+    except BadInput:
+        return False
+
+
+def check_whole(directory: str) -> None:
+    """Raise BadInput, which says what to do, where there is something in use that cannot be used."""
+    current = os.path.join(directory, CURRENT)
+    if not os.path.lexists(current):
+        return
+    try:
+        pairs = pairs_in(current)
+        for pair, names in zip(pairs, NAMES):
+            facts(pair.certificate, os.path.join(current, names[0]))
+    except BadInput as error:
+        raise BadInput(f"{error}; {_BROKEN.format(current)}") from error
+    if not pairs:
+        place = os.path.realpath(current)
+        raise BadInput(f"{current}: no certificate with its key is in {place}; {_BROKEN.format(current)}")
+
+
 def install(directory: str, pairs: Sequence[Pair], gid: int) -> bool:
     """Put checked pairs into use, readable by that group; return whether they are others than before.
 
     The directory of those before stays, so that a worker which is about to read them finds them.
+    Raises OSError, TryAgain.
     """
-    if installed(directory) == list(pairs):
-        return False
+    with _alone(directory):
+        if in_use(directory, pairs):
+            return False
+        _replace(directory, pairs, gid)
+        return True
+
+
+def install_self_signed(directory: str, hostname: str, gid: int) -> list[Pair]:
+    """Put self-signed pairs into use where there are none, and return them; return none where there are.
+
+    Raises BadInput also where those that are there cannot be used, OSError, TryAgain.
+    """
+    check_name(hostname)
+    with _alone(directory):
+        if os.path.lexists(os.path.join(directory, CURRENT)):
+            check_whole(directory)
+            return []
+        pairs = self_signed(hostname)
+        _replace(directory, pairs, gid)
+        return pairs
+
+
+@contextlib.contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """Keep other installs out, and clear away what killed ones left."""
+    try:
+        held = locks.acquire(os.path.join(directory, _LOCK), LOCK_SECONDS)
+    except BlockingIOError as error:
+        raise TryAgain(f"{directory}: another install has not ended in {LOCK_SECONDS:g} seconds") from error
+    try:
+        for name in os.listdir(directory):
+            if name.startswith(_UNFINISHED):
+                shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+        yield
+    finally:
+        os.close(held)
+
+
+def _replace(directory: str, pairs: Sequence[Pair], gid: int) -> None:
     digest = hashlib.sha256(b"\0".join(part for pair in pairs for part in (pair.certificate, pair.key)))
     name = digest.hexdigest()[:16]
     target = os.path.join(directory, name)
@@ -322,12 +390,11 @@ def install(directory: str, pairs: Sequence[Pair], gid: int) -> bool:
     for old in os.listdir(directory):
         if _MADE.fullmatch(old) and old not in (name, before):
             shutil.rmtree(os.path.join(directory, old), ignore_errors=True)
-    return True
 
 
 @contextlib.contextmanager
 def _new_directory(directory: str) -> Iterator[str]:
-    made = tempfile.mkdtemp(prefix=".new-", dir=directory)
+    made = tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory)
     try:
         yield made
     finally:
