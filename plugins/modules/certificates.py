@@ -15,6 +15,7 @@ description:
   - Without O(pairs) it makes self-signed certificates where there are none, and leaves those that are there,
     which C(mailgate certificate install) may have put there. It fails where
     those that are there cannot be used.
+  - Sets the owner, group and mode of the directory and of what is in use right.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
   directory:
@@ -89,6 +90,16 @@ def in_use(directory):
     return lines, whole
 
 
+def group_id(module):
+    """Return the number of the group; -1 on a host that is to get it yet."""
+    try:
+        return certificates.group_id(module.params["group"])
+    except BadInput:
+        if module.check_mode:
+            return -1
+        raise
+
+
 def replace(module, gid):
     """Return (changed, lines before, lines after) for the pairs that are given."""
     given = module.params
@@ -104,7 +115,7 @@ def replace(module, gid):
     else:
         after = [certificates.told(one) for one in found]
     if not module.check_mode:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
+        certificates.make_directory(directory)
         certificates.install(directory, pairs, gid)
     return True, before, after
 
@@ -117,7 +128,7 @@ def make(module, gid):
         certificates.check_whole(directory)
         made = not os.path.lexists(os.path.join(directory, certificates.CURRENT))
     else:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
+        certificates.make_directory(directory)
         made = bool(certificates.install_self_signed(directory, name, gid))
     if made:
         return True, [], [f"self-signed for {name}"]
@@ -125,10 +136,23 @@ def make(module, gid):
     return False, before, before
 
 
+def set_rights(module, gid):
+    """Return (lines before, lines after) of the owners and modes that are not right, and set them right."""
+    directory = module.params["directory"]
+    wrong = certificates.wrong_rights(directory, gid)
+    if wrong and not module.check_mode:
+        certificates.set_rights(directory, gid)
+    return [one.before for one in wrong], [one.after for one in wrong]
+
+
 def run(module):
-    """Return (changed, lines before, lines after)."""
-    gid = -1 if module.check_mode else certificates.group_id(module.params["group"])
-    return (replace if module.params["pairs"] else make)(module, gid)
+    """Return (changed, what is in use after, lines before, lines after)."""
+    gid = group_id(module)
+    changed, before, after = (replace if module.params["pairs"] else make)(module, gid)
+    if changed:
+        return True, after, before, after
+    was, is_now = set_rights(module, gid)
+    return bool(was), after, before + was, after + is_now
 
 
 def main():
@@ -146,7 +170,7 @@ def main():
         supports_check_mode=True,
     )
     try:
-        changed, before, after = run(module)
+        changed, found, before, after = run(module)
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error))
     path = module.params["directory"]
@@ -157,7 +181,7 @@ def main():
     if changed and texts["before"] == texts["after"]:
         texts["after"] += "(another key)\n"
     header = {"before_header": path, "after_header": path}
-    module.exit_json(changed=changed, certificates=after, diff=[{**header, **texts}] if changed else [])
+    module.exit_json(changed=changed, certificates=found, diff=[{**header, **texts}] if changed else [])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import grp
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,37 @@ def test_a_foreign_key_is_seen_without_openssl(tmp_path: Path) -> None:
     mixed = {**pair(tmp_path / "one"), "key": pair(tmp_path / "other")["key"]}
     done = run(tmp_path, mixed, check=True, path=str(tmp_path / "bin"))
     assert done["failed"] and "is not the key of pairs: certificate" in done["msg"]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("spoilt", ["", "current", "current/key.pem"])
+def test_wrong_modes_are_set_right(tmp_path: Path, given: bool, spoilt: str) -> None:
+    pairs = [pair(tmp_path / "one")] if given else []
+    run(tmp_path, *pairs)
+    path = tmp_path / "tls" / spoilt
+    right = mode(path)
+    os.chmod(path, 0o700)
+    predicted = run(tmp_path, *pairs, check=True)
+    assert (predicted["changed"], mode(path)) == (True, 0o700)
+    done = run(tmp_path, *pairs)
+    assert (done["changed"], mode(path), done["diff"]) == (True, right, predicted["diff"])
+    assert f"{path.resolve()}: 0700 " in done["diff"][0]["before"]
+    assert f"{path.resolve()}: {right:04o} " in done["diff"][0]["after"]
+    assert done["certificates"] == run(tmp_path, *pairs)["certificates"]
+    assert run(tmp_path, *pairs)["changed"] is False
+
+
+def test_the_umask_of_root_does_not_matter(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        run(tmp_path / "etc")
+    finally:
+        os.umask(before)
+    assert (mode(tmp_path / "etc"), mode(tmp_path / "etc" / "tls")) == (0o755, 0o755)
 
 
 @pytest.mark.parametrize("check", [True, False])

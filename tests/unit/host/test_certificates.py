@@ -10,7 +10,7 @@ import contextlib
 import grp
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -264,6 +264,73 @@ def test_one_that_has_expired_in_use_does_not_stop_other_changes(tmp_path: Path)
     old = make(tmp_path / "old", days=(-9, -1))
     certificates.install(str(directory), [certificates.read_pair(*old)], os.getegid())
     assert certificates.check_given([given(old)], "gateway_certificate", str(directory), NOW) == ()
+
+
+# --- owners and modes ---
+
+
+@pytest.fixture
+def narrow() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_the_umask_does_not_shut_smtptls_out(tmp_path: Path) -> None:
+    directory = tmp_path / "etc" / "tls"
+    certificates.make_directory(str(directory))
+    assert (mode(directory), mode(directory.parent)) == (0o755, 0o755)
+    certificates.install(str(directory), [certificates.read_pair(*make(tmp_path / "one"))], os.getegid())
+    assert (mode(directory / "current"), mode(directory / "current" / "key.pem")) == (0o750, 0o640)
+
+
+@pytest.mark.parametrize("spoilt", ["", "current", "current/key.pem", "current/certificate.pem"])
+def test_the_next_install_sets_the_modes_right(
+    spoilt: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = make(tmp_path / "new")
+    assert run("install", *paths) == 0
+    path = tmp_path / "tls" / spoilt
+    right = mode(path)
+    os.chmod(path, 0o700)
+    (wrong,) = certificates.wrong_rights(str(tmp_path / "tls"), os.getegid())
+    assert (wrong.before, wrong.after) == (
+        f"{path.resolve()}: 0700 {os.geteuid()}:{os.getegid()}",
+        f"{path.resolve()}: {right:04o} {os.geteuid()}:{os.getegid()}",
+    )
+    capsys.readouterr()
+    assert run("install", *paths) == 0
+    assert "installed: " in capsys.readouterr().out
+    assert mode(path) == right
+    assert run("install", *paths) == 0
+    assert "unchanged: " in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_the_owner_and_the_group_are_set_right(run: Run, tmp_path: Path) -> None:
+    paths = make(tmp_path / "new")
+    assert run("install", *paths) == 0
+    key = tmp_path / "tls" / "current" / "key.pem"
+    os.chown(key, 12345, 12345)
+    assert certificates.wrong_rights(str(tmp_path / "tls"), -1)[0].after.endswith("0640 0:12345")
+    assert run("install", *paths) == 0
+    assert (key.stat().st_uid, key.stat().st_gid, mode(key)) == (0, os.getegid(), 0o640)
+
+
+def test_what_a_person_linked_is_left_alone(tmp_path: Path) -> None:
+    """It may be certbot's directory, where others have to read."""
+    paths = make_pair(tmp_path / "live", host="mx.example.com")
+    os.chmod(paths[1], 0o600)
+    (tmp_path / "tls").mkdir(0o755)
+    (tmp_path / "tls" / "current").symlink_to(paths[1].parent)
+    pair = certificates.read_pair(*map(str, paths))
+    assert certificates.install(str(tmp_path / "tls"), [pair], os.getegid()) is False
+    assert mode(paths[1]) == 0o600
 
 
 # --- two at once, and what a killed one leaves ---

@@ -23,6 +23,7 @@ from ..host.certificates import (
     install_self_signed,
     installed,
     read_pair,
+    set_rights,
     told,
 )
 from .parser import Parser
@@ -72,9 +73,11 @@ def _install(directory: str, group: str, words: Sequence[str], now: datetime) ->
 
 
 def _self_signed(directory: str, group: str, name: str) -> list[str]:
-    pairs = install_self_signed(directory, name, group_id(group))
+    number = group_id(group)
+    pairs = install_self_signed(directory, name, number)
     if not pairs:
-        return ["unchanged: there are certificates"]
+        done = [f"set right: {one.after}" for one in set_rights(directory, number)]
+        return done or ["unchanged: there are certificates"]
     return [f"installed: {told(facts(pair.certificate, name))}" for pair in pairs]
 
 

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import ssl
+import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from ..core.times import parse_english
 CURRENT = "current"
 NAMES = (("certificate.pem", "key.pem"), ("certificate-2.pem", "key-2.pem"))  # as smtptls reads them
 BYTES_MAX = 1 << 20
+DIRECTORY_MODE = 0o755
 SELF_SIGNED_DAYS = 3650
 OPENSSL_SECONDS = 60
 LOCK_SECONDS = 60.0
@@ -323,15 +325,77 @@ def check_whole(directory: str) -> None:
         raise BadInput(f"{current}: no certificate with its key is in {place}; {_BROKEN.format(current)}")
 
 
+def make_directory(directory: str) -> None:
+    """Make the directory, and those above it, such that smtptls can go through them; raises OSError."""
+    if os.path.isdir(directory):
+        return
+    make_directory(os.path.dirname(os.path.abspath(directory)))
+    os.mkdir(directory)
+    os.chmod(directory, DIRECTORY_MODE)  # not less the umask
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A file or directory whose owner, group or mode has to be another; before and after are for a person."""
+
+    path: str
+    before: str
+    after: str
+    uid: int
+    gid: int
+    mode: int
+
+
+def wrong_rights(directory: str, gid: int) -> list[Wrong]:
+    """Return what smtptls cannot read, or others can, of what was installed; raises OSError.
+
+    A gid of -1 leaves groups out. What a person made "current" lead to elsewhere is left alone.
+    """
+    top = os.path.realpath(directory)
+    current = os.path.realpath(os.path.join(top, CURRENT))
+    wanted = [(top, -1, DIRECTORY_MODE)]
+    if os.path.dirname(current) == top and os.path.isdir(current):
+        wanted.append((current, gid, 0o750))
+        wanted += [(os.path.join(current, name), gid, 0o640) for names in NAMES for name in names]
+    found = []
+    for path, group, mode in wanted:
+        with contextlib.suppress(FileNotFoundError):
+            status = os.lstat(path)
+            is_now = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+            right = (mode, os.geteuid(), status.st_gid if group == -1 else group)
+            if is_now != right and not stat.S_ISLNK(status.st_mode):
+                before, after = (f"{path}: {one[0]:04o} {one[1]}:{one[2]}" for one in (is_now, right))
+                found.append(Wrong(path, before, after, right[1], right[2], mode))
+    return found
+
+
+def set_rights(directory: str, gid: int) -> list[Wrong]:
+    """Set right what wrong_rights finds, and return it; raises OSError, TryAgain."""
+    with _alone(directory):
+        return _set_rights(directory, gid)
+
+
+def _set_rights(directory: str, gid: int) -> list[Wrong]:
+    found = wrong_rights(directory, gid)
+    for one in found:
+        descriptor = os.open(one.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fchown(descriptor, one.uid, one.gid)
+            os.fchmod(descriptor, one.mode)
+        finally:
+            os.close(descriptor)
+    return found
+
+
 def install(directory: str, pairs: Sequence[Pair], gid: int) -> bool:
-    """Put checked pairs into use, readable by that group; return whether they are others than before.
+    """Put checked pairs into use, readable by that group; return whether anything had to be changed.
 
     The directory of those before stays, so that a worker which is about to read them finds them.
     Raises OSError, TryAgain.
     """
     with _alone(directory):
         if in_use(directory, pairs):
-            return False
+            return bool(_set_rights(directory, gid))
         _replace(directory, pairs, gid)
         return True
 
@@ -386,6 +450,7 @@ def _replace(directory: str, pairs: Sequence[Pair], gid: int) -> None:
         os.unlink(link)
     os.symlink(name, link)
     os.rename(link, os.path.join(directory, CURRENT))
+    _set_rights(directory, gid)
     fsync_directory(directory)
     for old in os.listdir(directory):
         if _MADE.fullmatch(old) and old not in (name, before):
