@@ -228,6 +228,26 @@ def test_what_is_installed_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (found.status, "is not the key of" in found.text) == (CRITICAL, True)
 
 
+@pytest.mark.parametrize("above", ["etc", "etc/mailgate", "etc/mailgate/tls", "etc/mailgate/tls/current"])
+def test_smtptls_has_to_go_through_each_directory_above_a_key(
+    above: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.key_trouble, "__defaults__", (GROUP,))
+    root = tmp_path / "root"
+    put_pair(root, days=(-1000, 3000))
+    os.chmod(root / above, 0o700)
+    found, _ = doctor.certificate(context(root, tls=True))
+    said = f"cannot be reached by the group {GROUP}: {(root / above).resolve()} (0700)"
+    assert (found.status, said in found.text) == (CRITICAL, True)
+    assert found.advice.startswith("run the playbook again")
+    os.chmod(root / above, 0o710)
+    os.chmod(root, 0o700)  # it is / on a host, where all are looked at
+    (found,) = doctor.certificate(context(root, tls=True))
+    assert found.status == WARNING
+    key = root / "etc" / "mailgate" / "tls" / "current" / "key.pem"
+    assert "cannot be reached" in doctor.key_trouble(str(key), "/")
+
+
 def test_without_a_certificate_or_without_tls(tmp_path: Path) -> None:
     assert told(doctor.certificate(context(tmp_path))) == [
         (OK, "the gateway does not offer TLS (gateway_tls)")

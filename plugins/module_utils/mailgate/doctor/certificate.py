@@ -181,8 +181,11 @@ def _unasked(promises: Sequence[Promise]) -> list[Finding]:
 # What is there
 
 
-def key_trouble(path: str, group: str = GROUP) -> str:
-    """Return why a key cannot be used by smtptls, or can be read by others; or ''."""
+def key_trouble(path: str, top: str, group: str = GROUP) -> str:
+    """Return why a key cannot be used by smtptls, or can be read by others; or ''.
+
+    The directories above it are looked at, up to the host's highest, top.
+    """
     try:
         status = os.stat(path)
         readers = grp.getgrnam(group).gr_gid
@@ -195,7 +198,23 @@ def key_trouble(path: str, group: str = GROUP) -> str:
         return f"may be read by every local user ({mode:04o})"
     if status.st_gid != readers or not mode & 0o040:
         return f"cannot be read by the group {group} ({mode:04o})"
+    for above in _directories_above(path, top):
+        status = os.stat(above)
+        if not status.st_mode & (0o010 if status.st_gid == readers else 0o001):
+            return f"cannot be reached by the group {group}: {above} ({stat.S_IMODE(status.st_mode):04o})"
     return ""
+
+
+def _directories_above(path: str, top: str) -> list[str]:
+    """Return the directories between top and a file, as it is named and where it is, the highest first."""
+    found = set()
+    top = top.rstrip("/") or "/"
+    for one, end in ((path, top), (os.path.realpath(path), os.path.realpath(top))):
+        above = os.path.dirname(one)
+        while above not in (end, "/"):
+            found.add(os.path.realpath(above))
+            above = os.path.dirname(above)
+    return sorted(found)
 
 
 def look(pair: certificates.Pair, where: str, authorities: str = AUTHORITIES) -> Seen:
@@ -289,8 +308,8 @@ def certificate(context: Context) -> list[Finding]:
     pairs = certificates.installed(directory)
     for pair, names in zip(pairs, certificates.NAMES):
         where = os.path.join(current, names[0])
-        if trouble := key_trouble(os.path.join(current, names[1])):
-            advice = f"a key that others could read is spent; {_INSTALL}"
+        if trouble := key_trouble(os.path.join(current, names[1]), context.path("/")):
+            advice = f"run the playbook again; a key that others could read is spent: {_INSTALL}"
             found.append(Finding(CHECK, CRITICAL, f"{os.path.join(current, names[1])} {trouble}", advice))
         try:
             seen.append(look(pair, where))
