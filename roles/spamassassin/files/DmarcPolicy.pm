@@ -145,15 +145,36 @@ sub strictest {
   return $strictest;
 }
 
+# Returns the text of a field without its comments and quoted strings, and whether all of these end.
+sub without_comments {
+  my ($field) = @_;
+  my $text = '';
+  my $depth = 0;
+  my $whole = 1;
+
+  while ($field =~ /\G(?:([()])|("(?:[^"\\]++|\\.)*+")|(\\.|[^()"\\]++|.))/gs) {
+    my ($bracket, $quoted, $other) = ($1, $2, $3);
+    if (defined $quoted && $depth) {
+      pos($field) -= length($quoted) - 1; # in a comment a quote is a letter like others
+    } elsif (defined $bracket && ($depth || $bracket eq '(')) {
+      $depth += $bracket eq '(' ? 1 : -1;
+      $text .= ' ' unless $depth;
+    } elsif (!$depth) {
+      $whole = 0 if defined $other && $other eq '"';
+      $text .= $bracket // $other // ' ';
+    }
+  }
+  return ($text, $whole && !$depth);
+}
+
 # Returns what an ARC-Authentication-Results field (RFC 8617, RFC 8601) found: {i => instance, passed => [[kind, domain]]},
 # kind spf, dkim or dmarc. Comments and quoted strings do not count.
 sub parse_arc_results {
   my ($field) = @_;
   my @passed;
 
-  $field =~ s/"[^"]*"/ /g;
-  1 while $field =~ s/\([^()]*\)/ /;
-  return unless $field =~ /^\s*i\s*=\s*([0-9]{1,2})\s*;/;
+  ($field, my $whole) = without_comments($field);
+  return unless $whole && $field =~ /^\s*i\s*=\s*([0-9]{1,2})\s*;/;
   my $instance = $1 + 0;
   foreach my $part (split(/;/, $field)) {
     next unless $part =~ /^\s*(spf|dkim|dmarc)\s*=\s*pass(?=\s|$)/i;
@@ -165,11 +186,17 @@ sub parse_arc_results {
 }
 
 # Whether trusted sealers vouch for the domain: the newest sealer of a valid chain must be trusted, and then each below it as
-# long as it is, and one of them has seen that the domain was aligned. seals: {instance => domain}.
+# long as it is, and one of them has seen that the domain was aligned. seals: {instance => domain}; results: of each field, undef
+# for one that cannot be read.
 sub vouched {
   my (%facts) = @_;
-  my %results = map { ($_->{i} => $_->{passed}) } @{$facts{results}};
+  my %results;
 
+  # a result that is forged may stand beside the one that is sealed
+  foreach my $result (@{$facts{results}}) {
+    return 0 unless defined $result && !exists $results{$result->{i}};
+    $results{$result->{i}} = $result->{passed};
+  }
   foreach my $i (sort { $b <=> $a } keys %{$facts{seals}}) {
     return 0 unless $facts{trusted}->($facts{seals}{$i});
     foreach my $passed (@{$results{$i} || []}) {
@@ -468,7 +495,7 @@ sub arc_vouches {
   }
   return vouched(seals => \%seals, trusted => sub { is_within($trusted, $_[0]) }, from => $from, policy => $policy,
                  org => sub { $self->organization($_[0]) },
-                 results => [grep { defined } map { parse_arc_results($_) } $pms->get('ARC-Authentication-Results')]);
+                 results => [map { scalar parse_arc_results($_) } $pms->get('ARC-Authentication-Results')]);
 }
 
 1;

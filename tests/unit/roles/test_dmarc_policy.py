@@ -224,6 +224,32 @@ def test_the_results_that_a_sealer_recorded(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "instance"),
+    [
+        ("i=1; mx; spf=pass", 1),
+        ("i = 1 ; mx; spf=pass", 1),
+        ("i=1 (x); mx; spf=pass", 1),
+        ('(a (b) \\) ") i=(c)1; mx; spf=pass', 1),
+        ("i=1; mx; spf=pass (x", None),
+        ('i=1; mx; spf=pass "x', None),
+        ("i=x; mx; spf=pass", None),
+        ('"i=1"; mx; spf=pass', None),
+        ("i=1 mx; spf=pass", None),
+    ],
+)
+def test_the_instance_of_a_sealers_results(call: Call, field: str, instance: int | None) -> None:
+    found = call("parse_arc_results", field)
+    assert (int(found[0]["i"]) if found and found[0] else None) == instance
+
+
+def test_a_quoted_string_of_results_ends_where_it_ends(call: Call) -> None:
+    field = 'i=1; mx; dkim=fail reason="a\\"; dmarc=pass header.from=bank.example; x=\\"" header.d=x.example'
+    assert call("parse_arc_results", field)[0]["passed"] == []
+    longest = "i=1; mx; dkim=fail " + "(" * 100_000 + '"' * 100_000
+    assert call("parse_arc_results", longest) in ([], [None])
+
+
+@pytest.mark.parametrize(
     ("seals", "results", "trusted", "expected"),
     [
         ({1: "list.example"}, [[1, "dmarc", "bank.example"]], ["list.example"], 1),
@@ -257,6 +283,15 @@ def test_only_trusted_sealers_vouch(
         **{"from": "bank.example"},
     )
     assert int(found[0]) == expected
+
+
+@pytest.mark.parametrize("second", [None, {"i": 1, "passed": [["dmarc", "bank.example"]]}])
+def test_a_result_beside_the_sealed_one_spoils_both(call: Call, second: Any) -> None:
+    sealed = {"i": 1, "passed": [["dmarc", "bank.example"]]}
+    facts = {"seals": {"1": "list.example"}, "trusted": ["list.example"], "policy": record()}
+    assert int(call("vouched", **facts, results=[sealed], **{"from": "bank.example"})[0]) == 1
+    for results in ([sealed, second], [second, sealed]):
+        assert int(call("vouched", **facts, results=results, **{"from": "bank.example"})[0]) == 0
 
 
 @pytest.mark.parametrize(
