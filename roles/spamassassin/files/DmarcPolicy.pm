@@ -7,10 +7,13 @@
 #   none        nothing is aligned, and the policy asks for nothing
 #   quarantine  nothing is aligned, and the policy, or the share of it that pct leaves, says so
 #   reject      the same for reject
+#   unknown     quarantine or reject, but a key or SPF record that may be aligned could not be had from the DNS
+#   quarantine  nothing is aligned, and the policy, or the share of it that pct leaves, says so
+#   reject      the same for reject
 #   altered     reject, but a signature of the domain fits the header, and only the body was changed on the way
 #   exempt      quarantine or reject, from a network or domain of dmarc_exempt
 #   arc         quarantine or reject, but a sealer of dmarc_arc_trusted vouches that it was aligned where it came in
-# A message has no verdict when a policy, key or SPF record could not be had from the DNS, when it is longer than what is
+# A message has no verdict when a policy could not be had from the DNS, when it is longer than what is
 # judged here (dmarc_message_bytes), and when its domain publishes no policy.
 #
 # Not SpamAssassin's own plugin DMARC with Mail::DMARC: that one asks the DNS, by the system's resolver and one question after the
@@ -32,7 +35,7 @@ use constant SUFFIXES => '/usr/share/publicsuffix/public_suffix_list.dat';
 use constant AUTHORS_MAX => 8;       # domains in From fields that are judged
 use constant SIGNATURES_MAX => 10;   # keys that are asked for, as many as Mail::DKIM verifies by default
 
-our @STRICTNESS = qw(pass none quarantine altered reject);
+our @STRICTNESS = qw(pass none unknown quarantine altered reject);
 
 # ---- pure: what a record says, and what follows from it -------------------------------------------------------------
 
@@ -131,10 +134,11 @@ sub judge {
     $unknown = 1 if $result eq 'unknown';
     $altered = 1 if $result eq 'altered';
   }
-  return if $unknown;
   my $wish = $facts{wish};
   # the next policy lower holds for those that pct leaves out (RFC 7489 6.6.4)
   $wish = $wish eq 'reject' ? 'quarantine' : 'none' if $facts{share} >= $policy->{pct};
+  # a sender can always make a key unknown, by a name in his signature that no server answers for: so this is not nothing
+  return $wish eq 'none' ? undef : 'unknown' if $unknown;
   return $wish eq 'reject' && $altered ? 'altered' : $wish;
 }
 
@@ -143,6 +147,33 @@ sub strictest {
   my (@verdicts) = grep { defined } @_;
   my ($strictest) = grep { my $one = $_; grep { $_ eq $one } @verdicts } reverse @STRICTNESS;
   return $strictest;
+}
+
+# Returns the name of a signature's key, or undef where the DNS can have no such name.
+sub key_name {
+  my ($selector, $domain) = @_;
+
+  return unless $selector =~ /^[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\z/;
+  my $name = lc($selector) . "._domainkey.$domain";
+  return length($name) <= 253 ? $name : undef;
+}
+
+# Returns what a signature proves: pass, altered, unknown or fail. Facts: result and detail of Mail::DKIM, no result where it was
+# stopped before; refused (a weak key, or expired); name of the key, and key, defined when the DNS has told it here too.
+sub signature_result {
+  my (%facts) = @_;
+  my ($result, $detail) = ($facts{result}, $facts{detail} // '');
+
+  return 'fail' if $facts{refused};
+  return 'pass' if defined $result && $result eq 'pass';
+  return 'fail' unless defined $facts{name};
+  return 'unknown' if !defined $result || $detail =~ /__alarm__/;
+  return 'altered' if $detail =~ /body has been altered/;
+  my ($trouble) = $detail =~ /\(public key: (.*)/s;
+  return 'fail' unless defined $trouble;
+  return 'unknown' if $trouble =~ /\b(?:timed out|timeout|DNS error|SERVFAIL|temporar)/i;
+  # SpamAssassin's resolver says "no key" for an answer that is cut, and for a server that failed
+  return $trouble =~ /^not available/ && !defined $facts{key} ? 'unknown' : 'fail';
 }
 
 # Returns the text of a field without its comments and quoted strings, and whether all of these end.
@@ -351,9 +382,9 @@ sub parsed_metadata {
     my ($selector) = $field =~ /(?:^|;)\s*s\s*=\s*([^\s;]+)/;
     next unless defined $domain && defined $selector;
     $domain = ascii($domain);
-    next unless valid_domain($domain) && $selector =~ /^[A-Za-z0-9_.-]{1,100}\z/;
+    next unless valid_domain($domain) && defined key_name($selector, $domain);
     next unless grep { $self->organization($_) eq $self->organization($domain) } @authors;
-    my $key = lc($selector) . "._domainkey.$domain";
+    my $key = key_name($selector, $domain);
     push @{$dmarc->{signed}}, [$domain, $key];
     $self->ask($pms, $dmarc->{keys}, $key);
   }
@@ -370,7 +401,7 @@ sub ask {
     $name, 'TXT', undef, {rulename => [@{$self->rules()}], type => 'DMARC'},
     sub {
       my ($ent, $packet) = @_;
-      return if !$packet || $packet->header->tc;
+      return if !$packet || $packet->header->tc; # of a cut answer nobody knows what it says
       my $code = $packet->header->rcode;
       return unless $code eq 'NOERROR' || $code eq 'NXDOMAIN';
       $answers->{$name} = [map { join('', $_->txtdata) } grep { uc($_->type) eq 'TXT' } $packet->answer];
@@ -422,7 +453,7 @@ sub verdict {
                              evidence => \@evidence);
   }
   my $verdict = strictest(values %verdicts);
-  return $verdict unless defined $verdict && grep { $_ eq $verdict } qw(quarantine altered reject);
+  return $verdict unless defined $verdict && grep { $_ eq $verdict } qw(unknown quarantine altered reject);
   return 'exempt' if $self->exempt($pms, \@evidence, grep { defined $verdicts{$_} } keys %verdicts);
   foreach my $from (grep { defined $verdicts{$_} && $verdicts{$_} !~ /^(?:pass|none)$/ } keys %verdicts) {
     return $verdict unless $self->arc_vouches($pms, $from, $policies{$from});
@@ -450,21 +481,27 @@ sub dkim_evidence {
   my ($self, $pms, $dmarc) = @_;
   my @evidence;
   my $least = $pms->{conf}->{dkim_minimum_key_bits};
+  my $verifier = $pms->{dkim_verifier};
+  my @signatures = grep { defined } @{$pms->{dkim_signatures} || []};
+  # of a verifier that was stopped (dkim_timeout) nobody has fetched the signatures, nor measured their keys
+  my $stopped = !@signatures && $verifier && $verifier->can('signatures');
+  @signatures = $verifier->signatures if $stopped;
 
-  foreach my $signature (grep { defined } @{$pms->{dkim_signatures} || []}) {
+  foreach my $signature (@signatures) {
     my $domain = ascii($signature->domain // '');
     next unless valid_domain($domain);
-    my $result = $signature->result // '';
-    my $detail = $signature->can('result_detail') ? $signature->result_detail : '';
+    my $result = $signature->result;
+    $result = undef if $stopped && $least && ($result // '') eq 'pass';
     my $bits = $signature->{_spamassassin_key_size};
     my $weak = $least && $bits && $bits < $least;
     my $expired = $signature->can('check_expiration') && !$signature->check_expiration;
-    push @evidence, ['dkim', $domain,
-      $weak || $expired ? 'fail' : $result eq 'pass' ? 'pass' : $detail =~ /body has been altered/ ? 'altered' : 'fail'];
+    my $name = key_name($signature->selector // '', $domain);
+    push @evidence, ['dkim', $domain, signature_result(
+      result => $result, detail => scalar($signature->can('result_detail') ? $signature->result_detail : ''),
+      refused => $weak || $expired, name => $name, key => defined $name ? $dmarc->{keys}{$name} : undef)];
   }
-  # a key that could not be had, whatever the verifier makes of it, or no verifier
-  push @evidence, map { ['dkim', $_->[0], 'unknown'] }
-    grep { !$pms->{dkim_signatures_ready} || !defined $dmarc->{keys}{$_->[1]} } @{$dmarc->{signed} || []};
+  # no verifier, or one that could not read the message
+  push @evidence, map { ['dkim', $_->[0], 'unknown'] } @{$dmarc->{signed} || []} unless $pms->{dkim_signatures_ready};
   return @evidence;
 }
 

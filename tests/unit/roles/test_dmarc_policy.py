@@ -159,9 +159,10 @@ def verdict(call: Call, evidence: list[list[str]], wish: str = "reject", share: 
         ([["spf", "notbank.example", "pass"], ["dkim", "bank.example.evil.example", "pass"]], "reject"),
         ([["dkim", "bank.example", "pass"], ["spf", "forwarder.example", "pass"]], "pass"),
         ([["dkim", "bank.example", "fail"], ["dkim", "mail.bank.example", "pass"]], "pass"),
-        ([["dkim", "bank.example", "unknown"]], None),
+        ([["dkim", "bank.example", "unknown"]], "unknown"),
         ([["dkim", "bank.example", "unknown"], ["spf", "bank.example", "pass"]], "pass"),
-        ([["spf", "bank.example", "unknown"]], None),
+        ([["spf", "bank.example", "unknown"]], "unknown"),
+        ([["dkim", "bank.example", "unknown"], ["dkim", "bank.example", "altered"]], "unknown"),
         ([["spf", "forwarder.example", "unknown"]], "reject"),
         ([["dkim", "bank.example", "altered"]], "altered"),
         ([["dkim", "list.example", "altered"]], "reject"),
@@ -197,10 +198,85 @@ def test_whom_pct_leaves_out_gets_the_next_policy_lower(
     assert verdict(call, [["spf", "bank.example", "pass"]], wish, share, pct=pct) == "pass"
 
 
+LABEL = "a" * 63
+
+
+@pytest.mark.parametrize(
+    ("selector", "name"),
+    [
+        ("S", "s._domainkey.bank.example"),
+        ("a.b_c-1", "a.b_c-1._domainkey.bank.example"),
+        (LABEL, f"{LABEL}._domainkey.bank.example"),
+        (
+            f"{LABEL}.{LABEL}.{LABEL}.{'a' * 37}",
+            f"{LABEL}.{LABEL}.{LABEL}.{'a' * 37}._domainkey.bank.example",
+        ),
+        (f"{LABEL}.{LABEL}.{LABEL}.{'a' * 38}", None),
+        (LABEL + "a", None),
+        ("a..b", None),
+        (".", None),
+        (".a", None),
+        ("a.", None),
+        ("", None),
+        ("a b", None),
+        ("a\n", None),
+    ],
+)
+def test_the_name_of_a_key(call: Call, selector: str, name: str | None) -> None:
+    found = call("key_name", selector, "bank.example")
+    assert (found[0] if found else None) == name
+    assert name is None or len(name) <= 253
+
+
+KEY = ["v=DKIM1; p=x"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"result": "pass", "detail": "pass"}, "pass"),
+        ({"result": "pass", "detail": "pass", "refused": 1}, "fail"),
+        ({"result": "pass", "detail": "pass", "name": None}, "pass"),
+        ({"result": "fail", "detail": "fail (message has been altered)"}, "fail"),
+        ({"result": "fail", "detail": "fail (message has been altered)", "key": None}, "fail"),
+        ({"result": "fail", "detail": "fail (body has been altered)"}, "altered"),
+        ({"result": "fail", "detail": "fail (body has been altered)", "refused": 1}, "fail"),
+        ({"result": "invalid", "detail": "invalid (public key: DNS error: query timed out)"}, "unknown"),
+        ({"result": "invalid", "detail": "invalid (public key: DNS error: SERVFAIL)"}, "unknown"),
+        (
+            {"result": "invalid", "detail": "invalid (public key: DNS query timeout for s._domainkey.x)"},
+            "unknown",
+        ),
+        ({"result": "invalid", "detail": "invalid (public key: __alarm__ignore__(7))"}, "unknown"),
+        ({"result": "fail", "detail": "fail (__alarm__ignore__(7))"}, "unknown"),
+        ({"result": "invalid", "detail": "invalid (public key: DNS error: x)", "name": None}, "fail"),
+        ({"result": "invalid", "detail": "invalid (public key: not available)"}, "fail"),
+        ({"result": "invalid", "detail": "invalid (public key: not available)", "key": []}, "fail"),
+        ({"result": "invalid", "detail": "invalid (public key: not available)", "key": None}, "unknown"),
+        ({"result": "invalid", "detail": "invalid (public key: revoked)", "key": None}, "fail"),
+        ({"result": "invalid", "detail": "invalid (unsupported algorithm timeout)", "key": None}, "fail"),
+        ({"result": None, "detail": None}, "unknown"),
+        ({"result": None, "detail": None, "refused": 1}, "fail"),
+        ({"result": None, "detail": None, "name": None}, "fail"),
+    ],
+)
+def test_what_a_signature_proves(call: Call, facts: dict[str, Any], expected: str) -> None:
+    assert call("signature_result", **{"name": "s._domainkey.x", "key": KEY, **facts}) == [expected]
+
+
+def test_what_is_unknown_is_nothing_where_the_policy_asks_for_nothing(call: Call) -> None:
+    evidence = [["dkim", "bank.example", "unknown"]]
+    assert verdict(call, evidence, "none") is None
+    assert verdict(call, evidence, "quarantine") == "unknown"
+    assert verdict(call, evidence, "quarantine", 20, pct=20) is None
+    assert verdict(call, evidence, "reject", 20, pct=20) == "unknown"
+
+
 def test_the_strictest_verdict_of_several_authors_counts(call: Call) -> None:
     assert call("strictest", "pass", "reject") == ["reject"]
     assert call("strictest", "altered", "quarantine", None) == ["altered"]
     assert call("strictest", None, "pass") == ["pass"]
+    assert call("strictest", "unknown", "quarantine") == ["quarantine"]
     assert call("strictest", None) in ([], [None])
 
 

@@ -113,6 +113,24 @@ def test_the_points_by_dmarc(given: Any, reject: str, quarantine: str) -> None:
     assert scores == {"REJECT": reject, "QUAR": quarantine, "ALTERED": quarantine}
 
 
+@pytest.mark.parametrize(
+    ("quarantine", "required", "expected"),
+    [(4, 5, 2), ("4", "5", 2), (3, 5, 1.5), (20, 5, 2.5), (4, 3, 1.5), (0, 5, 0)],
+)
+def test_what_the_dns_does_not_say_marks_nothing_alone(
+    quarantine: Any, required: Any, expected: float
+) -> None:
+    made = local_cf(spamassassin_dmarc={"quarantine": quarantine}, spamassassin_required_score=required)
+    (score,) = re.findall(r"^score DMARC_UNKNOWN (.*)$", made, re.MULTILINE)
+    assert float(score) == expected
+    assert "\ntflags DMARC_UNKNOWN net\n" in made
+
+
+def test_keys_are_waited_for_where_dkim_is_loaded() -> None:
+    made = local_cf()
+    assert re.search(r"^ifplugin \S*::DKIM\n(?:[^e].*\n)*dkim_timeout 15\nendif$", made, re.MULTILINE)
+
+
 def test_dmarc_can_be_off_and_a_wrong_name_does_not_pass_the_check() -> None:
     assert "DMARC_" not in local_cf(spamassassin_dmarc=False)
     assert "\nspamassassin_dmarc has no rejct\n" in local_cf(spamassassin_dmarc={"rejct": 10})
@@ -148,5 +166,5 @@ def test_settings_of_a_plugin_pass_the_check_while_it_is_not_loaded() -> None:
     )
     unguarded = re.sub(r"^ifplugin .*?^endif$", "", made, flags=re.MULTILINE | re.DOTALL)
     assert not re.search(
-        r"^\S*(?:dmarc|DMARC|OLEMACRO|short_url|url_short|extracttext)", unguarded, re.MULTILINE
+        r"^\S*(?:dmarc|DMARC|dkim|OLEMACRO|short_url|url_short|extracttext)", unguarded, re.MULTILINE
     )
