@@ -11,8 +11,8 @@
 #   quarantine  nothing is aligned, and the policy, or the share of it that pct leaves, says so
 #   reject      the same for reject
 #   altered     reject, but a signature of the domain fits the header, and only the body was changed on the way
-#   exempt      quarantine or reject, from a network or domain of dmarc_exempt
-#   arc         quarantine or reject, but a sealer of dmarc_arc_trusted vouches that it was aligned where it came in
+#   exempt      unknown, quarantine or reject, from a network or domain of dmarc_exempt
+#   arc         the same, but a sealer of dmarc_arc_trusted vouches that it was aligned where it came in
 # A message has no verdict when a policy could not be had from the DNS, when it is longer than what is
 # judged here (dmarc_message_bytes), and when its domain publishes no policy.
 #
@@ -35,7 +35,7 @@ use constant SUFFIXES => '/usr/share/publicsuffix/public_suffix_list.dat';
 use constant AUTHORS_MAX => 8;       # domains in From fields that are judged
 use constant SIGNATURES_MAX => 10;   # keys that are asked for, as many as Mail::DKIM verifies by default
 
-our @STRICTNESS = qw(pass none unknown quarantine altered reject);
+our @STRICTNESS = qw(pass none arc exempt unknown quarantine altered reject);
 
 # ---- pure: what a record says, and what follows from it -------------------------------------------------------------
 
@@ -174,6 +174,18 @@ sub signature_result {
   return 'unknown' if $trouble =~ /\b(?:timed out|timeout|DNS error|SERVFAIL|temporar)/i;
   # SpamAssassin's resolver says "no key" for an answer that is cut, and for a server that failed
   return $trouble =~ /^not available/ && !defined $facts{key} ? 'unknown' : 'fail';
+}
+
+# Returns the verdict on the message, the strictest of its authors', {domain => verdict}; who is exempt, or vouched for
+# ({domain => 1}), is so for himself alone.
+sub overall {
+  my (%facts) = @_;
+
+  return strictest(map {
+    my $verdict = $facts{verdicts}{$_};
+    my $heavy = defined $verdict && $verdict =~ /^(?:unknown|quarantine|altered|reject)\z/;
+    $heavy && $facts{exempt}{$_} ? 'exempt' : $heavy && $facts{vouched}{$_} ? 'arc' : $verdict;
+  } keys %{$facts{verdicts}});
 }
 
 # Returns the text of a field without its comments and quoted strings, and whether all of these end.
@@ -441,24 +453,19 @@ sub verdict {
   my $org = sub { $self->organization($_[0]) };
   my @evidence = ($self->spf_evidence($pms), $self->dkim_evidence($pms, $dmarc));
   my $share = unpack('N', Digest::MD5::md5(join("\0", map { scalar($pms->get($_)) // '' } qw(From Message-ID Date)))) % 100;
-  my %policies;
-  my %verdicts;
+  my $exempt = $self->exempt($pms, \@evidence);
+  my (%verdicts, %exempt, %vouched);
 
   foreach my $from (@{$dmarc->{authors}}) {
     my @places = map { $dmarc->{texts}{"_dmarc.$_"} } $org->($from) eq $from ? ($from) : ($from, $org->($from));
     my ($policy, $wish) = find_policy(@places);
     next unless $policy;
-    $policies{$from} = $policy;
     $verdicts{$from} = judge(policy => $policy, wish => $wish, from => $from, org => $org, share => $share,
                              evidence => \@evidence);
+    $exempt{$from} = $exempt || is_within($pms->{conf}->{dmarc_exempt_domains} || {}, $from);
+    $vouched{$from} = $self->arc_vouches($pms, $from, $policy);
   }
-  my $verdict = strictest(values %verdicts);
-  return $verdict unless defined $verdict && grep { $_ eq $verdict } qw(unknown quarantine altered reject);
-  return 'exempt' if $self->exempt($pms, \@evidence, grep { defined $verdicts{$_} } keys %verdicts);
-  foreach my $from (grep { defined $verdicts{$_} && $verdicts{$_} !~ /^(?:pass|none)$/ } keys %verdicts) {
-    return $verdict unless $self->arc_vouches($pms, $from, $policies{$from});
-  }
-  return 'arc';
+  return overall(verdicts => \%verdicts, exempt => \%exempt, vouched => \%vouched);
 }
 
 # SPF of the envelope sender; of HELO where that is empty.
@@ -505,16 +512,16 @@ sub dkim_evidence {
   return @evidence;
 }
 
-# An exempt network sends it, or an exempt domain: by a confirmed name of the client, SPF or DKIM, or as its author.
+# An exempt network sends it, or an exempt domain: by a confirmed name of the client, SPF or DKIM.
 sub exempt {
-  my ($self, $pms, $evidence, @authors) = @_;
+  my ($self, $pms, $evidence) = @_;
   my $client = $pms->{relays_external}->[0];
   my $networks = $pms->{conf}->{dmarc_exempt_networks};
-  my $domains = $pms->{conf}->{dmarc_exempt_domains} or return $networks && $networks->contains_ip($client->{ip});
+  my $domains = $pms->{conf}->{dmarc_exempt_domains} || {};
 
   return 1 if $networks && $networks->contains_ip($client->{ip});
-  return 1 if grep { is_within($domains, $_) } lc($client->{rdns} // ''), @authors;
-  return grep { $_->[2] eq 'pass' && is_within($domains, $_->[1]) } @$evidence;
+  return 1 if is_within($domains, lc($client->{rdns} // ''));
+  return scalar grep { $_->[2] eq 'pass' && is_within($domains, $_->[1]) } @$evidence;
 }
 
 sub arc_vouches {

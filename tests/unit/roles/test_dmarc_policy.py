@@ -272,10 +272,38 @@ def test_what_is_unknown_is_nothing_where_the_policy_asks_for_nothing(call: Call
     assert verdict(call, evidence, "reject", 20, pct=20) == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "exempt", "vouched", "expected"),
+    [
+        ({"a": "reject", "b": "reject"}, ["a"], [], "reject"),
+        ({"a": "reject", "b": "quarantine"}, ["a"], [], "quarantine"),
+        ({"a": "reject", "b": "reject"}, ["a", "b"], [], "exempt"),
+        ({"a": "reject", "b": "pass"}, ["a"], [], "exempt"),
+        ({"a": "reject", "b": "unknown"}, ["a"], [], "unknown"),
+        ({"a": "unknown"}, ["a"], [], "exempt"),
+        ({"a": "none", "b": None}, ["a", "b"], [], "none"),
+        ({"a": "pass"}, ["a"], ["a"], "pass"),
+        ({"a": None}, ["a"], ["a"], None),
+        ({"a": "reject", "b": "reject"}, [], ["a"], "reject"),
+        ({"a": "reject", "b": "altered"}, [], ["a", "b"], "arc"),
+        ({"a": "reject", "b": "reject"}, ["a"], ["b"], "exempt"),
+        ({}, [], [], None),
+    ],
+)
+def test_an_exempt_author_is_so_for_himself_alone(
+    call: Call, verdicts: dict[str, Any], exempt: list[str], vouched: list[str], expected: Any
+) -> None:
+    found = call(
+        "overall", verdicts=verdicts, exempt=dict.fromkeys(exempt, 1), vouched=dict.fromkeys(vouched, 1)
+    )
+    assert (found[0] if found else None) == expected
+
+
 def test_the_strictest_verdict_of_several_authors_counts(call: Call) -> None:
     assert call("strictest", "pass", "reject") == ["reject"]
     assert call("strictest", "altered", "quarantine", None) == ["altered"]
     assert call("strictest", None, "pass") == ["pass"]
+    assert call("strictest", "unknown", "exempt") == ["unknown"]
     assert call("strictest", "unknown", "quarantine") == ["quarantine"]
     assert call("strictest", None) in ([], [None])
 
