@@ -5,16 +5,14 @@
 # DMARC (RFC 7489) for SpamAssassin 4: check_dmarc_policy(VERDICT) is true for a message of that verdict:
 #   pass        a policy is published, and SPF or DKIM is aligned with the domain in From
 #   none        nothing is aligned, and the policy asks for nothing
-#   quarantine  nothing is aligned, and the policy, or the share of it that pct leaves, says so
-#   reject      the same for reject
 #   unknown     quarantine or reject, but a key or SPF record that may be aligned could not be had from the DNS
 #   quarantine  nothing is aligned, and the policy, or the share of it that pct leaves, says so
 #   reject      the same for reject
 #   altered     reject, but a signature of the domain fits the header, and only the body was changed on the way
 #   exempt      unknown, quarantine or reject, from a network or domain of dmarc_exempt
 #   arc         the same, but a sealer of dmarc_arc_trusted vouches that it was aligned where it came in
-# A message has no verdict when a policy could not be had from the DNS, when it is longer than what is
-# judged here (dmarc_message_bytes), and when its domain publishes no policy.
+# A message has no verdict when its domain publishes no policy, when the policy could not be had from the DNS, and when only a
+# part of it is here (dmarc_message_bytes) and a signature that the part cannot prove might be aligned.
 #
 # Not SpamAssassin's own plugin DMARC with Mail::DMARC: that one asks the DNS, by the system's resolver and one question after the
 # other, while the message waits, counts a key or SPF record that it could not have as a failure, and knows neither exempt
@@ -33,7 +31,8 @@ our @ISA = qw(Mail::SpamAssassin::Plugin);
 
 use constant SUFFIXES => '/usr/share/publicsuffix/public_suffix_list.dat';
 use constant AUTHORS_MAX => 8;       # domains in From fields that are judged
-use constant SIGNATURES_MAX => 10;   # keys that are asked for, as many as Mail::DKIM verifies by default
+use constant SIGNATURES_MAX => 10;   # keys that are asked for
+use constant SIGNATURE_FIELDS_MAX => 50; # fields that are looked at, as many as Mail::DKIM verifies
 
 our @STRICTNESS = qw(pass none arc exempt unknown quarantine altered reject);
 
@@ -149,33 +148,6 @@ sub strictest {
   return $strictest;
 }
 
-# Returns the name of a signature's key, or undef where the DNS can have no such name.
-sub key_name {
-  my ($selector, $domain) = @_;
-
-  return unless $selector =~ /^[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\z/;
-  my $name = lc($selector) . "._domainkey.$domain";
-  return length($name) <= 253 ? $name : undef;
-}
-
-# Returns what a signature proves: pass, altered, unknown or fail. Facts: result and detail of Mail::DKIM, no result where it was
-# stopped before; refused (a weak key, or expired); name of the key, and key, defined when the DNS has told it here too.
-sub signature_result {
-  my (%facts) = @_;
-  my ($result, $detail) = ($facts{result}, $facts{detail} // '');
-
-  return 'fail' if $facts{refused};
-  return 'pass' if defined $result && $result eq 'pass';
-  return 'fail' unless defined $facts{name};
-  return 'unknown' if !defined $result || $detail =~ /__alarm__/;
-  return 'altered' if $detail =~ /body has been altered/;
-  my ($trouble) = $detail =~ /\(public key: (.*)/s;
-  return 'fail' unless defined $trouble;
-  return 'unknown' if $trouble =~ /\b(?:timed out|timeout|DNS error|SERVFAIL|temporar)/i;
-  # SpamAssassin's resolver says "no key" for an answer that is cut, and for a server that failed
-  return $trouble =~ /^not available/ && !defined $facts{key} ? 'unknown' : 'fail';
-}
-
 # Returns the verdict on the message, the strictest of its authors', {domain => verdict}; who is exempt, or vouched for
 # ({domain => 1}), is so for himself alone.
 sub overall {
@@ -210,6 +182,55 @@ sub without_comments {
   return ($text, $whole && !$depth);
 }
 
+# Returns the domains behind an @ that the parser of a From field has passed over, given the addresses that it found. A mail
+# reader may show one of them as the author: without an address every domain of the field counts, else those of the members
+# of its list that have none of the addresses.
+sub overlooked {
+  my ($field, @addresses) = @_;
+  my @members = $field;
+
+  if (@addresses) {
+    my ($text) = without_comments($field);
+    $text =~ s/=\?[^?\s]*\?[bq]\?[^?\s]*\?=/ /gi; # an encoded word is a part of a name, whatever stands in it
+    @members = grep { my $member = lc; !grep { index($member, lc) >= 0 } @addresses } split(/,/, $text);
+  }
+  return map { /\@\s*([^\s<>()\[\]\\,;:"\@\/]+)/g } @members;
+}
+
+# Returns the authors that are judged: with too many the first and the last, so that nobody hides behind the others.
+sub chosen {
+  my (@authors) = @_;
+  splice(@authors, AUTHORS_MAX / 2, @authors - AUTHORS_MAX) if @authors > AUTHORS_MAX;
+  return @authors;
+}
+
+# Returns the name of a signature's key, or undef where the DNS can have no such name.
+sub key_name {
+  my ($selector, $domain) = @_;
+
+  return unless $selector =~ /^[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\z/;
+  my $name = lc($selector) . "._domainkey.$domain";
+  return length($name) <= 253 ? $name : undef;
+}
+
+# Returns what a signature proves: pass, altered, unknown or fail. Facts: result and detail of Mail::DKIM, no result where it was
+# stopped before; refused (a weak key, or expired); name of the key, and key, defined when the DNS has told it here too.
+sub signature_result {
+  my (%facts) = @_;
+  my ($result, $detail) = ($facts{result}, $facts{detail} // '');
+
+  return 'fail' if $facts{refused};
+  return 'pass' if defined $result && $result eq 'pass';
+  return 'fail' unless defined $facts{name};
+  return 'unknown' if !defined $result || $detail =~ /__alarm__/;
+  return 'altered' if $detail =~ /body has been altered/;
+  my ($trouble) = $detail =~ /\(public key: (.*)/s;
+  return 'fail' unless defined $trouble;
+  return 'unknown' if $trouble =~ /\b(?:timed out|timeout|DNS error|SERVFAIL|temporar)/i;
+  # SpamAssassin's resolver says "no key" for an answer that is cut, and for a server that failed
+  return $trouble =~ /^not available/ && !defined $facts{key} ? 'unknown' : 'fail';
+}
+
 # Returns what an ARC-Authentication-Results field (RFC 8617, RFC 8601) found: {i => instance, passed => [[kind, domain]]},
 # kind spf, dkim or dmarc. Comments and quoted strings do not count.
 sub parse_arc_results {
@@ -217,7 +238,7 @@ sub parse_arc_results {
   my @passed;
 
   ($field, my $whole) = without_comments($field);
-  return unless $whole && $field =~ /^\s*i\s*=\s*([0-9]{1,2})\s*;/;
+  return unless $whole &&  $field =~ /^\s*i\s*=\s*([0-9]{1,2})\s*;/;
   my $instance = $1 + 0;
   foreach my $part (split(/;/, $field)) {
     next unless $part =~ /^\s*(spf|dkim|dmarc)\s*=\s*pass(?=\s|$)/i;
@@ -360,13 +381,14 @@ sub organization {
 }
 
 # Asks for policies and keys, so that they come while other rules work. Of a message that is only a part the signatures are not
-# verified either: they cannot fit.
+# verified either: they cannot fit. It is judged when no signature or seal in it could have been a reason to spare it.
 sub parsed_metadata {
   my ($self, $opts) = @_;
   my $pms = $opts->{permsgstatus};
   my $limit = $pms->{conf}->{dmarc_message_bytes};
+  my $cut = $limit && length($pms->{msg}->get_pristine()) >= $limit;
 
-  if ($limit && length($pms->{msg}->get_pristine()) >= $limit) {
+  if ($cut) {
     $pms->{$_} = 1 foreach qw(dkim_checked_signature arc_checked_signature);
     $pms->{$_} = 0 foreach qw(dkim_signatures_ready arc_signatures_ready dkim_signed arc_signed dkim_valid arc_valid
                               dkim_signatures_dependable dkim_key_testing);
@@ -374,33 +396,55 @@ sub parsed_metadata {
                                dkim_author_addresses arc_author_addresses);
     $pms->{$_} = {} foreach qw(dkim_author_domains arc_author_domains dkim_author_sig_tempfailed dkim_has_valid_author_sig
                                dkim_has_any_author_sig);
-    return;
   }
   return unless $self->{suffixes} && @{$self->rules()} && $pms->is_dns_available() && $pms->{relays_external}->[0];
+  my @authors = authors($pms) or return;
+  my @signed = $self->signed($pms, @authors);
+  return if $cut && (@signed || names_trusted_sealer($pms));
 
-  my %seen;
-  my @authors = grep { valid_domain($_) && !$seen{$_}++ } map { /\@([^\@\s]+)\s*\z/ ? ascii($1) : () } $pms->get('From:addr');
-  splice(@authors, AUTHORS_MAX) if @authors > AUTHORS_MAX;
-  return unless @authors;
+  my $dmarc = $pms->{dmarc_policy_state} = {authors => \@authors, signed => \@signed, texts => {}, keys => {}};
+  $self->ask($pms, $dmarc->{texts}, "_dmarc.$_") foreach map { ($_, $self->organization($_)) } @authors;
+  $self->ask($pms, $dmarc->{keys}, $_->[1]) foreach @signed;
+  return;
+}
 
-  my $dmarc = $pms->{dmarc_policy_state} = {authors => \@authors, texts => {}, keys => {}};
-  foreach my $domain (map { ($_, $self->organization($_)) } @authors) {
-    $self->ask($pms, $dmarc->{texts}, "_dmarc.$domain");
+# The domains of the authors that are judged.
+sub authors {
+  my ($pms) = @_;
+  my (%seen, @domains);
+
+  foreach my $field ($pms->get('From:raw')) {
+    my @addresses = grep { /\@([^\@\s]+)\s*\z/ && valid_domain(ascii($1)) }
+      map { $_->{address} // () } Mail::SpamAssassin::Util::parse_header_addresses($field);
+    push @domains, map { /\@([^\@\s]+)\s*\z/ ? $1 : () } @addresses;
+    push @domains, overlooked($field, @addresses);
   }
-  my $signatures = 0;
+  return chosen(grep { valid_domain($_) && !$seen{$_}++ } map { ascii($_) } @domains);
+}
+
+# [domain, name of the key] of the signatures that may be aligned with one of the authors.
+sub signed {
+  my ($self, $pms, @authors) = @_;
+  my $fields = 0;
+  my @signed;
+
   foreach my $field ($pms->get('DKIM-Signature')) {
-    last if ++$signatures > SIGNATURES_MAX;
+    last if ++$fields > SIGNATURE_FIELDS_MAX || @signed >= SIGNATURES_MAX;
     my ($domain) = $field =~ /(?:^|;)\s*d\s*=\s*([^\s;]+)/;
     my ($selector) = $field =~ /(?:^|;)\s*s\s*=\s*([^\s;]+)/;
     next unless defined $domain && defined $selector;
     $domain = ascii($domain);
-    next unless valid_domain($domain) && defined key_name($selector, $domain);
-    next unless grep { $self->organization($_) eq $self->organization($domain) } @authors;
-    my $key = key_name($selector, $domain);
-    push @{$dmarc->{signed}}, [$domain, $key];
-    $self->ask($pms, $dmarc->{keys}, $key);
+    next unless valid_domain($domain) && grep { $self->organization($_) eq $self->organization($domain) } @authors;
+    my $name = key_name($selector, $domain);
+    push @signed, [$domain, $name] if defined $name;
   }
-  return;
+  return @signed;
+}
+
+sub names_trusted_sealer {
+  my ($pms) = @_;
+  my $trusted = $pms->{conf}->{dmarc_arc_trusted} or return 0;
+  return scalar grep { is_within($trusted, ascii($_)) } map { /(?:^|;)\s*d\s*=\s*([^\s;]+)/ } $pms->get('ARC-Seal');
 }
 
 # Asks for TXT records; answers{name} becomes the list of texts when the DNS has said what there is, or that there is nothing.
@@ -508,7 +552,7 @@ sub dkim_evidence {
       refused => $weak || $expired, name => $name, key => defined $name ? $dmarc->{keys}{$name} : undef)];
   }
   # no verifier, or one that could not read the message
-  push @evidence, map { ['dkim', $_->[0], 'unknown'] } @{$dmarc->{signed} || []} unless $pms->{dkim_signatures_ready};
+  push @evidence, map { ['dkim', $_->[0], 'unknown'] } @{$dmarc->{signed}} unless $pms->{dkim_signatures_ready};
   return @evidence;
 }
 

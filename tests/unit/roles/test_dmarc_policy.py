@@ -198,6 +198,79 @@ def test_whom_pct_leaves_out_gets_the_next_policy_lower(
     assert verdict(call, [["spf", "bank.example", "pass"]], wish, share, pct=pct) == "pass"
 
 
+def test_what_is_unknown_is_nothing_where_the_policy_asks_for_nothing(call: Call) -> None:
+    evidence = [["dkim", "bank.example", "unknown"]]
+    assert verdict(call, evidence, "none") is None
+    assert verdict(call, evidence, "quarantine") == "unknown"
+    assert verdict(call, evidence, "quarantine", 20, pct=20) is None
+    assert verdict(call, evidence, "reject", 20, pct=20) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "exempt", "vouched", "expected"),
+    [
+        ({"a": "reject", "b": "reject"}, ["a"], [], "reject"),
+        ({"a": "reject", "b": "quarantine"}, ["a"], [], "quarantine"),
+        ({"a": "reject", "b": "reject"}, ["a", "b"], [], "exempt"),
+        ({"a": "reject", "b": "pass"}, ["a"], [], "exempt"),
+        ({"a": "reject", "b": "unknown"}, ["a"], [], "unknown"),
+        ({"a": "unknown"}, ["a"], [], "exempt"),
+        ({"a": "none", "b": None}, ["a", "b"], [], "none"),
+        ({"a": "pass"}, ["a"], ["a"], "pass"),
+        ({"a": None}, ["a"], ["a"], None),
+        ({"a": "reject", "b": "reject"}, [], ["a"], "reject"),
+        ({"a": "reject", "b": "altered"}, [], ["a", "b"], "arc"),
+        ({"a": "reject", "b": "reject"}, ["a"], ["b"], "exempt"),
+        ({}, [], [], None),
+    ],
+)
+def test_an_exempt_author_is_so_for_himself_alone(
+    call: Call, verdicts: dict[str, Any], exempt: list[str], vouched: list[str], expected: Any
+) -> None:
+    found = call(
+        "overall", verdicts=verdicts, exempt=dict.fromkeys(exempt, 1), vouched=dict.fromkeys(vouched, 1)
+    )
+    assert (found[0] if found else None) == expected
+
+
+def test_of_too_many_authors_the_first_and_the_last_are_judged(call: Call) -> None:
+    names = [f"{number}.example" for number in range(1, 10)]
+    assert call("chosen", *names[:8]) == names[:8]
+    assert call("chosen", *names) == names[:4] + names[5:]
+    assert call("chosen", *names, *names) == names[:4] + names[5:]
+    assert call("chosen") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "addresses", "expected"),
+    [
+        ("<@evil.example:ceo@bank.example>", [], ["evil.example", "bank.example"]),
+        ("CEO <ceo @bank.example>", [], ["bank.example"]),
+        ("CEO <ceo@ bank.example>", [], ["bank.example"]),
+        ("CEO <ceo@\n bank.example>", [], ["bank.example"]),
+        ("CEO << ceo@bank.example >>", [], ["bank.example"]),
+        ("ceo@bank.example (hi", [], ["bank.example"]),
+        ("(hi ceo@bank.example", [], ["bank.example"]),
+        ('"ceo@bank.example', [], ["bank.example"]),
+        ("CEO <ceo@bank.example/>", [], ["bank.example"]),
+        ("CEO", [], []),
+        ("CEO <ceo@bank.example>", ["ceo@bank.example"], []),
+        ("CEO <CEO@Bank.example>", ["ceo@bank.example"], []),
+        ("ceo@bank.example via List <l@list.example>", ["l@list.example"], []),
+        ('"x, ceo@bank.example" <l@list.example>', ["l@list.example"], []),
+        ("l@list.example (ceo@bank.example, too)", ["l@list.example"], []),
+        ("Doe, John <j@list.example>", ["j@list.example"], []),
+        ("=?utf-8?Q?x@bank.example,_y?= <j@list.example>", ["j@list.example"], []),
+        ("<l@list.example>, CEO <ceo @bank.example>", ["l@list.example"], ["bank.example"]),
+        ("CEO << ceo@bank.example >>, l@list.example", ["l@list.example"], ["bank.example"]),
+    ],
+)
+def test_the_domains_that_the_parser_passes_over(
+    call: Call, field: str, addresses: list[str], expected: list[str]
+) -> None:
+    assert call("overlooked", field, *addresses) == expected
+
+
 LABEL = "a" * 63
 
 
@@ -262,41 +335,6 @@ KEY = ["v=DKIM1; p=x"]
 )
 def test_what_a_signature_proves(call: Call, facts: dict[str, Any], expected: str) -> None:
     assert call("signature_result", **{"name": "s._domainkey.x", "key": KEY, **facts}) == [expected]
-
-
-def test_what_is_unknown_is_nothing_where_the_policy_asks_for_nothing(call: Call) -> None:
-    evidence = [["dkim", "bank.example", "unknown"]]
-    assert verdict(call, evidence, "none") is None
-    assert verdict(call, evidence, "quarantine") == "unknown"
-    assert verdict(call, evidence, "quarantine", 20, pct=20) is None
-    assert verdict(call, evidence, "reject", 20, pct=20) == "unknown"
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "exempt", "vouched", "expected"),
-    [
-        ({"a": "reject", "b": "reject"}, ["a"], [], "reject"),
-        ({"a": "reject", "b": "quarantine"}, ["a"], [], "quarantine"),
-        ({"a": "reject", "b": "reject"}, ["a", "b"], [], "exempt"),
-        ({"a": "reject", "b": "pass"}, ["a"], [], "exempt"),
-        ({"a": "reject", "b": "unknown"}, ["a"], [], "unknown"),
-        ({"a": "unknown"}, ["a"], [], "exempt"),
-        ({"a": "none", "b": None}, ["a", "b"], [], "none"),
-        ({"a": "pass"}, ["a"], ["a"], "pass"),
-        ({"a": None}, ["a"], ["a"], None),
-        ({"a": "reject", "b": "reject"}, [], ["a"], "reject"),
-        ({"a": "reject", "b": "altered"}, [], ["a", "b"], "arc"),
-        ({"a": "reject", "b": "reject"}, ["a"], ["b"], "exempt"),
-        ({}, [], [], None),
-    ],
-)
-def test_an_exempt_author_is_so_for_himself_alone(
-    call: Call, verdicts: dict[str, Any], exempt: list[str], vouched: list[str], expected: Any
-) -> None:
-    found = call(
-        "overall", verdicts=verdicts, exempt=dict.fromkeys(exempt, 1), vouched=dict.fromkeys(vouched, 1)
-    )
-    assert (found[0] if found else None) == expected
 
 
 def test_the_strictest_verdict_of_several_authors_counts(call: Call) -> None:
