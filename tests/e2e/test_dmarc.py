@@ -23,7 +23,9 @@ NO_SERVER = "198.19.1.77"  # of this host, and nothing listens there
 GREYLIST_SECONDS = 40.0
 ARRIVAL_SECONDS = 30.0
 PART_BYTES = 2097152  # spamassassin_message_limit_bytes
-DMARC = {f"DMARC_{name}" for name in ("REJECT", "QUAR", "ALTERED", "PASS", "NONE", "EXEMPT", "ARC")}
+DMARC = {
+    f"DMARC_{name}" for name in ("REJECT", "QUAR", "ALTERED", "UNKNOWN", "PASS", "NONE", "EXEMPT", "ARC")
+}
 POLICIES = {
     "reject.example": "v=DMARC1; p=reject",
     "quar.example": "v=DMARC1; p=quarantine; rua=mailto:d@quar.example",
@@ -34,7 +36,9 @@ POLICIES = {
     "everybody.example": "v=DMARC1; p=quarantine; pct=100",
     "strict.example": "v=DMARC1; p=reject; adkim=s; aspf=s",
     "lame.example": "v=DMARC1; p=reject",
+    "long.example": "v=DMARC1; p=reject",
 }
+OWN_KEYS = ("lame.example", "long.example")
 LOCAL = f"""rbl_timeout 4 2
 dmarc_exempt {FORWARDER}/32 2001:db8:77::/48 lists.example
 dmarc_arc_trusted sealer.example
@@ -60,14 +64,15 @@ def spamd(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spamd]
         txt("_dmarc.twice.example", "v=DMARC1; p=reject"),
         txt("_dmarc.twice.example", "v=DMARC1; p=none"),
         *(txt(domain, f"v=spf1 ip4:{GOOD} -all") for domain in ("reject.example", "bounce.strict.example")),
-        *(txt(f"s._domainkey.{domain}", key) for domain in (*POLICIES, *signers) if domain != "lame.example"),
+        *(txt(f"s._domainkey.{name}", key) for name in (*POLICIES, *signers) if name not in OWN_KEYS),
+        txt("s._domainkey.long.example", f"{key}; n={'x' * 600}"),
         f"&_domainkey.lame.example:{NO_SERVER}:a.ns.lame.example:1",
         f"&dead.example:{NO_SERVER}:a.ns.dead.example:1",
     ]
     place = tmp_path_factory.mktemp("world")
     place.parent.chmod(0o755)
     extra = bed.root / "etc/mail/spamassassin/zz-dmarc-test.cf"
-    with world(place, records), resolving(bed):
+    with world(place, records, tcp=True), resolving(bed):
         extra.write_text(LOCAL)
         extra.chmod(0o644)
         try:
@@ -143,6 +148,33 @@ def test_a_signature_alone_is_enough_when_it_is_aligned(spamd: Spamd) -> None:
     assert verdicts(spamd, spamd.signed(strict, "sub.strict.example")) == {"REJECT"}
 
 
+def test_a_key_above_512_bytes_is_a_key(spamd: Spamd) -> None:
+    text = spamd.signed(letter("ann@long.example"), "long.example")
+    assert verdicts(spamd, text) == {"PASS"}
+    assert verdicts(spamd, text.replace("Subject: a", "Subject: [list] a")) == {"REJECT"}
+
+
+@pytest.mark.parametrize("selector", ["a..b", ".", "a" * 64, ".".join(["a" * 63] * 4)])
+def test_a_signature_whose_key_can_have_no_name_proves_nothing(spamd: Spamd, selector: str) -> None:
+    text = spamd.signed(letter("ann@reject.example"), "reject.example")
+    assert "s=s;" in text
+    assert verdicts(spamd, text.replace("s=s;", f"s={selector};", 1)) == {"REJECT"}
+
+
+@pytest.mark.parametrize(
+    "author",
+    ["<@evil.example:ceo@reject.example>", "CEO <ceo @reject.example>", "ceo@reject.example (hi"],
+)
+def test_an_author_that_the_parser_passes_over_is_judged(spamd: Spamd, author: str) -> None:
+    text = letter("ann@silent.example").replace("Ann <ann@silent.example>", author, 1)
+    assert verdicts(spamd, text) == {"REJECT"}
+
+
+def test_an_exempt_author_does_not_excuse_another(spamd: Spamd) -> None:
+    two = letter("ann@reject.example>, Bob <bob@lists.example")
+    assert verdicts(spamd, two) == {"REJECT"}
+
+
 def test_a_changed_body_costs_less_than_a_changed_header(spamd: Spamd) -> None:
     text = spamd.signed(letter("ann@reject.example"), "reject.example")
     assert verdicts(spamd, text + "-- \r\nof the list\r\n") == {"ALTERED"}
@@ -180,11 +212,14 @@ def test_a_trusted_sealer_vouches_and_another_does_not(spamd: Spamd) -> None:
     assert verdicts(spamd, spamd.sealed(text, "sealer.example", found) + "more\r\n") == {"REJECT"}
     below = spamd.sealed(spamd.sealed(text, "stranger.example", found), "sealer.example", "arc=pass", "pass")
     assert verdicts(spamd, below) == {"REJECT"}
+    beside = f"ARC-Authentication-Results: i=1 (x); sealer.example; {found}\r\n"
+    nothing = "spf=fail; dkim=fail header.d=reject.example"
+    assert verdicts(spamd, beside + spamd.sealed(text, "sealer.example", nothing)) == {"REJECT"}
 
 
-def test_a_key_or_policy_that_cannot_be_had_decides_nothing(spamd: Spamd) -> None:
+def test_a_key_that_cannot_be_had_costs_little_and_a_policy_nothing(spamd: Spamd) -> None:
     assert verdicts(spamd, letter("ann@lame.example")) == {"REJECT"}
-    assert verdicts(spamd, spamd.signed(letter("ann@lame.example"), "lame.example")) == set()
+    assert verdicts(spamd, spamd.signed(letter("ann@lame.example"), "lame.example")) == {"UNKNOWN"}
     spamd.bed.inside("svc", "-d", "/service/dnscache")
     try:
         rules = spamd.judge(letter("ann@reject.example"), OTHER, "b@elsewhere.example").rules
@@ -200,6 +235,10 @@ def test_a_part_of_a_message_gets_no_points_by_signatures(spamd: Spamd) -> None:
     part = long.replace("\r\n", "\n")[:PART_BYTES]
     rules = spamd.judge(part, OTHER, "b@elsewhere.example").rules
     assert not {rule for rule in rules if rule.startswith(("DKIM", "DMARC"))}, rules
+    unsigned = letter("ann@reject.example", body=("x" * 76 + "\r\n") * 30000).replace("\r\n", "\n")[
+        :PART_BYTES
+    ]
+    assert verdicts(spamd, unsigned) == {"REJECT"}  # padding is no way out
 
 
 def submitted(text: str) -> str:

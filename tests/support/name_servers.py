@@ -43,9 +43,9 @@ QUIET_ZONE = (
 
 
 class Server:
-    """tinydns on an address of the gateway's network, which this process is in."""
+    """tinydns on an address of the network that this process is in; with axfrdns for its long answers."""
 
-    def __init__(self, address: str, place: Path, records: Sequence[str]) -> None:
+    def __init__(self, address: str, place: Path, records: Sequence[str], *, tcp: bool = False) -> None:
         (place / "data").write_text("".join(f"{record}\n" for record in records), encoding="ascii")
         subprocess.run(["tinydns-data"], cwd=place, check=True, timeout=30)
         place.chmod(0o755)
@@ -57,23 +57,30 @@ class Server:
             "UID": NOBODY,
             "GID": NOBODY,
         }
+        commands = [["tinydns"], *([["tcpserver", "-RHl0", address, "53", "axfrdns"]] if tcp else [])]
         with (place / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                ["tinydns"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=place
-            )
+            self._processes = [
+                subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=place
+                )
+                for command in commands
+            ]
         time.sleep(0.5)
-        if self._process.poll() is not None:
-            raise OSError(f"tinydns on {address} has ended: {(place / 'log').read_text()}")
+        if any(process.poll() is not None for process in self._processes):
+            self.stop()
+            raise OSError(f"a server on {address} has ended: {(place / 'log').read_text()}")
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(10)
 
 
 @contextmanager
-def world(place: Path, records: Sequence[str] = ROOT_ZONE) -> Iterator[None]:
+def world(place: Path, records: Sequence[str] = ROOT_ZONE, *, tcp: bool = False) -> Iterator[None]:
     """Serve the root zone of a test's own DNS for as long as the block runs."""
-    server = Server(WORLD, place, records)
+    server = Server(WORLD, place, records, tcp=tcp)
     try:
         yield
     finally:
