@@ -132,7 +132,7 @@ def make(module, gid):
         made = bool(certificates.install_self_signed(directory, name, gid))
     if made:
         return True, [], [f"self-signed for {name}"]
-    before, _ = in_use(directory)
+    before = in_use(directory)[0]
     return False, before, before
 
 
