@@ -206,10 +206,10 @@ def test_reloading_makes_nobody_wait(box: Box) -> None:
     """With a database that takes seconds to load: messages come and go while it is read."""
     many = "import random\nfor n in range(600000): print(f'{random.getrandbits(128):032x}:{n + 1}:Many.{n}')"
     box.run("sh", "-c", "python3 - >/var/lib/clamav/many.hdb", text=many.encode())
-    box.run("sh", "-c", "cat >/root/asking", text=EICAR)
+    box.run("sh", "-c", "cat >/root/eicar; touch /root/asking", text=EICAR)
     asking = (
         "set +e; while [ -e /root/asking ]; do begin=$(date +%s%N); "
-        f"{CLIENT} --stream --no-summary /root/asking >/dev/null; "
+        f"{CLIENT} --stream --no-summary /root/eicar >/dev/null; "
         "echo $? $begin $(date +%s%N); done"
     )
     scans: list[str] = []
@@ -223,7 +223,7 @@ def test_reloading_makes_nobody_wait(box: Box) -> None:
     finally:
         box.sh("rm /root/asking")
         thread.join()
-        box.sh(f"rm /var/lib/clamav/many.hdb; {CLIENT} --reload")
+        box.sh(f"rm /root/eicar /var/lib/clamav/many.hdb; {CLIENT} --reload")
     said = box.sh(log).splitlines()
     reading = next(tai64n.parse(line[:25]) for line in said if "Reading databases from" in line)
     read = next(tai64n.parse(line[:25]) for line in said if "Database correctly reloaded (60000" in line)
