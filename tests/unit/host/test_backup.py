@@ -325,9 +325,11 @@ def test_the_greylist_is_its_owner_s_on_this_host(new: backup.Host, tmp_path: Pa
     assert (place / "00/00/192.0.2.0-24").stat().st_uid == place.stat().st_uid == os.geteuid()
 
 
+# With names, for gzip writes the time, of which each worker has its own.
 @pytest.mark.parametrize(
     "content",
     [b"", b"not gzip", gzip.compress(b"not tar"), gzip.compress(b"\0" * 1024)],
+    ids=["nothing", "not gzip", "not tar", "empty tar"],
 )
 def test_no_archive(content: bytes, new: backup.Host, tmp_path: Path) -> None:
     path = tmp_path / "bad"
