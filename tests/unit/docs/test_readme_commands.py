@@ -65,10 +65,10 @@ def test_the_commands_install_what_the_checkout_has_each_time(tmp_path: Path) ->
         assert (home / INSTALLED / "COMMIT").read_text().strip() == head
     site = home / "mailgate-site"
     assert (site / "inventory.yml").read_text() == EXAMPLE.read_text()
-    for line in commands("The last three are not").splitlines():
+    for line in commands("Run the last three outside").splitlines():
         said = run(f"{line} --list-hosts", site, home)
         assert "mx1.example.com" in said
-    assert "mailgate.qmail.gateway" in commands("The last three are not")
+    assert "mailgate.qmail.gateway" in commands("Run the last three outside")
 
 
 def example() -> dict[str, Any]:
