@@ -44,10 +44,6 @@ class Seen:
     chain: tuple[tls_policies.Certificate, ...]
     chain_fault: str = ""
 
-    @property
-    def is_self_signed(self) -> bool:
-        return self.facts.subject == self.facts.issuer
-
     def is_for(self, hostname: str) -> bool:
         return tls_policies.names_host(self.facts.names, hostname)
 
@@ -79,7 +75,7 @@ def judge(seen: Seen, hostname: str, now: datetime, limits: Mapping[str, Limit])
         if level != OK:
             text = f"{name} expires in {left_days:.0f} days, {until}; without a new one TLS ends then"
             found.append(Finding(CHECK, level, text, f"look why it was not renewed, and {_INSTALL}"))
-    if seen.chain_fault and not seen.is_self_signed and left_days > 0:
+    if seen.chain_fault and not seen.facts.is_self_signed and left_days > 0:
         # RFC 5246 7.4.2: the server sends what is between its own certificate and the authority's.
         why = "is incomplete or of an authority that senders do not know"
         text = f"the chain of {name} {why}: {seen.chain_fault}"
@@ -94,7 +90,7 @@ def judge(seen: Seen, hostname: str, now: datetime, limits: Mapping[str, Limit])
 
 def judge_self_signed(seen: Sequence[Seen]) -> list[Finding]:
     """Return one warning for all certificates that nobody vouches for."""
-    names = [one.facts.algorithm for one in seen if one.is_self_signed]
+    names = [one.facts.algorithm for one in seen if one.facts.is_self_signed]
     if not names:
         return []
     what = (
@@ -157,7 +153,7 @@ def judge_promises(hostname: str, promises: Sequence[Promise], seen: Sequence[Se
             )
             found.append(Finding(CHECK, level, text, advice))
         if not any(
-            each.is_for(hostname) and not each.chain_fault and not each.is_self_signed for each in seen
+            each.is_for(hostname) and not each.chain_fault and not each.facts.is_self_signed for each in seen
         ):
             text = f"the MTA-STS policy of {one.domain} asks for a certificate that can be checked: {then}"
             found.append(Finding(CHECK, level, text, _INSTALL))
@@ -226,7 +222,7 @@ def look(pair: certificates.Pair, where: str, authorities: str = AUTHORITIES) ->
         for one in certificates.chain(pair.certificate)
     )
     fault = ""
-    if found.subject != found.issuer and os.path.exists(authorities):
+    if not found.is_self_signed and os.path.exists(authorities):
         fault = certificates.chain_fault(pair.certificate, authorities)
     return Seen(found, every, fault)
 

@@ -66,11 +66,15 @@ class Facts:
     not_after: datetime
     algorithm: str  # of its key: ECDSA, RSA or other
 
+    @property
+    def is_self_signed(self) -> bool:
+        return self.subject == self.issuer
+
 
 def told(found: Facts) -> str:
     """Return a line for a person."""
     names = ", ".join(found.names) or found.subject
-    issuer = "itself" if found.subject == found.issuer else found.issuer
+    issuer = "itself" if found.is_self_signed else found.issuer
     return f"{found.algorithm} for {names}, by {issuer}, until {found.not_after:%Y-%m-%d}"
 
 

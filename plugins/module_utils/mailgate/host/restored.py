@@ -101,5 +101,5 @@ def _rank(pairs: Sequence[certificates.Pair], now: datetime) -> tuple[bool, bool
         found = certificates.check_pairs(pairs, places, now)
     except MailgateError:
         return False, False, 0.0
-    signed = all(one.subject != one.issuer for one in found)
+    signed = not any(one.is_self_signed for one in found)
     return True, signed, min(one.not_after for one in found).timestamp() if signed else 0.0
