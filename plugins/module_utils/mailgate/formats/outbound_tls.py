@@ -11,7 +11,6 @@ of the certificate, one or a list; ca is PEM text, a path on the host, or 'syste
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,9 +96,9 @@ def site_policies(
 def _address_fault(one: TlsPolicy, route: object, where: str) -> list[str]:
     """Return the fault of a policy that looks for the name of a route that is an address."""
     host = route.partition(":")[0].strip("[]") if isinstance(route, str) else ""
-    if one.policy == "dane" and _is_ipv4(host):
+    if one.policy == "dane" and smtproutes.is_ipv4(host):
         return [f"{where}: 'dane' needs a name, and the route {route!r} is an address; expected a host name"]
-    if one.policy != "verify" or one.names or not _is_ipv4(host):
+    if one.policy != "verify" or one.names or not smtproutes.is_ipv4(host):
         return []
     expected = "expected names: NAME, what the back end's certificate has, be it that address"
     return [f"{where}: 'verify' has no names, and the route {route!r} is an address; {expected}"]
@@ -142,17 +141,10 @@ def _policy(domain: object, value: object, where: str) -> tuple[TlsPolicy | None
     return TlsPolicy(known, policy, tuple(ascii_domain(name) for name in names), str(ca)), []
 
 
-def _is_ipv4(text: str) -> bool:
-    try:
-        return bool(ipaddress.IPv4Address(text))
-    except ValueError:
-        return False
-
-
 def _is_name(name: object) -> bool:
     if not isinstance(name, str) or not name or name.startswith("["):
         return False
-    if _is_ipv4(name):
+    if smtproutes.is_ipv4(name):
         return True
     try:
         return bool(smtproutes.make_route(name, "", "").domain)

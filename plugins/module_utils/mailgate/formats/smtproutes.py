@@ -87,7 +87,7 @@ def _named(text: str) -> bool:
     return len(text) <= 253 and all(_LABEL.fullmatch(label) for label in text.split("."))
 
 
-def _is_ipv4(text: str) -> bool:
+def is_ipv4(text: str) -> bool:
     try:
         ipaddress.IPv4Address(text)
     except ValueError:
@@ -107,7 +107,7 @@ def _domain_fault(domain: str) -> str:
     name = domain.lower()
     if not name or _named(name[1:] if name.startswith(".") else name):
         return ""
-    if name.startswith("[") and name.endswith("]") and _is_ipv4(name[1:-1]):
+    if name.startswith("[") and name.endswith("]") and is_ipv4(name[1:-1]):
         return ""
     if name != name.strip():
         return f"has a blank beside its domain, which never matches then; {_DOMAIN}"
@@ -125,10 +125,10 @@ def _relay_fault(relay: str) -> str:
     if host.startswith("[") or host.endswith("]"):
         return (
             ""
-            if re.fullmatch(r"\[[0-9.]+\]", host) and _is_ipv4(host[1:-1])
+            if re.fullmatch(r"\[[0-9.]+\]", host) and is_ipv4(host[1:-1])
             else (f"has brackets around something that is not an IPv4 address; {_RELAY}")
         )
-    if not host or _is_ipv4(host):
+    if not host or is_ipv4(host):
         return ""
     if re.fullmatch(r"[0-9.]+", host):
         return f"has a relay that looks like an address and is not one; {_RELAY}"
