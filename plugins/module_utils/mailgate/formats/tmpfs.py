@@ -88,20 +88,19 @@ def _plain(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
 
 
+def _by_place(mounts: str) -> dict[str, Mount]:
+    rows = [line.split(" ") for line in mounts.splitlines()]
+    return {_plain(row[1]): Mount(row[2], tuple(row[3].split(","))) for row in rows if len(row) >= 4}
+
+
 def mounted_at(path: str, mounts: str) -> Mount | None:
     """Return the topmost mount at this path, from the text of /proc/self/mounts; None without one."""
-    last = None
-    for line in mounts.splitlines():
-        words = line.split(" ")
-        if len(words) >= 4 and _plain(words[1]) == path:
-            last = Mount(words[2], tuple(words[3].split(",")))
-    return last
+    return _by_place(mounts).get(path)
 
 
 def mount_points(mounts: str) -> list[str]:
     """Return where file systems are mounted, from the text of /proc/self/mounts."""
-    rows = [line.split(" ") for line in mounts.splitlines()]
-    return [_plain(words[1]) for words in rows if len(words) >= 4]
+    return list(_by_place(mounts))
 
 
 def options(size_bytes: int, mode: int, uid: int | str, gid: int | str) -> str:
