@@ -380,7 +380,7 @@ def gather(module, hostname):
         holders=port_holders(module),
         dpkg_status=read_text("/var/lib/dpkg/status"),
         dpkg_diversions=read_text("/var/lib/dpkg/diversions"),
-        is_gateway=os.path.lexists("/var/lib/mailgate/stamps"),
+        is_gateway=os.path.lexists(layout.stamps_directory()),
     )
 
 
@@ -507,12 +507,6 @@ def certificate_faults(given):
         return [f"{error.filename}: {error.strerror}; expected root, who reads the certificates in use"]
 
 
-def stamped():
-    """Return the names of what was built from source on this host."""
-    names = os.listdir("/var/lib/mailgate/stamps") if os.path.isdir("/var/lib/mailgate/stamps") else []
-    return sorted(name[: -len(".json")] for name in names if name.endswith(".json"))
-
-
 def main():
     pair = {
         "certificate": {"type": "str", "required": True},
@@ -591,7 +585,7 @@ def main():
         "findings": [dataclasses.asdict(finding) for finding in report.findings],
         "mta": dict(report.mta),
         "own_addresses": own_addresses,
-        "stamped": stamped(),
+        "stamped": layout.stamped(),
         "began": int(time.time()),
     }
     found = re.search(r"^MemTotal: +([0-9]+) kB$", host.meminfo, re.MULTILINE)

@@ -24,7 +24,6 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.fixture
 def stamps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(layout, "STATE_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(version, "STAMPS", str(tmp_path / "stamps"))
     monkeypatch.setattr(version, "VERSION_FILE", str(tmp_path / "version.json"))
     (tmp_path / "stamps").mkdir()
     return tmp_path

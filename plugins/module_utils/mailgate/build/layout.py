@@ -30,8 +30,12 @@ class BuildFailed(MailgateError):
 # -- files ----------------------------------------------------------------------------------------
 
 
+def stamps_directory() -> str:
+    return f"{STATE_DIRECTORY}/stamps"
+
+
 def stamp_path(name: str) -> str:
-    return f"{STATE_DIRECTORY}/stamps/{name}.json"
+    return f"{stamps_directory()}/{name}.json"
 
 
 def log_path(name: str) -> str:
@@ -47,6 +51,14 @@ def read_stamp(name: str) -> Manifest | None:
         return None
     except BadInput:  # a damaged stamp proves nothing
         return None
+
+
+def stamped(since: int = 0) -> list[str]:
+    """Return the names of what was built from source, or was installed from the cache, since a unix time."""
+    place = stamps_directory()
+    names = sorted(os.listdir(place)) if os.path.isdir(place) else []
+    stamps = [one[: -len(".json")] for one in names if one.endswith(".json")]
+    return [one for one in stamps if os.stat(stamp_path(one)).st_mtime >= since]
 
 
 def remove_stamp(name: str) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..build.layout import read_stamp
+from ..build.layout import read_stamp, stamped
 from ..build.manifest import Manifest
 from ..core.paths import START_RECORDS, STATE_DIRECTORY, VERSION_FILE
 from ..host import restarts
@@ -30,7 +30,6 @@ examples:
   mailgate version --since $(date -d '1 hour ago' +%s)
   mailgate version | grep -A 2 netqmail
 """
-STAMPS = f"{STATE_DIRECTORY}/stamps"
 
 
 def collection(text: str | None) -> str:
@@ -50,13 +49,6 @@ def built(name: str, manifest: Manifest) -> list[str]:
         lines.append(f"    from {one.get('place', '?')}, by the {one.get('via', '?')}")
         lines.append(f"    sha256 {one.get('sha256', '?')}")
     return lines
-
-
-def stamped(since: int = 0) -> list[str]:
-    """Return the names of what was built from source, or was installed from the cache, since a unix time."""
-    names = sorted(os.listdir(STAMPS)) if os.path.isdir(STAMPS) else []
-    stamps = [one[: -len(".json")] for one in names if one.endswith(".json")]
-    return [one for one in stamps if os.stat(f"{STAMPS}/{one}.json").st_mtime >= since]
 
 
 def _server(place: str) -> str:
