@@ -65,6 +65,11 @@ def kept(cache, source):
     return os.path.join(cache, "sources", source["sha256"])
 
 
+def missing(cache, sources):
+    """Return those of the archives that are not in the cache."""
+    return [one for one in sources if not any(os.path.isfile(kept(cache, at)) for at in one["sources"])]
+
+
 def places(source):
     return build_host.pool_urls(source["pool"]) if source.get("pool") else [source["url"]]
 
@@ -96,25 +101,20 @@ class ActionModule(ActionBase):
         """Return what the run compiles and fetches, in lines."""
         sources = arguments.get("sources") or []
         cache = cache_path()
-        missing = [
-            one["name"]
-            for one in sources
-            if not any(os.path.isfile(kept(cache, at)) for at in one["sources"])
-        ]
-        new = [name for name in missing if name not in stamped and name not in built(cache)]
+        cached = built(cache)
+        known = {*stamped, *cached}
+        new = [one["name"] for one in missing(cache, sources) if one["name"] not in known]
         if not stamped:  # a fresh host
             new += ["signatures of ClamAV"] if arguments.get("signatures") else []
             new += ["wheels of the operators' screen"] if arguments.get("wheels") else []
-        return run_plan.plan([one["name"] for one in sources], stamped, built(cache), new)
+        return run_plan.plan([one["name"] for one in sources], stamped, cached, new)
 
     @staticmethod
     def _unreachable(sources):
         """Return what neither cache nor controller has, for the host, in source_build's own order."""
         cache = cache_path()
-        missing = [
-            one for one in sources if not any(os.path.isfile(kept(cache, at)) for at in one["sources"])
-        ]
-        urls = [[url for at in one["sources"] for url in places(at)] for one in missing]
+        fetched = missing(cache, sources)
+        urls = [[url for at in one["sources"] for url in places(at)] for one in fetched]
         found = reach.tried(
             {url: functools.partial(reach.fetchable, opener, url) for every in urls for url in every}
         )
@@ -131,6 +131,6 @@ class ActionModule(ActionBase):
                 ],
                 "built": one["name"] in there,
             }
-            for one, every in zip(missing, urls)
+            for one, every in zip(fetched, urls)
             if not any(found[url] == "" for url in every)
         ]
