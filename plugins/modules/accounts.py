@@ -159,7 +159,7 @@ def main():
     commands = [with_prefix(step.argv, given["prefix"]) for step in steps]
     for argv in [] if module.check_mode else commands:
         done = busy.run_when_free(
-            lambda argv=argv: module.run_command(argv, environ_update={"LC_ALL": "C.UTF-8", "LANGUAGE": "C"}),
+            lambda argv=argv: module.run_command(argv, environ_update=busy.ENGLISH),
             busy.ACCOUNTS_LOCKED,
             given["lock_seconds"],
         )

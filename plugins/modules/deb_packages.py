@@ -75,7 +75,7 @@ def lists_age_seconds(now):
 
 def run(module, argv):
     """Run a program of apt; while another one holds a lock, again until lock_seconds are over."""
-    environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
+    environment = {**busy.ENGLISH, "DEBIAN_FRONTEND": "noninteractive"}
     done = busy.run_when_free(
         lambda: module.run_command(argv, environ_update=environment),
         busy.APT_LOCKED,

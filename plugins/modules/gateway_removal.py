@@ -292,9 +292,7 @@ def remove_accounts(module, users, groups):
                 continue  # userdel takes the group of the same name along
             argv = [program, *options, name]
             done = busy.run_when_free(
-                lambda argv=argv: module.run_command(
-                    argv, environ_update={"LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
-                ),
+                lambda argv=argv: module.run_command(argv, environ_update=busy.ENGLISH),
                 busy.ACCOUNTS_LOCKED,
                 LOCK_SECONDS,
             )

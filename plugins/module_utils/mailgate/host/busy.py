@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PAUSE_SECONDS = 2.0
+# The environment in which programs say what is below: gettext follows LANGUAGE in C.UTF-8, too.
+ENGLISH = {"LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
 
 # apt waits for some of its locks by itself when it is told to, and for those of the lists and archives never.
 # The last one is debconf's, at which the script of a package fails.
