@@ -71,25 +71,24 @@ _MASKS = tuple(f"/etc/systemd/system/{name}" for name in _MASKED)
 # Which services were defined: what is of_service is known by it when data go in a later run.
 REMOVED_SERVICES = f"{paths.STATE_DIRECTORY}/removed-services"
 # Places with names that others use, too: they are the gateway's if one of these services was defined.
-_OF_SERVICE = {
+_LOGS_OF_SERVICE = {
     f"{paths.LOGS}/qmail": ("qmail-send", "qmail-smtpd"),
     **{f"{paths.LOGS}/{name}": (name,) for name in NAMES if not name.startswith("qmail-")},
+}
+_OF_SERVICE = {
+    **_LOGS_OF_SERVICE,
     "/etc/unbound": ("unbound",),
     "/var/lib/unbound": ("unbound",),
 }
 
 # Only this host knows these; they stay unless data are removed, too.
-LOG_DIRECTORIES = (
-    f"{paths.LOGS}/qmail",
-    *(f"{paths.LOGS}/{name}" for name in NAMES if not name.startswith("qmail-")),
-)
 DATA = (
     *(place for part in backup.PARTS for place in part.places),
     *(f"/etc/spamassassin/{name}" for name in _SPAMASSASSIN_OPERATORS),
     paths.SPAMD_HOME,
     paths.QMAIL_QUEUE,
     "/var/qmail/alias",  # an operator may have written forwards there
-    *LOG_DIRECTORIES,
+    *_LOGS_OF_SERVICE,
     REMOVED_SERVICES,
 )
 
