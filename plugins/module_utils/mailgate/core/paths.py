@@ -68,6 +68,7 @@ SIMSCAN_SETTINGS = f"{QMAIL_CONTROL}/simscan"
 CLAMAV_DATABASES = "/var/lib/clamav"
 SIMSCAN_DIRECTORY = "/var/spool/simscan"
 SPAMASSASSIN_SITE = "/etc/mail/spamassassin"
+SPAMASSASSIN_OPERATORS = ("operator.cf", "whitelist.cf", "blocklist.cf")  # what operators wrote there
 SPAMASSASSIN_UPDATED_RULES = "/var/lib/spamassassin"
 SPAMASSASSIN_RELEASED_RULES = ("/usr/local/share/spamassassin", "/usr/share/spamassassin")
 SPAMD = "/usr/local/bin/spamd"

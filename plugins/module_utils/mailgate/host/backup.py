@@ -70,7 +70,7 @@ PARTS = (
     ),
     Part(
         "spamassassin",  # which reads them only at its start
-        tuple(f"{paths.SPAMASSASSIN_SITE}/{name}.cf" for name in ("operator", "whitelist", "blocklist")),
+        tuple(f"{paths.SPAMASSASSIN_SITE}/{name}" for name in paths.SPAMASSASSIN_OPERATORS),
         ("operator", "spamd"),
     ),
     Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist",)),

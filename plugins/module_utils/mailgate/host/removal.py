@@ -52,7 +52,6 @@ DEFINITIONS = (paths.SERVICE_DEFINITIONS, "/var/qmail/supervise")
 
 # Files of ours in a directory that belongs to a package when SpamAssassin does.
 _SPAMASSASSIN_FILES = ("mailgate.pre", "trusted.cf", "TextBeyondLimit.pm", "razor.cf", "dcc.pre", "dcc.cf")
-_SPAMASSASSIN_OPERATORS = ("operator.cf", "whitelist.cf", "blocklist.cf")
 _MASKED = (
     "clamav-clamonacc.service",
     "clamav-daemon.service",
@@ -84,7 +83,7 @@ _OF_SERVICE = {
 # Only this host knows these; they stay unless data are removed, too.
 DATA = (
     *(place for part in backup.PARTS for place in part.places),
-    *(f"/etc/spamassassin/{name}" for name in _SPAMASSASSIN_OPERATORS),
+    *(f"/etc/spamassassin/{name}" for name in paths.SPAMASSASSIN_OPERATORS),
     paths.SPAMD_HOME,
     paths.QMAIL_QUEUE,
     "/var/qmail/alias",  # an operator may have written forwards there
@@ -116,7 +115,7 @@ MADE = (
     "/etc/default/spamd",
     "/etc/dnscache",
     paths.SPAMASSASSIN_SITE,
-    *(f"/etc/spamassassin/{name}" for name in (*_SPAMASSASSIN_FILES, *_SPAMASSASSIN_OPERATORS)),
+    *(f"/etc/spamassassin/{name}" for name in (*_SPAMASSASSIN_FILES, *paths.SPAMASSASSIN_OPERATORS)),
     *_MASKS,
     "/run/clamav",
     "/run/mailgate",
