@@ -36,18 +36,19 @@ PRIVATE_NETWORKS: tuple[Network, ...] = (
 )
 
 
+_TEREDO = ipaddress.IPv6Network("2001::/32")
 # IPv6 networks whose addresses stand for hosts of IPv4, where the IPv4 address begins, and what they are for.
 _BEHIND: tuple[tuple[ipaddress.IPv6Network, int, str], ...] = (
     (ipaddress.IPv6Network("64:ff9b::/96"), 96, "NAT64, RFC 6052"),
     (ipaddress.IPv6Network("64:ff9b:1::/48"), 96, "NAT64, RFC 8215"),
     (ipaddress.IPv6Network("2002::/16"), 16, "6to4, RFC 3056"),
-    (ipaddress.IPv6Network("2001::/32"), 96, "Teredo, RFC 4380"),
+    (_TEREDO, 96, "Teredo, RFC 4380"),
     (ipaddress.IPv6Network("::/96"), 96, "IPv4-compatible addresses, RFC 4291"),
     (ipaddress.IPv6Network("::ffff:0:0/96"), 96, "IPv4-mapped addresses, RFC 4291"),
     (ipaddress.IPv6Network("::ffff:0:0:0/96"), 96, "IPv4-translated addresses, RFC 7915"),
 )
 # Of these, where a translator puts every client of IPv4, many of them into one /64.
-TRANSLATED = tuple(prefix for prefix, begin, what in _BEHIND if begin == 96 and not what.startswith("Teredo"))
+TRANSLATED = tuple(prefix for prefix, begin, _what in _BEHIND if begin == 96 and prefix != _TEREDO)
 
 
 class Widest(NamedTuple):
