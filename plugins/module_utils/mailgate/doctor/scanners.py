@@ -90,7 +90,7 @@ class Signatures:
     newest: float | None  # unix time of the newest database file
     checked: float | None = None  # unix time of freshclam's last success
     freshclam: bool = False
-    count: int | None = None  # of signatures in all files; None when they cannot be read
+    count: int | None = None  # of signatures in all files; None when not asked, or they cannot be read
 
 
 def judge_signatures(seen: Signatures, now: float, limits: Mapping[str, Limit]) -> list[Finding]:
@@ -300,14 +300,15 @@ def signatures(context: Context) -> list[Finding]:
                 checked = freshclam_success(log_tail(f"{log}/{name}", 1 << 20))
                 if checked is not None:
                     break
-    count = None
-    with contextlib.suppress(OSError):
-        count = count_signatures(context.path(CLAMAV_DATABASES))
+    dated, count = daily_date(version), None
+    if dated is None:  # of an official database the number does not matter
+        with contextlib.suppress(OSError):
+            count = count_signatures(context.path(CLAMAV_DATABASES))
     seen = Signatures(
         version,
         trouble,
         context.settings.official_signatures,
-        daily_date(version),
+        dated,
         _newest(context.path(CLAMAV_DATABASES), _DATABASE),
         checked,
         freshclam,
