@@ -237,17 +237,22 @@ static void drain(struct front *f, struct session *s)
     release(f, s);
 }
 
+/* Sends the last reply, behind what waits to be sent. */
+static void dismiss(struct front *f, struct session *s, const char *reply)
+{
+  if (send_bytes(f, s, reply, strlen(reply)))
+    linger(f, s);
+  else
+    release(f, s);
+}
+
 /* ---- the hand-over ---- */
 
 /* No session can be had: the recipient, or a relay client's connection, is put off. */
 static void put_off(struct front *f, struct session *s)
 {
   front_say(f, s->number, "put off %s no session of qmail-smtpd%s", s->ip, starttls_said(s));
-  if (!send_bytes(f, s, s->relay ? SMTPREPLY_BUSY : SMTPREPLY_NO_PLACE, strlen(s->relay ? SMTPREPLY_BUSY : SMTPREPLY_NO_PLACE))) {
-    release(f, s);
-    return;
-  }
-  linger(f, s);
+  dismiss(f, s, s->relay ? SMTPREPLY_BUSY : SMTPREPLY_NO_PLACE);
 }
 
 static void wait_for_place(struct front *f, struct session *s)
@@ -401,13 +406,10 @@ static void speak_of(struct front *f, struct session *s)
 static void talk(struct front *f, struct session *s);
 
 /* What is sent before the reply to STARTTLS would be taken for a part of the session with TLS. */
-static enum dialogue_event followed(const struct session *s, struct dialogue_reply *reply)
+static const char *followed(const struct session *s)
 {
   refusal_command("starttls", "followed", 0, "", s->ip);
-  memset(reply, 0, sizeof *reply);
-  reply->before = SMTPREPLY_TLS_FOLLOWED;
-  reply->after = "";
-  return DIALOGUE_END;
+  return SMTPREPLY_TLS_FOLLOWED;
 }
 
 /* Of those with TLS, or in the handshake, who has been silent longest goes, so that nobody keeps others from TLS. Returns 0
@@ -428,15 +430,17 @@ static int make_room_for_tls(struct front *f)
 /* Its line has been taken. */
 static enum dialogue_event begin_tls(struct front *f, struct session *s, struct dialogue_reply *reply)
 {
-  if (s->in_len)
-    return followed(s, reply);
+  memset(reply, 0, sizeof *reply);
+  reply->after = "";
+  if (s->in_len) {
+    reply->before = followed(s);
+    return DIALOGUE_END;
+  }
   if ((f->secured < f->limits.secured || make_room_for_tls(f)) && starttls_begin(f, s)) {
     s->state = SESSION_TLS_ASKED;
     return DIALOGUE_STARTTLS;
   }
-  memset(reply, 0, sizeof *reply);
   reply->before = SMTPREPLY_NO_TLS;
-  reply->after = "";
   return DIALOGUE_REPLY;
 }
 
@@ -450,14 +454,8 @@ static int has_sent(const struct session *s)
 
 static void end_followed(struct front *f, struct session *s)
 {
-  struct dialogue_reply reply;
-
   speak_of(f, s);
-  followed(s, &reply);
-  if (send_bytes(f, s, reply.before, strlen(reply.before)))
-    linger(f, s);
-  else
-    release(f, s);
+  dismiss(f, s, followed(s));
 }
 
 /* The client has heard all of it: from now on its socket belongs to smtptls. */
@@ -660,10 +658,7 @@ static void ready(struct watch *watch, uint32_t events)
   }
   if (s->bytes > f->limits.bytes) {
     front_say(f, s->number, "ended %s too many bytes%s", s->ip, starttls_said(s));
-    if (send_bytes(f, s, SMTPREPLY_EXCESS, strlen(SMTPREPLY_EXCESS)))
-      linger(f, s);
-    else
-      release(f, s);
+    dismiss(f, s, SMTPREPLY_EXCESS);
     return;
   }
   talk(f, s);
