@@ -246,6 +246,22 @@ static void dismiss(struct front *f, struct session *s, const char *reply)
     release(f, s);
 }
 
+/* When all places are in use, or all of TLS, who has been silent longest in one goes, so that nobody keeps others from
+ * them; nobody has an accepted recipient here. Returns 0 when there is none. */
+static int make_room(struct front *f, int of_tls)
+{
+  struct session *s = f->oldest;
+
+  while (s && (s->state == SESSION_HANDING || s->state == SESSION_WAITING
+               || (of_tls && (!s->tls || s->state == SESSION_CLOSING))))
+    s = s->newer;
+  if (!s)
+    return 0;
+  front_say(f, s->number, "ended %s all places %sare in use%s", s->ip, of_tls ? "of TLS " : "", starttls_said(s));
+  session_end(f, s, SMTPREPLY_BUSY);
+  return 1;
+}
+
 /* ---- the hand-over ---- */
 
 /* No session can be had: the recipient, or a relay client's connection, is put off. */
@@ -412,21 +428,6 @@ static const char *followed(const struct session *s)
   return SMTPREPLY_TLS_FOLLOWED;
 }
 
-/* Of those with TLS, or in the handshake, who has been silent longest goes, so that nobody keeps others from TLS. Returns 0
- * when there is none. */
-static int make_room_for_tls(struct front *f)
-{
-  struct session *s = f->oldest;
-
-  while (s && (!s->tls || s->state == SESSION_HANDING || s->state == SESSION_WAITING || s->state == SESSION_CLOSING))
-    s = s->newer;
-  if (!s)
-    return 0;
-  front_say(f, s->number, "ended %s all places of TLS are in use%s", s->ip, starttls_said(s));
-  session_end(f, s, SMTPREPLY_BUSY);
-  return 1;
-}
-
 /* Its line has been taken. */
 static enum dialogue_event begin_tls(struct front *f, struct session *s, struct dialogue_reply *reply)
 {
@@ -436,7 +437,7 @@ static enum dialogue_event begin_tls(struct front *f, struct session *s, struct 
     reply->before = followed(s);
     return DIALOGUE_END;
   }
-  if ((f->secured < f->limits.secured || make_room_for_tls(f)) && starttls_begin(f, s)) {
+  if ((f->secured < f->limits.secured || make_room(f, 1)) && starttls_begin(f, s)) {
     s->state = SESSION_TLS_ASKED;
     return DIALOGUE_STARTTLS;
   }
@@ -716,19 +717,6 @@ static const char *find_place(struct front *f, struct session *s)
   return 0;
 }
 
-/* When all places are in use, who has been silent longest goes; nobody has an accepted recipient here. */
-static void make_room(struct front *f)
-{
-  struct session *s = f->oldest;
-
-  while (s && (s->state == SESSION_HANDING || s->state == SESSION_WAITING))
-    s = s->newer;
-  if (!s)
-    return;
-  front_say(f, s->number, "ended %s all places are in use%s", s->ip, starttls_said(s));
-  session_end(f, s, SMTPREPLY_BUSY);
-}
-
 void session_begin(struct front *f, int fd)
 {
   static struct tcprule_found rule;
@@ -759,7 +747,7 @@ void session_begin(struct front *f, int fd)
   }
   made.relay = tcprule_value(&rule, "RELAYCLIENT") != 0;
   if (!f->free)
-    make_room(f);
+    make_room(f, 0);
   s = f->free;
   reply = s ? find_place(f, &made) : SMTPREPLY_BUSY;
   if (reply) {
