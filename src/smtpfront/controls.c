@@ -76,7 +76,7 @@ static int read_names(struct controls_names *names, const char *path)
   char *text;
   size_t len = 0;
 
-  if (fileseen_changed(&names->identity, path) || names->state == 0 || names->state == -1) {
+  if (fileseen_changed(&names->identity, path) || names->state == -1) {
     nameset_free(&names->set);
     text = controls_read_file(path, &len);
     if (!text)
@@ -152,7 +152,7 @@ static int read_databytes(struct controls *c)
   size_t len = 0;
 
   control_path(c, path, "databytes");
-  if (fileseen_changed(&c->databytes_identity, path) || c->databytes_state == 0 || c->databytes_state == -1) {
+  if (fileseen_changed(&c->databytes_identity, path) || c->databytes_state == -1) {
     text = controls_read_file(path, &len);
     if (len >= sizeof c->databytes)
       len = sizeof c->databytes - 1;
