@@ -283,6 +283,9 @@ extern void front_note(struct front *f, struct session *s, const char *format, .
  * kernel could do that but fails. *missing says what the kernel lacks, or is null. */
 extern int frontjail(struct front *f, const char *rules_directory, const char **missing);
 
+/* Returns the directory that a file is in, copied into directory[size] unless it is the present one. */
+extern const char *frontjail_directory(char *directory, size_t size, const char *path);
+
 /* Returns the first directory in whose place another one is by now, which is closed to this process; or null. */
 extern const char *frontjail_left(const struct front *f);
 

@@ -73,17 +73,24 @@ const char *frontjail_left(const struct front *f)
   return 0;
 }
 
+const char *frontjail_directory(char *directory, size_t size, const char *path)
+{
+  char *slash;
+
+  snprintf(directory, size, "%s", path);
+  slash = strrchr(directory, '/');
+  if (!slash)
+    return ".";
+  *slash = 0;
+  return directory;
+}
+
 /* smtptls's file that says whether it takes sessions is beside its socket. */
 static int allow_tls(struct front *f, int rules)
 {
   static char directory[TLSLINK_PATH_MAX];   /* the place is looked at later, too */
-  char *slash;
 
-  snprintf(directory, sizeof directory, "%s", f->controls.tls_path);
-  slash = strrchr(directory, '/');
-  if (slash)
-    *slash = 0;
-  return allow_place(f, rules, slash ? directory : ".", READ);
+  return allow_place(f, rules, frontjail_directory(directory, sizeof directory, f->controls.tls_path), READ);
 }
 
 /* Returns 1 when it is done, 0 with errno, -1 when the kernel lacks it. */

@@ -514,7 +514,6 @@ int main(int argc, char **argv)
   struct watch signals;
   const char *missing;
   char rules_directory[512];
-  char *slash;
   int i;
 
   memset(&signals, 0, sizeof signals);
@@ -533,11 +532,7 @@ int main(int argc, char **argv)
   front.now_ms = now_ms();
   pool_begin(&front);
   link_begin(&front);
-  snprintf(rules_directory, sizeof rules_directory, "%s", front.controls.rules_path);
-  slash = strrchr(rules_directory, '/');
-  if (slash)
-    *slash = 0;
-  if (!frontjail(&front, slash ? rules_directory : ".", &missing))
+  if (!frontjail(&front, frontjail_directory(rules_directory, sizeof rules_directory, front.controls.rules_path), &missing))
     fatal("cannot be confined");
   if (missing)
     say(ME, "warning: the kernel has no %s", missing);
