@@ -126,23 +126,15 @@ static int may_ask(const struct server *s, int control)
   return i < s->users || peer.uid == geteuid();
 }
 
-/* The packet of that letter. Returns 0 when another comes, or none. */
+/* The packet of that letter. Returns 0 when another comes, or none. The descriptor that came is in *fd, whatever is
+ * returned; with a null fd it is closed. */
 static int expect(int control, char letter, int milliseconds, int *fd)
 {
   struct pollfd one = {control, POLLIN, 0};
   char packet[2];
-  ssize_t n;
 
-  *fd = -1;
-  if (poll(&one, 1, milliseconds) != 1)
-    return 0;
-  n = descriptor_receive(control, packet, sizeof packet, fd);
-  if (n == 1 && packet[0] == letter)
-    return 1;
-  if (*fd != -1)
-    close(*fd);
-  *fd = -1;
-  return 0;
+  return poll(&one, 1, milliseconds) == 1
+         && descriptor_receive_some(control, packet, sizeof packet, fd, fd != 0) == 1 && packet[0] == letter;
 }
 
 /* Returns 0 unless it is a connection of TCP. */
@@ -187,7 +179,6 @@ static void begin_session(const struct server *s, int control, int client)
   static const char taken = TLSLINK_TAKEN;
   char ip[INET6_ADDRSTRLEN];
   int pair[2];
-  int other;
   int sent;
   SSL *session;
 
@@ -198,11 +189,8 @@ static void begin_session(const struct server *s, int control, int client)
   sent = descriptor_send(control, &taken, 1, pair[1]);
   close(pair[1]);
   /* Until the program says so, the client's socket is the program's: even a flag of it would be felt there. */
-  other = -1;
-  sent = sent && expect(control, TLSLINK_GO, (int) s->handshake_ms, &other);
-  if (other != -1)   /* of no use with this packet */
-    close(other);
-  if (!sent || fcntl(client, F_SETFL, fcntl(client, F_GETFL) | O_NONBLOCK) == -1 || !(session = SSL_new(s->terms.context))) {
+  if (!sent || !expect(control, TLSLINK_GO, (int) s->handshake_ms, 0)
+      || fcntl(client, F_SETFL, fcntl(client, F_GETFL) | O_NONBLOCK) == -1 || !(session = SSL_new(s->terms.context))) {
     close(control);
     close(pair[0]);
     return;
