@@ -195,6 +195,15 @@ static int one_end(const struct sockaddr_storage *from, struct tcptable_end *end
          && inet_ntop(end->address.bits == 32 ? AF_INET : AF_INET6, end->address.bytes, text, INET6_ADDRSTRLEN);
 }
 
+/* Returns the value of an option of a socket, -1 when it is none. */
+static int option_of(int fd, int name)
+{
+  int value = -1;
+  socklen_t len = sizeof value;
+
+  return getsockopt(fd, SOL_SOCKET, name, &value, &len) == 0 ? value : -1;
+}
+
 /* Returns 0 unless the socket is a TCP connection whose two ends have addresses. */
 static int find_client(struct client *client, int fd)
 {
@@ -202,10 +211,8 @@ static int find_client(struct client *client, int fd)
   struct sockaddr_storage local;
   socklen_t remote_len = sizeof remote;
   socklen_t local_len = sizeof local;
-  socklen_t type_len = sizeof(int);
-  int type = 0;
 
-  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM
+  return option_of(fd, SO_TYPE) == SOCK_STREAM
          && getpeername(fd, (struct sockaddr *) &remote, &remote_len) == 0
          && getsockname(fd, (struct sockaddr *) &local, &local_len) == 0
          && one_end(&remote, &client->remote, client->remote_ip) && one_end(&local, &client->local, client->local_ip);
@@ -317,14 +324,9 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
 static int is_plain_end(const struct launcher *l, int fd)
 {
   struct ucred maker;
-  int domain = 0;
-  int type = 0;
   socklen_t maker_len = sizeof maker;
-  socklen_t domain_len = sizeof domain;
-  socklen_t type_len = sizeof type;
 
-  return l->has_tls && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) == 0 && domain == AF_UNIX
-         && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM
+  return l->has_tls && option_of(fd, SO_DOMAIN) == AF_UNIX && option_of(fd, SO_TYPE) == SOCK_STREAM
          && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &maker, &maker_len) == 0 && maker.uid == l->tls_uid;
 }
 
