@@ -52,13 +52,16 @@ static int is(const struct greysession *s, const char *verb)
   return strcmp(s->verb, verb) == 0;
 }
 
-/* The sender is kept for its recipients; who wanted to write to whom is found in the log by both. */
+/* The sender is kept for its recipients, and that MAIL was the last; who wanted to write to whom is found in the log by both. */
 static void envelope(struct greysession *s)
 {
   char recipient[sizeof s->arg];
 
   if (is(s, "MAIL")) {
     envelopepath(s->sender, s->arg);
+    s->mail = 1;
+  } else if (is(s, "RSET") || is(s, "HELO") || is(s, "EHLO")) {
+    s->mail = 0;
   } else if (is(s, "RCPT") && s->asked && s->asked_for < GREYSESSION_ASKED_MAX) {
     envelopepath(recipient, s->arg);
     ++s->asked_for;
@@ -127,8 +130,6 @@ static void command(struct greysession *s)
     reply(s, SMTPREPLY_UNIMPLEMENTED, "", "");
     ++s->wrong;
   }
-  if (s->line <= GREYSESSION_LINE_MAX && (is(s, "MAIL") || is(s, "RSET") || is(s, "HELO") || is(s, "EHLO")))
-    s->mail = is(s, "MAIL");
 }
 
 static void byte(struct greysession *s, char c)
