@@ -204,6 +204,13 @@ sub chosen {
   return @authors;
 }
 
+# Returns the first word of a tag of a signature or seal, or undef.
+sub tag {
+  my ($field, $name) = @_;
+  my ($word) = $field =~ /(?:^|;)\s*$name\s*=\s*([^\s;]+)/;
+  return $word;
+}
+
 # Returns the name of a signature's key, or undef where the DNS can have no such name.
 sub key_name {
   my ($selector, $domain) = @_;
@@ -430,8 +437,7 @@ sub signed {
 
   foreach my $field ($pms->get('DKIM-Signature')) {
     last if ++$fields > SIGNATURE_FIELDS_MAX || @signed >= SIGNATURES_MAX;
-    my ($domain) = $field =~ /(?:^|;)\s*d\s*=\s*([^\s;]+)/;
-    my ($selector) = $field =~ /(?:^|;)\s*s\s*=\s*([^\s;]+)/;
+    my ($domain, $selector) = map { tag($field, $_) } qw(d s);
     next unless defined $domain && defined $selector;
     $domain = ascii($domain);
     next unless valid_domain($domain) && grep { $self->organization($_) eq $self->organization($domain) } @authors;
@@ -444,7 +450,7 @@ sub signed {
 sub names_trusted_sealer {
   my ($pms) = @_;
   my $trusted = $pms->{conf}->{dmarc_arc_trusted} or return 0;
-  return scalar grep { is_within($trusted, ascii($_)) } map { /(?:^|;)\s*d\s*=\s*([^\s;]+)/ } $pms->get('ARC-Seal');
+  return scalar grep { is_within($trusted, ascii($_)) } grep { defined } map { tag($_, 'd') } $pms->get('ARC-Seal');
 }
 
 # Asks for TXT records; answers{name} becomes the list of texts when the DNS has said what there is, or that there is nothing.
@@ -577,7 +583,7 @@ sub arc_vouches {
   my %seals;
   foreach my $field ($pms->get('ARC-Seal')) {
     my ($i) = $field =~ /(?:^|;)\s*i\s*=\s*([0-9]{1,2})\s*(?:;|$)/;
-    my ($domain) = $field =~ /(?:^|;)\s*d\s*=\s*([^\s;]+)/;
+    my $domain = tag($field, 'd');
     return 0 unless defined $i && defined $domain && !exists $seals{$i + 0};
     $seals{$i + 0} = ascii($domain);
   }
