@@ -34,7 +34,10 @@ def compile_smtptls(directory: Path) -> tuple[Path, Path]:
 
 
 class SmtpTls:
-    """One smtptls, which serves its own user and one other: us. Its certificates are behind a symlink."""
+    """One smtptls, which serves its own user and one other: us. Its certificates are behind a symlink.
+
+    It runs at once; as a context it offers TLS, and at the end no sanitizer has said anything.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,18 @@ class SmtpTls:
         self.log = place / "log"
         self.options = ("-u", str(os.geteuid() if serves is None else serves), *options)
         self.start()
+
+    def __enter__(self) -> SmtpTls:
+        try:
+            self.wait_offered()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+        assert "Sanitizer" not in self.heard()
 
     def start(self) -> None:
         argv = [self.programs[0], "-s", self.socket, "-c", self.current, *self.options]
@@ -129,12 +144,15 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     return client, served
 
 
-def client_context(certificate: Path | None = None) -> ssl.SSLContext:
+def client_context(certificate: Path | None = None, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    """Return the terms of a client; a certificate is what it verifies, a version the only one it speaks."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if certificate else ssl.CERT_NONE
     if certificate:
         context.load_verify_locations(certificate)
+    if version:
+        context.minimum_version = context.maximum_version = version
     return context
 
 

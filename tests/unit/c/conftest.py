@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, gcc, needed
+from support.certificates import make_pair
 from support.smtpfront_programs import Programs, build
+from support.smtptls import compile_smtptls
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +34,20 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     """Return smtpfront, its launcher and the real qmail-smtpd, compiled once."""
     return build(tmp_path_factory.mktemp("smtpfront"))
+
+
+@pytest.fixture(scope="session")
+def tls_programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return smtptls and tlsuser, compiled once."""
+    directory = tmp_path_factory.mktemp("smtptls")
+    for one in (directory, directory.parent, directory.parent.parent):
+        one.chmod(0o755)
+    return compile_smtptls(directory)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with a certificate and its key."""
+    directory = tmp_path_factory.mktemp("certificates")
+    make_pair(directory, "ecdsa")
+    return directory

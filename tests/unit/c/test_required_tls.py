@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.certificates import make_pair
 from support.smtpfront_programs import NOBODY, Gateway, Programs, gateway
-from support.smtptls import SmtpTls, compile_smtptls
+from support.smtptls import SmtpTls
 from support.starttls import Client, SmtpdSession, letter
 
 SMTPTLS_USER = NOBODY if os.geteuid() == 0 else os.geteuid()
@@ -38,17 +37,13 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmtpTls]:
-    directory = tmp_path_factory.mktemp("smtptls")
-    for one in (directory, directory.parent, directory.parent.parent):
-        one.chmod(0o755)
-    make_pair(directory / "certificates")
-    one = SmtpTls(compile_smtptls(directory), directory / "tls", directory / "certificates")
-    try:
-        one.wait_offered()
+def tls(
+    tls_programs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, certificates: Path
+) -> Iterator[SmtpTls]:
+    directory = tmp_path_factory.mktemp("common")
+    directory.chmod(0o755)
+    with SmtpTls(tls_programs, directory / "tls", certificates) as one:
         yield one
-    finally:
-        one.stop()
 
 
 @pytest.fixture(scope="module")

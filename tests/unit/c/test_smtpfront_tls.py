@@ -17,32 +17,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.certificates import make_pair
 from support.played_smtptls import PlayedSession, PlayedSmtpTls
 from support.smtp_dialogues import HELO, LETTER, MAIL, RCPT, rest
 from support.smtpfront_programs import NOBODY, Gateway, Programs, gateway, until, without_it
-from support.smtptls import SmtpTls, client_context, compile_smtptls
+from support.smtptls import SmtpTls, client_context
 
 NAME = "mx.example.test"
 READY = b"220 2.0.0 ready to start TLS\r\n"
 NOT_NOW = b"454 4.7.0 TLS is not available now\r\n"
 FOLLOWED = b"421 4.7.0 nothing may follow STARTTLS before its reply, goodbye\r\n"
 SMTPTLS_USER = NOBODY if os.geteuid() == 0 else os.geteuid()
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("certificates")
-    make_pair(directory, "ecdsa")
-    return directory
-
-
-@pytest.fixture(scope="module")
-def tls_programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    directory = tmp_path_factory.mktemp("smtptls")
-    for one in (directory, directory.parent, directory.parent.parent):
-        one.chmod(0o755)
-    return compile_smtptls(directory)
 
 
 Start = Callable[..., "tuple[Gateway, SmtpTls]"]
@@ -52,9 +36,7 @@ Start = Callable[..., "tuple[Gateway, SmtpTls]"]
 def start_in(programs: Programs, tls_programs: tuple[Path, Path], certificates: Path) -> Start:
     def start(stack: contextlib.ExitStack, place: Path, *options: str) -> tuple[Gateway, SmtpTls]:
         place.chmod(0o755)
-        tls = SmtpTls(tls_programs, place / "tls", certificates, *options)
-        stack.callback(tls.stop)
-        tls.wait_offered()
+        tls = stack.enter_context(SmtpTls(tls_programs, place / "tls", certificates, *options))
         gate = stack.enter_context(
             gateway(programs, place, front={"-T": tls.socket}, launcher={"-t": SMTPTLS_USER})
         )
@@ -118,17 +100,10 @@ def begun(gate: Gateway, source: str = "127.0.0.4") -> socket.socket:
     return client
 
 
-def context_of(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    context = client_context()
-    if version:
-        context.minimum_version = context.maximum_version = version
-    return context
-
-
 def secured(gate: Gateway, source: str = "127.0.0.4", version: ssl.TLSVersion | None = None) -> ssl.SSLSocket:
     client = begun(gate, source)
     assert say(client, b"STARTTLS\r\n") == READY
-    return context_of(version).wrap_socket(client, server_hostname=NAME)
+    return client_context(version=version).wrap_socket(client, server_hostname=NAME)
 
 
 def said_over(secure: ssl.SSLSocket, pieces: list[bytes]) -> bytes:
@@ -228,7 +203,7 @@ def test_the_greeting_and_the_sender_from_before_are_forgotten(gate: Gateway) ->
     say(client, b"MAIL FROM:<before@client.example>\r\n")
     say(client, b"RSET\r\n")
     assert say(client, b"STARTTLS\r\n") == READY
-    secure = context_of().wrap_socket(client)
+    secure = client_context().wrap_socket(client)
     assert say(secure, RCPT).startswith(b"503 5.5.1 MAIL first")
     assert b"250 ok TIME qp PID\r\n" in said_over(secure, [MAIL, RCPT, b"DATA\r\n", LETTER, b"QUIT\r\n"])
     (message,) = gate.messages()
@@ -242,7 +217,7 @@ def test_counts_go_on(gate: Gateway) -> None:
     heard = [say(client, unknown) for _number in range(6)]
     say(client, b"RSET\r\n")
     assert say(client, b"STARTTLS\r\n") == READY
-    secure = context_of().wrap_socket(client)
+    secure = client_context().wrap_socket(client)
     say(secure, MAIL)
     heard += [say(secure, unknown) for _number in range(4)]
     assert [line[:9] for line in heard] == 9 * [b"550 5.1.1"] + [b"421 4.7.0"]
@@ -269,7 +244,7 @@ def test_where_starttls_is_out_of_place(gate: Gateway) -> None:
     assert say(client, b"STARTTLS\r\n").startswith(b"503 5.5.1 ")
     say(client, b"RSET\r\n")
     assert say(client, b"starttls \r\n") == READY
-    secure = context_of().wrap_socket(client)
+    secure = client_context().wrap_socket(client)
     assert b"STARTTLS" not in say(secure, HELO)
     assert say(secure, b"STARTTLS\r\n").startswith(b"503 5.5.1 ")
     assert say(secure, MAIL) == b"250 ok\r\n"
@@ -546,36 +521,30 @@ def test_when_all_places_are_in_use_a_session_with_tls_hears_so(
     programs: Programs, tls_programs: tuple[Path, Path], certificates: Path, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o755)
-    tls = SmtpTls(tls_programs, tmp_path / "tls", certificates)
-    tls.wait_offered()
-    try:
-        with gateway(
-            programs, tmp_path, front={"-T": tls.socket, "-c": 2}, launcher={"-t": SMTPTLS_USER}
-        ) as gate:
-            secure = secured(gate)
-            say(secure, HELO)
-            stopped = begun(gate)
-            assert say(stopped, b"STARTTLS\r\n") == READY
-            third = gate.connect()
-            assert reply(third).startswith(b"220 ")
-            assert rest(secure) == b"421 4.3.2 too many sessions, please come back later\r\n"
-            fourth = gate.connect()
-            assert reply(fourth).startswith(b"220 ")
-            assert rest(stopped).removesuffix(b"RESET") == b""  # in the handshake nothing is said
-            third.close()
-            fourth.close()
-    finally:
-        tls.stop()
+    with (
+        SmtpTls(tls_programs, tmp_path / "tls", certificates) as tls,
+        gateway(programs, tmp_path, front={"-T": tls.socket, "-c": 2}, launcher={"-t": SMTPTLS_USER}) as gate,
+    ):
+        secure = secured(gate)
+        say(secure, HELO)
+        stopped = begun(gate)
+        assert say(stopped, b"STARTTLS\r\n") == READY
+        third = gate.connect()
+        assert reply(third).startswith(b"220 ")
+        assert rest(secure) == b"421 4.3.2 too many sessions, please come back later\r\n"
+        fourth = gate.connect()
+        assert reply(fourth).startswith(b"220 ")
+        assert rest(stopped).removesuffix(b"RESET") == b""  # in the handshake nothing is said
+        third.close()
+        fourth.close()
 
 
 def test_who_is_silent_keeps_nobody_from_tls(
     programs: Programs, tls_programs: tuple[Path, Path], certificates: Path, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o755)
-    tls = SmtpTls(tls_programs, tmp_path / "tls", certificates)
-    tls.wait_offered()
-    options = {"-T": tls.socket, "-S": 2}
-    try:
+    with SmtpTls(tls_programs, tmp_path / "tls", certificates) as tls:
+        options = {"-T": tls.socket, "-S": 2}
         with gateway(programs, tmp_path, front=options, launcher={"-t": SMTPTLS_USER}) as gate:
             plain = gate.connect("127.0.0.20")
             assert reply(plain).startswith(b"220 ")
@@ -593,8 +562,6 @@ def test_who_is_silent_keeps_nobody_from_tls(
         ended = re.findall(r"ended (127\S+) all places of TLS are in use( tls=TLSv1\.3/\w+)?\n", gate.heard())
         assert [address for address, _tls in ended[:2]] == ["127.0.0.21", "127.0.0.22"]
         assert ended[0][1] == "" and ended[1][1]
-    finally:
-        tls.stop()
 
 
 def test_a_relay_client_is_handed_over_before(gate: Gateway) -> None:

@@ -23,21 +23,14 @@ from pathlib import Path
 import pytest
 from support.certificates import make_pair
 from support.smtpfront_programs import as_nobody, until
-from support.smtptls import SmtpTls, client_context, compile_smtptls, line, tcp_pair
+from support.smtptls import SmtpTls, client_context, line, tcp_pair
 
 NAME = "mx.example.test"
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    directory = tmp_path_factory.mktemp("smtptls")
-    for one in (directory, directory.parent, directory.parent.parent):
-        one.chmod(0o755)
-    return compile_smtptls(directory)
-
-
-@pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with two of them."""
     directory = tmp_path_factory.mktemp("certificates")
     make_pair(directory, "ecdsa")
     make_pair(directory, "rsa", names=("certificate-2.pem", "key-2.pem"))
@@ -48,12 +41,12 @@ Start = Callable[..., SmtpTls]
 
 
 @pytest.fixture
-def start(programs: tuple[Path, Path], tmp_path: Path, certificates: Path) -> Iterator[Start]:
+def start(tls_programs: tuple[Path, Path], tmp_path: Path, certificates: Path) -> Iterator[Start]:
     made: list[SmtpTls] = []
     tmp_path.chmod(0o755)
 
     def begin(*options: str, directory: Path = certificates, offered: bool = True) -> SmtpTls:
-        made.append(SmtpTls(programs, tmp_path / f"tls{len(made)}", directory, *options))
+        made.append(SmtpTls(tls_programs, tmp_path / f"tls{len(made)}", directory, *options))
         if offered:
             made[-1].wait_offered()
         return made[-1]
@@ -66,15 +59,12 @@ def start(programs: tuple[Path, Path], tmp_path: Path, certificates: Path) -> It
 
 @pytest.fixture(scope="module")
 def tls(
-    programs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, certificates: Path
+    tls_programs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, certificates: Path
 ) -> Iterator[SmtpTls]:
     directory = tmp_path_factory.mktemp("common")
     directory.chmod(0o755)
-    one = SmtpTls(programs, directory / "tls", certificates)
-    one.wait_offered()
-    yield one
-    one.stop()
-    assert "Sanitizer" not in one.heard()
+    with SmtpTls(tls_programs, directory / "tls", certificates) as one:
+        yield one
 
 
 def secured(tls: SmtpTls, client: socket.socket, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
@@ -390,11 +380,13 @@ def test_renegotiation_is_refused(tls: SmtpTls) -> None:
     assert "no renegotiation" in said
 
 
-def test_another_user_is_not_served(programs: tuple[Path, Path], tmp_path: Path, certificates: Path) -> None:
+def test_another_user_is_not_served(
+    tls_programs: tuple[Path, Path], tmp_path: Path, certificates: Path
+) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can be two users")
     tmp_path.chmod(0o755)
-    tls = SmtpTls(programs, tmp_path / "tls", certificates, serves=1)
+    tls = SmtpTls(tls_programs, tmp_path / "tls", certificates, serves=1)
     client, served = tcp_pair()
     try:
         tls.wait_offered()

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 from support.c_programs import INCLUDES, ROOT, SANITIZE, STRICT, gcc, needed
-from support.certificates import make_pair
 from support.smtpfront_programs import Gateway, Programs, gateway, until
-from support.smtptls import SmtpTls, client_context, compile_smtptls
+from support.smtptls import SmtpTls, client_context
 from support.starttls import Client, Session, SmtpdSession, letter
 
 OFFER = "STARTTLS"
@@ -28,33 +27,13 @@ RELAY = "127.0.0.3"
 LETTER = b"Subject: x\r\n\r\nA letter.\r\n.\r\n"
 
 
-@pytest.fixture(scope="module")
-def tls_programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    directory = tmp_path_factory.mktemp("smtptls")
-    for one in (directory, directory.parent, directory.parent.parent):
-        one.chmod(0o755)
-    return compile_smtptls(directory)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("certificates")
-    make_pair(directory, "ecdsa")
-    return directory
-
-
 @contextlib.contextmanager
 def started(
     programs: tuple[Path, Path], directory: Path, certificates: Path, *options: str
 ) -> Iterator[SmtpTls]:
     directory.chmod(0o755)
-    one = SmtpTls(programs, directory / "tls", certificates, *options)
-    try:
-        one.wait_offered()
+    with SmtpTls(programs, directory / "tls", certificates, *options) as one:
         yield one
-    finally:
-        one.stop()
-    assert "Sanitizer" not in one.heard()
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +58,6 @@ def session(gate: Gateway) -> Iterator[SmtpdSession]:
     gate.messages()
 
 
-def context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
-    context = client_context()
-    context.minimum_version = context.maximum_version = version
-    return context
-
-
 def head(message: bytes) -> bytes:
     """Return the Received field without its id and its date."""
     return message.partition(b"; DATE\n")[0]
@@ -101,7 +74,7 @@ def body(message: bytes) -> bytes:
 def test_a_message_over_each_version(session: SmtpdSession, version: ssl.TLSVersion) -> None:
     client = session.client
     assert OFFER in client.say("EHLO before.example").split("\r\n250-")
-    client.starttls(context_of(version), NAME)
+    client.starttls(client_context(version=version), NAME)
     assert OFFER not in client.say("EHLO client.example")
     assert client.say("STARTTLS").startswith("503 5.5.1 ")
     assert letter(client, LETTER).startswith("250 ok ")
@@ -426,7 +399,7 @@ def test_a_greylisted_client_has_tls(
         assert client.say("STARTTLS").startswith("503 5.5.1 ")
         assert client.say("RSET").startswith("250 ")
         assert session.holds_the_client()
-        client.starttls(context_of(version), NAME)
+        client.starttls(client_context(version=version), NAME)
         assert client.say("NOOP").startswith("250 ") and not session.holds_the_client()
         terms = client.terms()
         assert terms[0] == version.name.replace("_", ".")
