@@ -12,7 +12,8 @@ import pytest
 from support.conversations import SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, eventually, qmailctl, waiting
+from support.queue_checks import changed, qmailctl, waiting
+from support.waiting import eventually
 
 PATCH = pytest.mark.patch("99-backend-places")
 RECIPIENTS = [f"place{number}@example.test" for number in range(12)]

@@ -13,9 +13,10 @@ from support.backend_tls import CONTROL, name_of, offering, policies, tlsa, veri
 from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, eventually, qmailctl, waiting
+from support.queue_checks import changed, qmailctl, waiting
 from support.told_resolver import A as ADDRESS
 from support.told_resolver import Records, Resolver, Validated, a, record
+from support.waiting import eventually
 
 PATCH = pytest.mark.patch("99-tls-out")
 RESOLVER_PORT = 5399

@@ -13,8 +13,9 @@ import pytest
 from support.conversations import LOOPBACK, OFFICE, POSTMASTER, SENDER, STRANGER, A, B, message
 from support.gateway import Bed, submit
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import DOUBLE_BOUNCE, bounce, eventually, nothing_comes, qmailctl, waiting
+from support.queue_checks import DOUBLE_BOUNCE, bounce, nothing_comes, qmailctl, waiting
 from support.recording_servers import conversation, sinks
+from support.waiting import eventually
 
 GOOD = "alice@example.test"
 MARK = "please-mark-this"  # a rule of the tests makes it spam that is delivered

@@ -21,7 +21,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
-from support.role_container import ROOT, Box, eventually
+from support.role_container import ROOT, Box
+from support.waiting import eventually
 
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-" + b"STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 CLIENT = "/usr/local/bin/clamdscan"
@@ -88,16 +89,16 @@ def pid_of(box: Box) -> str:
 def kill(box: Box) -> None:
     """Kill clamd without a chance to clean up, and keep it from being started again."""
     box.sh("svc -dk /service/clamd")
-    eventually(lambda: ": down" in box.sh("svstat /service/clamd"), 30, "clamd is down")
+    eventually(lambda: ": down" in box.sh("svstat /service/clamd"), "clamd is down", 30)
 
 
 @pytest.fixture(autouse=True)
 def whole(box: Box) -> Iterator[None]:
     """Begin and end every test with a clamd that finds the test file."""
-    eventually(lambda: works(box), 30, "clamd finds the test file")
+    eventually(lambda: works(box), "clamd finds the test file", 30)
     yield
     box.sh("svc -u /service/clamd")
-    eventually(lambda: works(box), 30, "clamd finds the test file afterwards")
+    eventually(lambda: works(box), "clamd finds the test file afterwards", 30)
 
 
 MESSAGES = {
@@ -157,7 +158,7 @@ def test_a_clamd_that_was_killed_comes_back(box: Box) -> None:
     before = pid_of(box)
     box.sh("svc -k /service/clamd")
     eventually(
-        lambda: pid_of(box) not in ("", before) and works(box), 30, "another clamd finds the test file"
+        lambda: pid_of(box) not in ("", before) and works(box), "another clamd finds the test file", 30
     )
 
 
@@ -170,19 +171,19 @@ def test_a_stale_socket_is_no_trouble(box: Box, left: str) -> None:
         "link": "ln -s /nowhere /run/clamav/clamd.ctl",
     }
     box.sh(f"rm -f /run/clamav/clamd.ctl; {make[left]}; svc -u /service/clamd")
-    eventually(lambda: works(box), 30, "clamd finds the test file")
+    eventually(lambda: works(box), "clamd finds the test file", 30)
 
 
 def test_run_may_be_empty(box: Box) -> None:
     kill(box)
     box.sh("rm -rf /run/clamav /var/lib/clamav/tmp; svc -u /service/clamd")
-    eventually(lambda: works(box), 30, "clamd finds the test file")
+    eventually(lambda: works(box), "clamd finds the test file", 30)
 
 
 def test_what_a_killed_clamd_left_is_removed(box: Box) -> None:
     kill(box)
     box.sh("touch /var/lib/clamav/tmp/left; svc -u /service/clamd")
-    eventually(lambda: works(box), 30, "clamd finds the test file")
+    eventually(lambda: works(box), "clamd finds the test file", 30)
     assert not box.has("/var/lib/clamav/tmp/left")
 
 
@@ -193,13 +194,13 @@ def test_without_a_database_nothing_is_called_clean(box: Box) -> None:
     try:
         eventually(
             lambda: "clamd: no database in /var/lib/clamav" in box.sh("tail -n 3 /var/log/clamd/current"),
-            30,
             "it says so",
+            30,
         )
         assert [scan(box, content, *SESSION)[0] for content in (EICAR, b"clean")] == [TROUBLE, TROUBLE]
     finally:
         box.sh("mv /root/kept/* /var/lib/clamav; rmdir /root/kept")
-    eventually(lambda: works(box), 30, "clamd comes back by itself")
+    eventually(lambda: works(box), "clamd comes back by itself", 30)
 
 
 def test_reloading_makes_nobody_wait(box: Box) -> None:
@@ -219,7 +220,7 @@ def test_reloading_makes_nobody_wait(box: Box) -> None:
         log = f"tail -n +{int(mark) + 1} /var/log/clamd/current"
         thread.start()
         box.sh(f"{CLIENT} --reload")
-        eventually(lambda: "Database correctly reloaded (60000" in box.sh(log), 60, "the new database serves")
+        eventually(lambda: "Database correctly reloaded (60000" in box.sh(log), "the new database serves", 60)
     finally:
         box.sh("rm /root/asking")
         thread.join()
@@ -326,11 +327,11 @@ def test_freshclam_takes_what_is_right_and_refuses_what_is_not(box: Box, tmp_pat
         given = variables(box, clamav_freshclam=True, clamav_freshclam_settings=extra)
         well, text = box.role("clamav", tmp_path, given)
         assert well, text
-        eventually(lambda: box.has("/var/lib/clamav/fresh.ndb"), 30, "freshclam brings the site's database")
+        eventually(lambda: box.has("/var/lib/clamav/fresh.ndb"), "freshclam brings the site's database", 30)
         eventually(
             lambda: "Fresh.UNOFFICIAL FOUND" in scan(box, b"fresh from the mirror")[1],
-            30,
             "clamd was told of it",
+            30,
         )
     finally:
         box.run("sh", "-c", "kill $(ps axo pid,args | awk '/[h]ttp.server/ {print $1}')")
@@ -357,7 +358,7 @@ def test_a_proxys_password_is_for_freshclam_alone(box: Box, tmp_path: Path) -> N
         )
         assert box.run("setuidgid", "nobody", "cat", "/etc/clamav/freshclam.conf")[0] != 0
         tried = "http://***@127.0.0.1:9"
-        eventually(lambda: tried in box.sh("cat /var/log/freshclam/current"), 60, "it is in the log")
+        eventually(lambda: tried in box.sh("cat /var/log/freshclam/current"), "it is in the log", 60)
         for place in ("/var/log", "/run", "/tmp", "/proc/[0-9]*/cmdline", "/var/lib/mailgate"):
             # Not as it is: it would find itself among the processes.
             assert box.sh(f"grep -rls canary-7f3[a] {place} || true") == "", place

@@ -18,8 +18,9 @@ from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.policy_playbook import change_dane
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, eventually, qmailctl, waiting
+from support.queue_checks import changed, qmailctl, waiting
 from support.signed_zone import ADDRESS, PORT, NameServer, make_zone
+from support.waiting import eventually
 
 ORIGIN, HOST = "corp.test.", "exchange.corp.test"
 RESOLVER = "127.0.0.3"

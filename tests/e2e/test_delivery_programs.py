@@ -16,7 +16,8 @@ import pytest
 from support.conversations import HOSTNAME, POSTMASTER, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog
-from support.queue_checks import GOOD, accepted, eventually, nothing_comes, qmailctl, waiting, whole
+from support.queue_checks import GOOD, accepted, nothing_comes, qmailctl, waiting, whole
+from support.waiting import eventually
 
 PATCH = pytest.mark.patch("98-delivery-programs")
 LOCAL = f"postmaster@{HOSTNAME}"  # an alias of the gateway, which qmail-local forwards

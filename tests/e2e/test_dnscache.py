@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.role_container import Box, eventually
+from support.role_container import Box
+from support.waiting import eventually
 
 ROOT_SERVER, FORWARDER, SILENT = "198.18.0.53", "198.18.0.54", "198.18.0.55"
 LONG = "x" * 120
@@ -68,7 +69,7 @@ def world(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         converge(box, directory)
         box.sh("svc -t /service/dnscache")  # what it knows may be of another world
-        eventually(lambda: bool(look_up(box, "a", "localhost")), 10, "dnscache answers")
+        eventually(lambda: bool(look_up(box, "a", "localhost")), "dnscache answers", 10)
         yield directory
     finally:
         box.run("sh", "-c", "cat >/etc/resolv.conf", text=kept.encode())
@@ -153,7 +154,7 @@ def test_every_lookup_costs_the_log_nothing(box: Box, world: Path) -> None:
 def test_lookups_are_logged_when_asked(box: Box, world: Path) -> None:
     converge(box, world, djbdns_log_queries=True)
     look_up(box, "a", "loud.test")
-    eventually(lambda: "loud.test" in box.sh("cat /var/log/dnscache/current"), 10, "the lookup is in the log")
+    eventually(lambda: "loud.test" in box.sh("cat /var/log/dnscache/current"), "the lookup is in the log", 10)
     converge(box, world)
 
 
@@ -195,7 +196,7 @@ def test_resolv_conf_is_left_alone_when_dnscache_does_not_answer(box: Box, world
     """Another server runs in place of dnscache."""
     kept = box.sh("cat /etc/resolv.conf")
     box.sh("svc -d /service/dnscache")
-    eventually(lambda: "down" in box.sh("svstat /service/dnscache"), 10, "dnscache is down")
+    eventually(lambda: "down" in box.sh("svstat /service/dnscache"), "dnscache is down", 10)
     listen = (
         "import socket, time; s = socket.socket(2, 2); s.bind(('127.0.0.1', 53)); time.sleep(3600) # taken"
     )

@@ -19,7 +19,7 @@ import pytest
 from support import name_servers
 from support.conversations import HOSTNAME
 from support.gateway import Bed, submit
-from support.role_container import eventually
+from support.waiting import eventually
 
 SETTINGS = "/etc/mailgate/doctor-test.json"
 OK, WARNING, CRITICAL = 0, 1, 2
@@ -80,7 +80,7 @@ class Doctor:
             return last[0].status == OK
 
         try:
-            eventually(content, WELL_SECONDS, f"well again: {checks}")
+            eventually(content, f"well again: {checks}", WELL_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{error}: {last}") from error
 
@@ -103,7 +103,7 @@ def forget_starts(bed: Bed) -> None:
 def down(doctor: Doctor, *services: str) -> Iterator[None]:
     places = [f"/service/{name}" for name in services]
     doctor.bed.inside("svc", "-d", *places)
-    eventually(lambda: "up (" not in doctor.bed.inside("svstat", *places)[1], 20, f"{services} are down")
+    eventually(lambda: "up (" not in doctor.bed.inside("svstat", *places)[1], f"{services} are down", 20)
     try:
         yield
     finally:
@@ -374,10 +374,10 @@ def test_a_message_that_waits_for_its_back_end(doctor: Doctor) -> None:
         said = submit(f"Subject: {subject}\r\n\r\nhello\r\n".encode(), "alice@example.test")
         assert said.startswith("250 "), said
         new = lambda: [one for one in top.glob("info/*/*") if one.name not in before]  # noqa: E731
-        eventually(lambda: bool(new()), 20, "the message is in the queue")
+        eventually(lambda: bool(new()), "the message is in the queue", 20)
         old = time.time() - 5 * 3600
         log = doctor.root / "var/log/qmail/send/current"
-        eventually(lambda: "deferral" in log.read_text()[-2000:], 20, "the message was deferred")
+        eventually(lambda: "deferral" in log.read_text()[-2000:], "the message was deferred", 20)
         for one in new():
             os.utime(one, (old, old))
         doctor.expect("queue", WARNING, "the oldest message has waited for 5 hours; the last deferral: ")

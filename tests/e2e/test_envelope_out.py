@@ -13,8 +13,9 @@ import pytest
 from support.conversations import HOSTNAME, POSTMASTER, SENDER, A, B
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, eventually, qmailctl, waiting
+from support.queue_checks import changed, qmailctl, waiting
 from support.recording_servers import READINGS, Sink, conversation, sinks
+from support.waiting import eventually
 
 GOOD, FOREIGN = b"alice@example.test", b"carol@example.org"
 MESSAGE = b"From: x@y.example\nSubject: envelope\n\nhello\n"

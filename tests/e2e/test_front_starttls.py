@@ -9,8 +9,7 @@ The table (tests/support/conversations.py) has a mail over TLS 1.3, one over 1.2
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from support.conversations import (
@@ -27,9 +26,11 @@ from support.conversations import (
 )
 from support.gateway import GATEWAY_ADDRESS, Bed, matches
 from support.smtp_client import Session
+from support.waiting import eventually
 
 LOG = "var/log/qmail/smtpd/current"
 EHLO = "EHLO client.example"
+EVENT_SECONDS = 60.0  # a bound for what never comes
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +49,6 @@ def play(session: Session, steps: Sequence[Step]) -> None:
             session.secure(step.secure)
 
 
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_a_refused_recipient_is_in_the_log_with_its_tls(bed: Bed, version: str) -> None:
     unknown = f"nobody-tls-{version}@example.test"
@@ -63,7 +57,8 @@ def test_a_refused_recipient_is_in_the_log_with_its_tls(bed: Bed, version: str) 
     line = (
         rf"not in validrcptto: {re.escape(unknown)} from \S+ at {STRANGER} id \S+ tls=TLSv{version}/[\w-]+\n"
     )
-    until(lambda: re.search(line, (bed.root / LOG).read_text(errors="replace")))
+    log = bed.root / LOG
+    eventually(lambda: re.search(line, log.read_text(errors="replace")), "the log says so", EVENT_SECONDS)
 
 
 def test_without_smtptls_mail_comes_in_plain_text(bed: Bed) -> None:
@@ -72,7 +67,9 @@ def test_without_smtptls_mail_comes_in_plain_text(bed: Bed) -> None:
         play(session, (*starttls("1.3"), mail()))
         assert bed.inside("svc", "-d", "/service/smtptls")[0] == 0
         try:
-            until(lambda: ": down " in bed.inside("svstat", "/service/smtptls")[1])
+            eventually(
+                lambda: ": down " in bed.inside("svstat", "/service/smtptls")[1], "it is down", EVENT_SECONDS
+            )
             with Session(STRANGER, GATEWAY_ADDRESS) as plain:
                 play(
                     plain,
@@ -81,7 +78,7 @@ def test_without_smtptls_mail_comes_in_plain_text(bed: Bed) -> None:
             play(session, (alice,))  # a session with TLS goes on
         finally:
             bed.inside("svc", "-u", "/service/smtptls")
-    until(lambda: offers(GREETED))
+    eventually(lambda: offers(GREETED), "TLS is offered again", EVENT_SECONDS)
 
 
 def offers(greeted: str) -> bool:

@@ -19,17 +19,16 @@ from support.queue_checks import (
     FOREIGN,
     GOOD,
     OTHER,
-    SOON_SECONDS,
     accepted,
     bounce,
     changed,
-    eventually,
     nothing_comes,
     qmailctl,
     waiting,
     whole,
 )
 from support.smtp_client import Session, stuffed
+from support.waiting import SOON_SECONDS, eventually
 
 SERVICES = ("qmail-send", "qmail-send/log", "qmail-smtpd", "qmail-smtpd/log")
 SUBCOMMANDS = (

@@ -46,11 +46,11 @@ from support.directory_servers import (
     Cut,
     Scripted,
     Slapd,
-    eventually,
 )
 from support.gateway import Bed
 from support.ldap_answers import done, entry, reference
 from support.session_watch import UNCERTAIN, Allowed, Watch, verdict
+from support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = "corp.example.test"
@@ -591,7 +591,7 @@ def test_the_password_is_in_no_artefact(world: World) -> None:
         )
         export = threading.Thread(target=world.mailgate, args=("update",))
         export.start()
-        eventually(lambda: server.seen == 1, "the export hangs")
+        eventually(lambda: server.seen == 1, "the export hangs", 30)
         for number in world.bed.processes():
             with contextlib.suppress(OSError):
                 seen += [

@@ -21,7 +21,7 @@ from bed import collection
 from bed.common import ROOT
 from support.gateway import Bed
 from support.playbook_output import RECAP, restarted_services
-from support.queue_checks import eventually
+from support.waiting import eventually
 
 PLAYBOOK = "tests/e2e/restarts.yml"
 CHOICE = "tests/inventory/group_vars/gateways/choice.yml"  # which sources this machine has; not a file of git

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 import pytest
 from support.conversations import EICAR
 from support.gateway import Bed, gateway_pid
-from support.role_container import eventually
 from support.scanner_faults import ScanBed, letter
+from support.waiting import eventually
 
 TEMPORARY = "/var/lib/clamav/tmp"
 SETTINGS = "etc/clamav/clamd.conf"
@@ -155,6 +155,6 @@ def reload(scan: ScanBed) -> None:
     assert scan.bed.inside("clamdscan", "--reload")[0] == 0
     eventually(
         lambda: log.read_text(errors="replace").count("Database correctly reloaded") > before,
-        30,
         "clamd has read its databases again",
+        30,
     )

@@ -14,7 +14,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,20 +27,14 @@ from support.gateway import GATEWAY_ADDRESS, Bed, target_of
 from support.smtp_client import stuffed
 from support.smtptls import client_context
 from support.starttls import Client, letter
+from support.waiting import eventually
 
 EHLO = "EHLO client.example"
 ALICE = "alice@example.test"
 STALLED = 200
 SENDERS, LETTERS = 4, 6
 PIECE_BYTES = 1 << 24
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait for an event; the bound is for one that never comes."""
-    deadline = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.1)
+EVENT_SECONDS = 120.0  # a bound for what never comes
 
 
 @contextlib.contextmanager
@@ -67,7 +60,7 @@ def send(source: str = STRANGER, context: ssl.SSLContext | None = None) -> None:
 
 @pytest.fixture(autouse=True)
 def normal(bed: Bed) -> Iterator[None]:
-    until(is_offered)
+    eventually(is_offered, "TLS is offered", EVENT_SECONDS)
     yield
     bed.mailroom.take(lambda one: True)
 
@@ -98,7 +91,7 @@ def install(bed: Bed) -> Iterator[Install]:
     pairs = [("certificate.pem", "key.pem"), ("certificate-2.pem", "key-2.pem")]
     words = [f"/root/before/{name}" for pair in pairs if pair[0] in before for name in pair]
     run(bed, "mailgate", "certificate", "install", *words)
-    until(is_offered)
+    eventually(is_offered, "TLS is offered", EVENT_SECONDS)
 
 
 def handshake(context: ssl.SSLContext) -> str:
@@ -155,7 +148,7 @@ def test_an_expired_certificate_is_not_offered_and_the_doctor_is_critical(
 ) -> None:
     make_pair(tmp_path / "pair", host=HOSTNAME, days=(-90, -1))
     install(tmp_path / "pair")
-    until(lambda: not is_offered())
+    eventually(lambda: not is_offered(), "TLS is not offered", EVENT_SECONDS)
     with connected() as client:  # mail comes all the same
         assert client.say(EHLO).startswith("250-")
         assert letter(client, stuffed(message("tls-attack")), ALICE, SENDER).startswith("250 ok ")
@@ -189,7 +182,7 @@ def test_a_certificate_is_renewed_under_load_and_no_session_is_lost(bed: Bed, in
             paths = make_pair(place / str(number), "ecdsa" if number % 2 else "rsa", host=HOSTNAME)
             inside = f"/root/renewed/{number}"
             run(bed, "mailgate", "certificate", "install", f"{inside}/certificate.pem", f"{inside}/key.pem")
-            until(functools.partial(is_served, paths[0].read_text()))
+            eventually(functools.partial(is_served, paths[0].read_text()), "it is served", EVENT_SECONDS)
     finally:
         ended.set()
         for thread in threads:
@@ -218,7 +211,7 @@ def test_smtptls_killed_in_the_middle_ends_the_session_and_not_the_next(bed: Bed
     with connected() as client:  # plain, or with TLS again
         assert client.say(EHLO).startswith("250-")
         assert letter(client, stuffed(message("tls-attack")), ALICE, SENDER).startswith("250 ok ")
-    until(is_offered)
+    eventually(is_offered, "TLS is offered", EVENT_SECONDS)
     send()
 
 
@@ -284,7 +277,7 @@ def memory_has(pid: int, secrets: list[bytes]) -> bool:
 def test_the_key_is_in_no_memory_but_that_of_smtptls(bed: Bed, install: Install, tmp_path: Path) -> None:
     paths = make_pair(tmp_path / "pair", host=HOSTNAME)
     install(tmp_path / "pair")
-    until(functools.partial(is_served, paths[0].read_text()))
+    eventually(functools.partial(is_served, paths[0].read_text()), "it is served", EVENT_SECONDS)
     send()
     secrets = forms_of(paths[1])
     with connected() as stranger, connected(LOOPBACK) as relay:

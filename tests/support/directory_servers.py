@@ -11,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from bed.ldap import BASE, REALM, Server
 
 from support.ldap_answers import bound
+from support.waiting import eventually
 
 AD_ADDRESS, SLAPD_ADDRESS, FAKE_ADDRESS = "198.18.0.30", "198.18.0.31", "198.18.0.32"
 AD_NAME, SLAPD_NAME, FAKE_NAME = "dc1.corp.example.test", "ldap.corp.example.test", "dc2.corp.example.test"
@@ -28,13 +28,6 @@ CANARY = "Canary-7f3a-Wing"
 SLAPD_BASE = "dc=big,dc=example,dc=test"
 SLAPD_READER = f"cn=reader,{SLAPD_BASE}"
 SLAPD_SIZE_LIMIT = 1000
-
-
-def eventually(holds: Callable[[], bool], what: str, within_seconds: float = 30) -> None:
-    deadline = time.monotonic() + within_seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within_seconds:.0f} s: {what}"
-        time.sleep(0.1)
 
 
 def answers(address: str, port: int) -> bool:
@@ -117,12 +110,12 @@ class ActiveDirectory:
     def start(self) -> None:
         self.server.run("samba", "-D")
         if self.address:
-            eventually(lambda: answers(self.address, 636), "Samba listens")
+            eventually(lambda: answers(self.address, 636), "Samba listens", 30)
 
     def stop(self) -> None:
         self.server.run("bash", "-c", "kill -KILL -- -$(cat /run/samba/samba.pid)")
         if self.address:
-            eventually(lambda: not answers(self.address, 636), "Samba is gone")
+            eventually(lambda: not answers(self.address, 636), "Samba is gone", 30)
 
     def add(self, ldif: str) -> None:
         put(self.server, "/tmp/add.ldif", ldif)

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from support.conversations import HOSTNAME, LOOPBACK, SENDER, Arrival, message
 from support.gateway import Bed, differences, row_of, submit
 from support.mail_servers import Delivery
+from support.waiting import SOON_SECONDS
 
 GOOD, OTHER, FOREIGN = "alice@example.test", "bob@example.test", "carol@example.org"
 DOUBLE_BOUNCE = "#@[]"
-SOON_SECONDS = 20.0
 QUIET_SECONDS = 1.5  # a delivery that is due takes some hundredths
 
 
@@ -25,13 +25,6 @@ def qmailctl(bed: Bed, word: str) -> str:
     status, output, error = bed.inside("qmailctl", word)
     assert (status, error) == (0, ""), f"qmailctl {word} ended with {status}: {error!r}"
     return output
-
-
-def eventually(holds: Callable[[], bool], what: str, within_seconds: float = SOON_SECONDS) -> None:
-    deadline = time.monotonic() + within_seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within_seconds:.0f} s: {what}"
-        time.sleep(0.1)
 
 
 def waiting(bed: Bed) -> list[str]:

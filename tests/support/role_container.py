@@ -9,8 +9,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,11 +73,3 @@ class Box:
             check=False,
         )
         return done.returncode == 0, done.stdout.decode("utf-8", "replace")
-
-
-def eventually(condition: Callable[[], bool], within_seconds: float, what: str) -> None:
-    """Wait until it holds."""
-    deadline = time.monotonic() + within_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_seconds:g} seconds: {what}"
-        time.sleep(0.2)

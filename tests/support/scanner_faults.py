@@ -20,7 +20,7 @@ from pathlib import Path
 from support.conversations import STRANGER
 from support.gateway import Bed, gateway_pid, submit
 from support.played_scanners import Act, PlayedClamd, PlayedSpamd
-from support.role_container import eventually
+from support.waiting import eventually
 
 WORK = "var/spool/simscan"
 CONTROL = "var/qmail/control/simscan"
@@ -170,7 +170,7 @@ class ScanBed:
     def played(self, place: str, act: Act) -> Iterator[PlayedClamd | PlayedSpamd]:
         """Let a daemon of the test answer in the place of clamd's, or spamd's, socket."""
         # one that was started just now has none yet
-        eventually((self.root / place).exists, FLOWING_SECONDS, f"/{place} is there")
+        eventually((self.root / place).exists, f"/{place} is there", FLOWING_SECONDS)
         with self.missing(place):
             kind = PlayedClamd if place == CLAMD else PlayedSpamd
             daemon: PlayedClamd | PlayedSpamd = kind(self.root / place)

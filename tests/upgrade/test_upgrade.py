@@ -12,7 +12,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from support.gateway import GATEWAY_ADDRESS, Bed, differences, row_of, submit
 from support.mail_stream import ACCEPTED, LATER, NAME, REFUSED, Client, Message, Stream, compose
 from support.playbook_output import RECAP, restarted_services
 from support.smtp_client import CLOSED, Session, stuffed
+from support.waiting import eventually
 
 CONTAINER = f"mailgate-upgrade-{os.getpid()}"
 UP_SECONDS = 180.0
@@ -93,13 +94,6 @@ def playbook(name: str, *options: str) -> Said:
             check=False,
         )
     return Said(done.returncode, log.read_text(encoding="utf-8", errors="replace"))
-
-
-def eventually(holds: Callable[[], bool], within_seconds: float, what: str) -> None:
-    deadline = time.monotonic() + within_seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within_seconds:.0f} s: {what}"
-        time.sleep(0.5)
 
 
 @dataclass
@@ -292,7 +286,7 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
         with Bed(CONTAINER) as bed:
             bed.wait_until_greeted(UP_SECONDS)
             one = Gateway(bed)
-            eventually(one.all_up, UP_SECONDS, "every service of the older gateway is up")
+            eventually(one.all_up, "every service of the older gateway is up", UP_SECONDS)
             bed.introduce()
             yield one
     finally:
@@ -419,7 +413,7 @@ def test_mail_that_waited_in_the_queue_was_still_there(story: Story) -> None:
     if reason:
         pytest.skip(reason)
     eventually(
-        lambda: story.gateway.run("/var/qmail/bin/qmail-qread") == "", DELIVERED_SECONDS, "the queue is empty"
+        lambda: story.gateway.run("/var/qmail/bin/qmail-qread") == "", "the queue is empty", DELIVERED_SECONDS
     )
 
 
