@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cases of a role's checks of its variables, all in one run of Ansible, each on a host of its own."""
+"""A role's play on this machine, and cases of its checks of variables: one run, a host for each."""
 
 from __future__ import annotations
 
@@ -17,6 +17,22 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def run_play(directory: Path, play: str, *options: str) -> tuple[int, str]:
+    """Return the exit status and the output of a play."""
+    (directory / "play.yml").write_text(play)
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    done = subprocess.run(
+        [program, *options, str(directory / "play.yml")],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
 def run_cases(directory: Path, play: str, cases: Sequence[tuple[Mapping[str, Any], str]]) -> None:
     """Run a play for all hosts, each case (variables, the words that refuse them, or '') on its own one.
 
@@ -26,21 +42,11 @@ def run_cases(directory: Path, play: str, cases: Sequence[tuple[Mapping[str, Any
         f"case{number}": {**given, "ansible_connection": "local"}
         for number, (given, _wrong) in enumerate(cases)
     }
-    (directory / "play.yml").write_text(play)
     (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
-    program = str(Path(sys.executable).parent / "ansible-playbook")
-    done = subprocess.run(
-        [program, "-i", str(directory / "hosts.json"), str(directory / "play.yml")],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    recap = dict(re.findall(r"^(case[0-9]+) .*failed=([0-9]+)", done.stdout, re.MULTILINE))
-    said = " ".join(done.stdout.split())
-    assert len(recap) == len(cases), done.stdout
+    _status, output = run_play(directory, play, "-i", str(directory / "hosts.json"))
+    recap = dict(re.findall(r"^(case[0-9]+) .*failed=([0-9]+)", output, re.MULTILINE))
+    said = " ".join(output.split())
+    assert len(recap) == len(cases), output
     for number, (_given, wrong) in enumerate(cases):
-        assert recap[f"case{number}"] == ("1" if wrong else "0"), done.stdout
+        assert recap[f"case{number}"] == ("1" if wrong else "0"), output
         assert wrong in said

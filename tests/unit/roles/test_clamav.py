@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.role_cases import run_play
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "clamav"
@@ -41,18 +40,8 @@ SIZES = {
 
 def play(directory: Path, given: dict[str, Any]) -> tuple[int, str]:
     """Exit status and output of the role's first step, and of its template, with these variables."""
-    (directory / "play.yml").write_text(PLAY % (ROLE, directory / "clamd.conf"))
-    program = str(Path(sys.executable).parent / "ansible-playbook")
-    done = subprocess.run(
-        [program, "-i", "localhost,", "-c", "local", "-e", json.dumps(given), str(directory / "play.yml")],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout
+    text = PLAY % (ROLE, directory / "clamd.conf")
+    return run_play(directory, text, "-i", "localhost,", "-c", "local", "-e", json.dumps(given))
 
 
 @pytest.mark.slow
