@@ -17,11 +17,8 @@ from support.daemontools_services import World, pid_of, wait_for
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
-    try:
+    with World(tmp_path) as made:
         yield made
-    finally:
-        made.end()
 
 
 def svstat(directory: Path) -> str:

@@ -28,29 +28,8 @@ SERVICES = ["/service/qmail-smtpd", "/service/stats"]
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path)
-    try:
+    with World(tmp_path) as made:
         yield made
-    finally:
-        made.end()
-
-
-def test_mail_of_the_last_moment_opens_the_gateway_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directories = [world.supervised("qmail-smtpd"), world.supervised("stats")]
-    listener, other = (pid_of(one) for one in directories)
-    (world.root / "etc").mkdir()
-    module = SimpleNamespace(params={"prefix": str(world.root), "other_accounts": []})
-    monkeypatch.setattr(gateway_removal, "queued", lambda _prefix: 1)
-    with pytest.raises(BadInput, match="1 messages wait; expected none, or gateway_remove_queued"):
-        gateway_removal.stop(module, SERVICES, allowed=False)
-    wait_for(lambda: pid_of(directories[0]) not in (0, listener))
-    assert pid_of(directories[1]) == other
-    assert {one.name for one in world.scanned.iterdir()} == {"qmail-smtpd", "stats"}
-    gateway_removal.stop(module, SERVICES, allowed=True)
-    assert list(world.scanned.iterdir()) == []
-    assert all(is_gone(one) for one in directories)
 
 
 def gateway(world: World) -> SimpleNamespace:
@@ -60,6 +39,23 @@ def gateway(world: World) -> SimpleNamespace:
 
 def linked(world: World) -> set[str]:
     return {one.name for one in world.scanned.iterdir()}
+
+
+def test_mail_of_the_last_moment_opens_the_gateway_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = gateway(world)
+    directories = [world.supervised("qmail-smtpd"), world.supervised("stats")]
+    listener, other = (pid_of(one) for one in directories)
+    monkeypatch.setattr(gateway_removal, "queued", lambda _prefix: 1)
+    with pytest.raises(BadInput, match="1 messages wait; expected none, or gateway_remove_queued"):
+        gateway_removal.stop(module, SERVICES, allowed=False)
+    wait_for(lambda: pid_of(directories[0]) not in (0, listener))
+    assert pid_of(directories[1]) == other
+    assert linked(world) == {"qmail-smtpd", "stats"}
+    gateway_removal.stop(module, SERVICES, allowed=True)
+    assert linked(world) == set()
+    assert all(is_gone(one) for one in directories)
 
 
 STUBBORN = "#!/bin/sh\ntrap '' TERM\necho x >ready\nwhile :; do sleep 1; done\n"

@@ -310,13 +310,10 @@ def test_a_handler_of_a_service_that_is_not_there_yet_does_nothing(tmp_path: Pat
 
 
 def test_a_service_that_keeps_no_record_is_only_restarted_when_asked(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    try:
+    with World(tmp_path) as world:
         directory = world.supervised("send")
         (directory / "run").write_text((directory / "run").read_text() + "# another\n")
         assert world.run("send")["changed"] is False
-    finally:
-        world.end()
 
 
 def test_a_record_that_cannot_be_written_fails_neither_the_run_nor_the_service(service: Service) -> None:

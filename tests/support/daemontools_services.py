@@ -88,6 +88,12 @@ class World:
             defaults["directory"] = str(self.root / name)
         return run_module("daemontools_service", {**defaults, **arguments}, check)
 
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.end()
+
     def end(self) -> None:
         for process in self.started:
             if "svscan" in str(process.args):
