@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,7 +23,7 @@ from support.mail_stream import NAME, REFUSED, Message, Stream
 from support.policy_playbook import Run, change_front
 from support.session_watch import verdict
 from support.smtp_client import Session, stuffed
-from support.starttls import Client, letter
+from support.starttls import Client, connected, letter
 
 GREYLIST = "/var/qmail/cqgreylist"
 NEW = "451 4.7.1 *"
@@ -118,26 +118,24 @@ def test_ten_conversations_with_tcpserver(bed: Bed, changed: Change, row: Row | 
     assert not outcome.problems, "\n".join([f"{row.who} {row.tries}", *outcome.problems])
 
 
-def over_tls(who: str) -> Client:
-    """Return a client of the gateway that has begun TLS."""
-    client = Client(socket.create_connection((GATEWAY_ADDRESS, 25), 60, (who, 0)))
-    assert client.reply().startswith("220 ")
-    assert "STARTTLS" in client.say("EHLO client.example").split("\r\n250-")
-    client.starttls()
-    assert "STARTTLS" not in client.say("EHLO client.example")
-    return client
+@contextmanager
+def over_tls(who: str) -> Iterator[Client]:
+    """Yield a client of the gateway that has begun TLS."""
+    with connected(who, GATEWAY_ADDRESS) as client:
+        assert "STARTTLS" in client.say("EHLO client.example").split("\r\n250-")
+        client.starttls()
+        assert "STARTTLS" not in client.say("EHLO client.example")
+        yield client
 
 
 def test_tcpserver_s_chain_offers_tls(bed: Bed, changed: Change) -> None:
     """cqgreylist does to a network that is new, qmail-smtpd to one that passes."""
-    client = over_tls(NEW_WITH_TLS)
-    assert client.say(f"MAIL FROM:<{SENDER}>").startswith("250 ")
-    assert client.say("RCPT TO:<alice@example.test>").startswith("451 4.7.1 ")
-    client.close()
-    client = over_tls(STRANGER)
-    reply = letter(client, stuffed(message("fronts-tls")), "alice@example.test", SENDER)
-    assert reply.startswith("250 ok ")
-    client.close()
+    with over_tls(NEW_WITH_TLS) as client:
+        assert client.say(f"MAIL FROM:<{SENDER}>").startswith("250 ")
+        assert client.say("RCPT TO:<alice@example.test>").startswith("451 4.7.1 ")
+    with over_tls(STRANGER) as client:
+        reply = letter(client, stuffed(message("fronts-tls")), "alice@example.test", SENDER)
+        assert reply.startswith("250 ok ")
     delivery = bed.mailroom.claim(lambda one: row_of(one) == "fronts-tls", 60)
     assert delivery and b" with ESMTPS (TLSv1.3 " in delivery.content
 

@@ -10,17 +10,18 @@ import functools
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support import starttls
 from support.certificates import make_pair
 from support.conversations import HOSTNAME, LOOPBACK, OFFICE, SENDER, STRANGER, message
 from support.gateway import GATEWAY_ADDRESS, Bed, target_of
@@ -37,13 +38,8 @@ PIECE_BYTES = 1 << 24
 EVENT_SECONDS = 120.0  # a bound for what never comes
 
 
-@contextlib.contextmanager
-def connected(source: str = STRANGER) -> Iterator[Client]:
-    with socket.create_connection((target_of(source), 25), 60, (source, 0)) as connection:
-        client = Client(connection)
-        assert client.reply().startswith("220 ")
-        yield client
-        client.close()
+def connected(source: str = STRANGER) -> AbstractContextManager[Client]:
+    return starttls.connected(source, target_of(source))
 
 
 def is_offered() -> bool:
@@ -110,7 +106,8 @@ def test_old_versions_and_ciphers_of_nobody_are_refused() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    assert "alert" in handshake(old).lower() or "EOF" in handshake(old)
+    refused = handshake(old)
+    assert "alert" in refused.lower() or "EOF" in refused
     strange = client_context()
     strange.maximum_version = ssl.TLSVersion.TLSv1_2
     strange.set_ciphers("ADH-AES256-GCM-SHA384:@SECLEVEL=0")
@@ -127,6 +124,9 @@ def test_renegotiation_is_refused() -> None:
         stderr=subprocess.STDOUT,
     ) as process:
         assert process.stdin is not None and process.stdout is not None
+        bound = threading.Timer(EVENT_SECONDS, process.kill)
+        bound.daemon = True
+        bound.start()
         said = b""
         while b"Verify return code" not in said:  # the session is there
             block = os.read(process.stdout.fileno(), 65536)
@@ -138,6 +138,7 @@ def test_renegotiation_is_refused() -> None:
             said += block
             if b"no renegotiation" in said:
                 break
+        bound.cancel()
         process.kill()
     assert b"no renegotiation" in said
     send()

@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,6 +71,16 @@ class Client:
 
     def close(self) -> None:
         self.socket.close()
+
+
+@contextlib.contextmanager
+def connected(source: str, address: str) -> Iterator[Client]:
+    """Connect from a source to port 25 of an address, and hear the greeting."""
+    with socket.create_connection((address, 25), 60, (source, 0)) as connection:
+        client = Client(connection)
+        assert client.reply().startswith("220 ")
+        yield client
+        client.close()
 
 
 def letter(
