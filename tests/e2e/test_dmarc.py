@@ -13,15 +13,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support.conversations import COME_BACK
-from support.gateway import Bed, matches, submit
+from support.gateway import Bed, submit_again
 from support.name_servers import ROOT_ZONE, resolving, txt, world
 from support.spamd import Spamd, verdict
 
 GOOD, OTHER, FORWARDER = "198.19.1.5", "198.19.1.6", "198.19.1.20"
 NO_SERVER = "198.19.1.77"  # of this host, and nothing listens there
-GREYLIST_SECONDS = 40.0
 ARRIVAL_SECONDS = 30.0
+LINE = "x" * 76 + "\r\n"
 PART_BYTES = 2097152  # spamassassin_message_limit_bytes
 DMARC = {
     f"DMARC_{name}" for name in ("REJECT", "QUAR", "ALTERED", "UNKNOWN", "PASS", "NONE", "EXEMPT", "ARC")
@@ -229,28 +228,17 @@ def test_a_key_that_cannot_be_had_costs_little_and_a_policy_nothing(spamd: Spamd
 
 
 def test_a_part_of_a_message_gets_no_points_by_signatures(spamd: Spamd) -> None:
-    whole = letter("ann@reject.example", body=("x" * 76 + "\r\n") * 20000)
-    assert verdicts(spamd, whole) == {"REJECT"}
-    long = spamd.signed(letter("ann@reject.example", body=("x" * 76 + "\r\n") * 30000), "reject.example")
-    part = long.replace("\r\n", "\n")[:PART_BYTES]
-    rules = spamd.judge(part, OTHER, "b@elsewhere.example").rules
+    assert verdicts(spamd, letter("ann@reject.example", body=LINE * 20000)) == {"REJECT"}
+    unsigned = letter("ann@reject.example", body=LINE * 30000)
+    signed = spamd.signed(unsigned, "reject.example")
+    unsigned, signed = (text.replace("\r\n", "\n")[:PART_BYTES] for text in (unsigned, signed))
+    rules = spamd.judge(signed, OTHER, "b@elsewhere.example").rules
     assert not {rule for rule in rules if rule.startswith(("DKIM", "DMARC"))}, rules
-    unsigned = letter("ann@reject.example", body=("x" * 76 + "\r\n") * 30000).replace("\r\n", "\n")[
-        :PART_BYTES
-    ]
     assert verdicts(spamd, unsigned) == {"REJECT"}  # padding is no way out
 
 
 def submitted(text: str) -> str:
-    """Return the reply to a message of a client that comes back when it is greylisted."""
-    deadline = time.monotonic() + GREYLIST_SECONDS
-    content = text.encode("ascii")
-    while matches(
-        COME_BACK, reply := submit(content, "alice@example.test", sender="b@elsewhere.example", who=OTHER)
-    ):
-        assert time.monotonic() < deadline, reply
-        time.sleep(1)
-    return reply
+    return submit_again(text.encode("ascii"), "alice@example.test", "b@elsewhere.example", OTHER)
 
 
 def test_what_a_policy_rejects_is_refused_in_the_session(spamd: Spamd) -> None:
@@ -259,8 +247,7 @@ def test_what_a_policy_rejects_is_refused_in_the_session(spamd: Spamd) -> None:
 
 
 def test_a_long_message_with_a_good_signature_is_delivered(spamd: Spamd) -> None:
-    body = ("x" * 76 + "\r\n") * 30000
-    text = spamd.signed(letter("ann@reject.example", body=body), "reject.example")
+    text = spamd.signed(letter("ann@reject.example", body=LINE * 30000), "reject.example")
     assert submitted(text).startswith("250 ")
     mark = text.partition("Message-ID: ")[2].partition("\r\n")[0].encode("ascii")
     got = spamd.bed.mailroom.claim(lambda delivery: mark in delivery.content, ARRIVAL_SECONDS)

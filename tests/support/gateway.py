@@ -445,6 +445,15 @@ def target_of(who: str) -> str:
     return network_namespace.GATEWAY_IPV6 if ":" in who else GATEWAY_ADDRESS
 
 
+def submit_again(content: bytes, recipient: str, sender: str, who: str, within_seconds: float = 40) -> str:
+    """Return the reply to a message of a client that comes back when it is greylisted."""
+    deadline = time.monotonic() + within_seconds
+    while matches(COME_BACK, reply := submit(content, recipient, sender=sender, who=who)):
+        assert time.monotonic() < deadline, f"{who} is still greylisted: {reply}"
+        time.sleep(1)
+    return reply
+
+
 def submit(
     content: bytes, *recipients: str, sender: str = SENDER, who: str = LOOPBACK, timeout_seconds: float = 30
 ) -> str:
