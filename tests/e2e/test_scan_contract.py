@@ -341,18 +341,6 @@ def wait_for_process(scan: ScanBed, program: str) -> int:
     return pids[0]
 
 
-def killed_while(scan: ScanBed, place: str, content: bytes) -> str:
-    """Return the reply to a message whose simscan is killed while this program, slowed down, works."""
-    scan.sweep()
-    with scan.script(place, f'sleep {DEADLINE_SECONDS - 2}; exec REAL "$@"'):
-        talk = Talk(scan, content)
-        wait_for_process(scan, "sleep")
-        os.kill(wait_for_process(scan, "simscan"), signal.SIGKILL)
-        answer = talk.answer()
-        time.sleep(DEADLINE_SECONDS - 1)  # what it left behind comes to its end
-    return answer
-
-
 @pytest.mark.parametrize("place", [CLAMD, SPAMD], ids=lambda place: place.rpartition("/")[2])
 def test_a_simscan_that_is_killed_delivers_nothing(scan: ScanBed, place: str) -> None:
     """The cleaner removes what it leaves in the work directory."""
@@ -387,7 +375,13 @@ def test_a_simscan_that_is_killed_beside_qmail_queue_delivers_all_or_nothing(
 ) -> None:
     """A qmail-queue that has all of the message may finish; one that has not finds no end of the envelope."""
     name, content = letter(padding(size))
-    assert killed_while(scan, QMAIL_QUEUE, content) == "451 qq crashed (#4.3.0)"
+    scan.sweep()
+    with scan.script(QMAIL_QUEUE, f'sleep {DEADLINE_SECONDS - 2}; exec REAL "$@"'):
+        talk = Talk(scan, content)
+        wait_for_process(scan, "sleep")
+        os.kill(wait_for_process(scan, "simscan"), signal.SIGKILL)
+        assert talk.answer() == "451 qq crashed (#4.3.0)"
+        time.sleep(DEADLINE_SECONDS - 1)  # what it left behind comes to its end
     got = scan.arrived(name, 1)
     assert not got or (size < 60_000 and got.endswith(content.partition(b"\r\n\r\n")[2]))
     scan.sweep()
