@@ -12,7 +12,7 @@ from email.header import Header
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import encoded_words
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -66,6 +66,7 @@ def test_a_subject_in_several_words(subject: str, expected: str) -> None:
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_no_subject_is_too_wrong(text: str) -> None:
     assert encoded_words.subject_words(f"=?{text}?=").isprintable()
     assert encoded_words.subject_words(f"=?utf-8?B?{text}?=").isprintable()
@@ -125,5 +126,6 @@ def test_a_subject_in_one_long_word_is_told_as_far_as_the_line_has_it(limit: int
         max_size=90,
     )
 )
+@settings(deadline=None)
 def test_pieces_of_words_in_any_order_are_told(pieces: list[str]) -> None:
     assert encoded_words.subject_words("".join(pieces)).isprintable()
