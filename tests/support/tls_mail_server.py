@@ -42,7 +42,7 @@ class Ways:
     client_certificate: bool = False  # demanded, and qmail-remote has none
     after_tls: str = ""  # hang up at this command inside TLS
     in_plain: dict[str, str] = field(default_factory=dict)  # other replies in plain text, by verb
-    ehlo: str = "yes"  # or: no (502), close
+    ehlo: str = "yes"  # or: close
 
 
 class TlsMailServer:
@@ -154,10 +154,8 @@ class TlsMailServer:
         if connection.version and verb == self.ways.after_tls:
             return False
         other = "" if connection.version else self.ways.in_plain.get(verb, "")
-        if verb in ("EHLO", "HELO") and self.ways.ehlo != "yes" and (verb == "EHLO") and not other:
-            if self.ways.ehlo == "close":
-                return False
-            other = "502 what?"
+        if verb == "EHLO" and self.ways.ehlo == "close":
+            return False
         if other:
             stream.sendall(f"{other}\r\n".encode())
         elif verb == "EHLO":

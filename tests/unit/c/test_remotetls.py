@@ -47,7 +47,10 @@ def self_signed(directory: Path) -> Path:
 Make = Callable[[Signer, Path], Ways]
 SERVERS: dict[str, tuple[Make, tuple[str, str, str, str, str]]] = {
     "without STARTTLS": (lambda ca, at: Ways(), ("plain", "plain", "never", "never", "never")),
-    "without EHLO": (lambda ca, at: Ways(ehlo="no"), ("plain", "plain", "never", "never", "never")),
+    "without EHLO": (
+        lambda ca, at: Ways(in_plain={"EHLO": "502 what?"}),
+        ("plain", "plain", "never", "never", "never"),
+    ),
     "hangs up at EHLO": (lambda ca, at: Ways(ehlo="close"), ("plain", "again", "never", "never", "never")),
     "ECDSA": (lambda ca, at: Ways(ca.issue("good")), ("plain", "tls", "tls", "tls", "tls")),
     "RSA": (lambda ca, at: Ways(ca.issue("rsa", "rsa")), ("plain", "tls", "tls", "tls", "tls")),
