@@ -61,17 +61,23 @@ def in_pieces(text: bytes) -> Act:
     return act
 
 
+def listening(path: Path, backlog: int = 64) -> socket.socket:
+    """Listen at a path, and take no connection: who connects hears nothing."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    path.unlink(missing_ok=True)
+    listener.bind(str(path))
+    path.chmod(0o666)
+    listener.listen(backlog)
+    return listener
+
+
 class Played:
     """A daemon on a socket; it is there until `close()`."""
 
     def __init__(self, path: Path, act: Act) -> None:
         self.path = path
         self.act = act
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        path.unlink(missing_ok=True)
-        self._listener.bind(str(path))
-        path.chmod(0o666)
-        self._listener.listen(64)
+        self._listener = listening(path)
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
@@ -97,16 +103,6 @@ class Played:
     def messages(self) -> list[bytes]:
         """Return what was asked about, in order."""
         raise NotImplementedError
-
-
-def nobody_accepts(path: Path) -> socket.socket:
-    """Listen, and take no connection: who connects hears nothing."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path.unlink(missing_ok=True)
-    listener.bind(str(path))
-    path.chmod(0o666)
-    listener.listen(64)
-    return listener
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:

@@ -28,6 +28,7 @@ from support import played_scanners as played
 from support.c_programs import CACHE, FUZZ, INCLUDES, SANITIZE, STRICT, gcc, run, sources
 from support.parameters import slow_where
 from support.played_scanners import Act, PlayedClamd, PlayedSpamd, judged, says
+from support.smtpfront_programs import until
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "simscan" / "files"
@@ -177,13 +178,6 @@ def world(tmp_path: Path, simscan: Path) -> Iterator[World]:
     one.spamd.close()
 
 
-def until(happens: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def ended(pid: int) -> None:
     """Wait until a process is no more, or a zombie."""
     stat = Path(f"/proc/{pid}/stat")
@@ -194,7 +188,7 @@ def ended(pid: int) -> None:
         except (FileNotFoundError, ProcessLookupError):
             return True
 
-    until(has)
+    until(has, 20)
 
 
 def verdict(outcome: Outcome) -> str:
@@ -445,7 +439,7 @@ def test_clamds_room_is_watched_while_it_works(world: World, what: str) -> None:
     # The file system is simscan's own, so it is filled from within, while clamd is silent.
     def act(connection: socket.socket, message: bytes) -> None:
         (world.place / "fill").touch()
-        until(lambda: (world.place / "filled").exists())
+        until(lambda: (world.place / "filled").exists(), 20)
         connection.sendall(b"fd[1]: OK\0")
 
     world.clamd.act = act
@@ -739,8 +733,7 @@ def test_a_daemon_that_is_not_there(world: World, who: str) -> None:
     path.write_text("no socket")
     assert world.scan().line.endswith(f"{who}: no connection: Connection refused")
     path.unlink()
-    listener = played.nobody_accepts(path)
-    listener.close()
+    played.listening(path).close()
     assert world.scan().line.endswith(f"{who}: no connection: Connection refused")
 
 
@@ -753,7 +746,7 @@ def test_a_socket_that_nobody_reads_is_waited_for_until_the_deadline(
     daemon: PlayedClamd | PlayedSpamd = getattr(world, who)
     daemon.close()
     world.settings(spam_limit_bytes="10000000")
-    listener = played.nobody_accepts(daemon.path)
+    listener = played.listening(daemon.path)
     outcome = world.scan(letter(size))
     listener.close()
     assert (outcome.status, outcome.line) == (
@@ -766,9 +759,7 @@ def test_a_socket_that_nobody_reads_is_waited_for_until_the_deadline(
 @pytest.mark.slow
 def test_a_full_queue_of_connections_is_waited_for_until_the_deadline(world: World) -> None:
     world.clamd.close()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(world.clamd.path))
-    listener.listen(0)
+    listener = played.listening(world.clamd.path, 0)
     waiting = []
     for _ in range(2):
         waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
@@ -780,6 +771,7 @@ def test_a_full_queue_of_connections_is_waited_for_until_the_deadline(world: Wor
         52,
         " put off for 198.51.100.7: clamd did not answer in time",
     )
+    listener.close()
 
 
 # --- the header that spamd gives ---
@@ -1405,7 +1397,7 @@ def test_ripmime_ends_with_simscan(confined: World) -> None:
         stderr=subprocess.DEVNULL,
     )
     pids = world.place / "work"
-    until(lambda: any(path.read_text().strip() for path in pids.glob("*/parts/pid")))
+    until(lambda: any(path.read_text().strip() for path in pids.glob("*/parts/pid")), 20)
     (pid,) = pids.glob("*/parts/pid")
     process.send_signal(signal.SIGKILL)
     process.wait(10)
