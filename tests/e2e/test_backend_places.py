@@ -12,8 +12,7 @@ import pytest
 from support.conversations import SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, qmailctl, waiting
-from support.waiting import eventually
+from support.queue_checks import changed, drain
 
 PATCH = pytest.mark.patch("99-backend-places")
 RECIPIENTS = [f"place{number}@example.test" for number in range(12)]
@@ -26,15 +25,12 @@ def slow(bed: Bed) -> Iterator[None]:
     reason = bed.only_real("the stand-in has no queue")
     if reason:
         pytest.skip(reason)
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty")
+    drain(bed)
     backend = bed.backends[A]
     backend.delay_seconds, backend.most_at_once = 0.4, 0
     yield
     backend.delay_seconds = 0.0
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty again")
-    bed.mailroom.take(lambda one: True)
+    drain(bed)
 
 
 def arrived(bed: Bed) -> set[str]:

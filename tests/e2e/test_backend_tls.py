@@ -13,10 +13,9 @@ from support.backend_tls import CONTROL, name_of, offering, policies, tlsa, veri
 from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, qmailctl, waiting
+from support.queue_checks import changed, drain, qmailctl
 from support.told_resolver import A as ADDRESS
 from support.told_resolver import Records, Resolver, Validated, a, record
-from support.waiting import eventually
 
 PATCH = pytest.mark.patch("99-tls-out")
 RESOLVER_PORT = 5399
@@ -30,12 +29,9 @@ def empty_queue(bed: Bed) -> Iterator[None]:
     reason = bed.only_real("the stand-in has no qmail-remote")
     if reason:
         pytest.skip(reason)
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty")
+    drain(bed)
     yield
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty again")
-    bed.mailroom.take(lambda one: True)
+    drain(bed)
 
 
 def arrived(bed: Bed) -> str:

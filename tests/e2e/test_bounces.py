@@ -13,9 +13,8 @@ import pytest
 from support.conversations import LOOPBACK, OFFICE, POSTMASTER, SENDER, STRANGER, A, B, message
 from support.gateway import Bed, submit
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import DOUBLE_BOUNCE, bounce, nothing_comes, qmailctl, waiting
+from support.queue_checks import DOUBLE_BOUNCE, bounce, drain, nothing_comes, waiting
 from support.recording_servers import conversation, sinks
-from support.waiting import eventually
 
 GOOD = "alice@example.test"
 MARK = "please-mark-this"  # a rule of the tests makes it spam that is delivered
@@ -32,15 +31,11 @@ def refusing(bed: Bed) -> Iterator[None]:
     reason = bed.only_real("the stand-in has no queue")
     if reason:
         pytest.skip(reason)
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty")
-    bed.mailroom.take(lambda one: True)
+    drain(bed)
     bed.backends[A].refuse = REFUSAL
     yield
     bed.backends[A].refuse, bed.backends[A].delay_seconds = "", 0.0
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty again")
-    bed.mailroom.take(lambda one: True)
+    drain(bed)
 
 
 def content(name: str, *fields: str) -> bytes:

@@ -18,7 +18,7 @@ from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.policy_playbook import change_dane
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, qmailctl, waiting
+from support.queue_checks import changed, drain
 from support.signed_zone import ADDRESS, PORT, NameServer, make_zone
 from support.waiting import eventually
 
@@ -50,9 +50,7 @@ def unbound(bed: Bed) -> Iterator[None]:
     change_dane(bed, False)
     assert (bed.root / CONTROL[1:] / "daneresolver").read_text() == "\n"
     assert not (bed.root / "service/unbound").is_symlink()
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty")
-    bed.mailroom.take(lambda one: True)
+    drain(bed)
 
 
 def settings(bed: Bed, anchor: str) -> str:

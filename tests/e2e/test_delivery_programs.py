@@ -16,7 +16,7 @@ import pytest
 from support.conversations import HOSTNAME, POSTMASTER, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog
-from support.queue_checks import GOOD, accepted, nothing_comes, qmailctl, waiting, whole
+from support.queue_checks import GOOD, accepted, drain, nothing_comes, qmailctl, whole
 from support.waiting import eventually
 
 PATCH = pytest.mark.patch("98-delivery-programs")
@@ -31,13 +31,9 @@ def normal(bed: Bed) -> Iterator[None]:
     reason = bed.only_real("the stand-in has no queue")
     if reason:
         pytest.skip(reason)
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty")
-    bed.mailroom.take(lambda delivery: True)
+    drain(bed)
     yield
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty again")
-    bed.mailroom.take(lambda delivery: True)
+    drain(bed)
 
 
 @contextmanager

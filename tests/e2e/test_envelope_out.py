@@ -13,9 +13,8 @@ import pytest
 from support.conversations import HOSTNAME, POSTMASTER, SENDER, A, B
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, qmailctl, waiting
+from support.queue_checks import changed, drain, qmailctl
 from support.recording_servers import READINGS, Sink, conversation, sinks
-from support.waiting import eventually
 
 GOOD, FOREIGN = b"alice@example.test", b"carol@example.org"
 MESSAGE = b"From: x@y.example\nSubject: envelope\n\nhello\n"
@@ -43,13 +42,9 @@ def quiet(bed: Bed) -> Iterator[None]:
     reason = bed.only_real("the stand-in has no queue")
     if reason:
         pytest.skip(reason)
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty")
-    bed.mailroom.take(lambda one: True)
+    drain(bed)
     yield
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty again")
-    bed.mailroom.take(lambda one: True)
+    drain(bed)
 
 
 def spoken(sink: Sink) -> list[list[bytes]]:

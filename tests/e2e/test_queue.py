@@ -22,6 +22,7 @@ from support.queue_checks import (
     accepted,
     bounce,
     changed,
+    drain,
     nothing_comes,
     qmailctl,
     waiting,
@@ -54,9 +55,7 @@ def normal(bed: Bed) -> Iterator[None]:
     if reason:
         pytest.skip(reason)
     # What other tests left must not be taken for what these send.
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty")
-    bed.mailroom.take(lambda delivery: True)
+    drain(bed)
     yield
     for backend in bed.backends.values():
         backend.refuse, backend.refuse_recipients, backend.delay_seconds = "", {}, 0.0
@@ -66,9 +65,7 @@ def normal(bed: Bed) -> Iterator[None]:
     qmailctl(bed, "start")
     bed.wait_until_greeted(SOON_SECONDS)
     assert bed.inside("/var/qmail/bin/qmail-tcpok")[0] == 0
-    qmailctl(bed, "doqueue")
-    eventually(lambda: waiting(bed) == [], "the queue is empty again")
-    bed.mailroom.take(lambda delivery: True)
+    drain(bed)
 
 
 def queued(bed: Bed, recipient: str) -> bool:

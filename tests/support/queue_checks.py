@@ -13,7 +13,7 @@ from pathlib import Path
 from support.conversations import HOSTNAME, LOOPBACK, SENDER, Arrival, message
 from support.gateway import Bed, differences, row_of, submit
 from support.mail_servers import Delivery
-from support.waiting import SOON_SECONDS
+from support.waiting import SOON_SECONDS, eventually
 
 GOOD, OTHER, FOREIGN = "alice@example.test", "bob@example.test", "carol@example.org"
 DOUBLE_BOUNCE = "#@[]"
@@ -30,6 +30,13 @@ def qmailctl(bed: Bed, word: str) -> str:
 def waiting(bed: Bed) -> list[str]:
     """Return the lines of qmail-qread: one with the sender for each message, one for each recipient."""
     return bed.inside("/var/qmail/bin/qmail-qread")[1].splitlines()
+
+
+def drain(bed: Bed) -> None:
+    """Have all of the queue delivered, and forget what has arrived."""
+    qmailctl(bed, "doqueue")
+    eventually(lambda: waiting(bed) == [], "the queue is empty")
+    bed.mailroom.take(lambda one: True)
 
 
 def accepted(name: str, *recipients: str, sender: str = SENDER, who: str = LOOPBACK) -> bytes:
