@@ -10,14 +10,13 @@ import re
 import socket
 import ssl
 import struct
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.certificates import Signer, in_one_file, make_pair
-from support.qmail_remote import MESSAGE, RECIPIENT, SENDER, Remote, build_remote
+from support.qmail_remote import Remote, build_remote
 from support.tls_mail_server import Connection, TlsMailServer, Ways
 
 SENT = b"Subject: x\r\n\r\n..body\r\n"
@@ -252,14 +251,13 @@ def test_a_policy_that_is_not_known_defers(policies: str | None, why: str, remot
 def test_a_directory_in_place_of_the_policies_defers(remote: Remote) -> None:
     with TlsMailServer(Ways()) as server:
         path = remote.control / "tlspolicies"
-        path.unlink(missing_ok=True)
         remote.send(server.port, None)
         path.mkdir()
-        argv = [remote.program, "example.test", SENDER, RECIPIENT]
-        out = subprocess.run(argv, input=MESSAGE, capture_output=True, check=True).stdout
+        report = remote.run()
         path.rmdir()
         assert server.connections() == []
-    assert out.startswith(b"ZThe policy for TLS is not known: cannot read control/tlspolicies: Invalid")
+    wanted = "ZThe policy for TLS is not known: cannot read control/tlspolicies: Invalid"
+    assert report.message.startswith(wanted) and report.recipient == ""
 
 
 @pytest.mark.parametrize(
