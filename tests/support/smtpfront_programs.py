@@ -32,6 +32,7 @@ ARCHIVES = (
 )
 WITH_THE_HANDOVER = tuple(f"99-{name}.patch" for name in ("handover", "mail-id", "starttls", "tls-required"))
 NOBODY = 65534
+OWN_USER = os.geteuid() or NOBODY  # of a program that as_nobody() starts
 GREETING = "mx.test"
 RECIPIENTS = ("ann@example.com", "bob-default@example.com", "@open.example", "postmaster")
 RULES = """\

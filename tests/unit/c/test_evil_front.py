@@ -11,7 +11,6 @@ unscanned.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,7 +20,7 @@ import pytest
 from support.c_programs import TESTS
 from support.smtp_dialogues import HELO, LETTER, MAIL, RCPT, RESET, rest, same
 from support.smtpfront_programs import (
-    NOBODY,
+    OWN_USER,
     Gateway,
     Programs,
     compile_program,
@@ -143,9 +142,6 @@ def test_a_forged_envelope_is_scanned_as_a_strangers(evil: Evil, source: str) ->
         assert "RELAYCLIENT" not in message.environment
         assert message.environment["QMAILQUEUE"] == str(gate.queue)
         assert message.environment["TCPREMOTEIP"] == source
-
-
-OWN_USER = NOBODY if os.geteuid() == 0 else os.geteuid()  # the front's
 
 
 @pytest.mark.parametrize("user", [None, OWN_USER + 1])

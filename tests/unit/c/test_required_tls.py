@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from support.smtpfront_programs import NOBODY, Gateway, Programs, gateway
+from support.smtpfront_programs import OWN_USER, Gateway, Programs, gateway
 from support.smtptls import SmtpTls
 from support.starttls import Client, SmtpdSession, letter
 
-SMTPTLS_USER = NOBODY if os.geteuid() == 0 else os.geteuid()
 STRANGER, RELAY = "127.0.0.4", "127.0.0.3"
 FILE = "sender bank.example\nrecipient .sub.example\nrecipient open.example\nclient 127.0.0.8\n"
 LETTER = b"Subject: x\r\n\r\nA letter.\r\n.\r\n"
@@ -49,10 +48,9 @@ def tls(
 @pytest.fixture(scope="module")
 def gate(programs: Programs, tls: SmtpTls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     directory = tmp_path_factory.mktemp("gate")
-    options = {"front": {"-T": tls.socket}, "launcher": {"-t": SMTPTLS_USER}}
+    options = {"front": {"-T": tls.socket}, "launcher": {"-t": OWN_USER}}
     with gateway(programs, directory, **options, environment={"SMTPTLS": str(tls.socket)}) as one:
         yield one
-    (one.control / "requiretls").unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -77,6 +75,7 @@ def by_qmail_smtpd(gate: Gateway, client: str) -> Iterator[Client]:
         yield session.client
 
 
+Way = Callable[[Gateway, str], AbstractContextManager[Client]]
 WAYS = pytest.mark.parametrize("way", [by_the_front, by_qmail_smtpd])
 
 
@@ -90,11 +89,11 @@ def asked(client: Client, sender: str, recipient: str) -> str:
 @pytest.mark.parametrize(("client", "sender", "recipient", "reply"), CASES)
 @pytest.mark.usefixtures("required")
 def test_who_is_put_off_in_plain_text_is_served_over_tls(
-    gate: Gateway, way: object, client: str, sender: str, recipient: str, reply: str
+    gate: Gateway, way: Way, client: str, sender: str, recipient: str, reply: str
 ) -> None:
-    with way(gate, client) as one:  # type: ignore[operator]
+    with way(gate, client) as one:
         assert asked(one, sender, recipient) == reply
-    with way(gate, client) as one:  # type: ignore[operator]
+    with way(gate, client) as one:
         one.starttls()
         assert one.say("EHLO client.example").startswith("250-")
         assert letter(one, LETTER, recipient, sender).startswith("250 ok ")
@@ -103,10 +102,10 @@ def test_who_is_put_off_in_plain_text_is_served_over_tls(
 
 @WAYS
 def test_a_session_goes_on_behind_a_recipient_that_is_put_off(
-    gate: Gateway, required: Path, way: object
+    gate: Gateway, required: Path, way: Way
 ) -> None:
     assert required.exists()
-    with way(gate, STRANGER) as one:  # type: ignore[operator]
+    with way(gate, STRANGER) as one:
         assert asked(one, "a@other.example", "x@open.example") == FOR_RECIPIENT
         assert one.say("RCPT TO:<ann@example.com>") == TAKEN
         assert one.say("RCPT TO:<y@open.example>") == FOR_RECIPIENT
@@ -117,17 +116,17 @@ def test_a_session_goes_on_behind_a_recipient_that_is_put_off(
 
 @WAYS
 def test_a_file_that_cannot_be_used_puts_off_plain_text_alone(
-    gate: Gateway, required: Path, way: object
+    gate: Gateway, required: Path, way: Way
 ) -> None:
     for text in ("sender bank.example\nsendr x.example", "x" * 70000):
         gate.write_control("requiretls", text)
-        with way(gate, STRANGER) as one:  # type: ignore[operator]
+        with way(gate, STRANGER) as one:
             assert asked(one, "a@other.example", "ann@example.com") == UNSURE
-        with way(gate, STRANGER) as one:  # type: ignore[operator]
+        with way(gate, STRANGER) as one:
             one.starttls()
             assert asked(one, "a@other.example", "ann@example.com") == TAKEN
     required.unlink()
-    with way(gate, STRANGER) as one:  # type: ignore[operator]
+    with way(gate, STRANGER) as one:
         assert asked(one, "a@bank.example", "ann@example.com") == TAKEN
 
 

@@ -19,14 +19,13 @@ from pathlib import Path
 import pytest
 from support.played_smtptls import PlayedSession, PlayedSmtpTls
 from support.smtp_dialogues import HELO, LETTER, MAIL, RCPT, rest
-from support.smtpfront_programs import NOBODY, Gateway, Programs, gateway, until, without_it
+from support.smtpfront_programs import NOBODY, OWN_USER, Gateway, Programs, gateway, until, without_it
 from support.smtptls import SmtpTls, client_context
 
 NAME = "mx.example.test"
 READY = b"220 2.0.0 ready to start TLS\r\n"
 NOT_NOW = b"454 4.7.0 TLS is not available now\r\n"
 FOLLOWED = b"421 4.7.0 nothing may follow STARTTLS before its reply, goodbye\r\n"
-SMTPTLS_USER = NOBODY if os.geteuid() == 0 else os.geteuid()
 
 
 Start = Callable[..., "tuple[Gateway, SmtpTls]"]
@@ -38,7 +37,7 @@ def start_in(programs: Programs, tls_programs: tuple[Path, Path], certificates: 
         place.chmod(0o755)
         tls = stack.enter_context(SmtpTls(tls_programs, place / "tls", certificates, *options))
         gate = stack.enter_context(
-            gateway(programs, place, front={"-T": tls.socket}, launcher={"-t": SMTPTLS_USER})
+            gateway(programs, place, front={"-T": tls.socket}, launcher={"-t": OWN_USER})
         )
         return gate, tls
 
@@ -523,7 +522,7 @@ def test_when_all_places_are_in_use_a_session_with_tls_hears_so(
     tmp_path.chmod(0o755)
     with (
         SmtpTls(tls_programs, tmp_path / "tls", certificates) as tls,
-        gateway(programs, tmp_path, front={"-T": tls.socket, "-c": 2}, launcher={"-t": SMTPTLS_USER}) as gate,
+        gateway(programs, tmp_path, front={"-T": tls.socket, "-c": 2}, launcher={"-t": OWN_USER}) as gate,
     ):
         secure = secured(gate)
         say(secure, HELO)
@@ -545,7 +544,7 @@ def test_who_is_silent_keeps_nobody_from_tls(
     tmp_path.chmod(0o755)
     with SmtpTls(tls_programs, tmp_path / "tls", certificates) as tls:
         options = {"-T": tls.socket, "-S": 2}
-        with gateway(programs, tmp_path, front=options, launcher={"-t": SMTPTLS_USER}) as gate:
+        with gateway(programs, tmp_path, front=options, launcher={"-t": OWN_USER}) as gate:
             plain = gate.connect("127.0.0.20")
             assert reply(plain).startswith(b"220 ")
             stopped = begun(gate, "127.0.0.21")
