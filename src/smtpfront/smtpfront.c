@@ -77,6 +77,10 @@
 #define OTHER_DESCRIPTORS 300
 #define END_MS 800           /* to be told, for those who are sending or being handed over just then */
 #define END_ROUNDS 32
+#ifndef RELAY_CLIENTS_MS
+#define RELAY_CLIENTS_MS 800 /* the launcher may take for relay clients before the port is closed */
+#endif
+#define RELAY_CLIENTS_ROUND_MS 25
 
 struct options {
   const char *address[FRONT_LISTENING_MAX];
@@ -152,10 +156,11 @@ static int relay_client_is_handed_over(const struct front *f)
 /* Who may relay is served only while somebody listens (tcppeer.h): the launcher answers for them first. */
 static void wait_for_relay_clients(struct front *f)
 {
-  static const struct timespec moment = {0, END_MS / END_ROUNDS * 1000000L};
-  int round;
+  static const struct timespec moment = {0, RELAY_CLIENTS_ROUND_MS * 1000000L};
+  int waited_ms;
 
-  for (round = 0; round < END_ROUNDS && f->link.fd != -1 && relay_client_is_handed_over(f); ++round) {
+  for (waited_ms = 0; waited_ms < RELAY_CLIENTS_MS && f->link.fd != -1 && relay_client_is_handed_over(f);
+       waited_ms += RELAY_CLIENTS_ROUND_MS) {
     nanosleep(&moment, 0);
     f->link.ready(&f->link, EPOLLIN);
   }

@@ -795,7 +795,7 @@ def test_kill_9_and_term(world: World, capsys: pytest.CaptureFixture[str]) -> No
         world.bad(5)
         until("nothing was listed", lambda: BAD in world.fragment)
         running.send_signal(signal.SIGTERM)
-        assert running.wait(5) == 0
+        assert running.wait(60) == 0
     assert json.loads((world.root / "own" / "state.json").read_text())["reputation"]["entries"][0][0] == BAD
     assert command(world, "list") == 111
     assert (

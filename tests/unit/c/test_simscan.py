@@ -1398,7 +1398,7 @@ def test_ripmime_ends_with_simscan(confined: World) -> None:
     until(lambda: any(path.read_text().strip() for path in pids.glob("*/parts/pid")), 20)
     (pid,) = pids.glob("*/parts/pid")
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     ended(int(pid.read_text()))
 
 
