@@ -32,13 +32,14 @@ def text(*path):
 
 
 def collection_names():
-    """Return the names of all variables that the collection has, and how those of its roles begin."""
-    known = set(variable_names.site_names(text("playbooks", "vars", "site.yml")))
+    """Return the names of all variables, how those of the roles begin, and those that the playbooks set."""
+    site = text("playbooks", "vars", "site.yml")
+    known = set(variable_names.site_names(site))
     roles = sorted(os.listdir(os.path.join(COLLECTION, "roles")))
     for role in roles:
         specs = yaml_load(text("roles", role, "meta", "argument_specs.yml"))["argument_specs"]
         known.update(name for spec in specs.values() for name in spec.get("options") or ())
-    return known, [f"{role}_" for role in roles]
+    return known, [f"{role}_" for role in roles], yaml_load(site)
 
 
 def cache_path():
@@ -82,9 +83,11 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        known, prefixes = collection_names()
+        known, prefixes, settings = collection_names()
         own = arguments.get("own_variables") or []
-        faults, notices = variable_names.judge(task_vars or {}, known, prefixes, own)
+        faults, notices = variable_names.judge(task_vars, known, prefixes, own, settings=settings)
+        given = task_vars["hostvars"].raw_get(task_vars["inventory_hostname"])
+        faults += variable_names.replaced(given, task_vars, settings, known)
         arguments["faults"] = [*(arguments.get("faults") or []), *faults]
         arguments["notices"] = [*(arguments.get("notices") or []), *notices]
         arguments["fetch"] = self._unreachable(arguments.get("sources") or [])

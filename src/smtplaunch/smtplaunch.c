@@ -195,7 +195,7 @@ static int one_end(const struct sockaddr_storage *from, struct tcptable_end *end
          && inet_ntop(end->address.bits == 32 ? AF_INET : AF_INET6, end->address.bytes, text, INET6_ADDRSTRLEN);
 }
 
-/* Returns the value of an option of a socket, -1 when it is none. */
+/* Returns the value of an option of a socket, -1 for what is no socket. */
 static int option_of(int fd, int name)
 {
   int value = -1;

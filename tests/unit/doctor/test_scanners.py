@@ -89,6 +89,7 @@ def test_signatures_are_counted(tmp_path: Path) -> None:
     put(tmp_path, "/db/site-eicar.ndb", "# test\nEicar:0:*:5835\n\n")
     put(tmp_path, "/db/bytecode.cvd", "ClamAV-VDB:22 Feb 2023 16-33 -0500:334:91:90:digest:x")
     put(tmp_path, "/db/damaged.cld", "ClamAV-VDB:22 Feb:1:many:90:x")
+    put(tmp_path, "/db/short.cvd", "ClamAV-VDB:22")
     put(tmp_path, "/db/freshclam.dat", "1\n2\n")
     assert scanners.count_signatures(str(tmp_path / "db")) == 92
 

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,7 @@ KNOWN = SITE | {
         "argument_specs"
     ]["main"]["options"]
 }
+SETTINGS = yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text(encoding="utf-8"))
 PREFIXES = [f"{role}_" for role in ROLES]
 
 
@@ -112,3 +117,64 @@ def test_no_name_of_ours_is_taken_for_a_wrong_one() -> None:
 def test_every_variable_of_the_readme_is_known() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\bgateway_[a-z_]+", readme)) <= SITE
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("operator_members", "gateway_operators"),
+        ("netqmail_hostname", "gateway_hostname"),
+        ("unbound_forwarders", "djbdns_forwarders"),
+        ("spamassassin_dns_servers", "none, for a site has no choice there"),
+        ("spamassassin_trusted_networks", "gateway_relay_networks"),
+        ("base_site", "the variables of the site file"),
+    ],
+)
+def test_a_value_that_the_playbook_replaces_is_refused_with_what_to_set(name: str, right: str) -> None:
+    given = {name: "x", "gateway_domains": [], "ansible_pipelining": False}
+    in_force = {**given, **SETTINGS}
+    (fault,) = variable_names.replaced(given, in_force, SETTINGS, KNOWN)
+    assert fault == f"{name}: is set by the playbook, so it would set nothing; expected {right}"
+
+
+def test_a_value_of_the_command_line_is_in_force() -> None:
+    assert (
+        variable_names.replaced({"operator_members": "x"}, {"operator_members": "x"}, SETTINGS, KNOWN) == []
+    )
+
+
+@pytest.mark.slow
+def test_the_inventory_is_told_from_the_play_and_the_command_line(tmp_path: Path) -> None:
+    host = {"ansible_connection": "local", "operator_members": ["ann"], "smtp_tls_hostname": "{{ x }}"}
+    play = {
+        "hosts": "all",
+        "gather_facts": False,
+        "vars_files": [str(ROOT / "playbooks/vars/site.yml")],
+        "tasks": [{"mailgate.qmail.preflight": {"site": {}}}],
+    }
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": {"mx.test": host}}}))
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            *("-i", "hosts.json", "-e", "{smtp_tls_minimum: '1.3'}", "play.yml"),
+        ],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = re.findall(
+        r"(\w+): is set by the playbook, so it would set nothing; expected (\w+)\n", done.stdout
+    )
+    assert list(dict.fromkeys(told)) == [
+        ("operator_members", "gateway_operators"),
+        ("smtp_tls_hostname", "gateway_hostname"),
+    ], done.stdout + done.stderr
+
+
+def test_what_the_playbook_sets_is_not_proposed() -> None:
+    given = ("operator_member",)
+    assert variable_names.judge(given, KNOWN, PREFIXES, settings=SETTINGS) == ([], [])
+    assert judge(*given)[0]

@@ -275,8 +275,8 @@ def count_signatures(directory: str) -> int:
         with open(entry.path, "rb") as stream:
             head = stream.read(_COUNTED_BYTES)
         if head.startswith(b"ClamAV-VDB:"):
-            number = head.split(b":", 4)[3]
-            total += int(number) if number.isdigit() else 0
+            fields = head.split(b":", 4)
+            total += int(fields[3]) if len(fields) > 4 and fields[3].isdigit() else 0
         else:
             total += sum(1 for line in head.splitlines() if line.strip() and not line.startswith(b"#"))
     return total

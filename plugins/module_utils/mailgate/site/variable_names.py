@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names of variables that are nearly those of the collection: a typing error that would set nothing."""
+"""Variables that would set nothing: nearly the collection's own, or replaced by its playbooks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import NamedTuple
 SITE_PREFIX = "gateway_"
 # How alike two names are that mean the same; one with another beginning must be more so.
 _ALIKE, _ALIKE_ELSEWHERE = 0.87, 0.93
+_NAMED = 3  # of the variables from which another is made
 _OTHERS = ("_", "ansible_", "molecule_")
 
 
@@ -39,21 +40,49 @@ def site_names(text: str) -> frozenset[str]:
     return frozenset(re.findall(rf"\b{SITE_PREFIX}[a-z0-9_]+", text))
 
 
+def replaced(
+    given: Mapping[str, object],
+    in_force: Mapping[str, object],
+    settings: Mapping[str, object],
+    known: Collection[str],
+) -> list[str]:
+    """Return faults about a host's variables that the playbooks set from others, sorted.
+
+    given: the values of the inventory and of --extra-vars; in_force: those of the play; both before their
+    templates are filled in; settings: the values of playbooks/vars/site.yml; known: the names that the
+    collection has. A value of --extra-vars is in force.
+    """
+    faults = []
+    for name in sorted({*given} & {*settings}):
+        if name.startswith(_OTHERS) or given[name] == in_force.get(name):
+            continue
+        words = re.findall(r"[a-z][a-z0-9_]+", str(settings[name]))
+        sources = [word for word in dict.fromkeys(words) if word in known and word != name]
+        expected = " or ".join(sources) or "none, for a site has no choice there"
+        if len(sources) > _NAMED:
+            expected = "the variables of the site file"
+        faults.append(f"{name}: is set by the playbook, so it would set nothing; expected {expected}")
+    return faults
+
+
 def judge(
     given: Iterable[str],
     known: Collection[str],
     prefixes: Iterable[str],
     own: Collection[str] = (),
     removed: Mapping[str, Removed] = REMOVED,
+    settings: Collection[str] = (),
 ) -> tuple[list[str], list[str]]:
     """Return (faults, warnings) about the names of a host's variables, sorted.
 
     known: the names that the collection has; prefixes: how they begin; own: names that the site says are its
-    own, whatever they look like; removed: those of earlier versions. One of these is a fault, which names its
-    successor. A name that is nearly a known one is a fault; another that begins with
-    gateway_ a warning; everything else belongs to somebody else.
+    own, whatever they look like; removed: those of earlier versions; settings: those that the playbooks set
+    themselves, which no fault proposes. A removed one is a fault, which names its successor. A name that is
+    nearly a known one is a fault; another that begins with gateway_ a warning; everything else belongs to
+    somebody else.
     """
     starts = tuple({*prefixes, SITE_PREFIX})
+    proposed = sorted({*known} - {*settings})
     faults, warnings = [], []
     for name in sorted({*given} - {*known} - {*own}):
         if name.startswith(_OTHERS):
@@ -63,7 +92,7 @@ def judge(
             faults.append(f"{name}: was removed in {since}, so it would set nothing; expected {instead}")
             continue
         ours = name.startswith(starts)
-        near = difflib.get_close_matches(name, known, 1, _ALIKE if ours else _ALIKE_ELSEWHERE)
+        near = difflib.get_close_matches(name, proposed, 1, _ALIKE if ours else _ALIKE_ELSEWHERE)
         if near:
             faults.append(
                 f"{name}: is not a variable of this collection, so it would set nothing; expected "
