@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import socket
 import ssl
 import subprocess
@@ -21,7 +22,12 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths
     SMTPTLS_SOCKET,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import tls as doctor
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import CRITICAL, OK
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import (
+    CRITICAL,
+    OK,
+    WARNING,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import certificates
 from support.certificates import make_pair
 from support.doctor_host import context, put, told
 
@@ -110,6 +116,21 @@ def test_a_session_that_works(tmp_path: Path) -> None:
     with mail_server(tmp_path, GREETING, OFFER, READY) as port:
         found = tried(port)
     assert found.trouble == "" and found.terms.startswith("TLSv1.3 TLS_")
+
+
+def test_the_certificate_that_clients_are_shown_is_one_of_those_installed(tmp_path: Path) -> None:
+    with mail_server(tmp_path, GREETING, OFFER, READY) as port:
+        served = tried(port).certificate
+    directory = tmp_path / "certificates"
+    (finding,) = doctor.judge_served(served, str(directory))
+    assert finding.status == WARNING and "another certificate than those in" in finding.text
+    certificate, _key = make_pair(directory / certificates.CURRENT)
+    assert doctor.judge_served(served, str(directory)) == [finding]
+    shutil.copy(tmp_path / "certificate.pem", certificate)
+    assert doctor.judge_served(served, str(directory)) == []
+    certificate.unlink()
+    certificate.mkdir()
+    assert doctor.judge_served(served, str(directory)) == []  # the check certificate tells why
 
 
 def test_sessions_that_do_not(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 
 from ..core.errors import BadInput
 from ..core.files import open_regular
-from ..core.paths import REQUIRED_TLS, SMTPTLS_SOCKET
+from ..core.paths import CERTIFICATES_DIRECTORY, REQUIRED_TLS, SMTPTLS_SOCKET
+from ..host import certificates
 from ..rules.files import read_text
 from ..site.tls import wrong_line
 from .context import Context, log_tail, without_stamp
-from .findings import CRITICAL, OK, Finding, several
+from .findings import CRITICAL, OK, WARNING, Finding, several
 from .sample_mail import Dialogue
 from .services import log_directory
 
@@ -32,10 +33,11 @@ _LOCK = "hhqqi4x"  # struct flock on 64 bits: type, whence, start, length, proce
 
 @dataclass(frozen=True)
 class Tried:
-    """A session that was tried: its version and cipher, or why there was none."""
+    """A session that was tried: its version and cipher and the certificate's DER, or why there was none."""
 
     terms: str = ""
     trouble: str = ""
+    certificate: bytes = b""
 
 
 def is_offered(path: str) -> bool:
@@ -82,10 +84,11 @@ def _converse(connection: socket.socket, hostname: str, within_seconds: float) -
         talk.say(hello)
         said = talk.reply()
         terms = f"{inside.version()} {(inside.cipher() or ('',))[0]}"
+        certificate = inside.getpeercert(binary_form=True) or b""
         talk.say(b"QUIT\r\n")
     if not said.startswith("250") or "STARTTLS" in said:
         return Tried(trouble=f"inside TLS EHLO is answered {said[:60]!r}")
-    return Tried(terms)
+    return Tried(terms, certificate=certificate)
 
 
 def judge(offered: bool, tried: Tried | None, last_words: str) -> Finding:
@@ -100,6 +103,21 @@ def judge(offered: bool, tried: Tried | None, last_words: str) -> Finding:
     if tried is None:
         return Finding(CHECK, OK, "clients are offered TLS")
     return Finding(CHECK, OK, f"clients are offered TLS; tried with {tried.terms}")
+
+
+def judge_served(served: bytes, directory: str) -> list[Finding]:
+    """Judge whether the certificate that a session showed, as DER, is one of those that are installed."""
+    try:
+        installed = [certificates.chain(pair.certificate)[:1] for pair in certificates.installed(directory)]
+    except (OSError, BadInput):
+        return []  # which the check certificate tells
+    if [served] in installed:
+        return []
+    text = (
+        f"clients are shown another certificate than those in {os.path.join(directory, certificates.CURRENT)}"
+    )
+    see = f"see why smtptls did not take it: the end of {log_directory(SERVICE)}/current"
+    return [Finding(CHECK, WARNING, text, see)]
 
 
 def required(context: Context) -> list[Finding]:
@@ -126,4 +144,6 @@ def tls(context: Context) -> list[Finding]:
         address = context.settings.proof or ("127.0.0.1", 25)
         tried = try_session(address, context.settings.hostname, SESSION_SECONDS)
     found = judge(offered, tried, repr(without_stamp(lines[-1])[:120]) if lines else "")
-    return several([found, *required(context)], CHECK, found.text)
+    served = tried.certificate if tried else b""
+    shown = judge_served(served, context.path(CERTIFICATES_DIRECTORY)) if served else []
+    return several([found, *shown, *required(context)], CHECK, found.text)
