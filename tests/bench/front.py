@@ -129,7 +129,10 @@ MANY = ("-b", "10.64.0.1", "-k", "10000", "-j", "256")
 def compile_generator(place: Path) -> str:
     target = str(place / "loadgen")
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wshadow"]
-    run(["gcc", *flags, "-o", target, str(HERE / "loadgen.c")], why="compiling the load generator")
+    run(
+        ["gcc", *flags, "-o", target, str(HERE / "loadgen.c"), "-lssl", "-lcrypto"],
+        why="compiling the load generator",
+    )
     return target
 
 

@@ -19,6 +19,10 @@
  *   -s BYTES      of a message  -w FILE of words for it
  *   -i MS         pause before a finished session's place is used again
  *   -T MS         a session that takes longer is closed and counted as late
+ *   -x KIND       every session begins with EHLO, STARTTLS and a handshake: full, or resumed, with the last ticket that
+ *                 any session got; drop and quit have no more commands, hold is silent after it. Certificates are not checked
+ *   -a KEY        the kind of the server's key, ecdsa or rsa, by the signatures that are offered
+ *   -v VERSION    of TLS, 1.2 or 1.3, and no other
  *
  * One line of JSON on standard output. Status 2 for a wrong option, 1 when the run could not begin.
  */
@@ -27,6 +31,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,7 +60,18 @@ enum mode { DROP, QUIT, RCPT, DATA, HOLD, SINK };
 static const char *const mode_names[] = {"drop", "quit", "rcpt", "data", "hold", "sink"};
 
 /* what the server's next reply answers */
-enum step { GREETING, EHLO, MAIL, RECIPIENT, DATA_WORD, MESSAGE, QUIT_WORD };
+enum step { GREETING, PLAIN_EHLO, STARTTLS, EHLO, MAIL, RECIPIENT, DATA_WORD, MESSAGE, QUIT_WORD };
+
+enum tls { PLAIN, FULL, RESUMED };
+static const char *const tls_names[] = {"", "full", "resumed"};
+
+/* What is offered, so that the server has one kind of key to choose: the same curve, hash and cipher with either. */
+static const struct key_kind {
+  const char *name, *signatures, *ciphers;
+} key_kinds[] = {
+  {"ecdsa", "ECDSA+SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"},
+  {"rsa", "RSA-PSS+SHA256:RSA+SHA256", "ECDHE-RSA-AES256-GCM-SHA384"},
+};
 
 struct options {
   enum mode mode;
@@ -72,10 +89,15 @@ struct options {
   const char *word_file;
   double pause_ms;
   double patience_ms;
+  enum tls tls;
+  const struct key_kind *key; /* null: either */
+  int version;                /* 0: either */
 };
 
 struct session {
   int fd; /* -1: the place is free */
+  SSL *tls; /* from STARTTLS on */
+  int encrypted; /* the handshake is done */
   enum step step;
   int greeted;
   int noted;
@@ -95,6 +117,9 @@ static struct {
   uint64_t begun;
   uint64_t done, errors, late, ends_without_reply, closed_by_server;
   uint64_t codes[CODES];
+  uint64_t handshakes, resumed; /* resumed ones are handshakes, too */
+  SSL_CTX *tls;
+  SSL_SESSION *ticket; /* the last one */
   float *latencies_ms;
   size_t latencies;
   char **words;
@@ -214,7 +239,7 @@ static void read_words(void)
   }
 }
 
-/* --- clients */
+/* --- sockets */
 
 static void watch(struct session *s, int operation, uint32_t events)
 {
@@ -223,6 +248,87 @@ static void watch(struct session *s, int operation, uint32_t events)
   if (epoll_ctl(run.epoll, operation, s->fd, &event) < 0)
     fail("epoll_ctl");
 }
+
+/* --- TLS */
+
+static int keep_ticket(SSL *tls, SSL_SESSION *ticket)
+{
+  (void) tls;
+  SSL_SESSION_free(run.ticket);
+  run.ticket = ticket;
+  return 1;
+}
+
+static void make_context(void)
+{
+  const struct options *with = &run.with;
+
+  run.tls = SSL_CTX_new(TLS_client_method());
+  if (!run.tls || SSL_CTX_set_min_proto_version(run.tls, with->version ? with->version : TLS1_2_VERSION) != 1 ||
+      SSL_CTX_set_max_proto_version(run.tls, with->version) != 1 ||
+      (with->key && (SSL_CTX_set1_sigalgs_list(run.tls, with->key->signatures) != 1 ||
+                     SSL_CTX_set_cipher_list(run.tls, with->key->ciphers) != 1))) {
+    ERR_print_errors_fp(stderr);
+    fprintf(stderr, "loadgen: OpenSSL cannot be used as wanted\n");
+    exit(1);
+  }
+  SSL_CTX_set_options(run.tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(run.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (with->tls == RESUMED) {
+    SSL_CTX_set_session_cache_mode(run.tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(run.tls, keep_ticket);
+  } else
+    SSL_CTX_set_session_cache_mode(run.tls, SSL_SESS_CACHE_OFF);
+}
+
+/* what read and write say, with EAGAIN where OpenSSL waits for the socket */
+static ssize_t as_of_socket(SSL *tls, int n)
+{
+  int why = SSL_get_error(tls, n);
+
+  if (n > 0)
+    return n;
+  if (why == SSL_ERROR_ZERO_RETURN)
+    return 0;
+  errno = why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+  return -1;
+}
+
+static ssize_t get(struct session *s, char *to, size_t bytes)
+{
+  if (!s->tls)
+    return read(s->fd, to, bytes);
+  ERR_clear_error();
+  return as_of_socket(s->tls, SSL_read(s->tls, to, (int) bytes));
+}
+
+static ssize_t put(struct session *s, const char *from, size_t bytes)
+{
+  if (!s->tls)
+    return write(s->fd, from, bytes);
+  ERR_clear_error();
+  return as_of_socket(s->tls, SSL_write(s->tls, from, (int) bytes));
+}
+
+static int make_tls(struct session *s)
+{
+  s->tls = SSL_new(run.tls);
+  if (!s->tls || SSL_set_fd(s->tls, s->fd) != 1)
+    return 0;
+  SSL_set_connect_state(s->tls);
+  return !run.ticket || SSL_set_session(s->tls, run.ticket) == 1;
+}
+
+static void forget_tls(struct session *s)
+{
+  if (s->tls)
+    SSL_set_shutdown(s->tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else its ticket would not be used again */
+  SSL_free(s->tls);
+  s->tls = 0;
+  s->encrypted = 0;
+}
+
+/* --- clients */
 
 static void begin(struct session *s)
 {
@@ -261,6 +367,7 @@ static void end(struct session *s, uint64_t *count)
 
   if (s->fd < 0)
     return;
+  forget_tls(s);
   close(s->fd);
   s->fd = -1;
   free(s->out);
@@ -277,7 +384,7 @@ static int write_out(struct session *s)
   ssize_t n;
 
   while (s->out_at < s->out_len) {
-    n = write(s->fd, s->out + s->out_at, s->out_len - s->out_at);
+    n = put(s, s->out + s->out_at, s->out_len - s->out_at);
     if (n < 0 && errno == EAGAIN) {
       watch(s, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
       return 1;
@@ -315,13 +422,53 @@ static void note(struct session *s, unsigned code)
   s->noted = 1;
 }
 
+/* acts on a good reply in front of the handshake; as answer */
+static uint64_t *towards_tls(struct session *s)
+{
+  int ok;
+
+  if (s->step == GREETING)
+    ok = say(s, PLAIN_EHLO, "EHLO ", "client.sender.test", "");
+  else if (s->step == PLAIN_EHLO)
+    ok = say(s, STARTTLS, "STARTTLS", "", "");
+  else
+    ok = make_tls(s);
+  return ok ? 0 : &run.errors;
+}
+
+/* goes on with the handshake, and when it is done with what the mode wants; as answer */
+static uint64_t *shake(struct session *s)
+{
+  int n, why;
+
+  ERR_clear_error();
+  n = SSL_connect(s->tls);
+  if (n != 1) {
+    why = SSL_get_error(s->tls, n);
+    if (why == SSL_ERROR_WANT_WRITE)
+      watch(s, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
+    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? 0 : &run.errors;
+  }
+  s->encrypted = s->greeted = 1;
+  ++run.handshakes;
+  run.resumed += (uint64_t) SSL_session_reused(s->tls);
+  if (run.with.mode == RCPT || run.with.mode == DATA)
+    return say(s, EHLO, "EHLO ", "client.sender.test", "") ? 0 : &run.errors;
+  note(s, 220);
+  if (run.with.mode == DROP)
+    return &run.done;
+  return run.with.mode == HOLD || say(s, QUIT_WORD, "QUIT", "", "") ? 0 : &run.errors;
+}
+
 /* acts on a whole reply; the result is null while the session goes on, else what it counts as */
 static uint64_t *answer(struct session *s, unsigned code)
 {
   static const enum step last[] = {GREETING, GREETING, RECIPIENT, MESSAGE};
   int ok;
 
-  s->greeted = 1;
+  if (run.with.tls && !s->tls && s->step != QUIT_WORD && code < 400)
+    return towards_tls(s);
+  s->greeted |= !run.with.tls;
   if (run.with.mode == HOLD) {
     note(s, code);
     return 0;
@@ -362,7 +509,12 @@ static uint64_t *listen_to(struct session *s)
   ssize_t n;
 
   for (;;) {
-    n = read(s->fd, s->in + s->in_len, sizeof s->in - 1 - s->in_len);
+    if (s->tls && !s->encrypted) {
+      over = shake(s);
+      if (over || !s->encrypted)
+        return over;
+    }
+    n = get(s, s->in + s->in_len, sizeof s->in - 1 - s->in_len);
     if (n < 0 && errno == EAGAIN)
       return 0;
     if (n <= 0) {
@@ -376,9 +528,11 @@ static uint64_t *listen_to(struct session *s)
     }
     s->in_len += (size_t) n;
     s->in[s->in_len] = 0;
-    for (line = s->in; !over && (newline = strchr(line, '\n')); line = newline + 1)
+    for (line = s->in; !over && (!s->tls || s->encrypted) && (newline = strchr(line, '\n')); line = newline + 1)
       if (newline - line >= 4 && line[3] != '-' && atoi(line) >= 100 && atoi(line) < CODES)
         over = answer(s, (unsigned) atoi(line));
+    if (!over && s->tls && !s->encrypted && *line)
+      over = &run.errors; /* what came behind the reply to STARTTLS was not said in TLS */
     if (over)
       return over;
     s->in_len = strlen(line);
@@ -461,6 +615,8 @@ static void clients(void)
     fail("epoll_create1");
   if (run.with.mode == DATA)
     read_words();
+  if (run.with.tls)
+    make_context();
   for (i = 0; i < run.with.sessions; ++i) {
     run.slots[i].fd = -1;
     if (run.begun < run.with.most)
@@ -490,6 +646,8 @@ static void clients(void)
          (unsigned long long) run.begun, held, greeted, seconds, (double) run.done / seconds,
          (double) (used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
            (double) (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+  printf("\"handshakes\":%llu,\"resumed\":%llu,", (unsigned long long) run.handshakes,
+         (unsigned long long) run.resumed);
   printf("\"p50_ms\":%.2f,\"p95_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.2f,\"codes\":{", percentile(.5),
          percentile(.95), percentile(.99), percentile(1));
   for (i = 0; i < CODES; ++i)
@@ -613,7 +771,7 @@ static void read_options(int argc, char **argv)
   *with = (struct options){.port = 25, .sessions = 1, .seconds = 3, .most = UINT64_MAX, .source_step = 1,
                            .sender = "s@sender.test", .recipient = "nobody@example.test", .message_bytes = 5000,
                            .word_file = "/usr/share/dict/words"};
-  while ((option = getopt(argc, argv, "m:p:c:t:n:b:k:j:o:f:r:s:w:i:T:")) != -1)
+  while ((option = getopt(argc, argv, "m:p:c:t:n:b:k:j:o:f:r:s:w:i:T:x:a:v:")) != -1)
     switch (option) {
       case 'm':
         for (i = 0; i < sizeof mode_names / sizeof *mode_names; ++i)
@@ -668,11 +826,34 @@ static void read_options(int argc, char **argv)
       case 'T':
         with->patience_ms = number("-T", optarg, 1e6);
         break;
+      case 'x':
+        for (i = FULL; i < sizeof tls_names / sizeof *tls_names; ++i)
+          if (!strcmp(optarg, tls_names[i]))
+            with->tls = (enum tls) i;
+        if (!with->tls)
+          wrong("-x", optarg, "full or resumed");
+        break;
+      case 'a':
+        for (i = 0; i < sizeof key_kinds / sizeof *key_kinds; ++i)
+          if (!strcmp(optarg, key_kinds[i].name))
+            with->key = &key_kinds[i];
+        if (!with->key)
+          wrong("-a", optarg, "ecdsa or rsa");
+        break;
+      case 'v':
+        with->version = !strcmp(optarg, "1.2") ? TLS1_2_VERSION : !strcmp(optarg, "1.3") ? TLS1_3_VERSION : 0;
+        if (!with->version)
+          wrong("-v", optarg, "1.2 or 1.3");
+        break;
       default:
         exit(2);
     }
   if (!chosen || optind != argc || !with->sessions)
     wrong("options", argv[argc - 1], "-m MODE and options");
+  if ((with->key || with->version) && !with->tls)
+    wrong("-a or -v", "without TLS", "-x full or -x resumed beside it");
+  if (with->tls && with->mode == SINK)
+    wrong("-m", "sink", "plain text: it has no TLS");
 }
 
 static void allow_descriptors(void)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from bench import figures, measuring
+from support.certificates import in_one_file, make_pair
+from support.tls_mail_server import Connection, TlsMailServer, Ways
 
 ROOT = Path(__file__).resolve().parents[3]
 BENCH = ROOT / "tests" / "bench"
@@ -113,7 +115,8 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.fail("gcc is missing; install gcc and libc6-dev")
     target = tmp_path_factory.mktemp("bench") / "loadgen"
     flags = ["-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-fsanitize=address,undefined"]
-    subprocess.run(["gcc", *flags, "-o", str(target), str(BENCH / "loadgen.c")], check=True)
+    libraries = ["-lssl", "-lcrypto"]
+    subprocess.run(["gcc", *flags, "-o", str(target), str(BENCH / "loadgen.c"), *libraries], check=True)
     return target
 
 
@@ -149,8 +152,92 @@ def test_the_generator_sends_what_its_sink_takes(generator: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "words", [["-m", "nothing"], [], ["-m", "rcpt", "-p", "70000"], ["-m", "rcpt", "-b", "::1"]]
+    "words",
+    [
+        ["-m", "nothing"],
+        [],
+        ["-m", "rcpt", "-p", "70000"],
+        ["-m", "rcpt", "-b", "::1"],
+        ["-m", "rcpt", "-x", "half"],
+        ["-m", "rcpt", "-x", "full", "-a", "dsa"],
+        ["-m", "rcpt", "-x", "full", "-v", "1.1"],
+        ["-m", "rcpt", "-v", "1.3"],
+        ["-m", "sink", "-x", "full"],
+    ],
 )
 def test_the_generator_refuses_a_wrong_option(generator: Path, words: list[str]) -> None:
     done = subprocess.run([str(generator), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and re.match(r"loadgen: .* expected ", done.stderr)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("certificates")
+    return {kind: in_one_file(make_pair(place / kind, kind)) for kind in ("ecdsa", "rsa")}
+
+
+def generated(generator: Path, ways: Ways, *words: str) -> tuple[dict[str, object], list[Connection]]:
+    """Return what the generator says of its sessions with a server, and what came there."""
+    with TlsMailServer(ways) as server:
+        argv = [str(generator), "-p", str(server.port), "-t", "60", *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout), server.connections()
+
+
+@pytest.mark.parametrize("kind", ["full", "resumed"])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("key", ["ecdsa", "rsa"])
+def test_the_generator_makes_handshakes(
+    kind: str, version: str, key: str, generator: Path, certificates: dict[str, Path]
+) -> None:
+    words = ["-m", "quit", "-n", "5", "-x", kind, "-v", version, "-a", key]
+    said, connections = generated(generator, Ways(certificates[key]), *words)
+    counts = (said["done"], said["errors"], said["handshakes"], said["resumed"], said["codes"])
+    assert counts == (5, 0, 5, 4 if kind == "resumed" else 0, {"220": 5})
+    commands = ["plain EHLO client.sender.test", "plain STARTTLS", "QUIT"]
+    assert [(one.version, one.commands) for one in connections] == [(f"TLSv{version}", commands)] * 5
+
+
+def test_the_generator_sends_a_message_by_tls(
+    generator: Path, certificates: dict[str, Path], tmp_path: Path
+) -> None:
+    words = tmp_path / "words"
+    words.write_text("one\ntwo\n")
+    options = ["-m", "data", "-x", "full", "-n", "4", "-c", "2", "-s", "50000", "-w", str(words)]
+    said, connections = generated(generator, Ways(certificates["ecdsa"]), *options)
+    assert (said["done"], said["errors"], said["codes"]) == (4, 0, {"250": 4})
+    assert [len(one.messages[0]) >= 50000 for one in connections] == [True] * 4
+    verbs = ["plain EHLO", "plain STARTTLS", "EHLO", "MAIL", "RCPT", "DATA", "QUIT"]
+    for one in connections:
+        assert [" ".join(line.split(" ")[: 1 + line.startswith("plain")]) for line in one.commands] == verbs
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"answer": b"220 go ahead\r\n250 injected\r\n"}, []),
+        ({"handshake": "close"}, []),
+        ({}, ["-a", "rsa", "-v", "1.2"]),
+        ({}, ["-a", "rsa", "-v", "1.3"]),
+    ],
+    ids=["more behind 220", "hangs up", "another key, 1.2", "another key, 1.3"],
+)
+def test_a_handshake_that_fails_is_an_error(
+    changed: dict[str, object], words: list[str], generator: Path, certificates: dict[str, Path]
+) -> None:
+    ways = Ways(certificates["ecdsa"], **changed)  # type: ignore[arg-type]
+    said, _connections = generated(generator, ways, "-m", "rcpt", "-n", "3", "-x", "full", *words)
+    assert (said["done"], said["errors"], said["handshakes"]) == (0, 3, 0)
+
+
+def test_a_session_that_is_not_encrypted_is_not_held(generator: Path, certificates: dict[str, Path]) -> None:
+    for ways in (Ways(certificates["ecdsa"], handshake="close"), Ways(ehlo="close")):
+        said, _connections = generated(generator, ways, "-m", "hold", "-n", "2", "-x", "full")
+        assert (said["greeted"], said["held"], said["begun"]) == (0, 0, 2)
+
+
+def test_starttls_that_is_refused_is_told_by_its_code(generator: Path, certificates: dict[str, Path]) -> None:
+    ways = Ways(certificates["ecdsa"], answer=b"454 4.7.0 not now\r\n")
+    said, _connections = generated(generator, ways, "-m", "rcpt", "-n", "2", "-x", "full")
+    assert (said["done"], said["handshakes"], said["codes"]) == (2, 0, {"454": 2})
