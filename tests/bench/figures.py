@@ -36,6 +36,7 @@ METRICS = {
     "p50_ms": Metric("p50 ms", 1),
     "p95_ms": Metric("p95 ms", 1),
     "p99_ms": Metric("p99 ms", 1),
+    "added_ms": Metric("CPU ms more", 2),
     "kib_per_session": Metric("KiB per session", 1),
     "held": Metric("sessions held", 0, less_is_better=False),
     "served_percent": Metric("% served", 0, less_is_better=False),

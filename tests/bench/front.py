@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bed.common import Trouble, answer, run, say, timed
@@ -34,93 +35,57 @@ from bed.images import make_derived
 from mailgate.formats import cdb
 
 from .figures import Figure, Section, publish, told
+from .loads import (
+    ALSO_AT_1_AND_32,
+    CHAIN_PORT,
+    DOMAIN,
+    GATEWAY,
+    GOOD,
+    HELD,
+    KNOWN,
+    ONE_KNOWN,
+    PEER,
+    PLACES,
+    SMALL,
+    STRANGERS,
+    UNSCANNED_PORT,
+    Load,
+    Size,
+    added,
+    aims,
+    held,
+    loads,
+)
 from .measuring import Container, Run, Window, machine, run_load
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-GATEWAY, PEER = "mailgate-bench", "mailgate-bench-peer"
 PEER_IMAGE = "mailgate-peer:bookworm"
 PEER_PACKAGES = ("postfix", "postgrey", "amavisd-new", "clamav-daemon", "spamassassin")
-DOMAIN = "example.test"
 SINKS = (("198.18.0.10", 2525), ("127.0.0.1", 2525))
 REPETITIONS, REPEATS = 3, 2
-FIRST_DENIED = "10.10.0.0"
-# Each of a /24 of its own, so that the greylist has never seen it.
-STRANGERS = ("-b", "10.64.0.1", "-k", "49000", "-j", "256")
-KNOWN = ("-b", "198.18.20.1", "-k", "1400")
-ONE_KNOWN = ("-b", "198.18.20.9", "-k", "1")
-GOOD = f"user5.name@{DOMAIN}"
-# The chain of tcpserver, on the same gateway beside smtpfront, with a greylist of its own.
-CHAIN_PORT, CHAIN_GREYLIST = "2026", "/var/lib/bench-greylist"
-CHAIN = f"""
-export QMAILQUEUE=/var/qmail/bin/simscan GREYLIST_DIRECTORY={CHAIN_GREYLIST}
+# Beside smtpfront in the gateway's container: the chain of gateway_front: tcpserver with a greylist of its
+# own, and one without scanner and greylist that throws all mail away.
+CERTIFICATES = "/etc/mailgate/tls/current"
+CHAIN_GREYLIST, THROWING = "/var/lib/bench-greylist", "/bench/throw-away"
+THROW_AWAY = b"#!/bin/sh\ncat >/dev/null\nexec cat <&1 >/dev/null\n"  # the message, then the envelope
+CHAIN = """
+export QMAILQUEUE={queue} GREYLIST_DIRECTORY={greylist} SMTPTLS=/run/smtptls/socket
 export VALIDRCPTTO_LIMIT=10 REFUSALS_LIMIT=100
-exec softlimit -m 100000000 tcpserver -v -R -H -l mx1.example.test -x /etc/tcp.smtp.cdb -c 120 -b 512 \
-  -u "$(id -u qmaild)" -g "$(id -g qmaild)" 0 {CHAIN_PORT} \
-  /var/qmail/bin/cqgreylist /var/qmail/bin/qmail-smtpd 2>&1 | setuidgid qmaill multilog t /var/log/bench-chain
+exec softlimit -m 100000000 tcpserver -v -R -H -l mx1.example.test -x /etc/tcp.smtp.cdb -c 120 -b 512 \\
+  -u "$(id -u qmaild)" -g "$(id -g qmaild)" 0 {port} \\
+  {programs} 2>&1 | setuidgid qmaill multilog t /var/log/bench-{port}
 """
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large the run is."""
-
-    seconds: float = 3.0
-    scan_seconds: float = 20.0
-    flood_seconds: float = 14.0
-    held: int = 90  # all systems have more places than that
-    held_by_many: int = 10_000  # by smtpfront alone
-    held_wait: float = 9.0
-    flood: int = 300
-    denied: int = 20_000
-    recipients: int = 1_000_000
-
-
-SMALL = Size(1.0, 5.0, 6.0, 10, 500, 2.0, 30, 200, 5_000)
-
-
-@dataclass(frozen=True)
-class Load:
-    """A row on one system: the container, its name, and the load."""
-
-    row: str
-    system: str
-    container: str
-    options: tuple[str, ...]
-    expected: str  # the reply that each session must have met, "" for an end without one
-
-
-def loads(size: Size) -> list[Load]:
-    denied = ("-b", FIRST_DENIED, "-k", str(size.denied))
-    greylist = ("-m", "rcpt", "-f", "s%@sender.test", "-r", GOOD, *STRANGERS)
-    unknown = ("-m", "rcpt", "-r", f"nobody%@{DOMAIN}", *KNOWN)
-    scan = ("-m", "data", "-r", GOOD, "-s", "5000", *KNOWN)
-    return [
-        Load("refused by rule", "gateway", GATEWAY, ("-m", "drop", "-p", "25", *denied), ""),
-        Load("refused by rule", "tcpserver", GATEWAY, ("-m", "drop", "-p", CHAIN_PORT, *denied), ""),
-        Load("refused by rule", "postscreen", PEER, ("-m", "drop", "-p", "2002", *denied), "521"),
-        Load("refused by rule", "smtpd", PEER, ("-m", "quit", "-p", "2001", *denied), "554"),
-        Load("greylisted for the first time", "gateway", GATEWAY, ("-p", "25", *greylist), "451"),
-        Load("greylisted for the first time", "tcpserver", GATEWAY, ("-p", CHAIN_PORT, *greylist), "451"),
-        Load("greylisted for the first time", "postgrey", PEER, ("-p", "2003", *greylist), "450"),
-        Load("unknown recipient", "gateway", GATEWAY, ("-p", "25", *unknown), "550"),
-        Load("unknown recipient", "tcpserver", GATEWAY, ("-p", CHAIN_PORT, *unknown), "550"),
-        Load("unknown recipient", "smtpd", PEER, ("-p", "2004", *unknown), "550"),
-        Load("clean mail of 5 kB scanned", "gateway", GATEWAY, ("-p", "25", *scan), "250"),
-        Load("clean mail of 5 kB scanned", "amavisd-new", PEER, ("-p", "2005", *scan), "250"),
-    ]
-
-
-ALSO_AT_1_AND_32 = ("refused by rule", "unknown recipient")
-HELD = (
-    ("gateway", GATEWAY, "25"),
-    ("tcpserver", GATEWAY, CHAIN_PORT),
-    ("smtpd", PEER, "2004"),
-    ("postscreen", PEER, "2002"),
-)
-PLACES = 12_000  # of smtpfront, as site.yml says
-# Each of a network of its own, of which one has 200 places at most.
-MANY = ("-b", "10.64.0.1", "-k", "10000", "-j", "256")
+GREYLISTER, SMTPD = "/var/qmail/bin/cqgreylist", "/var/qmail/bin/qmail-smtpd"
+CHAINS = {
+    CHAIN_PORT: ("/var/qmail/bin/simscan", f"{GREYLISTER} {SMTPD}"),
+    UNSCANNED_PORT: (THROWING, SMTPD),
+}
+END_CHAINS = """\
+for one in /proc/[0-9]*; do
+  [ "$(cat "$one/comm" 2>/dev/null)" != tcpserver ] || kill "${one#/proc/}" || :
+done
+"""
 
 
 # What both sides are.
@@ -188,13 +153,17 @@ def load_gateway(gateway: Container, size: Size) -> None:
     gateway.inside("chmod", "644", served)
 
 
-def open_chain(gateway: Container) -> None:
-    """Run the chain of tcpserver beside smtpfront, unless an earlier run has left it there."""
-    gateway.inside("install", "-d", "-o", "qmaill", "-g", "nofiles", "/var/log/bench-chain")
+def open_chains(gateway: Container) -> None:
+    """Run the chains of tcpserver beside smtpfront; those of an earlier run are ended."""
+    gateway.inside("sh", "-c", END_CHAINS)
+    put(gateway, THROWING, THROW_AWAY)
+    gateway.inside("chmod", "755", "/bench", THROWING)
     gateway.inside("install", "-d", "-m", "0700", "-o", "qmaild", "-g", "nofiles", CHAIN_GREYLIST)
-    if in_container(GATEWAY, "sh", "-c", "grep -qx tcpserver /proc/[0-9]*/comm")[0] != 0:
-        run(["docker", "exec", "-d", GATEWAY, "sh", "-c", CHAIN], why="starting the chain of tcpserver")
-        time.sleep(1.0)
+    for port, (queue, programs) in CHAINS.items():
+        gateway.inside("install", "-d", "-o", "qmaill", "-g", "nofiles", f"/var/log/bench-{port}")
+        chain = CHAIN.format(queue=queue, greylist=CHAIN_GREYLIST, port=port, programs=programs)
+        run(["docker", "exec", "-d", GATEWAY, "sh", "-c", chain], why="starting a chain of tcpserver")
+    time.sleep(1.0)
 
 
 def make_peer(gateway: Container, size: Size) -> Container:
@@ -207,8 +176,9 @@ def make_peer(gateway: Container, size: Size) -> Container:
     command_addresses(PEER)
     peer = Container(PEER)
     run(["docker", "cp", f"{HERE / 'peer'}/.", f"{PEER}:/bench"], why="copying the peer's files")
-    # The same clamd and the same rules: the gateway's own files.
-    for directory in ("/etc/clamav", "/var/lib/clamav", "/etc/spamassassin"):
+    # The same clamd, the same rules and the same certificates: the gateway's own files.
+    peer.inside("mkdir", "-p", CERTIFICATES)
+    for directory in ("/etc/clamav", "/var/lib/clamav", "/etc/spamassassin", CERTIFICATES):
         files = subprocess.run(
             ["docker", "exec", GATEWAY, "tar", "-C", directory, "-c", "."], capture_output=True, check=True
         )
@@ -249,7 +219,7 @@ class Bench:
         self.containers = {name: Container(name) for name in (GATEWAY, PEER)}
         self.figures: dict[tuple[str, str, int], Figure] = {}
         self.number = int(time.time()) % 1_000_000 * 100_000  # no session has the number of an earlier one
-        self.stranger = 0
+        self.strangers: Counter[str] = Counter()  # that a system has met: each has a greylist of its own
         self.repeat_until = time.monotonic() + budget
 
     def figure(self, row: str, system: str, at_once: int) -> Figure:
@@ -263,27 +233,22 @@ class Bench:
         return min(tried, key=lambda one: one.others_percent)
 
     def run(self, load: Load, at_once: int, seconds: float) -> Run:
-        strangers = "10.64.0.1" in load.options
-        first = self.stranger if strangers else self.number
+        first = self.strangers[load.system] if load.strangers else self.number
         argv = [self.generator, *load.options, "-c", str(at_once), "-t", str(seconds), "-o", str(first)]
-        scanning = "data" in load.options
-        if scanning:
+        if load.mail:
             argv += ["-w", self.words]
-        done = run_load(self.containers[load.container], argv, self.helpers, after=2.0 if scanning else 0.3)
+        done = run_load(self.containers[load.container], argv, self.helpers, after=2.0 if load.mail else 0.3)
         begun = int(done.load["begun"])
         self.number += begun
-        self.stranger += begun if strangers else 0
+        self.strangers[load.system] += begun if load.strangers else 0
         self.check(load, done)
         return done
 
     def check(self, load: Load, done: Run) -> None:
-        """Raise Trouble unless nearly all sessions met the reply that the row measures."""
-        codes = dict(done.load["codes"])  # type: ignore[call-overload]
-        met = codes.get(load.expected, 0) if load.expected else done.load["without_reply"]
-        if met < 0.98 * done.load["done"] or not done.load["done"]:
-            raise Trouble(
-                f"{load.row}, {load.system}: {done.load}; expected {load.expected or 'an end'} each time"
-            )
+        """Raise Trouble unless nearly all sessions met the reply, and the TLS, that the row measures."""
+        fault = load.fault(done.load, dict(done.load["codes"]))  # type: ignore[call-overload]
+        if fault:
+            raise Trouble(f"{load.row}, {load.system}: {done.load}; {fault}")
 
     def rows(self) -> None:
         for at_once in (8, 1, 32):
@@ -291,8 +256,7 @@ class Bench:
                 for load in loads(self.size):
                     if at_once != 8 and load.row not in ALSO_AT_1_AND_32:
                         continue
-                    scanning = "data" in load.options
-                    seconds = self.size.scan_seconds if scanning else self.size.seconds
+                    seconds = self.size.scan_seconds if load.scanned else self.size.seconds
                     done = self.undisturbed(lambda one=load, s=seconds, c=at_once: self.run(one, c, s))  # type: ignore[misc]
                     figure = self.figure(load.row, load.system, at_once)
                     figure.add(
@@ -312,27 +276,28 @@ class Bench:
 
     def held(self) -> None:
         """Memory of sessions that say nothing."""
-        few = [(*one, self.size.held, KNOWN) for one in HELD]
-        many = (*HELD[0], self.size.held_by_many, MANY)
         for _repetition in range(REPETITIONS):
-            for system, name, port, wanted, sources in (*few, many):
-                container = self.containers[name]
-                if name == PEER:  # processes of the row before would be idle now, and counted as free
+            for one in held(self.size):
+                container = self.containers[one.container]
+                # Processes of the row before would be idle now, and counted as free.
+                if one.container == PEER:
                     container.inside("postfix", "stop")
                     container.inside("postfix", "start")
                     time.sleep(1.0)
                 before = container.memory_mib()
-                argv = [self.generator, "-m", "hold", "-p", port, *sources]
-                argv += ["-c", str(wanted), "-n", str(wanted), "-t", str(self.size.held_wait + 1)]
+                argv = [self.generator, "-m", "hold", "-p", one.port, *one.options]
+                argv += ["-c", str(one.sessions), "-n", str(one.sessions), "-t", str(self.size.held_wait + 1)]
                 command = container.from_its_network(*argv)
-                with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+                with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                     time.sleep(self.size.held_wait)
                     after = container.memory_mib()
-                    process.wait()
-                figure = self.figure("silent sessions held", system, wanted)
+                    said = json.loads(process.communicate()[0])
+                if "-x" in one.options and said["greeted"] < one.sessions:
+                    raise Trouble(f"{one.row}, {one.system}: {said}; expected TLS in each session")
+                figure = self.figure(one.row, one.system, one.sessions)
                 # smtpfront has made room for all of its sessions when it began.
-                beforehand = container.memory_mib("smtpfront") / PLACES if system == "gateway" else 0
-                figure.add(kib_per_session=((after - before) / wanted + beforehand) * 1024)
+                beforehand = container.memory_mib("smtpfront") / PLACES if one.system == "gateway" else 0
+                figure.add(kib_per_session=((after - before) / one.sessions + beforehand) * 1024)
                 self.tell(figure, 0)
                 time.sleep(1.0)
 
@@ -369,7 +334,8 @@ class Bench:
         introduce = container.from_its_network(*good, "-n", "1", "-t", "12", "-T", "12000")
         subprocess.run(introduce, stdout=subprocess.DEVNULL, check=True)
         window = Window(container, self.helpers)
-        strangers = [*STRANGERS, "-o", str(self.stranger), "-p", port, "-t", str(2 * seconds + 2)]
+        first = str(max(self.strangers.values(), default=0))
+        strangers = [*STRANGERS, "-o", first, "-p", port, "-t", str(2 * seconds + 2)]
         flooding = container.from_its_network(self.generator, *kind, *strangers)
         with subprocess.Popen(flooding, stdout=subprocess.PIPE, text=True) as flood:
             time.sleep(1.5)
@@ -396,7 +362,7 @@ def warm(bench: Bench) -> None:
             run_load(gateway, [*argv, "-t", "30"])
         time.sleep(2.5)
     for load in loads(bench.size):
-        if "data" in load.options:
+        if load.scanned:
             bench.run(load, 8, 4.0)
 
 
@@ -419,7 +385,14 @@ signature and the same rules of SpamAssassin, without Bayes and network tests, w
 looks up the names of clients; max_use of Postfix is 1,000. On the gateway the sender of an unknown recipient
 has passed the greylist, which is asked in each session; Postfix refuses before it asks postgrey. The front of
 the gateway is smtpfront; tcpserver is the chain of gateway_front: tcpserver in the same container, on another
-port: tcpserver, cqgreylist and qmail-smtpd, whose log no other service follows.
+port: tcpserver, cqgreylist and qmail-smtpd, whose log no other service follows. Mail that is not scanned is
+thrown away: by the program that stands for the queue of one more chain of tcpserver, without cqgreylist, and
+by Postfix's discard.
+
+Both sides offer TLS 1.2 and 1.3 with the same two certificates, ECDSA of P-256 and RSA of 2,048 bits; which
+of them is used is chosen by the signatures that the client offers. A handshake is a session with EHLO,
+STARTTLS and QUIT in TLS 1.3, unless the row says otherwise; a resumed one uses the last ticket that any
+session got. The other rows over TLS have full handshakes with ECDSA in TLS 1.3.
 
 Silent sessions are connected and say nothing; told is the memory (PSS) that all processes have more by them,
 and of smtpfront, which makes room for all sessions when it begins, one session's share of the whole process.
@@ -449,7 +422,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             place = Path(name)
             os.chmod(place, 0o755)
             generator = compile_generator(place)
-            open_chain(gateway)
+            open_chains(gateway)
             with timed("bench", "loading the lists"):
                 load_gateway(gateway, size)
             peer = make_peer(gateway, size)
@@ -464,6 +437,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 bench.rows()
                 bench.held()
                 bench.flood()
+        figures = [*bench.figures.values(), *added(list(bench.figures.values()))]
         section = Section(
             "front",
             "Beside Postfix: what a session costs",
@@ -472,7 +446,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             machine(),
             versions(gateway, peer),
             ABOUT,
-            list(bench.figures.values()),
+            figures,
+            aims=aims(figures),
         )
         command_down(PEER)
         for figure in section.figures:

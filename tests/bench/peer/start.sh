@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts everything in the peer's container. In /bench: these files, and denied and recipients for postmap; clamd's
-# and SpamAssassin's configuration are in place already, they are the gateway's own.
+# Starts everything in the peer's container. In /bench: these files, and denied and recipients for postmap; clamd's and
+# SpamAssassin's configuration and the certificates are in place already, they are the gateway's own.
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 cd /bench
@@ -18,6 +18,11 @@ install -m 644 amavis.conf /etc/amavis/conf.d/50-user
 echo mx1.example.test > /etc/mailname
 sed -i 's/^#\? *\$myhostname = .*/$myhostname = "mx1.example.test";/' /etc/amavis/conf.d/05-node_id
 install -m 644 main.cf master.cf /etc/postfix/
+(
+  umask 077
+  cd /etc/mailgate/tls/current
+  cat key.pem certificate.pem key-2.pem certificate-2.pem > /etc/postfix/chain.pem
+)
 for list in denied recipients; do
   mv "$list" "/etc/postfix/$list"
   postmap "cdb:/etc/postfix/$list"
