@@ -7,70 +7,40 @@
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.certificates import Signer, in_one_file, make_pair, tlsa_data
-from support.qmail_remote import Remote, build_remote
-from support.tls_mail_server import TlsMailServer, Ways
-from support.told_resolver import NXDOMAIN, SERVFAIL, A, Records, Resolver, Validated, a, record, wire
+from support.remote_by_mx import (
+    ADDRESS,
+    DOMAIN,
+    HOST,
+    MX,
+    OTHER_ADDRESS,
+    OTHER_HOST,
+    TLSA,
+    Place,
+    build_place,
+    mx,
+)
+from support.tls_mail_server import Ways
+from support.told_resolver import NXDOMAIN, SERVFAIL, A, Records, Resolver, Validated, a, record
 
-MX, TLSA = 15, 52
-DOMAIN, HOST, OTHER_HOST = "example.test", "mx.example.test", "mx2.example.test"
-ADDRESS, OTHER_ADDRESS = "127.0.0.77", "127.0.0.78"
 OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1)
 FOUND = re.compile(r"\ntls=(TLSv1\.[23]/[A-Za-z0-9_-]+|none),([a-z]+)\n")
 
 
-@dataclass
-class Place:
-    remote: Remote
-    smtp_port: int
-    resolver_port: int
-
-    def service(self, host: str = HOST) -> tuple[str, int]:
-        return f"_{self.smtp_port}._tcp.{host}", TLSA
-
-    def records(self, *tlsa: bytes) -> Records:
-        """Return records that all are validated."""
-        return {
-            (DOMAIN, MX): Validated([mx(HOST, 10)]),
-            (HOST, A): Validated([a(HOST, ADDRESS)]),
-            self.service(): Validated([record(self.service()[0], TLSA, one) for one in tlsa]),
-        }
-
-    def server(self, ways: Ways, address: str = ADDRESS) -> TlsMailServer:
-        return TlsMailServer(ways, address, self.smtp_port)
-
-
-def free_port() -> int:
-    with socket.create_server((ADDRESS, 0)) as one:
-        return int(one.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    smtp_port, resolver_port = free_port(), free_port()
-    return Place(build_remote(tmp_path_factory.mktemp("remote"), smtp_port), smtp_port, resolver_port)
+    return build_place(tmp_path_factory.mktemp("remote"))
 
 
 @pytest.fixture
 def place(built: Place) -> Iterator[Place]:
-    """By MX, with the policy may."""
-    control = built.remote.control
-    (control / "smtproutes").unlink(missing_ok=True)
-    (control / "timeoutremote").write_text("60\n")
-    (control / "tlspolicies").write_text(":may\n")
-    (control / "daneresolver").write_text(f"127.0.0.1:{built.resolver_port}\n")
+    built.by_mx()
     yield built
-
-
-def mx(host: str, preference: int) -> bytes:
-    return record(DOMAIN, MX, preference.to_bytes(2, "big") + wire(host))
 
 
 WRONG = bytes([3, 1, 1]) + bytes(32)
