@@ -66,7 +66,7 @@ def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
         "gateway_operator_protected_networks", "gateway_certificate",
         "gateway_require_tls",
         "gateway_scan_relay_clients", "gateway_greylist_exempt", "gateway_greylist_exempt_providers",
-        "gateway_tls_policies", "gateway_tls_backend_ca", "gateway_outbound_mta_sts",
+        "gateway_tls_policies", "gateway_tls_backend_ca",
     }  # fmt: skip
     of_other_playbooks = {
         "gateway_backup_directory", "gateway_backup_passphrase", "gateway_backup_queue",

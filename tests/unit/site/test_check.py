@@ -463,16 +463,11 @@ def test_policies_for_tls_are_judged_with_the_site() -> None:
     (fault,) = check_site(_site(tls_policies={"a.test": "dane"}), OWN)
     assert fault == "gateway_outbound_dane: is not true, and the policy of 'a.test' is 'dane'; expected true"
     assert check_site(_site(tls_policies={"a.test": "dane"}, outbound_dane=True), OWN) == []
-    (fault,) = check_site(_site(outbound_dane="yes"), OWN)
-    assert fault == "gateway_outbound_dane: 'yes' is not a boolean; expected true or false"
+    for key in ("outbound_dane", "outbound_mta_sts"):
+        assert check_site(_site(**{key: True}), OWN) == check_site(_site(**{key: False}), OWN) == []
+        (fault,) = check_site(_site(**{key: "yes"}), OWN)
+        assert fault == f"gateway_{key}: 'yes' is not a boolean; expected true or false"
     good = _site(domains=[{**domain, "tls": {"policy": "verify", "names": ["mail.example.com"]}}])
     good.update(tls_policies={".example.org": "none"}, tls_backend_ca="/etc/ssl/exchange.pem")
     assert check_site(good, OWN) == []
     assert check_site(_site(tls_backend_ca="exchange.pem"), OWN)[0].startswith("gateway_tls_backend_ca: ")
-
-
-def test_what_is_missing_is_refused() -> None:
-    assert check_site(_site(outbound_mta_sts=False), OWN) == []
-    assert check_site(_site(outbound_mta_sts=True), OWN) == [
-        "gateway_outbound_mta_sts: True is missing in this version; expected false, or no line at all"
-    ]

@@ -70,7 +70,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
     addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, certificate
     (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()),
-    outbound_dane (a bool), outbound_mta_sts, which this version has not, tls (bool), and require_tls (see
+    outbound_dane and outbound_mta_sts (bools), tls (bool), and require_tls (see
     tls.REQUIRED); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
@@ -281,17 +281,16 @@ def _outbound_tls_faults(site: Mapping[str, object]) -> list[str]:
         listed, site.get("tls_policies") or {}, site.get("tls_backend_ca") or ""
     )
     dane = site.get("outbound_dane") or False
-    if not isinstance(dane, bool):
-        found.append(f"gateway_outbound_dane: {dane!r} is not a boolean; expected true or false")
+    for key in ("outbound_dane", "outbound_mta_sts"):
+        value = site.get(key) or False
+        if not isinstance(value, bool):
+            found.append(f"gateway_{key}: {value!r} is not a boolean; expected true or false")
     if not dane:
         found += [
             f"gateway_outbound_dane: is not true, and the policy of {one.domain!r} is 'dane'; expected true"
             for one in policies
             if one.policy == "dane"
         ]
-    if site.get("outbound_mta_sts") not in (None, False):
-        text = "is missing in this version; expected false, or no line at all"
-        found.append(f"gateway_outbound_mta_sts: {site['outbound_mta_sts']!r} {text}")
     return found
 
 
