@@ -67,6 +67,7 @@ END_TO_END = {
         "test_front_starttls.py",
         "test_backend_tls.py",
         "test_dane.py",
+        "test_mta_sts.py",
     ),
     "e2e-clamav": ("test_clamav.py", "test_scan_clamd.py"),
     "e2e-spam": ("test_spamassassin.py", "test_scoring.py", "test_bounces.py"),

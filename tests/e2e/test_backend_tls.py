@@ -14,12 +14,13 @@ from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
 from support.queue_checks import changed, drain, qmailctl
+from support.sts_resolver import StsResolver, enforced
 from support.told_resolver import A as ADDRESS
-from support.told_resolver import Records, Resolver, Validated, a, record
+from support.told_resolver import Records, Resolver, Validated, a, record, wire
 
 PATCH = pytest.mark.patch("99-tls-out")
 RESOLVER_PORT = 5399
-TLSA = 52
+MX, TLSA = 15, 52
 RECIPIENT = "alice@example.test"
 CONTENT = b"From: ann@sender.example\nSubject: x\n\nbody\n"
 
@@ -120,3 +121,27 @@ def test_the_certificate_is_the_one_that_tlsa_records_name(bed: Bed) -> None:
         qmailctl(bed, "doqueue")
         assert arrived(bed) == "TLSv1.3"
         assert "/tls=TLSv1.3/TLS_AES_256_GCM_SHA384,dane/" in log.wait_for(": success: ")
+
+
+@pytest.mark.patch("99-tlssts")
+def test_a_host_that_a_policy_of_mta_sts_does_not_list_gets_no_mail(bed: Bed) -> None:
+    """Mail that goes by MX waits; it is delivered when the route is back, about which nobody is asked."""
+    log = SendLog(bed)
+    host, (address, _port) = name_of(A), BACKENDS[A]
+    control = bed.root / CONTROL[1:]
+    mx = record("example.test", MX, (10).to_bytes(2, "big") + wire(host))
+    records: Records = {("example.test", MX): [mx], (host, ADDRESS): [a(host, address)]}
+    with ExitStack() as stack:
+        stack.enter_context(changed(control / "smtproutes", ""))
+        stack.enter_context(changed(control / "daneresolver", f"127.0.0.1:{RESOLVER_PORT}\n"))
+        stack.enter_context(changed(control / "stsresolver", "/tmp/mta-sts\n"))
+        stack.enter_context(Resolver(RESOLVER_PORT, records))
+        resolver = stack.enter_context(
+            StsResolver(bed.root / "tmp/mta-sts", enforced("mx.elsewhere.example"))
+        )
+        put(bed)
+        assert "there_was_no_connection_to_a_host_that_it_lists._(#4.7.5)" in log.wait_for(": deferral: ")
+        assert resolver.asked == [b"20:mta-sts example.test,"]
+    (bed.root / "tmp/mta-sts").unlink()
+    qmailctl(bed, "doqueue")
+    assert arrived(bed) == ""

@@ -55,6 +55,11 @@ def change_dane(bed: Bed, wanted: bool) -> Run:
     return _play("tests/e2e/dane.yml", 300, bed, gateway_outbound_dane=wanted)
 
 
+def change_mta_sts(bed: Bed, wanted: bool) -> Run:
+    """Run the parts of playbooks/gateway.yml that bring MTA-STS on the way out, or end it."""
+    return _play("tests/e2e/mta_sts.yml", 300, bed, gateway_outbound_mta_sts=wanted)
+
+
 def _play(playbook: str, within_seconds: float, bed: Bed, *options: str, **site: object) -> Run:
     argv = [
         "ansible-playbook", "-i", "tests/inventory", playbook, "--diff",

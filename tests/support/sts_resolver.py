@@ -33,6 +33,7 @@ class StsResolver:
         self._socket = socket.socket(socket.AF_UNIX)
         path.unlink(missing_ok=True)
         self._socket.bind(str(path))
+        path.chmod(0o666)  # qmail-remote is another user
         self._socket.listen()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
