@@ -284,6 +284,9 @@ class Bench:
                     container.inside("postfix", "stop")
                     container.inside("postfix", "start")
                     time.sleep(1.0)
+                elif "-x" in one.options:
+                    container.inside("svc", "-t", "/service/smtptls")
+                    time.sleep(2.0)
                 before = container.memory_mib()
                 argv = [self.generator, "-m", "hold", "-p", one.port, *one.options]
                 argv += ["-c", str(one.sessions), "-n", str(one.sessions), "-t", str(self.size.held_wait + 1)]

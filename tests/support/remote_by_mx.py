@@ -60,4 +60,5 @@ def _free_port() -> int:
 
 
 def mx(host: str, preference: int) -> bytes:
+    """Return an MX record of the domain."""
     return record(DOMAIN, MX, preference.to_bytes(2, "big") + wire(host))
