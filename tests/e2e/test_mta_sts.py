@@ -58,7 +58,7 @@ def answer(bed: Bed) -> bytes:
 
 
 def sent(bed: Bed) -> str:
-    """Return qmail-remote's report of a message that goes by MX to an address that is nobody's."""
+    """Return qmail-remote's report of a message that goes by MX to an address to which TCP cannot connect."""
     mx = record(DOMAIN, MX, (10).to_bytes(2, "big") + wire(HOST))
     records: Records = {(DOMAIN, MX): [mx], (HOST, ADDRESS): [a(HOST, NOWHERE)]}
     control = bed.root / CONTROL[1:]

@@ -85,6 +85,7 @@ CHECKS = {
     "greylist": Check("the greylist can store its state", probes.greylist),
     "blacklist": Check("the adaptive blacklist answers", neighbours.blacklist),
     "operator": Check("the operator's service listens", neighbours.operator),
+    "mta-sts": Check("the resolver of MTA-STS answers", neighbours.mta_sts),
 }
 _WHOLE_SECONDS = 55.0
 

@@ -44,6 +44,7 @@ QMAIL_SMTPD = "/var/qmail/bin/qmail-smtpd"
 ACCEPTED_DOMAINS = f"{QMAIL_CONTROL}/rcpthosts"
 REQUIRED_TLS = f"{QMAIL_CONTROL}/requiretls"  # whose mail is taken over TLS only
 ROUTES = f"{QMAIL_CONTROL}/smtproutes"
+STS_RESOLVER = f"{QMAIL_CONTROL}/stsresolver"  # the socket of a resolver of MTA-STS policies
 VALID_RECIPIENTS = f"{QMAIL_CONTROL}/validrcptto.cdb"
 SCANNER = "/var/qmail/bin/simscan"
 UNSCANNED_QUEUE = "/var/qmail/bin/qmail-queue"  # queues a message without the scanner
