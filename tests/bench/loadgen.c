@@ -251,12 +251,13 @@ static void watch(struct session *s, int operation, uint32_t events)
 
 /* --- TLS */
 
+/* a copy, as OpenSSL marks what a session of TLS 1.3 has used: no other could use it */
 static int keep_ticket(SSL *tls, SSL_SESSION *ticket)
 {
   (void) tls;
   SSL_SESSION_free(run.ticket);
-  run.ticket = ticket;
-  return 1;
+  run.ticket = SSL_SESSION_dup(ticket);
+  return 0;
 }
 
 static void make_context(void)
@@ -312,17 +313,19 @@ static ssize_t put(struct session *s, const char *from, size_t bytes)
 
 static int make_tls(struct session *s)
 {
+  SSL_SESSION *ticket = run.ticket ? SSL_SESSION_dup(run.ticket) : 0;
+  int made = !run.ticket || ticket;
+
   s->tls = SSL_new(run.tls);
-  if (!s->tls || SSL_set_fd(s->tls, s->fd) != 1)
-    return 0;
-  SSL_set_connect_state(s->tls);
-  return !run.ticket || SSL_set_session(s->tls, run.ticket) == 1;
+  made = made && s->tls && SSL_set_fd(s->tls, s->fd) == 1 && (!ticket || SSL_set_session(s->tls, ticket) == 1);
+  if (made)
+    SSL_set_connect_state(s->tls);
+  SSL_SESSION_free(ticket);
+  return made;
 }
 
 static void forget_tls(struct session *s)
 {
-  if (s->tls)
-    SSL_set_shutdown(s->tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else its ticket would not be used again */
   SSL_free(s->tls);
   s->tls = 0;
   s->encrypted = 0;

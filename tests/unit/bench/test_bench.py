@@ -199,6 +199,16 @@ def test_the_generator_makes_handshakes(
     assert [(one.version, one.commands) for one in connections] == [(f"TLSv{version}", commands)] * 5
 
 
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_sessions_at_once_are_resumed_by_the_same_ticket(
+    version: str, generator: Path, certificates: dict[str, Path]
+) -> None:
+    words = ["-m", "rcpt", "-n", "32", "-c", "4", "-x", "resumed", "-v", version]
+    said, _connections = generated(generator, Ways(certificates["ecdsa"]), *words)
+    assert (said["done"], said["errors"], said["handshakes"]) == (32, 0, 32)
+    assert said["resumed"] >= 32 - 4  # type: ignore[operator]
+
+
 def test_the_generator_sends_a_message_by_tls(
     generator: Path, certificates: dict[str, Path], tmp_path: Path
 ) -> None:
