@@ -20,7 +20,7 @@
 
 #define MTASTS_DOMAIN_MAX 253                    /* bytes of a domain */
 #define MTASTS_QUESTION_MAX (MTASTS_DOMAIN_MAX + 16)
-#define MTASTS_ANSWER_MAX 70000                  /* bytes; a policy has 64 KiB at most (RFC 8461, 3.2) */
+#define MTASTS_ANSWER_MAX 70000                  /* bytes; a policy has 64 KiB at most (RFC 8461, 3.3) */
 
 enum mtasts_state {
   MTASTS_MORE,     /* the answer is not whole yet */
