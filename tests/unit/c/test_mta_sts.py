@@ -235,6 +235,17 @@ def test_a_host_without_tlsa_records_beside_one_with_a_wrong_one(place: Place, a
     assert sent(place, ways, enforced(HOST), records=records) == ("mta-sts", 1)
 
 
+def test_the_next_host_may_have_tlsa_records(place: Place, tmp_path: Path) -> None:
+    both = in_one_file(make_pair(tmp_path))
+    records: Records = {
+        (DOMAIN, MX): Validated([mx(HOST, 10), mx(OTHER_HOST, 20)]),
+        (HOST, A): Validated([a(HOST, OTHER_ADDRESS)]),  # where nobody listens
+        (OTHER_HOST, A): Validated([a(OTHER_HOST, ADDRESS)]),
+        place.service(OTHER_HOST): Validated([record("x", TLSA, tlsa_data(both))]),
+    }
+    assert sent(place, Ways(both), enforced(HOST), records=records) == ("dane", 1)
+
+
 def test_a_route_is_not_asked_about(place: Place) -> None:
     (place.remote.control / "smtproutes").write_text(f":{ADDRESS}:{place.smtp_port}\n")
     with StsResolver(socket_of(place), enforced(OTHER_HOST)) as resolver:
