@@ -65,6 +65,10 @@ def test_every_form_and_every_kind_of_record_has_a_sample() -> None:
             "10.0.0.5 ok. / tls=TLSv1.3/TLS_AES_256_GCM_SHA384,verify / Remote host said: 250 ok",
         ),
         (
+            "10.0.0.5_ok./tls=TLSv1.3/TLS_AES_256_GCM_SHA384,mta-sts/Remote_host_said:_250_ok/",
+            "10.0.0.5 ok. / tls=TLSv1.3/TLS_AES_256_GCM_SHA384,mta-sts / Remote host said: 250 ok",
+        ),
+        (
             "198.18.0.10_accepted_message./tls=none,may,the_handshake_failed/Remote_host_said:_250_ok/",
             "198.18.0.10 accepted message. / tls=none,may,the handshake failed / Remote host said: 250 ok",
         ),

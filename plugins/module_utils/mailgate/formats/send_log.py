@@ -248,7 +248,7 @@ def field(text: str) -> str:
 
 
 # What qmail-remote says of its session in the second line of a success, before the words of the other host.
-_TLS = re.compile(r"(?<=\./)tls=TLSv1\.[0-9]/[A-Za-z0-9_-]+,[a-z]+(?=/)")
+_TLS = re.compile(r"(?<=\./)tls=TLSv1\.[0-9]/[A-Za-z0-9_-]+,[a-z-]+(?=/)")
 
 
 def words(text: str) -> str:
