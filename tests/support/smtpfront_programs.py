@@ -34,6 +34,9 @@ WITH_THE_HANDOVER = tuple(f"99-{name}.patch" for name in ("handover", "mail-id",
 NOBODY = 65534
 OWN_USER = os.geteuid() or NOBODY  # of a program that as_nobody() starts
 GREETING = "mx.test"
+RESOLVER_PORTS = range(5400, 5432)
+RESERVED_AT = "127.255.255.254"  # where nobody listens
+_RESERVED: list[socket.socket] = []
 RECIPIENTS = ("ann@example.com", "bob-default@example.com", "@open.example", "postmaster")
 RULES = """\
 127.0.0.2:deny
@@ -93,6 +96,20 @@ class Programs:
     resolver_port: int  # where smtpfront's resolver listens
 
 
+def reserve_port() -> int:
+    """Return a port for a resolver, this process's own until it ends.
+
+    One of a few, since smtpfront is compiled for its port: what another run compiled for that is used again.
+    """
+    for port in RESOLVER_PORTS:
+        with contextlib.suppress(OSError):
+            held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            held.bind((RESERVED_AT, port))
+            _RESERVED.append(held)
+            return port
+    raise AssertionError(f"all of the ports {RESOLVER_PORTS} are in use at {RESERVED_AT}")
+
+
 def build(directory: Path) -> Programs:
     """Compile all of it below a directory that everybody may read."""
     for parent in (directory, directory.parent, directory.parent.parent):
@@ -101,8 +118,7 @@ def build(directory: Path) -> Programs:
     (home / "bin").mkdir(parents=True)
     shutil.copy(build_qmail_smtpd(directory / "netqmail", home), home / "bin" / "qmail-smtpd")
     plain = build_qmail_smtpd(directory / "plain", home, patched=False)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        resolver_port = free.getsockname()[1]
+    resolver_port = reserve_port()
     # A busy machine may not let the launcher run for a second.
     flags = (f"-DRESOLVER_PORT={resolver_port}", "-DRELAY_CLIENTS_MS=30000")
     compile_program("smtpfront", directory / "smtpfront", *flags)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log
 from support.c_programs import STRICT, TESTS, gcc, run
-from support.smtpfront_programs import Gateway, Programs, build, gateway, until
+from support.smtpfront_programs import Gateway, Programs, gateway, until
 from support.told_resolver import AAAA, PTR, A, Records, Resolver, a, record, wire
 
 HELO, MAIL, RCPT = (
@@ -32,11 +32,6 @@ def has_ipv6() -> bool:
 
 
 pytestmark = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
-    return build(tmp_path_factory.mktemp("smtpfront"))
 
 
 @pytest.fixture(scope="module")
