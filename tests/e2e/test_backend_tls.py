@@ -145,3 +145,17 @@ def test_a_host_that_a_policy_of_mta_sts_does_not_list_gets_no_mail(bed: Bed) ->
     (bed.root / "tmp/mta-sts").unlink()
     qmailctl(bed, "doqueue")
     assert arrived(bed) == ""
+
+
+@pytest.mark.patch("99-whole-reply")
+def test_a_reply_without_end_holds_no_delivery(bed: Bed) -> None:
+    log = SendLog(bed)
+    bed.backends[A].endless = True
+    try:
+        with changed(bed.root / CONTROL[1:] / "timeoutremote", "2\n"):
+            put(bed)
+            assert "_but_connection_died._(#4.4.2)" in log.wait_for(": deferral: ")
+    finally:
+        bed.backends[A].endless = False
+    qmailctl(bed, "doqueue")
+    assert arrived(bed) == ""

@@ -90,6 +90,7 @@ class Backend:
         self.refuse_recipients: dict[str, str] = {}  # the same for single recipients, at RCPT
         self.refused = 0
         self.delay_seconds = 0.0  # how long it thinks before it answers a message
+        self.endless = False  # whether its reply to RCPT has no last line
         self.at_once = self.most_at_once = 0  # messages that it thinks about
         self.certificate: Path | None = None  # with its key; from the next start on STARTTLS is offered
         self._controller: _QuietController | None = None
@@ -127,6 +128,9 @@ class Backend:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        while self.endless and server.transport and not server.transport.is_closing():
+            await server.push("250-and")
+            await asyncio.sleep(0.1)
         if address in self.refuse_recipients:
             self.refused += 1
             return self.refuse_recipients[address]

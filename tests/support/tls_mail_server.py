@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,7 @@ class Ways:
     after_tls: str = ""  # hang up at this command inside TLS
     in_plain: dict[str, str] = field(default_factory=dict)  # other replies in plain text, by verb
     ehlo: str = "yes"  # or: close
+    endless: str = ""  # the verb whose reply has no last line
 
 
 class TlsMailServer:
@@ -156,6 +158,9 @@ class TlsMailServer:
         other = "" if connection.version else self.ways.in_plain.get(verb, "")
         if verb == "EHLO" and self.ways.ehlo == "close":
             return False
+        while verb == self.ways.endless:
+            stream.sendall(b"250-and\r\n")
+            time.sleep(0.1)
         if other:
             stream.sendall(f"{other}\r\n".encode())
         elif verb == "EHLO":

@@ -326,3 +326,12 @@ def test_a_host_that_is_gone_before_quit_has_the_mail(policy: str, remote: Remot
         with Hasty(Ways(authority.issue("good"))) as server:
             report = remote.send(server.port, f":{policy}\n")
         assert report.result == "K", report.message
+
+
+@pytest.mark.parametrize("policy", ["none", "encrypt"])
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT"])
+def test_a_reply_without_end_is_none(policy: str, verb: str, remote: Remote, authority: Signer) -> None:
+    with TlsMailServer(Ways(authority.issue("good"), endless=verb)) as server:
+        report = remote.send(server.port, line_of(policy, authority), seconds=2)
+    assert report.result == "Z" and "but connection died. (#4.4.2)" in report.message, report
+    assert not any(one.messages for one in server.connections())
