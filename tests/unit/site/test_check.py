@@ -61,6 +61,14 @@ def test_a_domain_in_unicode_is_the_one_in_ascii() -> None:
     assert fault.startswith("gateway_routes item 1: 'XN--bcher-kva.test' has two routes; expected one")
 
 
+def test_rules_of_domains_are_judged_with_the_rest() -> None:
+    assert check_site(_domain(spam={"reject": 8, "mark": 4.5, "subject_tag": "[S]"}), OWN) == []
+    (fault,) = check_site(_domain(spam={"reject": 8, "mark": 9}), OWN)
+    assert fault.startswith("gateway_domains item 1: spam of 'example.com': mark 9 is above reject 8;")
+    (fault,) = check_site({**_domain(spam={"mark": 4}), "subject_tag": "[_SCORE_]"}, OWN)
+    assert "spamassassin_subject_tag '[_SCORE_]' is more than a text" in fault
+
+
 def test_good_sites() -> None:
     assert check_site(_site(), OWN) == []
     domains = [{"name": "example.com", "route": "10.0.0.5", "recipients": "directory", "addresses": ["fax"]}]
@@ -136,7 +144,7 @@ BAD = [
         _domain(recipient="any"),
         [
             "gateway_domains item 1: 'recipient' is not known; "
-            "expected one of name, route, recipients, addresses, tls"
+            "expected one of name, route, recipients, addresses, tls, spam"
         ],
     ),
     (
@@ -310,7 +318,8 @@ BAD = [
             "relay_networks, protected_networks, whitelisted_networks, operators_protected, bad_senders, "
             "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt, "
             "tls_minimum, tls_sessions, certificate, "
-            "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts, tls, require_tls"
+            "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts, tls, require_tls, "
+            "subject_tag"
         ],
     ),
 ]

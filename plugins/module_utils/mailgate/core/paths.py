@@ -42,6 +42,7 @@ QMAIL_QUEUE = "/var/qmail/queue"
 QMAIL_PROGRAMS = "/var/qmail/bin"
 QMAIL_SMTPD = "/var/qmail/bin/qmail-smtpd"
 ACCEPTED_DOMAINS = f"{QMAIL_CONTROL}/rcpthosts"
+DOMAIN_RULES = f"{QMAIL_CONTROL}/domainrules"  # how mail to single domains is judged
 REQUIRED_TLS = f"{QMAIL_CONTROL}/requiretls"  # whose mail is taken over TLS only
 ROUTES = f"{QMAIL_CONTROL}/smtproutes"
 STS_RESOLVER = f"{QMAIL_CONTROL}/stsresolver"  # the socket of a resolver of MTA-STS policies

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ..core.errors import BadInput
 from ..formats import (
     addresses,
+    domain_rules,
     greylist_exempt,
     listening,
     logged_address,
@@ -49,6 +50,7 @@ KEYS = (
     "outbound_mta_sts",
     "tls",
     "require_tls",
+    "subject_tag",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
@@ -56,7 +58,7 @@ _VARIABLES = {
     "extra_routes": "gateway_routes",
     "operators_protected": "gateway_operator_protected_networks",
 }
-_DOMAIN_KEYS = ("name", "route", "recipients", "addresses", "tls")
+_DOMAIN_KEYS = ("name", "route", "recipients", "addresses", "tls", "spam")
 _ROUTE_KEYS = ("domain", "route")
 _ROUTE_EXPECTED = "expected 'host', 'host:port', or '' for the domain's MX"
 
@@ -70,8 +72,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
     addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, certificate
     (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()),
-    outbound_dane and outbound_mta_sts (bools), tls (bool), and require_tls (see
-    tls.REQUIRED); all but the first three may be missing.
+    outbound_dane and outbound_mta_sts (bools), tls (bool), require_tls (see tls.REQUIRED), and subject_tag
+    (of SpamAssassin, for the domains' rules); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -104,6 +106,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     found += tls.required_faults(site.get("require_tls", {}), site.get("tls", True))
     found += tls.certificate_faults(site.get("certificate", []))
     found += _outbound_tls_faults(site)
+    found += _rules_faults(site)
     for number, text in _items(site, "bad_senders", found):
         found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
     for number, item in _items(site, "extra_routes", found):
@@ -292,6 +295,13 @@ def _outbound_tls_faults(site: Mapping[str, object]) -> list[str]:
             if one.policy == "dane"
         ]
     return found
+
+
+def _rules_faults(site: Mapping[str, object]) -> list[str]:
+    domains, tag = site.get("domains"), site.get("subject_tag") or ""
+    if isinstance(domains, str) or not isinstance(domains, Sequence):
+        return []
+    return domain_rules.site_rules(domains, str(tag))[1]
 
 
 def _deny_reply_faults(text: object) -> list[str]:
