@@ -13,7 +13,8 @@
  *   qmail-smtpd: data refused: REASON from SENDER at IP
  *   qmail-smtpd: starttls refused: followed from <> at IP   bytes behind STARTTLS; the session has ended
  *   qmail-smtpd: excessive WHAT, hanging up on IP   WHAT is refusals or commands
- *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb, rcpthosts or requiretls, REASON fixed
+ *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb, rcpthosts, requiretls or domainrules,
+ *                                                   REASON fixed
  *   qmail-smtpd: validrcptto RCPT TO: RECIPIENT     with VALIDRCPTTO_LOG
  *   qmail-smtpd: validrcptto found: KEY             with VALIDRCPTTO_LOG
  *   qmail-smtpd: accepted: from SENDER at IP
@@ -23,9 +24,9 @@
  * line ends with " tls=VERSION/CIPHER" where the client has TLS.
  *
  * REASON is one of these words: control-byte, too-long, not-a-host-name, not-a-name (an address; see
- * envelopeaddress.h), too-many (recipients; once a message), no-tls-of-sender, no-tls-for-recipient, no-tls-of-client
- * (requiretls.h), bare-lf, too-slow, too-long, silent, client-left, too-many-hops, too-large, put-off, queue-refused (a
- * message; the last two are the answer of the queue or the scanner).
+ * envelopeaddress.h), too-many and other-rule (recipients; once a message; recipientrule.h), no-tls-of-sender,
+ * no-tls-for-recipient, no-tls-of-client (requiretls.h), bare-lf, too-slow, too-long, silent, client-left,
+ * too-many-hops, too-large, put-off, queue-refused (a message; the last two are the answer of the queue or the scanner).
  *
  * RECIPIENT, SENDER, KEY and IP are fields: each is one word of the characters ! to ~. A space, a control
  * character, a byte above ~, and each of \ < > is written as \xHH with two lower-case hexadecimal digits. An empty

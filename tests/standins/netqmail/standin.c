@@ -18,6 +18,7 @@
 #include "mailid.h"
 #include "mailsize.h"
 #include "recipientlist.h"
+#include "recipientrule.h"
 #include "refusal.h"
 #include "replay.h"
 #include "scannertext.h"
@@ -191,6 +192,11 @@ static const char *rcpt(const char *arg)
     return why;
   if (recipientlist_holds(recipients, recipients_len, address))
     return SMTPREPLY_OK;
+  switch (recipientrule(recipients, recipients_len, address, relayclient != 0, sender, ip)) {
+    case RECIPIENTRULE_TOGETHER: break;
+    case RECIPIENTRULE_OTHER: return SMTPREPLY_OTHER_RULE;
+    case RECIPIENTRULE_UNSURE: return SMTPREPLY_UNCERTAIN;
+  }
   if (count == LIMITCOUNT_RECIPIENTS) {
     if (!full++)
       refusal_command("rcpt", "too-many", address, sender, ip);
