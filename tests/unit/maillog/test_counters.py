@@ -154,6 +154,7 @@ def accepted(number: int) -> str:
             "refused_protocol tls_other",
         ),
         ([f"qmail-smtpd: rcpt refused: no-tls-of-sender for a@b from c@d at {IP} id {ID}"], "refused_plain"),
+        ([f"qmail-smtpd: rcpt refused: other-rule for a@b from c@d at {IP} id {ID}"], ""),
         ([f"qmail-smtpd: starttls refused: followed from <> at {IP} id {ID} pid 7"], "refused_protocol"),
         (
             [

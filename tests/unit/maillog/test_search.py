@@ -710,6 +710,14 @@ def test_what_qmail_smtpd_refuses_for_how_it_was_said_is_told() -> None:
     assert kinds(found) == ["protocol error"] * 3
 
 
+def test_a_recipient_that_comes_by_itself_is_put_off() -> None:
+    smtp = Book()
+    said = f"qmail-smtpd: rcpt refused: other-rule for b@two.example from ann@sender.example at {STRANGER}"
+    smtp.say(1, *begin(104), said, end(104))
+    (found,) = find(smtp, Book(), "b@two.example")
+    assert kinds(found) == ["put off"]
+
+
 @pytest.mark.parametrize(
     ("why", "kind", "told"),
     [

@@ -84,6 +84,7 @@ _TLS_LINES = ("qmail-smtpd: ", "smtpfront[", "cqgreylist[")
 _NOT_TLS_LINES = "qmail-smtpd: validrcptto "  # of the patch of 2006 they end with a recipient as it came
 TLS_CHARACTERS = 100
 NO_TLS = ("no-tls-of-sender", "no-tls-for-recipient", "no-tls-of-client")  # in plain text, put off for that
+OTHER_RULE = "other-rule"  # not in this message, but by itself
 
 Make = Callable[[int, "re.Match[str]"], Record]
 
@@ -323,8 +324,8 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "qmail-smtpd trouble",
         "qmail-smtpd: ",
-        r"((?:validrcptto\.cdb|rcpthosts|requiretls) trouble: .*|/var/qmail/control/\S+ is missing .*"
-        r"|dropped [0-9]{1,10} lines of the log)",
+        r"((?:validrcptto\.cdb|rcpthosts|requiretls|domainrules) trouble: .*"
+        r"|/var/qmail/control/\S+ is missing .*|dropped [0-9]{1,10} lines of the log)",
         lambda at, found: Trouble(at, "qmail-smtpd", found[1]),
     ),
     (
