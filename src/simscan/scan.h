@@ -25,7 +25,7 @@
 struct scan {
   const struct scanplaces *places;
   char *const *environment;
-  struct scanconf conf;
+  struct scanconf conf;              /* the site's, and then that of the recipients' domain */
   char directory[512];
   unsigned char key[SCANHASH_KEY];
   struct scanheader header;
@@ -84,6 +84,9 @@ int scan_words_are_new(const struct scan *scan, const char *words);
 
 /* The message as it was stored. */
 struct scanfeed scan_whole(const struct scan *scan);
+
+/* Takes the rule of the recipients' domain for the site's. */
+int scan_rule(struct scan *scan);
 
 int scan_virus(struct scan *scan);
 

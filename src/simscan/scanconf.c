@@ -134,7 +134,7 @@ int scanconf_suffixes(struct scanconf *conf, const char *text, size_t length, ch
 
   conf->suffix_count = 0;
   while ((got = next_line(&text, stop, line, &at)) == 1) {
-    if (strlen(line) >= SCANCONF_SUFFIX || strpbrk(line, " \t:/") || conf->suffix_count == SCANCONF_SUFFIXES) {
+    if (!domainrules_suffix(line, strlen(line)) || conf->suffix_count == SCANCONF_SUFFIXES) {
       got = -1;
       break;
     }
@@ -145,6 +145,17 @@ int scanconf_suffixes(struct scanconf *conf, const char *text, size_t length, ch
     return -1;
   }
   return 0;
+}
+
+void scanconf_rule(struct scanconf *conf, const struct domainrule *rule)
+{
+  if (rule->reject > 0) conf->reject_score = rule->reject;
+  conf->mark_score = rule->mark;
+  conf->tags = rule->tags;
+  strcpy(conf->tag, rule->tag);
+  if (!rule->suffixes) return;
+  conf->suffix_count = rule->suffix_count;
+  memcpy(conf->suffixes, rule->suffix, sizeof conf->suffixes);
 }
 
 /* Reads a whole file, at most size bytes; -1 with errno. */

@@ -10,10 +10,11 @@
 #define SCANCONF_H
 
 #include <stddef.h>
+#include "domainrules.h"
 
 #define SCANCONF_PATH 108   /* the longest path of a socket */
-#define SCANCONF_SUFFIXES 200
-#define SCANCONF_SUFFIX 64
+#define SCANCONF_SUFFIXES DOMAINRULES_SUFFIXES
+#define SCANCONF_SUFFIX DOMAINRULES_SUFFIX
 #define SCANCONF_DEADLINE 300 /* a sender that waits longer after DATA gives up, and sends again */
 #define SCANCONF_SHARE 25
 #define SCANCONF_RESERVE_BYTES 268435456
@@ -26,6 +27,9 @@ struct scanconf {
   long long spam_limit_bytes;        /* SpamAssassin gets so much of a longer message */
   int work_share_percent;            /* 1 to 100, of the work directory's file system for one message; optional */
   double reject_score;
+  double mark_score;                 /* of the recipients' domain; 0: SpamAssassin's own */
+  int tags;                          /* the recipients' domain says what is put in front of the subject of spam */
+  char tag[DOMAINRULES_TAG + 1];     /* then: that, or "" */
   char clamd_socket[SCANCONF_PATH];  /* optional */
   char spamd_socket[SCANCONF_PATH];
   char clamd_temporary_directory[SCANCONF_PATH]; /* where clamd unpacks; optional: when "" it is not watched */
@@ -41,6 +45,9 @@ int scanconf_settings(struct scanconf *conf, const char *text, size_t length, ch
 
 /* The same for the text of control/ssattach; it may be empty. */
 int scanconf_suffixes(struct scanconf *conf, const char *text, size_t length, char *why, size_t size);
+
+/* What the rule of the recipients' domain says, in the place of the site's. */
+void scanconf_rule(struct scanconf *conf, const struct domainrule *rule);
 
 /* Reads both files below a directory. */
 int scanconf_read(struct scanconf *conf, const char *directory, char *why, size_t size);

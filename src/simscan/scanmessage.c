@@ -65,7 +65,8 @@ static int take_in(struct scan *scan)
     case SCANENVELOPE_BAD: return scan_put_off(SCAN_ENVELOPE, "envelope cannot be understood");
     case SCANENVELOPE_FAILED: return scan_put_off(scan_status_of(errno), "envelope: %s", strerror(errno));
   }
-  return scan->message.length == 0 ? scan_put_off(SCAN_READ, "message is empty") : -1;
+  if (scan->message.length == 0) return scan_put_off(SCAN_READ, "message is empty");
+  return scan_rule(scan);
 }
 
 struct scanfeed scan_whole(const struct scan *scan)

@@ -47,17 +47,53 @@ static const char *read_header(const struct scan *scan, char *to, int *status)
   return errno == EBADMSG ? "the message in the work directory is not what was written there" : strerror(errno);
 }
 
+/* Puts the answer's marks into the message's own header. */
+static const char *merge(struct scan *scan, const char *said, size_t said_length, const char *tag, int *status)
+{
+  size_t length = (size_t) scan->message.header.length;
+  size_t mark = strlen(scan->mark);
+  char *own = malloc(length + 1);
+  const char *wrong = own ? read_header(scan, own, status) : no_memory(status);
+  size_t more = wrong || !tag ? 0 : scanmarks_tags(own, length, tag);
+
+  if (!wrong && !(scan->marked = malloc(mark + length + said_length + SCANMARKS_MORE + more))) wrong = no_memory(status);
+  if (!wrong) {
+    memcpy(scan->marked, scan->mark, mark);
+    scan->marked_length = mark + (tag ? scanmarks_tag(own, length, said, said_length, tag, scan->marked + mark)
+                                      : scanmarks_merge(own, length, said, said_length, scan->marked + mark));
+  }
+  free(own);
+  return wrong;
+}
+
+/* The same with the verdict, and the subject, as the recipients' domain wants them. */
+static const char *merge_by_rule(struct scan *scan, struct spamdask *answer, int *status)
+{
+  struct scantext_score *verdict = &answer->verdict;
+  char *judged = malloc(answer->length + SCANMARKS_VERDICT);
+  const char *wrong;
+  size_t length;
+
+  if (!judged) return no_memory(status);
+  if (scan->conf.mark_score > 0) {
+    verdict->required = scan->conf.mark_score;
+    verdict->spam = verdict->score >= verdict->required;
+  }
+  length = scanmarks_judge(answer->header, answer->length, verdict->spam, verdict->required, judged);
+  wrong = length > 0 ? merge(scan, judged, length, verdict->spam ? scan->conf.tag : "", status)
+                     : "its answer has an X-Spam-Status that cannot be changed";
+  free(judged);
+  return wrong;
+}
+
 /*
  * Checks the answer, and puts its marks into the message's header. Returns NULL, or what is wrong; *status is set when
  * that is not spamd's fault.
  */
-static const char *mark_header(struct scan *scan, const struct spamdask *answer, int *status)
+static const char *mark_header(struct scan *scan, struct spamdask *answer, int *status)
 {
-  size_t length = (size_t) scan->message.header.length;
-  size_t mark = strlen(scan->mark);
   struct scantext_score shown;
   const char *wrong = spamdask_wrong(answer);
-  char *own;
 
   if (wrong) return wrong;
   /* a blank in front would continue one of the gateway's fields */
@@ -65,18 +101,8 @@ static const char *mark_header(struct scan *scan, const struct spamdask *answer,
     return "its answer does not begin with a field";
   if (scantext_status(answer->header, answer->length, &shown) == -1) return "its answer has no X-Spam-Status with a score";
   if (shown.spam != answer->verdict.spam) return "its answer has two verdicts";
-  own = malloc(length + 1);
-  scan->marked = malloc(mark + length + answer->length + SCANMARKS_MORE);
-  wrong = own && scan->marked ? read_header(scan, own, status) : no_memory(status);
-  if (!wrong) {
-    memcpy(scan->marked, scan->mark, mark);
-    scan->marked_length = mark + scanmarks_merge(own, length, answer->header, answer->length, scan->marked + mark);
-  } else {
-    free(scan->marked);
-    scan->marked = NULL;
-  }
-  free(own);
-  return wrong;
+  if (scan->conf.mark_score > 0 || scan->conf.tags) return merge_by_rule(scan, answer, status);
+  return merge(scan, answer->header, answer->length, NULL, status);
 }
 
 /* Asks SpamAssassin. Returns NULL with the header marked, or why not; *status is set when it is not spamd's fault. */

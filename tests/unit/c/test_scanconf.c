@@ -131,6 +131,28 @@ TEST(suffixes_are_read)
   CHECK(strstr(why, "line 2"));
 }
 
+TEST(a_domains_rule_stands_in_the_place_of_the_sites)
+{
+  static struct domainrule rule;
+
+  CHECK(settings(WHOLE) == 0 && scanconf_suffixes(&conf, ".exe\n.bat\n", 10, why, sizeof why) == 0);
+  scanconf_rule(&conf, &rule);
+  CHECK(conf.reject_score == 10 && conf.mark_score == 0 && !conf.tags && conf.suffix_count == 2);
+  rule.reject = 4.5;
+  rule.mark = 2;
+  rule.tags = 1;
+  strcpy(rule.tag, "[S]");
+  scanconf_rule(&conf, &rule);
+  CHECK(conf.reject_score == 4.5 && conf.mark_score == 2 && conf.tags && !strcmp(conf.tag, "[S]") && conf.suffix_count == 2);
+  rule.suffixes = rule.suffix_count = 1;
+  strcpy(rule.suffix[0], ".iso");
+  scanconf_rule(&conf, &rule);
+  CHECK(conf.suffix_count == 1 && !strcmp(conf.suffixes[0], ".iso"));
+  rule.suffix_count = 0;
+  scanconf_rule(&conf, &rule);
+  CHECK(conf.suffix_count == 0);
+}
+
 static void file(const char *path, const char *text)
 {
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -169,6 +191,7 @@ static const struct test tests[] = {
   {"what_cannot_be_meant_is_refused", what_cannot_be_meant_is_refused},
   {"a_nul_and_a_long_line_are_refused", a_nul_and_a_long_line_are_refused},
   {"suffixes_are_read", suffixes_are_read},
+  {"a_domains_rule_stands_in_the_place_of_the_sites", a_domains_rule_stands_in_the_place_of_the_sites},
   {"both_files_must_be_there", both_files_must_be_there},
   {"a_file_too_large_is_refused", a_file_too_large_is_refused},
 };

@@ -1444,3 +1444,143 @@ def test_fuzz_the_way_of_a_message(target: str, left_out: list[str], inputs: int
     )
     found = re.fullmatch(rb"([0-9]+) inputs\n", done.stdout)
     assert found and int(found[1]) >= inputs
+
+
+# --- rules of the recipients' domain ---
+
+RULES = """rule
+reject 4
+mark 2
+subject_tag [ONE]
+suffix .iso
+domain one.example
+rule
+reject 20
+mark 15
+no_subject_tag
+domain two.example
+rule
+no_suffix
+domain three.example
+end
+"""
+ATTACHED = b"Subject: x\nContent-Disposition: attachment; filename=a%b\n\nbody\n"
+
+
+def to(*domains: str) -> bytes:
+    return b"Fann@sender.example\0" + b"".join(f"Tbob@{one}\0".encode() for one in domains) + b"\0"
+
+
+def rules(world: World, text: str = RULES, suffixes: str = "") -> None:
+    (world.place / "control" / "domainrules").write_text(text)
+    (world.place / "control" / "ssattach").write_text(suffixes)
+
+
+@pytest.mark.parametrize(
+    ("domain", "score", "sa", "state", "subject"),
+    [
+        ("one.example", "1.9", "No", "CLEAN (1.90/2.00/4.00)", "hello: you"),
+        ("One.Example", "2.0", "No", "SPAM PASS (2.00/2.00/4.00)", "[ONE] hello: you"),
+        ("one.example", "4.0", "No", "SPAM REJECT (4.00/2.00/4.00)", ""),
+        ("two.example", "12.0", "Yes", "CLEAN (12.00/15.00/20.00)", "hello: you"),
+        ("two.example", "15.0", "Yes", "SPAM PASS (15.00/15.00/20.00)", "hello: you"),
+        ("two.example", "20.0", "Yes", "SPAM REJECT (20.00/15.00/20.00)", ""),
+        ("three.example", "9.0", "Yes", "SPAM PASS (9.00/5.00/10.00)", "[SPAM] hello: you"),
+        ("four.example", "9.0", "Yes", "SPAM PASS (9.00/5.00/10.00)", "[SPAM] hello: you"),
+        ("four.example", "12.0", "Yes", "SPAM REJECT (12.00/5.00/10.00)", ""),
+    ],
+)
+def test_a_domain_has_limits_of_its_own(
+    world: World, domain: str, score: str, sa: str, state: str, subject: str
+) -> None:
+    rules(world)
+    flag = "X-Spam-Flag: YES\n" if sa == "Yes" else ""
+    fields = f"{flag}X-Spam-Status: {sa}, score={score} required=5.0\n".encode()
+    world.spamd.act = judged(score, sa, process=played.marked(fields, b"[SPAM]" if sa == "Yes" else b""))
+    outcome = world.scan(envelope=to(domain))
+    assert verdict(outcome).startswith(f"{state}:TIMEs:hello_ you:")
+    assert (outcome.status == 0) == bool(outcome.queued) == ("REJECT" not in state)
+    if not outcome.queued:
+        return
+    yes = "PASS" in state
+    head = outcome.queued.decode()
+    assert (f"\nSubject: {subject}\n" in head) and head.endswith("\n\nbody \0 of it\n")
+    assert head.startswith("X-Spam-Flag: YES\nX-Spam-Status: Yes, " if yes else "X-Spam-Status: No, ")
+    required = state.split("/")[1].removesuffix("0")
+    assert f"score={score} required={required}\n" in head
+
+
+@pytest.mark.parametrize(
+    ("domain", "name", "passes"),
+    [
+        ("one.example", b".exe", True),  # its own in the place of the site's
+        ("one.example", b".iso", False),
+        ("two.example", b".exe", False),
+        ("two.example", b".iso", True),
+        ("three.example", b".exe", True),
+        ("four.example", b".exe", False),
+    ],
+)
+@pytest.mark.parametrize("relay", [False, True])
+def test_a_domain_has_suffixes_of_its_own(
+    world: World, domain: str, name: bytes, passes: bool, relay: bool
+) -> None:
+    rules(world, suffixes=".exe\n")
+    environment = {"RELAYCLIENT": ""} if relay else {}
+    outcome = world.scan(ATTACHED.replace(b"%b", name), to(domain), environment=environment)
+    assert (outcome.status == 0) == passes
+    assert passes or verdict(outcome).startswith("ATTACH:TIMEs:a" + name.decode())
+
+
+def test_suffixes_of_a_domain_alone(world: World) -> None:
+    """The site looks at no name: the message is read once more for this domain."""
+    rules(world)
+    long = b"Subject: x\n\n" + b"y" * 70_000 + b"\n--\nContent-Type: a/b; name=a.iso\n\n" + b"z" * 200_000
+    assert world.scan(long, to("one.example")).status == 82
+    assert world.scan(long, to("four.example")).status == 0
+
+
+DIFFERENT = "its recipients have different rules in control/domainrules"
+
+
+def test_recipients_of_different_rules_are_put_off(world: World) -> None:
+    """The file has changed since they were taken: nobody is judged by another's rule."""
+    rules(world)
+    for domains in (
+        ("one.example", "two.example"),
+        ("four.example", "one.example"),
+        ("two.example", "five.example"),
+    ):
+        outcome = world.scan(envelope=to(*domains))
+        assert (outcome.status, outcome.queued) == (55, b"") and outcome.line.endswith(DIFFERENT)
+    assert world.scan(envelope=to("four.example", "five.example", "x.four.example")).status == 0
+    # of relay clients only attachments are judged by rules
+    relay = {"RELAYCLIENT": ""}
+    assert world.scan(envelope=to("two.example", "five.example"), environment=relay).status == 0
+    assert world.scan(envelope=to("one.example", "five.example"), environment=relay).status == 55
+
+
+@pytest.mark.parametrize("text", ["", "rule\nreject 4\n", "rule\nreject 4\ncolour blue\nend\n", "\0" * 100])
+def test_rules_that_cannot_be_used_put_off_everybody(world: World, text: str) -> None:
+    rules(world, text)
+    for environment in ({}, {"RELAYCLIENT": ""}):
+        outcome = world.scan(environment=environment)
+        assert (outcome.status, outcome.queued) == (55, b"")
+        assert re.search(r"control/domainrules line [0-9] is wrong or missing$", outcome.line)
+
+
+def test_rules_that_cannot_be_read(world: World) -> None:
+    (world.place / "control" / "domainrules").mkdir()
+    outcome = world.scan()
+    assert (outcome.status, outcome.queued) == (55, b"")
+    assert outcome.line.endswith("control/domainrules cannot be read, or has two rules for one domain")
+
+
+def test_marks_that_cannot_be_changed_are_not_delivered(world: World) -> None:
+    rules(world)
+    twice = b"X-Spam-Status: No, score=1.0 required=5.0\n" * 2
+    world.spamd.act = judged("1.0", process=played.marked(twice))
+    outcome = world.scan(envelope=to("one.example"))
+    assert (outcome.status, outcome.queued) == (71, b"")
+    assert outcome.line.endswith("spamd: its answer has an X-Spam-Status that cannot be changed")
+    assert world.scan(envelope=to("three.example")).status == 0
