@@ -71,7 +71,7 @@ END_TO_END = {
     ),
     "e2e-clamav": ("test_clamav.py", "test_scan_clamd.py"),
     "e2e-spam": ("test_spamassassin.py", "test_scoring.py", "test_bounces.py"),
-    "e2e-judging": ("test_dmarc.py", "test_phishing.py"),
+    "e2e-judging": ("test_dmarc.py", "test_phishing.py", "test_domain_rules.py"),
     "e2e-smtp": ("test_conversations.py", "test_refusals.py", "test_contract.py", "test_session_limits.py"),
     "e2e-bytes": (
         "test_smuggling.py",
@@ -149,7 +149,7 @@ HOLDS: Mapping[str, str] = {
     "e2e-tls": "TLS with clients and back ends: attacks on it, certificates, required TLS, DANE",
     "e2e-clamav": "ClamAV: what it finds, who may ask it, how it comes back",
     "e2e-spam": "SpamAssassin: what is refused, marked, and withheld as a bounce",
-    "e2e-judging": "DMARC by each policy, macros, shortened links, text of PDFs",
+    "e2e-judging": "DMARC by each policy, macros, shortened links, text of PDFs, rules of single domains",
     "e2e-smtp": "the table of conversations, refusals, limits of a session, the fail-mode contract",
     "e2e-bytes": "strangers' bytes: smuggling in messages and envelopes, scanned is delivered",
     "e2e-front": "smtpfront beside qmail-smtpd alone; the change to tcpserver and back while mail flows",
