@@ -84,19 +84,17 @@ def test_two_domains_have_different_limits(bed: Bed, rules: Rules) -> None:
     assert matches(SPAM, reply), reply
     assert send(text, TWO).startswith("250 ")
     head = arrived(bed, text)
-    assert re.search(rb"^X-Spam-Status: No, score=[0-9.]+ required=50\.0 ", head, re.MULTILINE), head
+    assert re.search(rb"^X-Spam-Status: No, score=[0-9.]+ required=50\.0\s", head, re.MULTILINE), head
     assert b"X-Spam-Flag" not in head and b"\r\nSubject: please-mark-this " in head
     rules()
     assert send(text, ONE).startswith("250 ")
     head = arrived(bed, text)
-    assert re.search(
-        rb"^X-Spam-Flag: YES\r\nX-Spam-Status: Yes, score=[0-9.]+ required=5\.0", head, re.M
-    ) or (b"X-Spam-Flag: YES" in head and b"required=5.0" in head)
+    assert b"X-Spam-Flag: YES\r\n" in head and re.search(rb"\brequired=5\.0\s", head), head
 
 
 def test_a_domain_marks_with_a_tag_of_its_own(bed: Bed, rules: Rules) -> None:
     rules({"mark": 0.1, "reject": 100, "subject_tag": "[Test]"}, {"subject_tag": "[Org]"})
-    for to, words in ((ONE, rb"required=0\.1 "), (TWO, rb"required=5\.0 ")):
+    for to, words in ((ONE, rb"required=0\.1\s"), (TWO, rb"required=5\.0\s")):
         text = letter("tag")
         assert send(text, to).startswith("250 ")
         head = arrived(bed, text)

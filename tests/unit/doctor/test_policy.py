@@ -5,10 +5,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import DOMAIN_RULES
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor import (
     policy,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.findings import (
+    CRITICAL,
+    WARNING,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb as mailgate_cdb
+from support.doctor_host import context, put
 
 
 def test_rules_in_force_that_no_fragment_has_are_seen() -> None:
@@ -41,3 +49,15 @@ def test_rules_of_ipv6_in_force_that_no_fragment_has_are_seen() -> None:
         f"/etc/tcp.smtp.cdb lets {client} relay, and no fragment has that rule"
         for client in ("[2001:db8::]/32", "[2]/x", "192.0.2.1")
     )
+
+
+def test_rules_of_domains_that_cannot_be_used_are_critical(tmp_path: Path) -> None:
+    (found,) = policy.rules_of_domains(context(tmp_path))
+    assert found.status == WARNING and found.text.endswith("every domain is judged by the site's rule")
+    put(tmp_path, DOMAIN_RULES, "# none\nrule\nreject 8\ndomain example.com\nend\n")
+    assert policy.rules_of_domains(context(tmp_path)) == []
+    for text in ("", "rule\nreject 8\ndomain example.com\n", "rule\nreject x\nend\n"):
+        put(tmp_path, DOMAIN_RULES, text)
+        (found,) = policy.rules_of_domains(context(tmp_path))
+        assert found.status == CRITICAL and "all mail is put off with 451" in found.text
+        assert found in policy.safety(context(tmp_path))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ..core.errors import BadInput
 from ..core.paths import (
     ACCEPTED_DOMAINS,
+    DOMAIN_RULES,
     RECIPIENTS_DIRECTORY,
     RECIPIENTS_SETTINGS,
     RULES_COMPILED,
@@ -24,7 +25,7 @@ from ..core.paths import (
     VALID_RECIPIENTS,
 )
 from ..core.times import rounded
-from ..formats import cdb, tcprules
+from ..formats import cdb, domain_rules, tcprules
 from ..formats.rule_keys import shown_key
 from ..recipients.process import read_settings
 from ..recipients.store import Store
@@ -277,6 +278,24 @@ def _client(key: bytes) -> str:
         return text
 
 
+def rules_of_domains(context: Context) -> list[Finding]:
+    """Check the rules of single domains: those that cannot be used put off all mail."""
+    path = context.path(DOMAIN_RULES)
+    again = "run the playbook again; the rules are spam of gateway_domains"
+    try:
+        text = read_text(path)
+        line = "" if text is None else domain_rules.wrong_line(text)
+    except OSError as error:
+        text, line = "", str(error)
+    if text is None:
+        told = f"{path} is missing: every domain is judged by the site's rule"
+        return [Finding("safety", WARNING, told, again)]
+    if not line:
+        return []
+    told = f"{path} cannot be used, so that all mail is put off with 451: {line!r:.120}"
+    return [Finding("safety", CRITICAL, told, again)]
+
+
 def safety(context: Context) -> list[Finding]:
     """Check the rules and settings in force, independently of the files that they were made from."""
     text = read_text(context.path(ACCEPTED_DOMAINS))
@@ -292,4 +311,5 @@ def safety(context: Context) -> list[Finding]:
     with contextlib.suppress(BadInput, FileNotFoundError), open(paths.compiled, "rb") as stream:
         found = unsafe(stream.read(), rules_command.load(paths, context.now).cdb)
     queue = environment.get("QMAILQUEUE", "") if pid else None
-    return judge_safety(Safety(domains, queue, SCANNER, mode, owner, found))
+    judged = judge_safety(Safety(domains, queue, SCANNER, mode, owner, found))
+    return several([*judged, *rules_of_domains(context)], "safety", judged[0].text)
