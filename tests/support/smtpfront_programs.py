@@ -30,7 +30,9 @@ ARCHIVES = (
     "3536c8eb2e477cf985422504adf9368ccdf29a3d8107e18051afca28a7d0245c",
     "8e7d98d15211fc9f9c28109e942e2268f42a6672d68df92a42f2afa90ff00532",
 )
-WITH_THE_HANDOVER = tuple(f"99-{name}.patch" for name in ("handover", "mail-id", "starttls", "tls-required"))
+WITH_THE_HANDOVER = tuple(
+    f"99-{name}.patch" for name in ("handover", "mail-id", "starttls", "tls-required", "transaction-rules")
+)
 NOBODY = 65534
 OWN_USER = os.geteuid() or NOBODY  # of a program that as_nobody() starts
 GREETING = "mx.test"
