@@ -15,14 +15,14 @@
 #define DIGITS "0123456789"
 #define SCORE_MAX 5   /* characters of 999.9 */
 
-enum word { RULE, REJECT, MARK, TAG, NO_TAG, SUFFIX, NO_SUFFIX, DOMAIN, END, COMMENT, WORDS };
+enum word { RULE, REJECT, MARK, TAG, NO_TAG, SUFFIX, NO_SUFFIX, NO_GREYLIST, DOMAIN, END, COMMENT, WORDS };
 
 static const struct {
   const char *name;
   int has_value;
 } words[WORDS] = {
   {"rule", 0}, {"reject", 1}, {"mark", 1}, {"subject_tag", 1}, {"no_subject_tag", 0}, {"suffix", 1}, {"no_suffix", 0},
-  {"domain", 1}, {"end", 0}, {"", 0},
+  {"no_greylist", 0}, {"domain", 1}, {"end", 0}, {"", 0},
 };
 
 struct line {
@@ -102,6 +102,7 @@ static int is_value(const struct line *line)
     case RULE:
     case NO_TAG:
     case NO_SUFFIX:
+    case NO_GREYLIST:
     case END:
     case COMMENT:
     case WORDS: break;
@@ -150,7 +151,8 @@ static int fits(const struct line *line, const int *said)
     return 0;
   switch (line->word) {
     case REJECT:
-    case MARK: return said[RULE] && !said[line->word];
+    case MARK:
+    case NO_GREYLIST: return said[RULE] && !said[line->word];
     case TAG:
     case NO_TAG: return said[RULE] && !said[TAG] && !said[NO_TAG];
     case SUFFIX: return said[RULE] && !said[NO_SUFFIX] && said[SUFFIX] < DOMAINRULES_SUFFIXES;
@@ -292,6 +294,7 @@ static void learn(struct domainrule *rule, const struct line *line)
     case NO_TAG: rule->tags = 1; break;
     case SUFFIX: memcpy(rule->suffix[rule->suffix_count++], line->value, line->len); rule->suffixes = 1; break;
     case NO_SUFFIX: rule->suffixes = 1; break;
+    case NO_GREYLIST: rule->no_greylist = 1; break;
     case RULE:
     case DOMAIN:
     case END:
@@ -315,6 +318,17 @@ void domainrules_rule(const struct domainrules *r, int number, struct domainrule
     if (now == number)
       learn(rule, &line);
   }
+}
+
+int domainrules_no_greylist(const struct domainrules *r, const char *recipient)
+{
+  static struct domainrule rule;
+  int number = domainrules_number(r, recipient);
+
+  if (number == DOMAINRULES_UNSURE || number == DOMAINRULES_SITE)
+    return 0;
+  domainrules_rule(r, number, &rule);
+  return rule.no_greylist;
 }
 
 static int same_suffixes(const struct domainrule *one, const struct domainrule *other)

@@ -11,13 +11,14 @@
  *   subject_tag [SPAM]       put in front of the subject of what is marked; no_subject_tag: nothing is
  *   suffix .exe              of attachments that are refused, in the place of the site's; one a line
  *   no_suffix                no attachment is refused for its name
+ *   no_greylist              it takes mail of networks that are greylisted, too
  *   domain example.com       whose rule it is, to this domain alone; one a line, in small letters
  *
  * A word and one blank, and nothing behind the value. Empty lines and those that begin with # are comments. The last
  * line is "end", so that a file that was cut is seen. A file that is not there has no rules. One that cannot be read, is
  * larger than DOMAINRULES_FILE_MAX, has a line that is none of these, or no end, leaves each question open: the mail has
  * to be put off. qmail-smtpd asks it which recipients may be in
- * one message, and simscan how that message is judged. Reads no other file; valid as gnu89 and as C99.
+ * one message, simscan how that message is judged, and smtpfront who is greylisted. Reads no other file; valid as gnu89 and as C99.
  */
 #ifndef DOMAINRULES_H
 #define DOMAINRULES_H
@@ -45,6 +46,7 @@ struct domainrule {
   double mark;                     /* 0: SpamAssassin's */
   int tags;                        /* it says with what subjects are tagged */
   char tag[DOMAINRULES_TAG + 1];
+  int no_greylist;
   int suffixes;                    /* it says which are refused */
   int suffix_count;
   char suffix[DOMAINRULES_SUFFIXES][DOMAINRULES_SUFFIX];
@@ -63,6 +65,9 @@ extern int domainrules_number(const struct domainrules *r, const char *recipient
 
 /* What the rule of that number says: nothing for DOMAINRULES_SITE. */
 extern void domainrules_rule(const struct domainrules *r, int number, struct domainrule *rule);
+
+/* Whether a recipient's domain takes mail of networks that are greylisted; 0 as well when that is not sure. */
+extern int domainrules_no_greylist(const struct domainrules *r, const char *recipient);
 
 /* Whether mail by the one rule and by the other may be one message. Of a client that may relay only attachments are
  * judged by rules. */

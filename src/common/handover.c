@@ -25,7 +25,7 @@ size_t handover_write(char *out, const struct handover *h)
   if (h->said_len > HANDOVER_MAX || h->unanswered_len > HANDOVER_MAX
       || HANDOVER_HEADER + h->said_len + h->unanswered_len > HANDOVER_MAX)
     return 0;
-  memcpy(out, "MGH1", 4);
+  memcpy(out, h->greylisted ? "MGH2" : "MGH1", 4);
   number_out(out + 4, h->refusals);
   number_out(out + 8, h->spent);
   number_out(out + 12, h->misses);
@@ -81,8 +81,9 @@ static int texts_fit(const struct handover *h)
 
 int handover_read(struct handover *h, const char *bytes, size_t len)
 {
-  if (len < HANDOVER_HEADER || len > HANDOVER_MAX || memcmp(bytes, "MGH1", 4) != 0)
+  if (len < HANDOVER_HEADER || len > HANDOVER_MAX || memcmp(bytes, "MGH", 3) != 0 || (bytes[3] != '1' && bytes[3] != '2'))
     return 0;
+  h->greylisted = bytes[3] == '2';
   h->refusals = number_in(bytes + 4);
   h->spent = number_in(bytes + 8);
   h->misses = number_in(bytes + 12);
@@ -94,6 +95,6 @@ int handover_read(struct handover *h, const char *bytes, size_t len)
   h->said = bytes + HANDOVER_HEADER;
   h->unanswered = h->said + h->said_len;
   if (!h->said_len && !h->unanswered_len)
-    return !h->refusals && !h->spent && !h->misses;
+    return !h->refusals && !h->spent && !h->misses && !h->greylisted;
   return texts_fit(h);
 }

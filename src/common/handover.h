@@ -6,7 +6,8 @@
  * said that nobody has answered, and what was counted of it. smtpfront writes it, the launcher checks it and passes
  * it on, and qmail-smtpd reads it. All of it is a stranger's; nothing in it is believed beyond that.
  *
- *   "MGH1", five numbers of 32 bits, the lowest byte first, and the two texts:
+ *   "MGH1", five numbers of 32 bits, the lowest byte first, and the two texts; "MGH2" for a client that is greylisted, and
+ *   handed over for a domain that takes its mail all the same (domainrules.h):
  *   refusals   answered so far
  *   spent      on commands, in tenths of one (limitcount.h)
  *   misses     recipients that are not in validrcptto.cdb
@@ -32,6 +33,7 @@ struct handover {
   size_t said_len;
   const char *unanswered;
   size_t unanswered_len;
+  int greylisted;
 };
 
 /* Writes it into out[HANDOVER_MAX]. Returns the length, 0 if it does not fit. */

@@ -24,8 +24,8 @@
  * line ends with " tls=VERSION/CIPHER" where the client has TLS.
  *
  * REASON is one of these words: control-byte, too-long, not-a-host-name, not-a-name (an address; see
- * envelopeaddress.h), too-many and other-rule (recipients; once a message; recipientrule.h), no-tls-of-sender,
- * no-tls-for-recipient, no-tls-of-client (requiretls.h), bare-lf, too-slow, too-long, silent, client-left,
+ * envelopeaddress.h), too-many, other-rule and greylisted (recipients; once a message; recipientrule.h),
+ * no-tls-of-sender, no-tls-for-recipient, no-tls-of-client (requiretls.h), bare-lf, too-slow, too-long, silent, client-left,
  * too-many-hops, too-large, put-off, queue-refused (a message; the last two are the answer of the queue or the scanner).
  *
  * RECIPIENT, SENDER, KEY and IP are fields: each is one word of the characters ! to ~. A space, a control

@@ -47,6 +47,7 @@
 #define SMTPREPLY_TLS_FOR_RECIPIENT "451 4.7.10 mail to this domain is taken over TLS only, please use STARTTLS\r\n"
 #define SMTPREPLY_TLS_FOR_SENDER "451 4.7.10 mail from your domain is taken over TLS only, please use STARTTLS\r\n"
 #define SMTPREPLY_TIMEOUT "451 4.4.2 timeout\r\n"
+#define SMTPREPLY_LATER "451 4.7.1 you are new here, please come back in a few minutes\r\n"
 #define SMTPREPLY_BARE_LF "451 4.5.2 a line ends without CR: see http://pobox.com/~djb/docs/smtplf.html\r\n"
 #define SMTPREPLY_OTHER_RULE "452 4.5.3 mail to this domain is judged by rules of its own, please send it by itself\r\n"
 #define SMTPREPLY_TOO_MANY "452 4.5.3 too many recipients\r\n"

@@ -5,6 +5,7 @@
 #include "domainrules.h"
 #include "recipientrule.h"
 #include "refusal.h"
+#include "replay.h"
 
 #define RULES "control/domainrules"
 
@@ -23,6 +24,12 @@ enum recipientrule_answer recipientrule(const char *list, size_t length, const c
   if (its == DOMAINRULES_UNSURE) {
     refusal_trouble("domainrules", "unreadable, or with a line that is wrong");
     return RECIPIENTRULE_UNSURE;
+  }
+  if (replay_greylisted() && !domainrules_no_greylist(&rules, recipient)) {
+    if (!said)
+      refusal_command("rcpt", "greylisted", recipient, sender, ip);
+    said = 1;
+    return RECIPIENTRULE_LATER;
   }
   if (!length || domainrules_together(&rules, domainrules_number(&rules, list + 1), its, relay))
     return RECIPIENTRULE_TOGETHER;

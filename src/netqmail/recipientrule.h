@@ -14,6 +14,7 @@
 enum recipientrule_answer {
   RECIPIENTRULE_TOGETHER,   /* it may be a recipient of this message */
   RECIPIENTRULE_OTHER,      /* it has to come by itself; said in the log once a message */
+  RECIPIENTRULE_LATER,      /* its domain greylists, and the client was let through for another; the same */
   RECIPIENTRULE_UNSURE      /* the rules cannot be used; said in the log */
 };
 

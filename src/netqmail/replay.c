@@ -64,6 +64,11 @@ int replay_quiet(void)
   return replay.quiet;
 }
 
+int replay_greylisted(void)
+{
+  return replay.session.greylisted;
+}
+
 void replay_speak(void)
 {
   replay.quiet = 0;

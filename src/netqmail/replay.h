@@ -27,6 +27,9 @@ extern int replay_quiet(void);
 /* From now on replies are sent: the session ends early, and the client waits. */
 extern void replay_speak(void);
 
+/* Whether the client's network is greylisted, and it was let through for one domain. */
+extern int replay_greylisted(void);
+
 /* The next bytes, at most len; 0 when there are no more. Called when everything before them is answered. */
 extern int replay_read(char *buf, int len);
 

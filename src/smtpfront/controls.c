@@ -199,6 +199,16 @@ enum requiretls_answer controls_requiretls(void *arg, const char *ip, const char
   return requiretls_judge(&c->requiretls, address_parse(&client, ip) ? &client : 0, sender, recipient);
 }
 
+int controls_no_greylist(struct controls *c, const char *recipient)
+{
+  char path[PATH_MAX_BYTES];
+
+  control_path(c, path, "domainrules");
+  if (fileseen_changed(&c->domainrules_identity, path) || c->domainrules.state == -1)
+    domainrules_read(&c->domainrules, path);
+  return domainrules_no_greylist(&c->domainrules, recipient);
+}
+
 int controls_tls(void *arg)
 {
   const struct controls *c = arg;

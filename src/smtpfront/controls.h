@@ -11,6 +11,7 @@
 #include "address.h"
 #include "cdbread.h"
 #include "dialogue.h"
+#include "domainrules.h"
 #include "fileseen.h"
 #include "nameset.h"
 #include "requiretls.h"
@@ -44,6 +45,8 @@ struct controls {
   struct controls_names badmailfrom;
   struct fileseen requiretls_identity;
   struct requiretls requiretls;
+  struct fileseen domainrules_identity;
+  struct domainrules domainrules;
   struct fileseen greeting_identity;
   int greeting_state;
   char greeting[CONTROLS_GREETING_MAX];
@@ -68,6 +71,9 @@ extern int controls_badmailfrom(void *arg, const char *sender);
 extern enum dialogue_answer controls_rcpthosts(void *arg, const char *recipient);
 extern enum dialogue_answer controls_validrcptto(void *arg, const char *recipient);
 extern enum requiretls_answer controls_requiretls(void *arg, const char *ip, const char *sender, const char *recipient);
+
+/* Whether a recipient's domain takes mail of networks that are greylisted. */
+extern int controls_no_greylist(struct controls *c, const char *recipient);
 
 /* Whether smtptls takes a session now. */
 extern int controls_tls(void *arg);

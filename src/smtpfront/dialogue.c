@@ -254,5 +254,6 @@ size_t dialogue_handover(const struct dialogue *d, char *out, const char *unansw
   h.said_len = helo_len + d->mail_len;
   h.unanswered = unanswered;
   h.unanswered_len = len;
+  h.greylisted = d->greylisted;
   return handover_write(out, &h);
 }

@@ -47,6 +47,7 @@ struct dialogue {
   int barred;                 /* it is in badmailfrom */
   unsigned databytes;         /* of a message, 0 for no limit; set by the caller */
   int secured;                /* by TLS */
+  int greylisted;             /* its recipient takes its mail all the same; set by the caller */
 };
 
 enum dialogue_answer { DIALOGUE_UNSURE = -1, DIALOGUE_NO = 0, DIALOGUE_YES = 1 };

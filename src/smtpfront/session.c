@@ -307,7 +307,7 @@ static int has_left(const struct session *s)
 
 static void hand_over(struct front *f, struct session *s)
 {
-  static const struct handover nothing = {0, 0, 0, "", 0, "", 0};
+  static const struct handover nothing = {0, 0, 0, "", 0, "", 0, 0};
   static char bytes[HANDOVER_MAX];
   size_t len = s->relay ? handover_write(bytes, &nothing) : dialogue_handover(&s->dialogue, bytes, s->in, s->in_len);
 
@@ -387,6 +387,11 @@ static void say_asked(struct front *f, const struct session *s, const char *reci
 /* The client may name recipients, or may not: the recipient is answered, or to be handed over. */
 static enum dialogue_event judge(struct front *f, struct session *s, const char *recipient, struct dialogue_reply *reply)
 {
+  s->dialogue.greylisted = s->pending && controls_no_greylist(&f->controls, recipient);
+  if (s->dialogue.greylisted) {
+    front_note(f, s, "skipped %s - domain", s->ip);
+    return dialogue_recipient(&s->dialogue, lists_of(f), s->ip, recipient, reply);
+  }
   verdict_recipient(f, s, recipient);
   if (s->verdict == VERDICT_REFUSE) {
     say_asked(f, s, recipient);

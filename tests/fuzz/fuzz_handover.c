@@ -10,7 +10,7 @@
 #include "handover.h"
 
 const char *const fuzz_words[] = {
-  "MGH1", "EHLO a\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<x>\r\n", "DATA\r\n", "\n", "mail\n", "rcpt\n", "helo\n",
+  "MGH1", "MGH2", "EHLO a\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<x>\r\n", "DATA\r\n", "\n", "mail\n", "rcpt\n", "helo\n",
   "MGH1\1\0\0\0\0\0\0\0\0\0\0\0\5\0\0\0\5\0\0\0mail\nrcpt\n", 0,
 };
 
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (size)
     memcpy(bytes, data, size);
   if (size > HANDOVER_HEADER && (bytes[4] & 1)) {
-    memcpy(bytes, "MGH1", 4);
+    memcpy(bytes, bytes[4] & 2 ? "MGH1" : "MGH2", 4);
     n = ((size_t) (unsigned char) bytes[16] | (size_t) (unsigned char) bytes[17] << 8) % (size - HANDOVER_HEADER + 1);
     memset(bytes + 16, 0, 8);
     bytes[16] = (char) (n & 255);
@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (handover_read(&h, bytes, size)) {
     HOLD(HANDOVER_HEADER + h.said_len + h.unanswered_len == size);
     if (!h.said_len)
-      HOLD(!h.unanswered_len && !h.refusals && !h.spent && !h.misses);
+      HOLD(!h.unanswered_len && !h.refusals && !h.spent && !h.misses && !h.greylisted);
     for (i = 0; i < h.said_len; ++i)
       lines += h.said[i] == '\n';
     HOLD(lines <= 2 && (!h.said_len || (lines && h.said[h.said_len - 1] == '\n')));

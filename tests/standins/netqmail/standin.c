@@ -195,6 +195,7 @@ static const char *rcpt(const char *arg)
   switch (recipientrule(recipients, recipients_len, address, relayclient != 0, sender, ip)) {
     case RECIPIENTRULE_TOGETHER: break;
     case RECIPIENTRULE_OTHER: return SMTPREPLY_OTHER_RULE;
+    case RECIPIENTRULE_LATER: return SMTPREPLY_LATER;
     case RECIPIENTRULE_UNSURE: return SMTPREPLY_UNCERTAIN;
   }
   if (count == LIMITCOUNT_RECIPIENTS) {

@@ -74,7 +74,7 @@ TEST(a_line_that_is_wrong_leaves_every_question_open)
     "suffix .exe .bat", "suffix .a:b", "suffix .a/b", "suffix .a\177", "no_suffix x", "domain", "domain ", "domain a@one.example",
     "domain One.example", "domain .one.example", "domain one.example.", "domain b\xc3\xa4r.example", "domain *", "greylist no",
     "colour blue", "end\nend", "end x", "end\n# x", "End", "reject 8\nreject 9", "mark 1\nmark 2", "subject_tag a\nno_subject_tag", "no_subject_tag\nsubject_tag a",
-    "suffix .exe\nno_suffix", "no_suffix\nsuffix .exe", "no_suffix\nno_suffix", "subject_tag a\nsubject_tag b",
+    "suffix .exe\nno_suffix", "no_suffix\nsuffix .exe", "no_suffix\nno_suffix", "no_greylist x", "no_greylist\nno_greylist", "subject_tag a\nsubject_tag b",
   };
   char text[1000];
   size_t i;
@@ -114,6 +114,15 @@ TEST(a_domain_of_two_rules_is_not_judged)
 
   CHECK(number(text, "ann@one.example") == 1);
   CHECK(number(text, "ann@two.example") == -1 && number(text, "ann@three.example") == 0);
+}
+
+TEST(a_domain_may_take_mail_of_greylisted_networks)
+{
+  CHECK(number("rule\nreject 8\ndomain one.example\nrule\nno_greylist\ndomain two.example\nend", "ann@two.example") == 2);
+  CHECK(domainrules_no_greylist(&rules, "ann@two.example") == 1);
+  CHECK(domainrules_no_greylist(&rules, "ann@one.example") == 0 && domainrules_no_greylist(&rules, "ann@three.example") == 0);
+  CHECK(number("rule\nno_greylist\ndomain two.example\n", "ann@two.example") == -1);
+  CHECK(domainrules_no_greylist(&rules, "ann@two.example") == 0);
 }
 
 TEST(so_many_suffixes_and_no_more)
@@ -202,6 +211,7 @@ static const struct test tests[] = {
   {"a_line_that_is_wrong_leaves_every_question_open", a_line_that_is_wrong_leaves_every_question_open},
   {"a_nul_does_not_hide_a_line", a_nul_does_not_hide_a_line},
   {"a_domain_of_two_rules_is_not_judged", a_domain_of_two_rules_is_not_judged},
+  {"a_domain_may_take_mail_of_greylisted_networks", a_domain_may_take_mail_of_greylisted_networks},
   {"so_many_suffixes_and_no_more", so_many_suffixes_and_no_more},
   {"which_recipients_go_together", which_recipients_go_together},
   {"the_file", the_file},

@@ -9,7 +9,7 @@ static char bytes[HANDOVER_MAX];
 
 static size_t written(const char *said, const char *unanswered)
 {
-  struct handover h = {3, 40, 2, said, strlen(said), unanswered, strlen(unanswered)};
+  struct handover h = {3, 40, 2, said, strlen(said), unanswered, strlen(unanswered), 0};
 
   return handover_write(bytes, &h);
 }
@@ -56,12 +56,28 @@ TEST(texts)
 
 TEST(a_session_that_has_not_begun_has_no_counts)
 {
-  struct handover h = {0, 0, 0, "", 0, "", 0};
+  struct handover h = {0, 0, 0, "", 0, "", 0, 0};
   size_t len = handover_write(bytes, &h);
 
   CHECK(len == HANDOVER_HEADER && handover_read(&h, bytes, len) && h.said_len == 0 && h.unanswered_len == 0);
   bytes[12] = 1;
   CHECK(!handover_read(&h, bytes, len));
+}
+
+TEST(a_client_that_is_greylisted_is_named_so)
+{
+  struct handover h = {3, 40, 2, "mail\n", 5, "rcpt\n", 5, 1};
+  size_t len = handover_write(bytes, &h);
+
+  h.greylisted = 0;
+  CHECK(handover_read(&h, bytes, len) && h.greylisted == 1);
+  len = written("mail\n", "rcpt\n");
+  CHECK(handover_read(&h, bytes, len) && h.greylisted == 0);
+  bytes[3] = '3';
+  CHECK(!handover_read(&h, bytes, len));
+  h.said_len = h.unanswered_len = h.refusals = h.spent = h.misses = 0;
+  h.greylisted = 1;
+  CHECK(!handover_read(&h, bytes, handover_write(bytes, &h)));   /* one that has not begun is not */
 }
 
 TEST(any_other_length_is_refused)
@@ -84,7 +100,7 @@ TEST(any_other_length_is_refused)
 TEST(what_does_not_fit_is_not_written)
 {
   static char much[HANDOVER_MAX + 1];
-  struct handover h = {0, 0, 0, "MAIL\n", 5, much, HANDOVER_MAX - HANDOVER_HEADER - 5};
+  struct handover h = {0, 0, 0, "MAIL\n", 5, much, HANDOVER_MAX - HANDOVER_HEADER - 5, 0};
 
   memset(much, 'x', sizeof much);
   memcpy(much, "RCPT\n", 5);
@@ -102,6 +118,7 @@ static const struct test tests[] = {
   {"what_is_written_is_read", what_is_written_is_read},
   {"texts", texts},
   {"a_session_that_has_not_begun_has_no_counts", a_session_that_has_not_begun_has_no_counts},
+  {"a_client_that_is_greylisted_is_named_so", a_client_that_is_greylisted_is_named_so},
   {"any_other_length_is_refused", any_other_length_is_refused},
   {"what_does_not_fit_is_not_written", what_does_not_fit_is_not_written},
 };

@@ -4,8 +4,10 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
+#include "handover.h"
 #include "recipientrule.h"
 #include "refusal.h"
+#include "replay.h"
 
 #define ONE "rule\nreject 4\ndomain one.example\n"
 #define TWO "rule\nreject 20\nsuffix .exe\ndomain two.example\ndomain zwei.example\n"
@@ -110,7 +112,51 @@ TEST(a_new_file_holds_from_the_next_message_on)
   CHECK(rcpt("a@one.example", 0) == RECIPIENTRULE_TOGETHER && rcpt("b@two.example", 0) == RECIPIENTRULE_TOGETHER);
 }
 
+/* As smtpfront hands a session over, which is not this test's own. */
+static void hand_over(int greylisted)
+{
+  static char bytes[HANDOVER_MAX];
+  static struct limitcount counts;
+  struct handover h = {0, 0, 0, "mail\n", 5, "rcpt\n", 5, 0};
+  char number[16];
+  size_t len;
+  int ends[2];
+
+  h.greylisted = greylisted;
+  len = handover_write(bytes, &h);
+  CHECK(len && pipe(ends) == 0 && write(ends[1], bytes, len) == (ssize_t) len && close(ends[1]) == 0);
+  sprintf(number, "%d", ends[0]);
+  CHECK(setenv("HANDOVER", number, 1) == 0 && replay_begin(&counts));
+}
+
+TEST(a_client_let_through_for_one_domain_is_greylisted_for_others)
+{
+  static const char line[] =
+    "qmail-smtpd: rcpt refused: greylisted for b@two.example from ann@sender.example at 192.0.2.1\n";
+
+  write_rules("rule\nno_greylist\ndomain one.example\nend\n");
+  hand_over(1);
+  begin();
+  CHECK(rcpt("a@one.example", 0) == RECIPIENTRULE_TOGETHER && rcpt("b@two.example", 0) == RECIPIENTRULE_LATER);
+  CHECK(rcpt("c@two.example", 0) == RECIPIENTRULE_LATER && strcmp(logged, line) == 0);
+  begin();   /* the next message of the session */
+  CHECK(rcpt("b@two.example", 0) == RECIPIENTRULE_LATER && rcpt("a@one.example", 0) == RECIPIENTRULE_TOGETHER);
+  write_rules("end\n");
+  begin();
+  CHECK(rcpt("a@one.example", 0) == RECIPIENTRULE_LATER);
+}
+
+TEST(other_sessions_are_not_greylisted)
+{
+  write_rules("rule\nno_greylist\ndomain one.example\nend\n");
+  hand_over(0);
+  begin();
+  CHECK(rcpt("b@two.example", 0) == RECIPIENTRULE_TOGETHER && rcpt("a@one.example", 0) == RECIPIENTRULE_OTHER);
+}
+
 static const struct test tests[] = {
+  {"a_client_let_through_for_one_domain_is_greylisted_for_others", a_client_let_through_for_one_domain_is_greylisted_for_others},
+  {"other_sessions_are_not_greylisted", other_sessions_are_not_greylisted},
   {"recipients_of_one_rule_go_together", recipients_of_one_rule_go_together},
   {"those_of_other_rules_come_by_themselves", those_of_other_rules_come_by_themselves},
   {"relay_clients_are_parted_by_attachments_alone", relay_clients_are_parted_by_attachments_alone},

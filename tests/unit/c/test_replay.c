@@ -13,7 +13,7 @@ static struct limitcount counts;
 static int begin(const char *said, const char *unanswered, int more)
 {
   static char bytes[HANDOVER_MAX + 1];
-  struct handover h = {3, 70, 2, said, strlen(said), unanswered, strlen(unanswered)};
+  struct handover h = {3, 70, 2, said, strlen(said), unanswered, strlen(unanswered), 0};
   char number[16];
   size_t len;
   int ends[2];

@@ -77,6 +77,16 @@ def test_domains_that_want_the_same_have_one_rule() -> None:
     ]
 
 
+def test_a_domain_may_take_mail_of_greylisted_networks() -> None:
+    assert lines(domain("one.example", {"greylist": False})) == [
+        "rule",
+        "no_greylist",
+        "domain one.example",
+        "end",
+    ]
+    assert lines(domain("one.example", {"greylist": True})) == ["end"]
+
+
 def test_a_mark_takes_the_sites_tag_with_it() -> None:
     """The program that makes the marks does not know what SpamAssassin writes."""
     assert "subject_tag [SPAM]" in lines(domain("a.example", {"mark": 4}), tag="[SPAM]")
@@ -89,7 +99,10 @@ NO_SCORES = (None, True, 0, 0.0, -1, 1000, 8.25, 1e-5, "8 ", "x", "", [8])
 BAD: list[tuple[object, str]] = [
     ([], "[] is not a mapping; expected some of"),
     ("strict", "'strict' is not a mapping"),
-    ({"rejct": 8}, "'rejct' is not known; expected one of reject, mark, subject_tag, attachment_suffixes"),
+    (
+        {"rejct": 8},
+        "'rejct' is not known; expected one of reject, mark, subject_tag, attachment_suffixes, greylist",
+    ),
     ({"reject": 4, "mark": 4.5}, "mark 4.5 is above reject 4; expected at most the same"),
     *(
         ({key: value}, f"{key} {value!r} is not valid; expected a score from 0.1 to 999.9, in tenths")
@@ -110,6 +123,10 @@ BAD: list[tuple[object, str]] = [
             float("nan"),
             float("inf"),
         )
+    ),
+    *(
+        ({"greylist": value}, f"greylist {value!r} is not valid; expected true or false")
+        for value in (None, "no", 0)
     ),
     *(
         ({"subject_tag": value}, "subject_tag ")
@@ -217,7 +234,18 @@ def test_the_programs_read_what_is_written(ask: Ask) -> None:
 
 LINES = (
     *("rule", "reject 8", "mark 4.5", "subject_tag [S]", "no_subject_tag", "suffix .exe", "no_suffix"),
-    *("domain one.example", "end", "# x", "", "reject 0", "rejec 8", "domain One.example", "suffix", "end "),
+    *(
+        "domain one.example",
+        "end",
+        "no_greylist",
+        "# x",
+        "",
+        "reject 0",
+        "rejec 8",
+        "domain One.example",
+        "suffix",
+        "end ",
+    ),
 )
 
 
@@ -225,7 +253,7 @@ def test_the_programs_and_the_doctor_find_the_same_files_wrong(ask: Ask) -> None
     chance = random.Random(7)
     wrong = 0
     for dummy in range(60):
-        chosen = ["rule", *chance.choices(LINES[:9], k=chance.randrange(5)), chance.choice(LINES), "end"]
+        chosen = ["rule", *chance.choices(LINES[:10], k=chance.randrange(5)), chance.choice(LINES), "end"]
         text = "\n".join(chosen) + chance.choice(["", "\n"])
         said = ask(text, "ann@two.example")
         assert (wrong_line(text) != "") == (said.split()[0] == "-1"), text

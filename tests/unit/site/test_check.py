@@ -69,6 +69,25 @@ def test_rules_of_domains_are_judged_with_the_rest() -> None:
     assert "spamassassin_subject_tag '[_SCORE_]' is more than a text" in fault
 
 
+def test_a_domain_leaves_greylisting_out_where_it_can_be() -> None:
+    without, wanted = _domain(spam={"greylist": False}), _domain(spam={"greylist": True})
+    assert check_site(without, OWN) == check_site(wanted, OWN) == []
+    assert (
+        check_site({**without, "greylist": False}, OWN)
+        == check_site({**wanted, "front": "tcpserver"}, OWN)
+        == []
+    )
+    (fault,) = check_site({**without, "front": "tcpserver"}, OWN)
+    assert fault == (
+        "gateway_domains item 1: greylist False cannot be with tcpserver, which greylists before recipients; "
+        "expected gateway_front: smtpfront"
+    )
+    (fault,) = check_site({**wanted, "greylist": False}, OWN)
+    assert fault.startswith(
+        "gateway_domains item 1: greylist True is not the site's: gateway_greylist is false;"
+    )
+
+
 def test_good_sites() -> None:
     assert check_site(_site(), OWN) == []
     domains = [{"name": "example.com", "route": "10.0.0.5", "recipients": "directory", "addresses": ["fax"]}]
@@ -319,7 +338,7 @@ BAD = [
             "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt, "
             "tls_minimum, tls_sessions, certificate, "
             "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts, tls, require_tls, "
-            "subject_tag"
+            "subject_tag, greylist"
         ],
     ),
 ]

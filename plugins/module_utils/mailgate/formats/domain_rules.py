@@ -22,7 +22,7 @@ SUFFIXES_MAX = 200
 SUFFIX_BYTES_MAX = 63
 TAG_MAX = 64
 
-KEYS = ("reject", "mark", "subject_tag", "attachment_suffixes")
+KEYS = ("reject", "mark", "subject_tag", "attachment_suffixes", "greylist")
 _SCORE = re.compile(r"(?!0+(?:\.0)?$)[0-9]{1,3}(?:\.[0-9])?")
 _TAG = re.compile(r"[!-~](?:[ -~]{0,62}[!-~])?")
 _SUFFIX = re.compile(r"[^\x00- \x7f:/]+")
@@ -35,6 +35,7 @@ _EXPECTED = {
         f"expected a list of at most {SUFFIXES_MAX} suffixes such as '.exe', each of at most "
         f"{SUFFIX_BYTES_MAX} bytes, without blanks, ':' and '/'"
     ),
+    "greylist": "expected true or false",
 }
 
 
@@ -46,6 +47,7 @@ class DomainRule:
     mark: str | None = None
     tag: str | None = None  # '' for none
     suffixes: tuple[str, ...] | None = None
+    greylist: bool = True
 
     def lines(self) -> list[str]:
         found = ["rule"]
@@ -55,7 +57,7 @@ class DomainRule:
             found.append(f"subject_tag {self.tag}" if self.tag else "no_subject_tag")
         if self.suffixes is not None:
             found += [f"suffix {one}" for one in self.suffixes] or ["no_suffix"]
-        return found
+        return found + ([] if self.greylist else ["no_greylist"])
 
 
 def site_rules(
@@ -136,6 +138,7 @@ def _rule(given: object, site_tag: str, where: str) -> tuple[DomainRule | None, 
         "mark": mark is None,
         "subject_tag": _tag_fault(tag),
         "attachment_suffixes": suffixes is None,
+        "greylist": not isinstance(given.get("greylist"), bool),
     }
     faults += [
         f"{where}: {key} {shortened(given[key])} is not valid; {_EXPECTED[key]}"
@@ -151,7 +154,9 @@ def _rule(given: object, site_tag: str, where: str) -> tuple[DomainRule | None, 
             text = f"has a mark, and spamassassin_subject_tag {site_tag!r} is more than a text"
             return None, [f"{where}: {text}; expected a subject_tag of its own, '' for none"]
         tag = site_tag
-    return DomainRule(reject, mark, None if tag is None else str(tag), suffixes), []
+    return DomainRule(
+        reject, mark, None if tag is None else str(tag), suffixes, given.get("greylist") is not False
+    ), []
 
 
 def wrong_line(text: str) -> str:
@@ -177,6 +182,7 @@ _FITS: Mapping[str, Callable[[str], bool] | None] = {
     "end": None,
     "no_subject_tag": None,
     "no_suffix": None,
+    "no_greylist": None,
     "reject": lambda value: bool(_SCORE.fullmatch(value)),
     "mark": lambda value: bool(_SCORE.fullmatch(value)),
     "subject_tag": lambda value: not _tag_fault(value) and bool(value),
@@ -186,6 +192,7 @@ _FITS: Mapping[str, Callable[[str], bool] | None] = {
 _EXCLUDED = {  # by what was said before in the same rule
     "reject": ("reject",),
     "mark": ("mark",),
+    "no_greylist": ("no_greylist",),
     "subject_tag": ("subject_tag", "no_subject_tag"),
     "no_subject_tag": ("subject_tag", "no_subject_tag"),
     "suffix": ("no_suffix",),

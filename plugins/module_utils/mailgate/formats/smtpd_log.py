@@ -84,7 +84,7 @@ _TLS_LINES = ("qmail-smtpd: ", "smtpfront[", "cqgreylist[")
 _NOT_TLS_LINES = "qmail-smtpd: validrcptto "  # of the patch of 2006 they end with a recipient as it came
 TLS_CHARACTERS = 100
 NO_TLS = ("no-tls-of-sender", "no-tls-for-recipient", "no-tls-of-client")  # in plain text, put off for that
-OTHER_RULE = "other-rule"  # not in this message, but by itself
+LATER = ("other-rule", "greylisted")  # by itself, or when the client has come back
 
 Make = Callable[[int, "re.Match[str]"], Record]
 

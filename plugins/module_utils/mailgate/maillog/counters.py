@@ -212,7 +212,7 @@ class Stats:
                 self._put_off[key] = noted - 1
         elif record.why in smtplog.NO_TLS:
             self._add("refused_plain")
-        elif record.why != smtplog.OTHER_RULE:  # which comes in a message of its own
+        elif record.why not in smtplog.LATER:
             self._add("refused_protocol")
 
     def _hung_up(self, _record: smtplog.HungUp) -> None:

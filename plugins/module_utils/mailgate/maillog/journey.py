@@ -273,7 +273,7 @@ class Session:
             about = "message" if record.why == "too-large" else _COMMANDS[record.command]  # its declared size
             told = f"{about}{named} refused, {record.why}, from <{record.sender}>"
             recipients = () if record.recipient is None else (record.recipient,)
-            kind = PUT_OFF if record.why in (*smtplog.NO_TLS, smtplog.OTHER_RULE) else PROTOCOL
+            kind = PUT_OFF if record.why in (*smtplog.NO_TLS, *smtplog.LATER) else PROTOCOL
             self._try(record.at, kind, told, record.sender, recipients)
             return "qmail-smtpd", told
         if isinstance(record, smtplog.HungUp):

@@ -51,6 +51,7 @@ KEYS = (
     "tls",
     "require_tls",
     "subject_tag",
+    "greylist",
 )
 
 FRONTS = ("smtpfront", "tcpserver")
@@ -72,8 +73,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     deny_reply (what denied clients hear), front (of FRONTS), listen and public_addresses (lists of
     addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, certificate
     (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()),
-    outbound_dane and outbound_mta_sts (bools), tls (bool), require_tls (see tls.REQUIRED), and subject_tag
-    (of SpamAssassin, for the domains' rules); all but the first three may be missing.
+    outbound_dane and outbound_mta_sts (bools), tls (bool), require_tls (see tls.REQUIRED), subject_tag (of
+    SpamAssassin, for the domains' rules), and greylist (bool); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -301,7 +302,17 @@ def _rules_faults(site: Mapping[str, object]) -> list[str]:
     domains, tag = site.get("domains"), site.get("subject_tag") or ""
     if isinstance(domains, str) or not isinstance(domains, Sequence):
         return []
-    return domain_rules.site_rules(domains, str(tag))[1]
+    dummy, faults = domain_rules.site_rules(domains, str(tag))
+    for number, item in enumerate(domains, 1):
+        spam = item.get("spam") if isinstance(item, Mapping) else None
+        greylist = spam.get("greylist") if isinstance(spam, Mapping) else None
+        where = f"gateway_domains item {number}: greylist {greylist!r}"
+        if greylist is True and site.get("greylist", True) is False:
+            faults.append(f"{where} is not the site's: gateway_greylist is false; expected it to be true")
+        if greylist is False and site.get("front") == "tcpserver":
+            expected = "expected gateway_front: smtpfront"
+            faults.append(f"{where} cannot be with tcpserver, which greylists before recipients; {expected}")
+    return faults
 
 
 def _deny_reply_faults(text: object) -> list[str]:
