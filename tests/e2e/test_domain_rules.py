@@ -18,7 +18,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.do
     site_rules,
     wrong_line,
 )
-from support.conversations import OFFICE, OK, STRANGER, message
+from support.conversations import COME_BACK, OFFICE, OK, STRANGER, message
 from support.gateway import Bed, matches, submit
 from support.session_watch import UNCERTAIN, asked, begun, verdict
 from support.smtp_client import stuffed
@@ -26,6 +26,7 @@ from support.smtp_client import stuffed
 ONE, TWO = "alice@example.test", "joe@example.org"
 OTHER_RULE = "452 4.5.3 mail to this domain is judged by rules of its own, please send it by itself"
 SPAM = "554 *Your email is considered spam (* spam-hits)*"
+NEW, NEWER = "198.19.77.5", "198.19.78.5"  # of networks that nobody else is of
 ARRIVAL_SECONDS = 30.0
 
 Rules = Callable[..., None]
@@ -160,6 +161,19 @@ def test_recipients_of_one_rule_share_a_message(bed: Bed, rules: Rules) -> None:
     rules({"attachment_suffixes": [".iso"]})
     with one_message(OFFICE, "somebody@else.where") as rcpt:
         assert (rcpt(ONE), rcpt(TWO)) == (OTHER_RULE, OK)
+
+
+def test_a_domain_takes_mail_of_new_networks(bed: Bed, rules: Rules) -> None:
+    if bed.front != "smtpfront":
+        pytest.skip("cqgreylist stands before recipients are known")
+    rules({"greylist": False, "reject": 100})
+    with begun(NEW) as session:
+        assert matches(COME_BACK, asked(session, TWO))
+        assert asked(session, ONE) == OK
+        assert matches(COME_BACK, asked(session, TWO))
+    rules()
+    with begun(NEWER) as session:
+        assert matches(COME_BACK, asked(session, ONE))
 
 
 @pytest.mark.patch("99-transaction-rules")

@@ -247,6 +247,28 @@ def test_a_new_network_is_greylisted_and_comes_back(gate: Gateway) -> None:
     )
 
 
+def test_a_domain_takes_mail_of_new_networks(gate: Gateway) -> None:
+    """The client is handed over for that domain alone: others are greylisted as long as its session lasts."""
+    opened = b"RCPT TO:<any@open.example>\r\n"
+    message = [b"DATA\r\n", LETTER]
+    pieces = [HELO, MAIL, RCPT, opened, RCPT, opened, *message, MAIL, RCPT, opened, *message, b"QUIT\r\n"]
+    later = b"451 4.7.1 you are new here, please come back in a few minutes"
+    gate.write_control("domainrules", "rule\nno_greylist\ndomain open.example\nend")
+    try:
+        heard = through_the_front(gate, pieces, "127.1.9.3").splitlines()[5:]
+    finally:
+        (gate.control / "domainrules").unlink()
+    codes = b"250 451 250 451 250 354 250 250 451 250 354 250 221"
+    assert [one[:3] for one in heard] == codes.split() and heard.count(later) == 3
+    assert [one.recipients for one in gate.messages()] == [[b"Tany@open.example"]] * 2
+    until(lambda: re.search(r"smtpfront\[\w+\]: skipped 127\.1\.9\.3 - domain\n", gate.heard()))
+    said = "rcpt refused: greylisted for ann@example.com from sender@client.example at 127.1.9.3 id "
+    until(lambda: gate.heard().count(said) == 2)
+    # and where no domain wants that
+    heard = through_the_front(gate, [HELO, MAIL, opened, b"QUIT\r\n"], "127.1.9.4").splitlines()
+    assert heard[-2] == later
+
+
 @pytest.mark.parametrize("how", ["made again", "swapped", "made at last"])
 def test_a_greylist_that_is_another_directory_is_used(programs: Programs, tmp_path: Path, how: str) -> None:
     """The kernel knows the directory that this process may change; the next process has the new one."""
