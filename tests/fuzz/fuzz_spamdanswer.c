@@ -14,7 +14,7 @@
 
 const char *const fuzz_words[] = {
   "SPAMD/1.1 0 EX_OK\r\n", "Content-length: ", "Spam: True ; 5.3 / 5.0\r\n", "Spam: False ; -1.0 / 5.0\r\n", "\r\n", "\r\n\r\n", "12\r\n",
-  "X-Spam-Status: No\n", "Subject: x\n", " folded\n", "A: b\n", "\n\n", "76", "2.0", 0,
+  "X-Spam-Status: No\n", "X-Spam-Status: Yes, score=5 required=5.0\n", "X-Spam-Flag: YES\n", "required=", "Subject: x\n", " folded\n", "A: b\n", "\n\n", "76", "2.0", 0,
 };
 
 /* Fields of other names, one behind the other: none of them may be lost, or come from elsewhere. */
@@ -40,6 +40,26 @@ static size_t others(const char *header, size_t length, char *to)
   return n;
 }
 
+/* The same by a domain's own limits; before has room for the header and two bytes more. */
+static void judge(const char *header, size_t size, const char *answer, size_t length, char *before)
+{
+  static const char tag[] = "[Tag]";
+  char *judged = fuzz_bytes(length + SCANMARKS_VERDICT);
+  size_t m = scanmarks_judge(answer, length, (int) (size & 1), 4.5, judged);
+  size_t room = size + m + SCANMARKS_MORE + scanmarks_tags(header, size, tag);
+  char *marked = fuzz_bytes(room);
+  char *behind = fuzz_bytes(room + 2);
+  size_t n;
+
+  HOLD(m <= length + SCANMARKS_VERDICT);
+  n = scanmarks_tag(header, size, judged, m, size & 2 ? tag : "", marked);
+  HOLD(n <= room && others(marked, n, behind) == others(header, size, before));
+  HOLD(memcmp(before, behind, others(header, size, before)) == 0);
+  free(judged);
+  free(marked);
+  free(behind);
+}
+
 static void merge(const uint8_t *own, size_t size, const char *answer, size_t length)
 {
   char *header = fuzz_bytes(size);
@@ -58,10 +78,11 @@ static void merge(const uint8_t *own, size_t size, const char *answer, size_t le
   HOLD(n + 1 >= others(header, size, before) && n <= size + length + SCANMARKS_MORE);
   HOLD(others(marked, n, behind) == others(header, size, before));
   HOLD(memcmp(before, behind, others(header, size, before)) == 0);
-  free(header);
-  free(marked);
-  free(before);
   free(behind);
+  free(marked);
+  judge(header, size, answer, length, before);
+  free(header);
+  free(before);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
