@@ -59,6 +59,13 @@ options:
     type: str
     choices: [spam, ham, neither]
     default: spam
+  spam_score:
+    description:
+      - The site's limit in points, where single domains have limits of their own. What only such a domain
+        calls spam, or clean, is an attempt that is not bad, and no clean message.
+      - V(0) is for a site where none has.
+    type: float
+    default: 0
   addresses_max:
     description: How many addresses are watched at once. The one that was silent for longest is dropped first.
     type: int
@@ -190,6 +197,7 @@ def main():
         {
             "path": {"type": "path", "default": BLACKLIST_SETTINGS},
             "marked": {"type": "str", "choices": ["spam", "ham", "neither"], "default": "spam"},
+            "spam_score": {"type": "float", "default": 0},
             "never": {"type": "list", "elements": "str", "default": []},
             "added": {
                 "type": "list",

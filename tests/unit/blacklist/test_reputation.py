@@ -242,6 +242,27 @@ def test_what_a_verdict_counts_as(state: str, marked: str, kind: str | None) -> 
     assert kind_of(verdict, marked) == kind
 
 
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("CLEAN (4.90/5.00/10.00)", "ham"),
+        ("CLEAN (5.00/15.00/20.00)", "other"),  # of a lenient domain
+        ("SPAM REJECT (4.90/2.00/4.00)", "other"),  # of a strict one
+        ("SPAM PASS (4.90/2.00/10.00)", "other"),
+        ("SPAM REJECT (5.00/2.00/4.00)", "spam"),
+        ("SPAM PASS (5.00/5.00/10.00)", "spam"),
+        ("CLEAN (0.00/0.00/0.00)", None),
+        ("VIRUS", "virus"),
+        ("ATTACH", "other"),
+    ],
+)
+def test_the_limits_of_one_domain_count_neither_way(state: str, kind: str | None) -> None:
+    line = f"{tai64n.render(BEGIN * 10**9)} simscan:[7]:{state}:0.1000s:x:{BAD}:a@b.example:joe@example.com"
+    verdict = smtplog.parse(line)
+    assert isinstance(verdict, smtplog.Verdict)
+    assert kind_of(verdict, spam_score=5.0) == kind
+
+
 def test_what_nobody_scanned_counts_neither_way() -> None:
     log = Log()
     pid = log.connect()

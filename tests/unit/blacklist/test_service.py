@@ -905,6 +905,7 @@ def test_settings_come_back_as_they_are() -> None:
     values = {
         "attempts": 5,
         "marked": "ham",
+        "spam_score": 4.5,
         "never": ["192.0.2.0/24"],
         "added": [
             {"address": "198.51.100.10", "until": "2026-12-24T18:00:00Z", "note": "scanner"},
@@ -948,6 +949,8 @@ def test_the_default_is_the_guides_rule() -> None:
             {"attempts": 200},
             "s events_max: 200 events cannot show more than 200 attempts; expected more than attempts",
         ),
+        ({"spam_score": -1}, "s spam_score: -1 is not a score; expected 0, for none, to 1000"),
+        ({"spam_score": "5"}, "s spam_score: '5' is not a score; expected 0, for none, to 1000"),
         ({"marked": "x"}, "s marked: 'x' is unknown; expected spam, ham, neither"),
         (
             {"never": ["192.0.2.1"]},
@@ -1000,7 +1003,7 @@ def test_settings_that_are_refused(values: dict[str, Any], message: str) -> None
 def test_every_number_has_words_and_limits() -> None:
     numbers = {name for name, value in blacklist_settings.as_values(Settings()).items() if type(value) is int}
     assert numbers == set(blacklist_settings.LIMITS)
-    assert numbers | {"marked"} == set(blacklist_settings._WORDS)
+    assert numbers | {"marked", "spam_score"} == set(blacklist_settings._WORDS)
 
 
 def test_facts_of_a_site() -> None:

@@ -25,6 +25,7 @@ _COUNTS_AS = {
     verdicts.LIMIT: OTHER,
     verdicts.CLEAN: HAM,
 }
+_BY_SCORE = (verdicts.SPAM, verdicts.MARKED, verdicts.CLEAN)
 # One attempt: time, kind, and a short description
 Event = tuple[int, str, str]
 
@@ -50,9 +51,15 @@ class Entry:
         return self.until if self.capped is None else min(self.until, self.capped)
 
 
-def kind_of(verdict: Verdict, marked: str = SPAM) -> str | None:
-    """Return the kind of evidence of a verdict, or None for a message that was not scanned for spam."""
+def kind_of(verdict: Verdict, marked: str = SPAM, spam_score: float = 0.0) -> str | None:
+    """Return the kind of evidence of a verdict, or None for a message that was not scanned for spam.
+
+    spam_score: the site's limit, where recipients' domains have limits of their own; 0 where none has.
+    """
     kind = verdicts.meaning(verdict)
+    score = verdict.score if spam_score and kind in _BY_SCORE else None
+    if score is not None and (score >= spam_score) != (kind != verdicts.CLEAN):
+        return OTHER  # by the limits of one domain alone
     if kind == verdicts.MARKED:
         return OTHER if marked == "neither" else marked
     return _COUNTS_AS.get(kind)

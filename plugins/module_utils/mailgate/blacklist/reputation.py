@@ -136,7 +136,7 @@ class Reputation:
         session = self._sessions.get(verdict.pid)
         if session is None or not verdict.is_of(session.address):
             return
-        kind = model.kind_of(verdict, self.settings.marked)
+        kind = model.kind_of(verdict, self.settings.marked, self.settings.spam_score)
         at = verdict.at // NANOSECONDS
         mark = f":{in_field(session.address)}:"
         text, _mark, envelope = verdict.tail.partition(mark)

@@ -19,6 +19,7 @@ from .clients import check_client, in_order
 
 _EXPECTED = "expected the file as Ansible writes it"
 MARKED = ("spam", "ham", "neither")
+SCORE_MAX = 1000
 EVENTS_MEAN = 4  # of all watched addresses
 EVIDENCE_MAX = 50  # events that an entry keeps
 
@@ -55,7 +56,8 @@ class Settings:
     listing_seconds. A session counts for at most session_attempts. An address with spare_ham clean messages
     in spare_ham_seconds is reported instead; 0 turns that off. An IPv6 client is its /64; a /48 is refused,
     too, when ipv6_site_networks of its /64s are at once; 0 for never. marked is how a message counts that
-    SpamAssassin takes for spam and the gateway delivers.
+    SpamAssassin takes for spam and the gateway delivers. spam_score is the site's own limit where single
+    domains have others: what only these call spam, or clean, says nothing of a client; 0 where none has.
     """
 
     attempts: int = 10
@@ -66,6 +68,7 @@ class Settings:
     spare_ham: int = 50
     spare_ham_seconds: int = 604_800
     marked: str = "spam"
+    spam_score: float = 0.0
     addresses_max: int = 100_000
     events_max: int = 200
     entries_max: int = 10_000
@@ -96,6 +99,8 @@ def make(
             if value not in MARKED:
                 raise BadInput(f"{where} marked: {value!r} is unknown; expected {', '.join(MARKED)}")
             given[name] = value
+        elif name == "spam_score":
+            given[name] = _score(f"{where} spam_score", value)
         elif name == "never":
             given[name] = _networks(f"{where} never", value)
         elif name == "released":
@@ -124,6 +129,12 @@ def _number(where: str, name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= greatest:
         raise BadInput(f"{where} {name}: {value!r} is out of range; expected {least} to {greatest} {unit}")
     return value
+
+
+def _score(where: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= SCORE_MAX:
+        raise BadInput(f"{where}: {value!r} is not a score; expected 0, for none, to {SCORE_MAX}")
+    return float(value)
 
 
 def _list(where: str, value: object) -> Sequence[object]:
@@ -255,6 +266,7 @@ _WORDS = {
     "spare_ham": "reported instead of refused from {} clean messages on",
     "spare_ham_seconds": "clean messages of the last {} seconds count",
     "marked": "a message that is marked and delivered counts as {}",
+    "spam_score": "where single domains have other limits, the site's is {} points; 0: none has",
     "addresses_max": "at most {} addresses are watched",
     "events_max": "at most {} events of an address are kept",
     "entries_max": "at most {} addresses are refused",
