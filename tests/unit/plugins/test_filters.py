@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mailgate.qmail.plugins.filter.as_files import as_files
 from ansible_collections.mailgate.qmail.plugins.filter.ascii_domain import FilterModule
+from ansible_collections.mailgate.qmail.plugins.filter.domain_rules import domain_rules
 from ansible_collections.mailgate.qmail.plugins.filter.route_addresses import route_addresses
 from ansible_collections.mailgate.qmail.plugins.filter.smtproutes import smtproutes
 from ansible_collections.mailgate.qmail.plugins.filter.version_name import version_name
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
 ascii_domain = FilterModule().filters()["ascii_domain"]
 
@@ -61,3 +63,12 @@ def test_the_name_of_a_version_depends_on_paths_and_contents_alone():
         [{"path": "a/b", "content": ""}, {"path": "c", "content": "1"}],
     ]
     assert len({name, *map(version_name, others)}) == 5
+
+
+def test_rules_of_domains_are_the_lines_of_their_file():
+    domains = [{"name": "a.example", "spam": {"reject": 8}}, {"name": "b.example"}]
+    assert domain_rules(domains) == ["rule", "reject 8", "domain a.example", "end"]
+    assert domain_rules([{"name": "a.example", "spam": {"mark": 4}}], "[S]")[2] == "subject_tag [S]"
+    assert domain_rules([]) == ["end"]
+    with pytest.raises(BadInput):
+        domain_rules([{"name": "a.example", "spam": {"reject": "8,5"}}])
