@@ -143,6 +143,27 @@ def test_recipients_of_another_rule_come_by_themselves(bed: Bed, rules: Rules) -
         arrived(bed, text)
 
 
+def test_each_try_makes_progress(bed: Bed, rules: Rules) -> None:
+    """A sender that tries again those that were put off, in their order, needs a message for each rule."""
+    rules({"reject": 100}, {"reject": 90})
+    text = letter("again")
+    left = [TWO, ONE, "ann@example.org", "bob@example.test", "eve@example.org"]
+    counts = []
+    while left:
+        with begun(STRANGER) as session:
+            said = {to: asked(session, to) for to in left}
+            assert set(said.values()) <= {OK, OTHER_RULE} and said[left[0]] == OK
+            session.send(b"DATA\r\n")
+            assert session.reply().startswith("354 ")
+            session.send(stuffed(text))
+            assert session.reply().startswith("250 ")
+        left = [to for to in left if said[to] != OK]
+        counts.append(len(said) - len(left))
+    assert counts == [3, 2]
+    for dummy in range(sum(counts)):
+        arrived(bed, text)
+
+
 @pytest.mark.patch("99-transaction-rules")
 def test_recipients_of_one_rule_share_a_message(bed: Bed, rules: Rules) -> None:
     rules({"reject": 90}, {"reject": 90.0})
@@ -166,6 +187,9 @@ def test_recipients_of_one_rule_share_a_message(bed: Bed, rules: Rules) -> None:
 def test_a_domain_takes_mail_of_new_networks(bed: Bed, rules: Rules) -> None:
     if bed.front != "smtpfront":
         pytest.skip("cqgreylist stands before recipients are known")
+    for network in ("198.19.77", "198.19.78"):  # from when this ran before
+        for file in (bed.root / "var/qmail/cqgreylist").rglob(f"{network}.*"):
+            file.unlink()
     rules({"greylist": False, "reject": 100})
     with begun(NEW) as session:
         assert matches(COME_BACK, asked(session, TWO))
