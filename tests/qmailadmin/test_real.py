@@ -19,7 +19,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.
     Lookups,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.places import Caller
-from support.operator_host import PROTECTED, RELAY, Host
+from support.operator_host import PROTECTED, RELAY, Host, refused_of
 from support.screen_driver import Driver, play
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         doctor=("sh", "-c", f"echo '{DOCTOR}'; exit 1"),
         flush=("true",),
     )
-    verbs = operator_service.Verbs(editor, Lookups(editor, outside, lambda: one.now))
+    verbs = operator_service.Verbs(editor, Lookups(editor, outside, lambda: one.now), refused_of(editor, one))
     server = operator_service.Server(
         str(tmp_path / "socket"),
         verbs.answer,

@@ -17,6 +17,11 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.
     Caller,
     OperatorPaths,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.refused import (
+    Refused,
+    RefusedPaths,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.release import Scanner
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.recipients import (
     settings as recipients_settings,
 )
@@ -137,3 +142,17 @@ def together(*works: Callable[[], object]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def refused_of(editor: ListEditor, host: Host, scanner: str = "false", learner: str = "false") -> Refused:
+    """Return the verbs about the kept copies in the host's directory 'refused', with programs of the test."""
+    places = RefusedPaths(
+        directory=str(host.path / "refused"),
+        records=str(host.path / "state/released"),
+        domains=str(host.path / "rcpthosts"),
+        scanner=Scanner(scanner, user="", seconds=20.0),
+        learner=("sh", learner),
+        learner_home=str(host.path),
+        learner_user="",
+    )
+    return Refused(editor, places, lambda: host.now)

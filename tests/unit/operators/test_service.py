@@ -49,7 +49,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import safety as tcprules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.operator_host import ALICE, PROTECTED, PROTECTED_HERE, RELAY, Host, together
+from support.operator_host import ALICE, PROTECTED, PROTECTED_HERE, RELAY, Host, refused_of, together
 
 STRANGER = 65534
 ME = os.getuid()
@@ -70,7 +70,11 @@ class Running:
             doctor=("sh", "-c", 'echo \'{"status": 1, "findings": []}\'; exit 1'),
             flush=("true",),
         )
-        self.verbs = operator_service.Verbs(self.editor, Lookups(self.editor, outside, lambda: host.now))
+        self.verbs = operator_service.Verbs(
+            self.editor,
+            Lookups(self.editor, outside, lambda: host.now),
+            refused_of(self.editor, host),
+        )
         self.server = operator_service.Server(self.path, self.verbs.answer, self.caller)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -709,7 +713,9 @@ def test_whatever_is_sent_only_a_relay_act_gives_relay_and_nobody_protected_is_s
         host = Host(Path(directory))
         editor = host.editor()
         outside = ExternalPaths(*(f"{directory}/none" for _ in range(4)), doctor=("false",), flush=("false",))
-        verbs = operator_service.Verbs(editor, Lookups(editor, outside, lambda: host.now))
+        verbs = operator_service.Verbs(
+            editor, Lookups(editor, outside, lambda: host.now), refused_of(editor, host)
+        )
         may = {RELAY, "127.0.0.1/32", "::1/128"}
         for text in requests:
             before, audited = host.files(), editor.audit.number

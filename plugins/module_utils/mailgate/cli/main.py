@@ -37,6 +37,7 @@ COMMANDS = {
     "distrust-sender": Command("always treat a sender's mail as spam", "operators", ("distrust-sender",)),
     "recipient": Command("add a valid recipient that is not in the directory", "operators", ("recipient",)),
     "operator": Command("the operators' entries and acts; undo; the service", "operators", ("operator",)),
+    "refused": Command("kept copies of refused spam: list, show, release, learn, forget", "refused"),
     "rules": Command("compile, check and explain who may connect and relay", "rules"),
     "recipients": Command("export, verify, publish and look up the valid recipients", "recipients"),
     "blacklist": Command("the adaptive blacklist: list, explain, release, add", "blacklist"),

@@ -41,6 +41,9 @@ IRREVERSIBLE = {
     "release": "what the blacklist had counted is deleted",
     "pass": "the greylist knows the network now",
     "flush": "the deliveries were tried",
+    "refused-release": "the message was queued",
+    "refused-learn": "learn it as the other kind instead",
+    "refused-forget": "the copy is deleted",
 }
 RELOAD_SECONDS = 10.0  # between two reloads of spamd, however many entries change
 
@@ -207,7 +210,7 @@ class ListEditor:
         """Record an act that was refused in the audit log, or if it cannot be written in the service's."""
         about: Record = {
             "list": asked.get("list", ""),
-            "value": asked.get("value", asked.get("address", "")),
+            "value": asked.get("value", asked.get("address", asked.get("name", ""))),
             "action": asked.get("action", ""),
             "note": asked.get("note", ""),
             "until": None,

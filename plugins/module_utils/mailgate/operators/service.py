@@ -34,6 +34,7 @@ from .entries import LISTS, Entry, note_fault
 from .list_editor import ListEditor, say
 from .lookups import ExternalPaths, Lookups
 from .places import SECONDS_MAX, Caller, OperatorPaths
+from .refused import KINDS, Refused, RefusedPaths
 
 SOCKET, CLOCK = "socket", "clock.json"
 SAVE_SECONDS = 60.0  # between two records of the clock
@@ -77,8 +78,13 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     "flush": {"note": "text?"},
     "trace": {"search": "text?"},
     "status": {},
+    "refused": {"search": "text?"},
+    "refused-show": {"name": "text"},
+    "refused-release": {"name": "text", "note": "text?", "again": "yes?"},
+    "refused-learn": {"name": "text", "kind": "kind", "note": "text?"},
+    "refused-forget": {"name": "text", "note": "text?"},
 }
-ACTS = ("act", "undo", "release", "pass", "flush")
+ACTS = ("act", "undo", "release", "pass", "flush", "refused-release", "refused-learn", "refused-forget")
 
 
 def _is_number(value: object, least: int, most: int) -> bool:
@@ -87,6 +93,7 @@ def _is_number(value: object, least: int, most: int) -> bool:
 
 _FIELDS: Mapping[str, tuple[Callable[[object], bool], str, object]] = {
     "act": (lambda one: one in ("add", "remove"), "'add' or 'remove'", None),
+    "kind": (lambda one: one in KINDS, " or ".join(map(repr, KINDS)), None),
     "list": (lambda one: one in LISTS, f"one of {', '.join(LISTS)}", None),
     "text": (
         lambda one: isinstance(one, str) and len(one) <= TEXT_MAX,
@@ -142,8 +149,8 @@ def shown_entry(entry: Entry) -> Answer:
 class Verbs:
     """The actions of all verbs."""
 
-    def __init__(self, editor: ListEditor, lookups: Lookups) -> None:
-        self._editor, self._lookups = editor, lookups
+    def __init__(self, editor: ListEditor, lookups: Lookups, refused: Refused) -> None:
+        self._editor, self._lookups, self._refused = editor, lookups, refused
 
     def answer(self, caller: Caller, data: bytes) -> Answer:
         """Return the answer to one request; never raises for its content."""
@@ -193,6 +200,8 @@ class Verbs:
         if do == "recipient":
             known, words = editor.lists.recipient(asked["address"])
             return {"known": known, "words": words}
+        if do.startswith("refused"):
+            return self._refused.answer(caller, do, asked)
         return self._lookups.answer(caller, do, asked)
 
     def _preview(self, caller: Caller, asked: Answer) -> Answer:
@@ -387,7 +396,8 @@ def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
     editor = ListEditor(places, time.time, say, gid=gid, trusted=trust.trusted)
     editor.start()
     path = os.path.join(places.state, SOCKET)
-    server = Server(path, Verbs(editor, Lookups(editor, outside, time.time)).answer, caller_of)
+    refused = Refused(editor, RefusedPaths(), time.time)
+    server = Server(path, Verbs(editor, Lookups(editor, outside, time.time), refused).answer, caller_of)
     os.chown(path, 0, gid)
     os.chmod(path, 0o660)
     say(f"listens at {path}, {editor.audit.number} acts so far")
