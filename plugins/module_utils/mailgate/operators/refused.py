@@ -67,12 +67,12 @@ class Refused:
             name = asked["name"]
             if do == "refused-show":
                 return self._show(caller, store, name)
+            if do == "refused-forget":
+                return self._forget(caller, store, name, asked["note"])
             store.begin(name, 0)  # no act begins about a copy that is not there
             if do == "refused-release":
                 return self._release(caller, store, name, asked["note"], again=asked["again"])
-            if do == "refused-learn":
-                return self._learn(caller, store, name, asked["kind"], asked["note"])
-            return self._forget(caller, store, name, asked["note"])
+            return self._learn(caller, store, name, asked["kind"], asked["note"])
 
     # Lookups
 
