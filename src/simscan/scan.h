@@ -16,6 +16,7 @@
 #include "scanhash.h"
 #include "scanheader.h"
 #include "scanmessage.h"
+#include "scantext.h"
 
 #define SCAN_TEXT_FD 4
 #define SCAN_MESSAGE "message"
@@ -63,6 +64,12 @@ int scan_put_off(int status, const char *format, ...) SCAN_PRINTF(2, 3);
 /* Refuses permanently, with a text if qmail-smtpd reads it. Returns the status. */
 int scan_refuse(const char *format, ...) SCAN_PRINTF(1, 2);
 
+/* Logs what is of note about this message, and no verdict. */
+void scan_log_note(const char *format, ...) SCAN_PRINTF(1, 2);
+
+/* The id of the message as qmail-smtpd knows it, or "". */
+const char *scan_mail_id(void);
+
 /* The exit status for the errno of a file operation. */
 int scan_status_of(int error);
 
@@ -97,6 +104,12 @@ int scan_attachments(struct scan *scan);
 
 /* Writes the verdict to log, once the message is queued, to state. */
 int scan_spam(struct scan *scan, char *state, size_t size);
+
+/*
+ * Keeps a copy of the message, which is about to be refused, if the settings say so: of spam with its score and the rules
+ * that hit, of a virus with its name. No failure of this changes what becomes of the message.
+ */
+void scan_keep(const struct scan *scan, const struct scantext_score *score, const char *rules, const char *virus);
 
 /* Passes the message to qmail-queue; its answer is final. */
 int scan_queue(struct scan *scan, const char *state);

@@ -21,11 +21,14 @@
 #define LINE 256
 
 /* those from SHARE on are optional; CONFIG, of clamdscan, is what the role wrote before 0.3 */
-enum { DEADLINE, FAILURE, LIMIT, SCORE, SPAMD, SHARE, STATE, TEMPORARY, RESERVE_BYTES, RESERVE_FILES, CLAMD, CONFIG, NAMES };
+enum {
+  DEADLINE, FAILURE, LIMIT, SCORE, SPAMD, SHARE, STATE, TEMPORARY, RESERVE_BYTES, RESERVE_FILES, CLAMD, CONFIG,
+  KEEP, KEEP_BYTES, KEEP_FILES, KEEP_VIRUSES, NAMES
+};
 static const char *const names[NAMES] = {
   "deadline_seconds", "spam_failure", "spam_limit_bytes", "reject_score", "spamd_socket", "work_share_percent",
   "state_directory", "clamd_temporary_directory", "clamd_reserve_bytes", "clamd_reserve_files", "clamd_socket",
-  "clamd_config"
+  "clamd_config", "keep_directory", "keep_bytes", "keep_files", "keep_viruses"
 };
 
 static int path(const char *s, char *to)
@@ -59,6 +62,12 @@ static int set(struct scanconf *conf, int which, const char *value)
     case RESERVE_BYTES: return number_parse(&conf->clamd_reserve_bytes, value, 0, 1LL << 40) ? 0 : -1;
     case RESERVE_FILES: return number_parse(&conf->clamd_reserve_files, value, 0, 1LL << 40) ? 0 : -1;
     case STATE: return path(value, conf->state_directory);
+    case KEEP: return path(value, conf->keep_directory);
+    case KEEP_BYTES: return number_parse(&conf->keep_bytes, value, 1, 1LL << 40) ? 0 : -1;
+    case KEEP_FILES: return number_parse(&conf->keep_files, value, 1, 1000000) ? 0 : -1;
+    case KEEP_VIRUSES:
+      conf->keep_viruses = strcmp(value, "yes") == 0;
+      return conf->keep_viruses || strcmp(value, "no") == 0 ? 0 : -1;
     case SHARE:
       if (!number_parse(&n, value, 1, 100)) return -1;
       conf->work_share_percent = (int) n;
@@ -103,6 +112,8 @@ int scanconf_settings(struct scanconf *conf, const char *text, size_t length, ch
   conf->work_share_percent = SCANCONF_SHARE;
   conf->clamd_reserve_bytes = SCANCONF_RESERVE_BYTES;
   conf->clamd_reserve_files = SCANCONF_RESERVE_FILES;
+  conf->keep_bytes = SCANCONF_KEEP_BYTES;
+  conf->keep_files = SCANCONF_KEEP_FILES;
   strcpy(conf->clamd_socket, SCANCONF_CLAMD);
   while ((got = next_line(&text, stop, line, &at)) == 1) {
     value = strchr(line, ' ');

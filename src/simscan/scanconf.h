@@ -19,6 +19,8 @@
 #define SCANCONF_SHARE 25
 #define SCANCONF_RESERVE_BYTES 268435456
 #define SCANCONF_RESERVE_FILES 4096
+#define SCANCONF_KEEP_BYTES 1073741824
+#define SCANCONF_KEEP_FILES 10000
 #define SCANCONF_CLAMD "/run/clamav/clamd.ctl"
 
 struct scanconf {
@@ -36,6 +38,10 @@ struct scanconf {
   long long clamd_reserve_bytes;     /* bytes that must be free there while clamd works; optional */
   long long clamd_reserve_files;
   char state_directory[SCANCONF_PATH]; /* where simscan remembers what it has logged; optional: "" */
+  char keep_directory[SCANCONF_PATH]; /* for copies of refused spam; optional: none is kept when "" */
+  long long keep_bytes;              /* all copies together, as allocated; optional */
+  long long keep_files;
+  int keep_viruses;                  /* 1: those, too; optional */
   char suffixes[SCANCONF_SUFFIXES][SCANCONF_SUFFIX];
   int suffix_count;
 };

@@ -78,14 +78,20 @@ static const char *client(void)
   return address;
 }
 
-/* "id ID", of the message as qmail-smtpd knows it, or "". */
-static const char *mail_id(void)
+const char *scan_mail_id(void)
 {
-  static char words[SESSIONID_MESSAGE_MAX + 3];
   const char *given = getenv("SMTPMAIL");
 
+  return sessionid_is_message(given) ? given : "";
+}
+
+/* "id ID", or "". */
+static const char *mail_id(void)
+{
+  static char words[SESSIONID_MESSAGE_MAX + 4];
+
   words[0] = 0;
-  if (sessionid_is_message(given)) snprintf(words, sizeof words, "id %s", given);
+  if (*scan_mail_id()) snprintf(words, sizeof words, "id %s", scan_mail_id());
   return words;
 }
 
@@ -131,8 +137,19 @@ int scan_put_off(int status, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(why, sizeof why, format, arguments);
   va_end(arguments);
-  scan_log("simscan:[%d]:%s%s put off for %s: %s", (int) getppid(), mail_id(), *mail_id() ? ":" : "", client(), why);
+  scan_log_note("put off for %s: %s", client(), why);
   return status;
+}
+
+void scan_log_note(const char *format, ...)
+{
+  char text[800];
+  va_list arguments;
+
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  scan_log("simscan:[%d]:%s%s %s", (int) getppid(), mail_id(), *mail_id() ? ":" : "", text);
 }
 
 int scan_status_of(int error)

@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "scan.h"
 #include "scanconnect.h"
+#include "scancopy.h"
 #include "scanmarks.h"
 #include "spamdask.h"
 
@@ -155,6 +156,7 @@ int scan_spam(struct scan *scan, char *state, size_t size)
   long long judged = scan->message.header.length + scan->message.body.length;
   const char *wrong;
   char *header;
+  char rules[SCANCOPY_RULES];
   char why[600];
   int status = 0;
 
@@ -178,6 +180,8 @@ int scan_spam(struct scan *scan, char *state, size_t size)
            score->score, score->required, scan->conf.reject_score);
   if (score->score >= scan->conf.reject_score) {
     scan_log_verdict(scan, state, NULL);
+    scancopy_rules(scan->marked, scan->marked_length, rules, sizeof rules);
+    scan_keep(scan, score, rules, NULL);
     return scan_refuse("DYour email is considered spam (%.2f spam-hits)", score->score);
   }
   if (scan->message.rest.length == 0) return -1;

@@ -53,6 +53,7 @@ static int judge(const struct scan *scan, const struct clamdask *answer)
     case CLAMDASK_CLEAN: return -1;
     case CLAMDASK_VIRUS:
       scan_log_verdict(scan, "VIRUS", name);
+      scan_keep(scan, NULL, NULL, name);
       return scan_refuse("DYour email was rejected because it contains the %s virus", name);
     case CLAMDASK_LIMIT:
       scan_log_verdict(scan, "LIMIT", name);

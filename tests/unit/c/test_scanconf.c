@@ -58,6 +58,17 @@ TEST(what_clamd_needs_is_bounded)
   CHECK(settings(WHOLE "clamd_temporary_directory tmp\n") == -1 && settings(WHOLE "state_directory x\n") == -1);
 }
 
+TEST(copies_of_spam_are_kept_where_the_settings_say_so)
+{
+  CHECK(settings(WHOLE) == 0 && !strcmp(conf.keep_directory, "") && conf.keep_viruses == 0);
+  CHECK(conf.keep_bytes == SCANCONF_KEEP_BYTES && conf.keep_files == SCANCONF_KEEP_FILES);
+  CHECK(settings(WHOLE "keep_directory /k\nkeep_bytes 5\nkeep_files 7\nkeep_viruses yes\n") == 0);
+  CHECK(!strcmp(conf.keep_directory, "/k") && conf.keep_bytes == 5 && conf.keep_files == 7 && conf.keep_viruses == 1);
+  CHECK(settings(WHOLE "keep_viruses no\n") == 0 && conf.keep_viruses == 0);
+  CHECK(settings(WHOLE "keep_directory k\n") == -1 && settings(WHOLE "keep_bytes 0\n") == -1);
+  CHECK(settings(WHOLE "keep_files 0\n") == -1 && settings(WHOLE "keep_viruses maybe\n") == -1);
+}
+
 TEST(the_deadline_is_bounded)
 {
   CHECK(settings("deadline_seconds 0\n" REST) == -1 && !strcmp(why, "control/simscan line 1 cannot be understood"));
@@ -186,6 +197,7 @@ static const struct test tests[] = {
   {"settings_are_read", settings_are_read},
   {"the_settings_of_the_version_before_are_enough", the_settings_of_the_version_before_are_enough},
   {"the_share_is_a_percentage", the_share_is_a_percentage}, {"what_clamd_needs_is_bounded", what_clamd_needs_is_bounded},
+  {"copies_of_spam_are_kept_where_the_settings_say_so", copies_of_spam_are_kept_where_the_settings_say_so},
   {"the_deadline_is_bounded", the_deadline_is_bounded},
   {"nothing_is_left_unsaid_or_said_twice", nothing_is_left_unsaid_or_said_twice},
   {"what_cannot_be_meant_is_refused", what_cannot_be_meant_is_refused},

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtpd_log
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import refused_copy, smtpd_log
 from support import played_scanners as played
 from support.c_programs import CACHE, FUZZ, INCLUDES, SANITIZE, STRICT, gcc, run, sources
 from support.parameters import slow_where
@@ -1422,6 +1422,142 @@ def test_the_patch_applies_without_fuzz(tmp_path: Path) -> None:
 def test_a_patch_says_what_why_and_how_tested(patch: Path) -> None:
     head = patch.read_text().split("\n--- a/")[0]
     assert all(f"\n{word}" in head for word in ("What it mends:", "What it does:", "How it was tested:"))
+
+
+# --- copies of what is refused ---
+
+_STATUS = (
+    b"X-Spam-Status: Yes, score=12.5 required=5.0 tests=BAYES_99,\n\tURIBL_BLACK autolearn=no version=4.0.1\n"
+)
+KEPT = judged("12.5", "Yes", process=played.marked(_STATUS))
+
+
+def keeping(world: World, **values: str) -> Path:
+    place = world.place / "kept"
+    place.mkdir()
+    world.settings(keep_directory=str(place), **values)
+    return place
+
+
+def notes(outcome: Outcome) -> list[str]:
+    """Return the lines of the log behind the verdict."""
+    return [line.partition("]:")[2] for line in outcome.log[1:]]
+
+
+def test_a_copy_of_refused_spam_is_kept_and_nothing_else_changes(world: World) -> None:
+    world.spamd.act = KEPT
+    without = world.scan()
+    place = keeping(world)
+    begin = int(time.time())
+    outcome = world.scan(environment={"SMTPMAIL": "6kz3rt9qm4.1"})
+    assert (outcome.status, outcome.text, outcome.queued) == (without.status, without.text, b"")
+    (path,) = place.iterdir()
+    assert notes(outcome) == [f"id 6kz3rt9qm4.1: kept as {path.name}"]
+    assert path.stat().st_mode & 0o7777 == 0o600
+    copy = refused_copy.parse_copy(path.read_bytes(), "copy")
+    assert (copy.envelope, copy.message) == (ENVELOPE, AS_DELIVERED)
+    head = copy.head
+    assert (head.verdict, head.score, head.limit, head.rules) == (
+        "SPAM",
+        12.5,
+        10,
+        ("BAYES_99", "URIBL_BLACK"),
+    )
+    assert (head.client, head.id) == ("198.51.100.7", "6kz3rt9qm4.1")
+    assert begin <= head.at <= time.time()
+    assert list((world.place / "work").iterdir()) == []
+
+
+def test_each_copy_has_a_name_of_its_own(world: World) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world)
+    for _ in range(3):
+        world.scan()
+    names = [one.name for one in place.iterdir()]
+    assert len(set(names)) == 3 and all(refused_copy.NAME.fullmatch(name) for name in names)
+
+
+def test_a_long_message_is_kept_whole(world: World) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world, spam_limit_bytes="1000")
+    message = b"Subject: x\n\n" + bytes(range(256)) * 1000
+    world.scan(message)
+    (path,) = place.iterdir()
+    assert refused_copy.parse_copy(path.read_bytes(), "copy").message == message
+
+
+def test_what_is_delivered_or_put_off_or_a_virus_is_not_kept(world: World) -> None:
+    place = keeping(world)
+    assert world.scan().status == 0
+    world.spamd.act = judged("7", "Yes")
+    assert world.scan().status == 0
+    world.spamd.act = says(b"")
+    assert world.scan().status == 71
+    world.clamd.act = VIRUS
+    assert world.scan().status == 82
+    assert list(place.iterdir()) == []
+
+
+def test_a_virus_is_kept_where_the_site_asks_for_it(world: World) -> None:
+    world.clamd.act = VIRUS
+    place = keeping(world, keep_viruses="yes")
+    outcome = world.scan()
+    assert outcome.text == "DYour email was rejected because it contains the Eicar-Test virus"
+    (path,) = place.iterdir()
+    copy = refused_copy.parse_copy(path.read_bytes(), "copy")
+    assert (copy.head.verdict, copy.head.name, copy.head.score) == ("VIRUS", "Eicar-Test", None)
+    assert copy.message == AS_DELIVERED
+
+
+@pytest.mark.parametrize("limit", [{"keep_bytes": "10000"}, {"keep_files": "2"}])
+def test_above_a_limit_no_copy_is_kept_and_the_refusal_is_the_same(
+    world: World, limit: dict[str, str]
+) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world, **limit)
+    outcomes = [world.scan() for _ in range(4)]
+    assert len(list(place.iterdir())) == 2
+    assert {(one.status, one.text) for one in outcomes} == {
+        (82, "DYour email is considered spam (12.50 spam-hits)")
+    }
+    assert notes(outcomes[-1]) == [" no copy is kept: the limit is reached (keep_bytes, keep_files)"]
+
+
+def test_a_directory_that_is_not_there_or_is_a_link_keeps_no_copy(world: World) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world)
+    place.rmdir()
+    outcome = world.scan()
+    assert (outcome.status, notes(outcome)) == (82, [" no copy is kept: No such file or directory"])
+    (world.place / "other").mkdir()
+    place.symlink_to(world.place / "other")
+    outcome = world.scan()
+    assert (outcome.status, notes(outcome)) == (82, [" no copy is kept: Not a directory"])
+    assert list((world.place / "other").iterdir()) == []
+
+
+def test_a_disk_that_is_full_in_the_middle_leaves_nothing(world: World) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world)
+    message = b"Subject: x\n\n" + b"y" * 60_000
+    outcome = world.scan(
+        message, first="ulimit -f 120"
+    )  # 60 KiB: the message fits, with its head it does not
+    assert outcome.status == 82 and notes(outcome) == [" no copy is kept: File too large"]
+    assert list(place.iterdir()) == []
+
+
+def test_several_sessions_together_stay_within_the_limit(world: World) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world, keep_files="3")
+    (world.place / "in.message").write_bytes(MESSAGE)
+    (world.place / "in.envelope").write_bytes(ENVELOPE)
+    command = 'for i in 1 2 3 4 5 6; do "$0" <in.message 1<in.envelope 2>>log & done; wait'
+    environment = {"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0"}
+    subprocess.run(
+        ["sh", "-c", command, world.program], cwd=world.place, env=environment, timeout=60, check=True
+    )
+    assert len(list(place.iterdir())) <= 3
 
 
 # --- fuzzers that need parts of their own in the place of others ---
