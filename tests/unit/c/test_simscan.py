@@ -1536,13 +1536,13 @@ def test_a_directory_that_is_not_there_or_is_a_link_keeps_no_copy(world: World) 
     assert list((world.place / "other").iterdir()) == []
 
 
-def test_a_disk_that_is_full_in_the_middle_leaves_nothing(world: World) -> None:
+def test_without_room_for_the_copy_there_is_none_and_no_part_of_it(world: World) -> None:
     world.spamd.act = KEPT
     place = keeping(world)
-    message = b"Subject: x\n\n" + b"y" * 60_000
+    message = b"Subject: x\n\n" + b"y" * 60_390
     outcome = world.scan(
-        message, first="ulimit -f 120"
-    )  # 60 KiB: the message fits, with its head it does not
+        message, first="ulimit -f 118"
+    )  # of 512 bytes: the message fits, with its head it does not
     assert outcome.status == 82 and notes(outcome) == [" no copy is kept: File too large"]
     assert list(place.iterdir()) == []
 
