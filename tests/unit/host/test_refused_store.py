@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import workdir as cli_workdir
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.refused_copy import render
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.refused_store import (
@@ -145,3 +146,21 @@ def test_of_the_same_score_the_oldest_goes_and_what_cannot_be_read_before_all(tm
     os.utime(path, (NOW, NOW))
     assert cleaned(tmp_path, Limits(7 * DAY, 1 << 30, 4)) == "d"
     assert cleaned(tmp_path, Limits(7 * DAY, 1 << 30, 3)) == "b"
+
+
+def test_the_cleaner_of_the_work_directory_removes_copies_that_are_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "work").mkdir()
+    place = tmp_path / "refused"
+    place.mkdir()
+    keep(place, "a", age=2 * DAY)
+    keep(place, "b", age=DAY - 1)
+    words = ["clean", str(tmp_path / "work"), "--kept", str(place), "--kept-days", "1"]
+    assert cli_workdir.main(words, now=lambda: NOW) == 0
+    assert capsys.readouterr() == ("mailgate workdir: removed 1 kept copies\n", "")
+    assert [one.name[0] for one in place.iterdir()] == ["b"]
+    assert cli_workdir.main([*words[:-1], "0"], now=lambda: NOW) == 0
+    assert list(place.iterdir()) == []
+    place.rmdir()
+    assert cli_workdir.main(words, now=lambda: NOW) == 111

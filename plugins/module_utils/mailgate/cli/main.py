@@ -44,7 +44,7 @@ COMMANDS = {
     "backup": Command("what only this host knows, in one archive, and back", "backup"),
     "certificate": Command("install or show the certificates of TLS", "certificate"),
     "every": Command("run a command on a schedule, under supervise", "every"),
-    "workdir": Command("remove what killed scanners left in the work directory", "workdir"),
+    "workdir": Command("remove what killed scanners left, and kept copies that are over", "workdir"),
     "version": Command("the version of this gateway, and what was built from where", "version"),
     "restart-owed": Command("restart scanners of which a package replaced the program", "restart_owed"),
     "sa-update": Command("update SpamAssassin's rules, and reload", "sa_update"),
