@@ -136,7 +136,7 @@ def test_a_request_that_is_too_long_is_not_sent(service: Service) -> None:
 
 def test_answers_of_another_version_are_no_traceback_on_any_page(service: Service) -> None:
     odd = ok(entries=[{"value": 1}], records=[{}], messages=[{}], journeys=[{}], doctor={})
-    verbs = ("entries", "blacklist", "greylist", "queue", "audit", "status", "trace")
+    verbs = ("entries", "blacklist", "greylist", "queue", "refused", "audit", "status", "trace")
     service.script = dict.fromkeys(verbs, odd)
     service.script["undo"] = ok()
 
@@ -173,7 +173,7 @@ def test_what_strangers_wrote_is_neither_markup_nor_a_command_to_the_terminal(se
             await driver.sees(make.TITLE, "in the list")
             if key == "7":
                 await driver.press("down")
-            if key == "9":
+            if key in ("9", "m"):
                 await driver.press("down")
             await driver.sees(shown)
             harmless(driver)

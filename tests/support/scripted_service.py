@@ -64,6 +64,26 @@ def first_lists() -> dict[str, list[Answer]]:
     }
 
 
+def refused_message(name: str, sender: str, subject: str) -> Answer:
+    return {
+        "name": name,
+        "at": NOW - HOUR,
+        "verdict": "SPAM",
+        "score": 10.4,
+        "limit": 10.0,
+        "rules": ["BAYES_50", "HTML_MESSAGE"],
+        "virus": "",
+        "client": "203.0.113.2",
+        "id": "6kz3rt9qm4.1",
+        "bytes": 48_231,
+        "sender": sender,
+        "recipients": ["bob@example.com", "carol@example.com"],
+        "subject": subject,
+        "from": sender,
+        "released": "",
+    }
+
+
 class Service:
     """One socket, one thread a connection.  `script` replaces answers, `gate` holds them back."""
 
@@ -144,6 +164,10 @@ class Service:
                 "recipients": [{"address": "x[/]@example.com", "channel": "local", "done": False}],
             },
         ]
+        self.refused = [
+            refused_message("0123456789abcdef", "billing@partner.example", "Invoice 4711"),
+            refused_message("f" * 16, NASTY, NASTY),
+        ]
         self.doctor = {
             "status": 2,
             "findings": [
@@ -221,7 +245,7 @@ class Service:
         scripted = self.script.get(do)
         if scripted is not None:
             return cast(Answer, scripted(request) if callable(scripted) else scripted)
-        found: Callable[[Answer], Answer] | None = getattr(self, f"do_{do}", None)
+        found: Callable[[Answer], Answer] | None = getattr(self, f"do_{do.replace('-', '_')}", None)
         if found is None:
             return no(f"request: {do!r} is not known; expected entries, check, preview or act")
         return found(request)
@@ -325,6 +349,27 @@ class Service:
         search = request["search"].lower()
         found = [one for one in self.journeys if search in str(one).lower()]
         return ok(journeys=found, more=0)
+
+    def do_refused(self, request: Answer) -> Answer:
+        found = [one for one in self.refused if request["search"].lower() in str(one).lower()]
+        return ok(messages=found, more=0)
+
+    def do_refused_show(self, request: Answer) -> Answer:
+        one = next(one for one in self.refused if one["name"] == request["name"])
+        return ok(message=one, header=[f"Subject: {one['subject']}"], body=["please pay", NASTY], cut=True)
+
+    def do_refused_release(self, request: Answer) -> Answer:
+        one = next(one for one in self.refused if one["name"] == request["name"])
+        one["released"] = "released 2026-11-20 12:00:00 UTC by alice"
+        answer = self.record({**request, "value": request["name"]}, [f"{request['name']} is delivered"])
+        return {**answer, "trust": one["sender"]}
+
+    def do_refused_learn(self, request: Answer) -> Answer:
+        return self.record({**request, "value": request["name"]}, [f"learned as {request['kind']}"])
+
+    def do_refused_forget(self, request: Answer) -> Answer:
+        self.refused = [one for one in self.refused if one["name"] != request["name"]]
+        return self.record({**request, "value": request["name"]}, ["the copy is deleted"])
 
     def do_audit(self, request: Answer) -> Answer:
         return ok(records=self.records[: request["limit"]])

@@ -26,7 +26,7 @@ from .windows import Message, Window
 
 BARE = ("vt", "dumb")  # prefixes of TERM for terminals without colours and lines
 KEYS = (
-    "t, 1 to 9, 0, s   the pages (as in the menu)",
+    "t, 1 to 9, m, 0, s   the pages (as in the menu)",
     "Tab            from the menu to the list, to the details, and back",
     "Up, Down       choose a line; Enter shows all of it",
     "/              search; Enter: to the list; Esc: everything again",

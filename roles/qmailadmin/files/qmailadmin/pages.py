@@ -706,13 +706,134 @@ class Queue(Page, inherit_bindings=False):
         )
 
 
+class RefusedMail(Page, inherit_bindings=False):
+    TITLE = "Refused mail: copies of what was refused as spam"
+    NOTHING = "no copy is kept"
+    COLUMNS = (("At (UTC)", 11), ("Score", 5), ("From", 17), ("Subject", FLEXIBLE))
+    SERVER_SEARCHES = True
+    HELP = (
+        "The senders were told that these were refused. The copies end after some days.",
+        "v views one; d scans it again and delivers it to its recipients, once.",
+        "h lets SpamAssassin learn it as wanted, j as junk; x deletes the copy.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "view", "View"),
+        Binding("d", "deliver", "Deliver"),
+        Binding("h", "learn('ham')", "Ham"),
+        Binding("j", "learn('spam')", "Junk", show=False),
+        Binding("x,delete", "forget", "Forget", key_display="x"),
+        SEARCH,
+        RELOAD,
+    ]
+
+    def request(self, search: str) -> Answer:
+        return {"do": "refused", "search": search}
+
+    def rows(self, answer: Answer) -> list[Row]:
+        rows = []
+        for one in answer["messages"]:
+            score = "virus" if one["virus"] else "-" if one["score"] is None else f"{one['score']:.1f}"
+            sender = one["sender"] or "<>"
+            detail = [
+                f"Subject: {one['subject'] or '-'}",
+                refusal(one),
+                *([one["released"]] if one["released"] else []),
+                f"From: {sender}; in the message: {one['from'] or '-'}",
+                *(f"To: {to}" for to in one["recipients"]),
+                f"Message {one['name']} of {utc(one['at'])} UTC, {size(one['bytes'])}",
+                f"Client: {one['client'] or '-'}, id {one['id'] or '-'}",
+            ]
+            style = "dim" if one["released"] else ""
+            rows.append(Row((utc(one["at"])[5:], score, sender, one["subject"]), detail, one, style))
+        return rows
+
+    @work(exclusive=True, group="act")
+    async def action_view(self) -> None:
+        row = self.chosen()
+        if row is None:
+            return
+        try:
+            answer = await self.host.ask({"do": "refused-show", "name": row.given["name"]})
+            more = ["… and more, which is not shown"] if answer["cut"] else []
+            lines = [*row.detail, "", *answer["header"], "", *answer["body"], *more]
+        except Trouble as error:
+            await self.app.push_screen_wait(Message("View", [str(error)], trouble=True))
+            return
+        except (KeyError, TypeError) as error:
+            lines = [f"answer of the operator's service: {error!r}; expected the same version of both"]
+        await self.app.push_screen_wait(Message("A refused message", lines))
+
+    def about(self, title: str, do: str, effect: str, **more: object) -> Action | None:
+        """Return an act about the selected message."""
+        row = self.chosen()
+        if row is None:
+            return None
+        one = row.given
+        return Action(
+            title,
+            act=lambda given: {"do": do, "name": one["name"], "note": note_of(given), **more},
+            intro=(
+                f"From {one['sender'] or '<>'} to {', '.join(map(str, one['recipients']))}",
+                one["subject"],
+            ),
+            words=lambda given: [effect],
+        )
+
+    @work(exclusive=True, group="act")
+    async def action_deliver(self) -> None:
+        action = self.about(
+            "Deliver a refused message",
+            "refused-release",
+            "it is scanned for viruses as of today, and delivered to all of its recipients, once",
+        )
+        done = await self.app.push_screen_wait(Form(action)) if action is not None else None
+        if done is None:
+            return
+        self.finished(done)
+        sender = str(done.get("trust") or "")
+        if sender and await self.app.push_screen_wait(
+            Confirm(
+                "Trust this sender, too?",
+                [sender],
+                ["a form opens: SpamAssassin never calls mail of this sender spam again"],
+            )
+        ):
+            trusted = await self.app.push_screen_wait(Form(Trusted("offered").adding(sender)))
+            if trusted is not None:
+                self.finished(trusted)
+
+    def action_learn(self, kind: str) -> None:
+        words = {"ham": "wanted mail (ham)", "spam": "junk (spam)"}[kind]
+        action = self.about(
+            f"Learn as {words}",
+            "refused-learn",
+            f"SpamAssassin's Bayes filter learns the words of this message as {words}",
+            kind=kind,
+        )
+        if action is not None:
+            self.form(action)
+
+    def action_forget(self) -> None:
+        action = self.about("Forget a refused message", "refused-forget", "its copy is deleted for good")
+        if action is not None:
+            self.form(action)
+
+
+def refusal(one: Mapping[str, Any]) -> str:
+    """Describe why a kept message was refused."""
+    if one["virus"]:
+        return f"Refused: virus {one['virus']}"
+    rules = ", ".join(str(rule) for rule in one["rules"]) or "-"
+    return f"Refused: score {one['score']}, of {one['limit']}; rules: {rules}"
+
+
 class Audit(Page, inherit_bindings=False):
     TITLE = "Audit: who did what, when and why"
     NOTHING = "no acts yet"
     COLUMNS = (("No", 5), ("At (UTC)", 11), ("Who", 9), ("Act", FLEXIBLE))
     HELP = (
         "The last 500 acts, the newest first. u undoes the selected one, after you saw what that does.",
-        "A release, a pass and a flush cannot be undone.",
+        "A release, a pass, a flush and acts about refused mail cannot be undone.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [UNDO, SEARCH, RELOAD]
 
@@ -785,6 +906,7 @@ PAGES: Sequence[tuple[str, str, str, Callable[[str], Page]]] = (
     ("7", "blacklist", "Blacklist", Blacklist),
     ("8", "greylist", "Greylist", Greylist),
     ("9", "queue", "Queue", Queue),
+    ("m", "refused", "Refused mail", RefusedMail),
     ("0", "audit", "Audit", Audit),
     ("s", "status", "Status", Status),
 )
