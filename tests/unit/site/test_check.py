@@ -338,7 +338,21 @@ BAD = [
             "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt, "
             "tls_minimum, tls_sessions, certificate, "
             "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts, tls, require_tls, "
-            "subject_tag, greylist"
+            "subject_tag, greylist, keep_refused_days, keep_refused_bytes"
+        ],
+    ),
+    (
+        _site(keep_refused_days=366, keep_refused_bytes="1000"),
+        [
+            "gateway_keep_refused_days: 366 is not valid; expected a number from 0 to 365",
+            "gateway_keep_refused_bytes: '1000' is not valid; expected a number from 1048576 to 1099511627776",
+        ],
+    ),
+    (
+        _site(keep_refused_days=-1, keep_refused_bytes="1 GiB"),
+        [
+            "gateway_keep_refused_days: -1 is not valid; expected a number from 0 to 365",
+            "gateway_keep_refused_bytes: '1 GiB' is not valid; expected a number from 1048576 to 1099511627776",
         ],
     ),
 ]

@@ -52,7 +52,11 @@ KEYS = (
     "require_tls",
     "subject_tag",
     "greylist",
+    "keep_refused_days",
+    "keep_refused_bytes",
 )
+# Copies of refused spam: the least and the most.
+KEPT = {"keep_refused_days": (0, 365), "keep_refused_bytes": (1 << 20, 1 << 40)}
 
 FRONTS = ("smtpfront", "tcpserver")
 _VARIABLES = {
@@ -74,7 +78,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, certificate
     (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()),
     outbound_dane and outbound_mta_sts (bools), tls (bool), require_tls (see tls.REQUIRED), subject_tag (of
-    SpamAssassin, for the domains' rules), and greylist (bool); all but the first three may be missing.
+    SpamAssassin, for the domains' rules), greylist (bool), and keep_refused_days and keep_refused_bytes (of
+    KEPT); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -105,6 +110,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     found += tls.minimum_faults(site.get("tls_minimum", tls.MINIMUMS[0]))
     found += tls.sessions_faults(site.get("tls_sessions", 1))
     found += tls.required_faults(site.get("require_tls", {}), site.get("tls", True))
+    for key, (least, most) in KEPT.items():
+        found += _number_faults(site.get(key, least), least, most, _variable(key))
     found += tls.certificate_faults(site.get("certificate", []))
     found += _outbound_tls_faults(site)
     found += _rules_faults(site)
@@ -276,6 +283,13 @@ def _network_faults(text: object, widest: networks.Widest, where: str) -> list[s
         return [str(error)]
     fault = widest.fault(network)
     return [f"{where}: {text!r} {fault}"] if fault else []
+
+
+def _number_faults(value: object, least: int, most: int, where: str) -> list[str]:
+    # an ansible-core before 2.19 makes a text of each number that a template yields
+    if re.fullmatch(r"[0-9]{1,15}", str(value)) and least <= int(str(value)) <= most:
+        return []
+    return [f"{where}: {value!r} is not valid; expected a number from {least} to {most}"]
 
 
 def _outbound_tls_faults(site: Mapping[str, object]) -> list[str]:
