@@ -345,14 +345,16 @@ BAD = [
         _site(keep_refused_days=366, keep_refused_bytes="1000"),
         [
             "gateway_keep_refused_days: 366 is not valid; expected a number from 0 to 365",
-            "gateway_keep_refused_bytes: '1000' is not valid; expected a number from 1048576 to 1099511627776",
+            "gateway_keep_refused_bytes: '1000' is not valid; expected a number from 1048576 to "
+            "1099511627776",
         ],
     ),
     (
         _site(keep_refused_days=-1, keep_refused_bytes="1 GiB"),
         [
             "gateway_keep_refused_days: -1 is not valid; expected a number from 0 to 365",
-            "gateway_keep_refused_bytes: '1 GiB' is not valid; expected a number from 1048576 to 1099511627776",
+            "gateway_keep_refused_bytes: '1 GiB' is not valid; expected a number from 1048576 to "
+            "1099511627776",
         ],
     ),
 ]
