@@ -130,7 +130,7 @@ def test_json_is_the_answer(answering: Callable[[Any], Asked], capsys: pytest.Ca
         (BadInput("no \x1b"), 100, "mailgate refused: no \\x1b\n"),
         (NoAnswer("later"), 111, "mailgate refused: later\n"),
         (OSError("lost"), 111, "mailgate refused: lost\n"),
-        ({"messages": [{}], "more": 0}, 111, "KeyError('name'); expected the same version\n"),
+        ({"messages": [{}], "more": 0}, 111, "KeyError('recipients'); expected the same version\n"),
     ],
 )
 def test_troubles_have_a_status(
