@@ -19,6 +19,7 @@
 #include "scantext.h"
 
 #define SCAN_TEXT_FD 4
+#define SCAN_KEEP "SIMSCAN_KEEP" /* in the environment: "no" for a message that only tests the scanners */
 #define SCAN_MESSAGE "message"
 #define SCAN_PARTS "parts"
 #define SCAN_SHARE_MIN 131072 /* the least share; a tiny file system is full before */

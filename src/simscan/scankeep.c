@@ -129,12 +129,14 @@ void scan_keep(const struct scan *scan, const struct scantext_score *score, cons
   struct scancopy about = {virus != NULL, (long long) time(NULL), score, scan->conf.reject_score, rules, virus,
                            getenv("TCPREMOTEIP"), scan_mail_id(), (long long) scan->envelope.length,
                            scan->message.length};
+  const char *wish = getenv(SCAN_KEEP);
   struct writing copy;
   char head[SCANCOPY_HEAD];
   size_t length;
   int state;
 
-  if (scan->conf.keep_directory[0] == 0 || (virus && !scan->conf.keep_viruses)) return;
+  if (scan->conf.keep_directory[0] == 0 || (virus && !scan->conf.keep_viruses) || (wish && strcmp(wish, "no") == 0))
+    return;
   length = scancopy_head(&about, head);
   copy.deadline = clock_ms() + KEEP_MS;
   state = begin(&copy, &scan->conf, SCANCOPY_FIRST + (long long) length + about.envelope_bytes + about.message_bytes);

@@ -1498,6 +1498,14 @@ def test_what_is_delivered_or_put_off_or_a_virus_is_not_kept(world: World) -> No
     assert list(place.iterdir()) == []
 
 
+def test_a_sample_of_the_doctor_is_not_kept(world: World) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world)
+    outcome = world.scan(environment={"SIMSCAN_KEEP": "no"})
+    assert outcome.status == 82 and notes(outcome) == []
+    assert list(place.iterdir()) == []
+
+
 def test_a_virus_is_kept_where_the_site_asks_for_it(world: World) -> None:
     world.clamd.act = VIRUS
     place = keeping(world, keep_viruses="yes")

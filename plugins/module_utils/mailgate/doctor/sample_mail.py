@@ -155,6 +155,7 @@ def stranger(environment: Mapping[str, str]) -> dict[str, str]:
         "TCPREMOTEIP": "127.0.0.1",
         "TCPREMOTEPORT": "25",
         "TCPREMOTEHOST": "mailgate-doctor.invalid",
+        "SIMSCAN_KEEP": "no",  # no copy of a sample
     }
 
 

@@ -38,6 +38,7 @@ from .sample_mail import Proof
 
 _DATABASE = r"\.[a-z0-9]{2,4}$(?<!\.dat)(?<!\.tmp)"  # names of clamd's databases
 _COUNTED_BYTES = 1 << 20
+_ABOUT_COPIES = ("kept as ", "no copy is kept: ")  # notes about a message that was refused
 # Parts of the scanner's refusals (simscan's custom-smtp-reject texts)
 SCANNER_SAYS = {"virus": " virus", "spam": "spam-hits"}
 
@@ -170,7 +171,9 @@ def _complaint(context: Context, since: float) -> str:
     """Return the scanner's last note in the log since a time."""
     for line in reversed(log_tail(context.path(f"{SMTP_LOG}/current"))):
         record = smtplog.parse(line)
-        if isinstance(record, smtplog.ScannerNote) and record.at >= since * tai64n.NANOSECONDS:
+        if not isinstance(record, smtplog.ScannerNote) or record.text.startswith(_ABOUT_COPIES):
+            continue
+        if record.at >= since * tai64n.NANOSECONDS:
             return record.text
     return ""
 
