@@ -38,7 +38,7 @@ PATCHED = "mailgate-verify-real"
 PATCHED_ROLES = ("netqmail", "simscan")
 
 # The tests of simscan's patch; the other tests of patches are netqmail's.
-SCANNING = tuple(f"tests/e2e/test_scan_{name}.py" for name in ("clamd", "contract", "messages"))
+SCANNING = tuple(f"tests/e2e/test_scan_{name}.py" for name in ("clamd", "contract", "messages", "refused"))
 
 # As it comes, qmail-smtpd takes no session over from smtpfront.
 BARE = {"netqmail": {"gateway_front": "tcpserver"}}

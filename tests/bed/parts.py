@@ -71,7 +71,7 @@ END_TO_END = {
     ),
     "e2e-clamav": ("test_clamav.py", "test_scan_clamd.py"),
     "e2e-spam": ("test_spamassassin.py", "test_scoring.py", "test_bounces.py"),
-    "e2e-judging": ("test_dmarc.py", "test_phishing.py", "test_domain_rules.py", "test_refused_mail.py"),
+    "e2e-judging": ("test_dmarc.py", "test_phishing.py", "test_domain_rules.py", "test_scan_refused.py"),
     "e2e-smtp": ("test_conversations.py", "test_refusals.py", "test_contract.py", "test_session_limits.py"),
     "e2e-bytes": (
         "test_smuggling.py",
