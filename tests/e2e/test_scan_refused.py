@@ -88,7 +88,7 @@ def test_the_copy_is_its_users_alone_and_the_trace_names_it(refused: Refused) ->
     dummy, name = refused.spam("kept-private")
     said = refused.scan.bed.inside("stat", "--format=%U %a", KEPT, f"{KEPT}/{name}")[1]
     assert said.split() == ["simscan", "700", "simscan", "600"]
-    assert f"kept as {name}" in refused.scan.bed.inside("mailgate", "trace", "kept-private")[1]
+    assert f"mailgate refused show {name}" in refused.scan.bed.inside("mailgate", "trace", "kept-private")[1]
 
 
 @PATCH

@@ -297,3 +297,17 @@ def test_two_messages_put_off_have_one_outcome_each() -> None:
         ("put off", "a1@b.example"),
         ("put off", "a2@b.example"),
     ]
+
+
+def test_the_copy_of_a_refused_message_is_named() -> None:
+    smtp, send = Book(), Book()
+    smtp.say(1, *launched(4711, ID))
+    smtp.say(
+        2,
+        f"simscan:[4711]:id {ID}.1:SPAM REJECT (12.50/5.00/10.00):0.1s:Hello:{STRANGER}:a@b.example:c@d.test",
+        f"simscan:[4711]:id {ID}.1: kept as 0123456789abcdef",
+    )
+    (journey,) = find(smtp, send, ID)
+    assert kinds(journey) == ["spam"]
+    words = [step.words for step in journey.steps()]
+    assert "a copy is kept: mailgate refused show 0123456789abcdef" in words

@@ -47,6 +47,7 @@ SAME_ANSWER_NANOSECONDS = 5 * NANOSECONDS  # between simscan's line and qmail-sm
 _TOO_MANY = {"recipients": "unknown recipients"}
 
 _PUT_OFF_NOTE = re.compile(r"put off for (\S+): (.*)", re.DOTALL)
+_KEPT_NOTE = re.compile(r"kept as ([0-9a-f]{16})")
 _FRONT = re.compile(r"(busy|ended|put off|lost) (\S+) (.*)", re.DOTALL)
 _FORWARDED = re.compile(r"(?<![^/_])qp_([0-9]{1,10})(?=/)")
 
@@ -288,7 +289,8 @@ class Session:
                 words = self._try(record.at, PUT_OFF, f"put off with 451: {off[1]}")
                 self.attempts[-1].id = record.id
                 return "simscan", words
-            return "simscan", record.text
+            kept = _KEPT_NOTE.fullmatch(record.text)
+            return "simscan", f"a copy is kept: mailgate refused show {kept[1]}" if kept else record.text
         return None
 
     def _connected(self, record: smtplog.Connected) -> tuple[str, str]:

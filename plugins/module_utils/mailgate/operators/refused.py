@@ -78,16 +78,14 @@ class Refused:
 
     def _list(self, store: RefusedStore, search: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
-        more = 0
-        for item in store.items():
+        items = store.items()
+        for place, item in enumerate(items):
+            if len(found) == LISTED_MAX:
+                return {"messages": found, "more": len(items) - place}
             values = self._values(store, item.name)
-            if values is None or (search and not _holds(values, search.casefold())):
-                continue
-            if len(found) < LISTED_MAX:
+            if values is not None and (not search or _holds(values, search.casefold())):
                 found.append(values)
-            else:
-                more += 1
-        return {"messages": found, "more": more}
+        return {"messages": found, "more": 0}
 
     def _values(self, store: RefusedStore, name: str) -> dict[str, Any] | None:
         """Return a copy as callers see it; None when it was removed meanwhile, or cannot be understood."""
