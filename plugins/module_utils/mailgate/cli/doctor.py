@@ -25,6 +25,7 @@ from ..core.threads import run_parallel
 from ..doctor import (
     certificate,
     clamd,
+    kept_copies,
     listening,
     neighbours,
     network,
@@ -81,6 +82,7 @@ CHECKS = {
     "queue": Check("number and age of queued messages", probes.queue),
     "disk": Check("free space and inodes", probes.disks),
     "ramdisk": Check("the scanner's work directory", probes.ramdisk),
+    "copies": Check("copies of refused mail can be kept, and nobody else reads them", kept_copies.copies),
     "clock": Check("the clock is synchronized", probes.clock),
     "greylist": Check("the greylist can store its state", probes.greylist),
     "blacklist": Check("the adaptive blacklist answers", neighbours.blacklist),
