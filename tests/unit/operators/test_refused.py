@@ -15,6 +15,9 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.cli import refused as cli_refused
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.refused_copy import render
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import (
+    release,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import (
     service as operator_service,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.list_editor import ListEditor
@@ -225,6 +228,32 @@ def test_the_record_is_on_the_disk_before_simscan_runs_so_a_crash_is_not_a_secon
     desk.start()
     assert "was interrupted: it may have been delivered" in desk.ask("refused-release", name=NAME)["error"]
     assert desk.runs() == 1
+
+
+def test_a_record_that_cannot_be_written_behind_the_delivery_gives_no_second_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = release.Records.write
+
+    def write(self: release.Records, name: str, record: release.Record) -> None:
+        if record.stage == release.DONE:
+            raise OSError("the disk is full")
+        real(self, name, record)
+
+    monkeypatch.setattr(release.Records, "write", write)
+    assert desk.ask("refused-release", name=NAME)["ok"]
+    assert "its record cannot be written: the disk is full" in desk.host.said[-1]
+    assert "it may have been delivered" in desk.ask("refused-release", name=NAME)["error"]
+    assert desk.runs() == 1
+
+
+def test_without_a_record_before_it_nothing_is_delivered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_dummy: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(release.Records, "write", write)
+    assert desk.ask("refused-release", name=NAME)["error"] == "the disk is full"
+    assert desk.runs() == 0
 
 
 def test_a_copy_for_somebody_else_is_no_relay(desk: Desk) -> None:

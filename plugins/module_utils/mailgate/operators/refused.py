@@ -140,9 +140,14 @@ class Refused:
             found = release.outcome(self._places.scanner.run(marked, copy.envelope))
         except TryAgain as error:  # it was not started
             found = release.Outcome(release.FAILED, str(error), temporary=True)
-        self._records.write(name, release.Record(found.stage, int(now), caller.name, found.words))
+        ended = release.Record(found.stage, int(now), caller.name, found.words)
         if found.stage != release.DONE:
+            self._records.write(name, ended)
             raise release.refuse(found, f"refused message {name}")
+        try:
+            self._records.write(name, ended)
+        except OSError as error:  # 'begun' is on the disk, so it is not delivered once more
+            self._editor.say(f"refused message {name}: was released; its record cannot be written: {error}")
         return found.words
 
     def _refuse_strangers(self, what: str, envelope: Envelope) -> None:

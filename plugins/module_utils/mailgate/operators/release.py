@@ -13,12 +13,13 @@ The record (formats/refused_copy.py) makes it once: it says 'begun' on the disk 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -30,8 +31,8 @@ from ..formats.refused_copy import NAME, Head
 BEGUN, DONE, FAILED, UNKNOWN = STAGES = ("begun", "done", "failed", "unknown")
 RECORD_BYTES_MAX = 4096
 MARK = "X-Mailgate-Released"
-SECONDS = 45.0  # for clamd; below what a caller waits
-ENDING_SECONDS = 10.0  # for qmail-queue, which a signal does not end
+SECONDS = 40.0  # for clamd; with the next one twice less than a caller waits
+ENDING_SECONDS = 8.0  # for qmail-queue, which a signal does not end
 TEXT_FD = 4  # where simscan says why it refuses (scan.h)
 REFUSED, REFUSED_WITH_TEXT = 31, 82
 TEXT_BYTES_MAX = 65_536  # of a pipe
@@ -124,10 +125,12 @@ def accepted_domains(text: str) -> frozenset[str]:
 
 
 def served(recipient: bytes, accepted: frozenset[str]) -> bool:
-    """Return whether a recipient is in a domain that is served here."""
+    """Return whether a recipient is in a domain that is served here, or has none: <postmaster>."""
     dummy, at, domain = recipient.decode("latin-1").lower().rpartition("@")
     above = (domain[place:] for place, char in enumerate(domain) if char == ".")
-    return bool(at) and (domain in accepted or any(part in accepted for part in above))
+    if not at:
+        return bool(recipient)
+    return domain in accepted or any(part in accepted for part in above)
 
 
 @dataclass(frozen=True)
@@ -174,49 +177,56 @@ class Scanner:
     seconds: float = SECONDS
 
     def run(self, message: bytes, envelope: bytes) -> Said:
-        """Give it a message and an envelope; raises TryAgain when it cannot be started."""
-        options: dict[str, Any] = {}
+        """Give it a message and an envelope; raises TryAgain when it was not started, and nothing else."""
+        reading = writing = -1
         try:
-            if self.user:
-                user = pwd.getpwnam(self.user)
-                options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            reading, writing = os.pipe()
             with _memory(message) as one, _memory(envelope) as other:
-                return self._run(one.fileno(), other.fileno(), options)
-        except (OSError, KeyError) as error:
+                process = self._start(one, other, writing)
+        except (OSError, KeyError, subprocess.SubprocessError) as error:
+            if reading != -1:
+                os.close(reading)
             raise TryAgain(f"{self.path}: {error}; nothing was released") from error
-
-    def _run(self, message: int, envelope: int, options: Mapping[str, Any]) -> Said:
-        reading, writing = os.pipe()
-        with os.fdopen(reading, "rb", buffering=0) as pipe:
-            try:
-                process = subprocess.Popen(
-                    ["/bin/sh", "-c", f'exec "$0" {TEXT_FD}>&2', self.path],
-                    stdin=message,
-                    stdout=envelope,  # which is read, as from qmail-smtpd
-                    stderr=writing,
-                    env={"RELAYCLIENT": "", "PATH": "/usr/local/bin:/usr/bin:/bin"},
-                    cwd="/",
-                    **options,
-                )
-            finally:
+        finally:
+            if writing != -1:
                 os.close(writing)
-            status = self._ended(process)
+        # From here on it may be queued, so no error may say that it was not.
+        status = _ended(process, self.seconds)
+        text = b""
+        with contextlib.suppress(OSError), os.fdopen(reading, "rb", buffering=0) as pipe:
             os.set_blocking(reading, False)  # a child of simscan's may have the pipe still
-            said = pipe.read(TEXT_BYTES_MAX) or b""
-        return _said(-signal.SIGKILL if status is None else status, said.decode("ascii", "replace"))
+            text = pipe.read(TEXT_BYTES_MAX) or b""
+        return _said(status, text.decode("ascii", "replace"))
 
-    def _ended(self, process: subprocess.Popen[bytes]) -> int | None:
-        """Return the exit status; None when it had to be killed."""
-        try:
-            return process.wait(self.seconds)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-        try:
-            return process.wait(ENDING_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return None
+    def _start(self, message: IO[bytes], envelope: IO[bytes], log: int) -> subprocess.Popen[bytes]:
+        options: dict[str, Any] = {}
+        if self.user:
+            user = pwd.getpwnam(self.user)
+            options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        return subprocess.Popen(
+            ["/bin/sh", "-c", f'exec "$0" {TEXT_FD}>&2', self.path],
+            stdin=message,
+            stdout=envelope,  # which is read, as from qmail-smtpd
+            stderr=log,
+            env={"RELAYCLIENT": "", "PATH": "/usr/local/bin:/usr/bin:/bin"},
+            cwd="/",
+            **options,
+        )
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> int:
+    """Return the exit status, -SIGKILL also for a process that does not end."""
+    for number, patience in (
+        (None, seconds),
+        (signal.SIGTERM, ENDING_SECONDS),
+        (signal.SIGKILL, ENDING_SECONDS),
+    ):
+        if number is not None:
+            with contextlib.suppress(OSError):
+                process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(patience)
+    return -signal.SIGKILL
 
 
 def _said(status: int, text: str) -> Said:
