@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import refused_copy, smtpd_log
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import release
 from support import played_scanners as played
 from support.c_programs import CACHE, FUZZ, INCLUDES, SANITIZE, STRICT, gcc, run, sources
 from support.parameters import slow_where
@@ -1553,6 +1554,42 @@ def test_without_room_for_the_copy_there_is_none_and_no_part_of_it(world: World)
     )  # of 512 bytes: the message fits, with its head it does not
     assert outcome.status == 82 and notes(outcome) == [" no copy is kept: File too large"]
     assert list(place.iterdir()) == []
+
+
+def released(world: World, copy: refused_copy.Copy) -> release.Outcome:
+    """Give a copy to simscan as the operators' service does."""
+    world.script("released", f"ASAN_OPTIONS=detect_leaks=0 exec {world.program}")
+    scanner = release.Scanner(str(world.place / "bin" / "released"), user="")
+    return release.outcome(scanner.run(b"X-Mark: 1\n" + copy.message, copy.envelope))
+
+
+def test_a_copy_is_released_without_spamassassin_and_not_without_clamd(world: World) -> None:
+    world.spamd.act = KEPT
+    place = keeping(world)
+    world.scan()
+    (path,) = place.iterdir()
+    copy = refused_copy.parse_copy(path.read_bytes(), "copy")
+    world.clamd.act = VIRUS
+    outcome = released(world, copy)
+    assert (outcome.stage, outcome.temporary) == (release.FAILED, False)
+    assert outcome.words == "Your email was rejected because it contains the Eicar-Test virus"
+    world.clamd.act = says(b"")
+    outcome = released(world, copy)
+    assert (outcome.stage, outcome.temporary) == (release.FAILED, True) and "clamd" in outcome.words
+    assert not (world.place / "queued").exists()
+    world.clamd.act = CLEAN
+    world.script("qmail-queue", "exit 53")
+    outcome = released(world, copy)
+    assert (outcome.stage, outcome.temporary) == (release.FAILED, True)
+    assert "qmail-queue exited with status 53" in outcome.words
+    world.script("qmail-queue", "kill -9 $$")
+    assert released(world, copy).stage == release.UNKNOWN
+    world.script("qmail-queue", f"cat >{world.place}/queued; cat <&1 >{world.place}/envelope")
+    assert re.fullmatch(r"queued \(qp [0-9]+\)", (outcome := released(world, copy)).words)
+    assert outcome.stage == release.DONE
+    assert (world.place / "queued").read_bytes() == b"X-Mark: 1\n" + AS_DELIVERED
+    assert (world.place / "envelope").read_bytes() == ENVELOPE
+    assert len(list(place.iterdir())) == 1
 
 
 def test_several_sessions_together_stay_within_the_limit(world: World) -> None:
