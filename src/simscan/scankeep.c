@@ -37,23 +37,32 @@ struct writing {
   long long deadline;
 };
 
-/* 0 when the limits hold with what is there now, this copy with its room included; -1 with errno. */
-static int fits(const struct scanconf *conf)
+/* 0 when the file system has room for so many bytes, and more for the queue; -1 with errno. */
+static int has_room(const struct scanconf *conf, long long bytes)
 {
-  struct scanfile_room used;
   struct statvfs space;
 
-  if (statvfs(conf->keep_directory, &space) == -1 || scanfile_used(conf->keep_directory, &used) == -1) return -1;
-  if (used.bytes > conf->keep_bytes || used.files > conf->keep_files) {
-    errno = EDQUOT;
-    return -1;
-  }
-  if (space.f_bavail < space.f_blocks / 100 * FREE_PERCENT
+  if (statvfs(conf->keep_directory, &space) == -1) return -1;
+  if ((long long) space.f_bavail * (long long) space.f_frsize - bytes
+        < (long long) (space.f_blocks / 100 * FREE_PERCENT) * (long long) space.f_frsize
       || (space.f_files > 0 && space.f_favail < space.f_files / 100 * FREE_PERCENT)) {
     errno = ENOSPC;
     return -1;
   }
   return 0;
+}
+
+/* 0 when the limits hold with what is there now, this copy with its room included; -1 with errno. */
+static int fits(const struct scanconf *conf)
+{
+  struct scanfile_room used;
+
+  if (scanfile_used(conf->keep_directory, &used) == -1) return -1;
+  if (used.bytes > conf->keep_bytes || used.files > conf->keep_files) {
+    errno = EDQUOT;
+    return -1;
+  }
+  return has_room(conf, 0);
 }
 
 static int begin(struct writing *copy, const struct scanconf *conf, long long bytes)
@@ -65,6 +74,7 @@ static int begin(struct writing *copy, const struct scanconf *conf, long long by
   copy->file = -1;
   copy->directory = open(conf->keep_directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (copy->directory == -1 || scanhash_random_key(random) == -1) return -1;
+  if (has_room(conf, bytes) == -1) return -1; /* nothing is taken from a queue that needs it, not for a moment */
   copy->name[0] = '.';
   for (i = 0; i < 8; ++i) snprintf(copy->name + 1 + 2 * i, 3, "%02x", random[i]);
   copy->file = openat(copy->directory, copy->name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
