@@ -44,6 +44,8 @@ OTHERS = {  # must not be in it
     "etc/tcp.d/10-site": "10.:allow\n",
     "etc/shadow": "root",
     "var/lib/mailgate/operator/service.lock": "",
+    "var/lib/mailgate/operator/released/0123456789abcdef": "{}",
+    "var/lib/mailgate/refused/0123456789abcdef": "mailgate-refused 1",
     "var/lib/mailgate/recipients/.lock": "",
     "var/lib/mailgate/stats/lock": "",
     "var/lib/mailgate/stats/.mailgate-abc": "half",

@@ -42,7 +42,10 @@ LEARNED = "learned/bayes.txt"
 QUEUE = re.compile(r"queue/([0-9]+)\.(envelope|message)")
 PROGRAM_SECONDS = 1800
 QUIET_TRIES = 20  # to copy a database while nothing writes to it
-_LEFT_OUT = re.compile(r".*(?:\.lock|/\.lock|/lock|/socket|\.new|/\.mailgate-[^/]*)")
+# Records of releases stay with the copies: an older one, restored, could let a copy be delivered twice.
+_LEFT_OUT = re.compile(
+    r".*(?:\.lock|/\.lock|/lock|/socket|\.new|/\.mailgate-[^/]*|/operator/released(?:/.*)?)"
+)
 # Names of networks and pools that have to come back, not of half-written files.
 _GREYLIST_PENDING = re.compile(r".*/(?:[0-9a-f.:]+-[0-9]+|pool-[0-9a-f]{64})\.new")
 
