@@ -116,7 +116,8 @@ def test_copies_end_after_their_days_and_with_no_days_at_once(tmp_path: Path) ->
     keep(tmp_path, "a", age=7 * DAY)
     keep(tmp_path, "b", age=7 * DAY - 1)
     keep(tmp_path, "c", age=-3 * DAY)  # the clock was wrong then, or is now
-    assert cleaned(tmp_path, WEEK) == "a"
+    keep(tmp_path, "d", age=-7 * DAY)
+    assert cleaned(tmp_path, WEEK) == "ad"
     assert cleaned(tmp_path, WEEK) == ""
     assert cleaned(tmp_path, Limits(0, 1 << 30, 10_000)) == "bc"
 

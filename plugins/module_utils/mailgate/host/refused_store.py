@@ -137,9 +137,10 @@ class RefusedStore:
     def clean(self, now: float, limits: Limits) -> list[str]:
         """Remove what is over, and what must make room; return the names removed. Raises OSError."""
         names = [one.name for one in self.items(writing=True) if leftover(one, now)]
-        copies = self.items()
-        over = [one for one in copies if is_over(one, now, limits.seconds)]
-        kept = [one for one in copies if one not in over]
+        over: list[Item] = []
+        kept: list[Item] = []
+        for one in self.items():
+            (over if is_over(one, now, limits.seconds) else kept).append(one)
         if is_full(kept, limits):
             over += to_make_room(((one, self._weight(one)) for one in kept), limits)
         names += [one.name for one in over]
@@ -163,8 +164,8 @@ def leftover(item: Item, now: float) -> bool:
 
 
 def is_over(item: Item, now: float, seconds: float) -> bool:
-    """Return whether a copy is too old; one of the future is kept: the clock may be wrong, or have been."""
-    return seconds <= 0 or now - item.at >= seconds
+    """Return whether a copy is too old; one of a wrong clock that was far ahead would otherwise never be."""
+    return seconds <= 0 or not -seconds < now - item.at < seconds
 
 
 def is_full(items: Iterable[Item], limits: Limits) -> bool:
