@@ -164,9 +164,8 @@ class Refused:
                 )
 
     def _learn(self, caller: Caller, store: RefusedStore, name: str, kind: str, note: str) -> dict[str, Any]:
-        message = store.read(name).message[:LEARN_BYTES_MAX]
-
         def work() -> list[str]:
+            message = store.read(name).message[:LEARN_BYTES_MAX]  # here, as in a release
             said = self._run_learner(kind, message)
             return [f"{name} as {kind}: {one_line(said)}"]
 
