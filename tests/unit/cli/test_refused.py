@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -144,6 +146,21 @@ def test_troubles_have_a_status(
     assert refused.main(["list"]) == status
     said = capsys.readouterr()
     assert said.out == "" and said.err.endswith(words)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(
+    answering: Callable[[Any], Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering({"messages": [ONE] * 10_000, "more": 0})
+    reading, writing = os.pipe()
+    os.close(reading)
+    gone = os.fdopen(writing, "w")
+    monkeypatch.setattr("sys.stdout", gone)
+    try:
+        assert refused.main(["list"]) == 0
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            gone.close()
 
 
 def test_wrong_usage_is_100() -> None:

@@ -10,6 +10,7 @@ Exit status: 0 done; 100 refused, nothing changed; 111 try again.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -60,8 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, PERMANENT)
     except OSError as error:
         return _complain(error, TEMPORARY)
-    for line in lines:
-        sys.stdout.write(f"{line}\n" if given.json else f"{one_line(line)}\n")
+    with contextlib.suppress(BrokenPipeError):  # whoever wanted to read it has seen enough; it is done
+        for line in lines:
+            sys.stdout.write(f"{line}\n" if given.json else f"{one_line(line)}\n")
+        sys.stdout.flush()
     return 0
 
 
