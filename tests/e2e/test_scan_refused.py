@@ -16,6 +16,7 @@ import pytest
 from support.conversations import EICAR, GTUBE, OFFICE
 from support.gateway import Bed, gateway_pid
 from support.scanner_faults import ScanBed, letter, padding
+from support.waiting import eventually
 
 PATCH = pytest.mark.patch("10-fail-closed")
 KEPT = "/var/lib/mailgate/refused"
@@ -88,7 +89,10 @@ def test_the_copy_is_its_users_alone_and_the_trace_names_it(refused: Refused) ->
     dummy, name = refused.spam("kept-private")
     said = refused.scan.bed.inside("stat", "--format=%U %a", KEPT, f"{KEPT}/{name}")[1]
     assert said.split() == ["simscan", "700", "simscan", "600"]
-    assert f"mailgate refused show {name}" in refused.scan.bed.inside("mailgate", "trace", "kept-private")[1]
+    trace = ("mailgate", "trace", "kept-private")
+    words = f"mailgate refused show {name}"
+    # the log may come later than the reply
+    eventually(lambda: words in refused.scan.bed.inside(*trace)[1], "the trace names the copy")
 
 
 @PATCH
