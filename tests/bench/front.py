@@ -45,7 +45,6 @@ from .loads import (
     KNOWN,
     ONE_KNOWN,
     PEER,
-    PLACES,
     SMALL,
     STRANGERS,
     UNSCANNED_PORT,
@@ -118,14 +117,15 @@ def tree_hash() -> str:
     return digest.hexdigest()
 
 
-def make_gateway(fresh: bool) -> Container:
-    wanted = tree_hash()
+def make_gateway(fresh: bool, size: Size) -> Container:
+    places = json.dumps({"smtp_front_sessions": size.places})
+    wanted = f"{tree_hash()} {places}"
     status, found = in_container(GATEWAY, "cat", "/bench/tree")
     if status != 0 or fresh:
         command_up(GATEWAY, "bookworm", systemd=False)
     if found.strip() != wanted or fresh:
-        command_converge(GATEWAY, ("-e", f"@{HERE / 'site.yml'}"))
-        run(["docker", "exec", GATEWAY, "sh", "-c", f"mkdir -p /bench && echo {wanted} > /bench/tree"])
+        command_converge(GATEWAY, ("-e", f"@{HERE / 'site.yml'}", "-e", places))
+        run(["docker", "exec", GATEWAY, "sh", "-c", f"mkdir -p /bench && echo '{wanted}' > /bench/tree"])
     return Container(GATEWAY)
 
 
@@ -299,8 +299,9 @@ class Bench:
                     raise Trouble(f"{one.row}, {one.system}: {said}; expected TLS in each session")
                 figure = self.figure(one.row, one.system, one.sessions)
                 # smtpfront has made room for all of its sessions when it began.
-                beforehand = container.memory_mib("smtpfront") / PLACES if one.system == "gateway" else 0
-                figure.add(kib_per_session=((after - before) / one.sessions + beforehand) * 1024)
+                front_mib = container.memory_mib("smtpfront") if one.system == "gateway" else 0
+                mib = (after - before) / one.sessions + front_mib / self.size.places
+                figure.add(kib_per_session=mib * 1024)
                 self.tell(figure, 0)
                 time.sleep(1.0)
 
@@ -420,7 +421,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command_down(GATEWAY)
             command_down(PEER)
             return 0
-        gateway = make_gateway(given.fresh)
+        gateway = make_gateway(given.fresh, size)
         with tempfile.TemporaryDirectory() as name:
             place = Path(name)
             os.chmod(place, 0o755)
@@ -455,7 +456,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command_down(PEER)
         for figure in section.figures:
             numbers = ", ".join(f"{name} {told(name, runs)}" for name, runs in figure.runs.items())
-            print(f"{figure.row:32} {figure.system:12} {figure.at_once:>4}  {numbers}")
+            print(f"{figure.row:40} {figure.system:12} {figure.at_once:>4}  {numbers}")
         if not given.small:
             for line in publish(section):
                 print(f"worse than before: {line}")

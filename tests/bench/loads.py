@@ -49,13 +49,14 @@ class Size:
     flood_seconds: float = 14.0
     held: int = 90  # all systems have more places than that
     held_by_many: int = 10_000  # by smtpfront alone
+    places: int = 12_000  # of smtpfront; each may take three descriptors
     held_wait: float = 9.0
     flood: int = 300
     denied: int = 20_000
     recipients: int = 1_000_000
 
 
-SMALL = Size(1.0, 5.0, 6.0, 10, 500, 2.0, 30, 200, 5_000)
+SMALL = Size(1.0, 5.0, 6.0, 10, 500, 1_000, 2.0, 30, 200, 5_000)
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,6 @@ HELD = (
     ("smtpd", PEER, "2004"),
     ("postscreen", PEER, "2002"),
 )
-PLACES = 12_000  # of smtpfront, as site.yml says
 # Each of a network of its own, of which one has 200 places at most.
 MANY = ("-b", "10.64.0.1", "-k", "10000", "-j", "256")
 
