@@ -21,8 +21,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import bundle_packages, layout
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import spec as source
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
@@ -30,6 +30,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files import atomic_write
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
+from ansible_collections.mailgate.qmail.plugins.plugin_utils import bundled_packages
 
 MODULE = "mailgate.qmail.source_build"
 PACKAGES_MODULE = "mailgate.qmail.deb_packages"
@@ -132,7 +133,8 @@ class ActionModule(ActionBase):
     def _source_build(self):
         self._read_arguments()
         plan = self._phase("plan", self._digests)
-        if plan["unknown_toolchain"] and plan["changed"] and not self._task.check_mode:
+        renews = not self._repository and not self._task.check_mode
+        if plan["unknown_toolchain"] and plan["changed"] and renews:
             plan = self._phase("plan", dict(self._digests, refresh=True))
         result = {"changed": plan["changed"], "recipe_hash": plan["recipe_hash"]}
         if self._task.diff and plan["changed"]:
@@ -172,7 +174,13 @@ class ActionModule(ActionBase):
         if self._spec.packages:
             self._say("installing the packages that compiling needs")
             with self._living("installing packages"):
-                self._execute(PACKAGES_MODULE, {"name": list(self._spec.packages)})
+                wanted = {"name": list(self._spec.packages), "repository": self._repository}
+                bundled_packages.install(
+                    wanted,
+                    False,
+                    lambda arguments: self._execute(PACKAGES_MODULE, arguments),
+                    lambda path, name: self._transfer_file(path, self._remote(name)),
+                )
         archives = []
         for index, (local, remote, _label) in enumerate(got):
             archives.append(remote or self._transfer_file(local, self._remote(f"archive-{index}")))
@@ -219,6 +227,12 @@ class ActionModule(ActionBase):
             "patches": [base64.b64encode(content).decode() for content in patches],
             "files": [base64.b64encode(content).decode() for content in files],
         }
+        self._repository = self._params["repository"] or ""
+        if self._repository:  # what of the compiler is not on the host comes from there
+            index = os.path.join(self._repository, bundle_packages.INDEX)
+            with open(index, encoding="utf-8") as stream:
+                known = bundle_packages.stanzas(stream.read(), index)
+            self._digests["candidates"] = bundle_packages.candidates(known, self._spec.toolchain)
         path = self._params["cache"] or os.environ.get("MAILGATE_CACHE") or source.DEFAULT_CACHE
         self._cache = Cache(os.path.abspath(os.path.expanduser(path)))
 

@@ -30,6 +30,20 @@ options:
       - How long it took is said in a warning.
     type: int
     default: 120
+  repository:
+    description:
+      - A directory of the controller with packages and their index C(Packages), such as a bundle's.
+      - Then only what is needed of it is copied to the host, and apt looks nowhere else; empty means the
+        host's own sources of apt.
+    type: path
+    default: ""
+  phase:
+    description: Set by the action plugin of this module, never by a playbook.
+    type: str
+    choices: [missing, plan, install]
+  transfer:
+    description: Set by the action plugin of this module, never by a playbook.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -47,10 +61,15 @@ installed:
 """
 
 import os
+import shutil
+import tarfile
+import tempfile
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import bundle_packages
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import busy
 
 LISTS = "/var/lib/apt/lists"
@@ -89,28 +108,78 @@ def run(module, argv):
         module.fail_json(msg=msg, rc=done.status)
 
 
+def install(module, names, settings=()):
+    """Install the packages with apt's settings; fails unless all of them are there then."""
+    options = ["-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
+    run(module, ["apt-get", *settings, "install", *options, *names])
+    absent = missing(module, names)
+    if absent:
+        msg = f"packages: {', '.join(absent)} not installed; expected apt-get to install them"
+        module.fail_json(msg=msg)
+
+
+def from_repository(module, names):
+    """Install from the controller's repository; in phase plan return which of its files that takes."""
+    transfer, place = module.params["transfer"], tempfile.mkdtemp(prefix="mailgate-packages-")
+    try:
+        repository = os.path.join(place, "repository")
+        os.mkdir(repository)
+        with open(transfer["index"], encoding="utf-8") as stream:
+            index = stream.read()
+        with open(os.path.join(repository, bundle_packages.INDEX), "w", encoding="utf-8") as stream:
+            stream.write(index)
+        configuration = bundle_packages.prepare(place, [f"deb [trusted=yes] file:{repository} ./"])
+        settings = ["-c", configuration]
+        run(module, ["apt-get", *settings, "update", "-q"])
+        if module.params["phase"] == "plan":
+            argv = ["apt-get", *settings, "-s", "-y", "install", *names]
+            status, out, err = module.run_command(argv, environ_update=busy.ENGLISH)
+            if status != 0:
+                said = (err or out).strip()[-2000:]
+                wanted = " ".join(names)
+                msg = f"bundle: {wanted} cannot be installed from it; expected all that they need: {said}"
+                module.fail_json(msg=msg, rc=status)
+            wanted = bundle_packages.simulated(out)
+            return bundle_packages.files_of(bundle_packages.stanzas(index, "bundle"), wanted, "bundle")
+        with tarfile.open(transfer["archive"], "r:") as archive:
+            for member in archive:  # each is hashed by apt, against the index
+                source = archive.extractfile(member)
+                target = os.path.join(repository, os.path.basename(member.name))
+                if source is not None:
+                    with source, open(target, "wb") as out:
+                        shutil.copyfileobj(source, out)
+        install(module, names, settings)
+    except MailgateError as error:
+        module.fail_json(msg=str(error))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return []
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "list", "elements": "str", "required": True},
             "update_after_seconds": {"type": "int", "default": 3600},
             "lock_seconds": {"type": "int", "default": 120},
+            "repository": {"type": "path", "default": ""},
+            "phase": {"type": "str", "choices": ["missing", "plan", "install"]},
+            "transfer": {"type": "dict"},
         },
         supports_check_mode=True,
     )
-    names = missing(module, module.params["name"])
-    if names and not module.check_mode:
-        if lists_age_seconds(time.time()) > module.params["update_after_seconds"]:
-            run(module, ["apt-get", "update", "-q"])
-        options = ["-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
-        run(module, ["apt-get", "install", *options, *names])
-        absent = missing(module, names)
-        if absent:
-            msg = f"packages: {', '.join(absent)} not installed; expected apt-get to install them"
-            module.fail_json(msg=msg)
+    names, phase, files = missing(module, module.params["name"]), module.params["phase"], []
+    if names and not module.check_mode and phase != "missing":
+        if phase:
+            files = from_repository(module, names)
+        else:
+            if lists_age_seconds(time.time()) > module.params["update_after_seconds"]:
+                run(module, ["apt-get", "update", "-q"])
+            install(module, names)
     after = "".join(f"{name} installed\n" for name in names)
     before = "".join(f"{name} absent\n" for name in names)
-    module.exit_json(changed=bool(names), installed=names, diff={"before": before, "after": after})
+    result = {"changed": bool(names), "installed": names, "diff": {"before": before, "after": after}}
+    module.exit_json(**result, **({"files": files} if phase == "plan" else {}))
 
 
 if __name__ == "__main__":

@@ -189,6 +189,11 @@ options:
     description:
       - The setting that installs a package instead; the message names it when no source is available.
     type: str
+  repository:
+    description:
+      - A directory of the controller with the packages that compiling needs, as that of
+        M(mailgate.qmail.deb_packages); the host's apt then looks nowhere else.
+    type: str
   phase:
     description: Set by the action plugin of this module, never by a playbook.
     type: str
@@ -275,7 +280,8 @@ LOCK_SECONDS = 120
 def recipe_here(module, spec):
     """Return the recipe on this host, and the toolchain's packages that are unknown here."""
     transfer = module.params["transfer"]
-    host = build_host.host_facts(spec, lenient=module.check_mode)
+    candidates = transfer.get("candidates") or {}
+    host = build_host.host_facts(spec, module.check_mode, candidates)
     unknown = [name for name, version in host.toolchain.items() if version is None]
     return build_recipe.recipe(spec, transfer["patches"], transfer["files"], host), unknown
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,51 @@ def test_another_failure_is_told_at_once(programs: Path) -> None:
 
 def test_without_a_lock_nothing_is_said(programs: Path) -> None:
     assert not install(programs, "", 0).get("warnings")
+
+
+# apt that knows what its settings name alone.
+APT_OF_A_BUNDLE = """#!/bin/sh
+[ "$1" = -c ] || exit 9
+place=$(sed -n 's/^Dir::Etc::SourceList "\\(.*\\)";$/\\1/p' "$2")
+repository=$(sed -n 's/^deb .trusted=yes. file:\\(.*\\) .\\/$/\\1/p' "$place")
+grep -q '^Package: freecdb$' "$repository/Packages" || exit 9
+case "$3 $4" in
+  "-s -y") echo "Inst libhello (1 x)"; echo "Inst freecdb (1 x)";;
+  "install -q") cat "$repository/freecdb_1_all.deb" >{installed} || exit 100;;
+esac
+"""
+INDEX = "".join(
+    f"Package: {name}\nVersion: 1\nFilename: ./{name}_1_all.deb\nSHA256: aa\n\n"
+    for name in ("freecdb", "libhello")
+)
+
+
+def test_packages_of_a_bundle_are_planned_sent_and_installed(programs: Path) -> None:
+    for name, script in (("apt-get", APT_OF_A_BUNDLE), ("dpkg-query", QUERY)):
+        path = programs / "bin" / name
+        path.write_text(script.replace("{installed}", str(programs / "installed")))
+        path.chmod(0o755)
+    index, archive = programs / "index", programs / "packages.tar"
+    index.write_text(INDEX)
+    environment = {"PATH": f"{programs / 'bin'}:{os.environ['PATH']}"}
+
+    def run(phase: str, **transfer: str) -> dict[str, Any]:
+        given = {"name": ["freecdb"], "phase": phase, "transfer": transfer}
+        return run_module("deb_packages", given, environment=environment)
+
+    assert run("missing")["installed"] == ["freecdb"]
+    planned = run("plan", index=str(index))
+    assert planned["files"] == ["libhello_1_all.deb", "freecdb_1_all.deb"], planned
+    (programs / "freecdb_1_all.deb").write_text("deb")
+    with tarfile.open(archive, "w") as packed:
+        packed.add(programs / "freecdb_1_all.deb", "../../freecdb_1_all.deb")
+    done = run("install", index=str(index), archive=str(archive))
+    assert (done["failed"], done["changed"]) == (False, True), done
+    assert (programs / "installed").read_text() == "deb"
+    index.write_text(INDEX.replace("Package: libhello", "Package: other"))
+    assert "has no package 'libhello'" in run_again(programs, run, index)
+
+
+def run_again(programs: Path, run: Any, index: Path) -> str:
+    (programs / "installed").unlink()
+    return str(run("plan", index=str(index))["msg"])

@@ -16,7 +16,8 @@ import hashlib
 import os
 import pwd
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..core.errors import BadInput, MailgateError
@@ -28,8 +29,13 @@ from .layout import NOBODY, PATH, SOURCE_BYTES, BuildFailed
 # -- what the host is -----------------------------------------------------------------------------
 
 
-def host_facts(spec: source.Spec, lenient: bool) -> recipe.Host:
-    """Gather the facts that the recipe needs; lenient: missing users and groups are None."""
+def host_facts(
+    spec: source.Spec, lenient: bool, candidates: Mapping[str, str] = MappingProxyType({})
+) -> recipe.Host:
+    """Gather the facts that the recipe needs; lenient: missing users and groups are None.
+
+    candidates: the upstream versions of packages that come from the controller, and not from apt's sources.
+    """
     with open("/etc/os-release", encoding="utf-8") as stream:
         release = apt.os_release(stream.read())
     users: dict[str, int | None] = {}
@@ -50,14 +56,16 @@ def host_facts(spec: source.Spec, lenient: bool) -> recipe.Host:
         release=release.get("VERSION_ID", ""),
         machine=os.uname().machine,
         libc=os.confstr("CS_GNU_LIBC_VERSION") or "",
-        toolchain=toolchain(spec.toolchain),
+        toolchain=toolchain(spec.toolchain, candidates),
         users=users,
         groups=groups,
     )
 
 
-def toolchain(packages: Sequence[str]) -> dict[str, str | None]:
-    """Return the upstream version of each package: the installed one, else apt's candidate, else None."""
+def toolchain(
+    packages: Sequence[str], candidates: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str | None]:
+    """Return the upstream version of each package: the installed one, else the candidate, else None."""
     versions: dict[str, str | None] = {}
     if packages:
         query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\n", *packages]
@@ -66,11 +74,13 @@ def toolchain(packages: Sequence[str]) -> dict[str, str | None]:
             if len(words) == 3 and words[1] == "installed":
                 versions[words[0]] = apt.upstream_version(words[2])
     missing = [name for name in packages if name not in versions]
+    versions.update({name: candidates[name] for name in missing if name in candidates})
+    missing = [name for name in missing if name not in candidates]
     if missing:
         # as nobody, who cannot write apt's own caches: the query changes nothing on the disk
-        candidates = apt.apt_candidates(_output(["apt-cache", "policy", *missing], user=NOBODY))
+        known = apt.apt_candidates(_output(["apt-cache", "policy", *missing], user=NOBODY))
         for name in missing:
-            versions[name] = apt.upstream_version(candidates[name]) if name in candidates else None
+            versions[name] = apt.upstream_version(known[name]) if name in known else None
     return versions
 
 

@@ -73,6 +73,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "step_timeout_seconds": {"type": "int", "default": 3600},
     "keep_archive": {"type": "bool", "default": True},
     "package_method": {"type": "str"},
+    "repository": {"type": "str"},
 }
 
 
