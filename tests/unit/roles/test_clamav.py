@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 from support.role_cases import run_play
@@ -109,3 +111,30 @@ def test_no_file_of_ours_is_itself_a_virus() -> None:
     whole = "".join(HALVES).encode()
     paths = [ROOT / name for name in listed.stdout.splitlines()]
     assert [str(path) for path in paths if path.is_file() and whole in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("there", "freshclam", "installed"),
+    [
+        ([], True, True),
+        ([], False, True),
+        (["daily.cvd"], True, False),  # freshclam's is newer, or will be
+        (["daily.cld"], True, False),
+        (["daily.cvd"], False, True),  # of the bundle before
+        (["daily.cld"], False, False),  # of freshclam, when it was on
+    ],
+)
+def test_without_freshclam_the_listed_database_takes_the_place_of_the_earlier(
+    there: list[str], freshclam: bool, installed: bool
+) -> None:
+    tasks = yaml.safe_load((ROLE / "tasks" / "database.yml").read_text(encoding="utf-8"))
+    (task,) = [one for one in tasks if one["name"] == "Install the first official databases"]
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters.update(basename=os.path.basename, splitext=os.path.splitext)
+    variables = {
+        "item": "/srv/signatures/daily.cvd",
+        "clamav_freshclam": freshclam,
+        "clamav_before": {"files": [{"path": f"/var/lib/clamav/{name}"} for name in there]},
+        "_clamav_names_before": [name.partition(".")[0] for name in there],
+    }
+    assert environment.compile_expression(task["when"])(**variables) is installed
