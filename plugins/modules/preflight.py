@@ -87,6 +87,11 @@ options:
     type: list
     elements: str
     default: []
+  bundle:
+    description:
+      - What M(mailgate.qmail.bundle) returns of the bundle that the run takes everything from.
+      - One for another platform is an error, and so is a package that neither it nor the host has.
+    type: dict
   faults:
     description: More errors, which were found on the controller.
     type: list
@@ -236,6 +241,7 @@ import urllib.parse
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import bundle as build_bundle
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
@@ -263,6 +269,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check
 LOOKUP_SECONDS = 5
 REVERSE_LOOKUPS = 4
 DISKS = ("/", "/var")
+OUTSIDE = ("fetch", "wheels", "signatures", "proxies", "bundle")
 PIP_SETTINGS = ("/etc/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf")
 
 
@@ -423,26 +430,43 @@ def default_indexes():
         return []
 
 
-def wanted(fetch, wheels, signatures):
+def bundle_faults(given, host):
+    """Return what is wrong with the controller's bundle for this host."""
+    if not given:
+        return []
+    words = preflight.parse_os_release(host.os_release)
+    own = build_bundle.Platform(words.get("ID", ""), words.get("VERSION_ID", ""), os.uname().machine)
+    return build_bundle.faults(given, own, preflight.installed_packages(host.dpkg_status))
+
+
+def wanted(fetch, wheels, signatures, bundle):
     """Return what is to be fetched by the host: archives, wheels, signatures; and a try for each place."""
     needed, tries = [], {}
+    lacking = [f"make {bundle['path']} again, which does not have it"] if bundle else []
     for one in fetch:
         places = [*one["places"], *(url for pool in one["pools"] for url in build_host.pool_urls(pool))]
         optional = bool(one["built"]) or os.path.exists(layout.stamp_path(one["name"]))
         needed.append(
-            reach.Needed(f"source of {one['name']}", places, one["instead"], one["causes"], optional)
+            reach.Needed(
+                f"source of {one['name']}", places, [*lacking, *one["instead"]], one["causes"], optional
+            )
         )
         tries.update({url: functools.partial(reach.fetchable, opener, url) for url in places})
     if wheels is not None:
         texts = "\n".join(read_text(path) for path in PIP_SETTINGS)
         indexes = reach.pip_indexes(texts, os.environ) or default_indexes()
         places = [f"{url}/textual/" for url in indexes]
-        instead = ["qmailadmin_wheels: a directory of the controller with them", "qmailadmin_enabled: false"]
+        instead = [
+            *lacking,
+            "qmailadmin_wheels: a directory of the controller with them",
+            "qmailadmin_enabled: false",
+        ]
         needed.append(reach.Needed("wheels of qmailadmin", places, instead, (), os.path.exists(wheels)))
         tries.update({url: functools.partial(reach.answers, opener, url) for url in places})
     if signatures is not None and not signatures["proxy"]:
         places = [url if "://" in url else f"https://{url}" for url in signatures["mirrors"]]
         instead = [
+            *lacking,
             "clamav_private_mirrors or clamav_proxy_server: another way to them",
             "clamav_database_files: databases of the controller, with clamav_freshclam: false",
         ]
@@ -491,9 +515,9 @@ def talks_to(site, signatures, proxies):
     return tries
 
 
-def reached(site, fetch, wheels, signatures, proxies):
+def reached(site, fetch, wheels, signatures, proxies, bundle):
     """Return the findings about other machines; all are tried beside each other."""
-    needed, tries = wanted(fetch, wheels, signatures)
+    needed, tries = wanted(fetch, wheels, signatures, bundle)
     talks = talks_to(site, signatures, proxies)
     found = reach.tried({**tries, **talks})
     return [*reach.judge(needed, found), *reach.partner_findings({name: found[name] for name in talks})]
@@ -524,6 +548,7 @@ def main():
             "wheels": {"type": "path"},
             "signatures": {"type": "dict"},
             "proxies": {"type": "list", "elements": "str", "default": []},
+            "bundle": {"type": "dict"},
             "faults": {"type": "list", "elements": "str", "default": []},
             "notices": {"type": "list", "elements": "str", "default": []},
             "own_variables": {"type": "list", "elements": "str", "default": []},
@@ -560,7 +585,7 @@ def main():
     found_before, notices = module.params.pop("faults"), module.params.pop("notices")
     for name in ("own_variables", "sources"):
         module.params.pop(name)  # the controller's part has read it
-    outside = {name: module.params.pop(name) for name in ("fetch", "wheels", "signatures", "proxies")}
+    outside = {name: module.params.pop(name) for name in OUTSIDE}
     limits = preflight.Limits(**module.params)
     wrong_package = package_fault(package)
     if wrong_package:  # nothing else about this host is of use then
@@ -570,7 +595,7 @@ def main():
     host = gather(module, hostname if isinstance(hostname, str) else "")
     try:
         faults = [*found_before, *check_site(site, own_addresses), *account_faults(names)]
-        faults += certificate_faults(own_certificates)
+        faults += [*certificate_faults(own_certificates), *bundle_faults(outside["bundle"], host)]
     except BadInput as error:
         module.fail_json(msg=without_passwords(str(error)))
     faults = [without_passwords(fault) for fault in faults]

@@ -285,3 +285,16 @@ def test_a_key_of_another_certificate_is_refused_and_not_shown(tmp_path: Path) -
     assert fault not in str(right)
     assert wrong["failed"] and fault in wrong["msg"]
     assert key.splitlines()[1] not in str(wrong)
+
+
+def test_a_bundle_that_does_not_fit_is_refused_and_what_it_lacks_is_said() -> None:
+    own = {"path": "/srv/x.bundle", "platform": "debian-9-x86_64", "lacks": []}
+    wrong = _run(bundle=own)
+    assert "gateway_bundle: /srv/x.bundle: is for debian-9-x86_64, and this host is debian-" in wrong["msg"]
+    this = re.search(r"this host is (\S+);", wrong["msg"])
+    assert this
+    lacks = {**own, "platform": this[1], "lacks": ["dpkg", "hello-traditional"]}
+    assert "has no package hello-traditional, and neither has this host" in _run(bundle=lacks)["msg"]
+    fits = _run(bundle={**lacks, "lacks": ["dpkg"]}, fetch=[_fetch("netqmail", places=["file:///none"])])
+    assert "gateway_bundle" not in fits["msg"]
+    assert "or make /srv/x.bundle again, which does not have it" in fits["msg"]

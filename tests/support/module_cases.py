@@ -388,6 +388,7 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("a running service is restarted", _service("restarted"), _running_service, repeatable=False),
         Case("there is nothing to take away", _service("absent"), changes=False),
     ],
+    "bundle": Elsewhere("tests/unit/plugins/test_bundle_action.py", "test_a_bundle_is_made_and_taken"),
     "deb_packages": [
         Case("it is there", lambda _root: {"name": ["dpkg"]}, changes=False, watched=_packages),
         Case("it is not", lambda _root: {"name": ["hello-traditional"]}, runs=False, watched=_packages),

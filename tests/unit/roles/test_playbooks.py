@@ -70,7 +70,7 @@ def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
     }  # fmt: skip
     of_other_playbooks = {
         "gateway_backup_directory", "gateway_backup_passphrase", "gateway_backup_queue",
-        "gateway_restore_archive", "gateway_pipelining",
+        "gateway_restore_archive", "gateway_pipelining", "gateway_bundle", "gateway_bundle_directory",
         "gateway_remove", "gateway_remove_data", "gateway_remove_queued",
     }  # fmt: skip
     assert set(shown.findall(site)) == known | by_policy | of_other_playbooks, (

@@ -247,6 +247,12 @@ def holders(sockets: Sequence[Listener], processes: Iterable[Process]) -> list[H
     return found
 
 
+def installed_packages(dpkg_status: str) -> set[str]:
+    """Return the names of the installed packages, from /var/lib/dpkg/status."""
+    stanza = r"(?m)^Package: (\S+)\n(?:(?!Package:|Status:)\S+: .*\n)*Status: \S+ \S+ installed$"
+    return set(re.findall(stanza, dpkg_status))
+
+
 def installed_mail_servers(dpkg_status: str) -> list[str]:
     """Return the installed packages that provide mail-transport-agent, from /var/lib/dpkg/status."""
     found = []
