@@ -50,8 +50,11 @@ def command_addresses(name: str) -> None:
     )
 
 
-def command_up(name: str, suite: str, systemd: bool, image: str = "") -> None:
-    """Start a container of the base image, or of `image`; remove one of the same name first."""
+def command_up(name: str, suite: str, systemd: bool, image: str = "", alone: bool = False) -> None:
+    """Start a container of the base image, or of `image`; remove one of the same name first.
+
+    alone: it reaches nothing but itself, not even a mirror of packages.
+    """
     begin = time.monotonic()
     status, owner = answer(
         ["docker", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}.container"}}}}', name]
@@ -75,6 +78,8 @@ def command_up(name: str, suite: str, systemd: bool, image: str = "") -> None:
         "--tmpfs",
         WORK_DIRECTORY,
     ]
+    if alone:
+        argv += ["--network", "none", "--add-host", f"{HOSTNAME}:127.0.1.1"]
     for capability in CAPABILITIES_SYSTEMD if systemd else CAPABILITIES:
         argv += ["--cap-add", capability]
     if systemd:
