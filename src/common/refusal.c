@@ -187,6 +187,11 @@ void refusal_hangup(const char *what, const char *ip)
   say(text, ip, 0, 0, 0, 0);
 }
 
+void refusal_shared(const char *ip)
+{
+  say("client trouble: somebody else takes part in the session of ", ip, 0, 0, 0, 0);
+}
+
 void refusal_accepted(const char *sender, const char *ip, unsigned long queue_pid)
 {
   char end[sizeof session + sizeof tls + 30];

@@ -13,6 +13,7 @@
  *   qmail-smtpd: data refused: REASON from SENDER at IP
  *   qmail-smtpd: starttls refused: followed from <> at IP   bytes behind STARTTLS; the session has ended
  *   qmail-smtpd: excessive WHAT, hanging up on IP   WHAT is refusals or commands
+ *   qmail-smtpd: client trouble: somebody else takes part in the session of IP   of a relay client (unshared.h)
  *   qmail-smtpd: THING trouble: REASON              THING is validrcptto.cdb, rcpthosts, requiretls or domainrules,
  *                                                   REASON fixed
  *   qmail-smtpd: validrcptto RCPT TO: RECIPIENT     with VALIDRCPTTO_LOG
@@ -70,6 +71,9 @@ extern void refusal_command(const char *command, const char *reason, const char 
 
 /* The session ends, because of too many of these. */
 extern void refusal_hangup(const char *what, const char *ip);
+
+/* The session ends, because another process uses the client's socket, too. */
+extern void refusal_shared(const char *ip);
 
 /* A message is in the queue. */
 extern void refusal_accepted(const char *sender, const char *ip, unsigned long queue_pid);

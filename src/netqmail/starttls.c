@@ -13,6 +13,7 @@
 #include "starttls.h"
 #include "tlslink.h"
 #include "tlsterms.h"
+#include "unshared.h"
 
 #define PATIENCE_MS 2000   /* above the time that smtptls has for a handshake */
 
@@ -100,7 +101,7 @@ int starttls_turn(void)
 {
   int done = tlslink_go(&tls.link)
              && tlslink_wait(&tls.link, TLSLINK_HANDSHAKE_MS + PATIENCE_MS) == TLSLINK_ESTABLISHED
-             && dup2(tls.link.plain, 0) == 0 && dup2(tls.link.plain, 1) == 1;
+             && unshared_secured() && dup2(tls.link.plain, 0) == 0 && dup2(tls.link.plain, 1) == 1;
 
   if (done) {
     take(tls.link.terms);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "listening.h"
+#include "tcporigin.h"
 
 #define FREEBIND 15        /* IP_FREEBIND */
 #define FREEBIND_IPV6 78   /* IPV6_FREEBIND, which older headers lack */
@@ -75,6 +76,8 @@ int listening_open(const struct sockaddr_storage *address, socklen_t len, int ba
     return -1;
   /* A kernel that cannot do this wants the address to be there. */
   (void) setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? FREEBIND_IPV6 : FREEBIND, &on, sizeof on);
+  /* For the launcher, which says so when the kernel cannot. */
+  (void) tcporigin_keep(fd);
   if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0
       && (!six || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0)
       && bind(fd, (const struct sockaddr *) address, len) == 0 && listen(fd, backlog) == 0)

@@ -88,5 +88,7 @@ int environment_make(struct environment *e, char *const *base, const struct tcpr
     return 0;
   if (session->tls.name[0] && !put_own(e, &used, "TLS_NAME", session->tls.name))
     return 0;
+  if (session->accepted && !put_own(e, &used, "TCPACCEPTED", "1"))
+    return 0;
   return !session->local_host || put_own(e, &used, "TCPLOCALHOST", session->local_host);
 }

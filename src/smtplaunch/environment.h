@@ -14,7 +14,7 @@
 #include "tlsterms.h"
 
 #define ENVIRONMENT_MAX 256    /* variables */
-#define ENVIRONMENT_OWN 11
+#define ENVIRONMENT_OWN 12
 #define ENVIRONMENT_TEXT 256
 
 struct environment_session {
@@ -25,6 +25,7 @@ struct environment_session {
   unsigned remote_port;
   const char *id;              /* sessionid.h */
   int begun;                   /* bytes are replayed: neither RELAYCLIENT nor another QMAILQUEUE is taken from the rule */
+  int accepted;                /* the socket must stay the one that came in: TCPACCEPTED (unshared.h) */
   struct tlsterms tls;         /* without a version in plain text; with one the same as begun */
 };
 

@@ -7,7 +7,8 @@
  * Takes sessions and their clients' sockets from smtpfront over a unix socket (frontlink.h), and trusts only that it
  * has a client: the rule is looked up once more for the peer of that socket, and the environment is made of it. A
  * client with bytes to replay never relays, and its mail never goes to another queue than the service's own. Who may
- * relay came to a port where somebody listens, and its end is not smtpfront's own (tcppeer.h). Of a client with TLS the
+ * relay came to a port where somebody listens, its end is not smtpfront's own (tcppeer.h), and its socket is still what
+ * was accepted there (tcporigin.h), at which qmail-smtpd looks again (unshared.h). Of a client with TLS the
  * plain end comes, too, made by smtptls's user, and becomes the session's; such a client has bytes to replay. Sessions
  * are counted by locked files that they inherit (slots.h), so sessions begun before a restart count, too.
  *
@@ -52,6 +53,7 @@
 #include "sessionid.h"
 #include "slots.h"
 #include "smtpreply.h"
+#include "tcporigin.h"
 #include "tcppeer.h"
 #include "tcprule.h"
 
@@ -70,6 +72,7 @@ struct launcher {
   int front_is_other;          /* -u: it is somebody else, and not trusted */
   uid_t tls_uid;
   int has_tls;                 /* -t */
+  int demands_origin;          /* of who may relay: the front is not trusted, and the kernel can tell */
   struct slots_limits limits;
   char **program;
   const char *last_program;    /* the last word of it, qmail-smtpd: it must be executable */
@@ -269,7 +272,8 @@ static enum frontlink_answer start(const struct launcher *l, const struct client
                                    const char *bytes, size_t len, int begun)
 {
   struct environment_session session = {l->local_host, client->local_ip, client->remote_ip, client->local.port,
-                                        client->remote.port, client->id, begun, client->tls};
+                                        client->remote.port, client->id, begun, !begun && l->demands_origin,
+                                        client->tls};
   struct environment e;
   struct slots_taken place;
   char local[FIELD_MAX];
@@ -346,10 +350,11 @@ static int find_tls(const struct launcher *l, struct client *client, const int f
 }
 
 /* Returns why smtpfront should not have handed the client over. */
-static const char *objection(const struct launcher *l, const struct client *client, enum tcprule verdict,
+static const char *objection(const struct launcher *l, const struct client *client, int socket, enum tcprule verdict,
                              const struct tcprule_found *rule, int begun)
 {
   const char *listed = tcprule_value(rule, "RBLSMTPD");
+  const char *why;
 
   if (verdict == TCPRULE_TROUBLE)
     return rule->trouble;
@@ -362,7 +367,12 @@ static const char *objection(const struct launcher *l, const struct client *clie
   if (!begun && !tcprule_value(rule, "RELAYCLIENT"))
     return "it has said nothing and may not relay";
   /* Only who has said nothing may relay. */
-  return begun || !l->front_is_other ? 0 : tcppeer_objection(&client->local, &client->remote, l->front_uid);
+  if (begun || !l->front_is_other)
+    return 0;
+  why = tcppeer_objection(&client->local, &client->remote, l->front_uid);
+  if (!why && l->demands_origin && !tcporigin_kept(socket))
+    why = "its socket is not what came to the port";
+  return why;
 }
 
 /* smtpfront's number of a session that it has begun, which cannot be much older; else one of our own. */
@@ -405,7 +415,7 @@ static enum frontlink_answer take(const struct launcher *l, const int fd[DESCRIP
   } else {
     rule.trouble = rules.trouble;
   }
-  why = objection(l, &client, verdict, &rule, session.said_len > 0);
+  why = objection(l, &client, fd[0], verdict, &rule, session.said_len > 0);
   if (why) {
     note("refused %s %s", client.remote_ip, why);
     return FRONTLINK_REFUSED;
@@ -608,6 +618,19 @@ static void read_options(struct launcher *l, int argc, char **argv)
   l->last_program = argv[argc - 1];
 }
 
+/* Relay clients are served where the kernel cannot tell (it is older than Linux 4.3, or another one): their mail counts
+ * more there than what a smtpfront that is broken into could do with it. */
+static void find_out_origin(struct launcher *l)
+{
+  const int possible = tcporigin_possible();
+
+  l->demands_origin = possible != 0;
+  if (possible == 0)
+    note("warning: this kernel keeps no SYN, so a smtpfront that is broken into could stand in for who may relay");
+  else if (possible == -1)
+    note("warning: cannot try whether the kernel keeps a SYN, so it is demanded: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
   static struct launcher l;
@@ -620,6 +643,8 @@ int main(int argc, char **argv)
   if (fcntl(2, F_SETFL, fcntl(2, F_GETFL) | O_NONBLOCK) == -1)
     fatal("standard error");
   set_signals();
+  if (l.front_is_other)
+    find_out_origin(&l);
   listen_here(&l);
   loop(&l);
   return 0;

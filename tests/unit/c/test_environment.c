@@ -29,8 +29,8 @@ static int make(const char *data, size_t len, int begun)
 {
   static char *const base[] = {"PATH=/bin", "QMAILQUEUE=simscan", "RELAYCLIENT=", "TCPREMOTEIP=127.0.0.1", "TCPREMOTEHOST=trusted",
                                "HANDOVER=9", "SMTPSESSION=0000000000", "SMTPMAIL=0000000000.1", "RBLSMTPD=-no", "PROTO=SSL", "LIMIT=10", "nothing",
-                               "TLS_VERSION=TLSv1.3", "TLS_CIPHER=x", "TLS_NAME=y", "SMTPTLS=/run/smtptls/socket", 0};
-  static const struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0, {"", "", ""}};
+                               "TLS_VERSION=TLSv1.3", "TLS_CIPHER=x", "TLS_NAME=y", "TCPACCEPTED=1", "SMTPTLS=/run/smtptls/socket", 0};
+  static const struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0, 0, {"", "", ""}};
   struct environment_session mine = session;
 
   mine.begun = begun;
@@ -52,10 +52,23 @@ TEST(a_stranger)
   CHECK(strcmp(value("SMTPSESSION"), "6kz3rt9qm4") == 0 && strcmp(value("SMTPMAIL"), "-") == 0);
 }
 
+TEST(only_the_launcher_demands_the_socket_that_came_in)
+{
+  static char *const base[] = {"TCPACCEPTED=0", 0};
+  struct environment_session session = {"mx.test", "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0, 0, {"", "", ""}};
+  static const char data[] = "+RELAYCLIENT=\0+TCPACCEPTED=0";
+
+  memcpy(rule.data, data, sizeof data);
+  CHECK(tcprule_read(&rule, sizeof data) == TCPRULE_ALLOW && environment_make(&e, base, &rule, &session));
+  CHECK(strcmp(value("TCPACCEPTED"), "-") == 0 && strcmp(value("RELAYCLIENT"), "") == 0);
+  session.accepted = 1;
+  CHECK(environment_make(&e, base, &rule, &session) && strcmp(value("TCPACCEPTED"), "1") == 0);
+}
+
 TEST(a_client_of_ipv6)
 {
   static char *const base[] = {0};
-  static const struct environment_session session = {"mx.test", "2001:db8::25", "2001:db8:1:2:3:4:5:6", 25, 40000, "6kz3rt9qm4", 0, {"", "", ""}};
+  static const struct environment_session session = {"mx.test", "2001:db8::25", "2001:db8:1:2:3:4:5:6", 25, 40000, "6kz3rt9qm4", 0, 0, {"", "", ""}};
 
   rule.variables = 0;
   CHECK(environment_make(&e, base, &rule, &session));
@@ -126,7 +139,7 @@ TEST(too_many_variables_do_not_fit)
 {
   static char text[ENVIRONMENT_MAX + 1][8];
   static char *base[ENVIRONMENT_MAX + 2];
-  struct environment_session session = {0, "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0, {"", "", ""}};
+  struct environment_session session = {0, "192.0.2.1", "198.51.100.7", 25, 40000, "6kz3rt9qm4", 0, 0, {"", "", ""}};
   int i;
 
   rule.variables = 0;
@@ -145,6 +158,7 @@ TEST(too_many_variables_do_not_fit)
 
 static const struct test tests[] = {
   {"a_stranger", a_stranger},
+  {"only_the_launcher_demands_the_socket_that_came_in", only_the_launcher_demands_the_socket_that_came_in},
   {"a_client_of_ipv6", a_client_of_ipv6},
   {"a_relay_client", a_relay_client},
   {"a_session_with_bytes_to_replay_never_relays_nor_has_another_queue", a_session_with_bytes_to_replay_never_relays_nor_has_another_queue},

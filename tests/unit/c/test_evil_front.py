@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ WRAPPED = (
     "controls_validrcptto",
     "controls_rule",
     "link_send",
+    "session_answered",
     "frontjail",
 )
 STRANGER, RELAY = "127.0.0.4", "127.0.0.3"
@@ -57,10 +59,17 @@ def evil_programs(programs: Programs, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def evil(evil_programs: Programs, tmp_path: Path) -> Evil:
     @contextlib.contextmanager
-    def started(fault: str, smtptls_user: int | None = None, **environment: str) -> Iterator[Gateway]:
+    def started(
+        fault: str,
+        smtptls_user: int | None = None,
+        chain: list[str] | None = None,
+        **environment: str,
+    ) -> Iterator[Gateway]:
         launcher = {} if smtptls_user is None else {"-t": smtptls_user}
         environment = {"EVIL": fault, **environment}
-        with gateway(evil_programs, tmp_path, environment=environment, launcher=launcher) as made:
+        with gateway(
+            evil_programs, tmp_path, environment=environment, launcher=launcher, chain=chain
+        ) as made:
             yield made
 
     return started
@@ -177,6 +186,80 @@ def test_a_forged_message_with_tls_is_scanned_as_a_strangers(evil: Evil, source:
         assert "RELAYCLIENT" not in message.environment
         assert message.environment["QMAILQUEUE"] == str(gate.queue)
         assert message.environment["TCPREMOTEIP"] == source
+
+
+# --- the socket of a client that may relay ---
+
+WAIT = 'while [ ! -e go ]; do sleep 0.01; done; exec "$0"'  # until then the session has not begun
+BEGUN = ["/bin/sh", "-c", WAIT]
+BODY = MAIL + FOREIGN + DATA  # of a message that somebody has a relay client pass on
+
+
+def begin(gate: Gateway, what: str) -> None:
+    """Let qmail-smtpd begin once the front has done that."""
+    until(lambda: f"evil {what}: done" in gate.heard())
+    (gate.directory / "go").touch()
+
+
+def relays_nothing(gate: Gateway, spoken: socket.socket) -> None:
+    """Check it without waiting for the end of the connection, as the front keeps its duplicate."""
+    said = f"qmail-smtpd: client trouble: somebody else takes part in the session of {RELAY} id "
+    until(lambda: said in gate.heard())
+    until(lambda: re.search(r"smtplaunch: end [0-9]+ status [1-9]", gate.heard()))
+    spoken.setblocking(False)
+    heard = b""
+    with contextlib.suppress(BlockingIOError, ConnectionError):
+        while block := spoken.recv(65536):
+            heard += block
+    assert re.fullmatch(rb"(220 [^\r]*\r\n)?", heard) and gate.messages() == []
+
+
+@pytest.mark.parametrize("text", [HELO + BODY, b"EHLO x\r\n"])
+def test_somebody_else_at_the_socket_of_a_relay_client_relays_nothing(evil: Evil, text: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as attacker:
+        attacker.settimeout(60)
+        address, port = attacker.getsockname()
+        with evil("reconnect", chain=BEGUN, EVIL_ADDRESS=address, EVIL_PORT=str(port)) as gate:
+            with gate.connect(RELAY):
+                spoken, _peer = attacker.accept()
+            spoken.settimeout(60)
+            spoken.sendall(text)
+            begin(gate, "meddles")
+            relays_nothing(gate, spoken)
+
+
+def test_a_line_that_a_relay_client_loses_makes_no_commands_of_its_message(evil: Evil) -> None:
+    with evil("steal", chain=BEGUN) as gate:
+        client = gate.connect(RELAY)
+        client.sendall(b"DATA\r\n" + BODY)
+        begin(gate, "meddles")
+        relays_nothing(gate, client)
+
+
+def test_an_answer_in_place_of_qmail_smtpd_makes_no_commands_of_a_message(evil: Evil) -> None:
+    with evil("forge", chain=BEGUN) as gate:
+        client = gate.connect(RELAY)
+        begin(gate, "meddles")
+        assert client.recv(100).startswith(b"354 go ahead\r\n")
+        client.sendall(BODY)
+        relays_nothing(gate, client)
+
+
+def test_a_stranger_s_socket_connected_to_a_relay_client_relays_nothing(evil: Evil) -> None:
+    with socket.create_server((RELAY, 0)) as other:
+        other.settimeout(60)
+        address, port = other.getsockname()
+        with evil("port", EVIL_ADDRESS=address, EVIL_PORT=str(port)) as gate:
+            with gate.connect(STRANGER) as client:
+                client.sendall(HELO + MAIL + RCPT)
+                spoken, _from = other.accept()
+            spoken.settimeout(60)
+            with contextlib.suppress(OSError):
+                spoken.sendall(BODY)
+            assert rest(spoken).removesuffix(RESET) == b""
+            # The kernel has given the socket another local port.
+            until(lambda: f"smtplaunch: refused {RELAY} nobody listens at the port that" in gate.heard())
+            assert "smtplaunch: ok " not in gate.heard() and gate.messages() == []
 
 
 TRIES = {

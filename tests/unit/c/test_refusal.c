@@ -96,6 +96,8 @@ TEST(the_lines_are_those_of_the_header)
   CHECK(!strcmp(said(), "qmail-smtpd: data refused: bare-lf from <> at 192.0.2.7\n"));
   refusal_hangup("refusals", "192.0.2.7");
   CHECK(!strcmp(said(), "qmail-smtpd: excessive refusals, hanging up on 192.0.2.7\n"));
+  refusal_shared("192.0.2.7");
+  CHECK(!strcmp(said(), "qmail-smtpd: client trouble: somebody else takes part in the session of 192.0.2.7\n"));
   refusal_trouble("validrcptto.cdb", "no such file");
   CHECK(!strcmp(said(), "qmail-smtpd: validrcptto.cdb trouble: no such file\n"));
   refusal_rcpt("JOE@example.test");

@@ -742,6 +742,7 @@ def forged(
     )
     packet = struct.pack("<Q", number) + session
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1)  # as smtpfront does
         client = socket.create_connection(listening.getsockname(), 20, (source, 0))
         served, _peer = listening.accept()
         argv = as_nobody(["python3", "-c", script, gate.link, served.fileno(), packet.hex()])
@@ -752,6 +753,7 @@ def forged(
         return rest(client)
 
 
+TCP_SAVE_SYN = 27  # as in tcporigin.c
 FOREIGN = b"RCPT TO:<x@elsewhere.example>\r\nDATA\r\n" + LETTER
 
 
@@ -843,6 +845,7 @@ def test_a_broken_front_cannot_be_a_relay_client(programs: Programs, tmp_path: P
     with gateway(programs, tmp_path, launcher={"-u": os.geteuid() or NOBODY}) as gate:
         to = "127.0.0.3" if kind in ("waiting", "away") else "127.0.0.1"
         with socket.create_server((to, 0)) as listening:
+            listening.setsockopt(socket.IPPROTO_TCP, TCP_SAVE_SYN, 1)  # which is not what tells them
             words = [kind, gate.link, "127.0.0.3", listening.fileno(), said.hex()]
             argv = as_nobody(["python3", "-c", PLANTED, *words])
             done = subprocess.run(

@@ -324,7 +324,7 @@ _FORMS: tuple[tuple[str, str, str, Make], ...] = (
     (
         "qmail-smtpd trouble",
         "qmail-smtpd: ",
-        r"((?:validrcptto\.cdb|rcpthosts|requiretls|domainrules) trouble: .*"
+        r"((?:validrcptto\.cdb|rcpthosts|requiretls|domainrules|client) trouble: .*"
         r"|/var/qmail/control/\S+ is missing .*|dropped [0-9]{1,10} lines of the log)",
         lambda at, found: Trouble(at, "qmail-smtpd", found[1]),
     ),
