@@ -664,6 +664,7 @@ def test_a_pause_closes_the_port_and_nothing_else(programs: Programs, tmp_path: 
 def test_a_relay_client_of_the_last_moment_is_served(programs: Programs, tmp_path: Path) -> None:
     """The launcher takes none that came to a port where nobody listens."""
     with gateway(programs, tmp_path) as gate:
+        until(lambda: "deny 127.0.0.2" in gate.heard())  # who asked for the port; now it knows the signal
         gate.launcher.send_signal(signal.SIGSTOP)
         try:
             client = gate.connect("127.0.0.3")
