@@ -128,6 +128,7 @@ PARTS = (
     Part("mta", molecule("mta"), 120),
     Part("second-host", pytest("tests/second_host"), 900, (FULL,), image="bookworm", gateway=True),
     Part("bundle", pytest("tests/bundle"), 900, (FULL,)),
+    Part("controllers", pytest("tests/controllers"), 900, (FULL,)),
     Part("systemd-fresh", molecule("systemd"), 540, (FULL,), env={"MAILGATE_FROM": "nothing"}),
 )
 BY_NAME = {part.name: part for part in PARTS}
@@ -167,6 +168,7 @@ HOLDS: Mapping[str, str] = {
     "mta": "another mail server on port 25: refused by name, replaced when the site says so",
     "second-host": "backup, restore onto a fresh host of the other release, and remove",
     "bundle": "a bare host that reaches nothing becomes a gateway from a bundle",
+    "controllers": "the oldest ansible-core and the newest, each on a host of its own: every file",
     "systemd-fresh": "systemd from a bare host",
 }
 

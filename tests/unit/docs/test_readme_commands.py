@@ -19,17 +19,10 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site impor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check import check_site
 from bed import collection
 from bed.common import ROOT
+from support.readme import INSTALL, RUN, commands
 
 EXAMPLE = ROOT / "docs/examples/inventory.yml"
 INSTALLED = ".ansible/collections/ansible_collections/mailgate/qmail"
-
-
-def commands(begin: str) -> str:
-    """Return the block of commands that follows the line of the README that begins so."""
-    after = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n{begin}")[2].partition("\n\n")[2]
-    block = re.match(r"(?:    .*\n)+", after)
-    assert block is not None, begin
-    return re.sub(r"(?m)^    ", "", block[0])
 
 
 def run(script: str, directory: Path, home: Path) -> str:
@@ -57,7 +50,7 @@ def test_the_commands_install_what_the_checkout_has_each_time(tmp_path: Path) ->
     author = "-c user.name=x -c user.email=x@x.example"
     run(f"git init -q . && git add -A && git {author} commit -qm one", checkout, home)
     head = run("git rev-parse HEAD", checkout, home).strip()
-    script = commands("In the checkout, and then")
+    script = commands(INSTALL)
     for text in ("once", "twice"):
         (checkout / "README.md").write_text(text)
         run(script, checkout, home)
@@ -65,10 +58,10 @@ def test_the_commands_install_what_the_checkout_has_each_time(tmp_path: Path) ->
         assert (home / INSTALLED / "COMMIT").read_text().strip() == head
     site = home / "mailgate-site"
     assert (site / "inventory.yml").read_text() == EXAMPLE.read_text()
-    for line in commands("Run the last three outside").splitlines():
+    for line in commands(RUN).splitlines():
         said = run(f"{line} --list-hosts", site, home)
         assert "mx1.example.com" in said
-    assert "mailgate.qmail.gateway" in commands("Run the last three outside")
+    assert "mailgate.qmail.gateway" in commands(RUN)
 
 
 def example() -> dict[str, Any]:
