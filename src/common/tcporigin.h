@@ -11,6 +11,7 @@
  *   when the socket is disconnected (4.12, and the stable kernels of that time), which alone makes it one that can be
  *     connected again: connect() and listen() fail on it before, also after both sides have closed;
  *   when it is read. Here it is asked for without room, so the kernel says its length (EINVAL) and keeps it.
+ * A client to which the kernel answered by a SYN cookie, in a flood of SYNs, has none.
  * So one that is kept was never disconnected. Valid as gnu89 and as C99.
  */
 #ifndef TCPORIGIN_H
