@@ -179,15 +179,32 @@ enum dialogue_answer __wrap_controls_validrcptto(void *arg, const char *recipien
   return recipient[0] == 'x' ? DIALOGUE_NO : DIALOGUE_YES;
 }
 
-void front_say(struct front *f, uint64_t number, const char *format, ...)
+static void say_line(const char *format, va_list arguments)
 {
   static char line[2000];
+
+  HOLD(vsnprintf(line, sizeof line, format, arguments) < 1500);
+}
+
+void front_say(struct front *f, uint64_t number, const char *format, ...)
+{
   va_list arguments;
 
   (void) f;
   (void) number;
   va_start(arguments, format);
-  HOLD(vsnprintf(line, sizeof line, format, arguments) < 1500);
+  say_line(format, arguments);
+  va_end(arguments);
+}
+
+void front_note(struct front *f, struct session *s, const char *format, ...)
+{
+  va_list arguments;
+
+  (void) f;
+  (void) s;
+  va_start(arguments, format);
+  say_line(format, arguments);
   va_end(arguments);
 }
 

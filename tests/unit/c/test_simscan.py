@@ -50,6 +50,7 @@ SETTINGS = {
 MESSAGE = b"Subject: hello: you\nX-Spam-Flag: NO\n\nbody \0 of it\n"
 AS_DELIVERED = b"Subject: hello: you\n\nbody \0 of it\n"
 ENVELOPE = b"Fann@sender.example\0Talice@example.test\0Tbob@example.test\0\0"
+RULES_UNREADABLE = "control/domainrules cannot be read, or has two rules for one domain"
 
 
 @dataclass(frozen=True)
@@ -1346,7 +1347,8 @@ def test_with_few_descriptors_it_is_all_or_nothing(world: World, descriptors: in
     if outcome.status == 0:
         assert outcome.queued.endswith(AS_DELIVERED)
     else:
-        assert not outcome.queued and outcome.log[-1].endswith("Too many open files")
+        assert not outcome.queued
+        assert outcome.log[-1].endswith(("Too many open files", RULES_UNREADABLE))
 
 
 def test_closed_standard_descriptors_are_never_taken_for_others(world: World) -> None:
@@ -1754,7 +1756,7 @@ def test_rules_that_cannot_be_read(world: World) -> None:
     (world.place / "control" / "domainrules").mkdir()
     outcome = world.scan()
     assert (outcome.status, outcome.queued) == (55, b"")
-    assert outcome.line.endswith("control/domainrules cannot be read, or has two rules for one domain")
+    assert outcome.line.endswith(RULES_UNREADABLE)
 
 
 def test_marks_that_cannot_be_changed_are_not_delivered(world: World) -> None:
