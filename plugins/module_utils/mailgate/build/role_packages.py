@@ -42,9 +42,7 @@ def _of_tasks(
             yield from found
 
 
-def _of_task(
-    role: str, task: Mapping[str, Any], load: Load, holds: Callable[[Any], bool]
-) -> Iterator[Any]:
+def _of_task(role: str, task: Mapping[str, Any], load: Load, holds: Callable[[Any], bool]) -> Iterator[Any]:
     for part in ("block", "rescue", "always"):
         yield from _of_tasks(role, task.get(part) or [], load, holds)
     for word in _IMPORTS:
