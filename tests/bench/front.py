@@ -31,7 +31,7 @@ from bed.containers import (
     command_up,
     in_container,
 )
-from bed.images import make_derived
+from bed.images import base_image, make_derived
 from mailgate.formats import cdb
 
 from .figures import Figure, Section, publish, told
@@ -54,6 +54,7 @@ from .loads import (
     aims,
     held,
     loads,
+    within,
 )
 from .measuring import Container, Run, Window, machine, run_load
 
@@ -115,6 +116,13 @@ def tree_hash() -> str:
                 digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     digest.update((HERE / "site.yml").read_bytes())
     return digest.hexdigest()
+
+
+def descriptors() -> int:
+    """Return how many descriptors a process of a container may have."""
+    argv = ["docker", "run", "--rm", base_image("bookworm"), "sh", "-c", "ulimit -Hn"]
+    limit = run(argv, why="asking for the limit of descriptors").strip()
+    return int(limit) if limit.isdigit() else 1 << 20
 
 
 def make_gateway(fresh: bool, size: Size) -> Container:
@@ -421,6 +429,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command_down(GATEWAY)
             command_down(PEER)
             return 0
+        size = within(size, descriptors())
         gateway = make_gateway(given.fresh, size)
         with tempfile.TemporaryDirectory() as name:
             place = Path(name)

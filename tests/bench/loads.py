@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .figures import Figure
 
@@ -40,6 +40,9 @@ HANDSHAKES = {
 TLS = HANDSHAKES["handshake, ECDSA"]
 
 
+OTHER_DESCRIPTORS = 1000  # of smtpfront, and to spare
+
+
 @dataclass(frozen=True)
 class Size:
     """How large the run is."""
@@ -54,6 +57,12 @@ class Size:
     flood: int = 300
     denied: int = 20_000
     recipients: int = 1_000_000
+
+
+def within(size: Size, descriptors: int) -> Size:
+    """Return the size with as many places of smtpfront, and sessions there, as descriptors allow."""
+    places = min(size.places, (descriptors - OTHER_DESCRIPTORS) // 3)
+    return replace(size, places=places, held_by_many=min(size.held_by_many, places * 5 // 6))
 
 
 SMALL = Size(1.0, 5.0, 6.0, 10, 500, 1_000, 2.0, 30, 200, 5_000)

@@ -68,6 +68,12 @@ def test_what_a_row_demands_of_its_sessions(
     assert load(row).fault({**MET, **said}, codes) == fault
 
 
+@pytest.mark.parametrize(("descriptors", "expected"), [(1 << 20, (12_000, 10_000)), (19_000, (6_000, 5_000))])
+def test_as_many_places_as_there_are_descriptors(descriptors: int, expected: tuple[int, int]) -> None:
+    size = loads.within(loads.Size(), descriptors)
+    assert (size.places, size.held_by_many) == expected
+
+
 def test_silent_sessions_over_tls_are_those_of_plain_text_behind_a_handshake() -> None:
     held = loads.held(loads.Size())
     plain = {one.system: one for one in held if one.sessions == 90 and "-x" not in one.options}
