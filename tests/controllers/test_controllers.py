@@ -31,7 +31,7 @@ from support.readme import INSTALL, RUN, commands
 
 SUITES = ("bookworm", "trixie")
 CORES = {"bookworm": f"ansible-core=={floor_release()}", "trixie": "ansible-core"}
-VENV = "/opt/ansible"
+FIRST, SECOND = "/opt/ansible", "/opt/newest"
 SITE = "/root/mailgate-site"  # where README.md has it
 INVENTORY = ROOT / "tests" / "inventory"
 KEPT = BED / "controllers"
@@ -138,8 +138,8 @@ def converge(suite: str) -> str:
     """Make the host and its gateway; return the release of ansible-core."""
     name = container_of(suite)
     controllers.make_controller(name, suite)
-    release = controllers.install_core(name, VENV, CORES[suite])
-    pasted = f"export PATH={VENV}/bin:$PATH; cd {controllers.CHECKOUT}\n{commands(INSTALL)}"
+    release = controllers.install_core(name, FIRST, CORES[suite])
+    pasted = f"export PATH={FIRST}/bin:$PATH; cd {controllers.CHECKOUT}\n{commands(INSTALL)}"
     controllers.inside(name, pasted, "README.md's commands")
     example = controllers.inside(name, f"cat {SITE}/inventory.yml", "reading the example")
     KEPT.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def converge(suite: str) -> str:
     edited.write_text(inventory(example), encoding="utf-8")
     controllers.copy_into(name, edited, f"{SITE}/inventory.yml")
     controllers.copy_into(name, INVENTORY / "files", f"{SITE}/files")
-    assert len(play(suite, VENV, commands(RUN).splitlines()[-1])) == 1
+    assert len(play(suite, FIRST, commands(RUN).splitlines()[-1])) == 1
     return release
 
 
@@ -155,7 +155,7 @@ def converge(suite: str) -> str:
 def releases(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Return the release of ansible-core that each host has."""
     if GIVEN:
-        yield {suite: controllers.core_of(container_of(suite), VENV) for suite in SUITES}
+        yield {suite: controllers.core_of(container_of(suite), FIRST) for suite in SUITES}
         return
     for suite in SUITES:
         images.make_base(suite)
@@ -205,3 +205,12 @@ def told(paths: Mapping[str, str]) -> str:
 def test_ten_conversations(releases: dict[str, str], suite: str) -> None:
     assert len(selected("debian13")) >= 10
     assert hold_conversations(container_of(suite), "--tag", "debian13")
+
+
+def test_the_newest_finds_nothing_to_change_after_the_oldest(releases: dict[str, str]) -> None:
+    name = container_of("bookworm")
+    release = controllers.install_core(name, SECOND, "ansible-core")
+    assert number(release) > number(releases["bookworm"])
+    before = manifest_of(name, LEAVE_OUT)
+    assert play("bookworm", SECOND, commands(RUN)) == ["0", "0"]  # in check mode, and then for real
+    assert unexpected(differences(before, manifest_of(name, LEAVE_OUT)), STATE) == {}
