@@ -75,3 +75,14 @@ def test_the_counts_go_on(bed: Bed, smtpd: SmtpdBed) -> None:
 def test_what_is_no_session_ends_at_once(bed: Bed, smtpd: SmtpdBed) -> None:
     replies = goes_on(bed, HELLO + MAIL + RCPT, RCPT, b"NOOP\r\n")
     assert replies == [b"421 4.3.0 unable to read controls"]
+
+
+@pytest.mark.patch("99-unshared-client")
+def test_a_socket_that_did_not_come_to_the_port_is_not_listened_to(bed: Bed, smtpd: SmtpdBed) -> None:
+    """The launcher demands it for who may relay; a pipe is none."""
+    words = ["TCPREMOTEIP=198.51.100.7", "RELAYCLIENT=", "TCPACCEPTED=1", f"QMAILQUEUE=/{PLACE}/queue"]
+    argv = ["docker", "exec", "-i", bed.name, "env", *words, "/var/qmail/bin/qmail-smtpd"]
+    said = HELLO + MAIL + b"RCPT TO:<ann@elsewhere.example>\r\n"
+    done = subprocess.run(argv, input=said, capture_output=True, timeout=60, check=False)
+    assert [reply[:4] for reply in done.stdout.split(b"\r\n")] == [b"220 ", b""], done.stdout
+    assert b"somebody else takes part in the session of 198.51.100.7" in done.stderr
