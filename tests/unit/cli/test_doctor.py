@@ -91,6 +91,10 @@ def test_the_screen_has_the_worst_first_within_80_columns() -> None:
 def test_a_full_screen_names_what_is_well() -> None:
     fine = [replace(FINE, check=f"check-{number}") for number in range(20)]
     assert len(doctor_command.render(fine, False)) == 21
+    many = [replace(FINE, check=f"check{number}") for number in range(30)]
+    lines = doctor_command.render(many, False)
+    assert len(lines) <= 24 and lines[21] == f"OK       check20: {FINE.text}"
+    assert lines[22].startswith("OK       check21, check22, ") and lines[-1].endswith(" check29")
     lines = doctor_command.render([*[ODD] * 5, *fine], False)
     assert len(lines) <= 24
     assert lines[-3].startswith("OK       check-0, check-1, ")

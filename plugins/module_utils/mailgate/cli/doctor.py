@@ -44,6 +44,7 @@ from .parser import Parser
 
 WIDTH = 80
 SCREEN_LINES = 24
+_NAMES_LINES = 2
 _COLOURS = {OK: "32", WARNING: "33", CRITICAL: "31", UNKNOWN: "35"}
 _ORDER = (CRITICAL, WARNING, UNKNOWN, OK)
 
@@ -178,10 +179,12 @@ def render(findings: Sequence[Finding], colour: bool) -> list[str]:
                     break_long_words=False,
                 )
     well = [one for one in findings if one.status == OK]
-    if len(lines) + len(well) <= SCREEN_LINES:
-        lines += [painted("OK", OK) + _cut(f"       {one.check}: {one.text}", WIDTH - 2) for one in well]
-    elif well:
-        shown = (f"{one.check} (off)" if one.text.startswith("off:") else one.check for one in well)
+    room = SCREEN_LINES - len(lines)
+    if len(well) > room:  # a healthy gateway fills the screen, another one has its problems alone
+        room = room - _NAMES_LINES if status == OK else 0
+    lines += [painted("OK", OK) + _cut(f"       {one.check}: {one.text}", WIDTH - 2) for one in well[:room]]
+    if rest := well[room:]:
+        shown = (f"{one.check} (off)" if one.text.startswith("off:") else one.check for one in rest)
         names = ", ".join(dict.fromkeys(shown))
         told = textwrap.wrap(f"OK       {names}", WIDTH, subsequent_indent=" " * 9)
         lines.append(told[0].replace("OK", painted("OK", OK), 1))
