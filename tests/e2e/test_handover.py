@@ -79,7 +79,7 @@ def test_what_is_no_session_ends_at_once(bed: Bed, smtpd: SmtpdBed) -> None:
 
 @pytest.mark.patch("99-unshared-client")
 def test_a_socket_that_did_not_come_to_the_port_is_not_listened_to(bed: Bed, smtpd: SmtpdBed) -> None:
-    """The launcher demands it for who may relay; a pipe is none."""
+    """The launcher demands it for who may relay, and a pipe did not come to a port."""
     words = ["TCPREMOTEIP=198.51.100.7", "RELAYCLIENT=", "TCPACCEPTED=1", f"QMAILQUEUE=/{PLACE}/queue"]
     argv = ["docker", "exec", "-i", bed.name, "env", *words, "/var/qmail/bin/qmail-smtpd"]
     said = HELLO + MAIL + b"RCPT TO:<ann@elsewhere.example>\r\n"
