@@ -25,6 +25,7 @@
 #include "smtpreply.h"
 #include "starttls.h"
 #include "tlsrequired.h"
+#include "unshared.h"
 #include "validrcptto.h"
 
 /* The lines that are neither blank nor comments: their number, or -1 when the file is missing or unreadable. */
@@ -67,7 +68,7 @@ static void reply(const char *s)
   if (replay_quiet() && strncmp(s, "421", 3))
     return;
   replay_speak();
-  printf("%s%s", s, strchr(s, '\n') ? "" : "\r\n");
+  unshared_wrote(printf("%s%s", s, strchr(s, '\n') ? "" : "\r\n"));
   fflush(stdout);
 }
 
@@ -80,9 +81,10 @@ static void die(const char *s)
 static int get(void)
 {
   char one;
-  int ch = replay_read(&one, 1) == 1 ? (unsigned char) one : getchar_unlocked();
+  int replayed = replay_read(&one, 1) == 1, fresh = !replayed && stdin->_IO_read_ptr == stdin->_IO_read_end;
+  int ch = replayed ? (unsigned char) one : getchar_unlocked();
 
-  if (ch == EOF)
+  if (ch == EOF || (fresh && !unshared_read(1 + (int) (stdin->_IO_read_end - stdin->_IO_read_ptr))))
     exit(1);
   if (ch == '\n')
     alarm((unsigned int) timeout);
@@ -314,6 +316,7 @@ static int smtpd(void)
   if (!replay_begin(&limits))
     die(SMTPREPLY_CONTROL);
   mailid_begin();
+  unshared_begin();
   starttls_begin();
   hosts = control_lines("control/rcpthosts", &rcpthosts);
   bad = control_lines("control/badmailfrom", &badmailfrom);
