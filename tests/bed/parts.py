@@ -114,7 +114,9 @@ PARTS = (
         EVERY,
         fast=("-m", "not slow", "-n", "3"),
     ),
-    Part("module", pytest("tests/module"), 120, EVERY, fast=("-m", "not slow")),
+    Part(
+        "module", pytest("tests/module"), 120, EVERY, fast=("-m", "not slow", "-n", "3", "--dist", "loadfile")
+    ),
     Part("differential", pytest("tests/differential"), 30, EVERY, fast=("-m", "not slow")),
     Part("debian13", molecule("debian13"), 540),
     *(Part(name, pytest(*end_to_end(name)), 300, image="bookworm", gateway=True) for name in END_TO_END),

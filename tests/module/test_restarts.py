@@ -162,6 +162,7 @@ def test_nobody_but_its_group_reads_a_log(service: Service) -> None:
     assert service.run()["changed"] is False
 
 
+@pytest.mark.slow
 def test_what_an_earlier_run_changed_is_made_up_for(service: Service) -> None:
     """Each of these is left by a play that was killed between the change and the restart."""
     service.read.write_text("new\n")
@@ -289,6 +290,7 @@ def test_a_handler_reloads_what_did_not_read_its_files_yet(service: Service) -> 
     assert made["changed"] is True, "what keeps no record cannot be compared"
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_set_back_hinders_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes started while the clock was two hours ahead, as that of a machine without NTP yet."""
     real = time.time_ns
@@ -316,6 +318,7 @@ def test_a_service_that_keeps_no_record_is_only_restarted_when_asked(tmp_path: P
         assert world.run("send")["changed"] is False
 
 
+@pytest.mark.slow
 def test_a_record_that_cannot_be_written_fails_neither_the_run_nor_the_service(service: Service) -> None:
     shutil.rmtree(service.world.records)
     service.world.records.write_text("not a directory\n")
