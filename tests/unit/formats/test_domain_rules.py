@@ -95,7 +95,7 @@ def test_a_mark_takes_the_sites_tag_with_it() -> None:
     assert "subject_tag" not in " ".join(lines(domain("a.example", {"reject": 4}), tag="[SPAM]"))
 
 
-NO_SCORES = (None, True, 0, 0.0, -1, 1000, 8.25, 1e-5, "8 ", "x", "", [8])
+NO_SCORES = (None, True, 0, 0.0, -1, 1000, 8.25, 1e-5, "8 ", "x", "", [8], float("nan"), float("inf"))
 BAD: list[tuple[object, str]] = [
     ([], "[] is not a mapping; expected some of"),
     ("strict", "'strict' is not a mapping"),
@@ -107,22 +107,7 @@ BAD: list[tuple[object, str]] = [
     *(
         ({key: value}, f"{key} {value!r} is not valid; expected a score from 0.1 to 999.9, in tenths")
         for key in ("reject", "mark")
-        for value in (
-            None,
-            True,
-            0,
-            0.0,
-            -1,
-            1000,
-            8.25,
-            1e-5,
-            "8 ",
-            "x",
-            "",
-            [8],
-            float("nan"),
-            float("inf"),
-        )
+        for value in NO_SCORES
     ),
     *(
         ({"greylist": value}, f"greylist {value!r} is not valid; expected true or false")
