@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, gcc, needed
 from support.certificates import make_pair
 from support.smtpfront_programs import Programs, build
-from support.smtptls import compile_smtptls
+from support.smtptls import SmtpTls, compile_smtptls
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +51,14 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("certificates")
     make_pair(directory, "ecdsa")
     return directory
+
+
+@pytest.fixture(scope="module")
+def tls(
+    tls_programs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, certificates: Path
+) -> Iterator[SmtpTls]:
+    """Return an smtptls that offers TLS, with the module's certificates."""
+    directory = tmp_path_factory.mktemp("common")
+    directory.chmod(0o755)
+    with SmtpTls(tls_programs, directory / "tls", certificates) as one:
+        yield one

@@ -36,16 +36,6 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def tls(
-    tls_programs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, certificates: Path
-) -> Iterator[SmtpTls]:
-    directory = tmp_path_factory.mktemp("common")
-    directory.chmod(0o755)
-    with SmtpTls(tls_programs, directory / "tls", certificates) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def gate(programs: Programs, tls: SmtpTls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     directory = tmp_path_factory.mktemp("gate")
     options = {"front": {"-T": tls.socket}, "launcher": {"-t": OWN_USER}}

@@ -57,16 +57,6 @@ def start(tls_programs: tuple[Path, Path], tmp_path: Path, certificates: Path) -
         assert "Sanitizer" not in one.heard()
 
 
-@pytest.fixture(scope="module")
-def tls(
-    tls_programs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, certificates: Path
-) -> Iterator[SmtpTls]:
-    directory = tmp_path_factory.mktemp("common")
-    directory.chmod(0o755)
-    with SmtpTls(tls_programs, directory / "tls", certificates) as one:
-        yield one
-
-
 def secured(tls: SmtpTls, client: socket.socket, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
     assert line(client) == b"220\n"
     return (context or client_context()).wrap_socket(client, server_hostname=NAME)

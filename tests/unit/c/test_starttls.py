@@ -37,14 +37,6 @@ def started(
 
 
 @pytest.fixture(scope="module")
-def tls(
-    tls_programs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, certificates: Path
-) -> Iterator[SmtpTls]:
-    with started(tls_programs, tmp_path_factory.mktemp("common"), certificates) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def gate(programs: Programs, tls: SmtpTls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     directory = tmp_path_factory.mktemp("gate")
     with gateway(programs, directory, environment={"SMTPTLS": str(tls.socket)}) as one:
