@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.qmail_remote import Remote, build_remote
-from support.tls_mail_server import TlsMailServer, Ways
+from support.qmail_remote import Remote, Report, build_remote
+from support.tls_mail_server import Connection, TlsMailServer, Ways
 from support.told_resolver import A, Records, Validated, a, record, wire
 
 MX, TLSA = 15, 52
@@ -62,3 +63,17 @@ def _free_port() -> int:
 def mx(host: str, preference: int) -> bytes:
     """Return an MX record of the domain."""
     return record(DOMAIN, MX, preference.to_bytes(2, "big") + wire(host))
+
+
+def outcome(report: Report, connections: list[Connection], found_by: re.Pattern[str]) -> tuple[str, int]:
+    """Return the policy by which the message came, or the report of the deferral; and the connections.
+
+    found_by: has the version and the policy in a report of success.
+    """
+    kept = [one for one in connections if one.messages]
+    found = found_by.search(report.message)
+    if report.result == "K":
+        assert found and len(kept) == 1 and kept[0].version == found[1].partition("/")[0].replace("none", "")
+        return found[2], len(connections)
+    assert (report.result, kept) == ("Z", []), report.message
+    return report.message, len(connections)

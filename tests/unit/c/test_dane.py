@@ -24,6 +24,7 @@ from support.remote_by_mx import (
     Place,
     build_place,
     mx,
+    outcome,
 )
 from support.tls_mail_server import Ways
 from support.told_resolver import NXDOMAIN, SERVFAIL, A, Records, Resolver, Validated, a, record
@@ -55,14 +56,7 @@ def sent(place: Place, records: Records, ways: Ways) -> tuple[str, int]:
     """Return the policy by which the message came, or the report of the deferral; and the connections."""
     with Resolver(place.resolver_port, records), place.server(ways) as server:
         report = place.remote.run()
-        connections = server.connections()
-    kept = [one for one in connections if one.messages]
-    found = FOUND.search(report.message)
-    if report.result == "K":
-        assert found and len(kept) == 1 and kept[0].version == found[1].partition("/")[0].replace("none", "")
-        return found[2], len(connections)
-    assert (report.result, kept) == ("Z", []), report.message
-    return report.message, len(connections)
+        return outcome(report, server.connections(), FOUND)
 
 
 @pytest.mark.parametrize(

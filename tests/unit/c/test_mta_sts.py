@@ -26,6 +26,7 @@ from support.remote_by_mx import (
     Place,
     build_place,
     mx,
+    outcome,
 )
 from support.sts_resolver import NO_POLICY, StsResolver, enforced, netstring
 from support.tls_mail_server import Ways
@@ -95,14 +96,7 @@ def sent(place: Place, ways: Ways, *pieces: bytes, records: Records | None = Non
         asked = stack.enter_context(StsResolver(socket_of(place), *pieces)).asked if pieces else []
         report = place.remote.run()
         assert asked == ([QUESTION] if pieces else [])
-        connections = server.connections()
-    kept = [one for one in connections if one.messages]
-    found = FOUND.search(report.message)
-    if report.result == "K":
-        assert found and len(kept) == 1 and kept[0].version == found[1].partition("/")[0].replace("none", "")
-        return found[2], len(connections)
-    assert (report.result, kept) == ("Z", []), report.message
-    return report.message, len(connections)
+        return outcome(report, server.connections(), FOUND)
 
 
 @pytest.mark.parametrize(
