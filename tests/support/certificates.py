@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -114,6 +115,16 @@ class Signer:
             self._directory / title, kind, host=hosts[0], also=hosts[1:], days=days, issuer=self._authority
         )
         return in_one_file(pair)
+
+
+def trust(signer: Signer, directory: Path) -> Path:
+    """Put the authority where OpenSSL finds it among those of a directory; return the file."""
+    argv = ["openssl", "x509", "-hash", "-noout", "-in", str(signer.path)]
+    digest = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    trusted = directory / f"{digest}.0"
+    trusted.write_bytes(signer.path.read_bytes())
+    trusted.chmod(0o644)
+    return trusted
 
 
 def in_one_file(pair: tuple[Path, Path]) -> Path:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import http.server
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.certificates import Signer
+from support.certificates import Signer, trust
 from support.name_servers import txt
 
 WEB = "198.18.0.61"
@@ -55,17 +54,13 @@ def web(signer: Signer, authorities: Path, policies: Mapping[str, str]) -> Itera
     authorities: the directory in which OpenSSL looks for them.
     """
     both = signer.issue("web", hosts=tuple(f"mta-sts.{domain}" for domain in policies))
-    argv = ["openssl", "x509", "-hash", "-noout", "-in", str(signer.path)]
-    digest = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-    trusted = authorities / f"{digest}.0"
     asked: list[str] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(both)
     handler = type("Handler", (_Web,), {"policies": policies, "asked": asked})
     with http.server.ThreadingHTTPServer((WEB, 443), handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        trusted.write_bytes(signer.path.read_bytes())
-        trusted.chmod(0o644)
+        trusted = trust(signer, authorities)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield asked

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support.certificates import Signer, in_one_file, make_pair, tlsa_data
+from support.certificates import Signer, in_one_file, make_pair, tlsa_data, trust
 from support.remote_by_mx import (
     ADDRESS,
     DOMAIN,
@@ -56,9 +55,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 def authorities(authority: Signer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory as the system's own, in which OpenSSL finds the authority."""
     directory = tmp_path_factory.mktemp("authorities")
-    argv = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.path)]
-    digest = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-    (directory / f"{digest}.0").write_bytes(authority.path.read_bytes())
+    trust(authority, directory)
     return directory
 
 
