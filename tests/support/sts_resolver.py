@@ -11,6 +11,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from support.played_scanners import listening
+
 
 def netstring(text: str) -> bytes:
     return f"{len(text)}:{text},".encode()
@@ -30,11 +32,7 @@ class StsResolver:
     def __init__(self, path: Path, *pieces: bytes) -> None:
         self.asked: list[bytes] = []
         self._pieces: Sequence[bytes] = pieces
-        self._socket = socket.socket(socket.AF_UNIX)
-        path.unlink(missing_ok=True)
-        self._socket.bind(str(path))
-        path.chmod(0o666)  # qmail-remote is another user
-        self._socket.listen()
+        self._socket = listening(path)
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> StsResolver:

@@ -17,6 +17,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.fin
     Finding,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.doctor.settings import Settings
+from support.played_scanners import listening
 from support.sts_resolver import NO_POLICY, StsResolver
 
 
@@ -65,8 +66,6 @@ def test_a_resolver_that_is_not_there(context: Context) -> None:
 
 def test_a_resolver_that_is_silent(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "_STS_SECONDS", 0.05)
-    resolver = StsResolver(Path(context.path("/sts")))  # it listens, and accepts nobody
-    finding = found(context, "/sts\n")
+    with listening(Path(context.path("/sts"))):
+        finding = found(context, "/sts\n")
     assert finding.status == CRITICAL and "timed out" in finding.text
-    with resolver:
-        pass
