@@ -137,9 +137,5 @@ def test_packages_of_a_bundle_are_planned_sent_and_installed(programs: Path) -> 
     assert (done["failed"], done["changed"]) == (False, True), done
     assert (programs / "installed").read_text() == "deb"
     index.write_text(INDEX.replace("Package: libhello", "Package: other"))
-    assert "has no package 'libhello'" in run_again(programs, run, index)
-
-
-def run_again(programs: Path, run: Any, index: Path) -> str:
     (programs / "installed").unlink()
-    return str(run("plan", index=str(index))["msg"])
+    assert "has no package 'libhello'" in run("plan", index=str(index))["msg"]
