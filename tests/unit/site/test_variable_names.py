@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import variable_names
+from support.role_cases import run_play
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -153,25 +151,13 @@ def test_the_inventory_is_told_from_the_play_and_the_command_line(tmp_path: Path
         "tasks": [{"mailgate.qmail.preflight": {"site": {}}}],
     }
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": {"mx.test": host}}}))
-    (tmp_path / "play.yml").write_text(json.dumps([play]))
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "ansible-playbook"),
-            *("-i", "hosts.json", "-e", "{smtp_tls_minimum: '1.3'}", "play.yml"),
-        ],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    told = re.findall(
-        r"(\w+): is set by the playbook, so it would set nothing; expected (\w+)\n", done.stdout
-    )
+    options = ("-i", str(tmp_path / "hosts.json"), "-e", "{smtp_tls_minimum: '1.3'}")
+    _status, output = run_play(tmp_path, json.dumps([play]), *options)
+    told = re.findall(r"(\w+): is set by the playbook, so it would set nothing; expected (\w+)\n", output)
     assert list(dict.fromkeys(told)) == [
         ("operator_members", "gateway_operators"),
         ("smtp_tls_hostname", "gateway_hostname"),
-    ], done.stdout + done.stderr
+    ], output
 
 
 def test_what_the_playbook_sets_is_not_proposed() -> None:
