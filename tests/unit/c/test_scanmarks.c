@@ -5,18 +5,25 @@
 #include "check.h"
 #include "scanmarks.h"
 
+/* Takes the bytes that were written to a place of so much room. */
+static const char *text_of(char *exact, size_t n, size_t room)
+{
+  static char text[2000];
+
+  CHECK(n <= room && n < sizeof text);
+  memcpy(text, exact, n);
+  text[n] = 0;
+  free(exact);
+  return text;
+}
+
 static const char *merged(const char *header, const char *answer)
 {
-  static char marked[2000];
   size_t room = strlen(header) + strlen(answer) + SCANMARKS_MORE;
   char *exact = malloc(room); /* a byte too far is seen */
   size_t n = scanmarks_merge(header, strlen(header), answer, strlen(answer), exact);
 
-  CHECK(n <= room && n < sizeof marked);
-  memcpy(marked, exact, n);
-  marked[n] = 0;
-  free(exact);
-  return marked;
+  return text_of(exact, n, room);
 }
 
 static int gives(const char *header, const char *answer, const char *expected)
@@ -74,16 +81,11 @@ TEST(no_field_grows_by_the_one_behind_it)
 
 static const char *tagged(const char *header, const char *answer, const char *tag)
 {
-  static char marked[2000];
   size_t room = strlen(header) + strlen(answer) + SCANMARKS_MORE + scanmarks_tags(header, strlen(header), tag);
   char *exact = malloc(room);
   size_t n = scanmarks_tag(header, strlen(header), answer, strlen(answer), tag, exact);
 
-  CHECK(n <= room && n < sizeof marked);
-  memcpy(marked, exact, n);
-  marked[n] = 0;
-  free(exact);
-  return marked;
+  return text_of(exact, n, room);
 }
 
 static int tags(const char *header, const char *answer, const char *tag, const char *expected)
@@ -119,17 +121,12 @@ TEST(a_message_without_a_subject_gets_one_of_the_tag)
 
 static const char *judge(const char *answer, int spam, double required)
 {
-  static char judged[2000];
   size_t room = strlen(answer) + SCANMARKS_VERDICT;
   char *exact = malloc(room);
   size_t n = scanmarks_judge(answer, strlen(answer), spam, required, exact);
 
   check_where = answer;
-  CHECK(n <= room && n < sizeof judged);
-  memcpy(judged, exact, n);
-  judged[n] = 0;
-  free(exact);
-  return judged;
+  return text_of(exact, n, room);
 }
 
 TEST(another_verdict_stands_in_the_marks)
