@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, gcc, needed
-from support.certificates import make_pair
+from support.certificates import Signer, make_pair
 from support.smtpfront_programs import Programs, build
 from support.smtptls import SmtpTls, compile_smtptls
 
@@ -62,3 +62,9 @@ def tls(
     directory.chmod(0o755)
     with SmtpTls(tls_programs, directory / "tls", certificates) as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    """Return an authority that signs certificates of a module's servers."""
+    return Signer(tmp_path_factory.mktemp("authority"))

@@ -47,11 +47,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def authorities(authority: Signer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory as the system's own, in which OpenSSL finds the authority."""
     directory = tmp_path_factory.mktemp("authorities")

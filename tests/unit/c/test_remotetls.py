@@ -32,11 +32,6 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Remote:
     return build_remote(tmp_path_factory.mktemp("remote"))
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("authority"))
-
-
 def self_signed(directory: Path) -> Path:
     return in_one_file(make_pair(directory))
 
