@@ -17,11 +17,12 @@ from support.certificates import Signer
 from support.gateway import Bed
 from support.name_servers import ROOT_ZONE, resolving, world
 from support.policy_playbook import change_mta_sts
-from support.queue_checks import changed, eventually
+from support.queue_checks import changed
 from support.sts_web import policy, records, web
 from support.tls_mail_server import TlsMailServer, Ways
 from support.told_resolver import A as ADDRESS
 from support.told_resolver import Records, Resolver, a, record, wire
+from support.waiting import eventually
 
 MX = 15
 DOMAIN, HOST = "sts.example", "mx.sts.example"
