@@ -18,7 +18,7 @@ from bed.python_venv import venv_program
 from support.playbook_output import RECAP
 
 NAME = f"mailgate-alone-{os.getpid()}"
-SUITE = "bookworm"
+SUITE, RELEASE = "bookworm", "12"
 
 
 def play(playbook: str, log: str, *options: str, cache: Path | None = None) -> str:
@@ -51,17 +51,12 @@ def changed(said: str) -> int:
 def test_a_host_without_any_network_becomes_a_gateway_from_a_bundle(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    release = {"bookworm": "12", "trixie": "13"}[SUITE]
     said = play(
         "sources",
         "sources",
-        *("-e", f"gateway_bundle_directory={tmp_path}", "-e", f"bundle_release={release}"),
-        *(
-            "-e",
-            "bundle_packages=true",
-            "-e",
-            '{"bundle_leave_out": ["rules"]}',
-        ),  # needs the DNS of the internet
+        *("-e", f"gateway_bundle_directory={tmp_path}", "-e", f"bundle_release={RELEASE}"),
+        *("-e", "bundle_packages=true"),
+        *("-e", '{"bundle_leave_out": ["rules"]}'),  # they need the DNS of the internet
     )
     bundles = list(tmp_path.iterdir())
     assert len(bundles) == 1, said[-4000:]
