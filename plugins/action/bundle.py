@@ -145,7 +145,7 @@ class ActionModule(ActionBase):
         if validated.error_messages:
             raise AnsibleActionFail(f"bundle: {'; '.join(validated.error_messages)}")
         self._params = validated.validated_parameters
-        self._causes, self._vars = [], task_vars or {}
+        self._causes = []
         try:
             result.update(getattr(self, f"_{self._params['state']}")())
         except MailgateError as error:

@@ -20,7 +20,7 @@ import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any
@@ -327,10 +327,10 @@ def faults(given: Mapping[str, Any], host: Platform, installed: Collection[str])
     ]
 
 
-def names_of(manifest: Manifest, kinds: Sequence[str] = KINDS) -> list[str]:
+def names_of(manifest: Manifest) -> list[str]:
     """Return a line for each kind: how many files, how many bytes."""
     lines = []
-    for kind in kinds:
+    for kind in KINDS:
         names = manifest.of_kind(kind)
         size = sum(manifest.files[name].size for name in names)
         lines.append(f"{kind}: {len(names)} files, {size / 1e6:.1f} MB")

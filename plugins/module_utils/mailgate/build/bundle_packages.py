@@ -154,11 +154,6 @@ def simulated(text: str) -> list[str]:
     return [found.partition(":")[0] for found in re.findall(r"^Inst (\S+)", text, re.MULTILINE)]
 
 
-def printed(text: str) -> list[tuple[str, str]]:
-    """Return (URL, name in apt's directory of archives) from `apt-get --print-uris`."""
-    return re.findall(r"^'([^']+)' (\S+) \d+", text, re.MULTILINE)
-
-
 def candidates(packages: Sequence[Package], names: Collection[str]) -> dict[str, str]:
     """Return the upstream version of those of the names that the index has."""
     return {one.name: upstream_version(one.version) for one in packages if one.name in names}
