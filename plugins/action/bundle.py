@@ -313,29 +313,7 @@ class ActionModule(ActionBase):
         os.makedirs(cache, exist_ok=True)
         lines, files = self._apt_lines(platform), {}
         for wanted in self._params["sources"]:
-            chosen, causes = None, []
-            for one in wanted["sources"]:
-                path = os.path.join(cache, one["sha256"])
-                if os.path.isfile(path) and file_sha256(path) == one["sha256"]:
-                    chosen = one
-                    break
-            for one in [] if chosen else wanted["sources"]:
-                path = os.path.join(cache, one["sha256"])
-                urls = packages.pool_urls(lines, one["pool"]) if one.get("pool") else [one["url"]]
-                causes += (
-                    [] if urls else [f"{one['pool']}: no source of apt is known; set bundle_apt_sources"]
-                )
-                for url in urls:
-                    self._say(f"fetching {without_passwords(url)}")
-                    try:
-                        opener = functools.partial(open_url, timeout=TIMEOUT_SECONDS, decompress=False)
-                        build_host.download(opener, url, path, one["sha256"])
-                        chosen = one
-                        break
-                    except MailgateError as error:
-                        causes.append(f"{url}: {error}")
-                if chosen:
-                    break
+            chosen, causes = self._source(wanted["sources"], cache, lines)
             if chosen:
                 place = chosen.get("url") or f"pool {chosen['pool']}"
                 what = f"{wanted['name']}, {without_passwords(place)}"
@@ -347,6 +325,27 @@ class ActionModule(ActionBase):
             lines_of = [f"source of {wanted['name']}: cannot be fetched", *causes, *instead]
             self._causes.append("\n  ".join(lines_of))
         return files
+
+    def _source(self, sources, cache, lines):
+        """Return which of an archive's sources is in the cache now, or None and why none could be fetched."""
+        for one in sources:
+            path = os.path.join(cache, one["sha256"])
+            if os.path.isfile(path) and file_sha256(path) == one["sha256"]:
+                return one, []
+        opener = functools.partial(open_url, timeout=TIMEOUT_SECONDS, decompress=False)
+        causes = []
+        for one in sources:
+            urls = packages.pool_urls(lines, one["pool"]) if one.get("pool") else [one["url"]]
+            if not urls:
+                causes.append(f"{one['pool']}: no source of apt is known; set bundle_apt_sources")
+            for url in urls:
+                self._say(f"fetching {without_passwords(url)}")
+                try:
+                    build_host.download(opener, url, os.path.join(cache, one["sha256"]), one["sha256"])
+                    return one, []
+                except MailgateError as error:
+                    causes.append(f"{url}: {error}")
+        return None, causes
 
     def _wheels(self, work):
         """Return the wheels that the operators' screen pins; of its own directory, or fetched by pip."""
