@@ -112,12 +112,12 @@ class RefusedStore:
     def begin(self, name: str, message_bytes: int) -> tuple[Head, bytes, bytes]:
         """Return head, envelope and so much of the message, unproven; raises BadInput and OSError."""
         where = f"refused message {name}"
-        data, size = self._read(name, HEAD_BYTES_MAX)
+        data, size = self._read(name, HEAD_BYTES_MAX + message_bytes)
         head = parse_head(data, where)
         if size != head.file_bytes:
             raise BadInput(f"{where}: has {size} bytes; expected {head.file_bytes}: it is damaged")
         middle = head.end + head.envelope_bytes
-        if len(data) < min(middle + message_bytes, size):
+        if len(data) < min(middle + message_bytes, size):  # of very many recipients
             data, _size = self._read(name, middle + message_bytes)
         return head, data[head.end : middle], data[middle : middle + message_bytes]
 

@@ -69,7 +69,6 @@ class Refused:
                 return self._show(caller, store, name)
             if do == "refused-forget":
                 return self._forget(caller, store, name, asked["note"])
-            store.begin(name, 0)  # no act begins about a copy that is not there
             if do == "refused-release":
                 return self._release(caller, store, name, asked["note"], again=asked["again"])
             return self._learn(caller, store, name, asked["kind"], asked["note"])
@@ -115,7 +114,7 @@ class Refused:
         self, caller: Caller, store: RefusedStore, name: str, note: str, *, again: bool
     ) -> dict[str, Any]:
         what = f"refused message {name}"
-        trusted = trust(parse_envelope(store.begin(name, 0)[1], what))
+        trusted = trust(parse_envelope(store.begin(name, 0)[1], what))  # no act about what is not there
 
         def work() -> list[str]:
             why = release.fault(self._records.read(name), again=again)
@@ -169,6 +168,7 @@ class Refused:
             said = self._run_learner(kind, message)
             return [f"{name} as {kind}: {one_line(said)}"]
 
+        store.begin(name, 0)  # no act about what is not there
         return {"effects": self._editor.keep(caller, "refused-learn", f"{name} {kind}", note, work)}
 
     def _run_learner(self, kind: str, message: bytes) -> str:
