@@ -110,6 +110,12 @@ class Copy:
     message: bytes
 
 
+def check_name(name: str) -> None:
+    """Raise BadInput for what is not the name of a copy."""
+    if not NAME.fullmatch(name):
+        raise BadInput(f"refused message {name!r:.80}: is not a name; expected 16 hexadecimal digits")
+
+
 def parse_head(data: bytes, where: str) -> Head:
     """Parse the beginning of a copy, HEAD_BYTES_MAX or all of it; raises BadInput that begins with where."""
     first = _FIRST.match(data)

@@ -27,6 +27,7 @@ from ..formats.refused_copy import (
     WRITING,
     Copy,
     Head,
+    check_name,
     parse_copy,
     parse_head,
 )
@@ -87,8 +88,7 @@ class RefusedStore:
         return sorted(found, key=lambda one: (-one.at, one.name))
 
     def _open(self, name: str) -> int:
-        if not NAME.fullmatch(name):
-            raise BadInput(f"refused message {name!r:.80}: is not a name; expected 16 hexadecimal digits")
+        check_name(name)
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
         try:
             descriptor = os.open(name, flags, dir_fd=self._directory)

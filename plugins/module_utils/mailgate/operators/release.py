@@ -26,7 +26,7 @@ from typing import IO, Any
 from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.files import atomic_write, fsync_directory, read_regular
 from ..core.times import utc
-from ..formats.refused_copy import NAME, Head
+from ..formats.refused_copy import NAME, Head, check_name
 
 BEGUN, DONE, FAILED, UNKNOWN = STAGES = ("begun", "done", "failed", "unknown")
 RECORD_BYTES_MAX = 4096
@@ -76,8 +76,7 @@ class Records:
         self._directory = directory
 
     def _path(self, name: str) -> str:
-        if not NAME.fullmatch(name):
-            raise BadInput(f"refused message {name!r:.80}: is not a name; expected 16 hexadecimal digits")
+        check_name(name)
         return os.path.join(self._directory, name)
 
     def read(self, name: str) -> Record | None:
