@@ -34,13 +34,13 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build impo
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import bundle_packages as packages
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.layout import file_sha256
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.spec import DEFAULT_CACHE
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core import locks
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
+from ansible_collections.mailgate.qmail.plugins.plugin_utils.controller_cache import cache_path
 
 try:
     from ansible.template import trust_as_template
@@ -145,16 +145,12 @@ class ActionModule(ActionBase):
         if validated.error_messages:
             raise AnsibleActionFail(f"bundle: {'; '.join(validated.error_messages)}")
         self._params = validated.validated_parameters
-        self._causes = []
+        self._causes, self._cache = [], cache_path()
         try:
             result.update(getattr(self, f"_{self._params['state']}")())
         except MailgateError as error:
             raise AnsibleActionFail(without_passwords(str(error))) from error
         return result
-
-    @property
-    def _cache(self):
-        return os.path.abspath(os.path.expanduser(os.environ.get("MAILGATE_CACHE") or DEFAULT_CACHE))
 
     @property
     def _platform(self):

@@ -16,12 +16,12 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build.spec import DEFAULT_CACHE
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import (
     reach,
     run_plan,
     variable_names,
 )
+from ansible_collections.mailgate.qmail.plugins.plugin_utils.controller_cache import cache_path
 
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -40,10 +40,6 @@ def collection_names():
         specs = yaml_load(text("roles", role, "meta", "argument_specs.yml"))["argument_specs"]
         known.update(name for spec in specs.values() for name in spec.get("options") or ())
     return known, [f"{role}_" for role in roles], yaml_load(site)
-
-
-def cache_path():
-    return os.path.abspath(os.path.expanduser(os.environ.get("MAILGATE_CACHE") or DEFAULT_CACHE))
 
 
 def opener(url):

@@ -31,6 +31,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files import atomic_write
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 from ansible_collections.mailgate.qmail.plugins.plugin_utils import bundled_packages
+from ansible_collections.mailgate.qmail.plugins.plugin_utils.controller_cache import cache_path
 
 MODULE = "mailgate.qmail.source_build"
 PACKAGES_MODULE = "mailgate.qmail.deb_packages"
@@ -233,8 +234,7 @@ class ActionModule(ActionBase):
             with open(index, encoding="utf-8") as stream:
                 known = bundle_packages.stanzas(stream.read(), index)
             self._digests["candidates"] = bundle_packages.candidates(known, self._spec.toolchain)
-        path = self._params["cache"] or os.environ.get("MAILGATE_CACHE") or source.DEFAULT_CACHE
-        self._cache = Cache(os.path.abspath(os.path.expanduser(path)))
+        self._cache = Cache(cache_path(self._params["cache"]))
 
     def _read(self, path):
         with open(self._find_needle("files", path), "rb") as stream:

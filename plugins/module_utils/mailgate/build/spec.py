@@ -19,8 +19,6 @@ from typing import Any
 from ..core.errors import BadInput
 from ..core.text import without_passwords
 
-DEFAULT_CACHE = "~/.cache/mailgate"
-
 ARGUMENT_SPEC: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
