@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import rule_channel
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput, TryAgain
 
+ROOT = Path(__file__).resolve().parents[3]
 RECORDS = {
     "1.0.4.updates.example": ["1234567"],
     "mirrors.updates.example": ["http://one.example/MIRRORED.BY"],
@@ -91,3 +94,9 @@ def test_bytes_that_are_not_an_answer() -> None:
     assert rule_channel.texts(packet, 7) == ["hello"]
     assert rule_channel.texts(packet, 8) is None
     assert all(rule_channel.texts(packet[:end], 7) in (None, []) for end in range(len(packet) - 6))
+
+
+def test_the_release_is_the_one_that_the_role_installs() -> None:
+    defaults = (ROOT / "roles/spamassassin/defaults/main.yml").read_text(encoding="utf-8")
+    pinned = re.findall(r"^spamassassin_(?:rules_)?sources: .*\['([0-9.]+)'\]", defaults, re.MULTILINE)
+    assert pinned == [rule_channel.RELEASE] * 2
