@@ -491,7 +491,8 @@ def test_mail_comes_through_a_crowd_of_silent_clients(
     assert said["mails"] >= 10 and said["delivered"] == said["mails"]
     assert said["seconds"] < 30 and said["slowest"] < 60  # a crowd that keeps others out, not a busy machine
     # Each mail takes the place of one of the crowd, as nobody is put out but for somebody else.
-    assert min(clients, places) - said["mails"] <= said["left"] <= min(clients, places)
+    tries = said["mails"] + said["put_off"]
+    assert min(clients, places) - tries <= said["left"] <= min(clients, places)
 
 
 @pytest.mark.parametrize("how", ["closes", "resets"])
