@@ -37,6 +37,8 @@ METRICS = {
     "p95_ms": Metric("p95 ms", 1),
     "p99_ms": Metric("p99 ms", 1),
     "added_ms": Metric("CPU ms more", 2),
+    "scanners_ms": Metric("clamd and spamd CPU ms", 1),
+    "own_ms": Metric("CPU ms a message", 1),
     "kib_per_session": Metric("KiB per session", 1),
     "held": Metric("sessions held", 0, less_is_better=False),
     "served_percent": Metric("% served", 0, less_is_better=False),

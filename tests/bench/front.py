@@ -36,8 +36,9 @@ from mailgate.formats import cdb
 
 from .figures import Figure, Section, publish, told
 from .loads import (
-    ALSO_AT_1_AND_32,
+    AT_ONCE,
     CHAIN_PORT,
+    DELIVERED_PORT,
     DOMAIN,
     GATEWAY,
     GOOD,
@@ -52,6 +53,7 @@ from .loads import (
     Size,
     added,
     aims,
+    beside,
     held,
     loads,
     within,
@@ -65,7 +67,7 @@ PEER_PACKAGES = ("postfix", "postgrey", "amavisd-new", "clamav-daemon", "spamass
 SINKS = (("198.18.0.10", 2525), ("127.0.0.1", 2525))
 REPETITIONS, REPEATS = 3, 2
 # Beside smtpfront in the gateway's container: the chain of gateway_front: tcpserver with a greylist of its
-# own, and one without scanner and greylist that throws all mail away.
+# own, one without scanner and greylist that throws all mail away, and one that delivers without scanning.
 CERTIFICATES = "/etc/mailgate/tls/current"
 CHAIN_GREYLIST, THROWING = "/var/lib/bench-greylist", "/bench/throw-away"
 THROW_AWAY = b"#!/bin/sh\ncat >/dev/null\nexec cat <&1 >/dev/null\n"  # the message, then the envelope
@@ -80,7 +82,9 @@ GREYLISTER, SMTPD = "/var/qmail/bin/cqgreylist", "/var/qmail/bin/qmail-smtpd"
 CHAINS = {
     CHAIN_PORT: ("/var/qmail/bin/simscan", f"{GREYLISTER} {SMTPD}"),
     UNSCANNED_PORT: (THROWING, SMTPD),
+    DELIVERED_PORT: ("/var/qmail/bin/qmail-queue", f"{GREYLISTER} {SMTPD}"),
 }
+SCANNERS = ("clamd", "spamd")
 END_CHAINS = """\
 for one in /proc/[0-9]*; do
   [ "$(cat "$one/comm" 2>/dev/null)" != tcpserver ] || kill "${one#/proc/}" || :
@@ -245,7 +249,11 @@ class Bench:
         argv = [self.generator, *load.options, "-c", str(at_once), "-t", str(seconds), "-o", str(first)]
         if load.mail:
             argv += ["-w", self.words]
-        done = run_load(self.containers[load.container], argv, self.helpers, after=2.0 if load.mail else 0.3)
+        container = self.containers[load.container]
+        scanners = container.programs_cpu_seconds(*SCANNERS) if load.scanned else 0.0
+        done = run_load(container, argv, self.helpers, after=load.after_seconds)
+        if load.scanned:
+            done.load["scanners"] = container.programs_cpu_seconds(*SCANNERS) - scanners
         begun = int(done.load["begun"])
         self.number += begun
         self.strangers[load.system] += begun if load.strangers else 0
@@ -259,12 +267,13 @@ class Bench:
             raise Trouble(f"{load.row}, {load.system}: {done.load}; {fault}")
 
     def rows(self) -> None:
-        for at_once in (8, 1, 32):
+        for at_once, rows in AT_ONCE.items():
             for _repetition in range(REPETITIONS):
                 for load in loads(self.size):
-                    if at_once != 8 and load.row not in ALSO_AT_1_AND_32:
+                    if rows and load.row not in rows:
                         continue
-                    seconds = self.size.scan_seconds if load.scanned else self.size.seconds
+                    long = load.scanned or "-n" in load.options
+                    seconds = self.size.scan_seconds if long else self.size.seconds
                     done = self.undisturbed(lambda one=load, s=seconds, c=at_once: self.run(one, c, s))  # type: ignore[misc]
                     figure = self.figure(load.row, load.system, at_once)
                     figure.add(
@@ -274,6 +283,8 @@ class Bench:
                         p95_ms=done.load["p95_ms"],
                         p99_ms=done.load["p99_ms"],
                     )
+                    if load.scanned and load.container == GATEWAY:  # amavisd-new has the rules in itself
+                        figure.add(scanners_ms=done.load["scanners"] / done.load["done"] * 1000)
                     figure.disturbed |= done.disturbed
                     self.tell(figure, done.others_percent)
 
@@ -401,6 +412,11 @@ port: tcpserver, cqgreylist and qmail-smtpd, whose log no other service follows.
 thrown away: by the program that stands for the queue of one more chain of tcpserver, without cqgreylist, and
 by Postfix's discard.
 
+Mail that is delivered and not scanned goes through a chain of tcpserver, cqgreylist, qmail-smtpd and
+qmail-queue. What the same chain costs more with simscan, beside the CPU of clamd and spamd, is simscan's own.
+All but clamd and spamd is whatever else runs for a message: front, greylist, simscan, queue, delivery and the
+services that follow the log.
+
 Both sides offer TLS 1.2 and 1.3 with the same two certificates, ECDSA of P-256 and RSA of 2,048 bits; which
 of them is used is chosen by the signatures that the client offers. A handshake is a session with EHLO,
 STARTTLS and QUIT in TLS 1.3, unless the row says otherwise; a resumed one uses the last ticket that any
@@ -450,7 +466,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 bench.rows()
                 bench.held()
                 bench.flood()
-        figures = [*bench.figures.values(), *added(list(bench.figures.values()))]
+        measured = list(bench.figures.values())
+        figures = [*measured, *added(measured), *beside(measured)]
         section = Section(
             "front",
             "Beside Postfix: what a session costs",

@@ -17,7 +17,6 @@ import argparse
 import io
 import os
 import random
-import re
 import subprocess
 import sys
 import tarfile
@@ -32,6 +31,9 @@ from support.conversations import STRANGER
 from support.gateway import Bed, NoGateway, submit
 from support.name_servers import resolving, world
 
+from .measuring import Container
+
+DAEMONS = ("clamd", "spamd")
 PLACE = "/var/tmp/mailgate-bench"
 ALONE = (
     'clamdscan --config-file=/etc/clamav/clamd.conf --stream --no-summary --stdout "$1" >/dev/null && '
@@ -68,37 +70,16 @@ def message(number: int, way: str, size: int) -> bytes:
     return (head + "\r\n".join([*lines, token]) + "\r\n").encode("ascii")
 
 
-def cpu_seconds(bed: Bed) -> float:
-    """Return what all processes of the container have used so far (cgroup versions 2 and 1)."""
-    files = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpuacct/cpuacct.usage")
-    said = bed.inside("cat", *files)[1]
-    new = re.search(r"^usage_usec ([0-9]+)$", said, re.MULTILINE)
-    old = re.search(r"^([0-9]+)$", said, re.MULTILINE)
-    if new:
-        return int(new[1]) / 1e6
-    if old:
-        return int(old[1]) / 1e9
-    raise NoGateway(f"no CPU account in {' or '.join(files)}")
-
-
-def daemons_cpu_seconds(bed: Bed) -> float:
-    """Return what clamd, and spamd with its children, have used so far."""
-    ticks = 0
-    said = bed.inside("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null; true")[1]
-    for name, words in re.findall(r"^[0-9]+ \((.*)\) (.*)$", said, re.MULTILINE):
-        if name.startswith(("clamd", "spamd")):
-            ticks += sum(int(word) for word in words.split()[11:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def measure(bed: Bed, count: int, work: Callable[[], None], after: Callable[[], None]) -> Measured:
     """Wall time of the work; CPU time until what comes after it has come."""
-    daemons, cpu, begin = daemons_cpu_seconds(bed), cpu_seconds(bed), time.monotonic()
+    container = Container(bed.name)
+    daemons, cpu, begin = container.programs_cpu_seconds(*DAEMONS), container.cpu_seconds(), time.monotonic()
     work()
     seconds = time.monotonic() - begin
     after()
-    cpu = cpu_seconds(bed) - cpu
-    return Measured(count / seconds, cpu / count, (daemons_cpu_seconds(bed) - daemons) / count)
+    cpu = container.cpu_seconds() - cpu
+    daemons = container.programs_cpu_seconds(*DAEMONS) - daemons
+    return Measured(count / seconds, cpu / count, daemons / count)
 
 
 def through_the_chain(bed: Bed, senders: int, messages: Sequence[bytes]) -> Measured:

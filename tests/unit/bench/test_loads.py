@@ -101,6 +101,32 @@ def test_what_tls_adds_is_told_run_by_run() -> None:
     assert added.runs == {"added_ms": [1.0, 1.25]} and set(added.runs) <= set(METRICS)
 
 
+def test_what_runs_beside_the_scanners_is_told_run_by_run() -> None:
+    measured = [
+        figure(loads.SCANNED, "tcpserver", cpu_per_1000=(180.0, 190.0), scanners_ms=(160.0, 165.0)),
+        figure(loads.SCANNED, "amavisd-new", cpu_per_1000=(200.0, 200.0)),
+        figure(loads.DELIVERED, "tcpserver", disturbed=True, cpu_per_1000=(14.0, 19.5)),
+    ]
+    whole, simscan = loads.beside(measured)
+    assert (whole.key, whole.disturbed) == ((loads.BESIDE, "tcpserver", 8), False)
+    assert whole.runs == {"own_ms": [20.0, 25.0]}
+    assert (simscan.key, simscan.disturbed) == ((loads.SIMSCAN, "tcpserver", 8), True)
+    assert simscan.runs == {"own_ms": [6.0, 5.5]} and set(simscan.runs) <= set(METRICS)
+    assert loads.beside(measured[:1]) == [whole]  # nothing is told of what was not measured
+
+
+@pytest.mark.parametrize(("own", "word"), [(6.0, "met"), (6.1, "not met")])
+def test_what_simscan_adds_has_a_limit(own: float, word: str) -> None:
+    said = f"{loads.SIMSCAN}, 8 at once: at most 6.0 ms of CPU, {own:.2f} measured: {word}"
+    assert loads.aims([figure(loads.SIMSCAN, "tcpserver", own_ms=(own,))]) == [said]
+
+
+def test_scanned_mail_is_measured_with_as_many_senders_as_its_aim_names() -> None:
+    assert all(row in {one.row for one in ROWS} for rows in loads.AT_ONCE.values() for row in rows)
+    for row in (loads.SCANNED, loads.DELIVERED):
+        assert {at_once for at_once, rows in loads.AT_ONCE.items() if row in rows} == {1, 4, 16}
+
+
 @pytest.mark.parametrize(("ours", "word"), [(1500.0, "met"), (1400.0, "met"), (1399.0, "not met")])
 def test_a_handshake_is_to_be_at_the_peers_rate(ours: float, word: str) -> None:
     rows = [
