@@ -98,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     part = commands.add_parser("part", help="parts of the suites by name", epilog=listed)
     part.add_argument("names", nargs="+", metavar="NAME")
     part.add_argument("--also", default="", metavar="'...'", help="added to the command")
+    part.add_argument("--dated", action="store_true", help="note in VERIFIED-full.md what passed")
     commands.add_parser("parts", help="list the parts: seconds that each may take, suites, what it holds")
     commands.add_parser("clean", help="remove the test bed's containers and .bed")
     sanity = commands.add_parser("sanity", help="ansible-test sanity over the project's files")
@@ -148,7 +149,7 @@ def dispatch(options: argparse.Namespace) -> None:
     elif command == "test":
         command_test(options.suite)
     elif command == "part":
-        command_part(options.names, shlex.split(options.also))
+        command_part(options.names, shlex.split(options.also), options.dated)
     elif command == "parts":
         print("\n".join(listing()))
     elif command == "clean":

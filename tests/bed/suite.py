@@ -36,6 +36,16 @@ COUNTS = re.compile(rf"((?:{COUNT},? ?)+)in \d+[.\d]*s")
 
 MOST = 16  # with the last line fewer than the twenty that `tail` shows
 FAILURE = re.compile(r"((?:FAILED|ERROR) tests/[^\n]{1,300})")
+DATED = re.compile(r"^\| (\S+) \| \d{4}-\d\d-\d\d \| .* \|$", re.MULTILINE)
+PAGE = (
+    "# What ran that `make test` leaves out",
+    "",
+    "Written by `make test-full`, which runs everything, and by `python3 tests/bed part NAME --dated`: the",
+    "last run of each part in which nothing failed.",
+    "",
+    "| part | date | after commit | passed | skipped or not run | seconds |",
+    "|---|---|---|---|---|---|",
+)
 NOT_RUN = re.compile(rf"^NOT RUN (tests/\S+) - ({ONLY_REAL}[^\n]{{1,200}})", re.MULTILINE)
 
 
@@ -365,42 +375,38 @@ def command_test(suite: str) -> None:
     ran = run_all(parts, suite)
     text, total = table(ran, suite, time.monotonic() - begin)
     if suite == FULL and not total["failed"]:
-        write_atomically(VERIFIED, report(ran))
+        write_report(ran)
         text = f"{VERIFIED.relative_to(ROOT)} is written\n{text}"
     print(f"\n{text}", flush=True)
     if total["failed"]:
         raise SystemExit(1)
 
 
-def report(ran: Sequence[Ran]) -> str:
-    """Return the text of docs/generated/VERIFIED-full.md: what ran beyond `make test`, and when."""
+def report(ran: Sequence[Ran], before: str = "") -> str:
+    """Return the text of docs/generated/VERIFIED-full.md: what `make test` leaves out, and when it last ran.
+
+    `before` is the page as it was, whose rows of other parts stay.
+    """
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     commit = run(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"], why="asking git").strip()
-    rows = [
-        f"| {one.part.name} | {one.found['passed']} | {one.found['skipped'] + one.found['not run']} "
-        f"| {one.seconds:.0f} |"
-        for one in ran
-        if TEST not in one.part.suites
-    ]
-    return "\n".join(
-        [
-            "# What ran that `make test` leaves out",
-            "",
-            "Written by `make test-full`, which runs everything; nothing of it failed.",
-            "",
-            f"- date: {today}",
-            f"- after commit: {commit}",
-            "",
-            "| part | passed | skipped or not run | seconds |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
+    rows = {found.group(1): found.group(0) for found in DATED.finditer(before) if found.group(1) in BY_NAME}
+    for one in ran:
+        if one.status == 0 and TEST not in one.part.suites:
+            numbers = f"{one.found['passed']} | {one.found['skipped'] + one.found['not run']}"
+            rows[one.part.name] = f"| {one.part.name} | {today} | {commit} | {numbers} | {one.seconds:.0f} |"
+    return "\n".join([*PAGE, *(rows[name] for name in sorted(rows)), ""])
 
 
-def command_part(names: Sequence[str], more: Sequence[str]) -> None:
-    """Run single parts, one after the other, as the suites do; `more` is added to their commands."""
+def write_report(ran: Sequence[Ran]) -> None:
+    before = VERIFIED.read_text(encoding="utf-8") if VERIFIED.exists() else ""
+    write_atomically(VERIFIED, report(ran, before))
+
+
+def command_part(names: Sequence[str], more: Sequence[str], dated: bool = False) -> None:
+    """Run single parts, one after the other, as the suites do; `more` is added to their commands.
+
+    dated: those that `make test` leaves out get their row in docs/generated/VERIFIED-full.md.
+    """
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise Trouble(f"no part {unknown[0]!r}; expected {', '.join(BY_NAME)}")
@@ -418,6 +424,8 @@ def command_part(names: Sequence[str], more: Sequence[str]) -> None:
             ran.append(run_part(part, environment(), log, more=more, running=running, prefix=""))
     finally:
         running.end()
+    if dated:
+        write_report(ran)
     print("\n".join([*map(line_of, ran), *failed_lines(ran)]), flush=True)
     if any(one.status for one in ran):
         raise SystemExit(1)

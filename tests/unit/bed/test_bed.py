@@ -376,16 +376,23 @@ def test_the_last_twenty_lines_tell_which_tests_failed_and_why() -> None:
 
 
 def test_what_only_the_full_suite_runs_is_dated() -> None:
-    found = {**dict.fromkeys(suite.WORDS, 0), "passed": 9}
-    text = suite.report(
-        [
-            suite.Ran(part("often"), 0, found, [], 3.0),
-            suite.Ran(part("seldom", suites=(FULL,)), 0, found, [], 77.7),
-        ]
+    found = {**dict.fromkeys(suite.WORDS, 0), "passed": 9, "skipped": 1}
+    ran = [
+        suite.Ran(part("often"), 0, found, [], 3.0),
+        suite.Ran(part("bundle", suites=(FULL,)), 0, found, [], 77.7),
+        suite.Ran(part("controllers", suites=(FULL,)), 1, found, ["why"], 5.0),
+    ]
+    before = (
+        "| bundle | 2026-01-01 | 0123456789ab | 1 | 0 | 5 |\n"
+        "| controllers | 2026-01-02 | 0123456789ab | 4 | 0 | 500 |\n"
+        "| gone | 2026-01-03 | 0123456789ab | 4 | 0 | 500 |\n"
     )
-    assert re.search(r"^- date: 20\d\d-\d\d-\d\d$", text, re.MULTILINE)
-    assert "| seldom | 9 | 0 | 78 |" in text
-    assert "often" not in text
+    lines = suite.report(ran, before).splitlines()
+    rows = [line for line in lines if re.search(r"\d{4}-\d\d-\d\d", line)]
+    assert len(rows) == 2  # of a part that failed stays the last time it passed; one that is gone has no row
+    assert re.fullmatch(r"\| bundle \| 20\d\d-\d\d-\d\d \| [0-9a-f]{12} \| 9 \| 1 \| 78 \|", rows[0])
+    assert rows[1] == before.splitlines()[1]
+    assert suite.report([], "\n".join(lines)).splitlines() == lines
 
 
 def test_a_budget_stands_beside_the_time() -> None:
