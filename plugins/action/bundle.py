@@ -26,7 +26,6 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.mailgate.qmail.plugins.lookup import collection_version
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import (
-    apt,
     bundle,
     role_packages,
     rule_channel,
@@ -40,6 +39,9 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
     MailgateError,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.os_release import (
+    parse_os_release,
+)
 from ansible_collections.mailgate.qmail.plugins.plugin_utils.controller_cache import cache_path
 
 try:
@@ -118,7 +120,7 @@ def run(argv, what, **options):
 def own_platform():
     """Return the release and the machine of the controller, if it runs Debian; else none."""
     with contextlib.suppress(OSError), open("/etc/os-release", encoding="utf-8") as stream:
-        found = apt.os_release(stream.read())
+        found = parse_os_release(stream.read())
         if found.get("ID") == "debian" and found.get("VERSION_ID"):
             return found["VERSION_ID"], os.uname().machine
     return "", ""

@@ -254,6 +254,9 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.os_release import (
+    parse_os_release,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import (
     accounts,
     certificates,
@@ -434,7 +437,7 @@ def bundle_faults(given, host):
     """Return what is wrong with the controller's bundle for this host."""
     if not given:
         return []
-    words = preflight.parse_os_release(host.os_release)
+    words = parse_os_release(host.os_release)
     own = build_bundle.Platform(words.get("ID", ""), words.get("VERSION_ID", ""), os.uname().machine)
     return build_bundle.faults(given, own, preflight.installed_packages(host.dpkg_status))
 

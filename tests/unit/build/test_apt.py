@@ -19,11 +19,6 @@ def test_upstream_version(debian: str, upstream: str) -> None:
     assert apt.upstream_version(debian) == upstream
 
 
-def test_os_release() -> None:
-    text = "# made\nID=debian\nVERSION_ID=\"12\"\nNAME='x y'\n\n"
-    assert apt.os_release(text) == {"ID": "debian", "VERSION_ID": "12", "NAME": "x y"}
-
-
 def test_apt_candidates() -> None:
     text = "gcc:\n  Installed: (none)\n  Candidate: 4:12.2.0-3\n  Version table:\n     4:12.2.0-3 500\n"
     assert apt.apt_candidates(text + "ghost:\n  Installed: (none)\n  Candidate: (none)\n") == {

@@ -34,12 +34,6 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in leading.group().split(".")] if leading else []
 
 
-def os_release(text: str) -> dict[str, str]:
-    """Return the fields of os-release(5), unquoted."""
-    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
-    return {key.strip(): value.strip().strip("\"'") for key, value in pairs}
-
-
 def apt_candidates(text: str) -> dict[str, str]:
     """Return each package's candidate version in the output of `apt-cache policy` with LC_ALL=C."""
     found, package = {}, ""

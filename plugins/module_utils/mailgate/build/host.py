@@ -22,6 +22,7 @@ from typing import Any
 
 from ..core.errors import BadInput, MailgateError
 from ..core.files import atomic_write
+from ..formats.os_release import parse_os_release
 from . import apt, recipe
 from . import spec as source
 from .layout import NOBODY, PATH, SOURCE_BYTES, BuildFailed
@@ -37,7 +38,7 @@ def host_facts(
     candidates: the upstream versions of packages that come from the controller, and not from apt's sources.
     """
     with open("/etc/os-release", encoding="utf-8") as stream:
-        release = apt.os_release(stream.read())
+        release = parse_os_release(stream.read())
     users: dict[str, int | None] = {}
     groups: dict[str, int | None] = {}
     for name in spec.users:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core.paths import SENDMAIL
+from ..formats.os_release import parse_os_release
 
 SMTP_PORT = 25
 SUPPORTED_DEBIAN = ("12", "13")
@@ -139,18 +140,6 @@ class Report:
 
     def messages(self, level: str) -> list[str]:
         return [finding.message for finding in self.findings if finding.level == level]
-
-
-def parse_os_release(text: str) -> dict[str, str]:
-    """Return the variables of os-release(5), without quotes."""
-    values: dict[str, str] = {}
-    for line in text.splitlines():
-        if match := re.fullmatch(r"([A-Z0-9_]+)=(.*)", line.strip()):
-            value = match.group(2)
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-                value = value[1:-1]
-            values[match.group(1)] = value
-    return values
 
 
 def _proc_address(text: str) -> str:
