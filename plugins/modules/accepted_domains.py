@@ -63,7 +63,10 @@ changed_paths:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import addresses as recipients
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import (
+    accepted_domains,
+    smtproutes,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import ACCEPTED_DOMAINS
 from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
@@ -102,7 +105,7 @@ def main():
     except (BadInput, OSError) as error:
         module.fail_json(msg=str(error), changed_paths=[])
     content = "".join(f"{domain}\n" for domain in domains)
-    now = [line for line in map(str.rstrip, before.splitlines()) if line and not line.startswith("#")]
+    now = accepted_domains.parse(before)
     words = smtproutes.describe_accepted(now, domains, routes, module.params["local"])
     finish(
         module,

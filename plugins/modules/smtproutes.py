@@ -132,7 +132,11 @@ changed_paths:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import qmail_queue, smtproutes
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import (
+    accepted_domains,
+    qmail_queue,
+    smtproutes,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import ROUTES
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
@@ -159,16 +163,12 @@ def wanted_routes(items):
     return routes
 
 
-def accepted_domains(path):
-    """Return the domains of rcpthosts; a leading dot stands for all below one."""
-    text = (managed_file.read_bytes(path) or b"").decode("utf-8", "backslashreplace")
-    lines = (line.rstrip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
 def kept_routes(table, wanted, params):
     """Return (routes that are needed still and not wanted, a warning for each that only mail waits for)."""
-    accepted = accepted_domains(params["accepted"]) if params["accepted"] else []
+    accepted = []
+    if params["accepted"]:
+        text = (managed_file.read_bytes(params["accepted"]) or b"").decode("utf-8", "backslashreplace")
+        accepted = accepted_domains.parse(text)
     waiting = qmail_queue.waiting_hosts(params["queue"]) if params["queue"] else ()
     local = {domain.lower() for domain in params["local"]}
     hosts = [domain for domain in accepted if domain.lower() not in local]

@@ -112,7 +112,7 @@ def test_only_what_is_certain_can_be_tried_again(said: Said, expected: Outcome) 
     ],
 )
 def test_a_release_is_no_relay(recipient: bytes, served: bool) -> None:
-    accepted = release.accepted_domains("# served\nExample.com\n\n.deep.example.net\n#\n")
+    accepted = frozenset(("example.com", ".deep.example.net"))
     assert release.served(recipient, accepted) is served
 
 

@@ -20,7 +20,7 @@ from http.client import HTTPException
 from ..core.errors import BadInput, MailgateError
 from ..core.paths import ACCEPTED_DOMAINS, AUTHORITIES, CERTIFICATES_DIRECTORY
 from ..core.threads import run_parallel
-from ..formats import tls_policies
+from ..formats import accepted_domains, tls_policies
 from ..host import certificates
 from ..rules.files import read_text
 from .context import Context
@@ -269,8 +269,8 @@ def promise(
 
 def _domains(context: Context) -> list[str]:
     text = read_text(context.path(ACCEPTED_DOMAINS)) or ""
-    every = dict.fromkeys(line.strip().lower() for line in text.splitlines())
-    return [one for one in every if one and not one.startswith((".", "#"))][:DOMAINS_MAX]
+    every = dict.fromkeys(one.lower() for one in accepted_domains.parse(text))
+    return [one for one in every if not one.startswith(".")][:DOMAINS_MAX]
 
 
 def _published(context: Context, seen: Sequence[Seen]) -> list[Finding]:

@@ -25,7 +25,7 @@ from ..core.paths import (
     VALID_RECIPIENTS,
 )
 from ..core.times import rounded
-from ..formats import cdb, domain_rules, tcprules
+from ..formats import accepted_domains, cdb, domain_rules, tcprules
 from ..formats.rule_keys import shown_key
 from ..recipients.process import read_settings
 from ..recipients.store import Store
@@ -299,9 +299,7 @@ def rules_of_domains(context: Context) -> list[Finding]:
 def safety(context: Context) -> list[Finding]:
     """Check the rules and settings in force, independently of the files that they were made from."""
     text = read_text(context.path(ACCEPTED_DOMAINS))
-    domains = None
-    if text is not None:
-        domains = sum(1 for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    domains = None if text is None else len(accepted_domains.parse(text))
     pid, environment = smtpd_process(context)
     mode, owner = None, ""
     with contextlib.suppress(FileNotFoundError):

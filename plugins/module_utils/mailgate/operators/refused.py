@@ -22,7 +22,7 @@ from ..core.paths import (
     SPAMD_HOME,
 )
 from ..core.text import one_line
-from ..formats import message_text
+from ..formats import accepted_domains, message_text
 from ..formats.refused_copy import Copy, Envelope, Head, parse_envelope
 from ..host.refused_store import RefusedStore, opened
 from ..rules.files import read_text
@@ -153,7 +153,7 @@ class Refused:
         text = read_text(self._places.domains)
         if text is None:
             raise TryAgain(f"file {self._places.domains}: is missing; expected the domains that are served")
-        accepted = release.accepted_domains(text)
+        accepted = frozenset(one.lower() for one in accepted_domains.parse(text))
         for one in envelope.recipients:
             # simscan keeps what came for the site's own domains. A copy with another recipient would make a
             # relay of the release, for whoever can write into simscan's directory.

@@ -117,12 +117,6 @@ def mark(name: str, head: Head, now: float) -> bytes:
     return f"{MARK}: {name}; refused {utc(head.at)} as {verdict}; released {utc(now)}\n".encode("ascii")
 
 
-def accepted_domains(text: str) -> frozenset[str]:
-    """Parse control/rcpthosts: a domain a line, '.example.com' for every name below it."""
-    lines = (line.strip().lower() for line in text.splitlines())
-    return frozenset(line for line in lines if line and not line.startswith("#"))
-
-
 def served(recipient: bytes, accepted: frozenset[str]) -> bool:
     """Return whether a recipient is in a domain that is served here, or has none: <postmaster>."""
     dummy, at, domain = recipient.decode("latin-1").lower().rpartition("@")
