@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -174,6 +175,16 @@ static void hold_session(const struct server *s, SSL *session, int control, int 
     relay(session, plain);
 }
 
+/* Prepare the client's socket. Returns 0 when that fails. */
+static int make_own(int client)
+{
+  static const int yes = 1;
+
+  /* Else the reply behind the tickets is kept until the client acknowledges them, for which it may take 40 ms. */
+  return setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) == 0
+         && fcntl(client, F_SETFL, fcntl(client, F_GETFL) | O_NONBLOCK) != -1;
+}
+
 static void begin_session(const struct server *s, int control, int client)
 {
   static const char taken = TLSLINK_TAKEN;
@@ -190,7 +201,7 @@ static void begin_session(const struct server *s, int control, int client)
   close(pair[1]);
   /* Until the program says so, the client's socket is the program's: even a flag of it would be felt there. */
   if (!sent || !expect(control, TLSLINK_GO, (int) s->handshake_ms, 0)
-      || fcntl(client, F_SETFL, fcntl(client, F_GETFL) | O_NONBLOCK) == -1 || !(session = SSL_new(s->terms.context))) {
+      || !make_own(client) || !(session = SSL_new(s->terms.context))) {
     close(control);
     close(pair[0]);
     return;

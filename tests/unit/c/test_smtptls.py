@@ -209,6 +209,16 @@ def test_a_session_resumes_with_any_worker(start: Start) -> None:
     assert reused == 12
 
 
+def test_a_reply_does_not_wait_for_what_the_client_acknowledges(tls: SmtpTls) -> None:
+    client, served = tcp_pair()
+    control, plain = tls.begin(served)
+    assert not served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    control.send(b"G")
+    with client_context().wrap_socket(client), control, plain:
+        assert served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    served.close()
+
+
 # --- who does not keep to it ---
 
 
@@ -225,6 +235,7 @@ def test_the_socket_is_not_touched_before_the_program_says_so(tls: SmtpTls) -> N
     assert served.recv(100) == b"MAIL\r\n"
     time.sleep(0.2)
     assert not fcntl.fcntl(served, fcntl.F_GETFL) & os.O_NONBLOCK
+    assert not served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert client.recv(100) == b"454 4.7.0\r\n"
     plain.close()
 
