@@ -135,6 +135,15 @@ def compare(before: Iterable[Figure], after: Iterable[Figure]) -> list[str]:
     return worse
 
 
+def renewed(before: Iterable[Figure], after: Sequence[Figure], remark: str) -> list[Figure]:
+    """Return the figures of before with those of after in their place, which say so."""
+    new = {figure.key: figure for figure in after}
+    for figure in after:
+        figure.remark = "; ".join(text for text in (figure.remark, remark) if text)
+    kept = [new.pop(figure.key, figure) for figure in before]
+    return [*kept, *new.values()]
+
+
 def ratios(figures: Sequence[Figure]) -> list[str]:
     """How the first metric of the gateway's figures stands beside each peer's, worse or better alike."""
     lines = []

@@ -34,7 +34,7 @@ from bed.containers import (
 from bed.images import base_image, make_derived
 from mailgate.formats import cdb
 
-from .figures import Figure, Section, publish, told
+from .figures import Figure, Section, publish, read, renewed, told
 from .loads import (
     AT_ONCE,
     CHAIN_PORT,
@@ -51,9 +51,8 @@ from .loads import (
     UNSCANNED_PORT,
     Load,
     Size,
-    added,
     aims,
-    beside,
+    derived,
     held,
     loads,
     within,
@@ -266,11 +265,12 @@ class Bench:
         if fault:
             raise Trouble(f"{load.row}, {load.system}: {done.load}; {fault}")
 
-    def rows(self) -> None:
+    def rows(self, only: str = "") -> None:
+        """Measure the sessions, in turns; only: those whose row's name has this text."""
         for at_once, rows in AT_ONCE.items():
             for _repetition in range(REPETITIONS):
                 for load in loads(self.size):
-                    if rows and load.row not in rows:
+                    if (rows and load.row not in rows) or only not in load.row:
                         continue
                     long = load.scanned or "-n" in load.options
                     seconds = self.size.scan_seconds if long else self.size.seconds
@@ -436,10 +436,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--small", action="store_true", help="tiny counts, to try it; writes nothing")
     parser.add_argument("--fresh", action="store_true", help="make a new gateway")
     parser.add_argument("--remove", action="store_true", help="remove both containers and do nothing else")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="renew the rows whose names have this text"
+    )
     parser.add_argument("--budget", type=float, default=300, help="seconds for repetitions (%(default)s)")
     given = parser.parse_args(argv)
     size = SMALL if given.small else Size()
     begin = time.monotonic()
+    kept = read().get("front") if given.only else None
+    if given.only and (not kept or kept.machine != machine()):
+        parser.error("--only: expected a table that was made on this machine; make bench makes one")
     try:
         if given.remove:
             command_down(GATEWAY)
@@ -463,18 +469,22 @@ def main(argv: Sequence[str] | None = None) -> int:
                 bench = Bench(generator, str(words), helpers, size, given.budget)
                 with timed("bench", "warming up"):
                     warm(bench)
-                bench.rows()
-                bench.held()
-                bench.flood()
-        measured = list(bench.figures.values())
-        figures = [*measured, *added(measured), *beside(measured)]
+                bench.rows(given.only)
+                if not given.only:
+                    bench.held()
+                    bench.flood()
+        named = versions(gateway, peer)
+        figures = list(bench.figures.values())
+        if kept:
+            figures = renewed(kept.figures, figures, f"with {named['the gateway']}")
+        figures = derived(figures)
         section = Section(
             "front",
             "Beside Postfix: what a session costs",
             "make bench",
             time.strftime("%Y-%m-%d"),
             machine(),
-            versions(gateway, peer),
+            kept.versions if kept else named,
             ABOUT,
             figures,
             aims=aims(figures),

@@ -198,6 +198,15 @@ def held(size: Size) -> list[Held]:
     ]
 
 
+DERIVED = (ADDED, BESIDE, SIMSCAN)
+
+
+def derived(figures: Sequence[Figure]) -> list[Figure]:
+    """Return the measured figures with what is made of them."""
+    measured = [figure for figure in figures if figure.row not in DERIVED]
+    return [*measured, *added(measured), *beside(measured)]
+
+
 def added(figures: Sequence[Figure]) -> list[Figure]:
     """Return how much CPU time TLS adds to a mail that is not scanned, run by run, on each system."""
     known = {figure.key: figure for figure in figures}

@@ -51,6 +51,14 @@ def busy_seconds(stat: str) -> float:
     return (user + nice + system + irq + softirq + steal) / TICKS
 
 
+def runs(cmdline: bytes, programs: Sequence[str]) -> bool:
+    """Return whether a process is one of the programs, which may be written in Perl."""
+    names = [os.path.basename(word) for word in cmdline.decode(errors="replace").replace("\0", " ").split()]
+    return bool(names) and (
+        names[0] in programs or (names[0] == "perl" and not set(programs).isdisjoint(names))
+    )
+
+
 class Container:
     """A running container, seen from outside."""
 
@@ -72,13 +80,13 @@ class Container:
         return used_seconds((self._group / "cpu.stat").read_text())
 
     def programs_cpu_seconds(self, *programs: str) -> float:
-        """CPU seconds of the processes whose names begin so, with their children that have ended."""
+        """CPU seconds of these programs' processes, with their children that have ended."""
         ticks = 0
         for pid in (self._group / "cgroup.procs").read_text().split():
             with contextlib.suppress(OSError):
-                head, _end, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-                if head.partition("(")[2].startswith(programs):
-                    ticks += sum(int(one) for one in rest.split()[11:15])
+                if runs(Path(f"/proc/{pid}/cmdline").read_bytes(), programs):
+                    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                    ticks += sum(int(one) for one in fields[11:15])
         return ticks / TICKS
 
     def memory_mib(self, program: str = "") -> float:

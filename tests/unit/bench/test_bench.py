@@ -57,6 +57,12 @@ def test_more_is_better_where_it_is() -> None:
     assert figures.compare([after], [before]) == []
 
 
+def test_a_renewed_row_says_so_and_the_others_stay() -> None:
+    other, old, new = figures.Figure("another", "gateway", 8), figure(1.0), figure(2.0)
+    assert figures.renewed([other, old], [new], "with abc") == [other, new]
+    assert (new.remark, other.remark) == ("with abc", "")
+
+
 def test_a_disturbed_run_is_named_as_such() -> None:
     said = figures.compare([figure(1.0)], [figure(2.0, disturbed=True)])
     assert said == ["a row, gateway, 8 at once: CPU s per 1,000 2.000, was 1.000 (a disturbed run)"]
@@ -103,6 +109,22 @@ def test_the_control_group_of_a_container_is_found_in_either_version(controller:
 
 def test_the_account_of_version_2_is_in_seconds() -> None:
     assert measuring.used_seconds("usage_usec 2500000\nuser_usec 1\n") == 2.5
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "found"),
+    [
+        (b"/usr/sbin/clamd\0--foreground\0", True),
+        (b"spamd child\0\0\0", True),
+        (b"/usr/bin/perl\0-T\0-w\0/usr/local/bin/spamd\0-x\0", True),
+        (b"supervise\0spamd\0", False),
+        (b"multilog\0t\0/var/log/spamd\0", False),
+        (b"su\0-c\0exec clamd --foreground\0", False),
+        (b"", False),
+    ],
+)
+def test_a_program_is_known_by_its_command_line(cmdline: bytes, found: bool) -> None:
+    assert measuring.runs(cmdline, ("clamd", "spamd")) is found
 
 
 def test_what_waited_for_a_disk_was_idle() -> None:
