@@ -45,6 +45,9 @@ class Ways:
     in_plain: dict[str, str] = field(default_factory=dict)  # other replies in plain text, by verb
     ehlo: str = "yes"  # or: close
     endless: str = ""  # the verb whose reply has no last line
+    # Other replies, byte by byte: by verb, "tls" and a blank before it inside TLS; "" for the greeting, "."
+    # for that to the message. After one that does not end with LF it hangs up.
+    raw: dict[str, bytes] = field(default_factory=dict)
 
 
 class TlsMailServer:
@@ -112,8 +115,8 @@ class TlsMailServer:
     def _talk(self, peer: socket.socket, connection: Connection) -> None:
         stream: Stream = peer
         with contextlib.suppress(OSError, ValueError):
-            stream.sendall(b"220 mx.example.test ESMTP\r\n")
-            while True:
+            goes_on = self._say(stream, "", connection, b"220 mx.example.test ESMTP\r\n")
+            while goes_on:
                 line = _line(stream)
                 if not line:
                     break
@@ -128,8 +131,7 @@ class TlsMailServer:
                         break
                     stream = made
                     continue
-                if not self._answer(stream, verb, connection):
-                    break
+                goes_on = self._answer(stream, verb, connection)
         with contextlib.suppress(OSError):
             stream.close()
         peer.close()
@@ -152,6 +154,12 @@ class TlsMailServer:
         connection.version = made.version() or ""
         return made
 
+    def _say(self, stream: Stream, verb: str, connection: Connection, reply: bytes) -> bool:
+        """Say a reply, or the other one in its place; return whether the session goes on."""
+        reply = self.ways.raw.get(f"tls {verb}" if connection.version else verb, reply)
+        stream.sendall(reply)
+        return reply.endswith(b"\n")
+
     def _answer(self, stream: Stream, verb: str, connection: Connection) -> bool:
         if connection.version and verb == self.ways.after_tls:
             return False
@@ -165,9 +173,11 @@ class TlsMailServer:
             stream.sendall(f"{other}\r\n".encode())
         elif verb == "EHLO":
             offer = b"250-STARTTLS\r\n" if self.ways.certificate and not connection.version else b""
-            stream.sendall(b"250-mx.example.test\r\n" + offer + b"250 8BITMIME\r\n")
+            reply = b"250-mx.example.test\r\n" + offer + b"250 8BITMIME\r\n"
+            return self._say(stream, verb, connection, reply)
         elif verb == "DATA":
-            stream.sendall(b"354 go on\r\n")
+            if not self._say(stream, verb, connection, b"354 go on\r\n"):
+                return False
             message = b""
             while not message.endswith(b"\r\n.\r\n"):
                 got = stream.recv(65536)
@@ -175,12 +185,12 @@ class TlsMailServer:
                     return False
                 message += got
             connection.messages.append(message[: -len(b".\r\n")])
-            stream.sendall(b"250 kept\r\n")
+            return self._say(stream, ".", connection, b"250 kept\r\n")
         elif verb == "QUIT":
             stream.sendall(b"221 bye\r\n")
             return False
         else:
-            stream.sendall(b"250 ok\r\n")
+            return self._say(stream, verb, connection, b"250 ok\r\n")
         return True
 
 

@@ -20,6 +20,7 @@
 #include "recipientlist.h"
 #include "recipientrule.h"
 #include "refusal.h"
+#include "remotereply.h"
 #include "replay.h"
 #include "scannertext.h"
 #include "smtpreply.h"
@@ -401,16 +402,19 @@ static const char *forward(const char *to)
 /* Says a line and reads the reply: 0, or an exit code. */
 static int say(FILE *in, FILE *out, const char *verb, const char *arg, const char *end, int expected)
 {
-  char line[2000] = "";
+  struct remotereply heard;
+  enum remotereply_state state;
+  int ch;
 
   fprintf(out, "%s%s%s", verb, arg, end);
   if (fflush(out) == EOF)
     return 74;
+  remotereply_begin(&heard);
   do
-    if (!fgets(line, sizeof line, in))
+    if ((ch = getc(in)) == EOF)
       return 74;
-  while (line[3] == '-');
-  return atoi(line) / 100 == expected ? 0 : atoi(line) >= 500 ? 31 : 71;
+  while ((state = remotereply_byte(&heard, (char) ch)) == REMOTEREPLY_MORE);
+  return state == REMOTEREPLY_WRONG ? 71 : (int) heard.code / 100 == expected ? 0 : heard.code >= 500 ? 31 : 71;
 }
 
 static int deliver(FILE *file, const char *from, const char *to)
