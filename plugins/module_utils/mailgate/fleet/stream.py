@@ -8,9 +8,9 @@ Each host writes to its own engine only, and its peers only read there:
   STREAM           batches of facts, numbered without a gap within an epoch; the oldest are trimmed
   SNAPSHOT         the head of the last whole snapshot: its epoch, its number, and the last batch before it
   SNAPSHOT:E:N     the snapshot's own batches, numbered from 1
-An epoch begins when the engine has lost batches, and with a snapshot. A peer that finds another epoch, or that
-the next batch does not follow its last one, takes the snapshot and then the batches behind it. What is in
-both is applied twice, which changes nothing.
+An epoch begins when the engine has lost batches, and with a snapshot. A peer that finds another epoch, or a
+batch that does not follow its last one, takes the snapshot and then the batches behind it. What is in both is
+applied twice, which changes nothing.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def must_take_snapshot(position: Position | None, head: Head) -> bool:
 
 @dataclass(frozen=True)
 class Read:
-    """What came of a piece of the stream: its batches in order, the new position, and whether a gap follows."""
+    """A piece of the stream: its batches in order, the new position, and whether a gap follows."""
 
     batches: tuple[Batch, ...]
     position: Position
@@ -253,7 +253,7 @@ class Outgoing:
         return [self.epoch, self.number, self.snapshots, self.since, self.due]
 
     def resume(self, last: Batch | None, fresh: str) -> bool:
-        """Compare with the last batch in the engine; begin the epoch `fresh` if it lost any. Return whether."""
+        """Compare with the engine's last batch; if any was lost, begin the epoch `fresh` and return True."""
         if last is None and self.number == 0:
             return False
         if last is not None and last.epoch == self.epoch and last.number >= self.number:
