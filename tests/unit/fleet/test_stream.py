@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The stream and the snapshot: nothing is missed without notice, and whatever else a peer sends is refused."""
+"""The stream and the snapshot: nothing is missed without notice, and what else a peer sends is refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def entry(number: int, epoch: str = EPOCH, place: int | None = None) -> stream.E
 
 def test_a_batch_survives_its_fields() -> None:
     one = Batch(EPOCH, 7, (GREY, NOTED))
-    assert parse_batch(render_batch(one), "mx2") == one
+    assert parse_batch(render_batch(one), "mx2", []) == one
 
 
 @pytest.mark.parametrize(
@@ -63,25 +63,40 @@ def test_a_batch_survives_its_fields() -> None:
         {**render_batch(Batch(EPOCH, 1, (GREY,))), b"n": b"+1"},
         {**render_batch(Batch(EPOCH, 1, (GREY,))), b"n": b"9" * 16},
         {**render_batch(Batch(EPOCH, 1, (GREY,))), b"n": b"1" * 5000},
-        {**render_batch(Batch(EPOCH, 1, (GREY,))), b"f": b""},
         {**render_batch(Batch(EPOCH, 1, (GREY,))), b"f": b"\n".join([render(GREY)] * (BATCH_FACTS_MAX + 1))},
         {**render_batch(Batch(EPOCH, 1, (GREY,))), b"f": b"x" * (BATCH_BYTES_MAX + 1)},
-        {**render_batch(Batch(EPOCH, 1, (GREY,))), b"f": render(GREY) + b"\n"},
-        {**render_batch(Batch(EPOCH, 1, (GREY,))), b"f": render(GREY) + b"\nrelay 0.0.0.0/0"},
     ],
     ids=lambda one: repr(one)[-40:],
 )
 def test_a_malformed_batch_is_refused_as_a_whole(fields: dict[bytes, bytes]) -> None:
     with pytest.raises(BadInput, match=r"^mx2.*expected"):
-        parse_batch(fields, "mx2")
+        parse_batch(fields, "mx2", [])
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"relay 0.0.0.0/0", b'{"kind":"relay","network":"0.0.0.0/0"}', b"\xff"]
+)
+def test_a_malformed_fact_is_left_out_and_its_reason_kept(garbage: bytes) -> None:
+    refused: list[str] = []
+    fields = {**render_batch(Batch(EPOCH, 1, (GREY,))), b"f": garbage + b"\n" + render(GREY)}
+    assert parse_batch(fields, "mx2", refused).facts == (GREY,)
+    assert [one.startswith("mx2 fact 1: ") and "expected" in one for one in refused] == [True]
+
+
+def test_an_act_of_another_host_is_refused_in_a_stream() -> None:
+    forged = Act("sender", "@bad.example", "block", "bob@mx3", "x", None, AT, Version(1, "mx3"))
+    read = follow(Position(EPOCH, 4), [("1-0", render_batch(Batch(EPOCH, 5, (forged, GREY))))], "mx2")
+    assert [one.facts for one in read.batches] == [(GREY,)]
+    assert read.refused == ("mx2: an act of 'mx3'; expected its own in its stream",)
 
 
 def test_facts_are_grouped_so_that_each_group_fits() -> None:
     found = [*[GREY] * 200, *[NOTED] * 100]
-    groups = list(batches(found))
+    groups, refused = list(batches(found)), []
     assert [one for group in groups for one in group] == found
     for number, group in enumerate(groups, 1):
-        parse_batch(render_batch(Batch(EPOCH, number, group)), "mx1")
+        parse_batch(render_batch(Batch(EPOCH, number, group)), "mx1", refused)
+    assert refused == []
     assert list(batches([])) == []
 
 
@@ -145,7 +160,7 @@ def test_an_id_that_is_not_the_engines_is_refused() -> None:
 
 
 def test_the_batches_of_a_snapshot_come_all_and_in_order() -> None:
-    assert [one.number for one in snapshot_batches(HEAD, 2, [entry(3), entry(4)], "mx2")] == [3, 4]
+    assert [one.number for one in snapshot_batches(HEAD, 2, [entry(3), entry(4)], [])] == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +168,7 @@ def test_the_batches_of_a_snapshot_come_all_and_in_order() -> None:
 )
 def test_a_snapshot_with_a_batch_missing_or_too_many_is_refused(found: list[stream.Entry]) -> None:
     with pytest.raises(BadInput, match=r"^mx2.*expected"):
-        snapshot_batches(HEAD, 2, found, "mx2")
+        snapshot_batches(HEAD, 2, found, [])
 
 
 def test_a_host_that_joins_or_finds_another_epoch_takes_the_snapshot() -> None:

@@ -41,6 +41,7 @@ COMMANDS = {
     "rules": Command("compile, check and explain who may connect and relay", "rules"),
     "recipients": Command("export, verify, publish and look up the valid recipients", "recipients"),
     "blacklist": Command("the adaptive blacklist: list, explain, release, add", "blacklist"),
+    "fleet": Command("the site's other gateways: their states, the service", "fleet"),
     "backup": Command("what only this host knows, in one archive, and back", "backup"),
     "certificate": Command("install or show the certificates of TLS", "certificate"),
     "every": Command("run a command on a schedule, under supervise", "every"),

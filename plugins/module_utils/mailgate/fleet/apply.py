@@ -50,8 +50,15 @@ class Writers(Protocol):
 class Applier:
     """What waits for the writers, and what they refused."""
 
-    def __init__(self, writers: Writers, acts: Acts, unsettled: Iterable[Key] = ()) -> None:
-        self._writers, self._acts = writers, acts
+    def __init__(
+        self,
+        writers: Writers,
+        acts: Acts,
+        unsettled: Iterable[Key] = (),
+        applied: Callable[[Act], None] = lambda act: None,
+    ) -> None:
+        """Go on with the acts that are not settled; applied() is called with each one that is in force."""
+        self._writers, self._acts, self._applied = writers, acts, applied
         self._keys: OrderedDict[Key, None] = OrderedDict((key, None) for key in unsettled)
         self._greys: OrderedDict[str, Grey] = OrderedDict()
         self._losers: list[tuple[Act, Act]] = []
@@ -126,7 +133,9 @@ class Applier:
             raise
         except MailgateError as error:
             why = str(error)
-        if why:
+        if not why:
+            self._applied(act)
+        else:
             self.refused[act.key] = why
             if len(self.refused) > REFUSED_MAX:
                 self.refused.popitem(last=False)

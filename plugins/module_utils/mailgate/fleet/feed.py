@@ -9,8 +9,8 @@ AdaptiveFeed   the log of the service adaptive-blacklist
 ListFeed       the operators' files; what changed there since they were last read
 
 What a peer said and a writer of this host wrote down is not news. Of the greylist and the adaptive blacklist
-it is not seen here at all, because their logs tell only what sessions and this host's people did; of the
-lists it is what the merged acts already say.
+it is not seen here at all, because their logs tell only what sessions and this host's people did. In the
+lists it is known by applied(), and after a crash by its author, who is on the peer's host.
 """
 
 from __future__ import annotations
@@ -254,6 +254,15 @@ class Feed:
         except (BadInput, OSError) as error:
             self.trouble["operators' lists"] = str(error)
         return Happened(greys, drafts)
+
+    def applied(self, act: Act) -> None:
+        """Take notice that a peer's act is in the lists now."""
+        if act.kind == ADAPTIVE:
+            return
+        if act.gone:
+            self.view.pop(act.key, None)
+        else:
+            self.view[act.key] = (act.action, act.by, act.note, act.until)
 
     def _lines(self, what: str, follower: Follower) -> list[str]:
         self.trouble.pop(what, None)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from ..core.errors import BadInput
 from . import facts
-from .facts import Fact
+from .facts import Act, Fact
 from .versions import check_host, check_number
 
 FORMAT = 1
@@ -105,8 +105,11 @@ def render_batch(batch: Batch) -> dict[bytes, bytes]:
     return {b"e": batch.epoch.encode("ascii"), b"n": b"%d" % batch.number, b"f": lines}
 
 
-def parse_batch(fields: Mapping[bytes, bytes], where: str) -> Batch:
-    """Parse the fields of a batch; raises BadInput for anything that render_batch() does not write."""
+def parse_batch(fields: Mapping[bytes, bytes], where: str, refused: list[str]) -> Batch:
+    """Parse the fields of a batch; raises BadInput if they are not those of one.
+
+    A malformed fact in it is left out, and why is appended to refused: a newer version may tell more kinds.
+    """
     if set(fields) != set(_FIELDS):
         raise BadInput(
             f"{where}: fields {sorted(fields)!r:.80} are not those of a batch; expected e, f and n"
@@ -120,10 +123,13 @@ def parse_batch(fields: Mapping[bytes, bytes], where: str) -> Batch:
     lines = fields[b"f"].split(b"\n")
     if len(lines) > BATCH_FACTS_MAX:
         raise BadInput(f"{where}: has {len(lines)} facts; expected at most {BATCH_FACTS_MAX}")
-    number = int(digits)
-    return Batch(
-        epoch, number, tuple(facts.parse(line, f"{where} fact {i}") for i, line in enumerate(lines, 1))
-    )
+    found: list[Fact] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(facts.parse(line, f"{where} fact {number}"))
+        except BadInput as error:
+            refused.append(str(error))
+    return Batch(epoch, int(digits), tuple(found))
 
 
 def batches(found: Iterable[Fact]) -> Iterator[tuple[Fact, ...]]:
@@ -193,37 +199,55 @@ def must_take_snapshot(position: Position | None, head: Head) -> bool:
 
 @dataclass(frozen=True)
 class Read:
-    """A piece of the stream: its batches in order, the new position, and whether a gap follows."""
+    """A piece of the stream: its batches in order, the new position, and whether a gap follows.
+
+    refused says why facts were left out.
+    """
 
     batches: tuple[Batch, ...]
     position: Position
     gap: bool = False
+    refused: tuple[str, ...] = ()
 
 
-def follow(position: Position, entries: Sequence[Entry], where: str) -> Read:
+def follow(position: Position, entries: Sequence[Entry], host: str) -> Read:
     """Return the batches that follow a position, up to the first gap; raises BadInput for malformed ones.
 
-    Batches that were read before are left out.
+    Batches that were read before are left out, and acts of other hosts: a stream tells its own host's.
     """
     found: list[Batch] = []
+    refused: list[str] = []
     for entry_id, fields in entries:
-        check_id(entry_id, f"{where} id")
-        batch = parse_batch(fields, f"{where} {entry_id}")
+        check_id(entry_id, f"{host} id")
+        wrong: list[str] = []
+        batch = parse_batch(fields, f"{host} {entry_id}", wrong)
         if batch.epoch == position.epoch and batch.number <= position.number:
             position = Position(position.epoch, position.number, entry_id)
         elif batch.epoch == position.epoch and batch.number == position.number + 1:
             position = Position(batch.epoch, batch.number, entry_id)
-            found.append(batch)
+            found.append(_own(batch, host, wrong))
+            refused += wrong
         else:
-            return Read(tuple(found), position, gap=True)
-    return Read(tuple(found), position)
+            return Read(tuple(found), position, True, tuple(refused))
+    return Read(tuple(found), position, False, tuple(refused))
 
 
-def snapshot_batches(head: Head, done: int, entries: Sequence[Entry], where: str) -> list[Batch]:
+def _own(batch: Batch, host: str, refused: list[str]) -> Batch:
+    kept = []
+    for one in batch.facts:
+        if isinstance(one, Act) and one.version.host != host:
+            refused.append(f"{host}: an act of {one.version.host!r}; expected its own in its stream")
+        else:
+            kept.append(one)
+    return Batch(batch.epoch, batch.number, tuple(kept))
+
+
+def snapshot_batches(head: Head, done: int, entries: Sequence[Entry], refused: list[str]) -> list[Batch]:
     """Return the next batches of a snapshot of which `done` were read; raises BadInput if one is missing."""
+    where = f"{head.host} snapshot"
     found = []
-    for number, (entry_id, fields) in enumerate(entries, done + 1):
-        batch = parse_batch(fields, f"{where} {entry_id!r:.40}")
+    for number, (_id, fields) in enumerate(entries, done + 1):
+        batch = parse_batch(fields, where, refused)
         if (batch.epoch, batch.number) != (head.epoch, number) or number > head.batches:
             raise BadInput(
                 f"{where}: batch {batch.number} of epoch {batch.epoch}; "

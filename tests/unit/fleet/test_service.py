@@ -1,0 +1,333 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Three gateways in memory: what happens to one reaches the others, and after every trouble all are equal."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.times import utc
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import links, stream
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.facts import Act, Grey
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.stream import (
+    STREAM,
+    Batch,
+    render_batch,
+)
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.versions import Version
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.fleet_hosts import AT, Host, settle, site
+
+BAD = "203.0.113.9"
+NETWORK = "198.51.100.0/24"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "WAIT_SECONDS", 0)
+
+
+def three() -> tuple[Host, Host, Host]:
+    hosts = Host("mx1"), Host("mx2"), Host("mx3")
+    site(*hosts)
+    settle(*hosts, turns=5)
+    return hosts
+
+
+def equal(*hosts: Host) -> None:
+    first = hosts[0]
+    for other in hosts[1:]:
+        assert other.state() == first.state()
+
+
+def listed(host: Host, address: str = BAD, seconds: int = 14_400) -> None:
+    until = int(host.clock()) + seconds
+    host.files.adaptive[address] = until
+    host.happens(
+        host.blacklist, f"adaptive-blacklist: listed {address} until {utc(until)}: 5 of 6 attempts bad"
+    )
+
+
+def released(host: Host, address: str = BAD) -> None:
+    host.files.adaptive.pop(address, None)
+    host.happens(
+        host.blacklist, f"adaptive-blacklist: released {address} by operator: it was refused until then, x"
+    )
+
+
+def greylisted(host: Host, what: str = "new", text: str = "wait 60") -> None:
+    now = int(host.clock())
+    known = Grey("192.0.2.0/24", what != "new", now)
+    host.files.greys([known])
+    host.happens(host.smtp, f"smtpfront[6kz3rt9qm4]: {what} 192.0.2.9 192.0.2.0/24 {text}")
+
+
+def test_a_network_that_was_greylisted_here_is_pending_there_and_passes() -> None:
+    one, two, three_ = three()
+    greylisted(one)
+    settle(one, two, three_, turns=3)
+    assert two.files.networks == {"192.0.2.0/24": Grey("192.0.2.0/24", False, AT)}
+    for host in (one, two, three_):
+        host.clock.now += 70
+    greylisted(two, "passed", "after 70")
+    settle(one, two, three_, turns=3)
+    equal(one, two, three_)
+    assert one.files.networks["192.0.2.0/24"].passed
+
+
+def test_an_address_that_was_listed_and_released_is_so_everywhere() -> None:
+    hosts = three()
+    listed(hosts[0])
+    settle(*hosts, turns=3)
+    assert [one.files.adaptive for one in hosts] == [{BAD: AT + 14_400}] * 3
+    released(hosts[1])
+    settle(*hosts, turns=3)
+    assert [one.files.adaptive for one in hosts] == [{}] * 3
+    equal(*hosts)
+
+
+def test_an_operators_entry_stands_everywhere_with_author_note_and_end_and_is_told_once() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes", AT + 600)
+    hosts[1].files.edit("sender", "@bad.example", "block", "bob", "unwanted")
+    hosts[2].files.edit("score", "news@good.example", "trust", "carol", "wanted")
+    settle(*hosts, turns=10)
+    equal(*hosts)
+    assert '"by": "alice@mx1", "note": "phishes", "until": 1795000600' in hosts[2].files.texts["clients"]
+    told = [one.fleet.outgoing.number for one in hosts]
+    settle(*hosts, turns=10)
+    assert [one.fleet.outgoing.number for one in hosts] == told == [1, 1, 1]  # no echo
+    hosts[2].files.edit("client", NETWORK, "remove", "carol", "")
+    settle(*hosts, turns=5)
+    equal(*hosts)
+    assert NETWORK[:-4] not in hosts[0].files.texts["clients"]
+
+
+def test_two_operators_who_contradict_each_other_end_with_one_truth_and_the_loser_is_known() -> None:
+    hosts = three()
+    hosts[0].files.edit("score", "x@y.example", "trust", "alice", "wanted")
+    hosts[1].files.edit("score", "x@y.example", "distrust", "bob", "spam")
+    settle(*hosts)
+    equal(*hosts)
+    assert hosts[0]._lists() == {("score", "x@y.example"): ("distrust", "spam", None)}
+    assert all(("alice@mx1", "bob@mx2") in [(a.by, b.by) for a, b in one.files.losers] for one in hosts[:2])
+
+
+def test_an_engine_that_is_dead_delays_nothing_and_afterwards_all_are_equal() -> None:
+    hosts = three()
+    hosts[0].engine.down = True
+    listed(hosts[0])
+    hosts[1].files.edit("client", NETWORK, "deny", "bob", "phishes")
+    settle(*hosts, turns=5)
+    assert NETWORK[:-4] in hosts[0].files.texts["clients"]  # it goes on reading its peers
+    assert hosts[1].files.adaptive == {}
+    hosts[0].engine.down = False
+    settle(*hosts, turns=5)
+    equal(*hosts)
+    assert hosts[1].files.adaptive == {BAD: AT + 14_400}
+
+
+def test_a_host_that_was_cut_off_hears_all_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "STREAM_BATCHES_MAX", 4)
+    monkeypatch.setattr(stream, "SNAPSHOT_BATCHES", 2)
+    hosts = three()
+    hosts[2].cut = {"mx1", "mx2"}
+    for number in range(12):  # more than the stream keeps
+        listed(hosts[0], f"203.0.113.{number}")
+        settle(*hosts, turns=2)
+    hosts[2].files.edit("client", NETWORK, "deny", "carol", "phishes")
+    settle(*hosts, turns=2)
+    assert len(hosts[1].files.adaptive) == 12
+    assert hosts[2].files.adaptive == {}
+    hosts[2].cut = set()
+    settle(*hosts)
+    equal(*hosts)
+
+
+def test_a_host_that_joins_late_takes_the_snapshot() -> None:
+    one, two = Host("mx1"), Host("mx2")
+    site(one, two)
+    listed(one)
+    greylisted(two)
+    one.files.edit("sender", "@bad.example", "block", "alice", "unwanted")
+    settle(one, two)
+    late = Host("mx3")
+    late.files.edit("client", NETWORK, "deny", "carol", "phishes")
+    site(one, two, late)
+    settle(one, two, late)
+    equal(one, two, late)
+    assert NETWORK[:-4] in one.files.texts["clients"]
+
+
+def test_an_engine_that_lost_its_data_begins_an_epoch() -> None:
+    hosts = three()
+    listed(hosts[0])
+    settle(*hosts)
+    hosts[0].engine.lose_everything()
+    hosts[0].publisher._resumed = False  # the connection ended, too
+    listed(hosts[0], "203.0.113.77")
+    settle(*hosts)
+    equal(*hosts)
+    assert "203.0.113.77" in hosts[2].files.adaptive
+
+
+def test_a_service_that_was_killed_goes_on_from_its_last_state() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(*hosts)
+    hosts[0].save()
+    hosts[0].files.edit("sender", "@bad.example", "block", "alice", "unwanted")
+    listed(hosts[1])
+    settle(*hosts)
+    hosts[0].start()  # without a save
+    settle(*hosts)
+    equal(*hosts)
+
+
+def test_a_service_that_lost_its_state_learns_all_again() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    listed(hosts[1])
+    settle(*hosts)
+    hosts[0].saved = None
+    hosts[0].start()
+    settle(*hosts)
+    equal(*hosts)
+
+
+def test_an_entry_ends_everywhere_without_anybody_removing_it() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes", AT + 600)
+    settle(*hosts)
+    for one in hosts:
+        one.clock.now += 601
+        one.files.edit("client", NETWORK, "remove", "", "")  # as the service operator does
+    settle(*hosts)
+    assert all(act.action == "deny" for one in hosts for act in one.fleet.acts)
+    equal(*hosts)
+
+
+def test_clocks_five_minutes_apart_change_no_delay() -> None:
+    one, two, late = Host("mx1"), Host("mx2", wrong_seconds=300), Host("mx3", wrong_seconds=-300)
+    site(one, two, late)
+    settle(one, two, late)
+    greylisted(one)
+    settle(one, two, late, turns=3)
+    assert two.files.networks["192.0.2.0/24"].at == AT + 300  # the same moment by its own clock
+    assert late.files.networks["192.0.2.0/24"].at == AT - 300
+
+
+def test_a_time_ahead_of_this_hosts_clock_is_of_now() -> None:
+    hosts = three()
+    hosts[0].fleet.hear(links.Heard("mx2", (Grey("192.0.2.0/24", True, AT + 9999),), None, 0.0))
+    hosts[0].fleet.step()
+    assert hosts[0].files.networks["192.0.2.0/24"].at == AT
+
+
+def test_what_a_host_protects_is_not_touched_there() -> None:
+    one, two = Host("mx1"), Host("mx2", protected=frozenset({NETWORK}))
+    site(one, two)
+    one.files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(one, two)
+    assert two.files.texts["clients"] == ""
+    assert two.fleet.status().refused == {f"client {NETWORK}": "it is protected here"}
+    settle(one, two)
+    assert NETWORK[:-4] in one.files.texts["clients"]  # that it is not there is nobody's act
+
+
+GARBAGE = [
+    {b"x": b"y"},
+    {b"e": b"0" * 16, b"n": b"1", b"f": b""},
+    {b"e": b"%016x" % 1, b"n": b"1", b"f": b'{"kind":"relay","value":"0.0.0.0/0"}'},
+    {b"e": b"%016x" % 1, b"n": b"1", b"f": b"\xff" * 70_000},
+    render_batch(
+        Batch(
+            f"{1:016x}", 1, (Act("client", NETWORK, "allow", "root@mx3", "x", None, AT, Version(9, "mx3")),)
+        )
+    ),
+    render_batch(
+        Batch(
+            f"{1:016x}", 1, (Act("client", NETWORK, "allow", "x@mx2", "x", None, AT, Version(2**50, "mx2")),)
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("fields", GARBAGE, ids=lambda one: repr(one)[:60])
+def test_a_peer_that_sends_garbage_or_forges_changes_nothing_and_the_others_go_on(
+    fields: dict[bytes, bytes],
+) -> None:
+    hosts = three()
+    hosts[1].engine.append(STREAM, fields, 0)
+    hosts[2].files.edit("sender", "@bad.example", "block", "carol", "unwanted")
+    for _number in range(5):
+        hosts[0].fleet.step()
+        hosts[2].turn()
+        for name in ("mx2", "mx3"):
+            with contextlib.suppress(ValueError):
+                hosts[0].readers[name].step()
+        hosts[0].fleet.step()
+    assert [act.version.host for act in hosts[0].fleet.acts] == ["mx3"]
+    assert hosts[0].files.texts["clients"] == ""
+    assert "@bad.example" in hosts[0].files.texts["senders"]
+
+
+def test_the_outbox_is_bounded_and_a_snapshot_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = three()
+    hosts[0].fleet.outbox._most = 5
+    hosts[0].engine.down = True
+    for number in range(20):
+        listed(hosts[0], f"203.0.113.{number}")
+        hosts[0].turn()
+    assert len(hosts[0].fleet.outbox) <= 5
+    hosts[0].engine.down = False
+    settle(*hosts)
+    equal(*hosts)
+    assert len(hosts[1].files.adaptive) == 20
+
+
+ACTS = st.tuples(
+    st.integers(0, 2),
+    st.sampled_from(
+        ["deny", "allow", "remove", "list", "release", "down", "up", "cut", "join", "kill", "save", "lose"]
+    ),
+    st.integers(1, 2),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ACTS, max_size=14))
+def test_whatever_happens_in_whatever_order_all_are_equal_afterwards(
+    steps: list[tuple[int, str, int]],
+) -> None:
+    hosts = three()
+    for who, what, value in steps:
+        host = hosts[who]
+        if what in ("deny", "allow", "remove"):
+            there = host._lists().get(("client", f"198.51.{value}.0/24"))
+            if what != "remove" or there:
+                host.files.edit("client", f"198.51.{value}.0/24", what, "op", f"{who}{what}")
+        elif what == "list" and f"203.0.113.{value}" not in host.files.adaptive:
+            listed(host, f"203.0.113.{value}", 14_400)
+        elif what == "release" and f"203.0.113.{value}" in host.files.adaptive:
+            released(host, f"203.0.113.{value}")
+        elif what in ("down", "up"):
+            host.engine.down = what == "down"
+        elif what in ("cut", "join"):
+            host.cut = {one.name for one in hosts} if what == "cut" else set()
+        elif what == "kill":
+            host.turn()  # the logs' positions are saved with the state
+            host.save()
+            host.start()
+        elif what == "lose":
+            host.engine.lose_everything()
+            host.publisher._resumed = False
+        host.turn()
+    for host in hosts:
+        host.engine.down, host.cut = False, set()
+    settle(*hosts, turns=30)
+    equal(*hosts)
