@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An engine that is played: a server that reads Redis' commands and answers with the bytes of a test."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import BinaryIO
+
+OK = b"+OK\r\n"
+Answer = Callable[[list[bytes]], bytes]
+
+
+def bulk(value: bytes | None) -> bytes:
+    return b"$-1\r\n" if value is None else b"$%d\r\n%s\r\n" % (len(value), value)
+
+
+def array(*items: bytes) -> bytes:
+    return b"*%d\r\n%s" % (len(items), b"".join(items))
+
+
+class PlayedEngine:
+    """Answers each command but those of the connection's beginning by a function; keeps what it was asked."""
+
+    def __init__(self, answer: Answer, path: str = "", context: ssl.SSLContext | None = None) -> None:
+        self.asked: list[list[bytes]] = []
+        self.connections = 0
+        self._answer, self._context = answer, context
+        if path:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(path)
+        else:
+            self._listener = socket.socket()
+            self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(5)
+        self.port = 0 if path else self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _name = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with contextlib.suppress(OSError, ValueError), connection:
+                raw = connection
+                if self._context is not None:
+                    raw = self._context.wrap_socket(connection, server_side=True)
+                with raw, raw.makefile("rwb") as stream:
+                    self._talk(stream)
+
+    def _talk(self, stream: BinaryIO) -> None:
+        while line := stream.readline():
+            words = []
+            for _number in range(int(line[1:])):
+                size = int(stream.readline()[1:])
+                words.append(stream.read(size + 2)[:-2])
+            self.asked.append(words)
+            beginning = words[0].upper() in (b"AUTH", b"CLIENT", b"SELECT")
+            stream.write(OK if beginning else self._answer(words))
+            stream.flush()
