@@ -680,7 +680,10 @@ def test_an_order_that_cannot_be_kept_is_not_confirmed(world: World, monkeypatch
     [
         (None, "request: None is not an object; expected one"),
         ({}, f"address: None is not an address; {EXPECTED}"),
-        ({"do": "x", "address": BAD}, "request: 'x' is unknown; expected list, explain, release or add"),
+        (
+            {"do": "x", "address": BAD},
+            "request: 'x' is unknown; expected list, explain, release, add or hear",
+        ),
         (
             {"do": "add", "address": "2001:db8::/56"},
             f"address: '2001:db8::/56' is a network that cannot be one entry; {EXPECTED}",

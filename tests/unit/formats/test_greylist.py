@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -174,3 +175,71 @@ def test_attempts_of_pools_are_no_networks(tmp_path: Path) -> None:
     found, more = greylist.look_up(str(tmp_path), "5", LIMITS, 2000.0)
     assert ([one.network for one in found], more) == (["198.51.100.0/24"], 0)
     assert greylist.count(str(tmp_path)) == 1
+
+
+class TestLearn:
+    """What another gateway knows of a network, joined into this host's files."""
+
+    NOW = 1_795_000_000
+
+    def learn(
+        self, directory: Path, passed: bool, at: int, network: str = "192.0.2.0/24", now: int = NOW
+    ) -> bool:
+        return greylist.learn(str(directory), network, passed, at, greylist.Limits(), now)
+
+    def seen(self, directory: Path, now: int = NOW) -> list[tuple[bool, int]]:
+        found, _more = greylist.look_up(str(directory), "192.0.2.0/24", greylist.Limits(), now)
+        return sorted((one.passed, one.since) for one in found)
+
+    @pytest.mark.parametrize(
+        "order", list(itertools.permutations([(False, -50), (False, -70), (True, -30), (True, -10)]))
+    )
+    def test_any_order_gives_the_same_state(self, tmp_path: Path, order: list[tuple[bool, int]]) -> None:
+        for passed, ago in [*order, *order]:
+            assert self.learn(tmp_path, passed, self.NOW + ago)
+        assert (True, self.NOW - 10) in self.seen(tmp_path)
+
+    def test_the_first_attempt_stands(self, tmp_path: Path) -> None:
+        for ago in (50, 70, 60):
+            self.learn(tmp_path, False, self.NOW - ago)
+        assert self.seen(tmp_path) == [(False, self.NOW - 70)]
+
+    def test_a_network_that_has_passed_is_not_pending_again(self, tmp_path: Path) -> None:
+        self.learn(tmp_path, True, self.NOW - 70)
+        self.learn(tmp_path, False, self.NOW - 50)
+        assert self.seen(tmp_path) == [(True, self.NOW - 70)]
+
+    def test_a_time_ahead_is_of_now(self, tmp_path: Path) -> None:
+        self.learn(tmp_path, True, self.NOW + 9999)
+        assert self.seen(tmp_path) == [(True, self.NOW)]
+
+    @pytest.mark.parametrize(
+        ("passed", "ago", "network"),
+        [
+            (False, 2 * 86_400 + 1, "192.0.2.0/24"),
+            (True, 36 * 86_400 + 1, "192.0.2.0/24"),
+            (True, 5, "192.0.2.0/25"),
+            (True, 5, "192.0.0.0/16"),
+            (True, 5, "2001:db8::/48"),
+            (True, 5, "192.0.2.7/24"),
+            (True, 5, "pool-example.com"),
+            (True, 5, "../../x"),
+            (True, 5, ""),
+        ],
+    )
+    def test_what_is_too_old_or_of_another_form_is_refused(
+        self, tmp_path: Path, passed: bool, ago: int, network: str
+    ) -> None:
+        assert not self.learn(tmp_path, passed, self.NOW - ago, network)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_each_directory_tells_its_networks(self, tmp_path: Path) -> None:
+        self.learn(tmp_path, True, self.NOW - 5)
+        self.learn(tmp_path, False, self.NOW - 5, "2001:db8::/64")
+        limits = greylist.Limits()
+        found = [
+            (one.network, one.passed)
+            for number in range(greylist.FAN**2)
+            for one in greylist.in_folder(str(tmp_path), number, limits, self.NOW)
+        ]
+        assert sorted(found) == [("192.0.2.0/24", True), ("2001:db8::/64", False)]

@@ -16,7 +16,7 @@ from ..maillog import verdicts
 SPAM, HAM, VIRUS, RECIPIENT, OTHER = "spam", "ham", "virus", "recipient", "other"
 NETWORK = "network"  # evidence against a /48: one of its /64s was listed
 BAD = frozenset((SPAM, VIRUS, RECIPIENT))
-RULE, OPERATOR, SITE = "rule", "operator", "site"
+RULE, OPERATOR, SITE, PEER = "rule", "operator", "site", "peer"
 # What the site forbids, or what is too much to scan, is not evidence of a bad client.
 _COUNTS_AS = {
     verdicts.SPAM: SPAM,

@@ -39,7 +39,7 @@ from ..rules.fragments import AdaptiveEntry
 from . import model, sites, state_items
 from .clean_mail import CleanMail
 from .clients import client_of, is_site, site_of
-from .model import BAD, HAM, OPERATOR, RECIPIENT, RULE, SITE, VIRUS, Entry, Event
+from .model import BAD, HAM, OPERATOR, PEER, RECIPIENT, RULE, SITE, VIRUS, Entry, Event
 from .settings import EVENTS_MEAN, EVIDENCE_MAX, Settings
 
 SESSIONS_MAX = 4096
@@ -313,14 +313,14 @@ class Reputation:
                 self.release(address, now, SITE)
         self.changed = True
 
-    def add(self, address: str, until: int, why: str, now: int) -> None:
-        """List an address by an operator's order; raises BadInput for one that is never listed."""
+    def add(self, address: str, until: int, why: str, now: int, by: str = OPERATOR) -> None:
+        """List an address by an operator's order, or a peer's; raises BadInput for one never listed."""
         reason = self.never(address)
         if reason:
             raise BadInput(f"address {address!r}: never listed, {reason}; expected another one")
         client = self._drop(address)
-        self._put(Entry(address, now, until, why, OPERATOR, client.events[-EVIDENCE_MAX:] if client else ()))
-        self._note(f"added {address} until {utc(until)}: {why}")
+        self._put(Entry(address, now, until, why, by, client.events[-EVIDENCE_MAX:] if client else ()))
+        self._note(f"{'heard' if by == PEER else 'added'} {address} until {utc(until)}: {why}")
 
     def release(self, address: str, now: int, by: str = OPERATOR) -> bool:
         """End the entries of a client, of the /48 around it, and of the /64s in it if it is one.

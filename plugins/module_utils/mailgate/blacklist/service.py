@@ -40,10 +40,11 @@ from ..formats.networks import parse_network
 from ..formats.smtpd_log import NANOSECONDS, parse
 from ..formats.smtpd_records import Record
 from ..rules import fragments
+from . import peers, state_file
 from . import settings as blacklist_settings
-from . import state_file
 from .clients import check_client, site_of
 from .exemptions import Exemptions, facts_of
+from .model import OPERATOR, PEER
 from .reputation import Reputation
 from .settings import Settings
 from .state_items import VERSION
@@ -349,14 +350,20 @@ class Service:
                 added = {one.address for one in self.reputation.settings.added}
                 if added & {address, site_of(address)}:
                     raise BadInput(f"address {address!r}: added by the site; expected to release it there")
-                released = self.reputation.release(address, now)
+                by = OPERATOR if request.get("peer") is None else PEER
+                released = self.reputation.release(address, now, by)
                 self._settle()
                 return {"address": address, "released": released}
+            if do == "hear":
+                asked = (request.get(name) for name in ("until", "why", "peer"))
+                spared = peers.hear(self.reputation, address, *asked, now)
+                self._settle()
+                return {"spared": spared}
             if do == "add":
                 self._add(request, address, now)
                 self._settle()
                 return self.reputation.explain(address, now)
-            raise BadInput(f"request: {do!r} is unknown; expected list, explain, release or add")
+            raise BadInput(f"request: {do!r} is unknown; expected list, explain, release, add or hear")
         except MailgateError as error:
             return {"error": str(error)}
         except OSError as error:

@@ -189,27 +189,87 @@ def _exactly(directory: str, network: str, limits: Limits, now: float) -> Iterat
                 yield one
 
 
+def in_folder(directory: str, number: int, limits: Limits, now: float) -> list[Seen]:
+    """Return the networks in one of the FAN * FAN directories; raises OSError without the state."""
+    os.stat(directory)
+    found: list[Seen] = []
+    path = os.path.join(directory, f"{number % FAN:02x}", f"{number // FAN:02x}")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as folder:
+        for entry in folder:
+            if entry.name.startswith(POOL) or not entry.is_file(follow_symlinks=False):
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                one = _seen(entry.name, entry.stat(follow_symlinks=False).st_mtime, limits, now)
+                found += [one] if one is not None else []
+    return found
+
+
+def learn(directory: str, network: str, passed: bool, at: int, limits: Limits, now: float) -> bool:
+    """Join what another gateway knows of a network; return False if this host's settings refuse it.
+
+    What stands is the last time that it passed, or else its first attempt. A time ahead of now is of now.
+    Raises OSError.
+    """
+    at = min(at, int(now))
+    try:
+        known = ipaddress.ip_network(network)
+    except ValueError:
+        return False
+    prefix = limits.ipv4_prefix if known.version == 4 else limits.ipv6_prefix
+    usual = str(known) == network and known.prefixlen == prefix
+    if not usual or now - at > (limits.pass_seconds if passed else limits.pending_seconds):
+        return False
+    there = {one.passed: one for one in _exactly(directory, network, limits, now)}
+    if passed:
+        if True not in there or there[True].since < at:
+            let_pass(directory, network, at)
+        return True
+    if True not in there and (False not in there or there[False].since > at):
+        with contextlib.ExitStack() as stack:
+            folder, owner = _opened(stack, directory, place_of(network.replace("/", "-")))
+            _make(folder, owner, network.replace("/", "-") + PENDING, at)
+    return True
+
+
+def _make(folder: int, owner: os.stat_result, name: str, at: float) -> None:
+    """Create a file unless it is there, and set its time."""
+    with contextlib.suppress(FileExistsError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        os.close(descriptor)
+    with contextlib.suppress(FileNotFoundError):  # it passed meanwhile
+        os.utime(name, ns=(int(at * 1e9), int(at * 1e9)), dir_fd=folder, follow_symlinks=False)
+
+
+def _opened(
+    stack: contextlib.ExitStack, directory: str, place: tuple[str, str]
+) -> tuple[int, os.stat_result]:
+    """Open a directory of the state, made if it is missing; return it, and the status of the whole state."""
+
+    def opened(path: str, above: int | None) -> int:
+        descriptor = os.open(path, _FOLDER, dir_fd=above)
+        stack.callback(os.close, descriptor)
+        return descriptor
+
+    folder = opened(directory, None)
+    owner = os.fstat(folder)
+    for name in place:
+        made = False
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=folder)
+            made = True
+        folder = opened(name, folder)
+        if made:
+            os.fchown(folder, owner.st_uid, owner.st_gid)
+    return folder, owner
+
+
 def let_pass(directory: str, network: str, now: float) -> bool:
     """Record that the network passed just now; return whether it had not passed before. Raises OSError."""
     key = network.replace("/", "-")
     with contextlib.ExitStack() as stack:
-
-        def opened(path: str, above: int | None) -> int:
-            descriptor = os.open(path, _FOLDER, dir_fd=above)
-            stack.callback(os.close, descriptor)
-            return descriptor
-
-        base = opened(directory, None)
-        owner = os.fstat(base)
-        folder = base
-        for name in place_of(key):
-            made = False
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(name, 0o700, dir_fd=folder)
-                made = True
-            folder = opened(name, folder)
-            if made:
-                os.fchown(folder, owner.st_uid, owner.st_gid)
+        folder, owner = _opened(stack, directory, place_of(key))
         times = (int(now * 1e9), int(now * 1e9))
         with contextlib.suppress(FileNotFoundError):
             os.utime(key, ns=times, dir_fd=folder, follow_symlinks=False)

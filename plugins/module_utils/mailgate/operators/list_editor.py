@@ -144,6 +144,23 @@ class ListEditor:
             caller, act, name, note, lambda: self.request(caller, act, name, value, action, note, seconds)
         )
 
+    def hear(
+        self, author: Caller, name: str, value: str, wanted: Entry | None, note: str, host: str
+    ) -> int | None:
+        """Make an act of another gateway stand here: the value's entry is wanted, or none for None.
+
+        Return its number, None if it stands already; raises MailgateError and OSError when it is not done.
+        """
+        there = self.lists.own_entry(name, value)
+        if there is None if wanted is None else wanted.same(there):
+            return None
+        do = "remove" if wanted is None else "add"
+        number, effects = self._do(
+            author, do, name, note, lambda: self._judge.plan(name, value, wanted), peer=host
+        )
+        self.say(f"{author.name} did {number}: {'; '.join(effects)}")
+        return number
+
     def to_undo(self, caller: Caller, number: int | None = None) -> tuple[Record, Change]:
         """Return the act of this number, or the caller's last one that stands, and its reversal.
 

@@ -29,6 +29,7 @@ from ..core.errors import BadInput, MailgateError, TryAgain
 from ..core.files import atomic_write
 from ..core.servicelog import Complaints
 from ..core.sockets import Farewells, listen, parse_json, peer_uid, receive_request, send_answer
+from . import peers
 from .audit import SHOWN_KEYS
 from .entries import LISTS, Entry, note_fault
 from .list_editor import ListEditor, say
@@ -84,6 +85,7 @@ VERBS: Mapping[str, Mapping[str, str]] = {
     "refused-learn": {"name": "text", "kind": "kind", "note": "text?"},
     "refused-forget": {"name": "text", "note": "text?"},
 }
+ALL_VERBS = {**VERBS, **peers.VERBS}
 ACTS = ("act", "undo", "release", "pass", "flush", "refused-release", "refused-learn", "refused-forget")
 
 
@@ -108,6 +110,7 @@ _FIELDS: Mapping[str, tuple[Callable[[object], bool], str, object]] = {
     "limit": (lambda one: _is_number(one, 1, AUDIT_MAX), f"a number from 1 to {AUDIT_MAX}", 100),
     "number": (lambda one: one is None or _is_number(one, 1, NUMBER_MAX), "the number of an act", None),
     "yes": (lambda one: isinstance(one, bool), "true or false", False),
+    **peers.FIELDS,
 }
 
 
@@ -117,14 +120,14 @@ def parse_request(data: bytes) -> Answer:
     if not isinstance(asked, dict):
         raise BadInput(f"request: {_shown(asked)} is not an object; expected one")
     do = asked.pop("do", None)
-    if not isinstance(do, str) or do not in VERBS:
+    if not isinstance(do, str) or do not in ALL_VERBS:
         raise BadInput(f"request: do {_shown(do)} is not known; expected one of {', '.join(VERBS)}")
-    unknown = sorted(set(asked) - set(VERBS[do]))
+    unknown = sorted(set(asked) - set(ALL_VERBS[do]))
     if unknown:
-        expected = ", ".join(VERBS[do]) or "nothing else"
+        expected = ", ".join(ALL_VERBS[do]) or "nothing else"
         raise BadInput(f"request {do}: {_shown(unknown[0])} is not known; expected {expected}")
     made: Answer = {"do": do}
-    for name, kind in VERBS[do].items():
+    for name, kind in ALL_VERBS[do].items():
         test, expected, default = _FIELDS[kind.rstrip("?")]
         if name not in asked and kind.endswith("?"):
             made[name] = default
@@ -149,8 +152,16 @@ def shown_entry(entry: Entry) -> Answer:
 class Verbs:
     """The actions of all verbs."""
 
-    def __init__(self, editor: ListEditor, lookups: Lookups, refused: Refused) -> None:
+    def __init__(
+        self,
+        editor: ListEditor,
+        lookups: Lookups,
+        refused: Refused,
+        peer_acts: peers.PeerActs | None = None,
+    ) -> None:
+        """Take what the verbs do; without the fleet's acts its verbs are refused."""
         self._editor, self._lookups, self._refused = editor, lookups, refused
+        self._peer_acts = peer_acts
 
     def answer(self, caller: Caller, data: bytes) -> Answer:
         """Return the answer to one request; never raises for its content."""
@@ -179,6 +190,11 @@ class Verbs:
 
     def _answer(self, caller: Caller, do: str, asked: Answer) -> Answer:
         editor = self._editor
+        peers.refuse_caller(caller, do)
+        if do in peers.VERBS:
+            if self._peer_acts is None:
+                raise BadInput(f"request {do}: is not for this host; expected one with peers")
+            return self._peer_acts.answer(caller, do, asked)
         if do == "entries":
             return {"entries": [shown_entry(one) for one in editor.lists.entries(asked["list"])]}
         if do == "check":
@@ -236,7 +252,7 @@ def caller_of(uid: int, group: str = GROUP) -> Caller | None:
         members = grp.getgrnam(group)
     except KeyError:
         return None
-    allowed = user.pw_name in members.gr_mem or user.pw_gid == members.gr_gid
+    allowed = user.pw_name in (*members.gr_mem, peers.USER) or user.pw_gid == members.gr_gid
     return Caller(uid, user.pw_name) if allowed else None
 
 
@@ -397,7 +413,8 @@ def serve(places: OperatorPaths, outside: ExternalPaths) -> int:
     editor.start()
     path = os.path.join(places.state, SOCKET)
     refused = Refused(editor, RefusedPaths(), time.time)
-    server = Server(path, Verbs(editor, Lookups(editor, outside, time.time), refused).answer, caller_of)
+    lookups, peer_acts = Lookups(editor, outside, time.time), peers.PeerActs(editor, outside, time.time)
+    server = Server(path, Verbs(editor, lookups, refused, peer_acts).answer, caller_of)
     os.chown(path, 0, gid)
     os.chmod(path, 0o660)
     say(f"listens at {path}, {editor.audit.number} acts so far")
