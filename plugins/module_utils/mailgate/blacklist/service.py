@@ -355,8 +355,8 @@ class Service:
                 self._settle()
                 return {"address": address, "released": released}
             if do == "hear":
-                asked = (request.get(name) for name in ("until", "why", "peer"))
-                spared = peers.hear(self.reputation, address, *asked, now)
+                until, why, peer = (request.get(name) for name in ("until", "why", "peer"))
+                spared = peers.hear(self.reputation, address, until, why, peer, now)
                 self._settle()
                 return {"spared": spared}
             if do == "add":

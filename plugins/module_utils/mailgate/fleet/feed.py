@@ -179,9 +179,10 @@ def list_drafts(before: View, now_there: View, host: str, now: float) -> list[Dr
     for key, (_action, _by, _note, until) in before.items():
         if key not in now_there and not (until is not None and until <= now + ENDED_SECONDS):
             taken.append(Draft(*key, REMOVE, f"operator@{host}", "", None, at))
-    for key, row in now_there.items():
-        if before.get(key) != row and not (row[3] is not None and row[3] <= now):
-            made.append(Draft(*key, *row, at))
+    for (kind, value), row in now_there.items():
+        action, by, note, until = row
+        if before.get((kind, value)) != row and not (until is not None and until <= now):
+            made.append(Draft(kind, value, action, by, note, until, at))
     return taken + made
 
 

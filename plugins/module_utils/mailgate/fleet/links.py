@@ -135,8 +135,8 @@ class Publisher:
         if self._snapshot is None:
             head = self.outgoing.snapshot(self._host)
             self._engine.drop(head.key, 0)  # what an interrupted one left
-            groups = (group for found in self._everything() for group in stream.batches(found))
-            self._snapshot = head, groups, 0
+            every = (group for found in self._everything() for group in stream.batches(found))
+            self._snapshot = head, every, 0
         head, groups, done = self._snapshot
         for _number in range(SNAPSHOT_AT_ONCE):
             found = next(groups, None)

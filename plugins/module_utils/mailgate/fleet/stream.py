@@ -321,5 +321,5 @@ def parse_outgoing(value: object, where: str) -> Outgoing:
         raise BadInput(
             f"{where}: {value!r:.80} is damaged; expected an epoch, three numbers and a truth value"
         )
-    numbers = [check_number(one, where, 0, NUMBER_MAX) for one in value[1:4]]
-    return Outgoing(check_epoch(value[0], f"{where} epoch"), *numbers, value[4])
+    number, snapshots, since = (check_number(one, where, 0, NUMBER_MAX) for one in value[1:4])
+    return Outgoing(check_epoch(value[0], f"{where} epoch"), number, snapshots, since, value[4])
