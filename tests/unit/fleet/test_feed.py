@@ -238,7 +238,7 @@ def test_a_feed_reads_all_and_says_what_it_cannot_read(tmp_path: Path) -> None:
     assert happened.greys == [Grey("192.0.2.0/24", False, AT)]
     assert [draft.value for draft in happened.drafts] == ["203.0.113.9", "192.0.2.7/32", "198.51.100.0/24"]
     assert one.read(AT).drafts == []
-    assert one.read(AT).drafts == []  # the damaged file is nobody's act
+    assert one.read(AT).drafts == []  # nobody acted: the file is damaged
     assert "operators' lists" in one.trouble
     assert [draft.action for draft in one.read(AT).drafts] == ["remove", "allow"]
     assert one.trouble == {}

@@ -236,7 +236,7 @@ def test_what_a_host_protects_is_not_touched_there() -> None:
     assert two.files.texts["clients"] == ""
     assert two.fleet.status().refused == {f"client {NETWORK}": "it is protected here"}
     settle(one, two)
-    assert NETWORK[:-4] in one.files.texts["clients"]  # that it is not there is nobody's act
+    assert NETWORK[:-4] in one.files.texts["clients"]  # nobody removed it
 
 
 GARBAGE = [
