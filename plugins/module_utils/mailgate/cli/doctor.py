@@ -25,6 +25,7 @@ from ..core.threads import run_parallel
 from ..doctor import (
     certificate,
     clamd,
+    fleet,
     kept_copies,
     listening,
     neighbours,
@@ -89,6 +90,7 @@ CHECKS = {
     "blacklist": Check("the adaptive blacklist answers", neighbours.blacklist),
     "operator": Check("the operator's service listens", neighbours.operator),
     "mta-sts": Check("the resolver of MTA-STS answers", neighbours.mta_sts),
+    "fleet": Check("the site's other gateways are heard", fleet.fleet),
 }
 _WHOLE_SECONDS = 55.0
 
