@@ -20,7 +20,11 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.link
     Publisher,
     Reader,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.service import OWN, Fleet
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.service import (
+    OWN,
+    Fleet,
+    own_step,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.state_file import (
     Saved,
     lines,
@@ -28,6 +32,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.stat
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.status import Parts
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import notes, tai64n
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.multilog import Position
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import entries
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.entries import Entry
 
@@ -104,10 +109,18 @@ class Lines:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.position = None
+        self._offset = 0
+
+    @property
+    def position(self) -> Position:
+        return Position(1, "", self._offset, "")
+
+    def go_on(self, position: Position | None) -> None:
+        """Read from a position on, or the whole log."""
+        self._offset = 0 if position is None else position.offset
 
     def read(self) -> list[str]:
-        found, self.lines = self.lines, []
+        found, self._offset = self.lines[self._offset :], len(self.lines)
         return found
 
 
@@ -182,6 +195,8 @@ class Host:
     def start(self) -> None:
         """Begin, or go on from what was saved."""
         saved: Saved | None = parse(self.saved, "state") if self.saved else None
+        self.smtp.go_on(saved.logs["smtp"] if saved else None)
+        self.blacklist.go_on(saved.logs["adaptive"] if saved else None)
         feed = Feed(
             self.name, self.smtp, self.blacklist, self.files.lists, GreyFeed(86_400),
             saved.view if saved else None,
@@ -194,10 +209,13 @@ class Host:
             self.name, self.engine, self.fleet.outgoing, self.fleet.outbox, self.fleet.everything,
             lambda: next(self._epochs),
         )  # fmt: skip
+        recovery = Reader(self.name, self.engine, self.fleet.told(), self._hear, self.clock)
+        self.publish = own_step(self.fleet, recovery, self.publisher)
         self.readers = {
             one.name: Reader(one.name, one.engine, self.fleet.positions.get(one.name), self._hear, self.clock)
             for one in self.peers
         }
+        self.save()  # as the service does, for the counters
 
     def _hear(self, heard: Heard) -> None:
         self.fleet.hear(heard)
@@ -217,7 +235,7 @@ class Host:
     def turn(self) -> None:
         """Let each part do a step, as its thread would."""
         self.fleet.step()
-        for one in (self.publisher.step, *(self._reading(name) for name in self.readers)):
+        for one in (self.publish, *(self._reading(name) for name in self.readers)):
             with contextlib.suppress(MailgateError):
                 one()
         self.fleet.step()
@@ -235,7 +253,8 @@ class Host:
     def state(self) -> object:
         """Return what must be the same on every host."""
         there = sorted(self.files.adaptive.items())
-        return there, sorted(self.files.networks.items()), self.fleet.acts.state(), self._lists()
+        acts = sorted(facts.render(one) for one in self.fleet.acts)
+        return there, sorted(self.files.networks.items()), acts, self._lists()
 
     def _lists(self) -> object:
         found = {}

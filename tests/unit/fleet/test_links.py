@@ -98,8 +98,9 @@ def test_a_reader_takes_the_snapshot_and_then_the_stream() -> None:
     steps(ends.publisher)
     steps(ends.reader)
     assert ends.facts() == [*ends.known, grey(5000)]
-    assert [one.whole for one in ends.heard] == [False, False, False, True, True]
-    assert [one.position is None for one in ends.heard] == [True, True, True, False, False]
+    assert [one.whole for one in ends.heard] == [False, False, False, True, True, True]
+    assert [one.position is None for one in ends.heard] == [True, True, True, False, False, False]
+    assert [one.all_read for one in ends.heard] == [False] * 5 + [True]
     assert {one.ahead_seconds for one in ends.heard} == {60.0}
     ends.heard.clear()
     steps(ends.reader)
@@ -251,6 +252,9 @@ def test_the_service_saves_tells_and_goes_on(tmp_path: Path) -> None:
     engines = {name: MemoryEngine(Clock()) for name in ("", "mx2")}
     (tmp_path / "20-operator").write_text('# {"by": "alice", "note": "phishes"}\n198.51.100.:deny\n')
     one = service(tmp_path, engines)
+    one.step()
+    assert len(one.fleet.acts) == 0  # the peer might tell that it was removed
+    one.fleet._clock.now += 61  # type: ignore[attr-defined]
     for _number in range(3):
         one.step()
         for worker in one.workers:
@@ -265,8 +269,9 @@ def test_the_service_saves_tells_and_goes_on(tmp_path: Path) -> None:
     )
     again = service(tmp_path, engines)
     assert [act.value for act in again.fleet.acts] == ["198.51.100.0/24"]
+    again.fleet._clock.now += 61  # type: ignore[attr-defined]
     again.step()
-    assert again.fleet.acts.counters.highest == 1  # it is not told again
+    assert len(again.fleet.outbox) == 0  # it is not told again
     assert (tmp_path / "fleet/state").stat().st_mode & 0o777 == 0o600
     assert OWN in again.fleet.parts.values()
 

@@ -193,10 +193,32 @@ def test_a_service_that_lost_its_state_learns_all_again() -> None:
     hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
     listed(hosts[1])
     settle(*hosts)
+    for one in hosts:
+        one.clock.now += 3600
     hosts[0].saved = None
     hosts[0].start()
     settle(*hosts)
     equal(*hosts)
+
+
+def test_a_host_that_was_installed_anew_hears_its_own_acts_from_the_others() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(*hosts)
+    for one in hosts:
+        one.clock.now += 3600
+    hosts[0].engine.lose_everything()
+    hosts[0].files.texts = dict.fromkeys(hosts[0].files.texts, "")
+    hosts[0].smtp.lines.clear()
+    hosts[0].saved = None
+    hosts[0].start()
+    settle(*hosts)
+    equal(*hosts)
+    assert NETWORK[:-4] in hosts[0].files.texts["clients"]
+    hosts[0].files.edit("client", NETWORK, "remove", "alice", "")
+    settle(*hosts)
+    equal(*hosts)
+    assert NETWORK[:-4] not in hosts[1].files.texts["clients"]
 
 
 def test_an_entry_ends_everywhere_without_anybody_removing_it() -> None:
@@ -290,44 +312,83 @@ def test_the_outbox_is_bounded_and_a_snapshot_takes_its_place(monkeypatch: pytes
     assert len(hosts[1].files.adaptive) == 20
 
 
-ACTS = st.tuples(
-    st.integers(0, 2),
-    st.sampled_from(
-        ["deny", "allow", "remove", "list", "release", "down", "up", "cut", "join", "kill", "save", "lose"]
-    ),
-    st.integers(1, 2),
-)
+LISTS = ["deny", "allow", "remove", "block", "unblock", "trust", "distrust", "untrust"]
+OTHERS = [
+    "list",
+    "release",
+    "grey",
+    "pass",
+    "down",
+    "up",
+    "cut",
+    "join",
+    "kill",
+    "crash",
+    "save",
+    "lose",
+    "wait",
+]
+STEPS = st.tuples(st.integers(0, 2), st.sampled_from(LISTS + OTHERS), st.integers(1, 2))
+ENTRIES = {
+    "deny": ("client", "198.51.{}.0/24", "deny"),
+    "allow": ("client", "198.51.{}.0/24", "allow"),
+    "remove": ("client", "198.51.{}.0/24", "remove"),
+    "block": ("sender", "@{}.example", "block"),
+    "unblock": ("sender", "@{}.example", "remove"),
+    "trust": ("score", "@{}.example", "trust"),
+    "distrust": ("score", "@{}.example", "distrust"),
+    "untrust": ("score", "@{}.example", "remove"),
+}
+
+
+def happen(hosts: tuple[Host, Host, Host], host: Host, what: str, value: int) -> None:
+    """Let one thing happen to a host."""
+    address = f"203.0.113.{value}"
+    if what in ENTRIES:
+        kind, form, action = ENTRIES[what]
+        if action != "remove" or (kind, form.format(value)) in host._lists():
+            host.files.edit(kind, form.format(value), action, "op", f"{host.name} {what}")
+    elif what == "list" and address not in host.files.adaptive:
+        listed(host, address, 14_400)
+    elif what == "release" and address in host.files.adaptive:
+        released(host, address)
+    elif what in ("grey", "pass"):
+        greylisted(host, *(("new", "wait 60") if what == "grey" else ("passed", "after 70")))
+    elif what in ("down", "up"):
+        host.engine.down = what == "down"
+    elif what in ("cut", "join"):
+        host.cut = {one.name for one in hosts} if what == "cut" else set()
+    elif what == "save":
+        host.save()
+    elif what == "kill":
+        host.save()
+        host.start()
+    elif what == "crash":
+        host.start()  # from what was saved last
+    elif what == "lose":
+        host.engine.lose_everything()
+        host.publisher._resumed = False
+    elif what == "wait":
+        for one in hosts:
+            one.clock.now += 10
+    host.turn()
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(ACTS, max_size=14))
+@given(st.lists(STEPS, max_size=16))
 def test_whatever_happens_in_whatever_order_all_are_equal_afterwards(
     steps: list[tuple[int, str, int]],
 ) -> None:
     hosts = three()
     for who, what, value in steps:
-        host = hosts[who]
-        if what in ("deny", "allow", "remove"):
-            there = host._lists().get(("client", f"198.51.{value}.0/24"))
-            if what != "remove" or there:
-                host.files.edit("client", f"198.51.{value}.0/24", what, "op", f"{who}{what}")
-        elif what == "list" and f"203.0.113.{value}" not in host.files.adaptive:
-            listed(host, f"203.0.113.{value}", 14_400)
-        elif what == "release" and f"203.0.113.{value}" in host.files.adaptive:
-            released(host, f"203.0.113.{value}")
-        elif what in ("down", "up"):
-            host.engine.down = what == "down"
-        elif what in ("cut", "join"):
-            host.cut = {one.name for one in hosts} if what == "cut" else set()
-        elif what == "kill":
-            host.turn()  # the logs' positions are saved with the state
-            host.save()
-            host.start()
-        elif what == "lose":
-            host.engine.lose_everything()
-            host.publisher._resumed = False
-        host.turn()
+        happen(hosts, hosts[who], what, value)
     for host in hosts:
         host.engine.down, host.cut = False, set()
     settle(*hosts, turns=30)
     equal(*hosts)
+    for host in hosts:
+        assert host._lists() == {
+            act.key: (act.action, act.note, act.until)
+            for act in host.fleet.acts
+            if act.kind != "adaptive" and not act.gone
+        }

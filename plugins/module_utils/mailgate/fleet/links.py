@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..core.errors import BadInput, MailgateError
 from . import stream
-from .engine import READ_BATCHES, Engine
+from .engine import Engine
 from .facts import Fact
 from .stream import BEGIN, SNAPSHOT, STREAM, Batch, Head, Outgoing, Position
 
@@ -27,6 +27,7 @@ OLD_SNAPSHOT_SECONDS = 3600  # a peer that reads it has so long
 WAIT_SECONDS = 1.0
 CLOCK_SECONDS = 60.0  # between two comparisons of clocks
 PAUSE_SECONDS = 3.0
+RETAKE_SECONDS = 3600.0  # so long a host without a state takes each new snapshot of a peer
 
 
 class Outbox:
@@ -164,7 +165,8 @@ class Publisher:
 class Heard:
     """What a peer said: facts in order, and how far it was read if that is known now.
 
-    ahead_seconds is how far this host's clock is ahead of the peer's; whole is False within a snapshot.
+    ahead_seconds is how far this host's clock is ahead of the peer's; whole is False within a snapshot, and
+    all_read is True when there was nothing more to read.
     """
 
     peer: str
@@ -173,6 +175,7 @@ class Heard:
     ahead_seconds: float
     whole: bool = True
     refused: tuple[str, ...] = ()
+    all_read: bool = False
 
 
 class Reader:
@@ -191,16 +194,19 @@ class Reader:
         self.waits_for_snapshot = False
         self._engine, self._hear, self._clock = engine, hear, clock
         self._gap = False
-        self._checked = False  # the head, on this connection
+        self._checked = False  # the head, since the stream was read to its end
+        self._told_end = False  # on this connection
         self._taking: tuple[Head, int, str] | None = None  # batches that were read, and the last one's id
         self._ahead, self._compared = 0.0, float("-inf")
+        self._new_until = clock() + RETAKE_SECONDS if position is None else float("-inf")
+        self._taken = ""  # the last snapshot that was taken
 
     def step(self) -> bool:
         """Read a piece; return False if there is nothing to read before the peer has written a snapshot."""
         try:
             return self._step()
         except (MailgateError, OSError):
-            self._checked, self._taking = False, None
+            self._checked, self._taking, self._told_end = False, None, False
             self._compared = float("-inf")
             self._engine.close()
             raise
@@ -217,6 +223,10 @@ class Reader:
             self._follow()
         return not self.waits_for_snapshot
 
+    def end(self) -> None:
+        """Say that everything was read, although there is no snapshot."""
+        self._hear(Heard(self.peer, (), None, 0.0, all_read=True))
+
     def _check(self) -> None:
         data = self._engine.get(SNAPSHOT)
         head = None if data is None else stream.parse_head(data, self.peer, f"{self.peer} snapshot")
@@ -231,6 +241,8 @@ class Reader:
                 self._taking = head, 0, BEGIN
             else:
                 self.waits_for_snapshot = True  # what was missed is not in this one
+        elif head.key != self._taken and self._clock() < self._new_until:
+            self._taking = head, 0, BEGIN  # written since the peer knows of this host: it tells its acts, too
         self._checked = True
 
     def _take(self) -> None:
@@ -251,6 +263,7 @@ class Reader:
         if done == head.batches:
             position = Position(head.epoch, head.after)
             self.position, self._taking, self._gap = position, None, False
+            self._taken = head.key
         else:
             self._taking = head, done, last
         self._say(found, position, refused, whole=position is not None)
@@ -264,8 +277,11 @@ class Reader:
         self.position, self._gap = read.position, read.gap
         if read.batches or read.refused:
             self._say(read.batches, read.position, read.refused)
-        if len(entries) < READ_BATCHES and not entries:
+        if not entries:
             self._checked = False  # another epoch begins with another head
+            if not self._told_end:
+                self._told_end = True
+                self._hear(Heard(self.peer, (), read.position, self._ahead, all_read=True))
 
     def _say(
         self,

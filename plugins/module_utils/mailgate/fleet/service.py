@@ -49,7 +49,7 @@ from .engine import Engine, RedisEngine
 from .facts import Act, Fact, Grey
 from .feed import Feed, GreyFeed, act_of
 from .links import Heard, Outbox, Publisher, Reader
-from .merge import Acts
+from .merge import NEWS, Acts
 from .state_file import Saved
 from .status import CONNECTED, REFUSED, TROUBLE, WAITING, Parts, Status
 from .stream import Outgoing, Position
@@ -62,6 +62,11 @@ EXPIRE_SECONDS = 3600.0
 HEARD_MAX = 4  # pieces of streams that wait; a reader waits while there are more
 BUSY = 5000  # networks that wait for the writer, until the readers wait
 RENEWALS = 32  # of a network that has passed, within the time that it may stay away, as greystate.h
+JOIN_SECONDS = 60.0  # without a state: until what happened here is told, peers that are not reached or not
+RESUME_SECONDS = 10.0  # the same after a restart
+RESERVED = 10_000  # counters of this host that may have been used since the last save
+COUNTERS_SINCE = 1_767_225_600  # 2026: a host without a state begins with the seconds since then
+SNAPSHOT_SECONDS = 86_400.0  # so old the own snapshot may be
 OWN = ""  # the own engine's name among the parts
 
 
@@ -118,11 +123,17 @@ class Fleet:
         say: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
-        """Go on from a saved state, or begin without one; raises BadInput for a damaged one."""
+        """Go on from a saved state, or begin without one; raises BadInput for a damaged one.
+
+        What peers have to tell is heard first: then it is known what of this host's files is news.
+        """
         self.host, self.parts, self.outbox = host, parts, Outbox()
         self.acts = Acts(host)
         if saved is not None:
             self.acts.restore(saved.merged, saved.acts, "state")
+            self.acts.counters.reserve(RESERVED)
+        else:
+            self.acts.counters.reserve(int(clock()) - COUNTERS_SINCE)
         unsettled = saved.unsettled if saved else ()
         self.applier = Applier(writers, self.acts, unsettled, feed.applied)
         self.outgoing = saved.outgoing if saved else Outgoing(fresh_epoch())
@@ -133,11 +144,17 @@ class Fleet:
         self._taking: set[str] = set()  # peers of whose snapshot a part was heard
         self._lock = threading.Lock()  # held while the acts change
         self._expired = float("-inf")
+        self._snapshot_at = clock()
         self._peers = set(parts.values()) - {OWN}
+        self._joining = {host, *self._peers}  # the own engine tells what was lost of the state
+        self._join_until = clock() + (RESUME_SECONDS if saved else JOIN_SECONDS)
 
     def step(self) -> bool:
         """Tell what happened here, and hand over what peers said; return whether there is more to do."""
         now = self._clock()
+        busy = self.applier.step(now)
+        if self._joins(now):
+            return busy
         happened = self._feed.read(now)
         told: list[Fact] = list(happened.greys)
         with self._lock:
@@ -155,16 +172,47 @@ class Fleet:
                     told.append(act)
         if told:
             self.outbox.add(told)
-        busy = self.applier.step(now)
         if not self._taking and not 0 <= now - self._expired < EXPIRE_SECONDS:
             self._expired = now
             with self._lock:
                 self.acts.expire(now)
+        if not 0 <= now - self._snapshot_at < SNAPSHOT_SECONDS:
+            self._snapshot_at, self.outgoing.due = now, True
         self.changed = self.changed or bool(told) or bool(happened.drafts) or busy
         return busy or bool(told)
 
+    def _joins(self, now: float) -> bool:
+        """Return whether the own engine or peers are still to be heard."""
+        if self._joining and not self._join_until - JOIN_SECONDS <= now < self._join_until:
+            self._say(f"not heard yet: {', '.join(sorted(self._joining))}; going on without")
+            self._joining.clear()
+        return bool(self._joining)
+
+    def recovers(self) -> bool:
+        """Return whether the own engine is still to be read, before anything is published there."""
+        return self.host in self._joining
+
+    def _recover(self, heard: Heard) -> None:
+        """Take what this host told before it was killed: it was in its files then."""
+        if not self.recovers():
+            return  # too late: the files were read meanwhile, and tell it anew
+        with self._lock:
+            for fact in heard.facts:
+                if isinstance(fact, Act):
+                    with contextlib.suppress(BadInput):
+                        outcome = self.acts.take(fact)
+                        if fact.version.host != self.host:
+                            self.applier.take(fact, outcome)
+                        elif outcome.what == NEWS:
+                            self._feed.applied(fact)
+        if heard.all_read:
+            self._joining.discard(self.host)
+        self.changed = True
+
     def hear(self, heard: Heard) -> None:
         """Merge what a peer said; what is not believed is counted and left out."""
+        if heard.peer == self.host:
+            return self._recover(heard)
         now, refused = self._clock(), list(heard.refused)
         with self._lock:
             for fact in heard.facts:
@@ -179,12 +227,18 @@ class Fleet:
             self._taking.discard(heard.peer)
         else:
             self._taking.add(heard.peer)
+        if heard.all_read:
+            self._joining.discard(heard.peer)
         if heard.position is not None:
+            before = self.positions.get(heard.peer)
+            if before is None or before.epoch != heard.position.epoch:
+                self.outgoing.due = True  # the peer may have lost all, its own acts too
             self.positions[heard.peer] = heard.position
         for why in refused[:10]:
             self._complaints.add(f"{heard.peer}: refused: {why}")
         self.parts.heard(heard.peer, heard.ahead_seconds, tuple(refused))
         self.changed = True
+        return None
 
     def left(self, peer: str) -> None:
         """Take notice that the connection to a peer ended, perhaps in the middle of its snapshot."""
@@ -207,6 +261,10 @@ class Fleet:
             acts = sorted(self.acts, key=lambda one: one.version)
         yield acts
         yield from self._writers.greylist()
+
+    def told(self) -> Position | None:
+        """Return how far this host had told its acts when it saved its state."""
+        return Position(self.outgoing.epoch, self.outgoing.number) if self.outgoing.snapshots else None
 
     def saved(self) -> Saved:
         """Return the state to save; what the own engine does not have yet is told by a snapshot then."""
@@ -307,15 +365,17 @@ class Service:
         self.fleet = self._fleet(settings.host, writers, parts)
         self._heard: queue.Queue[Heard] = queue.Queue(HEARD_MAX)
         fleet = self.fleet
-        publisher = Publisher(
-            settings.host, engine_of(None), fleet.outgoing, fleet.outbox, fleet.everything, fresh_epoch
-        )
-        self.workers = [Worker(OWN, "own engine", _always(publisher.step), parts, say)]
+        own = engine_of(None)
+        publisher = Publisher(settings.host, own, fleet.outgoing, fleet.outbox, fleet.everything, fresh_epoch)
+        recovery = Reader(settings.host, own, fleet.told(), self._heard.put, clock)
+        self.workers = [Worker(OWN, "own engine", own_step(fleet, recovery, publisher), parts, say)]
         for one in settings.peers:
             reader = Reader(one.name, engine_of(one), fleet.positions.get(one.name), self._heard.put, clock)
             self.workers.append(Worker(one.name, one.name, self._reading(reader), parts, say))
         self._saved_at = self._told_at = float("-inf")
         self._save_pause = SAVE_SECONDS
+        if not self.save():  # else the next start would use the same counters again
+            raise OSError(f"{places.own(STATE)}: not written; expected a state before the first act is told")
 
     def _reading(self, reader: Reader) -> Callable[[], bool]:
         def step() -> bool:
@@ -392,12 +452,17 @@ class Service:
             stream.write(json.dumps(self.fleet.status().values()).encode("ascii"))
 
 
-def _always(step: Callable[[], None]) -> Callable[[], bool]:
-    def run() -> bool:
-        step()
+def own_step(fleet: Fleet, recovery: Reader, publisher: Publisher) -> Callable[[], bool]:
+    """Return the step at the own engine: read what was told there before, then publish."""
+
+    def step() -> bool:
+        if not fleet.recovers():
+            publisher.step()
+        elif not recovery.step():
+            recovery.end()
         return True
 
-    return run
+    return step
 
 
 def serve(places: ServicePaths) -> int:

@@ -100,6 +100,10 @@ class Counters:
         """Return the highest version of each host."""
         return [Version(counter, host) for host, counter in self._known.items()]
 
+    def reserve(self, number: int) -> None:
+        """Leave out so many own counters: they may have been used after the state was saved, or was lost."""
+        self._known[self.host] = min(COUNTER_MAX, self._known.get(self.host, 0) + max(0, number))
+
     def to_json(self) -> dict[str, int]:
         return dict(sorted(self._known.items()))
 
