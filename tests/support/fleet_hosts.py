@@ -20,9 +20,9 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.link
     Publisher,
     Reader,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.service import (
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.member import (
     OWN,
-    Fleet,
+    Member,
     own_step,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.state_file import (
@@ -202,7 +202,7 @@ class Host:
             saved.view if saved else None,
         )  # type: ignore[arg-type]  # fmt: skip
         parts = Parts([OWN, *(one.name for one in self.peers)], self.clock)
-        self.fleet = Fleet(self.name, feed, self.files, saved, parts, self.said.append, self.clock)
+        self.fleet = Member(self.name, feed, self.files, saved, parts, self.said.append, self.clock)
         if saved is None:
             self.fleet.outgoing.epoch = next(self._epochs)
         self.publisher = Publisher(

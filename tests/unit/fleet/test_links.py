@@ -26,8 +26,8 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.link
     Publisher,
     Reader,
 )
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.member import OWN
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.service import (
-    OWN,
     Service,
     ServicePaths,
     Worker,
@@ -130,7 +130,7 @@ def test_a_snapshot_that_was_interrupted_is_written_from_its_beginning() -> None
     assert ends.facts() == ends.known
 
 
-def test_a_snapshot_that_another_one_replaced_is_taken_anew() -> None:
+def test_a_snapshot_that_another_one_replaced_is_taken_again() -> None:
     ends = Ends([grey(number) for number in range(1000)])
     steps(ends.publisher)
     steps(ends.reader, 2)
@@ -253,8 +253,8 @@ def test_the_service_saves_tells_and_goes_on(tmp_path: Path) -> None:
     (tmp_path / "20-operator").write_text('# {"by": "alice", "note": "phishes"}\n198.51.100.:deny\n')
     one = service(tmp_path, engines)
     one.step()
-    assert len(one.fleet.acts) == 0  # the peer might tell that it was removed
-    one.fleet._clock.now += 61  # type: ignore[attr-defined]
+    assert len(one.member.acts) == 0  # the peer might tell that it was removed
+    one.member._clock.now += 61  # type: ignore[attr-defined]
     for _number in range(3):
         one.step()
         for worker in one.workers:
@@ -268,12 +268,12 @@ def test_the_service_saves_tells_and_goes_on(tmp_path: Path) -> None:
         1,
     )
     again = service(tmp_path, engines)
-    assert [act.value for act in again.fleet.acts] == ["198.51.100.0/24"]
-    again.fleet._clock.now += 61  # type: ignore[attr-defined]
+    assert [act.value for act in again.member.acts] == ["198.51.100.0/24"]
+    again.member._clock.now += 61  # type: ignore[attr-defined]
     again.step()
-    assert len(again.fleet.outbox) == 0  # it is not told again
+    assert len(again.member.outbox) == 0  # it is not told again
     assert (tmp_path / "fleet/state").stat().st_mode & 0o777 == 0o600
-    assert OWN in again.fleet.parts.values()
+    assert OWN in again.member.parts.values()
 
 
 def test_a_damaged_state_is_kept_aside(tmp_path: Path) -> None:
@@ -281,5 +281,5 @@ def test_a_damaged_state_is_kept_aside(tmp_path: Path) -> None:
     service(tmp_path, engines)
     (tmp_path / "fleet/state").write_text("garbage\n")
     one = service(tmp_path, engines)
-    assert len(one.fleet.acts) == 0
+    assert len(one.member.acts) == 0
     assert (tmp_path / "fleet/state.damaged").read_text() == "garbage\n"

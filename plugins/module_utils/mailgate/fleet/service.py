@@ -17,11 +17,10 @@ import dataclasses
 import json
 import os
 import queue
-import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..core import locks, servicelog
@@ -35,7 +34,6 @@ from ..core.paths import (
     OPERATOR_SOCKET,
     SMTP_LOG,
 )
-from ..core.servicelog import Complaints
 from ..formats import greylist
 from ..formats.multilog import Follower
 from ..operators import client as operator_client
@@ -44,30 +42,21 @@ from ..rules.files import read_text
 from . import facts, links, state_file
 from . import settings as fleet_settings
 from . import status as fleet_status
-from .apply import Applier, HelperWriters, Writers
+from .apply import HelperWriters, Writers
 from .engine import Engine, RedisEngine
-from .facts import Act, Fact, Grey
-from .feed import Feed, GreyFeed, act_of
-from .links import Heard, Outbox, Publisher, Reader
-from .merge import NEWS, Acts
+from .feed import Feed, GreyFeed
+from .links import Heard, Publisher, Reader
+from .member import OWN, Member, fresh_epoch, own_step
 from .state_file import Saved
-from .status import CONNECTED, REFUSED, TROUBLE, WAITING, Parts, Status
-from .stream import Outgoing, Position
+from .status import CONNECTED, REFUSED, TROUBLE, WAITING, Parts
 
 STATE, STATUS, LOCK = "state", "status.json", "lock"
 POLL_SECONDS = 0.2
 SAVE_SECONDS = 5.0  # between saves while something changes, and at least SAVE_SHARE times the time of one
 SAVE_SHARE = 20
-EXPIRE_SECONDS = 3600.0
 HEARD_MAX = 4  # pieces of streams that wait; a reader waits while there are more
 BUSY = 5000  # networks that wait for the writer, until the readers wait
 RENEWALS = 32  # of a network that has passed, within the time that it may stay away, as greystate.h
-JOIN_SECONDS = 60.0  # without a state: until what happened here is told, peers that are not reached or not
-RESUME_SECONDS = 10.0  # the same after a restart
-RESERVED = 10_000  # counters of this host that may have been used since the last save
-COUNTERS_SINCE = 1_767_225_600  # 2026: a host without a state begins with the seconds since then
-SNAPSHOT_SECONDS = 86_400.0  # so old the own snapshot may be
-OWN = ""  # the own engine's name among the parts
 
 
 @dataclass(frozen=True)
@@ -108,202 +97,6 @@ def _identity(path: str) -> tuple[int, ...]:
     except FileNotFoundError:
         return ()
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-class Fleet:
-    """The service without its threads: step() does what is due; hear() takes what a peer said."""
-
-    def __init__(
-        self,
-        host: str,
-        feed: Feed,
-        writers: Writers,
-        saved: Saved | None,
-        parts: Parts,
-        say: Callable[[str], None],
-        clock: Callable[[], float],
-    ) -> None:
-        """Go on from a saved state, or begin without one; raises BadInput for a damaged one.
-
-        What peers have to tell is heard first: then it is known what of this host's files is news.
-        """
-        self.host, self.parts, self.outbox = host, parts, Outbox()
-        self.acts = Acts(host)
-        if saved is not None:
-            self.acts.restore(saved.merged, saved.acts, "state")
-            self.acts.counters.reserve(RESERVED)
-        else:
-            self.acts.counters.reserve(int(clock()) - COUNTERS_SINCE)
-        unsettled = saved.unsettled if saved else ()
-        self.applier = Applier(writers, self.acts, unsettled, feed.applied)
-        self.outgoing = saved.outgoing if saved else Outgoing(fresh_epoch())
-        self.positions: dict[str, Position] = dict(saved.positions) if saved else {}
-        self.changed = saved is None
-        self._feed, self._writers, self._say, self._clock = feed, writers, say, clock
-        self._complaints = Complaints(clock, say)
-        self._taking: set[str] = set()  # peers of whose snapshot a part was heard
-        self._lock = threading.Lock()  # held while the acts change
-        self._expired = float("-inf")
-        self._snapshot_at = clock()
-        self._peers = set(parts.values()) - {OWN}
-        self._joining = {host, *self._peers}  # the own engine tells what was lost of the state
-        self._join_until = clock() + (RESUME_SECONDS if saved else JOIN_SECONDS)
-
-    def step(self) -> bool:
-        """Tell what happened here, and hand over what peers said; return whether there is more to do."""
-        now = self._clock()
-        busy = self.applier.step(now)
-        if self._joins(now):
-            return busy
-        happened = self._feed.read(now)
-        told: list[Fact] = list(happened.greys)
-        with self._lock:
-            for draft in happened.drafts:
-                if draft.by.rpartition("@")[2] in self._peers:
-                    continue  # its own host tells it
-                try:
-                    act = act_of(draft, self.acts)
-                except BadInput as error:
-                    self._complaints.add(f"{draft.kind} {draft.value!r:.80} does not travel: {error}")
-                    continue
-                if act is not None:
-                    self.acts.take(act)
-                    self.applier.here(act)
-                    told.append(act)
-        if told:
-            self.outbox.add(told)
-        if not self._taking and not 0 <= now - self._expired < EXPIRE_SECONDS:
-            self._expired = now
-            with self._lock:
-                self.acts.expire(now)
-        if not 0 <= now - self._snapshot_at < SNAPSHOT_SECONDS:
-            self._snapshot_at, self.outgoing.due = now, True
-        self.changed = self.changed or bool(told) or bool(happened.drafts) or busy
-        return busy or bool(told)
-
-    def _joins(self, now: float) -> bool:
-        """Return whether the own engine or peers are still to be heard."""
-        if self._joining and not self._join_until - JOIN_SECONDS <= now < self._join_until:
-            self._say(f"not heard yet: {', '.join(sorted(self._joining))}; going on without")
-            self._joining.clear()
-        return bool(self._joining)
-
-    def recovers(self) -> bool:
-        """Return whether the own engine is still to be read, before anything is published there."""
-        return self.host in self._joining
-
-    def _recover(self, heard: Heard) -> None:
-        """Take what this host told before it was killed: it was in its files then."""
-        if not self.recovers():
-            return  # too late: the files were read meanwhile, and tell it anew
-        with self._lock:
-            for fact in heard.facts:
-                if isinstance(fact, Act):
-                    with contextlib.suppress(BadInput):
-                        outcome = self.acts.take(fact)
-                        if fact.version.host != self.host:
-                            self.applier.take(fact, outcome)
-                        elif outcome.what == NEWS:
-                            self._feed.applied(fact)
-        if heard.all_read:
-            self._joining.discard(self.host)
-        self.changed = True
-
-    def hear(self, heard: Heard) -> None:
-        """Merge what a peer said; what is not believed is counted and left out."""
-        if heard.peer == self.host:
-            return self._recover(heard)
-        now, refused = self._clock(), list(heard.refused)
-        with self._lock:
-            for fact in heard.facts:
-                try:
-                    if isinstance(fact, Act):
-                        self._hear_act(fact)
-                    else:
-                        self._hear_grey(fact, heard.ahead_seconds, now)
-                except BadInput as error:
-                    refused.append(str(error))
-        if heard.whole:
-            self._taking.discard(heard.peer)
-        else:
-            self._taking.add(heard.peer)
-        if heard.all_read:
-            self._joining.discard(heard.peer)
-        if heard.position is not None:
-            before = self.positions.get(heard.peer)
-            if before is None or before.epoch != heard.position.epoch:
-                self.outgoing.due = True  # the peer may have lost all, its own acts too
-            self.positions[heard.peer] = heard.position
-        for why in refused[:10]:
-            self._complaints.add(f"{heard.peer}: refused: {why}")
-        self.parts.heard(heard.peer, heard.ahead_seconds, tuple(refused))
-        self.changed = True
-        return None
-
-    def left(self, peer: str) -> None:
-        """Take notice that the connection to a peer ended, perhaps in the middle of its snapshot."""
-        self._taking.discard(peer)
-
-    def _hear_act(self, act: Act) -> None:
-        outcome = self.acts.take(act)
-        self.applier.take(act, outcome)
-
-    def _hear_grey(self, grey: Grey, ahead_seconds: float, now: float) -> None:
-        """Take a network with its time by this host's clock; one that lies ahead is of now."""
-        at = min(int(grey.at + ahead_seconds), int(now))
-        here = Grey(grey.network, grey.passed, max(0, at))
-        self._feed.grey.heard([here] if here.passed else [])
-        self.applier.grey(here)
-
-    def everything(self) -> Iterator[Sequence[Fact]]:
-        """Yield all that this host knows, for a snapshot: the acts by version, then the greylist."""
-        with self._lock:
-            acts = sorted(self.acts, key=lambda one: one.version)
-        yield acts
-        yield from self._writers.greylist()
-
-    def told(self) -> Position | None:
-        """Return how far this host had told its acts when it saved its state."""
-        return Position(self.outgoing.epoch, self.outgoing.number) if self.outgoing.snapshots else None
-
-    def saved(self) -> Saved:
-        """Return the state to save; what the own engine does not have yet is told by a snapshot then."""
-        outgoing = dataclasses.replace(self.outgoing)
-        if len(self.outbox):
-            outgoing.skip()
-        return Saved(
-            self.acts.state(),
-            list(self.acts),
-            self._feed.view,
-            outgoing,
-            dict(self.positions),
-            {"smtp": self._feed.smtp.position, "adaptive": self._feed.adaptive.position},
-            self.applier.unsettled(),
-        )
-
-    def status(self) -> Status:
-        """Return the states of all parts."""
-        parts = self.parts.values()
-        counts = dict.fromkeys(facts.ACTIONS, 0)
-        for act in self.acts:
-            counts[act.kind] += not act.gone
-        more = {
-            "to tell": len(self.outbox),
-            "to apply": self.applier.waiting,
-            "networks refused": self.applier.greys_refused,
-            "networks dropped": self.applier.greys_dropped,
-        }
-        trouble = dict(self._feed.trouble)
-        if self.applier.trouble:
-            trouble["writers"] = self.applier.trouble
-        refused = {f"{kind} {value}": why for (kind, value), why in self.applier.refused.items()}
-        peers = {name: one for name, one in parts.items() if name != OWN}
-        return Status(self._clock(), self.host, parts[OWN], peers, {**counts, **more}, refused, trouble)
-
-
-def fresh_epoch() -> str:
-    """Return the name of an epoch that no other has."""
-    return secrets.token_hex(8)
 
 
 class Worker:
@@ -362,15 +155,17 @@ class Service:
             if name.startswith(".mailgate-"):
                 os.unlink(places.own(name))
         parts = Parts([OWN, *(one.name for one in settings.peers)], clock)
-        self.fleet = self._fleet(settings.host, writers, parts)
+        self.member = self._member(settings.host, writers, parts)
         self._heard: queue.Queue[Heard] = queue.Queue(HEARD_MAX)
-        fleet = self.fleet
+        member = self.member
         own = engine_of(None)
-        publisher = Publisher(settings.host, own, fleet.outgoing, fleet.outbox, fleet.everything, fresh_epoch)
-        recovery = Reader(settings.host, own, fleet.told(), self._heard.put, clock)
-        self.workers = [Worker(OWN, "own engine", own_step(fleet, recovery, publisher), parts, say)]
+        publisher = Publisher(
+            settings.host, own, member.outgoing, member.outbox, member.everything, fresh_epoch
+        )
+        recovery = Reader(settings.host, own, member.told(), self._heard.put, clock)
+        self.workers = [Worker(OWN, "own engine", own_step(member, recovery, publisher), parts, say)]
         for one in settings.peers:
-            reader = Reader(one.name, engine_of(one), fleet.positions.get(one.name), self._heard.put, clock)
+            reader = Reader(one.name, engine_of(one), member.positions.get(one.name), self._heard.put, clock)
             self.workers.append(Worker(one.name, one.name, self._reading(reader), parts, say))
         self._saved_at = self._told_at = float("-inf")
         self._save_pause = SAVE_SECONDS
@@ -382,24 +177,24 @@ class Service:
             try:
                 return reader.step()
             except (MailgateError, OSError):
-                self.fleet.left(reader.peer)
+                self.member.left(reader.peer)
                 raise
 
         return step
 
-    def _fleet(self, host: str, writers: Writers, parts: Parts) -> Fleet:
+    def _member(self, host: str, writers: Writers, parts: Parts) -> Member:
         path = self.places.own(STATE)
         saved: Saved | None = None
         try:
             with os.fdopen(open_regular(path), "rb") as stream:
                 saved = state_file.parse(iter(lambda: stream.readline(state_file.LINE_BYTES_MAX), b""), path)
-            return Fleet(host, self._feed(host, saved), writers, saved, parts, self._say, self._clock)
+            return Member(host, self._feed(host, saved), writers, saved, parts, self._say, self._clock)
         except FileNotFoundError:
             self._say("no state yet: everything here is news, and the peers' snapshots are taken")
         except BadInput as error:
             os.rename(path, path + ".damaged")
             self._say(f"{error}; kept as {path}.damaged, the peers' snapshots are taken")
-        return Fleet(host, self._feed(host, None), writers, None, parts, self._say, self._clock)
+        return Member(host, self._feed(host, None), writers, None, parts, self._say, self._clock)
 
     def _feed(self, host: str, saved: Saved | None) -> Feed:
         logs = saved.logs if saved else {}
@@ -415,15 +210,15 @@ class Service:
 
     def step(self) -> bool:
         """Do what is due; return whether there is more to do."""
-        more = self.fleet.step()
-        while self.fleet.applier.waiting < BUSY:
+        more = self.member.step()
+        while self.member.applier.waiting < BUSY:
             try:
-                self.fleet.hear(self._heard.get_nowait())
+                self.member.hear(self._heard.get_nowait())
             except queue.Empty:
                 break
             more = True
         now = self._clock()
-        if self.fleet.changed and not 0 <= now - self._saved_at < self._save_pause:
+        if self.member.changed and not 0 <= now - self._saved_at < self._save_pause:
             self.save()
         if not 0 <= now - self._told_at < fleet_status.WRITE_SECONDS:
             self.tell()
@@ -432,13 +227,13 @@ class Service:
     def save(self) -> bool:
         """Write the state; return whether that succeeded."""
         begin = time.monotonic()
-        self._saved_at, self.fleet.changed = self._clock(), False
+        self._saved_at, self.member.changed = self._clock(), False
         try:
             with atomic_write(self.places.own(STATE), 0o600) as stream:
-                for line in state_file.lines(self.fleet.saved()):
+                for line in state_file.lines(self.member.saved()):
                     stream.write(line)
         except OSError as error:
-            self.fleet.changed = True
+            self.member.changed = True
             self._say(f"{self.places.own(STATE)}: {error}; expected to write it")
             return False
         finally:
@@ -449,20 +244,7 @@ class Service:
         """Write the status file."""
         self._told_at = self._clock()
         with contextlib.suppress(OSError), atomic_write(self.places.own(STATUS), 0o644) as stream:
-            stream.write(json.dumps(self.fleet.status().values()).encode("ascii"))
-
-
-def own_step(fleet: Fleet, recovery: Reader, publisher: Publisher) -> Callable[[], bool]:
-    """Return the step at the own engine: read what was told there before, then publish."""
-
-    def step() -> bool:
-        if not fleet.recovers():
-            publisher.step()
-        elif not recovery.step():
-            recovery.end()
-        return True
-
-    return step
+            stream.write(json.dumps(self.member.status().values()).encode("ascii"))
 
 
 def serve(places: ServicePaths) -> int:

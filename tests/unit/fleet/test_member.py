@@ -201,7 +201,7 @@ def test_a_service_that_lost_its_state_learns_all_again() -> None:
     equal(*hosts)
 
 
-def test_a_host_that_was_installed_anew_hears_its_own_acts_from_the_others() -> None:
+def test_a_host_that_was_installed_again_hears_its_own_acts_from_the_others() -> None:
     hosts = three()
     hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
     settle(*hosts)

@@ -1,0 +1,242 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One gateway in the fleet: what it tells, what it has heard, and which acts stand here; without threads."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from ..core.errors import BadInput
+from ..core.servicelog import Complaints
+from . import facts
+from .apply import Applier, Writers
+from .facts import Act, Fact, Grey
+from .feed import Feed, act_of
+from .links import Heard, Outbox, Publisher, Reader
+from .merge import NEWS, Acts
+from .state_file import Saved
+from .status import Parts, Status
+from .stream import Outgoing, Position
+
+JOIN_SECONDS = 60.0  # without a state: until what happened here is told, peers that are not reached or not
+RESUME_SECONDS = 10.0  # the same after a restart
+RESERVED = 10_000  # counters of this host that may have been used since the last save
+COUNTERS_SINCE = 1_767_225_600  # 2026: a host without a state begins with the seconds since then
+SNAPSHOT_SECONDS = 86_400.0  # so old the own snapshot may be
+OWN = ""  # the own engine's name among the parts
+EXPIRE_SECONDS = 3600.0
+
+
+class Member:
+    """The service without threads and files: step() does what is due; hear() takes what a peer said."""
+
+    def __init__(
+        self,
+        host: str,
+        feed: Feed,
+        writers: Writers,
+        saved: Saved | None,
+        parts: Parts,
+        say: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """Go on from a saved state, or begin without one; raises BadInput for a damaged one.
+
+        What peers have to tell is heard first: then it is known what of this host's files is news.
+        """
+        self.host, self.parts, self.outbox = host, parts, Outbox()
+        self.acts = Acts(host)
+        if saved is not None:
+            self.acts.restore(saved.merged, saved.acts, "state")
+            self.acts.counters.reserve(RESERVED)
+        else:
+            self.acts.counters.reserve(int(clock()) - COUNTERS_SINCE)
+        unsettled = saved.unsettled if saved else ()
+        self.applier = Applier(writers, self.acts, unsettled, feed.applied)
+        self.outgoing = saved.outgoing if saved else Outgoing(fresh_epoch())
+        self.positions: dict[str, Position] = dict(saved.positions) if saved else {}
+        self.changed = saved is None
+        self._feed, self._writers, self._say, self._clock = feed, writers, say, clock
+        self._complaints = Complaints(clock, say)
+        self._taking: set[str] = set()  # peers of whose snapshot a part was heard
+        self._lock = threading.Lock()  # held while the acts change
+        self._expired = float("-inf")
+        self._snapshot_at = clock()
+        self._peers = set(parts.values()) - {OWN}
+        self._joining = {host, *self._peers}  # the own engine tells what was lost of the state
+        self._join_until = clock() + (RESUME_SECONDS if saved else JOIN_SECONDS)
+
+    def step(self) -> bool:
+        """Tell what happened here, and hand over what peers said; return whether there is more to do."""
+        now = self._clock()
+        busy = self.applier.step(now)
+        if self._joins(now):
+            return busy
+        happened = self._feed.read(now)
+        told: list[Fact] = list(happened.greys)
+        with self._lock:
+            for draft in happened.drafts:
+                if draft.by.rpartition("@")[2] in self._peers:
+                    continue  # its own host tells it
+                try:
+                    act = act_of(draft, self.acts)
+                except BadInput as error:
+                    self._complaints.add(f"{draft.kind} {draft.value!r:.80} does not travel: {error}")
+                    continue
+                if act is not None:
+                    self.acts.take(act)
+                    self.applier.here(act)
+                    told.append(act)
+        if told:
+            self.outbox.add(told)
+        if not self._taking and not 0 <= now - self._expired < EXPIRE_SECONDS:
+            self._expired = now
+            with self._lock:
+                self.acts.expire(now)
+        if not 0 <= now - self._snapshot_at < SNAPSHOT_SECONDS:
+            self._snapshot_at, self.outgoing.due = now, True
+        self.changed = self.changed or bool(told) or bool(happened.drafts) or busy
+        return busy or bool(told)
+
+    def _joins(self, now: float) -> bool:
+        """Return whether the own engine or peers are still to be heard."""
+        if self._joining and not self._join_until - JOIN_SECONDS <= now < self._join_until:
+            self._say(f"not heard yet: {', '.join(sorted(self._joining))}; going on without")
+            self._joining.clear()
+        return bool(self._joining)
+
+    def recovers(self) -> bool:
+        """Return whether the own engine is still to be read, before anything is published there."""
+        return self.host in self._joining
+
+    def _recover(self, heard: Heard) -> None:
+        """Take what this host told before it was killed: it was in its files then."""
+        if not self.recovers():
+            return  # too late: the files were read meanwhile, and tell it again
+        with self._lock:
+            for fact in heard.facts:
+                if isinstance(fact, Act):
+                    with contextlib.suppress(BadInput):
+                        outcome = self.acts.take(fact)
+                        if fact.version.host != self.host:
+                            self.applier.take(fact, outcome)
+                        elif outcome.what == NEWS:
+                            self._feed.applied(fact)
+        if heard.all_read:
+            self._joining.discard(self.host)
+        self.changed = True
+
+    def hear(self, heard: Heard) -> None:
+        """Merge what a peer said; what is not believed is counted and left out."""
+        if heard.peer == self.host:
+            return self._recover(heard)
+        now, refused = self._clock(), list(heard.refused)
+        with self._lock:
+            for fact in heard.facts:
+                try:
+                    if isinstance(fact, Act):
+                        self._hear_act(fact)
+                    else:
+                        self._hear_grey(fact, heard.ahead_seconds, now)
+                except BadInput as error:
+                    refused.append(str(error))
+        if heard.whole:
+            self._taking.discard(heard.peer)
+        else:
+            self._taking.add(heard.peer)
+        if heard.all_read:
+            self._joining.discard(heard.peer)
+        if heard.position is not None:
+            before = self.positions.get(heard.peer)
+            if before is None or before.epoch != heard.position.epoch:
+                self.outgoing.due = True  # the peer may have lost all, its own acts too
+            self.positions[heard.peer] = heard.position
+        for why in refused[:10]:
+            self._complaints.add(f"{heard.peer}: refused: {why}")
+        self.parts.heard(heard.peer, heard.ahead_seconds, tuple(refused))
+        self.changed = True
+        return None
+
+    def left(self, peer: str) -> None:
+        """Take notice that the connection to a peer ended, perhaps in the middle of its snapshot."""
+        self._taking.discard(peer)
+
+    def _hear_act(self, act: Act) -> None:
+        outcome = self.acts.take(act)
+        self.applier.take(act, outcome)
+
+    def _hear_grey(self, grey: Grey, ahead_seconds: float, now: float) -> None:
+        """Take a network with its time by this host's clock; one that lies ahead is of now."""
+        at = min(int(grey.at + ahead_seconds), int(now))
+        here = Grey(grey.network, grey.passed, max(0, at))
+        self._feed.grey.heard([here] if here.passed else [])
+        self.applier.grey(here)
+
+    def everything(self) -> Iterator[Sequence[Fact]]:
+        """Yield all that this host knows, for a snapshot: the acts by version, then the greylist."""
+        with self._lock:
+            acts = sorted(self.acts, key=lambda one: one.version)
+        yield acts
+        yield from self._writers.greylist()
+
+    def told(self) -> Position | None:
+        """Return how far this host had told its acts when it saved its state."""
+        return Position(self.outgoing.epoch, self.outgoing.number) if self.outgoing.snapshots else None
+
+    def saved(self) -> Saved:
+        """Return the state to save; what the own engine does not have yet is told by a snapshot then."""
+        outgoing = dataclasses.replace(self.outgoing)
+        if len(self.outbox):
+            outgoing.skip()
+        return Saved(
+            self.acts.state(),
+            list(self.acts),
+            self._feed.view,
+            outgoing,
+            dict(self.positions),
+            {"smtp": self._feed.smtp.position, "adaptive": self._feed.adaptive.position},
+            self.applier.unsettled(),
+        )
+
+    def status(self) -> Status:
+        """Return the states of all parts."""
+        parts = self.parts.values()
+        counts = dict.fromkeys(facts.ACTIONS, 0)
+        for act in self.acts:
+            counts[act.kind] += not act.gone
+        more = {
+            "to tell": len(self.outbox),
+            "to apply": self.applier.waiting,
+            "networks refused": self.applier.greys_refused,
+            "networks dropped": self.applier.greys_dropped,
+        }
+        trouble = dict(self._feed.trouble)
+        if self.applier.trouble:
+            trouble["writers"] = self.applier.trouble
+        refused = {f"{kind} {value}": why for (kind, value), why in self.applier.refused.items()}
+        peers = {name: one for name, one in parts.items() if name != OWN}
+        return Status(self._clock(), self.host, parts[OWN], peers, {**counts, **more}, refused, trouble)
+
+
+def fresh_epoch() -> str:
+    """Return the name of an epoch that no other has."""
+    return secrets.token_hex(8)
+
+
+def own_step(member: Member, recovery: Reader, publisher: Publisher) -> Callable[[], bool]:
+    """Return the step at the own engine: read what was told there before, then publish."""
+
+    def step() -> bool:
+        if not member.recovers():
+            publisher.step()
+        elif not recovery.step():
+            recovery.end()
+        return True
+
+    return step
