@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -52,12 +53,15 @@ class PlayedEngine:
             except OSError:
                 return
             self.connections += 1
-            with contextlib.suppress(OSError, ValueError), connection:
-                raw = connection
-                if self._context is not None:
-                    raw = self._context.wrap_socket(connection, server_side=True)
-                with raw, raw.makefile("rwb") as stream:
-                    self._talk(stream)
+            threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
+
+    def _attend(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), connection:
+            raw = connection
+            if self._context is not None:
+                raw = self._context.wrap_socket(connection, server_side=True)
+            with raw, raw.makefile("rwb") as stream:
+                self._talk(stream)
 
     def _talk(self, stream: BinaryIO) -> None:
         while line := stream.readline():
@@ -69,3 +73,56 @@ class PlayedEngine:
             beginning = words[0].upper() in (b"AUTH", b"CLIENT", b"SELECT")
             stream.write(OK if beginning else self._answer(words))
             stream.flush()
+
+
+class RealAnswers:
+    """The answers of a real engine to the few commands of the fleet, from memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+        self.streams: dict[bytes, list[tuple[int, list[bytes]]]] = {}
+        self._number = 0
+        self._changed = threading.Condition()
+
+    def __call__(self, words: list[bytes]) -> bytes:
+        do = words[0].upper()
+        with self._changed:
+            if do == b"GET":
+                return bulk(self.values.get(words[1]))
+            if do == b"SET":
+                self.values[words[1]] = words[2]
+                return OK
+            if do == b"TIME":
+                seconds, rest = f"{time.time():.6f}".split(".")
+                return array(bulk(seconds.encode()), bulk(rest.encode()))
+            if do == b"XADD":
+                return self._append(words)
+            if do == b"XREAD":
+                return self._read(words)
+            if do == b"XREVRANGE":
+                return array(*(self._entry(one) for one in self.streams.get(words[1], [])[-1:]))
+            if do in (b"DEL", b"EXPIRE"):
+                return b":1\r\n"
+        return b"-ERR unknown command\r\n"
+
+    def _append(self, words: list[bytes]) -> bytes:
+        fields = words[words.index(b"*") + 1 :]
+        self._number += 1
+        self.streams.setdefault(words[1], []).append((self._number, fields))
+        self._changed.notify_all()
+        return bulk(b"%d-0" % self._number)
+
+    def _read(self, words: list[bytes]) -> bytes:
+        key, after = words[-2], int(words[-1].partition(b"-")[0])
+        wait = int(words[words.index(b"BLOCK") + 1]) / 1000 if b"BLOCK" in words else 0
+
+        def found() -> list[tuple[int, list[bytes]]]:
+            return [one for one in self.streams.get(key, []) if one[0] > after][:100]
+
+        self._changed.wait_for(lambda: bool(found()), wait)
+        there = found()
+        return array(array(bulk(key), array(*map(self._entry, there)))) if there else b"*-1\r\n"
+
+    @staticmethod
+    def _entry(one: tuple[int, list[bytes]]) -> bytes:
+        return array(bulk(b"%d-0" % one[0]), array(*map(bulk, one[1])))

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.sockets import NoAnswer
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import facts
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.apply import HelperWriters
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.facts import Act, Grey
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.feed import view_of
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.versions import Version
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import greylist
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import peers, service
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.lookups import (
@@ -266,6 +272,30 @@ def test_a_writer_that_does_not_answer_is_not_a_refusal(
     monkeypatch.setattr(peers.blacklist_client, "ask", ask)
     answer = fleet.act("adaptive", "203.0.113.9", "release")
     assert (answer["ok"], answer["temporary"]) == (False, True)
+
+
+def test_the_fleet_asks_what_these_verbs_answer(fleet: Fleet) -> None:
+    def ask(request: Mapping[str, object]) -> dict[str, Any]:
+        answer = fleet.verbs.answer(FLEET, json.dumps(request).encode())
+        if not answer.pop("ok"):
+            raise BadInput(answer["error"])
+        return answer
+
+    writers = HelperWriters(ask)
+    at = int(NOW)
+    act = Act("client", NETWORK, "deny", "alice@mx2", "phishes", at + 9, at, Version(1, "mx2"))
+    assert writers.act(act) == ""
+    view = view_of(
+        {name: (fleet.host.text(name), name) for name in ("clients", "senders", "trusted", "blocked")}, "mx1"
+    )
+    assert view == {act.key: (act.action, act.by, act.note, act.until)}  # so it is not told as this host's
+    assert "may relay here" in writers.act(dataclasses.replace(act, value=RELAY))
+    writers.lost(act, dataclasses.replace(act, action="allow", by="bob@mx3"))
+    assert fleet.editor.audit.shown(1)[0]["effects"] == [
+        "refused: another act stands in the fleet: allow by bob@mx3"
+    ]
+    assert writers.greys([Grey("192.0.2.0/24", True, at), Grey("192.0.2.0/25", True, at)]) == 1
+    assert [one for group in writers.greylist() for one in group] == [Grey("192.0.2.0/24", True, at)]
 
 
 def test_the_kinds_are_those_that_travel() -> None:
