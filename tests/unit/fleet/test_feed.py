@@ -251,3 +251,17 @@ def test_an_old_line_of_the_log_lists_nothing(tmp_path: Path) -> None:
     )
     one = Feed(HOST, Follower(str(tmp_path / "none")), Follower(str(tmp_path)), lambda: None, GreyFeed(3600))
     assert one.read(AT).drafts == []
+
+
+def test_what_was_applied_is_not_news_and_what_is_changed_then_is(tmp_path: Path) -> None:
+    deny = Act("client", "198.51.100.0/24", "deny", "alice@mx2", "phishes", None, AT, Version(4, "mx2"))
+    written = '# {"by": "alice@mx2", "note": "phishes"}\n198.51.100.:deny\n'
+    lists: list[Any] = [texts(), texts(written), texts(), texts()]
+    none = Follower(str(tmp_path / "none"))
+    one = Feed(HOST, none, none, lambda: lists.pop(0), GreyFeed(3600))
+    one.read(AT)
+    one.applied(deny)
+    assert one.read(AT).drafts == []
+    assert [draft.action for draft in one.read(AT).drafts] == ["remove"]
+    one.applied(Act("client", "198.51.100.0/24", "remove", "x@mx2", "", None, AT, Version(5, "mx2")))
+    assert one.read(AT).drafts == []

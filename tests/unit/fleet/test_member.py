@@ -221,6 +221,50 @@ def test_a_host_that_was_installed_again_hears_its_own_acts_from_the_others() ->
     assert NETWORK[:-4] not in hosts[1].files.texts["clients"]
 
 
+def test_what_was_removed_while_the_service_was_down_is_removed_everywhere() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(*hosts)
+    for one in hosts:
+        one.clock.now += 3600
+    hosts[0].saved = None  # its own stream still tells that the entry was there
+    hosts[0].files.edit("client", NETWORK, "remove", "", "")
+    hosts[0].start()
+    settle(*hosts)
+    equal(*hosts)
+    assert hosts[1]._lists() == {}
+
+
+def test_a_counter_is_not_used_twice_after_a_crash() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    saved = hosts[0].saved
+    settle(*hosts)
+    hosts[0].saved = saved
+    hosts[0].engine.lose_everything()
+    hosts[0].files.edit("client", NETWORK, "allow", "alice", "a customer")
+    hosts[0].start()
+    settle(*hosts)
+    equal(*hosts)
+    assert hosts[1]._lists() == {("client", NETWORK): ("allow", "a customer", None)}
+
+
+def test_what_a_peer_said_is_not_this_hosts_after_a_crash_with_the_peers_cut_off() -> None:
+    hosts = three()
+    saved = hosts[0].saved
+    hosts[1].files.edit("client", NETWORK, "deny", "bob", "phishes")
+    settle(*hosts)
+    hosts[0].saved, hosts[0].cut = saved, {"mx2", "mx3"}
+    hosts[0].start()
+    for _number in range(3):
+        hosts[0].clock.now += 61
+        hosts[0].turn()
+    assert list(hosts[0].fleet.acts) == []
+    hosts[0].cut = set()
+    settle(*hosts)
+    equal(*hosts)
+
+
 def test_an_entry_ends_everywhere_without_anybody_removing_it() -> None:
     hosts = three()
     hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes", AT + 600)
