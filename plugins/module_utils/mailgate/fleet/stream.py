@@ -27,8 +27,8 @@ from .versions import check_host, check_number
 
 FORMAT = 1
 STREAM, SNAPSHOT = "mailgate:stream", "mailgate:snapshot"
-STREAM_BATCHES_MAX = 100_000  # kept by the engine, about
-SNAPSHOT_BATCHES = 50_000  # appended, until another snapshot is written: half of them
+STREAM_BATCHES_MAX = 20_000  # kept by the engine, about: 93 MB if each is full
+SNAPSHOT_BATCHES = 10_000  # appended, until another snapshot is written: half of them
 BATCH_FACTS_MAX = 64
 BATCH_BYTES_MAX = 65_536
 HEAD_BYTES_MAX = 4096
