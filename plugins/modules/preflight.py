@@ -26,8 +26,8 @@ options:
       - The site, as C(hostname), C(postmaster), C(domains), C(relay_networks), C(protected_networks),
         C(whitelisted_networks), C(operators_protected), C(bad_senders), C(extra_routes), C(deny_reply),
         C(front), C(listen), C(public_addresses), C(greylist_exempt), C(tls_minimum), C(tls_sessions),
-        C(certificate) without its key, C(tls_policies), C(tls_backend_ca), C(outbound_dane) and
-        C(outbound_mta_sts).
+        C(certificate) without its key, C(tls_policies), C(tls_backend_ca), C(outbound_dane),
+        C(outbound_mta_sts) and C(peers).
       - A message calls each as the site file does, C(gateway_) and its name, but C(extra_routes)
         C(gateway_routes), and C(operators_protected) C(gateway_operator_protected_networks).
     type: dict

@@ -338,7 +338,7 @@ BAD = [
             "extra_routes, directories, deny_reply, front, listen, public_addresses, greylist_exempt, "
             "tls_minimum, tls_sessions, certificate, "
             "tls_policies, tls_backend_ca, outbound_dane, outbound_mta_sts, tls, require_tls, "
-            "subject_tag, greylist, keep_refused_days, keep_refused_bytes"
+            "subject_tag, greylist, keep_refused_days, keep_refused_bytes, peers"
         ],
     ),
     (

@@ -25,7 +25,7 @@ from ..recipients import ldap_settings
 from ..recipients.domains import Domain, directory_domains, parse_domains
 from ..rules import senders as bad_senders
 from ..rules.safety import PROTECTED_WIDEST
-from . import tls
+from . import peers, tls
 
 # The lists of networks, and how wide each network may be.
 NETWORKS = {
@@ -54,6 +54,7 @@ KEYS = (
     "greylist",
     "keep_refused_days",
     "keep_refused_bytes",
+    "peers",
 )
 # Copies of refused spam: the least and the most.
 KEPT = {"keep_refused_days": (0, 365), "keep_refused_bytes": (1 << 20, 1 << 40)}
@@ -78,8 +79,8 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     addresses), greylist_exempt (list of networks and domains), tls_minimum, tls_sessions, certificate
     (the result of tls.without_keys()), tls_policies and tls_backend_ca (of outbound_tls.site_policies()),
     outbound_dane and outbound_mta_sts (bools), tls (bool), require_tls (see tls.REQUIRED), subject_tag (of
-    SpamAssassin, for the domains' rules), greylist (bool), and keep_refused_days and keep_refused_bytes (of
-    KEPT); all but the first three may be missing.
+    SpamAssassin, for the domains' rules), greylist (bool), keep_refused_days and keep_refused_bytes (of
+    KEPT), and peers (see peers.parse()); all but the first three may be missing.
     The texts use the names of the site file: `gateway_<key>` or those of _VARIABLES, for directories
     `gateway_directory`. own_addresses: the host's IPv4 addresses.
     """
@@ -115,6 +116,7 @@ def check_site(site: Mapping[str, object], own_addresses: Collection[str]) -> li
     found += tls.certificate_faults(site.get("certificate", []))
     found += _outbound_tls_faults(site)
     found += _rules_faults(site)
+    found += peers.faults(site.get("peers"), name)
     for number, text in _items(site, "bad_senders", found):
         found += _bad_sender_faults(text, f"gateway_bad_senders item {number}")
     for number, item in _items(site, "extra_routes", found):
