@@ -35,6 +35,7 @@
 #define SMTPREPLY_CONTROL "421 4.3.0 unable to read controls\r\n"
 #define SMTPREPLY_IPME "421 4.3.0 unable to figure out my IP addresses\r\n"
 #define SMTPREPLY_BUSY "421 4.3.2 too many sessions, please come back later\r\n"
+#define SMTPREPLY_DRAINED "421 4.3.2 this gateway takes no sessions now, please come back later or use another one\r\n"
 #define SMTPREPLY_SHUTDOWN "421 4.3.2 the service is being restarted\r\n"
 #define SMTPREPLY_SHARE "421 4.7.0 too many sessions of yours, please come back later\r\n"
 #define SMTPREPLY_MISSES "421 4.7.0 too many invalid addresses, goodbye\r\n"

@@ -6,10 +6,12 @@
  *
  * Asks the DNS lists of a file about the client, all at once, and runs PROGRAM, whatever the outcome. For a client that
  * is listed RBLSMTPD is set to "-TEXT (ZONE)", with which cqgreylist refuses. No list is asked about a client that has
- * RBLSMTPD, RELAYCLIENT or WHITELISTED in its environment already. A failure never refuses a client.
+ * RBLSMTPD, RELAYCLIENT or WHITELISTED in its environment already. A failure never refuses a client. While
+ * /var/qmail/control/drained is there (drained.h), a client hears 421 and nothing is run.
  *
  * Read from the environment, or else from /etc/mailgate/cqgreylist (settings.h): DNSBL_FILE (/etc/mailgate/dnsbl; its
- * form is in dnsbllist.h), DNSBL_SECONDS (3, for all of it). From the environment only: DNSCACHEIP, TCPREMOTEIP.
+ * form is in dnsbllist.h), DNSBL_SECONDS (3, for all of it). From the environment only: DNSCACHEIP, TCPREMOTEIP, TCPLOCALIP,
+ * DRAINED_FILE (/var/qmail/control/drained).
  *
  * The log lines, by their first word; a client that is on no list has no line:
  *   dnsbl[PID]: listed IP ZONE ANSWER
@@ -31,10 +33,13 @@
 #include "dnsask.h"
 #include "dnsbllist.h"
 #include "dnsmessage.h"
+#include "drained.h"
 #include "say.h"
 #include "settings.h"
+#include "smtpreply.h"
 
 #define ME "dnsbl"
+#define CONTROL_DIRECTORY "/var/qmail/control"
 #define LISTS_MAX DNSASK_QUESTIONS_MAX
 #define LINES_MAX 500
 #define IGNORED_MAX 32   /* lines of the log for one list */
@@ -139,6 +144,19 @@ static void ask(struct asking *all, const struct address *a)
     say(ME, "trouble %s - %s", all->ip, strerror(errno));
 }
 
+/* Whether the gateway was taken out; its own host's sessions go on, by which it is tried. */
+static int is_drained(void)
+{
+  const char *file = getenv("DRAINED_FILE");
+  const char *client = getenv("TCPREMOTEIP");
+  const char *local = getenv("TCPLOCALIP");
+  struct address a;
+  struct address b;
+
+  return access(file ? file : CONTROL_DIRECTORY "/" DRAINED_FILE, F_OK) == 0
+         && !(client && local && address_parse(&a, client) && address_parse(&b, local) && address_equal(&a, &b));
+}
+
 int main(int argc, char **argv)
 {
   static struct asking all;
@@ -148,6 +166,8 @@ int main(int argc, char **argv)
     say(ME, "usage: dnsbl PROGRAM ARGS...");
     return 100;
   }
+  if (is_drained())
+    return write(1, SMTPREPLY_DRAINED, sizeof SMTPREPLY_DRAINED - 1) == -1;
   settings_load(ME, SETTINGS_FILE, "DNSBL_");
   all.ip = getenv("TCPREMOTEIP");
   all.listed = -1;

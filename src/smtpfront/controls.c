@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "controls.h"
+#include "drained.h"
 #include "mailsize.h"
 #include "refusal.h"
 #include "tlslink.h"
@@ -110,6 +111,15 @@ static int first_line(char *out, const char *path)
   }
   free(text);
   return len > 0;
+}
+
+int controls_drained(struct controls *c)
+{
+  char path[PATH_MAX_BYTES];
+
+  control_path(c, path, DRAINED_FILE);
+  fileseen_changed(&c->drained_identity, path);
+  return c->drained_identity.there;
 }
 
 const char *controls_greeting(struct controls *c)

@@ -53,6 +53,7 @@ struct controls {
   struct fileseen databytes_identity;
   int databytes_state;         /* as of names */
   char databytes[CONTROLS_NUMBER_MAX];
+  struct fileseen drained_identity;
 };
 
 extern void controls_begin(struct controls *c, const char *rules_path, const char *directory);
@@ -77,6 +78,9 @@ extern int controls_no_greylist(struct controls *c, const char *recipient);
 
 /* Whether smtptls takes a session now. */
 extern int controls_tls(void *arg);
+
+/* Whether the gateway was taken out (drained.h); a file that cannot be looked at does not say so. */
+extern int controls_drained(struct controls *c);
 
 /* Whether badmailfrom and databytes can be read, or do not exist: otherwise qmail-smtpd serves no client. */
 extern int controls_usable(struct controls *c);

@@ -672,7 +672,7 @@ static void ready(struct watch *watch, uint32_t events)
 
 /* ---- the beginning ---- */
 
-static int find_client(struct session *s, const struct sockaddr_storage *from)
+static int end_of(struct address *end, const struct sockaddr_storage *from)
 {
   const struct sockaddr_in *four = (const struct sockaddr_in *) from;
   const struct sockaddr_in6 *six = (const struct sockaddr_in6 *) from;
@@ -681,7 +681,12 @@ static int find_client(struct session *s, const struct sockaddr_storage *from)
   if (from->ss_family == AF_INET ? !inet_ntop(AF_INET, &four->sin_addr, text, sizeof text)
                                  : from->ss_family != AF_INET6 || !inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text))
     return 0;
-  return address_parse(&s->address, text)
+  return address_parse(end, text);
+}
+
+static int find_client(struct session *s, const struct sockaddr_storage *from)
+{
+  return end_of(&s->address, from)
          && inet_ntop(s->address.bits == 32 ? AF_INET : AF_INET6, s->address.bytes, s->ip, sizeof s->ip) != 0;
 }
 
@@ -690,6 +695,19 @@ static void close_with(int fd, const char *reply)
   if (reply)
     send(fd, reply, strlen(reply), MSG_NOSIGNAL | MSG_DONTWAIT);
   close(fd);
+}
+
+/* Whether the gateway was taken out, and for whom: its own host's sessions go on, by which it is tried. */
+static int is_drained(struct front *f, const struct session *s, int fd)
+{
+  struct sockaddr_storage at;
+  socklen_t len = sizeof at;
+  struct address local;
+
+  if (!controls_drained(&f->controls))
+    return 0;
+  return getsockname(fd, (struct sockaddr *) &at, &len) == -1 || !end_of(&local, &at)
+         || !address_equal(&s->address, &local);
 }
 
 static void deny(struct front *f, const struct session *s, int fd)
@@ -748,6 +766,11 @@ void session_begin(struct front *f, int fd)
   }
   if (verdict == TCPRULE_DENY) {
     deny(f, &made, fd);
+    return;
+  }
+  if (is_drained(f, &made, fd)) {
+    front_say(f, made.number, "busy %s drained", made.ip);
+    close_with(fd, SMTPREPLY_DRAINED);
     return;
   }
   made.relay = tcprule_value(&rule, "RELAYCLIENT") != 0;

@@ -33,7 +33,7 @@
  *                                          or refused, with unconfirmed or unnamed before it
  *   smtpfront: end ID status 0             to its end here, be it by a hand-over
  *   smtpfront[ID]: deny IP
- *   smtpfront[ID]: busy IP client|network
+ *   smtpfront[ID]: busy IP client|network|drained
  *   smtpfront[ID]: new|early|passed|known|skipped|refused|open ...    as cqgreylist.c, and
  *   smtpfront[ID]: passed IP KEY after SECONDS pool DOMAIN            by an attempt from another network
  *   smtpfront[ID]: skipped IP - exempt NAME

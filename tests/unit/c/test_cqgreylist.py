@@ -802,6 +802,36 @@ def dnsbl(programs: Programs, lists: Path, **environment: str) -> Said:
     return asked(programs.dnsbl, "RBLSMTPD", {"DNSBL_FILE": str(lists), "DNSBL_SECONDS": "2", **environment})
 
 
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ({"TCPREMOTEIP": IP, "TCPLOCALIP": "127.0.0.1"}, True),
+        ({"TCPREMOTEIP": IP, "TCPLOCALIP": "127.0.0.1", "RELAYCLIENT": ""}, True),
+        ({"TCPREMOTEIP": IP}, True),
+        ({"TCPREMOTEIP": IP, "TCPLOCALIP": IP}, False),
+        ({"TCPREMOTEIP": "127.0.0.1", "TCPLOCALIP": "::ffff:127.0.0.1"}, False),
+    ],
+)
+def test_a_gateway_that_is_taken_out_runs_nothing_for_others(
+    programs: Programs, tmp_path: Path, ends: dict[str, str], told: bool
+) -> None:
+    drained = tmp_path / "drained"
+    argv = [programs.dnsbl, "echo", "it runs"]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DNSBL_FILE": "/dev/null",
+        "DRAINED_FILE": str(drained),
+        **ends,
+    }
+
+    def heard() -> bytes:
+        return subprocess.run(argv, env=environment, capture_output=True, timeout=10, check=True).stdout
+
+    assert heard() == b"it runs\n"
+    drained.write_text("")
+    assert heard().startswith(b"421 4.3.2 " if told else b"it runs")
+
+
 LISTED = [
     ({(ZEN, A): [a(ZEN, "127.0.0.2")]}, "-see zen (zen.test)", f"listed {IP} zen.test 127.0.0.2\n"),
     (

@@ -166,6 +166,25 @@ def test_a_denied_client_hears_nothing(gate: Gateway) -> None:
     until(lambda: re.search(r"smtpfront\[\w+\]: deny 127\.0\.0\.2\n", gate.heard()))
 
 
+def test_a_gateway_that_is_taken_out_begins_no_session_but_its_own_hosts(
+    programs: Programs, tmp_path: Path
+) -> None:
+    with gateway(programs, tmp_path) as gate:
+        begun, said = greeted(gate, "127.0.0.4")
+        assert said.startswith(b"220 ")
+        begun.sendall(HELO)  # a round of the loop later: in each a file is looked at once
+        assert rest_until(begun, b"250 8BITMIME\r\n")
+        gate.write_control("drained", "")
+        for source in ("127.0.0.4", "127.0.0.3"):  # the second may relay
+            assert through_the_front(gate, [HELO], source).removesuffix(RESET).startswith(b"421 4.3.2 ")
+        until(lambda: re.search(r"smtpfront\[\w+\]: busy 127\.0\.0\.3 drained\n", gate.heard()))
+        assert through_the_front(gate, [], "127.0.0.1").startswith(b"220 ")
+        begun.sendall(MAIL + RCPT)
+        assert rest_until(begun, b"250 ok\r\n250 ok\r\n")
+        (gate.control / "drained").unlink()
+        assert through_the_front(gate, []).startswith(b"220 ")
+
+
 @pytest.mark.parametrize(
     ("source", "refusal"), [("127.0.0.5", b"553 5.7.1 go away\r\n"), ("127.0.0.6", b"451 4.7.1 later\r\n")]
 )
@@ -378,15 +397,20 @@ def greeted(gate: Gateway, source: str) -> tuple[socket.socket, bytes]:
     return client, client.recv(1000)
 
 
+def rest_until(client: socket.socket, end: bytes) -> bytes:
+    heard = b""
+    while not heard.endswith(end):
+        block = client.recv(1000)
+        assert block, heard
+        heard += block
+    return heard
+
+
 def handed_over(gate: Gateway) -> socket.socket:
     """Return a session that qmail-smtpd has: its program runs, so nothing of the launcher's is open in it."""
     client, _ = greeted(gate, "127.0.0.4")
     client.sendall(HELO + MAIL + RCPT)
-    heard = b""
-    while not heard.endswith(b"\r\n250 ok\r\n250 ok\r\n"):
-        block = client.recv(1000)
-        assert block, heard
-        heard += block
+    rest_until(client, b"\r\n250 ok\r\n250 ok\r\n")
     return client
 
 
