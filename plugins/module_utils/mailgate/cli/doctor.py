@@ -25,6 +25,7 @@ from ..core.threads import run_parallel
 from ..doctor import (
     certificate,
     clamd,
+    drained,
     fleet,
     kept_copies,
     listening,
@@ -63,6 +64,7 @@ class Check:
 
 CHECKS = {
     "services": Check("services are up and stay up", services.services),
+    "drained": Check("new sessions of other hosts are taken", drained.drained),
     "listening": Check("somebody listens at each address for mail", listening.listening),
     "tls": Check("clients are offered TLS, and a session works", tls.tls),
     "certificate": Check("the certificate: dates, names, DANE, MTA-STS", certificate.certificate, 30.0),

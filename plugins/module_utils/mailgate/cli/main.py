@@ -42,6 +42,8 @@ COMMANDS = {
     "recipients": Command("export, verify, publish and look up the valid recipients", "recipients"),
     "blacklist": Command("the adaptive blacklist: list, explain, release, add", "blacklist"),
     "fleet": Command("the site's other gateways: their states, the service", "fleet"),
+    "drain": Command("take this gateway out: no new sessions, its queue delivered", "drain", ("drain",)),
+    "undrain": Command("take new sessions again", "drain", ("undrain",)),
     "backup": Command("what only this host knows, in one archive, and back", "backup"),
     "certificate": Command("install or show the certificates of TLS", "certificate"),
     "every": Command("run a command on a schedule, under supervise", "every"),

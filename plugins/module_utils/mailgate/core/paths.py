@@ -48,6 +48,7 @@ QMAIL_PROGRAMS = "/var/qmail/bin"
 QMAIL_SMTPD = "/var/qmail/bin/qmail-smtpd"
 ACCEPTED_DOMAINS = f"{QMAIL_CONTROL}/rcpthosts"
 DOMAIN_RULES = f"{QMAIL_CONTROL}/domainrules"  # how mail to single domains is judged
+DRAINED = f"{QMAIL_CONTROL}/drained"  # while it is there, new sessions hear 421
 REQUIRED_TLS = f"{QMAIL_CONTROL}/requiretls"  # whose mail is taken over TLS only
 ROUTES = f"{QMAIL_CONTROL}/smtproutes"
 STS_RESOLVER = f"{QMAIL_CONTROL}/stsresolver"  # the socket of a resolver of MTA-STS policies
