@@ -228,8 +228,13 @@ def test_which_checks_are_made(only: Any, skip: list[str], quick: bool, expected
 
 def test_quick_sends_no_mail_and_asks_nobody_out_there() -> None:
     left_out = {name for name, check in CHECKS.items() if not check.quick_seconds}
-    assert left_out == {"virus", "spam", "reverse", "backends", "directories", "ports"}
+    assert left_out == {"virus", "spam", "clean", "reverse", "backends", "directories", "ports"}
     assert all(check.quick_seconds < 5 for check in CHECKS.values())
+
+
+def test_a_message_that_is_delivered_is_sent_only_when_somebody_asks_for_it() -> None:
+    assert "clean" not in doctor_command.chosen(None, [], False)
+    assert doctor_command.chosen(["clean"], ["clean"], False) == ["clean"]
 
 
 @pytest.mark.parametrize("text", [None, "garbage", "[]", "{}", '{"hostname": "a"}'])

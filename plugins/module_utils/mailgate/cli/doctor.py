@@ -25,6 +25,7 @@ from ..core.threads import run_parallel
 from ..doctor import (
     certificate,
     clamd,
+    clean,
     drained,
     fleet,
     kept_copies,
@@ -60,6 +61,7 @@ class Check:
     seconds: float = 15.0
     quick_seconds: float = 4.0
     late: int = UNKNOWN
+    asked: bool = False  # it runs only by --only
 
 
 CHECKS = {
@@ -70,6 +72,7 @@ CHECKS = {
     "certificate": Check("the certificate: dates, names, DANE, MTA-STS", certificate.certificate, 30.0),
     "virus": Check("EICAR is refused, by the scanner", scanners.virus, 45.0, 0.0, CRITICAL),
     "spam": Check("GTUBE is refused, by the scanner", scanners.spam, 45.0, 0.0, CRITICAL),
+    "clean": Check("a clean message is delivered whole", clean.clean, 55.0, 0.0, CRITICAL, asked=True),
     "signatures": Check("clamd answers, its signatures are new", scanners.signatures),
     "clamd": Check("clamd has room to unpack, and no warning about its settings", clamd.clamd),
     "spam-rules": Check("spamd answers, its rules are new", scanners.spam_rules),
@@ -204,12 +207,15 @@ class _Plugin(Parser):
         self.exit(UNKNOWN, f"MAILGATE UNKNOWN: {message}\n")
 
 
+def _when(check: Check) -> str:
+    if check.asked:
+        return " (by --only alone)"
+    return "" if check.quick_seconds else " (not with --quick)"
+
+
 def _parser() -> Parser:
     width = max(len(name) for name in CHECKS)
-    checks = "\n".join(
-        f"  {name:{width}}  {check.words}{'' if check.quick_seconds else ' (not with --quick)'}"
-        for name, check in CHECKS.items()
-    )
+    checks = "\n".join(f"  {name:{width}}  {check.words}{_when(check)}" for name, check in CHECKS.items())
     parser = _Plugin(
         prog="mailgate doctor",
         description="Report the problems of the gateway, and what to do about them.",
@@ -265,7 +271,9 @@ examples:
 
 def chosen(only: Sequence[str] | None, skip: Sequence[str], quick: bool) -> list[str]:
     """Return the names of the checks to run, in order."""
-    names = [name for name in CHECKS if (name in only if only else name not in skip)]
+    names = [
+        name for name in CHECKS if (name in only if only else name not in skip and not CHECKS[name].asked)
+    ]
     return [name for name in names if not quick or CHECKS[name].quick_seconds]
 
 

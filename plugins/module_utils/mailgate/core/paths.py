@@ -54,6 +54,7 @@ ROUTES = f"{QMAIL_CONTROL}/smtproutes"
 STS_RESOLVER = f"{QMAIL_CONTROL}/stsresolver"  # the socket of a resolver of MTA-STS policies
 VALID_RECIPIENTS = f"{QMAIL_CONTROL}/validrcptto.cdb"
 SCANNER = "/var/qmail/bin/simscan"
+CLEAN_PROOFS = "/var/qmail/alias/mailgate-proof/new"  # what the doctor sent to itself
 UNSCANNED_QUEUE = "/var/qmail/bin/qmail-queue"  # queues a message without the scanner
 GREYLIST_DIRECTORY = "/var/qmail/cqgreylist"
 

@@ -189,6 +189,16 @@ def _send(context: Context, check: str) -> sample_mail.Proof:
             time.sleep(0.3)  # the log is written by another process
             return sample_mail.Proof(got.command, got.answer, got.seconds, _complaint(context, began))
         return got
+    return own_session(context, content, settings.postmaster, {})
+
+
+def own_session(
+    context: Context, content: bytes, recipient: str, more: Mapping[str, str]
+) -> sample_mail.Proof:
+    """Send a message in a qmail-smtpd of its own, as for a client without a rule but with more environment.
+
+    Raises BadInput without the service, and OSError.
+    """
     pid, environment = smtpd_process(context)
     if not pid:
         raise BadInput("qmail-smtpd does not run; expected its service")
@@ -197,11 +207,11 @@ def _send(context: Context, check: str) -> sample_mail.Proof:
     path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
     return doctor_mail.in_session(
         doctor_mail.session_command(limit, path),
-        doctor_mail.stranger(environment),
+        {**doctor_mail.stranger(environment), **more},
         content,
-        settings.hostname,
-        settings.postmaster,
-        seconds,
+        context.settings.hostname,
+        recipient,
+        doctor_mail.ANSWER_SECONDS,
     )
 
 
