@@ -71,7 +71,7 @@ def test_policy_tells_of_each_setting_that_it_does_not_bring() -> None:
     of_other_playbooks = {
         "gateway_backup_directory", "gateway_backup_passphrase", "gateway_backup_queue",
         "gateway_restore_archive", "gateway_pipelining", "gateway_bundle", "gateway_bundle_directory",
-        "gateway_remove", "gateway_remove_data", "gateway_remove_queued",
+        "gateway_remove", "gateway_remove_data", "gateway_remove_queued", "gateway_serial",
     }  # fmt: skip
     assert set(shown.findall(site)) == known | by_policy | of_other_playbooks, (
         "write a new variable into base_whole_settings, or here, if a role that policy.yml runs brings it"
