@@ -106,7 +106,7 @@ def test_all_of_it_comes_back_as_it_was(old: backup.Host, new: backup.Host, tmp_
     assert counts["learned"] == 1
     found = backup.inspect(new, archive(tmp_path))
     assert (found.hostname, found.queued) == (os.uname().nodename, 0)
-    assert found.services == ("operator", "spamd", "adaptive-blacklist", "recipients", "stats")
+    assert found.services == ("operator", "fleet", "spamd", "adaptive-blacklist", "recipients", "stats")
     restored = backup.restore(new, archive(tmp_path), queue=False)
     assert restored | {"queue": 0} == counts | {"queue": 0}
     for name, (content, mode) in FILES.items():
@@ -118,6 +118,16 @@ def test_all_of_it_comes_back_as_it_was(old: backup.Host, new: backup.Host, tmp_
     for name in OTHERS:
         assert not (Path(new.root) / name).exists(), name
     assert not (Path(new.root) / "var/lib/mailgate/operator/fifo").exists()
+
+
+def test_a_restored_gateway_tells_the_others_nothing_of_the_archives_age(
+    old: backup.Host, new: backup.Host, tmp_path: Path
+) -> None:
+    write(Path(old.root), "var/lib/mailgate/fleet/state", "of the old host")
+    write(Path(new.root), "var/lib/mailgate/fleet/state", "of this host")
+    backup.create(old, archive(tmp_path), queue=False)
+    backup.restore(new, archive(tmp_path), queue=False)
+    assert not (Path(new.root) / "var/lib/mailgate/fleet/state").exists()
 
 
 def test_what_was_learned_is_learned_again(old: backup.Host, new: backup.Host, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ STATE_DIRECTORY = "/var/lib/mailgate"
 BLACKLIST_DIRECTORY = f"{STATE_DIRECTORY}/blacklist"
 DOCTOR_STARTS = f"{STATE_DIRECTORY}/doctor/starts.json"
 FLEET_DIRECTORY = f"{STATE_DIRECTORY}/fleet"
+FLEET_STATE = f"{FLEET_DIRECTORY}/state"  # what this gateway told the others, and heard
 OPERATOR_DIRECTORY = f"{STATE_DIRECTORY}/operator"
 OPERATOR_RECIPIENTS = f"{OPERATOR_DIRECTORY}/recipients"
 OPERATOR_SOCKET = f"{OPERATOR_DIRECTORY}/socket"

@@ -7,7 +7,8 @@
 The archive is a gzipped tar. Its first member is manifest.json; then come the files of each part by their
 paths without the first '/', the tokens that SpamAssassin learned as sa-learn writes them, and, when asked
 for, each queued message as qmail-queue takes it. Owners go by name. An archive is read twice: nothing is
-restored unless all of it may be.
+restored unless all of it may be. What the service fleet told other gateways is not in it: a restored host
+hears from them what stands.
 """
 
 from __future__ import annotations
@@ -69,14 +70,14 @@ PARTS = (
             f"{paths.SENDERS_DIRECTORY}/20-operator",
             paths.OPERATOR_DIRECTORY,
         ),
-        ("operator",),
+        ("operator", "fleet"),
     ),
     Part(
         "spamassassin",  # which reads them only at its start
         tuple(f"{paths.SPAMASSASSIN_SITE}/{name}" for name in paths.SPAMASSASSIN_OPERATORS),
-        ("operator", "spamd"),
+        ("operator", "spamd", "fleet"),
     ),
-    Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist",)),
+    Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist", "fleet")),
     Part("greylist", (paths.GREYLIST_DIRECTORY,), as_here=True),  # either front's, which serves meanwhile
     Part("recipients", (paths.RECIPIENTS_DIRECTORY,), ("recipients",)),
     Part("statistics", (paths.STATS_DIRECTORY,), ("stats",)),
@@ -375,6 +376,10 @@ def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
     if serves:
         host.notices.append("recipients: the list that serves on this host stays")
     certificates: tuple[tarfile.TarInfo, tuple[int, int]] | None = None
+    with contextlib.suppress(
+        FileNotFoundError
+    ):  # else the service fleet would tell the archive's age as acts
+        os.unlink(host.path(paths.FLEET_STATE))
     for member, stream in _members(archive):
         queued = QUEUE.fullmatch(member.name)
         if member.name == MANIFEST:
