@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three gateways in containers from the bed's image, joined by role fleet, on a network that can be cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from bed import containers, converged
+from bed.common import ROOT, answer
+from bed.python_venv import venv_program
+from support.gateway import GATEWAY_ADDRESS
+
+SUITE = os.environ.get("MAILGATE_FLEET_SUITE", "bookworm")
+NETWORK = "mailgate-fleet"
+SUBNET = "10.77.20"
+COUNT = 3
+RECAP = re.compile(r"^(fleet-\d+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\b", re.MULTILINE)
+
+# One try of a stranger: the reply to RCPT, and how long the session took.
+TRY = """
+import smtplib, sys, time
+begin = time.monotonic()
+try:
+    with smtplib.SMTP("%s", 25, "client.example", 30, (sys.argv[1], 0)) as s:
+        s.ehlo_or_helo_if_needed(); s.mail("x@y.example"); code, text = s.rcpt("alice@example.test")
+except smtplib.SMTPConnectError as error:
+    code, text = error.smtp_code, error.smtp_error
+except (OSError, smtplib.SMTPServerDisconnected):
+    code, text = 0, b"hung up"
+print(code, "%%.3f" %% (time.monotonic() - begin), text.decode())
+"""
+
+
+@dataclass
+class Gateway:
+    """One of the gateways, asked as root."""
+
+    name: str  # of the site
+    container: str
+    address: str
+
+    def run(self, *argv: str, status: int | None = 0, text: str = "") -> str:
+        done = subprocess.run(
+            ["docker", "exec", "-i", self.container, *argv],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert status is None or done.returncode == status, (
+            f"{self.name}: {argv} ended with {done.returncode}: {done.stdout + done.stderr}"
+        )
+        return done.stdout
+
+    def sh(self, script: str, status: int | None = 0) -> str:
+        return self.run("sh", "-c", script, status=status)
+
+    def try_from(self, client: str) -> tuple[int, float]:
+        """Return the code that a stranger hears to RCPT, or 0, and the seconds of its session."""
+        code, seconds = self.run("python3", "-c", TRY % GATEWAY_ADDRESS, client).split()[:2]
+        return int(code), float(seconds)
+
+    def entries(self, which: str) -> dict[str, dict[str, object]]:
+        said = json.loads(self.run("mailgate", "operator", "entries", which, "--json"))
+        return {str(one["value"]): one for one in said["entries"]}
+
+    def listed(self) -> str:
+        return self.run("mailgate", "blacklist", "list")
+
+    def denies(self, client: str) -> bool:
+        return "deny" in self.run("mailgate", "rules", "explain", client)
+
+    def status(self) -> dict[str, object]:
+        return dict(json.loads(self.run("mailgate", "fleet", "status", "--json", status=None)))
+
+    def finding(self, check: str) -> list[tuple[int, str]]:
+        said = json.loads(self.run("mailgate", "doctor", "--json", "--only", check, status=None))
+        return [(one["status"], one["text"]) for one in said["findings"]]
+
+    def cut_off(self) -> None:
+        subprocess.run(["docker", "network", "disconnect", NETWORK, self.container], check=True)
+
+    def connect(self) -> None:
+        argv = ["docker", "network", "connect", "--ip", self.address, NETWORK, self.container]
+        subprocess.run(argv, check=True)
+
+    def engine(self, up: bool) -> None:
+        self.run("svc", "-u" if up else "-dk", "/service/fleet-engine")
+
+
+def seconds_until(holds: Callable[[], object], what: str, within_seconds: float = 30.0) -> float:
+    """Return how long it took until it holds; fail when that takes too long."""
+    begin = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begin < within_seconds, f"not within {within_seconds:g} s: {what}"
+        time.sleep(0.05)
+    return time.monotonic() - begin
+
+
+def start(names: Sequence[str]) -> list[Gateway]:
+    """Start the containers; those that are there and run are taken as they are."""
+    if answer(["docker", "network", "inspect", NETWORK])[0] != 0:
+        subprocess.run(["docker", "network", "create", "--subnet", f"{SUBNET}.0/24", NETWORK], check=True)
+    made = []
+    for number, container in enumerate(names, 1):
+        one = Gateway(f"mx{number}.example.test", container, f"{SUBNET}.{10 + number}")
+        if answer(["docker", "inspect", container])[0] != 0:
+            converged.command_start(container, SUITE, False)
+        if (
+            NETWORK
+            not in answer(["docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", container])[
+                1
+            ]
+        ):
+            one.connect()
+        made.append(one)
+    return made
+
+
+def stop(gateways: Sequence[Gateway]) -> None:
+    for one in gateways:
+        containers.command_down(one.container)
+    answer(["docker", "network", "rm", NETWORK])
+
+
+def write_inventory(directory: Path, gateways: Sequence[Gateway]) -> Path:
+    """Write an inventory whose group is one of the bed's own; return its path."""
+    hosts = {
+        f"fleet-{number}": {
+            "ansible_host": one.container,
+            "ansible_connection": "community.docker.docker",
+            "ansible_become": False,
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "gateway_hostname": one.name,
+        }
+        for number, one in enumerate(gateways, 1)
+    }
+    site = {
+        "gateway_peers": [{"name": one.name, "address": one.address} for one in gateways],
+        "fleet_authority_directory": str(directory / "authority"),
+        "gateway_postmaster": "postmaster@example.test",
+    }
+    path = directory / "hosts.yml"
+    groups = {"gateways": {"children": {"fleet": {"hosts": hosts, "vars": site}}}}
+    path.write_text(yaml.safe_dump(groups), encoding="utf-8")
+    return path
+
+
+def join(inventory: Path, *options: str) -> dict[str, int]:
+    """Run the playbook on all; return how much it changed on each."""
+    done = subprocess.run(
+        [
+            venv_program("ansible-playbook"),
+            "-i",
+            "tests/inventory",
+            "-i",
+            str(inventory),
+            "tests/fleet/join.yml",
+            *options,
+        ],
+        cwd=ROOT,
+        env={**containers.ansible_environment("none"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    return {found[1]: int(found[2]) for found in RECAP.finditer(done.stdout)}

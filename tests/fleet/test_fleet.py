@@ -1,0 +1,268 @@
+# Copyright: (c) 2026, the mailgate.qmail authors
+# GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three gateways share what they learned and nothing else, and each goes on whatever happens to the others.
+
+With MAILGATE_FLEET=NAME the containers NAME-1 to NAME-3 are used, made when they are not there, and stay.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from fleet import gateways as site
+from fleet.gateways import Gateway, seconds_until
+
+KEPT = os.environ.get("MAILGATE_FLEET", "")
+DENIED, ALLOWED, CONTRADICTED = "198.51.100.221", "198.51.100.222", "198.51.100.223"
+RELAY, RELAYED = "198.51.100.0/24", "198.51.100.70"  # a part of it may relay, by the site file
+PROTECTED = "198.18.0.10"  # the back end
+
+
+@pytest.fixture(scope="module")
+def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not KEPT:
+        return tmp_path_factory.mktemp("fleet")
+    directory = Path(f"/tmp/mailgate-fleet-{KEPT}")
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def three(inventory: Path) -> Iterator[list[Gateway]]:
+    names = [f"{KEPT or f'mailgate-fleet-{os.getpid()}'}-{number}" for number in range(1, site.COUNT + 1)]
+    made = site.start(names)
+    try:
+        site.join(site.write_inventory(inventory, made))
+        for one in made:
+            seconds_until(lambda one=one: heard_all(one), f"{one.name} hears the others", 90)  # type: ignore[misc]
+        yield made
+    finally:
+        if not KEPT:
+            site.stop(made)
+
+
+def heard_all(one: Gateway) -> bool:
+    said = one.status()
+    parts = [said["engine"], *said["peers"].values()] if said else []  # type: ignore[attr-defined]
+    return bool(parts) and all(part["state"] == "connected" for part in parts)
+
+
+def network_of(client: str) -> str:
+    return client.rpartition(".")[0] + ".0"
+
+
+def remembers(one: Gateway, client: str, passed: bool) -> bool:
+    names = one.sh(f"find /var/qmail/cqgreylist -name '{network_of(client)}-24*' -printf '%f '").split()
+    return any(name.endswith(".new") != passed for name in names)
+
+
+def test_a_second_run_changes_nothing(three: list[Gateway], inventory: Path) -> None:
+    assert set(site.join(inventory / "hosts.yml").values()) == {0}
+
+
+def test_keys_are_each_ones_own_and_no_secret_is_readable(three: list[Gateway], inventory: Path) -> None:
+    keys = {one.run("cat", "/etc/mailgate/fleet/key.pem") for one in three}
+    assert len(keys) == len(three)
+    for one in three:
+        for path in (
+            "/etc/mailgate/fleet/key.pem",
+            "/etc/mailgate/fleet-engine/users.acl",
+            "/etc/mailgate/fleet-passwords.json",
+        ):
+            one.run("setuidgid", "stats", "cat", path, status=1)
+        said = one.sh(
+            "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'", status=None
+        )
+        for secret in json.loads(one.run("cat", "/etc/mailgate/fleet-passwords.json")).values():
+            assert secret not in said
+
+
+def test_greylisted_here_and_passed_there(three: list[Gateway]) -> None:
+    client = "198.19.81.9"
+    first, second, third = three
+    assert first.try_from(client)[0] == 451
+    for one in (second, third):
+        seconds_until(lambda one=one: remembers(one, client, passed=False), f"pending on {one.name}")  # type: ignore[misc]
+    seconds_until(lambda: second.try_from(client)[0] == 250, "passes on the second one")
+    seconds_until(lambda: remembers(third, client, passed=True), "passed on the third one")
+    assert third.try_from(client)[0] == 250
+
+
+def test_listed_here_and_refused_there_until_it_is_released_anywhere(three: list[Gateway]) -> None:
+    pest = "198.51.100.201"
+    first, second, third = three
+    first.run("mailgate", "blacklist", "add", pest, "--for", "4h", "--note", "sends junk")
+    took = seconds_until(lambda: second.denies(pest) and third.denies(pest), "refused on the others")
+    print(f"listed on {first.name}, refused on both others after {took:.2f} s")
+    assert first.name in second.listed()
+    second.run("mailgate", "operator", "release", pest, "--note", "test")
+    seconds_until(lambda: not first.denies(pest) and not third.denies(pest), "released on the others")
+
+
+def test_an_operators_entry_stands_on_all_by_name_and_is_gone_on_all(three: list[Gateway]) -> None:
+    first, second, third = three
+    first.run("mailgate", "deny", DENIED, "--note", "ticket 4711", "--for", "2d")
+    first.run("mailgate", "block-sender", "junk@bad-fleet.example", "--note", "test")
+    first.run("mailgate", "trust-sender", "news@good-fleet.example", "--note", "test")
+    for one in (second, third):
+        seconds_until(lambda one=one: f"{DENIED}/32" in one.entries("clients"), f"denied on {one.name}")  # type: ignore[misc]
+        entry = one.entries("clients")[f"{DENIED}/32"]
+        assert entry["note"] == "ticket 4711" and entry["by"] == f"root@{first.name}" and entry["until"]
+        seconds_until(lambda one=one: "junk@bad-fleet.example" in one.entries("senders"), "blocked")  # type: ignore[misc]
+        seconds_until(lambda one=one: "news@good-fleet.example" in one.entries("trusted"), "trusted")  # type: ignore[misc]
+        assert f"root@{first.name}" in one.sh("cat /var/lib/mailgate/operator/audit.jsonl")
+    third.run("mailgate", "deny", DENIED, "--remove", "--note", "test")
+    for one in (first, second):
+        seconds_until(lambda one=one: f"{DENIED}/32" not in one.entries("clients"), f"gone on {one.name}")  # type: ignore[misc]
+
+
+def test_without_engines_sessions_do_not_wait_and_afterwards_all_is_told(three: list[Gateway]) -> None:
+    client = "198.19.82.9"
+    first, _second, third = three
+    first.try_from("198.19.83.9")
+    with_engine = min(first.try_from("198.19.83.9")[1] for _number in range(5))
+    for one in three:
+        one.engine(up=False)
+    try:
+        dead = min(first.try_from("198.19.83.9")[1] for _number in range(5))
+        print(f"a session takes {with_engine:.3f} s, {dead:.3f} s with all engines dead")
+        assert dead < with_engine + 0.2
+        assert first.try_from(client)[0] == 451
+        first.run("mailgate", "deny", ALLOWED, "--note", "test")
+        seconds_until(lambda: not heard_all(first), "the first one says that its engine is dead")
+    finally:
+        for one in three:
+            one.engine(up=True)
+    seconds_until(lambda: f"{ALLOWED}/32" in third.entries("clients"), "denied on the third one", 60)
+    seconds_until(lambda: remembers(third, client, passed=False), "pending on the third one", 60)
+    first.run("mailgate", "deny", ALLOWED, "--remove", "--note", "test")
+    for one in three:
+        seconds_until(lambda one=one: heard_all(one), f"{one.name} hears the others", 60)  # type: ignore[misc]
+
+
+def test_who_was_cut_off_is_as_the_others_again_and_one_of_two_acts_stands(three: list[Gateway]) -> None:
+    first, second, third = three
+    third.cut_off()
+    try:
+        seconds_until(lambda: not heard_all(first) and not heard_all(third), "both sides know", 60)
+        first.run("mailgate", "deny", CONTRADICTED, "--note", "sends junk")
+        third.run("mailgate", "allow", CONTRADICTED, "--note", "is a customer")
+        first.run("mailgate", "blacklist", "add", "198.51.100.202", "--for", "4h", "--note", "test")
+        assert third.try_from("198.19.84.9")[0] == 451
+        assert f"{CONTRADICTED}/32" in third.entries("clients")
+    finally:
+        third.connect()
+    for one in three:
+        seconds_until(lambda one=one: heard_all(one), f"{one.name} hears the others", 60)  # type: ignore[misc]
+
+    def stands() -> set[object]:
+        return {one.entries("clients").get(f"{CONTRADICTED}/32", {}).get("action") for one in three}
+
+    seconds_until(lambda: len(stands()) == 1 and None not in stands(), "one act stands on all", 60)
+    seconds_until(lambda: third.denies("198.51.100.202"), "listed on the third one", 60)
+    seconds_until(lambda: remembers(first, "198.19.84.9", passed=False), "pending on the first one", 60)
+    loser = "sends junk" if stands() == {"allow"} else "is a customer"
+    for one in three:
+        assert loser in one.sh("cat /var/lib/mailgate/operator/audit.jsonl"), one.name
+    second.run("mailgate", "operator", "release", "198.51.100.202", "--note", "test")
+
+
+# Appends a batch to this host's own stream, as its service does, with any lines as facts.
+FORGE = """
+import sys
+sys.path.insert(0, "/usr/local/lib/mailgate/current")
+from mailgate.core.paths import FLEET_PASSWORDS, FLEET_SETTINGS
+from mailgate.fleet import settings, stream
+from mailgate.fleet.engine import RedisEngine
+engine = RedisEngine(settings.read(FLEET_SETTINGS, FLEET_PASSWORDS).engine)
+last = stream.parse_batch(engine.last(stream.STREAM)[1], "own", [])
+fields = {b"e": last.epoch.encode(), b"n": b"%d" % (last.number + 1), b"f": sys.stdin.buffer.read()}
+engine.append(stream.STREAM, fields, 20000)
+"""
+
+
+def forged(host: str, **values: object) -> str:
+    known = {
+        "by": f"mallory@{host}",
+        "note": "",
+        "until": None,
+        "at": 1,
+        "version": [2_000_000_000, host],
+        "over": None,
+    }
+    return json.dumps({**known, **values}, separators=(",", ":"))
+
+
+def test_who_may_relay_and_what_is_protected_is_beyond_a_peer_that_lies(three: list[Gateway]) -> None:
+    """The words come from a gateway that was broken into, in its own stream, with its own password."""
+    first, second, third = three
+    lines = [
+        forged(third.name, kind="relay", value="198.51.100.0/24", action="allow"),
+        forged(third.name, kind="client", value="0.0.0.0/0", action="allow"),
+        forged(third.name, kind="client", value="0.0.0.0/0", action="deny"),
+        forged(third.name, kind="client", value=RELAY, action="deny"),
+        forged(third.name, kind="client", value=f"{PROTECTED}/32", action="deny"),
+        forged(third.name, kind="adaptive", value=PROTECTED, action="list", until=4_000_000_000),
+        forged(second.name, kind="client", value="198.51.100.203/32", action="deny"),  # in another's name
+        "garbage",
+        forged(third.name, kind="client", value="198.51.100.204/32", action="deny"),  # this one is its right
+    ]
+    third.run("python3", "-c", FORGE, text="\n".join(lines))
+    for one in (first, second):
+        seconds_until(lambda one=one: one.denies("198.51.100.204"), f"{one.name} has read it")  # type: ignore[misc]
+        assert "RELAYCLIENT" in one.run("mailgate", "rules", "explain", RELAYED)
+        assert "RELAYCLIENT" not in one.run("mailgate", "rules", "explain", "198.51.100.9")
+        for value in (RELAYED, PROTECTED, "198.51.100.203", "203.0.113.9"):
+            assert not one.denies(value), value
+        said = one.status()
+        assert said["peers"][third.name]["refused"] >= 2  # type: ignore[index]
+        assert any(RELAY in what for what in said["refused"])  # type: ignore[attr-defined]
+    first.run("mailgate", "deny", "198.51.100.204", "--remove", "--note", "test")
+
+
+def test_the_doctor_says_since_when_a_gateway_is_not_heard(three: list[Gateway]) -> None:
+    first, second, _third = three
+    assert first.finding("fleet") == [(0, "2 other gateways are heard")]
+    second.engine(up=False)
+    try:
+        seconds_until(
+            lambda: any(
+                f"{second.name} has not been heard" in text for _status, text in first.finding("fleet")
+            ),
+            "the doctor knows",
+            120,
+        )
+    finally:
+        second.engine(up=True)
+    seconds_until(lambda: first.finding("fleet")[0][0] == 0, "all are heard again", 60)
+
+
+def test_a_gateway_is_taken_out_and_back(three: list[Gateway]) -> None:
+    second = three[1]
+    second.run("mailgate", "drain", "--within", "1s", "--note", "kernel update", status=None)
+    try:
+        assert second.try_from("198.19.85.9")[0] == 421
+        ((status, text),) = second.finding("drained")
+        assert status == 1 and "kernel update" in text
+        assert second.finding("virus")[0][0] == 0
+    finally:
+        second.run("mailgate", "undrain")
+    assert second.try_from("198.19.85.9")[0] == 451
+
+
+def test_all_end_with_the_same(three: list[Gateway]) -> None:
+    def truth(one: Gateway) -> list[object]:
+        lists = [sorted(one.entries(which)) for which in ("clients", "senders", "trusted", "blocked")]
+        known = one.sh("find /var/qmail/cqgreylist -type f -printf '%f\\n' | sort")
+        return [*lists, known]
+
+    for one, other in pairwise(three):
+        seconds_until(
+            lambda one=one, other=other: truth(one) == truth(other), f"{one.name} as {other.name}", 60
+        )  # type: ignore[misc]
