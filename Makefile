@@ -20,7 +20,7 @@ SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
 .PHONY: help prepare venv link gateway test test-full fast lint lint-python lint-ansible unit c module differential sanity archive \
-	upgrade molecule e2e verify-real fuzz clean bench bench-converge bench-services bench-scan bench-greylist bench-blacklist \
+	upgrade fleet molecule e2e verify-real fuzz clean bench bench-converge bench-services bench-scan bench-greylist bench-blacklist \
 	bench-recipients bench-trace bench-rules
 
 help: ## this list
@@ -62,6 +62,9 @@ unit: ## pure logic, C files of our own, and the operator's screen
 
 upgrade: ## a gateway of an older version becomes one of this tree while mail flows
 	@$(PART) upgrade
+
+fleet: ## three gateways that share what they learned, and the promises that they keep
+	@$(PART) fleet
 
 c: ## all C of ours: warnings as errors with gcc and clang, its tests under ASan and UBSan, seconds of each fuzzer
 	$(PYTEST) tests/unit/c -n 2
