@@ -188,15 +188,9 @@ engine.append(stream.STREAM, fields, 20000)
 
 
 def forged(host: str, **values: object) -> str:
-    known = {
-        "by": f"mallory@{host}",
-        "note": "",
-        "until": None,
-        "at": 1,
-        "version": [2_000_000_000, host],
-        "over": None,
-    }
-    return json.dumps({**known, **values}, separators=(",", ":"))
+    """Return an act as a line, in the one form in which it is taken."""
+    act = {"kind": "", "value": "", "action": "", "by": f"mallory@{host}", "note": "", "until": None, "at": 1}
+    return json.dumps({**act, **values, "version": [2_000_000_000, host], "over": None}, separators=(",", ":"))
 
 
 def test_who_may_relay_and_what_is_protected_is_beyond_a_peer_that_lies(three: list[Gateway]) -> None:
