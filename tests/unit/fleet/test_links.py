@@ -72,8 +72,15 @@ class Ends:
         self.engine, self.outbox, self.known = MemoryEngine(Clock()), Outbox(), list(known)
         self.outgoing = Outgoing(EPOCH)
         epochs = (f"{number:016x}" for number in itertools.count(1))
+        self.seconds = 0.0  # of the publisher's clock
         self.publisher = Publisher(
-            "mx2", self.engine, self.outgoing, self.outbox, self.everything, lambda: next(epochs)
+            "mx2",
+            self.engine,
+            self.outgoing,
+            self.outbox,
+            self.everything,
+            lambda: next(epochs),
+            lambda: self.seconds,
         )
         self.heard: list[Heard] = []
         self.reader = Reader("mx2", self.engine, None, self.heard.append, Clock(60))
@@ -128,6 +135,55 @@ def test_a_snapshot_that_was_interrupted_is_written_from_its_beginning() -> None
     steps(ends.publisher, 20)
     steps(ends.reader)
     assert ends.facts() == ends.known
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["stream", "snapshot alone"])
+def test_an_engine_that_was_restarted_while_nothing_happened_is_filled_again(told: bool) -> None:
+    """The library connects to it again by itself, so no request fails."""
+    ends = Ends([grey(number) for number in range(100)])
+    steps(ends.publisher)
+    if told:
+        ends.outbox.add([grey(5000)])
+        steps(ends.publisher)
+    ends.engine.lose_everything()
+    assert not ends.reader.step()
+    steps(ends.publisher)
+    assert not ends.reader.step()
+    ends.seconds += links.LOOK_SECONDS
+    steps(ends.publisher)
+    steps(ends.reader)
+    assert ends.facts() == ends.known
+
+
+def test_an_engine_that_was_restarted_right_before_a_batch_is_filled_again() -> None:
+    ends = Ends([grey(number) for number in range(100)])
+    steps(ends.publisher)
+    for number in (5000, 5001):
+        ends.outbox.add([grey(number)])
+        steps(ends.publisher)
+    steps(ends.reader)
+    ends.outbox.add([grey(5002)])
+    steps(ends.publisher)
+    ends.engine.lose_everything()
+    ends.outbox.add([grey(5003)])
+    steps(ends.publisher)
+    ends.heard.clear()
+    steps(ends.reader)
+    assert ends.facts() == []  # the third one is missing before it
+    ends.known += [grey(5002), grey(5003)]
+    ends.seconds += links.LOOK_SECONDS
+    steps(ends.publisher, 20)
+    steps(ends.reader, 20)
+    assert ends.facts() == ends.known
+
+
+def test_an_engine_that_is_dead_while_nothing_happens_is_noticed() -> None:
+    ends = Ends()
+    steps(ends.publisher)
+    ends.engine.down = True
+    ends.seconds += links.LOOK_SECONDS
+    with pytest.raises(EngineFault):
+        steps(ends.publisher)
 
 
 def test_a_snapshot_that_another_one_replaced_is_taken_again() -> None:

@@ -11,6 +11,7 @@ delays nothing else. A step raises TryAgain or BadInput; work() says so, waits, 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ OLD_SNAPSHOT_SECONDS = 3600  # a peer that reads it has so long
 WAIT_SECONDS = 1.0
 CLOCK_SECONDS = 60.0  # between two comparisons of clocks
 PAUSE_SECONDS = 3.0
+LOOK_SECONDS = 1.0  # between two looks whether the own engine still has what was told
 RETAKE_SECONDS = 3600.0  # so long a host without a state takes each new snapshot of a peer
 
 
@@ -88,12 +90,16 @@ class Publisher:
         outbox: Outbox,
         everything: Callable[[], Iterator[Sequence[Fact]]],
         fresh: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take everything(), which yields all facts for a snapshot, and fresh(), a new epoch's name."""
         self.outgoing = outgoing
         self._host, self._engine, self._outbox = host, engine, outbox
         self._everything, self._fresh = everything, fresh
+        self._clock = clock
         self._resumed = False
+        self._last: tuple[str, int] | None = None  # batch of the engine, by epoch and number
+        self._looked = float("-inf")
         self._snapshot: tuple[Head, Iterator[tuple[Fact, ...]], int] | None = None
 
     def step(self) -> None:
@@ -106,6 +112,8 @@ class Publisher:
             raise
 
     def _step(self) -> None:
+        if self._resumed and not 0 <= self._clock() - self._looked < LOOK_SECONDS:
+            self._look()
         if not self._resumed:
             self._resume()
         if self._outbox.take_lost():
@@ -119,14 +127,29 @@ class Publisher:
             batch = self.outgoing.next(found)
             self._engine.append(STREAM, stream.render_batch(batch), stream.STREAM_BATCHES_MAX)
             self.outgoing.appended()
+            self._last = batch.epoch, batch.number
             self._outbox.done(found)
 
-    def _resume(self) -> None:
+    def _last_batch(self) -> Batch | None:
         last = self._engine.last(STREAM)
         try:
-            batch = None if last is None else stream.parse_batch(last[1], "own stream", [])
+            return None if last is None else stream.parse_batch(last[1], "own stream", [])
         except BadInput:
-            batch = Batch("", 0, ())
+            return Batch("", 0, ())
+
+    def _look(self) -> None:
+        """Find out whether the engine has lost something: the library connects again by itself."""
+        self._looked = self._clock()
+        batch = self._last_batch()
+        last = None if batch is None else (batch.epoch, batch.number)
+        has_snapshot = self.outgoing.due or self._engine.get(SNAPSHOT) is not None
+        if last != self._last or not has_snapshot:
+            self._resumed, self._snapshot = False, None
+
+    def _resume(self) -> None:
+        batch = self._last_batch()
+        self._last = None if batch is None else (batch.epoch, batch.number)
+        self._looked = self._clock()
         self.outgoing.resume(batch, self._fresh())
         if self._engine.get(SNAPSHOT) is None:
             self.outgoing.due = True
