@@ -232,6 +232,30 @@ def test_quick_sends_no_mail_and_asks_nobody_out_there() -> None:
     assert all(check.quick_seconds < 5 for check in CHECKS.values())
 
 
+@pytest.mark.parametrize(
+    ("patience", "expected", "looks"), [("", 2, 1), ("1m", 0, 3), ("1s", 2, 1), ("soon", 3, 0)]
+)
+def test_what_is_critical_is_looked_at_again_as_long_as_somebody_waits(
+    patience: str, expected: int, looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """clamd, which was started just now, answers at the third look."""
+    seen: list[int] = []
+
+    def probe(context: object) -> list[Finding]:
+        seen.append(len(seen))
+        return [Finding("virus", 2 if len(seen) < 3 else 0, "text")]
+
+    monkeypatch.setitem(CHECKS, "virus", replace(CHECKS["virus"], probe=probe))
+    monkeypatch.setattr(doctor_command, "AGAIN_SECONDS", 1.5)
+    monkeypatch.setattr(doctor_command.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(doctor_command.os, "geteuid", lambda: 0)
+    settings = tmp_path / "doctor.json"
+    settings.write_text(json.dumps(SITE))
+    words = ["--patience", patience] if patience else []
+    assert main(["--settings", str(settings), "--only", "virus", *words]) == expected
+    assert len(seen) == looks
+
+
 def test_a_message_that_is_delivered_is_sent_only_when_somebody_asks_for_it() -> None:
     assert "clean" not in doctor_command.chosen(None, [], False)
     assert doctor_command.chosen(["clean"], ["clean"], False) == ["clean"]

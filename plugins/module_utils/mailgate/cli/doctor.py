@@ -9,6 +9,7 @@ Exit status, as for monitoring plug-ins: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN,
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from ..core.errors import BadInput, MailgateError
 from ..core.paths import DOCTOR_SETTINGS, DOCTOR_STARTS
 from ..core.text import printable
 from ..core.threads import run_parallel
+from ..core.times import duration
 from ..doctor import (
     certificate,
     clamd,
@@ -42,7 +44,7 @@ from ..doctor import (
 from ..doctor import resources as probes
 from ..doctor.context import Context
 from ..doctor.findings import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, worst
-from ..doctor.settings import read
+from ..doctor.settings import Settings, read
 from .parser import Parser
 
 WIDTH = 80
@@ -98,6 +100,7 @@ CHECKS = {
     "fleet": Check("the site's other gateways are heard", fleet.fleet),
 }
 _WHOLE_SECONDS = 55.0
+AGAIN_SECONDS = 5.0
 
 
 def examine(names: Sequence[str], context: Context) -> list[Finding]:
@@ -260,6 +263,12 @@ examples:
         help="check only whether this settings file is valid (default: check the gateway)",
     )
     parser.add_argument(
+        "--patience",
+        default="",
+        metavar="TIME",
+        help="look again while something is critical, for so long, such as 3m (default: look once)",
+    )
+    parser.add_argument(
         "--only",
         action="append",
         choices=CHECKS,
@@ -293,8 +302,7 @@ def main(argv: Sequence[str] | None = None, root: str = "") -> int:
         if os.geteuid() != 0:
             raise BadInput(f"user: uid {os.geteuid()} cannot read everything; expected root")
         names = chosen(given.only, settings.skip, given.quick)
-        context = Context(settings, began, given.quick, root)
-        findings = examine(names, context)
+        findings = _patiently(names, settings, given, root)
         if not names:
             text = "no check is left"
             findings.append(
@@ -319,6 +327,19 @@ def main(argv: Sequence[str] | None = None, root: str = "") -> int:
         sys.stdout.write("\n".join(render(clean, colour)) + "\n")
     sys.stdout.flush()
     return status
+
+
+def _patiently(
+    names: Sequence[str], settings: Settings, given: argparse.Namespace, root: str
+) -> list[Finding]:
+    """Examine, and again while something is critical and there is time: clamd loads for half a minute."""
+    end = time.monotonic() + (duration(given.patience, "--patience") if given.patience else 0)
+    while True:
+        findings = examine(names, Context(settings, time.time(), given.quick, root))
+        well = all(one.status != CRITICAL for one in findings)
+        if well or time.monotonic() + AGAIN_SECONDS > end:
+            return findings
+        time.sleep(AGAIN_SECONDS)
 
 
 def _one_line(text: str) -> str:
