@@ -158,7 +158,14 @@ def write_inventory(directory: Path, gateways: Sequence[Gateway]) -> Path:
 
 
 def join(inventory: Path, *options: str) -> dict[str, int]:
-    """Run the playbook on all; return how much it changed on each."""
+    """Make them gateways of one site; return how much that changed on each."""
+    status, said = play("join", inventory, *options)
+    assert status == 0, said[-6000:]
+    return {found[1]: int(found[2]) for found in RECAP.finditer(said)}
+
+
+def play(name: str, inventory: Path, *options: str) -> tuple[int, str]:
+    """Run a playbook of tests/fleet on all; return its status and what it said."""
     done = subprocess.run(
         [
             venv_program("ansible-playbook"),
@@ -166,7 +173,9 @@ def join(inventory: Path, *options: str) -> dict[str, int]:
             "tests/inventory",
             "-i",
             str(inventory),
-            "tests/fleet/join.yml",
+            f"tests/fleet/{name}.yml",
+            "-e",
+            f"doctor_hostname={containers.HOSTNAME}",  # qmail's own name is that of the image on all of them
             *options,
         ],
         cwd=ROOT,
@@ -176,5 +185,4 @@ def join(inventory: Path, *options: str) -> dict[str, int]:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    return {found[1]: int(found[2]) for found in RECAP.finditer(done.stdout)}
+    return done.returncode, done.stdout + done.stderr

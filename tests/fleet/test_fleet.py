@@ -209,6 +209,27 @@ def test_a_gateway_is_taken_out_and_back(three: list[Gateway]) -> None:
     assert second.try_from(stranger(5))[0] in (451, 250)
 
 
+def update(inventory: Path, *command: str) -> tuple[int, str]:
+    variables = {"update_command": command, "doctor_patience": "1s"}
+    return site.play("update", inventory / "hosts.yml", "-e", json.dumps(variables))
+
+
+def test_a_run_ends_at_the_gateway_that_it_broke_and_else_changes_all(
+    three: list[Gateway], inventory: Path
+) -> None:
+    status, said = update(inventory, "touch", "/run/changed")
+    assert status == 0, said[-4000:]
+    for one in three:
+        one.run("rm", "/run/changed")
+    try:
+        status, said = update(inventory, "sh", "-c", "touch /run/changed; svc -d /service/spamd; sleep 1")
+        assert status != 0 and "fleet-1 is worse than before, so the run ends here" in said
+        assert "GTUBE is not proven" in said
+        assert [one.run("ls", "/run/changed", status=None) != "" for one in three] == [True, False, False]
+    finally:
+        three[0].run("svc", "-u", "/service/spamd")
+
+
 def test_all_end_with_the_same(three: list[Gateway]) -> None:
     def truth(one: Gateway) -> list[object]:
         lists = [sorted(one.entries(which)) for which in ("clients", "senders", "trusted", "blocked")]
