@@ -411,6 +411,7 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("no services", _removal(state="stopped"), _removable, changes=False),
     ],
     "preflight": [Case("a host", _site, changes=False)],
+    "fleet_keys": Elsewhere("tests/module/test_fleet_keys.py", "test_made_once_predicted_and_kept"),
     "tmpfs": Elsewhere("tests/module/test_tmpfs.py", "test_contract"),
     "smtproutes": [
         Case("no file yet", _routes()),

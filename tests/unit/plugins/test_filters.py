@@ -6,8 +6,10 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.filter.as_files import as_files
 from ansible_collections.mailgate.qmail.plugins.filter.ascii_domain import FilterModule
 from ansible_collections.mailgate.qmail.plugins.filter.domain_rules import domain_rules
+from ansible_collections.mailgate.qmail.plugins.filter.peers import peers
 from ansible_collections.mailgate.qmail.plugins.filter.route_addresses import route_addresses
 from ansible_collections.mailgate.qmail.plugins.filter.smtproutes import smtproutes
+from ansible_collections.mailgate.qmail.plugins.filter.update_faults import update_faults
 from ansible_collections.mailgate.qmail.plugins.filter.version_name import version_name
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 
@@ -72,3 +74,18 @@ def test_rules_of_domains_are_the_lines_of_their_file():
     assert domain_rules([]) == ["end"]
     with pytest.raises(BadInput):
         domain_rules([{"name": "a.example", "spam": {"reject": "8,5"}}])
+
+
+def test_gateways_have_a_name_and_an_address():
+    assert peers(["MX1.example.com", {"name": "mx2.example.com", "address": "192.0.2.2"}]) == [
+        {"name": "mx1.example.com", "address": "mx1.example.com"},
+        {"name": "mx2.example.com", "address": "192.0.2.2"},
+    ]
+    assert peers([]) == []
+    with pytest.raises(BadInput, match="item 2: 7 is not a mapping"):
+        peers(["mx1.example.com", 7])
+
+
+def test_a_host_that_was_no_gateway_has_no_state_before():
+    answer = '{"findings": [{"check": "virus", "status": 0, "text": ""}]}'
+    assert update_faults([answer], None) == update_faults([answer], "") != []
