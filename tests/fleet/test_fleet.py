@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -69,10 +69,12 @@ def remembers(one: Gateway, client: str, passed: bool) -> bool:
 
 
 def test_a_second_run_changes_nothing(three: list[Gateway], inventory: Path) -> None:
+    """A second run changes nothing."""
     assert set(site.join(inventory / "hosts.yml").values()) == {0}
 
 
 def test_keys_are_each_ones_own_and_no_secret_is_readable(three: list[Gateway], inventory: Path) -> None:
+    """Keys are each one's own, and nobody else reads a secret."""
     keys = {one.run("cat", "/etc/mailgate/fleet/key.pem") for one in three}
     assert len(keys) == len(three)
     for one in three:
@@ -90,6 +92,7 @@ def test_keys_are_each_ones_own_and_no_secret_is_readable(three: list[Gateway], 
 
 
 def test_greylisted_here_and_passed_there(three: list[Gateway]) -> None:
+    """Greylisted here, passed there after the delay."""
     client = stranger(1)
     first, second, third = three
     assert first.try_from(client)[0] == 451
@@ -100,18 +103,22 @@ def test_greylisted_here_and_passed_there(three: list[Gateway]) -> None:
     assert third.try_from(client)[0] == 250
 
 
-def test_listed_here_and_refused_there_until_it_is_released_anywhere(three: list[Gateway]) -> None:
+def test_listed_here_and_refused_there_until_it_is_released_anywhere(
+    three: list[Gateway], measured: Callable[[str], None]
+) -> None:
+    """Listed here, refused there within two seconds; released anywhere, released on all."""
     pest = "198.51.100.201"
     first, second, third = three
     first.run("mailgate", "blacklist", "add", pest, "--for", "4h", "--note", "sends junk")
     took = seconds_until(lambda: second.denies(pest) and third.denies(pest), "refused on the others")
-    print(f"listed on {first.name}, refused on both others after {took:.2f} s")
+    measured(f"{took:.1f} s")
     assert first.name in second.listed()
     second.run("mailgate", "operator", "release", pest, "--note", "test")
     seconds_until(lambda: not first.denies(pest) and not third.denies(pest), "released on the others")
 
 
 def test_an_operators_entry_stands_on_all_by_name_and_is_gone_on_all(three: list[Gateway]) -> None:
+    """An operator's entry stands on all, by name, and is gone on all."""
     first, second, third = three
     first.run("mailgate", "deny", DENIED, "--note", "ticket 4711", "--for", "2d")
     first.run("mailgate", "block-sender", "junk@bad-fleet.example", "--note", "test")
@@ -128,7 +135,10 @@ def test_an_operators_entry_stands_on_all_by_name_and_is_gone_on_all(three: list
         seconds_until(lambda one=one: f"{DENIED}/32" not in one.entries("clients"), f"gone on {one.name}")  # type: ignore[misc]
 
 
-def test_without_engines_sessions_do_not_wait_and_afterwards_all_is_told(three: list[Gateway]) -> None:
+def test_without_engines_sessions_do_not_wait_and_afterwards_all_is_told(
+    three: list[Gateway], measured: Callable[[str], None]
+) -> None:
+    """With all engines dead sessions do not wait, and afterwards all is told."""
     client = stranger(2)
     first, _second, third = three
     first.try_from(stranger(3))
@@ -137,7 +147,7 @@ def test_without_engines_sessions_do_not_wait_and_afterwards_all_is_told(three: 
         one.engine(up=False)
     try:
         dead = min(first.try_from(stranger(3))[1] for _number in range(5))
-        print(f"a session takes {with_engine:.3f} s, {dead:.3f} s with all engines dead")
+        measured(f"{1000 * with_engine:.0f} ms a session, {1000 * dead:.0f} ms without engines")
         assert dead < with_engine + 0.2
         assert first.try_from(client)[0] == 451
         first.run("mailgate", "deny", ALLOWED, "--note", "test")
@@ -153,6 +163,7 @@ def test_without_engines_sessions_do_not_wait_and_afterwards_all_is_told(three: 
 
 
 def test_who_was_cut_off_is_as_the_others_again_and_one_of_two_acts_stands(three: list[Gateway]) -> None:
+    """Who was cut off is as the others again; of two acts one stands, the other is in the audit log."""
     first, second, third = three
     third.cut_off()
     try:
@@ -180,6 +191,7 @@ def test_who_was_cut_off_is_as_the_others_again_and_one_of_two_acts_stands(three
 
 
 def test_the_doctor_says_since_when_a_gateway_is_not_heard(three: list[Gateway]) -> None:
+    """The doctor says since when a gateway is not heard."""
     first, second, _third = three
     seconds_until(lambda: first.finding("fleet") == [(0, "2 other gateways are heard")], "all are heard")
     second.engine(up=False)
@@ -197,6 +209,7 @@ def test_the_doctor_says_since_when_a_gateway_is_not_heard(three: list[Gateway])
 
 
 def test_a_gateway_is_taken_out_and_back(three: list[Gateway]) -> None:
+    """A gateway is taken out and back."""
     second = three[1]
     second.run("mailgate", "drain", "--within", "1s", "--note", "kernel update", status=None)
     try:
@@ -217,6 +230,7 @@ def update(inventory: Path, *command: str) -> tuple[int, str]:
 def test_a_run_ends_at_the_gateway_that_it_broke_and_else_changes_all(
     three: list[Gateway], inventory: Path
 ) -> None:
+    """A run ends at the gateway that it broke, and else changes all."""
     status, said = update(inventory, "touch", "/run/changed")
     assert status == 0, said[-4000:]
     for one in three:
@@ -231,6 +245,8 @@ def test_a_run_ends_at_the_gateway_that_it_broke_and_else_changes_all(
 
 
 def test_all_end_with_the_same(three: list[Gateway]) -> None:
+    """In the end all know the same."""
+
     def truth(one: Gateway) -> list[object]:
         lists = [sorted(one.entries(which)) for which in ("clients", "senders", "trusted", "blocked")]
         known = one.sh("find /var/qmail/cqgreylist -type f -printf '%f\\n' | sort")
@@ -265,9 +281,10 @@ def forged(host: str, **values: object) -> str:
 
 
 def test_who_may_relay_and_what_is_protected_is_beyond_a_peer_that_lies(three: list[Gateway]) -> None:
-    """The words come from a gateway that was broken into, in its own stream, with its own password.
+    """Who may relay and what is protected is beyond a gateway that was broken into.
 
-    The last test: what the others believe of it, its own service does not know.
+    Its words are in its own stream, with its own password. The last test: what the others believe of it, its
+    own service does not know.
     """
     first, second, third = three
     lines = [
