@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -39,7 +40,10 @@ def three(inventory: Path) -> Iterator[list[Gateway]]:
     names = [f"{KEPT or f'mailgate-fleet-{os.getpid()}'}-{number}" for number in range(1, site.COUNT + 1)]
     made = site.start(names)
     try:
-        site.join(site.write_inventory(inventory, made))
+        hosts = site.write_inventory(inventory, made)
+        predicted = site.join(hosts, "--check")  # on hosts that have nothing of it yet
+        done = site.join(hosts)
+        assert KEPT or all(predicted[name] > 0 and done[name] > 0 for name in done)
         for one in made:
             seconds_until(lambda one=one: heard_all(one), f"{one.name} hears the others", 90)  # type: ignore[misc]
         yield made
@@ -188,6 +192,62 @@ def test_who_was_cut_off_is_as_the_others_again_and_one_of_two_acts_stands(three
     for one in three:
         assert loser in one.sh("cat /var/lib/mailgate/operator/audit.jsonl"), one.name
     second.run("mailgate", "operator", "release", "198.51.100.202", "--note", "test")
+
+
+# A server where an engine should be, with this gateway's own certificate: it says what it is told to.
+LIAR = """
+import os, socket, ssl, sys, time
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile="/etc/mailgate/fleet-engine/ca.pem")
+context.load_cert_chain("/etc/mailgate/fleet-engine/certificate.pem", "/etc/mailgate/fleet-engine/key.pem")
+said = {"garbage": b"\\xff" * 65536, "nesting": b"*1\\r\\n" * 100000}
+said["endless"] = b"*1000000\\r\\n" + b"$1\\r\\nx\\r\\n" * 9999
+kind = sys.argv[1]
+with socket.create_server(("0.0.0.0", 6380)) as listening:
+    print(os.getpid(), flush=True)
+    while True:
+        try:
+            with context.wrap_socket(listening.accept()[0], server_side=True) as one:
+                while one.recv(4096):
+                    if kind == "silence":
+                        time.sleep(3600)
+                    one.sendall(said[kind])
+        except OSError:
+            pass
+"""
+
+
+@pytest.mark.parametrize("kind", ["garbage", "nesting", "endless", "silence"])
+def test_a_gateway_that_talks_nonsense_or_says_nothing_holds_up_nobody(
+    three: list[Gateway], kind: str
+) -> None:
+    """A gateway that talks nonsense, or says nothing, holds up nobody."""
+    first, second, third = three
+    third.engine(up=False)
+    liar = subprocess.Popen(
+        ["docker", "exec", third.container, "python3", "-c", LIAR, kind],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    process = liar.stdout.readline().strip() if liar.stdout else ""
+    try:
+        assert process
+        seconds_until(
+            lambda: first.status()["peers"][third.name]["state"] in ("trouble", "refused"),  # type: ignore[index]
+            "the first one says so",
+            60,
+        )
+        assert min(first.try_from(stranger(3))[1] for _number in range(5)) < 1
+        first.run("mailgate", "deny", ALLOWED, "--note", kind)
+        seconds_until(lambda: f"{ALLOWED}/32" in second.entries("clients"), "the second one hears the first")
+        first.run("mailgate", "deny", ALLOWED, "--remove", "--note", kind)
+        assert first.sh("svstat /service/fleet").split()[3].isdigit()
+    finally:
+        if process:
+            third.run("kill", process)
+        liar.wait(30)
+        third.engine(up=True)
+    for one in three:
+        seconds_until(lambda one=one: heard_all(one), f"{one.name} hears the others", 60)  # type: ignore[misc]
 
 
 def test_the_doctor_says_since_when_a_gateway_is_not_heard(three: list[Gateway]) -> None:
