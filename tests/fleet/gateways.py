@@ -97,6 +97,8 @@ class Gateway:
 
     def engine(self, up: bool) -> None:
         self.run("svc", "-u" if up else "-dk", "/service/fleet-engine")
+        wanted = ": up " if up else ": down "
+        seconds_until(lambda: wanted in self.sh("svstat /service/fleet-engine"), f"the engine is{wanted[1:]}")
 
 
 def seconds_until(holds: Callable[[], object], what: str, within_seconds: float = 30.0) -> float:
