@@ -359,6 +359,9 @@ def test_who_may_relay_and_what_is_protected_is_beyond_a_peer_that_lies(three: l
         "garbage",
         forged(third.name, kind="client", value="198.51.100.204/32", action="deny"),  # this one is its right
     ]
+    assert third.try_from(stranger(6))[0] == 451  # its stream may be empty since its engine was restarted
+    for one in (first, second):
+        seconds_until(lambda one=one: remembers(one, stranger(6), passed=False), f"pending on {one.name}")  # type: ignore[misc]
     before = {one.name: one.status()["peers"][third.name]["refused"] for one in (first, second)}  # type: ignore[index]
     third.run("python3", "-c", FORGE, text="\n".join(lines))
     for one in (first, second):
