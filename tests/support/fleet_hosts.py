@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import facts, stream
@@ -32,7 +33,10 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.stat
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.status import Parts
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import notes, tai64n
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.multilog import Position
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.multilog import (
+    Follower,
+    Position,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import entries
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.entries import Entry
 
@@ -197,10 +201,9 @@ class Host:
         saved: Saved | None = parse(self.saved, "state") if self.saved else None
         self.smtp.go_on(saved.logs["smtp"] if saved else None)
         self.blacklist.go_on(saved.logs["adaptive"] if saved else None)
-        feed = Feed(
-            self.name, self.smtp, self.blacklist, self.files.lists, GreyFeed(86_400),
-            saved.view if saved else None,
-        )  # type: ignore[arg-type]  # fmt: skip
+        view = saved.view if saved else None
+        smtp, blacklist = cast(Follower, self.smtp), cast(Follower, self.blacklist)
+        feed = Feed(self.name, smtp, blacklist, self.files.lists, GreyFeed(86_400), view)
         parts = Parts([OWN, *(one.name for one in self.peers)], self.clock)
         self.fleet = Member(self.name, feed, self.files, saved, parts, self.said.append, self.clock)
         if saved is None:

@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any
 
 OK = b"+OK\r\n"
 Answer = Callable[[list[bytes]], bytes]
@@ -63,7 +63,7 @@ class PlayedEngine:
             with raw, raw.makefile("rwb") as stream:
                 self._talk(stream)
 
-    def _talk(self, stream: BinaryIO) -> None:
+    def _talk(self, stream: Any) -> None:
         while line := stream.readline():
             words = []
             for _number in range(int(line[1:])):
