@@ -18,14 +18,12 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.do
     site_rules,
     wrong_line,
 )
-from support.conversations import COME_BACK, OFFICE, OK, STRANGER, message
+from support.conversations import COME_BACK, IS_SPAM, OFFICE, OK, OTHER_RULE, STRANGER, message
 from support.gateway import Bed, matches, submit
 from support.session_watch import UNCERTAIN, asked, begun, verdict
 from support.smtp_client import stuffed
 
 ONE, TWO = "alice@example.test", "joe@example.org"
-OTHER_RULE = "452 4.5.3 mail to this domain is judged by rules of its own, please send it by itself"
-SPAM = "554 *Your email is considered spam (* spam-hits)*"
 NEW, NEWER = "198.19.77.5", "198.19.78.5"  # of networks that nobody else is of
 ARRIVAL_SECONDS = 30.0
 
@@ -82,7 +80,7 @@ def test_two_domains_have_different_limits(bed: Bed, rules: Rules) -> None:
     rules({"reject": 4, "mark": 3}, {"reject": 100, "mark": 50})
     text = letter("limits")
     reply = send(text, ONE)
-    assert matches(SPAM, reply), reply
+    assert matches(IS_SPAM, reply), reply
     assert send(text, TWO).startswith("250 ")
     head = arrived(bed, text)
     assert re.search(rb"^X-Spam-Status: No, score=[0-9.]+ required=50\.0\s", head, re.MULTILINE), head

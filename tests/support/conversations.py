@@ -61,6 +61,8 @@ PLAIN_TEXT = "451 4.7.10 mail from your domain is taken over TLS only, please us
 BAD_SENDER = "553 5.7.1 sorry, your envelope sender is in my badmailfrom list"
 TOO_MANY_UNKNOWN = "421 4.7.0 too many invalid addresses, goodbye"
 COME_BACK = "451 4.7.1 *"
+OTHER_RULE = "452 4.5.3 mail to this domain is judged by rules of its own, please send it by itself"
+IS_SPAM = "554 Your email is considered spam (* spam-hits)*"
 BARE_LF = "451 4.5.2 a line ends without CR: see http://pobox.com/~djb/docs/smtplf.html"
 TOO_BIG = "552 5.3.4 sorry, that message size exceeds my databytes limit"
 LOOPING = "554 5.4.6 too many hops, this message is looping"
@@ -665,10 +667,10 @@ def _tls_rows() -> list[Row]:
     rows = []
     for version in ("1.3", "1.2"):
         name = f"tls-{version}"
-        letter = (mail(), rcpt("alice@example.test"), DATA, Step(stuffed(message(name)), (QUEUED,)), QUIT)
+        mailed = (mail(), rcpt("alice@example.test"), DATA, Step(stuffed(message(name)), (QUEUED,)), QUIT)
         arrives = (Arrival(A, "alice@example.test", content=message(name)),)
         rows.append(
-            Row(name, STRANGER, f"mails alice over TLS {version}", (*starttls(version), *letter), arrives)
+            Row(name, STRANGER, f"mails alice over TLS {version}", (*starttls(version), *mailed), arrives)
         )
     plain = rcpt("alice@example.test", PLAIN_TEXT)
     return [
@@ -694,7 +696,6 @@ def _scanned_rows() -> list[Row]:
     forged = message("dmarc").replace(SENDER.encode("ascii"), f"ann@{FORGED}".encode("ascii"))
     alice = "alice@example.test"
     refused_virus = "554 Your email was rejected because it contains the * virus*"
-    refused_spam = "554 Your email is considered spam (* spam-hits)*"
     tags = frozenset(["debian13", "short"])
     office = (
         GREETING,
@@ -707,8 +708,8 @@ def _scanned_rows() -> list[Row]:
     )
     return [
         replace(spoiled("virus", "sends a virus (EICAR)", stuffed(virus), refused_virus), tags=tags),
-        replace(spoiled("spam", "sends spam (GTUBE)", stuffed(spam), refused_spam), tags=tags),
-        replace(spoiled("dmarc", "forges an author (DMARC)", stuffed(forged), refused_spam), tags=tags),
+        replace(spoiled("spam", "sends spam (GTUBE)", stuffed(spam), IS_SPAM), tags=tags),
+        replace(spoiled("dmarc", "forges an author (DMARC)", stuffed(forged), IS_SPAM), tags=tags),
         Row("virus-office", OFFICE, "sends a virus (EICAR) anywhere", office),
         delivered(
             "marked",
@@ -734,6 +735,49 @@ def _scanned_rows() -> list[Row]:
             (A, alice),
             content=b"X-Spam-Status: No, score=-100\r\n" + message("forged"),
             arrives_with=message("forged"),
+        ),
+    ]
+
+
+def _rule_rows() -> list[Row]:
+    """Rows of two domains: example.test has the limits of the site, sales.test its own, which are higher."""
+    alice, eve = "alice@example.test", "eve@sales.test"
+    marked = message("own-message").replace(b"Subject: ", b"Subject: please-mark-this ")
+    refused_here = message("two-limits").replace(b"Subject: ", b"Subject: please-refuse-this ")
+    tagged = refused_here.replace(b"Subject: ", b"Subject: [Spam] ")
+    flag = rb"^X-Spam-Flag: YES\r$"
+
+    def first(one: str, other: str) -> tuple[Step, ...]:
+        return GREETING, HELO, mail(), rcpt(one), rcpt(other, OTHER_RULE)
+
+    def each(text: bytes, one: str, other: str, answer: str) -> tuple[Step, ...]:
+        """Send a message to the one, and again to the other, who was put off meanwhile."""
+        again = (mail(), rcpt(other), DATA, Step(stuffed(text), (answer,)), QUIT)
+        return (*first(one, other), DATA, Step(stuffed(text), (QUEUED,)), *again)
+
+    return [
+        Row(
+            "other-rule",
+            STRANGER,
+            "names alice and eve, whose domain has its limits",
+            (*first(alice, eve), QUIT),
+        ),
+        Row(
+            "own-message",
+            STRANGER,
+            "sends it to alice, marked, then to eve, not marked",
+            each(marked, alice, eve, QUEUED),
+            (
+                Arrival(A, alice, content=marked, needs=flag),
+                Arrival(B, eve, content=marked, needs=rb"^X-Spam-Status: No, score=\S+ required=20\.0\s"),
+            ),
+        ),
+        Row(
+            "two-limits",
+            STRANGER,
+            "sends it to eve, marked, then to alice: refused",
+            each(refused_here, eve, alice, IS_SPAM),
+            (Arrival(B, eve, content=tagged, needs=flag),),
         ),
     ]
 
@@ -821,6 +865,7 @@ ROWS: tuple[Row | Crowd | Asked, ...] = (
     *_protocol_rows(),
     *_tls_rows(),
     *_scanned_rows(),
+    *_rule_rows(),
     *_greylist_rows(),
     *_blacklist_rows(),
     *_ipv6_rows(),
