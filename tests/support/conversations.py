@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import random
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate, make_msgid
@@ -116,6 +117,8 @@ class Asked:
     tries: str
     argv: tuple[str, ...]
     says: str
+    arrives: tuple[Arrival, ...] = ()
+    status: int = 0  # with which it must end
     who: str = OPERATOR
     tags: frozenset[str] = frozenset()
     real_only: str = ""
@@ -782,6 +785,30 @@ def _rule_rows() -> list[Row]:
     ]
 
 
+def _kept_rows() -> list[Row | Asked]:
+    """Rows of a message that was refused as spam, and that its recipient wants all the same."""
+    name, alice = "kept", "alice@example.test"
+    text = message(name, GTUBE + b"\r\n")
+    subject = f"kept-{secrets.token_hex(4)}"
+    text = text.replace(b"Subject: kept", f"Subject: {subject}".encode("ascii"))
+    listed = ("mailgate", "refused", "list", subject)
+    release = ("sh", "-c", f"mailgate refused release $({' '.join(listed)} | sed '1!d; s/ .*//')")
+    marked = rb"^X-Mailgate-Released: [^\r\n]* as spam, score [0-9.]+; released "
+    arrives = Arrival(A, alice, content=text, added=("Received", "X-Mailgate-Released"), needs=marked)
+    return [
+        spoiled(name, "sends what is taken for spam (GTUBE)", stuffed(text), IS_SPAM),
+        Asked("kept-listed", "looks for it", listed, f"* spam * from <{SENDER}> to {alice}"),
+        Asked(
+            "kept-released",
+            "releases it: scanned for viruses, marked as released",
+            release,
+            f"* is delivered to {alice}: no virus was found, *",
+            (arrives,),
+        ),
+        Asked("kept-once", "releases it once more", release, "*: a copy is delivered once", status=100),
+    ]
+
+
 def _greylist_rows() -> list[Row]:
     begin = (GREETING, HELO, mail(), rcpt("alice@example.test", COME_BACK))
     steps = (*begin, command("DATA", COME_BACK), QUIT)
@@ -866,6 +893,7 @@ ROWS: tuple[Row | Crowd | Asked, ...] = (
     *_tls_rows(),
     *_scanned_rows(),
     *_rule_rows(),
+    *_kept_rows(),
     *_greylist_rows(),
     *_blacklist_rows(),
     *_ipv6_rows(),

@@ -290,6 +290,7 @@ class Bed:
                 self._crowd(row, outcome)
             elif isinstance(row, Asked):
                 self._asked(row, outcome)
+                self._arrivals(row, outcome)
             else:
                 time.sleep(row.after_seconds)
                 with self._backends_for(row):
@@ -313,8 +314,9 @@ class Bed:
     def _asked(self, row: Asked, outcome: Outcome) -> None:
         status, said, trouble = self.inside(*row.argv)
         outcome.answered = (said.splitlines() or trouble.splitlines() or [f"status {status}"])[0]
-        if status != 0 or not matches(row.says, outcome.answered):
-            outcome.problems.append(f"{row.argv} said {said + trouble!r}; expected {row.says!r}")
+        if status != row.status or not matches(row.says, outcome.answered):
+            told = f"{row.argv} ended with {status} and said {said + trouble!r}"
+            outcome.problems.append(f"{told}; expected {row.status} and {row.says!r}")
 
     def _dialogue(self, row: Row, outcome: Outcome) -> None:
         target = target_of(row.who)
@@ -339,8 +341,9 @@ class Bed:
                     session.secure(step.secure)
         outcome.answered = deciding(replies)
 
-    def _arrivals(self, row: Row, outcome: Outcome) -> None:
+    def _arrivals(self, row: Row | Asked, outcome: Outcome) -> None:
         came = []
+        by_tls = isinstance(row, Row) and row.by_tls
         for arrival in row.arrives if not outcome.problems else ():
             delivery = self.mailroom.claim(_is(arrival), ARRIVAL_SECONDS)
             if delivery is None:
@@ -350,7 +353,7 @@ class Bed:
                 )
                 continue
             difference = differences(arrival, delivery.content)
-            if row.by_tls and not delivery.tls:
+            if by_tls and not delivery.tls:
                 difference = "it came in plain text"
             if not difference and not re.search(arrival.needs, delivery.content, re.MULTILINE):
                 difference = f"nothing in {delivery.content[:2000]!r} matches {arrival.needs!r}"
