@@ -38,7 +38,7 @@ static const char *judge(struct remotereply *reply, char byte)
   }
   if (reply->column > 3)
     return reply->bare && byte != '\r' && byte != '\n' ? none : 0;
-  if (byte != ' ' && byte != '*' && byte != '-' && byte != '\r' && byte != '\n')
+  if ((byte >= '0' && byte <= '9') || byte == 0)
     return none;
   reply->more = byte == '-';
   reply->bare = byte == '\r';

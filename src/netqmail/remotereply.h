@@ -6,10 +6,11 @@
  *
  *   a digit of 2 to 5, two digits, and the end of the line, or a blank and a text, or '-' and a text
  *
- * '-' says that another line follows. For the blank '*' may stand, to which firewalls (PIX, fixup) turn a greeting. A
- * line ends with LF; CRs in front of it do not count. All lines have codes with the same first digit. Everything else is no
- * reply, and no decision about the mail: an empty line, a page of HTTP, what a broken program says in another protocol, or
- * the rest of something that was lost.
+ * '-' says that another line follows. For the blank any byte may stand but a digit and NUL: servers write a tab or no
+ * blank at all, firewalls turn a greeting to '*', and to put such a success off would make duplicates. A line ends with
+ * LF; CRs in front of it do not count. All lines have codes with the same first digit. Everything else is no reply, and
+ * no decision about the mail: an empty line, a page of HTTP, what a broken program says in another protocol, or the rest
+ * of something that was lost.
  *
  * Pure. Valid as gnu89 and as C99.
  */
