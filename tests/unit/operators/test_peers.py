@@ -146,6 +146,15 @@ def test_a_peer_cannot_take_back_the_relay_network_of_an_operator(fleet: Fleet) 
     assert fleet.editor.lists.own_entry("relay", "10.77.0.0/24") is not None
 
 
+def test_a_peer_cannot_let_a_host_relay_that_an_operator_denied_within_a_relay_network(fleet: Fleet) -> None:
+    add(fleet.editor, "relay", "10.77.0.0/24")
+    add(fleet.editor, "clients", "10.77.0.9/32", "deny")
+    before = fleet.host.files()
+    assert "may relay here" in fleet.act("client", "10.77.0.9/32", "remove", note="")["refused"]
+    assert fleet.host.files() == before
+    assert fleet.act("client", "10.77.0.8/32", "remove", note="") == DONE  # there is nothing to remove
+
+
 @pytest.mark.parametrize(
     "values",
     [

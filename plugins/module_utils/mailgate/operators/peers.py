@@ -146,7 +146,7 @@ class PeerActs:
             raise BadInput(fault)
         value = operator_entries.canonical(LISTS[kind][0], asked["value"])
         name, word = MADE.get((kind, action), ("", ""))
-        if name == CLIENTS:
+        if kind == CLIENT and (name or self._editor.lists.own_entry(CLIENTS, value) is not None):
             self._refuse_relay_networks(value)
         for other in LISTS[kind]:
             if other != name:
@@ -157,7 +157,10 @@ class PeerActs:
             self._editor.hear(author, name, value, wanted, asked["note"], asked["host"])
 
     def _refuse_relay_networks(self, value: str) -> None:
-        """Raise BadInput for a network of which a part may relay here: that is this host's own."""
+        """Raise BadInput for a network of which a part may relay here: that is this host's own.
+
+        So a peer cannot take back that a host in it was denied, which would relay again.
+        """
         lists = self._editor.lists
         own = [parse_network(one.value) for one in lists.entries(RELAY) if "/" in one.value]
         relay = operator_entries.overlapping(value, [*lists.relay_networks(), *own])
