@@ -77,6 +77,16 @@ def test_no_listing_of_a_peer_is_longer_than_an_operators() -> None:
     assert ended.entries(NOW) == []
 
 
+def test_however_many_addresses_peers_list_this_hosts_own_entries_stay() -> None:
+    one = reputation(entries_max=3)
+    one.add("203.0.113.1", NOW + 60, "by hand", NOW)
+    for number in range(20):
+        assert peers.hear(one, f"198.51.100.{number}", NOW + 10**6 + number, "forged", "mx2", NOW) == ""
+    assert [entry.address for entry in one.entries(NOW)] == ["198.51.100.18", "198.51.100.19", "203.0.113.1"]
+    one.add("203.0.113.2", NOW + 60, "by hand", NOW)
+    assert "203.0.113.1" in [entry.address for entry in one.entries(NOW)]
+
+
 def test_a_long_reason_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     one = reputation()
     hear(one, why="x" * 200, peer="m" * 60)

@@ -13,7 +13,8 @@ same result.
 Memory is limited. At most addresses_max addresses are watched; the one without news for longest is dropped
 first. At most events_max events are kept for each, and four times addresses_max in all. Clean messages are
 remembered for addresses_max addresses, the last spare_ham times for each. At most entries_max addresses are
-refused; the entry that ends first is dropped first. At most SESSIONS_MAX sessions are open.
+refused; peers' entries are dropped first, and of them the one that ends first. At most SESSIONS_MAX sessions
+are open.
 """
 
 from __future__ import annotations
@@ -291,7 +292,8 @@ class Reputation:
         self._sites.add(entry.address)
         self.changed = True
         if len(self._entries) > self.settings.entries_max:
-            first = min(self._entries.values(), key=lambda one: one.until)
+            # Those of peers first: however many they list, this host's own entries stay.
+            first = min(self._entries.values(), key=lambda one: (one.by != PEER, one.until))
             self._remove(first.address)
             self._note(f"dropped {first.address}: more than {self.settings.entries_max} entries")
 
