@@ -199,6 +199,11 @@ def test_a_service_that_lost_its_state_learns_all_again() -> None:
     hosts[0].start()
     settle(*hosts)
     equal(*hosts)
+    assert [one[1][b"e"] for one in hosts[0].engine.streams.get(STREAM, [])] == []  # of the epoch before
+    released(hosts[0])
+    settle(*hosts, turns=5)
+    equal(*hosts)
+    assert hosts[2].files.adaptive == {}
 
 
 def test_a_host_that_was_installed_again_hears_its_own_acts_from_the_others() -> None:

@@ -150,7 +150,10 @@ class Publisher:
         batch = self._last_batch()
         self._last = None if batch is None else (batch.epoch, batch.number)
         self._looked = self._clock()
-        self.outgoing.resume(batch, self._fresh())
+        if self.outgoing.resume(batch, self._fresh()) and batch is not None:
+            # A peer reads the stream from its beginning after the snapshot, and would take these for a gap.
+            self._engine.drop(STREAM, 0)
+            self._last = None
         if self._engine.get(SNAPSHOT) is None:
             self.outgoing.due = True
         self._resumed = True
