@@ -100,11 +100,15 @@ def test_the_loser_of_two_acts_is_told_to_the_audit_log() -> None:
     assert [one.action for one in host.writers.acts] == ["deny"]
 
 
-def test_what_has_ended_is_not_handed_over() -> None:
+def test_of_what_has_ended_nothing_is_left_and_nothing_of_what_it_replaced() -> None:
     host = Host()
     host.hear(deny(1, until=AT))
     host.applier.step(AT)
-    assert host.writers.acts == []
+    assert [(one.action, one.until) for one in host.writers.acts] == [("remove", None)]
+    listed = Act("adaptive", "203.0.113.9", "list", "blacklist@mx2", "x", AT, AT, Version(2, "mx2"))
+    host.hear(listed)
+    host.applier.step(AT)
+    assert host.writers.acts[1:] == []  # the blacklist judges its own entries
     assert host.applier.waiting == 0
 
 

@@ -282,6 +282,24 @@ def test_an_entry_ends_everywhere_without_anybody_removing_it() -> None:
     equal(*hosts)
 
 
+def test_an_entry_that_began_and_ended_while_a_host_was_cut_off_leaves_nothing_there() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(*hosts, turns=5)
+    hosts[2].cut = {"mx1", "mx2"}
+    hosts[1].files.edit("client", NETWORK, "allow", "bob", "for ten minutes", AT + 600)
+    settle(*hosts, turns=5)
+    for one in hosts:
+        one.clock.now += 3600
+    for one in hosts[:2]:
+        one.files.edit("client", NETWORK, "remove", "", "")  # as the service operator does at its end
+    settle(*hosts, turns=5)
+    hosts[2].cut = set()
+    settle(*hosts, turns=10)
+    equal(*hosts)
+    assert hosts[2]._lists() == {}
+
+
 def test_clocks_five_minutes_apart_change_no_delay() -> None:
     one, two, late = Host("mx1"), Host("mx2", wrong_seconds=300), Host("mx3", wrong_seconds=-300)
     site(one, two, late)

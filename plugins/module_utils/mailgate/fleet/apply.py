@@ -12,12 +12,13 @@ here, stays so, and is told by `mailgate fleet status`; what cannot be done now 
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ..core.errors import MailgateError, TryAgain
-from .facts import Act, Grey, Key, join
+from .facts import ADAPTIVE, REMOVE, Act, Grey, Key, join
 from .merge import Acts, Outcome
 
 GREYS_MAX = 50_000  # that wait for the writer; more are dropped, a client is only greylisted once more
@@ -117,6 +118,9 @@ class Applier:
             act = self._acts.get(key)
             if act is not None and not act.ended(now):
                 self._settle(act)
+            elif act is not None and act.kind != ADAPTIVE:
+                # It ended before it was heard: what it replaced on the other hosts goes here as well.
+                self._settle(dataclasses.replace(act, action=REMOVE, until=None))
             self._keys.pop(key, None)
         if self._keys:
             return
