@@ -365,6 +365,17 @@ def test_a_peer_that_sends_garbage_or_forges_changes_nothing_and_the_others_go_o
     assert "@bad.example" in hosts[0].files.texts["senders"]
 
 
+def test_a_peer_that_fills_the_memory_keeps_this_host_from_nothing() -> None:
+    hosts = three()
+    hosts[0].fleet.acts._most = 2
+    for number in range(2):
+        forged = Act("sender", f"@{number}.example", "remove", "x@mx2", "", None, 0, Version(10**9, "mx2"))
+        hosts[0].fleet.acts.take(forged)
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(*hosts, turns=5)
+    assert NETWORK[:-4] in hosts[2].files.texts["clients"]
+
+
 def test_the_outbox_is_bounded_and_a_snapshot_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = three()
     hosts[0].fleet.outbox._most = 5

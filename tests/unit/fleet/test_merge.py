@@ -16,7 +16,10 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.merg
     OLD,
     Acts,
 )
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.versions import JUMP_MAX, Version
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.versions import (
+    COUNTER_MAX,
+    Version,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -185,17 +188,18 @@ def test_a_tombstone_and_what_ended_are_dropped_in_time() -> None:
 def test_a_counter_far_ahead_changes_nothing() -> None:
     state = merged([act(1)])
     with pytest.raises(BadInput, match="too far ahead"):
-        state.take(act(JUMP_MAX + 2, "mx2"))
+        state.take(act(COUNTER_MAX, "mx2"))
     assert state.counters.highest == 1
 
 
 def test_the_number_of_acts_is_bounded() -> None:
-    state = Acts("mx1", most=1)
+    state = Acts("mx3", most=1)
     state.take(act(1))
     with pytest.raises(BadInput, match="more than 1 acts"):
         state.take(act(2, value=VALUES[1]))
     assert state.take(act(3, "mx2")).what == NEWS
     assert state.counters.highest == 3
+    assert state.take(act(4, "mx3", value=VALUES[1])).what == NEWS  # its own
 
 
 def test_two_acts_of_one_version_come_to_one_on_every_host() -> None:

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.versions import (
+    AHEAD_MAX,
     COUNTER_MAX,
-    JUMP_MAX,
+    COUNTERS_SINCE,
+    EARLY_MAX,
+    PER_SECOND,
     Counters,
     Version,
     check_host,
@@ -40,8 +43,24 @@ def test_counters_survive_their_file() -> None:
 
 def test_a_counter_far_ahead_is_not_believed() -> None:
     counters = Counters("mx1", {"mx2": 5})
-    assert counters.fault(Version(5 + JUMP_MAX, "mx2")) == ""
-    assert "too far ahead" in counters.fault(Version(6 + JUMP_MAX, "mx2"))
+    assert counters.fault(Version(EARLY_MAX, "mx2"), 0) == ""
+    assert "too far ahead" in counters.fault(Version(EARLY_MAX + 1, "mx2"), 0)
+    now = COUNTERS_SINCE + 100.5
+    assert counters.fault(Version(EARLY_MAX + 100 * PER_SECOND, "mx2"), now) == ""
+    assert "too far ahead" in counters.fault(Version(EARLY_MAX + 100 * PER_SECOND + 1, "mx2"), now)
+
+
+def test_counters_are_not_used_up_in_steps_nor_within_centuries() -> None:
+    now = COUNTERS_SINCE + 500 * 365 * 86_400
+    counters = Counters("mx1")
+    counters.see([Version(EARLY_MAX + PER_SECOND * (now - COUNTERS_SINCE), "mx2")])
+    assert "too far ahead" in counters.fault(Version(counters.highest + AHEAD_MAX + 1, "mx2"), now)
+    assert counters.next().counter < COUNTER_MAX
+
+
+def test_the_act_after_the_highest_is_believed_whatever_the_clock_says() -> None:
+    counters = Counters("mx1", {"mx2": 10**14})
+    assert counters.fault(counters.next(), 0) == ""
 
 
 def test_the_last_counter_is_refused_in_words() -> None:

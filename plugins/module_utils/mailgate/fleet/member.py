@@ -23,11 +23,11 @@ from .merge import NEWS, Acts
 from .state_file import Saved
 from .status import Parts, Status
 from .stream import Outgoing, Position
+from .versions import COUNTERS_SINCE
 
 JOIN_SECONDS = 60.0  # without a state: until what happened here is told, peers that are not reached or not
 RESUME_SECONDS = 10.0  # the same after a restart
 RESERVED = 10_000  # counters of this host that may have been used since the last save
-COUNTERS_SINCE = 1_767_225_600  # 2026: a host without a state begins with the seconds since then
 SNAPSHOT_SECONDS = 86_400.0  # so old the own snapshot may be
 OWN = ""  # the own engine's name among the parts
 EXPIRE_SECONDS = 3600.0
@@ -51,7 +51,7 @@ class Member:
         What peers have to tell is heard first: then it is known what of this host's files is news.
         """
         self.host, self.parts, self.outbox = host, parts, Outbox()
-        self.acts = Acts(host)
+        self.acts = Acts(host, clock=clock)
         if saved is not None:
             self.acts.restore(saved.merged, saved.acts, "state")
             self.acts.counters.reserve(RESERVED)
@@ -86,13 +86,12 @@ class Member:
                     continue  # its own host tells it
                 try:
                     act = act_of(draft, self.acts)
+                    if act is not None:
+                        self.acts.take(act)
+                        self.applier.here(act)
+                        told.append(act)
                 except BadInput as error:
                     self._complaints.add(f"{draft.kind} {draft.value!r:.80} does not travel: {error}")
-                    continue
-                if act is not None:
-                    self.acts.take(act)
-                    self.applier.here(act)
-                    told.append(act)
         if told:
             self.outbox.add(told)
         if not self._taking and not 0 <= now - self._expired < EXPIRE_SECONDS:

@@ -14,7 +14,8 @@ stream or a snapshot; nothing is dropped in the middle of a snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..core.errors import BadInput
@@ -43,8 +44,8 @@ class Outcome:
 class Acts:
     """The acts that stand, by kind and value, and the counters."""
 
-    def __init__(self, host: str, most: int = ACTS_MAX) -> None:
-        self.counters = Counters(host)
+    def __init__(self, host: str, most: int = ACTS_MAX, clock: Callable[[], float] = time.time) -> None:
+        self.counters, self._clock = Counters(host), clock
         self.forgotten = Counters(host)  # the highest counter of what was dropped, of each host
         self._most = most
         self._acts: dict[Key, Act] = {}
@@ -61,8 +62,11 @@ class Acts:
         return self._acts.get(key)
 
     def take(self, act: Act) -> Outcome:
-        """Merge an act; raises BadInput for one that is not believed, and then nothing has changed."""
-        if fault := self.counters.fault(act.version):
+        """Merge an act; raises BadInput for one that is not believed, and then nothing has changed.
+
+        When there are too many, only this host's own are taken, of which its lists have so many at most.
+        """
+        if fault := self.counters.fault(act.version, self._clock()):
             raise BadInput(f"fact {act.kind} {act.value!r:.80}: {fault}")
         standing = self._acts.get(act.key)
         heard = act.version.counter <= self.counters.of(act.version.host)
@@ -70,7 +74,7 @@ class Acts:
             if act.version.counter <= self.forgotten.of(act.version.host):
                 self.counters.see([act.version])
                 return Outcome(OLD)
-            if len(self._acts) >= self._most:
+            if len(self._acts) >= self._most and act.version.host != self.counters.host:
                 raise BadInput(
                     f"fact {act.kind} {act.value!r:.80}: more than {self._most} acts; expected fewer"
                 )

@@ -19,7 +19,10 @@ from typing import NamedTuple
 from ..core.errors import BadInput
 
 COUNTER_MAX = 2**53 - 1  # JSON's readers agree on whole numbers up to here
-JUMP_MAX = 2**32  # how far one fact may be ahead of all that is known: more acts than a fleet ever makes
+COUNTERS_SINCE = 1_767_225_600  # 2026: a host without a state begins with the seconds since then
+PER_SECOND = 400_000  # counters that a whole fleet of services that end each second leaves out
+EARLY_MAX = 2**32  # so many may be used whatever the clock says, at any time
+AHEAD_MAX = 1000  # how far a fact may be ahead of all that is known, whatever the clock says
 HOST_CHARACTERS_MAX = 253
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 
@@ -73,13 +76,15 @@ class Counters:
         """Return the highest counter of a host's facts that were seen, 0 without any."""
         return self._known.get(host, 0)
 
-    def fault(self, version: Version) -> str:
+    def fault(self, version: Version, now: float) -> str:
         """Return why a version is not believed, or ''.
 
-        A counter far ahead would use up the numbers, so that no later act could stand.
+        A counter far ahead would use up the numbers, so that no later act could stand. The limit grows with
+        the time and not with what a host says, so steps do not lead there either.
         """
-        if version.counter > self.highest + JUMP_MAX:
-            return f"counter {version.counter} is too far ahead; expected at most {self.highest + JUMP_MAX}"
+        most = max(EARLY_MAX + PER_SECOND * max(0, int(now) - COUNTERS_SINCE), self.highest + AHEAD_MAX)
+        if version.counter > most:
+            return f"counter {version.counter} is too far ahead; expected at most {most}"
         return ""
 
     def see(self, versions: Iterable[Version]) -> None:
