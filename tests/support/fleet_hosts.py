@@ -15,7 +15,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import facts, stream
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.engine import EngineFault
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.facts import Act, Grey
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.feed import Feed, GreyFeed
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.feed import Feed, GreyFeed, Texts
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.links import (
     Heard,
     Publisher,
@@ -137,10 +137,16 @@ class HostFiles:
         self.networks: dict[str, Grey] = {}
         self.losers: list[tuple[Act, Act]] = []
         self.protected = protected
+        self.missing: set[str] = set()  # lists without a file
 
-    def lists(self) -> Mapping[str, tuple[str, str]]:
+    def lists(self) -> Texts:
         scores = self.texts[entries.TRUSTED]
-        return {name: (text, name) for name, text in {**self.texts, entries.BLOCKED: scores}.items()}
+        every = {**self.texts, entries.BLOCKED: scores}
+        return {name: (None if name in self.missing else text, name) for name, text in every.items()}
+
+    def lose(self, name: str) -> None:
+        self.texts[name] = ""
+        self.missing.add(name)
 
     def edit(self, kind: str, value: str, action: str, by: str, note: str, until: int | None = None) -> None:
         """Make or remove an operator's entry, as the service operator does."""
@@ -155,6 +161,8 @@ class HostFiles:
                     continue  # the other action of the same list takes its place
                 text = entries.edit(name, text, name, value, wanted)
             self.texts[entries.TRUSTED if kind == facts.SCORE else name] = text
+            if text:
+                self.missing.discard(name)
 
     # The fleet's writers
 

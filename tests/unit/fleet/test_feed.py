@@ -231,7 +231,13 @@ def test_a_feed_reads_all_and_says_what_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "smtp" / "current").write_text(stamped(GREY_LINES[0][0]) + "\n")
     listed = f"adaptive-blacklist: listed 203.0.113.9 until {utc(AT + 60)}: x"
     (tmp_path / "adaptive" / "current").write_text(stamped(listed) + "\n")
-    lists: list[Any] = [texts(RULES), None, texts("nonsense"), texts(RULES.replace("192.0.2.7", "192.0.2.9"))]
+    lists: list[Any] = [
+        texts(RULES),
+        None,
+        texts("nonsense"),
+        None,
+        texts(RULES.replace("192.0.2.7", "192.0.2.9")),
+    ]
     smtp, adaptive = Follower(str(tmp_path / "smtp")), Follower(str(tmp_path / "adaptive"))
     one = Feed(HOST, smtp, adaptive, lambda: lists.pop(0), GreyFeed(3600))
     happened = one.read(AT)
@@ -240,6 +246,8 @@ def test_a_feed_reads_all_and_says_what_it_cannot_read(tmp_path: Path) -> None:
     assert one.read(AT).drafts == []
     assert one.read(AT).drafts == []  # nobody acted: the file is damaged
     assert "operators' lists" in one.trouble
+    assert one.read(AT).drafts == []
+    assert "operators' lists" in one.trouble  # as long as it is damaged
     assert [draft.action for draft in one.read(AT).drafts] == ["remove", "allow"]
     assert one.trouble == {}
     assert Follower(str(tmp_path / "smtp"), smtp.position).read() == []

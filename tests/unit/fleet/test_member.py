@@ -226,6 +226,28 @@ def test_a_host_that_was_installed_again_hears_its_own_acts_from_the_others() ->
     assert NETWORK[:-4] not in hosts[1].files.texts["clients"]
 
 
+@pytest.mark.parametrize("started_again", [False, True])
+def test_a_list_whose_file_was_lost_is_removed_nowhere_and_written_again(started_again: bool) -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    hosts[1].files.edit("client", "192.0.2.7/32", "allow", "bob", "a partner", AT + 600)
+    hosts[1].files.edit("sender", "@bad.example", "block", "bob", "unwanted")
+    settle(*hosts, turns=5)
+    there = hosts[0]._lists()
+    hosts[1].files.lose("clients")
+    if started_again:
+        hosts[1].save()
+        hosts[1].start()
+    settle(*hosts, turns=5)
+    equal(*hosts)
+    assert hosts[1]._lists() == there
+    assert "2 entries were lost" in hosts[1].said[-1]
+    hosts[1].files.texts["clients"] = ""  # emptied: an act on each entry
+    settle(*hosts, turns=5)
+    equal(*hosts)
+    assert list(hosts[0]._lists()) == [("sender", "@bad.example")]
+
+
 def test_what_was_removed_while_the_service_was_down_is_removed_everywhere() -> None:
     hosts = three()
     hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")

@@ -76,6 +76,10 @@ class Applier:
             self.refused.pop(act.key, None)
             self._keys[act.key] = None
 
+    def again(self, keys: Iterable[Key]) -> None:
+        """Bring into force again what stands for these values, be it of this host or of a peer."""
+        self._keys.update((key, None) for key in keys if self._acts.get(key) is not None)
+
     def here(self, act: Act) -> None:
         """Take notice of an act of this host: it is in force, whatever a peer had said."""
         self._keys.pop(act.key, None)

@@ -153,17 +153,18 @@ def adaptive_drafts(lines: Iterable[str], host: str) -> list[Draft]:
 
 Row = tuple[str, str, str, "int | None"]  # action, by, note, until
 View = dict[Key, Row]
+Texts = Mapping[str, "tuple[str | None, str]"]  # of each list its text, None without a file, and its path
 
 
-def view_of(texts: Mapping[str, tuple[str, str]], host: str) -> View:
-    """Return the operators' entries that travel, of each list's (text, path); raises BadInput.
+def view_of(texts: Texts, host: str) -> View:
+    """Return the operators' entries that travel; raises BadInput.
 
     Entries that were written by hand in another form, and whatever the tool did not write, stay here.
     """
     view: View = {}
     for (kind, action), (name, word) in LIST_OF.items():
         text, path = texts[name]
-        for one in entries.entries(name, text, path):
+        for one in entries.entries(name, text or "", path):
             if not one.fixed and one.action == word:
                 view[kind, one.value] = (action, author(one.note.by, host), one.note.note, one.note.until)
     return view
@@ -213,6 +214,7 @@ class Happened:
 
     greys: Sequence[Grey] = ()
     drafts: Sequence[Draft] = ()
+    lost: Sequence[Key] = ()  # entries of a list whose file was lost with all of them
 
 
 class Feed:
@@ -223,11 +225,11 @@ class Feed:
         host: str,
         smtp: Follower,
         adaptive: Follower,
-        lists: Callable[[], Mapping[str, tuple[str, str]] | None],
+        lists: Callable[[], Texts | None],
         grey: GreyFeed,
         view: View | None = None,
     ) -> None:
-        """Take the two logs, and a function that returns the lists' (text, path), or None if unchanged.
+        """Take the two logs, and a function that returns the lists' texts, or None if unchanged.
 
         Without a view every entry of the lists is news, and none was removed.
         """
@@ -235,6 +237,7 @@ class Feed:
         self.view: View = {} if view is None else view
         self.trouble: dict[str, str] = {}  # by what could not be read: why
         self._lists = lists
+        self._damaged = ""  # why the lists, as they were read last, cannot be told
 
     def read(self, now: float) -> Happened:
         """Return what happened; what cannot be read now is in trouble."""
@@ -245,16 +248,35 @@ class Feed:
             for one in adaptive_drafts(lines, self.host)
             if one.until is None or one.until > now  # else an old line of the log
         ]
+        lost: list[Key] = []
         self.trouble.pop("operators' lists", None)
         try:
             texts = self._lists()
             if texts is not None:
+                self._damaged = ""
+                lost = self._lost(texts)
                 there = view_of(texts, self.host)
                 drafts += list_drafts(self.view, there, self.host, now)
                 self.view = there
-        except (BadInput, OSError) as error:
+        except BadInput as error:
+            self._damaged = str(error)
+        except OSError as error:
             self.trouble["operators' lists"] = str(error)
-        return Happened(greys, drafts)
+        if self._damaged:  # the file stays so until somebody mends it
+            self.trouble["operators' lists"] = self._damaged
+        return Happened(greys, drafts, lost)
+
+    def _lost(self, texts: Texts) -> list[Key]:
+        """Forget the entries of each file that is not there any more, and return them.
+
+        The service operator empties a file and never removes it, so nobody took these entries back.
+        """
+        lost = [
+            key for key, (action, *_more) in self.view.items() if texts[LIST_OF[key[0], action][0]][0] is None
+        ]
+        for key in lost:
+            del self.view[key]
+        return lost
 
     def applied(self, act: Act) -> None:
         """Take notice that a peer's act is in the lists now."""

@@ -92,6 +92,9 @@ class Member:
                         told.append(act)
                 except BadInput as error:
                     self._complaints.add(f"{draft.kind} {draft.value!r:.80} does not travel: {error}")
+        if happened.lost:
+            self._say(f"{len(happened.lost)} entries were lost with their file; they are written there again")
+            self.applier.again(happened.lost)
         if told:
             self.outbox.add(told)
         if not self._taking and not 0 <= now - self._expired < EXPIRE_SECONDS:

@@ -44,7 +44,7 @@ from . import settings as fleet_settings
 from . import status as fleet_status
 from .apply import HelperWriters, Writers
 from .engine import Engine, RedisEngine
-from .feed import Feed, GreyFeed
+from .feed import Feed, GreyFeed, Texts
 from .links import Heard, Publisher, Reader
 from .member import OWN, Member, fresh_epoch, own_step
 from .state_file import Saved
@@ -76,17 +76,17 @@ class ServicePaths:
 
 
 class ListFiles:
-    """Callable that returns the (text, path) of each of the operators' lists if one of the files changed."""
+    """Callable that returns the texts of the operators' lists if one of the files changed."""
 
     def __init__(self, places: OperatorPaths) -> None:
         self._paths = {name: places.file(name) for name, _word in facts.LIST_OF.values()}
         self._seen: dict[str, tuple[int, ...]] | None = None
 
-    def __call__(self) -> Mapping[str, tuple[str, str]] | None:
+    def __call__(self) -> Texts | None:
         seen = {path: _identity(path) for path in self._paths.values()}
         if seen == self._seen:
             return None
-        texts = {name: (read_text(path) or "", path) for name, path in self._paths.items()}
+        texts = {name: (read_text(path), path) for name, path in self._paths.items()}
         self._seen = seen
         return texts
 
