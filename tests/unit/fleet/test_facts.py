@@ -59,7 +59,8 @@ def test_a_fact_survives_its_line(fact: facts.Fact) -> None:
 
 def test_the_largest_fact_fits_into_a_line() -> None:
     sender = "a" * 900 + "@example.com"
-    one = Act("sender", "@" + "a" * 50 + ".example", "block", "b" * 120, "\U0001f600" * 200, AT, AT,
+    by = f"{'b' * 46}@{'m' * 253}"
+    one = Act("sender", "@" + "a" * 50 + ".example", "block", by, "\U0001f600" * 200, AT, AT,
               Version(2**53 - 1, "m" * 253), Version(1, "m" * 253))  # fmt: skip
     assert len(sender) < 1000
     assert len(render(one)) <= facts.LINE_BYTES_MAX
@@ -112,7 +113,10 @@ def test_nothing_else_travels(kind: Any) -> None:
         (DENY, {"action": None}, "action"),
         (DENY, {"action": []}, "action"),
         (DENY, {"by": ""}, "by"),
-        (DENY, {"by": "b" * 121}, "by"),
+        (DENY, {"by": "b" * 301}, "by"),
+        (DENY, {"by": "alice"}, "is of another host"),
+        (DENY, {"by": "alice@mx3"}, "is of another host"),
+        (DENY, {"by": "alice@mx2@mx22"}, "is of another host"),
         (DENY, {"by": "alice\n# {"}, "by"),
         (DENY, {"note": "n" * 201}, "note"),
         (DENY, {"note": "two\nlines"}, "note"),

@@ -107,6 +107,22 @@ def test_an_operators_entry_stands_everywhere_with_author_note_and_end_and_is_to
     assert NETWORK[:-4] not in hosts[0].files.texts["clients"]
 
 
+@pytest.mark.parametrize("instead", ["remove", "allow"])
+@pytest.mark.parametrize("where", [1, 2])
+def test_what_took_the_place_of_a_peers_entry_is_undone_everywhere(instead: str, where: int) -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(*hosts, turns=5)
+    hosts[1].files.edit("client", NETWORK, instead, "bob", "a customer")
+    settle(*hosts, turns=5)
+    equal(*hosts)
+    hosts[where].files.edit("client", NETWORK, "deny", "alice@mx1", "phishes")  # undo brings back the entry
+    settle(*hosts, turns=5)
+    equal(*hosts)
+    assert hosts[0]._lists() == {("client", NETWORK): ("deny", "phishes", None)}
+    assert {one.by for one in hosts[0].fleet.acts} == {f"operator@mx{where + 1}"}
+
+
 def test_two_operators_who_contradict_each_other_end_with_one_truth_and_the_loser_is_known() -> None:
     hosts = three()
     hosts[0].files.edit("score", "x@y.example", "trust", "alice", "wanted")

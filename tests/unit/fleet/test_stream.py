@@ -38,7 +38,8 @@ from hypothesis import strategies as st
 AT = 1_795_000_000
 EPOCH, OTHER = "0123456789abcdef", "fedcba9876543210"
 GREY = Grey("192.0.2.0/24", True, AT)
-NOTED = Act("sender", "@bad.example", "block", "b" * 120, "\U0001f600" * 200, None, AT, Version(1, "m" * 253))
+BY = f"{'b' * 46}@{'m' * 253}"
+NOTED = Act("sender", "@bad.example", "block", BY, "\U0001f600" * 200, None, AT, Version(1, "m" * 253))
 
 
 def entry(number: int, epoch: str = EPOCH, place: int | None = None) -> stream.Entry:

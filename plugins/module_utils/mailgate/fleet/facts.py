@@ -28,7 +28,7 @@ from ..operators import entries
 from .versions import Version, check_number, parse_version
 
 LINE_BYTES_MAX = 4096
-BY_CHARACTERS_MAX = 120
+BY_CHARACTERS_MAX = 300  # the longest name of a host among them
 NOTE_CHARACTERS_MAX = 200
 SECONDS_MAX = 99_999_999_999  # unix seconds, as in the rules
 
@@ -219,6 +219,8 @@ def _act(kind: str, values: Mapping[str, Any], where: str) -> Act:
         parse_version(values["version"], f"{where} version"),
         None if over is None else parse_version(over, f"{where} over"),
     )
+    if act.by.rpartition("@")[2] != act.version.host:
+        raise BadInput(f"{where} by: {act.by!r:.80} is of another host; expected one of {act.version.host!r}")
     if act.gone and until is not None:
         raise BadInput(f"{where} until: {until} has no meaning for {action!r}; expected null")
     if act.over is not None and act.over >= act.version:

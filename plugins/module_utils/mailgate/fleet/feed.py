@@ -15,6 +15,7 @@ lists it is known by applied(), and after a crash by its author, who is on the p
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,15 +60,27 @@ def act_of(draft: Draft, acts: Acts) -> Act | None:
     gone = draft.action in (RELEASE, REMOVE)
     if gone and (standing is None or standing.gone):
         return None
-    trial = _made(draft, Version(1, acts.counters.host), None)
-    facts.parse(facts.render(trial))
+    mine = dataclasses.replace(draft, by=_by_this_host(draft.by, acts))
+    facts.parse(facts.render(_made(mine, Version(1, acts.counters.host), None)))
     if standing is not None and not standing.gone:
-        if trial.same(standing):
+        if _made(draft, standing.version, None).same(standing):
             return None
         known = standing.until or 0
         if draft.kind == ADAPTIVE and not gone and (draft.until or 0) <= known + LONGER_SECONDS:
             return None
-    return _made(draft, acts.counters.next(), None if standing is None else standing.version)
+    return _made(mine, acts.counters.next(), None if standing is None else standing.version)
+
+
+def _by_this_host(by: str, acts: Acts) -> str:
+    """Return an author that ends in this host, which each host's acts must.
+
+    Who undoes here what took back a peer's entry has an entry with the peer's author.
+    """
+    host = acts.counters.host
+    whose = by.rpartition("@")[2]
+    if whose == host:
+        return by
+    return f"operator@{host}" if acts.counters.of(whose) else f"{by}@{host}"
 
 
 def _made(draft: Draft, version: Version, over: Version | None) -> Act:
@@ -215,6 +228,7 @@ class Happened:
     greys: Sequence[Grey] = ()
     drafts: Sequence[Draft] = ()
     lost: Sequence[Key] = ()  # entries of a list whose file was lost with all of them
+    first: bool = False  # what changed in the lists since an earlier run saved its state
 
 
 class Feed:
@@ -238,6 +252,7 @@ class Feed:
         self.trouble: dict[str, str] = {}  # by what could not be read: why
         self._lists = lists
         self._damaged = ""  # why the lists, as they were read last, cannot be told
+        self._was_read = False  # the lists, by this run
 
     def read(self, now: float) -> Happened:
         """Return what happened; what cannot be read now is in trouble."""
@@ -249,6 +264,7 @@ class Feed:
             if one.until is None or one.until > now  # else an old line of the log
         ]
         lost: list[Key] = []
+        first = not self._was_read
         self.trouble.pop("operators' lists", None)
         try:
             texts = self._lists()
@@ -257,14 +273,14 @@ class Feed:
                 lost = self._lost(texts)
                 there = view_of(texts, self.host)
                 drafts += list_drafts(self.view, there, self.host, now)
-                self.view = there
+                self.view, self._was_read = there, True
         except BadInput as error:
             self._damaged = str(error)
         except OSError as error:
             self.trouble["operators' lists"] = str(error)
         if self._damaged:  # the file stays so until somebody mends it
             self.trouble["operators' lists"] = self._damaged
-        return Happened(greys, drafts, lost)
+        return Happened(greys, drafts, lost, first)
 
     def _lost(self, texts: Texts) -> list[Key]:
         """Forget the entries of each file that is not there any more, and return them.

@@ -17,7 +17,7 @@ from ..core.servicelog import Complaints
 from . import facts
 from .apply import Applier, Writers
 from .facts import Act, Fact, Grey
-from .feed import Feed, act_of
+from .feed import Draft, Feed, act_of
 from .links import Heard, Outbox, Publisher, Reader
 from .merge import NEWS, Acts
 from .state_file import Saved
@@ -82,8 +82,8 @@ class Member:
         told: list[Fact] = list(happened.greys)
         with self._lock:
             for draft in happened.drafts:
-                if draft.by.rpartition("@")[2] in self._peers:
-                    continue  # its own host tells it
+                if happened.first and self._is_of_a_peer(draft):
+                    continue  # written right before this service was killed: its own host tells it
                 try:
                     act = act_of(draft, self.acts)
                     if act is not None:
@@ -105,6 +105,12 @@ class Member:
             self._snapshot_at, self.outgoing.due = now, True
         self.changed = self.changed or bool(told) or bool(happened.drafts) or busy
         return busy or bool(told)
+
+    def _is_of_a_peer(self, draft: Draft) -> bool:
+        """Return whether an entry was made by a peer, and not after an act of this host on its value."""
+        standing = self.acts.get((draft.kind, draft.value))
+        mine = standing is not None and standing.version.host == self.host
+        return not mine and draft.by.rpartition("@")[2] in self._peers
 
     def _joins(self, now: float) -> bool:
         """Return whether the own engine or peers are still to be heard."""
