@@ -13,9 +13,13 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.times
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import links, stream
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.facts import Act, Grey
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.stream import (
+    SNAPSHOT,
     STREAM,
     Batch,
+    Head,
+    Position,
     render_batch,
+    render_head,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.versions import Version
 from hypothesis import given, settings
@@ -401,6 +405,43 @@ def test_a_peer_that_sends_garbage_or_forges_changes_nothing_and_the_others_go_o
     assert [act.version.host for act in hosts[0].fleet.acts] == ["mx3"]
     assert hosts[0].files.texts["clients"] == ""
     assert "@bad.example" in hosts[0].files.texts["senders"]
+
+
+def snapshot_of(host: Host, *acts: Act) -> None:
+    """Put a snapshot of forged acts into a host's engine."""
+    head = Head(host.name, "f" * 16, 1, 0, 1)
+    host.engine.lose_everything()
+    host.engine.append(head.key, render_batch(Batch(head.epoch, 1, acts)), 0)
+    host.engine.put(SNAPSHOT, render_head(head))
+
+
+def test_a_peer_tells_nothing_of_a_host_that_is_heard_itself() -> None:
+    hosts = three()
+    hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes")
+    settle(*hosts)
+    counter = hosts[2].fleet.acts.counters.highest + 1000
+    # Hardly heard, the second one would be forgotten, and with it all acts of mx1 up to that counter.
+    forged = [
+        Act("client", NETWORK, "remove", "alice@mx1", "", None, AT, Version(counter, "mx1")),
+        Act("sender", "@x.example", "remove", "alice@mx1", "", None, 0, Version(counter + 1, "mx1")),
+        Act("sender", "@y.example", "block", "carol@mx3", "", None, AT, Version(counter + 2, "mx3")),
+    ]
+    snapshot_of(hosts[1], *forged)
+    for _number in range(9):
+        hosts[2].turn()
+    assert hosts[2].readers["mx2"].position == Position("f" * 16, 0)
+    assert NETWORK[:-4] in hosts[2].files.texts["clients"]
+    assert hosts[2].fleet.acts.counters.of("mx1") < counter
+    assert hosts[2].files.texts["senders"] == ""
+
+
+def test_of_a_host_that_is_gone_a_peer_tells() -> None:
+    hosts = three()
+    block = Act("sender", "@y.example", "block", "dave@mx9", "", None, AT, Version(7, "mx9"))
+    snapshot_of(hosts[1], block)
+    for _number in range(9):
+        hosts[2].turn()
+    assert hosts[2].files.texts["senders"] != ""
 
 
 def test_a_peer_that_fills_the_memory_keeps_this_host_from_nothing() -> None:

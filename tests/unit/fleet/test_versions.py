@@ -14,6 +14,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.vers
     COUNTER_MAX,
     COUNTERS_SINCE,
     EARLY_MAX,
+    HOSTS_MAX,
     PER_SECOND,
     Counters,
     Version,
@@ -61,6 +62,15 @@ def test_counters_are_not_used_up_in_steps_nor_within_centuries() -> None:
 def test_the_act_after_the_highest_is_believed_whatever_the_clock_says() -> None:
     counters = Counters("mx1", {"mx2": 10**14})
     assert counters.fault(counters.next(), 0) == ""
+
+
+def test_a_peer_cannot_make_up_hosts_for_ever_and_the_real_ones_have_their_place() -> None:
+    counters = Counters("mx1")
+    counters.expect(["mx2", "mx3"])
+    counters.see(Version(1, f"forged{number}") for number in range(HOSTS_MAX))
+    assert "one too many" in counters.fault(Version(1, "forged"), 0)
+    assert [counters.fault(Version(1, host), 0) for host in ("mx2", "mx3", "forged0")] == ["", "", ""]
+    assert parse_counters(counters.to_json(), "mx1", "state").to_json() == counters.to_json()
 
 
 def test_the_last_counter_is_refused_in_words() -> None:

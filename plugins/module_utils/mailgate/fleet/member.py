@@ -18,7 +18,7 @@ from . import facts
 from .apply import Applier, Writers
 from .facts import Act, Fact, Grey
 from .feed import Draft, Feed, act_of
-from .links import Heard, Outbox, Publisher, Reader
+from .links import RETAKE_SECONDS, Heard, Outbox, Publisher, Reader
 from .merge import NEWS, Acts
 from .state_file import Saved
 from .status import Parts, Status
@@ -51,12 +51,14 @@ class Member:
         What peers have to tell is heard first: then it is known what of this host's files is news.
         """
         self.host, self.parts, self.outbox = host, parts, Outbox()
+        self._peers = set(parts.values()) - {OWN}
         self.acts = Acts(host, clock=clock)
         if saved is not None:
             self.acts.restore(saved.merged, saved.acts, "state")
             self.acts.counters.reserve(RESERVED)
         else:
             self.acts.counters.reserve(int(clock()) - COUNTERS_SINCE)
+        self.acts.counters.expect(self._peers)
         unsettled = saved.unsettled if saved else ()
         self.applier = Applier(writers, self.acts, unsettled, feed.applied)
         self.outgoing = saved.outgoing if saved else Outgoing(fresh_epoch())
@@ -64,11 +66,11 @@ class Member:
         self.changed = saved is None
         self._feed, self._writers, self._say, self._clock = feed, writers, say, clock
         self._complaints = Complaints(clock, say)
+        self._began = float("inf") if saved else clock()  # without a state
         self._taking: set[str] = set()  # peers of whose snapshot a part was heard
         self._lock = threading.Lock()  # held while the acts change
         self._expired = float("-inf")
         self._snapshot_at = clock()
-        self._peers = set(parts.values()) - {OWN}
         self._joining = {host, *self._peers}  # the own engine tells what was lost of the state
         self._join_until = clock() + (RESUME_SECONDS if saved else JOIN_SECONDS)
 
@@ -149,7 +151,8 @@ class Member:
             for fact in heard.facts:
                 try:
                     if isinstance(fact, Act):
-                        self._hear_act(fact)
+                        if self._is_heard_from(heard.peer, fact.version.host, now):
+                            self._hear_act(fact)
                     else:
                         self._hear_grey(fact, heard.ahead_seconds, now)
                 except BadInput as error:
@@ -170,6 +173,15 @@ class Member:
         self.parts.heard(heard.peer, heard.ahead_seconds, tuple(refused))
         self.changed = True
         return None
+
+    def _is_heard_from(self, peer: str, host: str, now: float) -> bool:
+        """Return whether a peer is believed about a host's acts, which its snapshot has.
+
+        A host that is heard tells its own acts itself. This host knows its own, unless it has just begun.
+        """
+        if host == self.host:
+            return self._began <= now < self._began + RETAKE_SECONDS
+        return host == peer or host not in self._peers or host not in self.positions
 
     def left(self, peer: str) -> None:
         """Take notice that the connection to a peer ended, perhaps in the middle of its snapshot."""

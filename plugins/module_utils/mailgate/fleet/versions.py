@@ -22,6 +22,7 @@ COUNTER_MAX = 2**53 - 1  # JSON's readers agree on whole numbers up to here
 COUNTERS_SINCE = 1_767_225_600  # 2026: a host without a state begins with the seconds since then
 PER_SECOND = 400_000  # counters that a whole fleet of services that end each second leaves out
 EARLY_MAX = 2**32  # so many may be used whatever the clock says, at any time
+HOSTS_MAX = 200  # that acts may be of: this one, its peers, and those that are gone
 AHEAD_MAX = 1000  # how far a fact may be ahead of all that is known, whatever the clock says
 HOST_CHARACTERS_MAX = 253
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
@@ -72,6 +73,11 @@ class Counters:
     def highest(self) -> int:
         return max(self._known.values(), default=0)
 
+    def expect(self, hosts: Iterable[str]) -> None:
+        """Keep a place for the counters of these hosts."""
+        for host in hosts:
+            self._known.setdefault(host, 0)
+
     def of(self, host: str) -> int:
         """Return the highest counter of a host's facts that were seen, 0 without any."""
         return self._known.get(host, 0)
@@ -85,6 +91,8 @@ class Counters:
         most = max(EARLY_MAX + PER_SECOND * max(0, int(now) - COUNTERS_SINCE), self.highest + AHEAD_MAX)
         if version.counter > most:
             return f"counter {version.counter} is too far ahead; expected at most {most}"
+        if version.host not in self._known and len(self._known) >= HOSTS_MAX:
+            return f"host {version.host!r:.80} is one too many; expected at most {HOSTS_MAX}"
         return ""
 
     def see(self, versions: Iterable[Version]) -> None:
