@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -237,6 +238,23 @@ def test_networks_are_joined_into_the_greylist_and_told_again(fleet: Fleet) -> N
         found += answer["greys"]
         folder = answer["next"]
     assert sorted(found) == [["192.0.2.0/24", False, at], ["2001:db8::/64", True, at]]
+
+
+@pytest.mark.parametrize("full", ["files", "blocks"])
+def test_peers_do_not_fill_the_disk_with_networks(
+    fleet: Fleet, full: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = int(NOW) - 100
+    assert fleet.ask(do="peer-greys", greys=[["192.0.2.0/24", False, at]])["refused"] == 0
+    there = {"f_files": 1000, "f_favail": 500, "f_blocks": 1000, "f_bavail": 500}
+    there["f_favail" if full == "files" else "f_bavail"] = 99
+    monkeypatch.setattr(greylist.os, "statvfs", lambda path: SimpleNamespace(**there))
+    greys = [["192.0.2.0/24", True, at], ["198.51.100.0/24", True, at], ["203.0.113.0/24", False, at]]
+    assert fleet.ask(do="peer-greys", greys=greys)["refused"] == 2
+    found = fleet.ask(do="peer-greylist", folder=0)
+    while found["next"] is not None and not found["greys"]:
+        found = fleet.ask(do="peer-greylist", folder=found["next"])
+    assert found["greys"] == [["192.0.2.0/24", True, at]]
 
 
 @pytest.mark.parametrize("greys", [None, {}, [[]], [["192.0.2.0/24", 1, 7]], [["192.0.2.0/24", True, "7"]],

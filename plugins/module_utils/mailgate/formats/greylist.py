@@ -23,6 +23,7 @@ from ..core.paths import GREYLIST_SETTINGS
 from . import logged_address
 from .networks import Network, contains
 
+FREE_PERCENT = 10  # of files and blocks, that the networks of peers leave
 PENDING = ".new"
 POOL = "pool-"  # begins the names of smtpfront's attempts of pools: no networks
 FAN = 64
@@ -204,11 +205,20 @@ def in_folder(directory: str, number: int, limits: Limits, now: float) -> list[S
     return found
 
 
-def learn(directory: str, network: str, passed: bool, at: int, limits: Limits, now: float) -> bool:
-    """Join what another gateway knows of a network; return False if this host's settings refuse it.
+def has_room(directory: str) -> bool:
+    """Return whether the file system has room for what other gateways know. Raises OSError."""
+    space = os.statvfs(directory)
+    files = not space.f_files or space.f_favail * 100 >= space.f_files * FREE_PERCENT
+    return files and space.f_bavail * 100 >= space.f_blocks * FREE_PERCENT
 
-    What stands is the last time that it passed, or else its first attempt. A time ahead of now is of now.
-    Raises OSError.
+
+def learn(
+    directory: str, network: str, passed: bool, at: int, limits: Limits, now: float, *, room: bool = True
+) -> bool:
+    """Join what another gateway knows of a network; return False if it is refused.
+
+    That is by this host's settings, or without room for one that is not known. What stands is the last time
+    that it passed, or else its first attempt. A time ahead of now is of now. Raises OSError.
     """
     at = min(at, int(now))
     try:
@@ -220,6 +230,8 @@ def learn(directory: str, network: str, passed: bool, at: int, limits: Limits, n
     if not usual or now - at > (limits.pass_seconds if passed else limits.pending_seconds):
         return False
     there = {one.passed: one for one in _exactly(directory, network, limits, now)}
+    if not there and not room:
+        return False
     if passed:
         if True not in there or there[True].since < at:
             let_pass(directory, network, at)

@@ -173,12 +173,15 @@ class PeerActs:
         self._editor.refused(author, asked["action"], _about(asked), why)
 
     def _greys(self, greys: list[list[Any]]) -> int:
-        """Join networks into the greylist; return how many were refused."""
+        """Join networks into the greylist; return how many were refused.
+
+        The queue is on the same disk, so however many networks peers tell, they do not fill it.
+        """
         limits = greylist.read_limits(self._outside.greylist_settings)
-        now = self._clock()
+        now, room = self._clock(), greylist.has_room(self._outside.greylist)
         refused = 0
         for network, passed, at in greys:
-            refused += not greylist.learn(self._outside.greylist, network, passed, at, limits, now)
+            refused += not greylist.learn(self._outside.greylist, network, passed, at, limits, now, room=room)
         return refused
 
     def _greylist(self, folder: int) -> dict[str, Any]:
