@@ -55,6 +55,17 @@ def test_it_ends_here(before: str, after: str, fault: str) -> None:
     assert canary.faults(before, [after]) == [fault]
 
 
+def test_another_critical_of_a_check_that_was_critical_before_ends_the_run() -> None:
+    def services(*texts: str) -> str:
+        found = [{"check": "services", "status": 2, "text": text} for text in texts]
+        return json.dumps({"findings": [*found, *json.loads(said(**PROVEN))["findings"]]})
+
+    before, after = services("freshclam is down"), services("freshclam is down", "smtptls is down")
+    assert canary.faults(before, [before]) == []
+    assert canary.faults(before, [after]) == ["critical, and was not before: services: smtptls is down"]
+    assert canary.faults(after, [before]) == []
+
+
 def test_answers_are_taken_together() -> None:
     assert canary.faults("", [said(virus=0, spam=0), said(clean=0)]) == []
 

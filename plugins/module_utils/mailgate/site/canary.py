@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,12 +23,15 @@ def faults(before: str, after: Sequence[str]) -> list[str]:
     before is the doctor's answer as JSON, '' for a host that was not a gateway; after are its answers now.
     Raises BadInput for what is not such an answer.
     """
-    then = {one["check"] for one in _findings(before) if one["status"] == CRITICAL} if before else set()
+    then = _critical(_findings(before) if before else [])
     now = [one for answer in after for one in _findings(answer)]
+    critical = _critical(now)
+    # Texts have times and numbers, so of one check the findings are counted.
+    worse = Counter(check for check, _text in critical) - Counter(check for check, _text in then)
     found = [
-        f"critical, and was not before: {one['check']}: {one['text']}"
-        for one in now
-        if one["status"] == CRITICAL and one["check"] not in (*then, *PROOFS)
+        f"critical, and was not before: {check}: {text}"
+        for check, text in critical
+        if check in worse and (check, text) not in then
     ]
     for check, name in PROOFS.items():
         of_it = [one for one in now if one["check"] == check]
@@ -35,6 +39,14 @@ def faults(before: str, after: Sequence[str]) -> list[str]:
         if wrong or not of_it:
             found.append(f"{name} is not proven: {'; '.join(wrong) or 'the doctor was not asked'}")
     return found
+
+
+def _critical(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [
+        (one["check"], one["text"])
+        for one in found
+        if one["status"] == CRITICAL and one["check"] not in PROOFS
+    ]
 
 
 def _findings(text: str) -> list[dict[str, Any]]:
