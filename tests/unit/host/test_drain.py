@@ -59,8 +59,9 @@ def test_only_sessions_of_other_hosts_count(tmp_path: Path) -> None:
     four = HEAD + row("0100007F:0019", "0100007F:A0B0") + row("010200C0:0019", "020200C0:A0B1")
     four += row("010200C0:0019", "030200C0:A0B2", "06") + row("00000000:0019", "00000000:0000", "0A")
     four += row("010200C0:0016", "020200C0:A0B3")
+    four += row("010200C0:0019", "040200C0:A0B4", "08")  # gone, and its session goes on
     six = HEAD + row("B80D0120000000000000000001000000:0019", "B80D0120000000000000000002000000:A0B0")
-    assert drain.sessions([four, six, ""]) == 2
+    assert drain.sessions([four, six, ""]) == 3
 
 
 def test_messages_without_a_recipient_left_do_not_count(tmp_path: Path) -> None:

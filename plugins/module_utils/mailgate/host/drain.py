@@ -25,7 +25,7 @@ BYTES_MAX = 65_536
 NOTE_MAX = 200
 POLL_SECONDS = 1.0
 FLUSH_SECONDS = 60.0  # between two tries of all deliveries
-_ESTABLISHED = "01"
+_OPEN = ("01", "08")  # established; CLOSE_WAIT: the client is gone, and its message may be scanned still
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def sessions(tables: Iterable[str]) -> int:
     for table in tables:
         for line in table.splitlines()[1:]:
             fields = line.split()
-            if len(fields) > 3 and fields[3] == _ESTABLISHED:
+            if len(fields) > 3 and fields[3] in _OPEN:
                 address, _colon, port = fields[1].partition(":")
                 found += int(port, 16) == SMTP_PORT and fields[2].partition(":")[0] != address
     return found
