@@ -123,6 +123,7 @@ GARBAGE = {
     "deep": b"*1\r\n" * 20_000 + b"$1\r\nx\r\n",
     "another type": b":7\r\n",
     "a list": array(bulk(b"a")),
+    "numbers without an end": array(bulk(b"9" * 400), bulk(b"9" * 400)),
 }
 
 

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.times import utc
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import links, stream
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import links, status, stream
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.facts import Act, Grey
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.stream import (
     SNAPSHOT,
@@ -357,6 +358,15 @@ def test_a_time_ahead_of_this_hosts_clock_is_of_now() -> None:
     hosts[0].fleet.hear(links.Heard("mx2", (Grey("192.0.2.0/24", True, AT + 9999),), None, 0.0))
     hosts[0].fleet.step()
     assert hosts[0].files.networks["192.0.2.0/24"].at == AT
+
+
+def test_the_status_is_readable_whatever_peers_say_that_is_refused() -> None:
+    host = Host("mx1")
+    long = "\U0001f600" * 900
+    for number in range(1000):
+        host.fleet.applier.refused["sender", f"{number}{long}"] = long
+    data = json.dumps(host.fleet.status().values()).encode("ascii")
+    assert len(data) <= status.BYTES_MAX
 
 
 def test_what_a_host_protects_is_not_touched_there() -> None:

@@ -179,6 +179,7 @@ class RedisEngine:
             ValueError,
             TypeError,
             LookupError,
+            ArithmeticError,
             AttributeError,
             RecursionError,
         ) as error:
@@ -186,8 +187,11 @@ class RedisEngine:
             raise EngineFault(f"engine {self.address}: {_words(error)}") from error
 
     def now(self) -> float:
-        seconds, microseconds = self._ask(lambda client: client.time())
-        return float(seconds) + float(microseconds) / 1e6
+        def request(client: Any) -> float:
+            seconds, microseconds = client.time()
+            return float(seconds) + float(microseconds) / 1e6
+
+        return self._ask(request)
 
     def get(self, key: str) -> bytes | None:
         return self._ask(lambda client: _bytes_or_none(client.get(key)))

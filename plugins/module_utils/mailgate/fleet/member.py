@@ -239,7 +239,10 @@ class Member:
         trouble = dict(self._feed.trouble)
         if self.applier.trouble:
             trouble["writers"] = self.applier.trouble
-        refused = {f"{kind} {value}": why for (kind, value), why in self.applier.refused.items()}
+        # However long they are, the doctor reads the file.
+        refused = {
+            f"{kind} {value:.100}": f"{why:.200}" for (kind, value), why in self.applier.refused.items()
+        }
         peers = {name: one for name, one in parts.items() if name != OWN}
         return Status(self._clock(), self.host, parts[OWN], peers, {**counts, **more}, refused, trouble)
 
