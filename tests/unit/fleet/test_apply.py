@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput, TryAgain
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.sockets import NoAnswer
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import apply
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.apply import (
@@ -225,3 +225,21 @@ def test_the_helper_is_asked_by_verbs_of_the_fleet() -> None:
         "note": "why", "until": None, "host": "mx2",
     }  # fmt: skip
     assert asked[1]["winner"] == "deny by bob@mx3"
+
+
+def test_a_socket_that_is_being_made_refuses_no_act() -> None:
+    def ask(request: Mapping[str, object]) -> Mapping[str, object]:
+        raise BadInput("socket /run/operator: not allowed") from PermissionError(13, "Permission denied")
+
+    with pytest.raises(TryAgain, match="not allowed"):
+        HelperWriters(ask).act(deny(1))
+
+
+def test_a_request_that_a_writer_does_not_take_ends_nothing() -> None:
+    host = Host()
+    host.writers.trouble = BadInput("request peer-greys: is not for this host")
+    host.applier._losers.append((deny(1), deny(2)))
+    host.applier.grey(Grey("192.0.2.0/24", True, AT))
+    assert host.applier.step(AT)
+    assert host.applier.waiting == 0
+    assert host.applier.greys_refused == 1

@@ -15,9 +15,9 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from ..core.errors import MailgateError, TryAgain
+from ..core.errors import BadInput, MailgateError, TryAgain
 from .facts import ADAPTIVE, REMOVE, Act, Grey, Key, join
 from .merge import Acts, Outcome
 
@@ -27,6 +27,7 @@ ACTS_AT_ONCE = 20
 LOSERS_MAX = 1000
 REFUSED_MAX = 1000
 RETRY_SECONDS = 5.0
+_Result = TypeVar("_Result")
 
 
 class Writers(Protocol):
@@ -116,7 +117,7 @@ class Applier:
 
     def _step(self, now: float) -> None:
         while self._losers:
-            self._writers.lost(*self._losers[0])
+            _unless_refused(lambda: self._writers.lost(*self._losers[0]), None)
             del self._losers[0]
         for key in list(self._keys)[:ACTS_AT_ONCE]:
             act = self._acts.get(key)
@@ -130,7 +131,7 @@ class Applier:
             return
         group = [one for one, _count in zip(self._greys.values(), range(GREYS_AT_ONCE))]
         if group:
-            self.greys_refused += self._writers.greys(group)
+            self.greys_refused += _unless_refused(lambda: self._writers.greys(group), len(group))
             for one in group:
                 self._greys.pop(one.network, None)
 
@@ -149,6 +150,16 @@ class Applier:
                 self.refused.popitem(last=False)
 
 
+def _unless_refused(ask: Callable[[], _Result], refused: _Result) -> _Result:
+    """Return what a writer answers; what it does not take is not asked again, and holds up nothing."""
+    try:
+        return ask()
+    except TryAgain:
+        raise
+    except MailgateError:
+        return refused
+
+
 class HelperWriters:
     """The writers, reached through the service operator's verbs for the fleet."""
 
@@ -156,22 +167,30 @@ class HelperWriters:
         """Take operators.client.ask(), which raises BadInput for a refusal and TryAgain."""
         self._ask = ask
 
+    def _asked(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        try:
+            return self._ask(request)
+        except BadInput as error:
+            if isinstance(error.__cause__, PermissionError):  # the socket is being made: nobody judged this
+                raise TryAgain(str(error)) from error
+            raise
+
     def act(self, act: Act) -> str:
-        answer = self._ask({"do": "peer-act", **_values(act)})
+        answer = self._asked({"do": "peer-act", **_values(act)})
         return str(answer.get("refused", ""))
 
     def lost(self, loser: Act, winner: Act) -> None:
-        self._ask({"do": "peer-lost", **_values(loser), "winner": _words(winner)})
+        self._asked({"do": "peer-lost", **_values(loser), "winner": _words(winner)})
 
     def greys(self, greys: Sequence[Grey]) -> int:
-        answer = self._ask({"do": "peer-greys", "greys": [_triple(one) for one in greys]})
+        answer = self._asked({"do": "peer-greys", "greys": [_triple(one) for one in greys]})
         refused = answer.get("refused")
         return refused if isinstance(refused, int) else 0
 
     def greylist(self) -> Iterator[Sequence[Grey]]:
         folder: object = 0
         while isinstance(folder, int):
-            answer = self._ask({"do": "peer-greylist", "folder": folder})
+            answer = self._asked({"do": "peer-greylist", "folder": folder})
             found = answer.get("greys")
             if isinstance(found, list):
                 yield [Grey(str(one[0]), bool(one[1]), int(one[2])) for one in found]
