@@ -11,7 +11,12 @@ import json
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.times import utc
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import links, status, stream
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import (
+    links,
+    member,
+    status,
+    stream,
+)
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.facts import Act, Grey
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.stream import (
     SNAPSHOT,
@@ -358,6 +363,18 @@ def test_a_time_ahead_of_this_hosts_clock_is_of_now() -> None:
     hosts[0].fleet.hear(links.Heard("mx2", (Grey("192.0.2.0/24", True, AT + 9999),), None, 0.0))
     hosts[0].fleet.step()
     assert hosts[0].files.networks["192.0.2.0/24"].at == AT
+
+
+def test_a_snapshot_has_no_more_networks_than_the_engine_has_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(member, "NETWORKS_MAX", 4)
+    host = Host("mx1")
+    pending = [[Grey(f"198.51.{number}.0/24", False, AT)] for number in range(5)]
+    passed = [[Grey(f"203.0.{number}.0/24", True, AT)] for number in range(3)]
+    monkeypatch.setattr(host.files, "greylist", lambda: iter([*pending, *passed]))
+    told = [group for group in host.fleet.everything() if group]
+    assert told == [*pending[:2], *passed[:2]]
 
 
 def test_the_status_is_readable_whatever_peers_say_that_is_refused() -> None:

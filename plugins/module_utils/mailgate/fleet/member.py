@@ -29,6 +29,7 @@ JOIN_SECONDS = 60.0  # without a state: until what happened here is told, peers 
 RESUME_SECONDS = 10.0  # the same after a restart
 RESERVED = 10_000  # counters of this host that may have been used since the last save
 SNAPSHOT_SECONDS = 86_400.0  # so old the own snapshot may be
+NETWORKS_MAX = 1_000_000  # in a snapshot: 150 MB of the engine, which has two of them for an hour
 OWN = ""  # the own engine's name among the parts
 EXPIRE_SECONDS = 3600.0
 
@@ -199,11 +200,18 @@ class Member:
         self.applier.grey(here)
 
     def everything(self) -> Iterator[Sequence[Fact]]:
-        """Yield all that this host knows, for a snapshot: the acts by version, then the greylist."""
+        """Yield all that this host knows, for a snapshot: the acts by version, then the greylist.
+
+        Of more networks than the engine has room for, those that passed come first.
+        """
         with self._lock:
             acts = sorted(self.acts, key=lambda one: one.version)
         yield acts
-        yield from self._writers.greylist()
+        left = NETWORKS_MAX
+        for group in self._writers.greylist():
+            found = [one for one in group if one.passed or left > NETWORKS_MAX // 2][: max(0, left)]
+            left -= len(found)
+            yield found
 
     def told(self) -> Position | None:
         """Return how far this host had told its acts when it saved its state."""
