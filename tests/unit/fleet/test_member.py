@@ -12,6 +12,7 @@ import json
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.times import utc
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import (
+    apply,
     links,
     member,
     status,
@@ -272,6 +273,28 @@ def test_a_list_whose_file_was_lost_is_removed_nowhere_and_written_again(started
     settle(*hosts, turns=5)
     equal(*hosts)
     assert list(hosts[0]._lists()) == [("sender", "@bad.example")]
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_a_restored_host_brings_back_nothing_that_was_removed_since(
+    who: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "ACTS_AT_ONCE", 2)  # it takes a while
+    hosts = three()
+    networks = [f"198.51.{number}.0/24" for number in range(60)]
+    for one in networks:
+        hosts[0].files.edit("client", one, "deny", "alice", "phishes")
+    settle(*hosts)
+    archive = dict(hosts[0].files.texts)
+    for one in networks:
+        hosts[who].files.edit("client", one, "remove", "bob", "")
+    settle(*hosts)
+    hosts[0].files.texts, hosts[0].saved = archive, None
+    hosts[0].engine.lose_everything()  # mailgate restore ends it
+    hosts[0].start()
+    settle(*hosts, turns=60)
+    equal(*hosts)
+    assert hosts[2]._lists() == {}
 
 
 def test_what_was_removed_while_the_service_was_down_is_removed_everywhere() -> None:

@@ -106,7 +106,9 @@ def test_all_of_it_comes_back_as_it_was(old: backup.Host, new: backup.Host, tmp_
     assert counts["learned"] == 1
     found = backup.inspect(new, archive(tmp_path))
     assert (found.hostname, found.queued) == (os.uname().nodename, 0)
-    assert found.services == ("operator", "fleet", "spamd", "adaptive-blacklist", "recipients", "stats")
+    assert found.services == (
+        "operator", "fleet", "fleet-engine", "spamd", "adaptive-blacklist", "recipients", "stats",
+    )  # fmt: skip
     restored = backup.restore(new, archive(tmp_path), queue=False)
     assert restored | {"queue": 0} == counts | {"queue": 0}
     for name, (content, mode) in FILES.items():

@@ -252,7 +252,7 @@ class Feed:
         self.trouble: dict[str, str] = {}  # by what could not be read: why
         self._lists = lists
         self._damaged = ""  # why the lists, as they were read last, cannot be told
-        self._was_read = False  # the lists, by this run
+        self.was_read = False  # the lists, by this run
 
     def read(self, now: float) -> Happened:
         """Return what happened; what cannot be read now is in trouble."""
@@ -264,7 +264,7 @@ class Feed:
             if one.until is None or one.until > now  # else an old line of the log
         ]
         lost: list[Key] = []
-        first = not self._was_read
+        first = not self.was_read
         self.trouble.pop("operators' lists", None)
         try:
             texts = self._lists()
@@ -273,7 +273,7 @@ class Feed:
                 lost = self._lost(texts)
                 there = view_of(texts, self.host)
                 drafts += list_drafts(self.view, there, self.host, now)
-                self.view, self._was_read = there, True
+                self.view, self.was_read = there, True
         except BadInput as error:
             self._damaged = str(error)
         except OSError as error:

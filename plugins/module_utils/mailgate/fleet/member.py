@@ -79,8 +79,8 @@ class Member:
         """Tell what happened here, and hand over what peers said; return whether there is more to do."""
         now = self._clock()
         busy = self.applier.step(now)
-        if self._joins(now):
-            return busy
+        if self._joins(now) or (busy and not self._feed.was_read and self.applier.unsettled()):
+            return busy  # what was heard is in the lists first, or what it took back would be news
         happened = self._feed.read(now)
         told: list[Fact] = list(happened.greys)
         with self._lock:

@@ -7,8 +7,8 @@
 The archive is a gzipped tar. Its first member is manifest.json; then come the files of each part by their
 paths without the first '/', the tokens that SpamAssassin learned as sa-learn writes them, and, when asked
 for, each queued message as qmail-queue takes it. Owners go by name. An archive is read twice: nothing is
-restored unless all of it may be. What the service fleet told other gateways is not in it: a restored host
-hears from them what stands.
+restored unless all of it may be. What the service fleet told other gateways is not in it, and forgotten by a
+restored host: it hears from them what stands.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ PARTS = (
             f"{paths.SENDERS_DIRECTORY}/20-operator",
             paths.OPERATOR_DIRECTORY,
         ),
-        ("operator", "fleet"),
+        ("operator", "fleet", "fleet-engine"),
     ),
     Part(
         "spamassassin",  # which reads them only at its start
         tuple(f"{paths.SPAMASSASSIN_SITE}/{name}" for name in paths.SPAMASSASSIN_OPERATORS),
-        ("operator", "spamd", "fleet"),
+        ("operator", "spamd", "fleet", "fleet-engine"),
     ),
-    Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist", "fleet")),
+    Part("blacklist", (paths.BLACKLIST_DIRECTORY,), ("adaptive-blacklist", "fleet", "fleet-engine")),
     Part("greylist", (paths.GREYLIST_DIRECTORY,), as_here=True),  # either front's, which serves meanwhile
     Part("recipients", (paths.RECIPIENTS_DIRECTORY,), ("recipients",)),
     Part("statistics", (paths.STATS_DIRECTORY,), ("stats",)),
@@ -376,9 +376,8 @@ def restore(host: Host, archive: str, queue: bool) -> dict[str, int]:
     if serves:
         host.notices.append("recipients: the list that serves on this host stays")
     certificates: tuple[tarfile.TarInfo, tuple[int, int]] | None = None
-    with contextlib.suppress(
-        FileNotFoundError
-    ):  # else the service fleet would tell the archive's age as acts
+    # Else the service fleet would tell the archive's age as acts; its engine was ended and has forgotten all.
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(host.path(paths.FLEET_STATE))
     for member, stream in _members(archive):
         queued = QUEUE.fullmatch(member.name)
