@@ -496,7 +496,7 @@ def test_of_a_host_that_is_gone_a_peer_tells() -> None:
 
 def test_a_peer_that_fills_the_memory_keeps_this_host_from_nothing() -> None:
     hosts = three()
-    hosts[0].fleet.acts._most = 2
+    hosts[0].fleet.acts._most = 4
     for number in range(2):
         forged = Act("sender", f"@{number}.example", "remove", "x@mx2", "", None, 0, Version(10**9, "mx2"))
         hosts[0].fleet.acts.take(forged)

@@ -193,13 +193,33 @@ def test_a_counter_far_ahead_changes_nothing() -> None:
 
 
 def test_the_number_of_acts_is_bounded() -> None:
-    state = Acts("mx3", most=1)
+    state = Acts("mx3", most=2)
     state.take(act(1))
-    with pytest.raises(BadInput, match="more than 1 acts"):
+    with pytest.raises(BadInput, match="more than 1 of such acts"):
         state.take(act(2, value=VALUES[1]))
     assert state.take(act(3, "mx2")).what == NEWS
     assert state.counters.highest == 3
     assert state.take(act(4, "mx3", value=VALUES[1])).what == NEWS  # its own
+
+
+def listing(counter: int, value: str, host: str = "mx2") -> Act:
+    return Act("adaptive", value, "list", f"blacklist@{host}", "x", AT, AT - 60, Version(counter, host))
+
+
+def test_listings_take_no_place_from_the_acts_of_people_and_are_dropped_a_day_after_their_end() -> None:
+    state = Acts("mx3", most=2)
+    state.take(listing(1, "203.0.113.1"))
+    for host in ("mx2", "mx3"):
+        with pytest.raises(BadInput, match="more than 1 of such acts"):
+            state.take(listing(2, "203.0.113.2", host))
+    assert state.take(listing(3, "203.0.113.1")).what == NEWS
+    assert state.take(act(4, "mx2")).what == NEWS
+    again = Acts("mx3", most=2)
+    again.restore(state.state(), state, "state")
+    for one in (state, again):
+        assert [old.kind for old in one.expire(AT + 86_400)] == ["adaptive"]
+        assert one.take(listing(3, "203.0.113.1")).what == OLD
+        assert one.take(listing(5, "203.0.113.2")).what == NEWS
 
 
 def test_two_acts_of_one_version_come_to_one_on_every_host() -> None:

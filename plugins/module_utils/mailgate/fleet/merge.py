@@ -20,11 +20,12 @@ from dataclasses import dataclass
 
 from ..core.errors import BadInput
 from . import facts
-from .facts import Act, Key
+from .facts import ADAPTIVE, Act, Key
 from .versions import Counters, parse_counters
 
 KEPT_SECONDS = 30 * 86_400
-ACTS_MAX = 200_000  # more than the adaptive blacklist's and the operators' lists hold
+LISTING_KEPT_SECONDS = 86_400  # the same of a listing, which nothing brings back when it has ended
+ACTS_MAX = 200_000  # one half listings and releases, the other half operators' acts
 NEWS, OLD, LOST = "news", "old", "lost"
 
 
@@ -49,6 +50,7 @@ class Acts:
         self.forgotten = Counters(host)  # the highest counter of what was dropped, of each host
         self._most = most
         self._acts: dict[Key, Act] = {}
+        self._listings = 0  # and releases, of these
         self._replaced: dict[Key, Counters] = {}  # the highest counter of each host that was replaced there
 
     def __len__(self) -> int:
@@ -64,7 +66,8 @@ class Acts:
     def take(self, act: Act) -> Outcome:
         """Merge an act; raises BadInput for one that is not believed, and then nothing has changed.
 
-        When there are too many, only this host's own are taken, of which its lists have so many at most.
+        When there are too many operators' acts, those of this host alone are taken, of which its lists have
+        so many at most.
         """
         if fault := self.counters.fault(act.version, self._clock()):
             raise BadInput(f"fact {act.kind} {act.value!r:.80}: {fault}")
@@ -74,16 +77,14 @@ class Acts:
             if act.version.counter <= self.forgotten.of(act.version.host):
                 self.counters.see([act.version])
                 return Outcome(OLD)
-            if len(self._acts) >= self._most and act.version.host != self.counters.host:
-                raise BadInput(
-                    f"fact {act.kind} {act.value!r:.80}: more than {self._most} acts; expected fewer"
-                )
+            self._refuse_too_many(act)
         self.counters.see([act.version])
         if standing is not None and act.version != standing.version:
             replaced = self._replaced.setdefault(act.key, Counters(self.counters.host))
             replaced.see([min(act.version, standing.version)])
         if standing is None or act.version > standing.version:
             self._acts[act.key] = act
+            self._listings += standing is None and act.kind == ADAPTIVE
             unknown = standing is not None and act.over != standing.version and not act.same(standing)
             return Outcome(NEWS, standing if unknown else None, act if unknown else None)
         if act.version == standing.version:
@@ -95,11 +96,21 @@ class Acts:
         unknown = not heard and standing.over != act.version and not act.same(standing)
         return Outcome(LOST if unknown else OLD, act if unknown else None, standing if unknown else None)
 
+    def _refuse_too_many(self, act: Act) -> None:
+        """Raise BadInput unless there is a place; many listings take none from the acts of people."""
+        listing = act.kind == ADAPTIVE
+        there = self._listings if listing else len(self._acts) - self._listings
+        if there >= self._most // 2 and (listing or act.version.host != self.counters.host):
+            raise BadInput(
+                f"fact {act.kind} {act.value!r:.80}: more than {self._most // 2} of such acts; expected fewer"
+            )
+
     def expire(self, now: float) -> list[Act]:
-        """Drop tombstones and ended entries that are KEPT_SECONDS old; return them."""
-        dropped = [one for one in self._acts.values() if _end(one) + KEPT_SECONDS <= now]
+        """Drop tombstones, ended entries and listings that are so old; return them."""
+        dropped = [one for one in self._acts.values() if _end(one) + _kept_seconds(one) <= now]
         for one in dropped:
             del self._acts[one.key]
+            self._listings -= one.kind == ADAPTIVE
             replaced = self._replaced.pop(one.key, None)
             self.forgotten.see([one.version, *(replaced.versions() if replaced else ())])
         return dropped
@@ -137,6 +148,11 @@ class Acts:
         counters.see(one.version for one in held.values())
         self.counters, self.forgotten = counters, forgotten
         self._acts, self._replaced = held, replaced
+        self._listings = sum(one.kind == ADAPTIVE for one in held.values())
+
+
+def _kept_seconds(act: Act) -> int:
+    return LISTING_KEPT_SECONDS if act.kind == ADAPTIVE and not act.gone else KEPT_SECONDS
 
 
 def _end(act: Act) -> float:
