@@ -305,6 +305,39 @@ def test_a_run_ends_at_the_gateway_that_it_broke_and_else_changes_all(
         three[0].run("svc", "-u", "/service/spamd")
 
 
+def everywhere(three: list[Gateway], value: str, there: bool) -> None:
+    for one in three:
+        seconds_until(
+            lambda one=one: (f"{value}/32" in one.entries("clients")) == there,  # type: ignore[misc]
+            f"{value} is {'' if there else 'not '}on {one.name}",
+        )
+
+
+def test_a_list_whose_file_is_lost_on_one_gateway_is_lost_on_none(three: list[Gateway]) -> None:
+    """A list whose file is lost on one gateway is lost on none, and written there again."""
+    first, second, third = three
+    first.run("mailgate", "deny", DENIED, "--note", "test")
+    everywhere(three, DENIED, there=True)
+    second.run("rm", "/etc/tcp.d/20-operator")
+    everywhere(three, DENIED, there=True)
+    assert first.denies(DENIED) and third.denies(DENIED)
+    first.run("mailgate", "deny", DENIED, "--remove", "--note", "test")
+    everywhere(three, DENIED, there=False)
+
+
+def test_what_is_undone_on_one_gateway_is_undone_on_all(three: list[Gateway]) -> None:
+    """What is undone on one gateway is undone on all."""
+    first, second, _third = three
+    first.run("mailgate", "deny", DENIED, "--note", "test")
+    everywhere(three, DENIED, there=True)
+    second.run("mailgate", "deny", DENIED, "--remove", "--note", "by mistake")
+    everywhere(three, DENIED, there=False)
+    second.run("mailgate", "operator", "undo", "--yes")
+    everywhere(three, DENIED, there=True)
+    first.run("mailgate", "deny", DENIED, "--remove", "--note", "test")
+    everywhere(three, DENIED, there=False)
+
+
 def test_all_end_with_the_same(three: list[Gateway]) -> None:
     """In the end all know the same."""
 
