@@ -21,8 +21,7 @@ from bed.python_venv import venv_program
 from support.gateway import GATEWAY_ADDRESS
 
 SUITE = os.environ.get("MAILGATE_FLEET_SUITE", "bookworm")
-NETWORK = "mailgate-fleet"
-SUBNET = "10.77.20"
+SUBNETS = [f"10.77.{number}" for number in range(20, 60)]  # the first one that is free
 COUNT = 3
 RECAP = re.compile(r"^(fleet-\d+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\b", re.MULTILINE)
 
@@ -47,6 +46,7 @@ class Gateway:
 
     name: str  # of the site
     container: str
+    network: str
     address: str
 
     def run(self, *argv: str, status: int | None = 0, text: str = "") -> str:
@@ -89,42 +89,99 @@ class Gateway:
         return [(one["status"], one["text"]) for one in said["findings"]]
 
     def cut_off(self) -> None:
-        subprocess.run(["docker", "network", "disconnect", NETWORK, self.container], check=True)
+        subprocess.run(["docker", "network", "disconnect", self.network, self.container], check=True)
 
     def connect(self) -> None:
-        argv = ["docker", "network", "connect", "--ip", self.address, NETWORK, self.container]
+        argv = ["docker", "network", "connect", "--ip", self.address, self.network, self.container]
         subprocess.run(argv, check=True)
 
     def engine(self, up: bool) -> None:
-        self.run("svc", "-u" if up else "-dk", "/service/fleet-engine")
-        wanted = ": up " if up else ": down "
-        seconds_until(lambda: wanted in self.sh("svstat /service/fleet-engine"), f"the engine is{wanted[1:]}")
+        self._service("fleet-engine", "-u" if up else "-dk")
+
+    def fleet(self, up: bool) -> None:
+        self._service("fleet", "-u" if up else "-d")
+
+    def _service(self, name: str, how: str) -> None:
+        self.run("svc", how, f"/service/{name}")
+        wanted = ": up " if how == "-u" else ": down "
+        seconds_until(lambda: wanted in self.sh(f"svstat /service/{name}"), f"{name} is{wanted[1:]}")
 
 
-def seconds_until(holds: Callable[[], object], what: str, within_seconds: float = 30.0) -> float:
+def seconds_until(
+    holds: Callable[[], object], what: str, within_seconds: float = 30.0, pause: float = 0.05
+) -> float:
     """Return how long it took until it holds; fail when that takes too long."""
     begin = time.monotonic()
     while not holds():
         assert time.monotonic() - begin < within_seconds, f"not within {within_seconds:g} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return time.monotonic() - begin
+
+
+def await_all(
+    gateways: Sequence[Gateway], holds: Callable[[Gateway], object], what: str, within_seconds: float = 60.0
+) -> None:
+    """Wait until it holds for each of the gateways."""
+    for one in gateways:
+        seconds_until(lambda one=one: holds(one), f"{one.name}: {what}", within_seconds)  # type: ignore[misc]
+
+
+def heard_all(one: Gateway) -> bool:
+    """Return whether a gateway reaches its own engine and hears all others."""
+    said = one.status()
+    parts = [said["engine"], *said["peers"].values()] if said else []  # type: ignore[attr-defined]
+    return bool(parts) and all(part["state"] == "connected" for part in parts)
+
+
+def stranger(number: int) -> str:
+    """Return a client whose network no gateway has seen, also where containers are used again."""
+    return f"198.19.{(os.getpid() + 7 * number) % 250}.9"
+
+
+def network_of(client: str) -> str:
+    return client.rpartition(".")[0] + ".0"
+
+
+def remembers(one: Gateway, client: str, passed: bool) -> bool:
+    """Return whether a gateway's greylist has the client's network, as one that passed or is pending."""
+    return when_seen(one, client, passed) is not None
+
+
+def when_seen(one: Gateway, client: str, passed: bool) -> float | None:
+    """Return the time that a gateway's greylist has of the client's network."""
+    found = f"find /var/qmail/cqgreylist -name '{network_of(client)}-24*' -printf '%f %T@\\n'"
+    for line in one.sh(found).splitlines():
+        name, _space, at = line.partition(" ")
+        if name.endswith(".new") != passed:
+            return float(at)
+    return None
+
+
+def _network(name: str) -> str:
+    """Return the first three numbers of a network's addresses; make it unless it is there."""
+    for subnet in SUBNETS:
+        status, said = answer(
+            ["docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", name]
+        )
+        if status == 0:
+            return said.strip().rpartition(".")[0]
+        answer(["docker", "network", "create", "--subnet", f"{subnet}.0/24", name])
+    raise AssertionError(
+        f"network {name}: cannot be made; expected one of {SUBNETS[0]}.0/24 and so on to be free"
+    )
 
 
 def start(names: Sequence[str]) -> list[Gateway]:
     """Start the containers; those that are there and run are taken as they are."""
-    if answer(["docker", "network", "inspect", NETWORK])[0] != 0:
-        subprocess.run(["docker", "network", "create", "--subnet", f"{SUBNET}.0/24", NETWORK], check=True)
+    network = names[0].rpartition("-")[0]
+    subnet = _network(network)
     made = []
     for number, container in enumerate(names, 1):
-        one = Gateway(f"mx{number}.example.test", container, f"{SUBNET}.{10 + number}")
+        one = Gateway(f"mx{number}.example.test", container, network, f"{subnet}.{10 + number}")
         if answer(["docker", "inspect", container])[0] != 0:
             converged.command_start(container, SUITE, False)
-        if (
-            NETWORK
-            not in answer(["docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", container])[
-                1
-            ]
-        ):
+        known = ["docker", "inspect", "--format", "{{json .NetworkSettings.Networks}}", container]
+        if network not in json.loads(answer(known)[1]):
             one.connect()
         made.append(one)
     return made
@@ -133,7 +190,7 @@ def start(names: Sequence[str]) -> list[Gateway]:
 def stop(gateways: Sequence[Gateway]) -> None:
     for one in gateways:
         containers.command_down(one.container)
-    answer(["docker", "network", "rm", NETWORK])
+    answer(["docker", "network", "rm", gateways[0].network])
 
 
 def write_inventory(directory: Path, gateways: Sequence[Gateway]) -> Path:
