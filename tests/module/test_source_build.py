@@ -370,6 +370,28 @@ def test_a_running_program_is_replaced(hosts: Bed) -> None:
     assert (pid.strip().isdigit(), program) == (True, "/usr/local/bin/runner (deleted)\n")
 
 
+def test_a_program_that_begins_while_it_is_installed_is_replaced(hosts: Bed) -> None:
+    """As a busy host's qmail-remote does; it may not begin each time."""
+    step = (
+        "test ! -x /usr/local/bin/starter || for n in $(seq {times}); do test -e /srv/tries.$n && continue; "
+        "setsid /usr/local/bin/starter 300 >/dev/null 2>&1 & echo $! >/srv/tries.$n; "
+        "until grep -q starter /proc/$!/comm; do :; done; break; done; "
+        "cat /bin/sleep > /usr/local/bin/starter; chmod 755 /usr/local/bin/starter"
+    )
+    twice, always = (step.format(times=times) for times in (2, 1000))
+    run, again, tries, other, left = hosts.play(
+        hosts.first,
+        hosts.project("starter", install=[["sh", "-ec", twice]]),
+        {**hosts.project("starter", install=[["sh", "-ec", twice]]), "version": "1.1"},
+        "ls /srv/tries.* | wc -l; kill $(cat /srv/tries.*)",
+        {**hosts.project("starter", install=[["sh", "-ec", always]]), "version": "1.2"},
+        "ls /srv/tries.* | wc -l; kill $(cat /srv/tries.*) 2>/dev/null; /usr/local/bin/starter 0; echo $?",
+    )
+    assert (run["method"], again.get("msg"), again["method"], tries) == ("built", None, "built", "2\n")
+    assert other["msg"].endswith("Text file busy")
+    assert left == "22\n0\n"
+
+
 def test_patches_files_and_packages(hosts: Bed, tmp_path: Path) -> None:
     patch, fuzzy, extra = tmp_path / "10-who.patch", tmp_path / "20-fuzzy.patch", tmp_path / "extra.c"
     head = "--- a/hello.in\n+++ b/hello.in\n"

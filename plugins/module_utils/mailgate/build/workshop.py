@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shutil
 import signal
 import stat
@@ -28,6 +29,8 @@ from .manifest import Manifest
 from .unpack import give_to_root, unpack, write_files
 
 LAST_LINES = 30
+BUSY_TRIES = 20
+BUSY = re.compile(r"\btext (?:file )?busy\b", re.IGNORECASE)  # ETXTBSY of djb's programs, and of the others
 
 
 class Log:
@@ -178,11 +181,8 @@ def build(
         sweep(shop.user)
         give_to_root(shop.tree, shop.user)
         remove_stamp(spec.name)
-        for entry in observe_all(spec.artifacts, hashed=False):
-            if entry.kind == "file":
-                fresh_inode(entry.path)
         for step in spec.install:
-            shop.run("install", step.argv, step.chdir, step.environment, root=True)
+            install(shop, spec, step)
     put_directory_modes(spec.directory_modes)
     missing = [path for path in (*spec.artifacts, *spec.skeleton) if not os.path.lexists(path)]
     if missing:
@@ -199,6 +199,20 @@ def build(
     )
     build_manifest.check_manifest(manifest)
     return manifest
+
+
+def install(shop: Workshop, spec: source.Spec, step: source.Step) -> None:
+    """Run an install step on files that no process runs; again when a process began in between."""
+    for left in reversed(range(BUSY_TRIES)):
+        for entry in observe_all(spec.artifacts, hashed=False):
+            if entry.kind == "file":
+                fresh_inode(entry.path)
+        try:
+            shop.run("install", step.argv, step.chdir, step.environment, root=True)
+            return
+        except BuildFailed:
+            if not left or not BUSY.search(shop.log.last_lines()):
+                raise
 
 
 def series(shop: Workshop, spec: source.Spec) -> list[tuple[str, bytes]]:
