@@ -54,9 +54,11 @@ int logqueue_flush(struct logqueue *q)
 {
   ssize_t n;
 
-  if (q->dropped)
-    tell_dropped(q);
-  while (q->len > 0 && q->fd != -1) {
+  for (;;) {
+    if (q->dropped)   /* there may be room again */
+      tell_dropped(q);
+    if (q->len == 0 || q->fd == -1)
+      break;
     n = write(q->fd, q->bytes, whole_lines(q));
     if (n == -1 && errno == EINTR)
       continue;

@@ -2,7 +2,7 @@
  * GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
  * SPDX-License-Identifier: GPL-3.0-or-later
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE 1
 #include <signal.h>
 #include "check.h"
 #include "logqueue.h"
@@ -69,6 +69,22 @@ TEST(a_log_that_nobody_reads_never_blocks)
   CHECK(dropped == q.dropped_ever && taken == 5000 - dropped + 1 && q.dropped == 0);
 }
 
+/* Nobody flushes again before the next line, which may be a long time away. */
+TEST(what_was_dropped_is_told_when_all_lines_are_written)
+{
+  char line[100];
+
+  begin();
+  CHECK(fcntl(ends[1], F_SETPIPE_SZ, 4 * LOGQUEUE_BYTES) > 0);   /* a reader reads meanwhile */
+  memset(line, 'x', sizeof line);
+  line[99] = '\n';
+  while (!q.dropped)
+    logqueue_line(&q, line, sizeof line);
+  CHECK(logqueue_flush(&q) == 0);
+  hear();
+  CHECK(strstr(heard, "\nsmtpfront: dropped 1 lines of the log\n"));
+}
+
 TEST(nobody_listens)
 {
   int i;
@@ -90,6 +106,7 @@ TEST(a_log_without_a_reader_is_given_up)
 static const struct test tests[] = {
   {"lines_come_whole_and_in_order", lines_come_whole_and_in_order},
   {"a_log_that_nobody_reads_never_blocks", a_log_that_nobody_reads_never_blocks},
+  {"what_was_dropped_is_told_when_all_lines_are_written", what_was_dropped_is_told_when_all_lines_are_written},
   {"nobody_listens", nobody_listens},
   {"a_log_without_a_reader_is_given_up", a_log_without_a_reader_is_given_up},
 };
