@@ -57,7 +57,7 @@ from .loads import (
     loads,
     within,
 )
-from .measuring import Container, Run, Window, machine, run_load
+from .measuring import SCANNERS, Container, Run, Window, machine, run_load
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -83,7 +83,6 @@ CHAINS = {
     UNSCANNED_PORT: (THROWING, SMTPD),
     DELIVERED_PORT: ("/var/qmail/bin/qmail-queue", f"{GREYLISTER} {SMTPD}"),
 }
-SCANNERS = ("clamd", "spamd")
 END_CHAINS = """\
 for one in /proc/[0-9]*; do
   [ "$(cat "$one/comm" 2>/dev/null)" != tcpserver ] || kill "${one#/proc/}" || :
@@ -249,9 +248,10 @@ class Bench:
         if load.mail:
             argv += ["-w", self.words]
         container = self.containers[load.container]
-        scanners = container.programs_cpu_seconds(*SCANNERS) if load.scanned else 0.0
+        scanned_here = load.scanned and load.container == GATEWAY  # amavisd-new has the rules in itself
+        scanners = container.programs_cpu_seconds(*SCANNERS) if scanned_here else 0.0
         done = run_load(container, argv, self.helpers, after=load.after_seconds)
-        if load.scanned:
+        if scanned_here:
             done.load["scanners"] = container.programs_cpu_seconds(*SCANNERS) - scanners
         begun = int(done.load["begun"])
         self.number += begun
@@ -283,7 +283,7 @@ class Bench:
                         p95_ms=done.load["p95_ms"],
                         p99_ms=done.load["p99_ms"],
                     )
-                    if load.scanned and load.container == GATEWAY:  # amavisd-new has the rules in itself
+                    if "scanners" in done.load:
                         figure.add(scanners_ms=done.load["scanners"] / done.load["done"] * 1000)
                     figure.disturbed |= done.disturbed
                     self.tell(figure, done.others_percent)

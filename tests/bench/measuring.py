@@ -22,6 +22,7 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 GROUPS = Path("/sys/fs/cgroup")
 OTHERS_MOST_PERCENT = 8.0
+SCANNERS = ("clamd", "spamd")
 
 
 def group_of(text: str, controller: str) -> str:

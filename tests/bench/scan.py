@@ -31,9 +31,8 @@ from support.conversations import STRANGER
 from support.gateway import Bed, NoGateway, submit
 from support.name_servers import resolving, world
 
-from .measuring import Container
+from .measuring import SCANNERS, Container
 
-DAEMONS = ("clamd", "spamd")
 PLACE = "/var/tmp/mailgate-bench"
 ALONE = (
     'clamdscan --config-file=/etc/clamav/clamd.conf --stream --no-summary --stdout "$1" >/dev/null && '
@@ -73,12 +72,12 @@ def message(number: int, way: str, size: int) -> bytes:
 def measure(bed: Bed, count: int, work: Callable[[], None], after: Callable[[], None]) -> Measured:
     """Wall time of the work; CPU time until what comes after it has come."""
     container = Container(bed.name)
-    daemons, cpu, begin = container.programs_cpu_seconds(*DAEMONS), container.cpu_seconds(), time.monotonic()
+    daemons, cpu, begin = container.programs_cpu_seconds(*SCANNERS), container.cpu_seconds(), time.monotonic()
     work()
     seconds = time.monotonic() - begin
     after()
     cpu = container.cpu_seconds() - cpu
-    daemons = container.programs_cpu_seconds(*DAEMONS) - daemons
+    daemons = container.programs_cpu_seconds(*SCANNERS) - daemons
     return Measured(count / seconds, cpu / count, daemons / count)
 
 
