@@ -20,6 +20,7 @@ from ..core.paths import DRAINED, QMAIL_QUEUE, QMAILCTL
 from ..core.text import printable
 from ..core.times import duration, span, utc
 from ..host import drain
+from ..rules.files import read_text
 from .parser import Parser
 
 LEFT_OVER = 1
@@ -40,7 +41,8 @@ reads and writes:
 
 exit status:
   0 nothing is left, 1 something was left when the time was over (what is in
-  the queue stays there and is tried on), 100 wrong usage, 111 not done
+  the queue stays there and is tried on), 100 wrong usage, 111 the mark could
+  not be set, or it is set and the deliveries could not be tried
 
 examples:
   mailgate drain --note "kernel update"
@@ -118,7 +120,7 @@ def _drain(given: argparse.Namespace) -> int:
         _run([given.flush, "flush"])
 
     left = drain.wait_until_empty(
-        lambda: drain.left(given.queue, [_text(path) for path in TABLES]),
+        lambda: drain.left(given.queue, [read_text(path) or "" for path in TABLES]),  # "" without IPv6
         flush,
         seconds,
         time.monotonic,
@@ -128,14 +130,6 @@ def _drain(given: argparse.Namespace) -> int:
     if left and not given.no_wait:
         _say(f"after {span(seconds)} there is left: {left}; what is queued stays there and is tried on")
     return LEFT_OVER if left else 0
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as stream:
-            return stream.read()
-    except FileNotFoundError:  # a host without IPv6
-        return ""
 
 
 def _login() -> str:
