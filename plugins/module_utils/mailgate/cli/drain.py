@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import pwd
 import subprocess
 import sys
 import time
@@ -21,6 +19,7 @@ from ..core.text import printable
 from ..core.times import duration, span, utc
 from ..host import drain
 from ..rules.files import read_text
+from .caller import caller
 from .parser import Parser
 
 LEFT_OVER = 1
@@ -110,7 +109,7 @@ def _drain(given: argparse.Namespace) -> int:
         raise BadInput(
             f"--note: {note!r:.80} is wrong; expected a line of at most {drain.NOTE_MAX} characters"
         )
-    mark = drain.Mark(int(time.time()), _login(), note)
+    mark = drain.Mark(int(time.time()), caller(), note)
     if drain.take_out(given.mark, mark):
         _say("new sessions of other hosts hear 421 from now on, until 'mailgate undrain'")
     elif (known := drain.read(given.mark)) is not None:
@@ -130,16 +129,6 @@ def _drain(given: argparse.Namespace) -> int:
     if left and not given.no_wait:
         _say(f"after {span(seconds)} there is left: {left}; what is queued stays there and is tried on")
     return LEFT_OVER if left else 0
-
-
-def _login() -> str:
-    given = os.environ.get("SUDO_USER", "")
-    if given.isascii() and given.isalnum():
-        return given
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _run(argv: Sequence[str]) -> None:

@@ -28,16 +28,11 @@ from ..recipients.process import become, bound, read_settings, with_extra
 from ..recipients.settings import Settings
 from ..recipients.store import Store
 from ..recipients.update import Outcome, Uncovered, age_alarm, refresh, rollback, status, update
+from .caller import caller
 from .parser import Parser
 
 NOT_SO = 1
 _SHOWN = 20
-
-
-def _caller() -> str:
-    name = os.environ.get("SUDO_USER") or os.environ.get("LOGNAME") or ""
-    known = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-    return name if known else pwd.getpwuid(os.getuid()).pw_name
 
 
 EPILOG = f"""\
@@ -134,7 +129,7 @@ def _run(given: object) -> int:
     if command == "status":
         return _status(settings, store, now, bool(options["json"]))
     settings = with_extra(settings, now, str(options["extra"]))
-    by = _caller()
+    by = caller()
     person = os.geteuid() == 0
     if not person and (command == "rollback" or options.get("accept_shrink") or options.get("release")):
         raise BadInput(f"{command}: user {by!r} may not do that; expected root, as a person decides it")
