@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's part of preflight: names of variables, its cache, and what it can reach itself."""
+"""The controller's part of preflight: variables, its cache, and what it can reach itself."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.preflight import REFUSED
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import (
     reach,
     run_plan,
     variable_names,
 )
+from ansible_collections.mailgate.qmail.plugins.plugin_utils import role_arguments
 from ansible_collections.mailgate.qmail.plugins.plugin_utils.controller_cache import cache_path
 
+NAMESPACE = "mailgate.qmail."
 COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -31,15 +35,34 @@ def text(*path):
         return stream.read()
 
 
-def collection_names():
-    """Return the names of all variables, how those of the roles begin, and those that the playbooks set."""
+def collection_names(specs):
+    """Return the names of all variables, and the values that the playbooks set; specs: by role."""
     site = text("playbooks", "vars", "site.yml")
     known = set(variable_names.site_names(site))
-    roles = sorted(os.listdir(os.path.join(COLLECTION, "roles")))
-    for role in roles:
-        specs = yaml_load(text("roles", role, "meta", "argument_specs.yml"))["argument_specs"]
-        known.update(name for spec in specs.values() for name in spec.get("options") or ())
-    return known, [f"{role}_" for role in roles], yaml_load(site)
+    known.update(name for entries in specs.values() for options in entries.values() for name in options)
+    return known, yaml_load(site)
+
+
+def all_specs():
+    place = os.path.join(COLLECTION, "roles")
+    return {
+        role: role_arguments.argument_specs(os.path.join(place, role)) for role in sorted(os.listdir(place))
+    }
+
+
+def refused(result, faults):
+    """Return the module's result with more faults, which it does not know."""
+    if not faults or (result.get("failed") and not result.get("findings")):
+        return result
+    lines = [result["msg"] if result.get("failed") else REFUSED, *faults]
+    findings = [{"check": "site", "level": "error", "message": fault} for fault in faults]
+    kept = {name: value for name, value in result.items() if name != "exception"}  # which has the old message
+    return {
+        **kept,
+        "failed": True,
+        "msg": "\n".join(lines),
+        "findings": [*findings, *result.get("findings", [])],
+    }
 
 
 def opener(url):
@@ -79,11 +102,17 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        known, prefixes, settings = collection_names()
+        specs = all_specs()
+        known, settings = collection_names(specs)
         own = arguments.get("own_variables") or []
+        prefixes = [f"{role}_" for role in specs]
         faults, notices = variable_names.judge(task_vars, known, prefixes, own, settings=settings)
         given = task_vars["hostvars"].raw_get(task_vars["inventory_hostname"])
         faults += variable_names.replaced(given, task_vars, settings, known)
+        of_site, of_roles = self._role_faults(arguments.get("roles") or [], specs, task_vars, settings, known)
+        faults += of_roles
+        if any(fault.startswith("role base: ") for fault in of_roles):  # the module's own options
+            return refused(result, faults)
         arguments["faults"] = [*(arguments.get("faults") or []), *faults]
         arguments["notices"] = [*(arguments.get("notices") or []), *notices]
         arguments["fetch"] = self._unreachable(arguments.get("sources") or [])
@@ -92,8 +121,30 @@ class ActionModule(ActionBase):
                 module_name="mailgate.qmail.preflight", module_args=arguments, task_vars=task_vars
             )
         )
+        told = str(result.get("msg", ""))
+        untold = [fault for fault, made_of in of_site if not any(one in told for one in made_of)]
+        result = refused(result, untold)
         result["plan"] = self._plan(arguments, result.get("stamped") or [])
         return result
+
+    def _role_faults(self, names, specs, values, settings, known):
+        """Return what the argument specs of these roles refuse: of the site, and of the roles' own variables.
+
+        The site's are pairs of a fault and the site's variables in it, as the module may judge those itself.
+        """
+        of_site, of_roles = [], []
+        for name in dict.fromkeys(names):
+            role = name[len(NAMESPACE) :]
+            if not name.startswith(NAMESPACE) or role not in specs:
+                continue
+            for one in role_arguments.faults(role, specs[role], values, self._templar.template):
+                told = without_passwords(f"role {role}: {one.message}")
+                made_of = variable_names.made_of(one.variable, settings, known)
+                if made_of:
+                    of_site.append((f"{told}; it is made of {', '.join(made_of)}", made_of))
+                else:
+                    of_roles.append(told)
+        return of_site, of_roles
 
     @staticmethod
     def _plan(arguments, stamped):

@@ -102,6 +102,14 @@ options:
     type: list
     elements: str
     default: []
+  roles:
+    description:
+      - The roles of this collection whose variables are checked against their argument specs on the
+        controller, as C(ansible_play_role_names) has them.
+      - Roles of other collections are left out.
+    type: list
+    elements: str
+    default: []
   own_variables:
     description: Names of variables of the site's own that are like the collection's.
     type: list
@@ -554,6 +562,7 @@ def main():
             "bundle": {"type": "dict"},
             "faults": {"type": "list", "elements": "str", "default": []},
             "notices": {"type": "list", "elements": "str", "default": []},
+            "roles": {"type": "list", "elements": "str", "default": []},
             "own_variables": {"type": "list", "elements": "str", "default": []},
             "replace_mta": {"type": "bool", "default": False},
             "require_hostname_resolution": {"type": "bool", "default": True},
@@ -586,7 +595,7 @@ def main():
     names, brought = module.params.pop("accounts"), module.params.pop("brought")
     own_certificates = module.params.pop("certificates")
     found_before, notices = module.params.pop("faults"), module.params.pop("notices")
-    for name in ("own_variables", "sources"):
+    for name in ("own_variables", "roles", "sources"):
         module.params.pop(name)  # the controller's part has read it
     outside = {name: module.params.pop(name) for name in OUTSIDE}
     limits = preflight.Limits(**module.params)
@@ -625,8 +634,7 @@ def main():
         }
     errors = report.messages("error")
     if errors:
-        head = "this host cannot become the gateway yet; nothing was changed"
-        module.fail_json(msg="\n".join([head, *errors]), **result)
+        module.fail_json(msg="\n".join([preflight.REFUSED, *errors]), **result)
     module.exit_json(**result)
 
 

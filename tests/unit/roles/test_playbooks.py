@@ -99,7 +99,7 @@ def test_smtpfront_ends_when_only_tcpserver_is_left_to_start() -> None:
 def test_the_greylist_changes_its_owner_while_nobody_has_port_25() -> None:
     """Neither front meets a directory that it cannot write, and lets everybody pass."""
     _find, play = yaml.safe_load((ROOT / "playbooks/gateway.yml").read_text())
-    owner = {"name": "mailgate.qmail.cqgreylist", "tasks_from": "owner"}
+    owner = {"name": "mailgate.qmail.cqgreylist", "tasks_from": "owner", "rolespec_validate": False}
     when = [task["when"] for task in play["tasks"] if task.get("ansible.builtin.import_role") == owner]
     assert when == ["not _gateway_smtpfront", "_gateway_smtpfront"]
     order = _order()

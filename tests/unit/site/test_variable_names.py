@@ -124,7 +124,7 @@ def test_every_variable_of_the_readme_is_known() -> None:
         ("netqmail_hostname", "gateway_hostname"),
         ("unbound_forwarders", "djbdns_forwarders"),
         ("spamassassin_dns_servers", "none, for a site has no choice there"),
-        ("spamassassin_trusted_networks", "gateway_relay_networks"),
+        ("spamassassin_trusted_networks", "gateway_relay_networks or gateway_domains or gateway_routes"),
         ("base_site", "the variables of the site file"),
     ],
 )

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from ..core.paths import SENDMAIL
 from ..formats.os_release import parse_os_release
 
+REFUSED = "this host cannot become the gateway yet; nothing was changed"
 SMTP_PORT = 25
 SUPPORTED_DEBIAN = ("12", "13")
 

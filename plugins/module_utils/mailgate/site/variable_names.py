@@ -40,6 +40,24 @@ def site_names(text: str) -> frozenset[str]:
     return frozenset(re.findall(rf"\b{SITE_PREFIX}[a-z0-9_]+", text))
 
 
+def made_of(name: str, settings: Mapping[str, object], known: Collection[str]) -> list[str]:
+    """Return the variables that a variable of the playbooks is made of; none for one that they do not set.
+
+    settings: the values of playbooks/vars/site.yml; known: the names that the collection has.
+    """
+    found: dict[str, bool] = {}
+    seen: set[str] = set()
+    words = [name] if name in settings else []
+    while words:
+        word = words.pop(0)
+        if word in known and word not in settings:
+            found[word] = True
+        elif word in settings and word not in seen:  # itself, or one that only the playbooks know
+            seen.add(word)
+            words = [*re.findall(r"\b_?[a-z][a-z0-9_]+", str(settings[word])), *words]
+    return list(found)
+
+
 def replaced(
     given: Mapping[str, object],
     in_force: Mapping[str, object],
@@ -56,8 +74,7 @@ def replaced(
     for name in sorted({*given} & {*settings}):
         if name.startswith(_OTHERS) or given[name] == in_force.get(name):
             continue
-        words = re.findall(r"[a-z][a-z0-9_]+", str(settings[name]))
-        sources = [word for word in dict.fromkeys(words) if word in known and word != name]
+        sources = made_of(name, settings, known)
         expected = " or ".join(sources) or "none, for a site has no choice there"
         if len(sources) > _NAMED:
             expected = "the variables of the site file"
