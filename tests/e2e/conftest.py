@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.gateway import Bed
+from support.queue_checks import drain
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,14 @@ def bed(gateway: str) -> Iterator[Bed]:
         one.wait_until_greeted(30)
         one.introduce()
         yield one
+
+
+@pytest.fixture
+def empty_queue(bed: Bed) -> Iterator[None]:
+    """Begin and end with an empty queue; skip where a stand-in is, which has none."""
+    reason = bed.only_real("the stand-in has no queue")
+    if reason:
+        pytest.skip(reason)
+    drain(bed)
+    yield
+    drain(bed)

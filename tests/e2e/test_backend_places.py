@@ -12,7 +12,7 @@ import pytest
 from support.conversations import SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, drain
+from support.queue_checks import changed
 
 PATCH = pytest.mark.patch("99-backend-places")
 RECIPIENTS = [f"place{number}@example.test" for number in range(12)]
@@ -20,17 +20,12 @@ CONTENT = b"From: ann@sender.example\nSubject: x\n\nbody\n"
 
 
 @pytest.fixture(autouse=True)
-def slow(bed: Bed) -> Iterator[None]:
+def slow(bed: Bed, empty_queue: None) -> Iterator[None]:
     """Make the back end of example.test take its time for each message."""
-    reason = bed.only_real("the stand-in has no queue")
-    if reason:
-        pytest.skip(reason)
-    drain(bed)
     backend = bed.backends[A]
     backend.delay_seconds, backend.most_at_once = 0.4, 0
     yield
     backend.delay_seconds = 0.0
-    drain(bed)
 
 
 def arrived(bed: Bed) -> set[str]:

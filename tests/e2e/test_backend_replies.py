@@ -12,22 +12,13 @@ import pytest
 from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import drain, qmailctl, waiting
+from support.queue_checks import qmailctl, waiting
 from support.tls_mail_server import TlsMailServer, Ways
 
+pytestmark = pytest.mark.usefixtures("empty_queue")
 RECIPIENT = "alice@example.test"
 CONTENT = b"From: ann@sender.example\nSubject: x\n\nbody\n"
 HTTP = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture(autouse=True)
-def empty_queue(bed: Bed) -> Iterator[None]:
-    reason = bed.only_real("the stand-in has no queue")
-    if reason:
-        pytest.skip(reason)
-    drain(bed)
-    yield
-    drain(bed)
 
 
 @contextmanager

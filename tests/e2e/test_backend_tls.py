@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 
 import pytest
@@ -13,26 +12,17 @@ from support.backend_tls import CONTROL, name_of, offering, policies, tlsa, veri
 from support.conversations import BACKENDS, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, drain, qmailctl
+from support.queue_checks import changed, qmailctl
 from support.sts_resolver import StsResolver, enforced
 from support.told_resolver import A as ADDRESS
 from support.told_resolver import Records, Resolver, Validated, a, record, wire
 
 PATCH = pytest.mark.patch("99-tls-out")
+pytestmark = pytest.mark.usefixtures("empty_queue")
 RESOLVER_PORT = 5399
 MX, TLSA = 15, 52
 RECIPIENT = "alice@example.test"
 CONTENT = b"From: ann@sender.example\nSubject: x\n\nbody\n"
-
-
-@pytest.fixture(autouse=True)
-def empty_queue(bed: Bed) -> Iterator[None]:
-    reason = bed.only_real("the stand-in has no qmail-remote")
-    if reason:
-        pytest.skip(reason)
-    drain(bed)
-    yield
-    drain(bed)
 
 
 def arrived(bed: Bed) -> str:

@@ -13,7 +13,7 @@ import pytest
 from support.conversations import LOOPBACK, OFFICE, POSTMASTER, SENDER, STRANGER, A, B, message
 from support.gateway import Bed, submit
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import DOUBLE_BOUNCE, bounce, drain, nothing_comes, waiting
+from support.queue_checks import DOUBLE_BOUNCE, bounce, nothing_comes, waiting
 from support.recording_servers import conversation, sinks
 
 GOOD = "alice@example.test"
@@ -26,16 +26,11 @@ PATCH = pytest.mark.patch("97-bounce-header")
 
 
 @pytest.fixture(autouse=True)
-def refusing(bed: Bed) -> Iterator[None]:
+def refusing(bed: Bed, empty_queue: None) -> Iterator[None]:
     """Let the back end of example.test refuse each message after DATA."""
-    reason = bed.only_real("the stand-in has no queue")
-    if reason:
-        pytest.skip(reason)
-    drain(bed)
     bed.backends[A].refuse = REFUSAL
     yield
     bed.backends[A].refuse, bed.backends[A].delay_seconds = "", 0.0
-    drain(bed)
 
 
 def content(name: str, *fields: str) -> bytes:

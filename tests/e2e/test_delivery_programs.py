@@ -16,24 +16,15 @@ import pytest
 from support.conversations import HOSTNAME, POSTMASTER, SENDER, A
 from support.gateway import Bed
 from support.queue_access import SendLog
-from support.queue_checks import GOOD, accepted, drain, nothing_comes, qmailctl, whole
+from support.queue_checks import GOOD, accepted, nothing_comes, qmailctl, whole
 from support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("empty_queue")
 PATCH = pytest.mark.patch("98-delivery-programs")
 LOCAL = f"postmaster@{HOSTNAME}"  # an alias of the gateway, which qmail-local forwards
 RESULT = r" delivery [0-9]+: (success|deferral|failure): "
 FALSE_REPORT = "#!/bin/sh\necho DIED; exit 0\n"
 LOST_LIBRARY = "#!/bin/sh\necho qmail: error while loading shared libraries >&2; exit 127\n"
-
-
-@pytest.fixture(autouse=True)
-def normal(bed: Bed) -> Iterator[None]:
-    reason = bed.only_real("the stand-in has no queue")
-    if reason:
-        pytest.skip(reason)
-    drain(bed)
-    yield
-    drain(bed)
 
 
 @contextmanager

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 from support.conversations import HOSTNAME, POSTMASTER, SENDER, A, B
 from support.gateway import Bed
 from support.queue_access import SendLog, put_into_queue
-from support.queue_checks import changed, drain, qmailctl
+from support.queue_checks import changed, qmailctl
 from support.recording_servers import READINGS, Sink, conversation, sinks
 
 GOOD, FOREIGN = b"alice@example.test", b"carol@example.org"
 MESSAGE = b"From: x@y.example\nSubject: envelope\n\nhello\n"
+pytestmark = pytest.mark.usefixtures("empty_queue")
 PATCH = pytest.mark.patch("95-envelope-out")
 HIDDEN = b"\rRCPT TO:<victim@else.where>\rDATA\rSubject: forged\r\rforged\r.\r"
 
@@ -34,17 +34,6 @@ EVIL = {
     "delete": b"an\x7fn@sender.example",
     "no-host": b"ann@",
 }
-
-
-@pytest.fixture(autouse=True)
-def quiet(bed: Bed) -> Iterator[None]:
-    """Begin and end with an empty queue."""
-    reason = bed.only_real("the stand-in has no queue")
-    if reason:
-        pytest.skip(reason)
-    drain(bed)
-    yield
-    drain(bed)
 
 
 def spoken(sink: Sink) -> list[list[bytes]]:
