@@ -75,8 +75,8 @@ class PlayedEngine:
             stream.flush()
 
 
-class RealAnswers:
-    """The answers of a real engine to the few commands of the fleet, from memory."""
+class AnswersFromMemory:
+    """What an engine answers to the few commands of the fleet; it keeps in memory what it is told."""
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}

@@ -29,7 +29,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.places import OperatorPaths
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.apply import Paths
 from support.fleet_hosts import HostFiles
-from support.played_engine import PlayedEngine, RealAnswers
+from support.played_engine import AnswersFromMemory, PlayedEngine
 
 NAMES = ("mx1", "mx2", "mx3")
 
@@ -64,7 +64,7 @@ class Running:
             (directory / one).mkdir(parents=True)
         self.files = FilesOnDisk(directory)
         self.socket = str(directory / "engine.sock")
-        self.engine = PlayedEngine(RealAnswers(), self.socket)
+        self.engine = PlayedEngine(AnswersFromMemory(), self.socket)
         self.stopped = threading.Event()
 
     def start(self, others: list[Running]) -> None:
