@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,17 +29,12 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats im
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators import entries
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.operators.places import OperatorPaths
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules.apply import Paths
+from support import waiting
 from support.fleet_hosts import HostFiles
 from support.played_engine import AnswersFromMemory, PlayedEngine
 
 NAMES = ("mx1", "mx2", "mx3")
-
-
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, f"not within a minute: {what}"
-        time.sleep(0.02)
+eventually = functools.partial(waiting.eventually, within_seconds=60)
 
 
 class FilesOnDisk(HostFiles):
