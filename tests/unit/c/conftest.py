@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.c_programs import INCLUDES, SANITIZE, STRICT, TESTS, gcc, needed
 from support.certificates import Signer, make_pair
+from support.qmail_remote import Remote, build_remote
 from support.smtpfront_programs import Programs, build
 from support.smtptls import SmtpTls, compile_smtptls
 
@@ -68,3 +69,9 @@ def tls(
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     """Return an authority that signs certificates of a module's servers."""
     return Signer(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Remote:
+    """Return the real qmail-remote with control files of its own, compiled for the module."""
+    return build_remote(tmp_path_factory.mktemp("remote"))

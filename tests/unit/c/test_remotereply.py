@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from support.certificates import Signer
-from support.qmail_remote import Remote, Report, build_remote
+from support.qmail_remote import Remote, Report
 from support.tls_mail_server import Connection, TlsMailServer, Ways
 
 SENT = b"Subject: x\r\n\r\n..body\r\n"
@@ -54,11 +54,6 @@ WRONG: dict[str, tuple[bytes, str, str]] = {
     "no end of lines": (b"550-no\r\n" * 20_000, "does not end", "550-no / 550-no"),
     "half of a line": (b"HTTP/1.0 50", NONE, "HTTP/1.0 50"),
 }
-
-
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Remote:
-    return build_remote(tmp_path_factory.mktemp("remote"))
 
 
 def sent(remote: Remote, ways: Ways, policy: str = "none") -> tuple[Report, list[Connection]]:

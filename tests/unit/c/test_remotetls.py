@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.certificates import Signer, in_one_file, make_pair
-from support.qmail_remote import Remote, build_remote
+from support.qmail_remote import Remote
 from support.tls_mail_server import Connection, TlsMailServer, Ways
 
 SENT = b"Subject: x\r\n\r\n..body\r\n"
@@ -25,11 +25,6 @@ TLS = re.compile(r"\ntls=(TLSv1\.[23]/[A-Za-z0-9_-]+|none),([a-z]+)(,[^\n]+)?\n"
 OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1)
 OLDER = (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1)
 ONLY_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
-
-
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Remote:
-    return build_remote(tmp_path_factory.mktemp("remote"))
 
 
 def self_signed(directory: Path) -> Path:
