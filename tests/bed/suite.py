@@ -409,6 +409,8 @@ def command_part(names: Sequence[str], more: Sequence[str], dated: bool = False)
 
     dated: those that `make test` leaves out get their row in docs/generated/VERIFIED-full.md.
     """
+    if dated and more:
+        raise Trouble("--dated: expected no --also, as the whole part is dated")
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise Trouble(f"no part {unknown[0]!r}; expected {', '.join(BY_NAME)}")

@@ -395,6 +395,11 @@ def test_what_only_the_full_suite_runs_is_dated() -> None:
     assert suite.report([], "\n".join(lines)).splitlines() == lines
 
 
+def test_only_a_whole_part_is_dated() -> None:
+    with pytest.raises(Trouble, match="--dated: expected no --also"):
+        suite.command_part(["bundle"], ["-k", "one"], dated=True)
+
+
 def test_a_budget_stands_beside_the_time() -> None:
     ran = suite.Ran(part("slow", budget_seconds=10), 0, dict.fromkeys(suite.WORDS, 0), [], 12.0)
     assert suite.line_of(ran).endswith("12.0 s of   10  over its budget")
