@@ -28,14 +28,19 @@ def stamp_lines(texts: Iterable[str]) -> list[tuple[str, str]]:
     return lines
 
 
-def command_report(name: str) -> None:
-    """Print what was built from source, came as a package or is a stand-in, and how to look around."""
+def built(name: str) -> list[tuple[str, str]]:
+    """Return stamp_lines of what a container has built."""
     status, listing = in_container(name, "sh", "-c", f"ls {STAMPS} 2>/dev/null")
     texts = []
     for entry in sorted(listing.split()) if status == 0 else []:
         if entry.endswith(".json"):
             texts.append(in_container(name, "cat", f"{STAMPS}/{entry}")[1])
-    lines = stamp_lines(texts)
+    return stamp_lines(texts)
+
+
+def command_report(name: str) -> None:
+    """Print what was built from source, came as a package or is a stand-in, and how to look around."""
+    lines = built(name)
     for package in (
         "freecdb",
         "tinycdb",

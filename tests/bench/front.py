@@ -32,6 +32,7 @@ from bed.containers import (
     in_container,
 )
 from bed.images import base_image, make_derived
+from bed.report import built
 from mailgate.formats import cdb
 
 from .figures import Figure, Section, publish, read, renewed, told
@@ -396,6 +397,10 @@ def versions(gateway: Container, peer: Container) -> dict[str, str]:
             status, text = in_container(container.name, "dpkg-query", "-W", "-f=${Version}", name)
             if status == 0 and text:
                 found[name] = text
+    for what, how in built(gateway.name):  # a stand-in's figures are its own
+        if what.startswith(("netqmail ", "simscan ")):
+            name, _space, version = what.partition(" ")
+            found[name] = f"{version} ({how.partition(',')[0]})"
     commit = answer(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])[1].strip()
     return {"the gateway": commit, **found}
 
