@@ -30,7 +30,7 @@ from typing import Any
 from ..core import servicelog
 from ..core.clock import TOLERANCE_SECONDS, ClockTrust, since_boot
 from ..core.errors import BadInput, MailgateError
-from ..core.files import atomic_write, open_regular
+from ..core.files import atomic_write, open_regular, remove_temporary
 from ..core.paths import BLACKLIST_DIRECTORY, BLACKLIST_SETTINGS, RULES_DIRECTORY, SMTP_LOG
 from ..core.servicelog import Complaints
 from ..core.sockets import listen, parse_json, peer_uid, receive_request, send_answer
@@ -143,9 +143,7 @@ class Service:
 
     def begin(self) -> None:
         """Restore the saved state, and log what was found."""
-        for name in os.listdir(self.places.directory):  # left by a run that was killed
-            if name.startswith(".mailgate-"):
-                os.unlink(self.places.own(name))
+        remove_temporary(self.places.directory)
         self.never.take_settings(self.reputation.settings)
         path = self.places.own(STATE)
         try:

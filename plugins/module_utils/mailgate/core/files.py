@@ -20,6 +20,7 @@ from typing import IO, Callable
 from .errors import BadInput
 
 _BLOCK_BYTES = 1 << 20
+_TEMPORARY = ".mailgate-"  # begins the names of temporary files
 
 
 def open_regular(path: str) -> int:
@@ -68,7 +69,7 @@ def temporary_beside(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iter
     The file is complete, synced and has its mode and owners (-1: the caller's) when the block ends without
     an error, and is removed otherwise.  Raises OSError.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=".mailgate-", dir=os.path.dirname(path) or ".")
+    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=os.path.dirname(path) or ".")
     complete = False
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -81,6 +82,13 @@ def temporary_beside(path: str, mode: int, uid: int = -1, gid: int = -1) -> Iter
     finally:
         if not complete:
             os.unlink(temporary)
+
+
+def remove_temporary(directory: str) -> None:
+    """Remove the temporary files that a run left which was killed while it wrote; raises OSError."""
+    for name in os.listdir(directory):
+        if name.startswith(_TEMPORARY):
+            os.unlink(os.path.join(directory, name))
 
 
 @contextlib.contextmanager

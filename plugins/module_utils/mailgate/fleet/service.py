@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from ..core import locks, servicelog
 from ..core.errors import BadInput, MailgateError, TryAgain
-from ..core.files import atomic_write, open_regular
+from ..core.files import atomic_write, open_regular, remove_temporary
 from ..core.paths import (
     BLACKLIST_LOG,
     FLEET_DIRECTORY,
@@ -151,9 +151,7 @@ class Service:
     ) -> None:
         """Restore the state; raises OSError. engine_of returns a peer's engine, or for None the own one."""
         self.places, self._say, self._clock = places, say, clock
-        for name in os.listdir(places.directory):  # left by a run that was killed
-            if name.startswith(".mailgate-"):
-                os.unlink(places.own(name))
+        remove_temporary(places.directory)
         parts = Parts([OWN, *(one.name for one in settings.peers)], clock)
         self.member = self._member(settings.host, writers, parts)
         self._heard: queue.Queue[Heard] = queue.Queue(HEARD_MAX)

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..core import locks, servicelog
 from ..core.errors import BadInput
-from ..core.files import atomic_write
+from ..core.files import atomic_write, remove_temporary
 from ..core.paths import SEND_LOG, SMTP_LOG, STATS_DIRECTORY, STATS_TEXTFILE
 from ..core.servicelog import Complaints
 from ..formats import send_log as sendlog
@@ -100,9 +100,7 @@ class Service:
 
     def begin(self) -> None:
         """Restore the saved state."""
-        for name in os.listdir(self.places.directory):  # left by a run that was killed
-            if name.startswith(".mailgate-"):
-                os.unlink(self.places.own(name))
+        remove_temporary(self.places.directory)
         path = self.places.own(STATE)
         try:
             with open(path, encoding="utf-8") as stream:
