@@ -15,7 +15,7 @@ import ipaddress
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ..core.errors import BadInput
@@ -124,14 +124,8 @@ def look_up(directory: str, search: str, limits: Limits, now: float) -> tuple[li
     wanted = _wanted(search)
     for folder in _folders(directory):
         for entry in folder:
-            if (
-                wanted(entry.name)
-                and not entry.name.startswith(POOL)
-                and entry.is_file(follow_symlinks=False)
-            ):
-                with contextlib.suppress(FileNotFoundError):
-                    one = _seen(entry.name, entry.stat(follow_symlinks=False).st_mtime, limits, now)
-                    found += [one] if one is not None else []
+            if wanted(entry.name):
+                found += _of_file(entry, limits, now)
         if time.monotonic() > end:
             break
     found.sort(key=_newest)
@@ -171,9 +165,21 @@ def _newest(one: Seen) -> tuple[int, str]:
     return -one.since, one.network
 
 
-def _folders(directory: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+def _of_file(entry: os.DirEntry[str], limits: Limits, now: float) -> list[Seen]:
+    """Return the network of a file, [] for one that has ended, is not of a network, or is gone meanwhile."""
+    if entry.name.startswith(POOL) or not entry.is_file(follow_symlinks=False):
+        return []
+    with contextlib.suppress(FileNotFoundError):
+        one = _seen(entry.name, entry.stat(follow_symlinks=False).st_mtime, limits, now)
+        return [one] if one is not None else []
+    return []
+
+
+def _folders(
+    directory: str, numbers: Iterable[int] = range(FAN * FAN)
+) -> Iterator[Iterator[os.DirEntry[str]]]:
     os.stat(directory)
-    for number in range(FAN * FAN):
+    for number in numbers:
         path = os.path.join(directory, f"{number % FAN:02x}", f"{number // FAN:02x}")
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as folder:
             yield folder
@@ -192,17 +198,8 @@ def _exactly(directory: str, network: str, limits: Limits, now: float) -> Iterat
 
 def in_folder(directory: str, number: int, limits: Limits, now: float) -> list[Seen]:
     """Return the networks in one of the FAN * FAN directories; raises OSError without the state."""
-    os.stat(directory)
-    found: list[Seen] = []
-    path = os.path.join(directory, f"{number % FAN:02x}", f"{number // FAN:02x}")
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as folder:
-        for entry in folder:
-            if entry.name.startswith(POOL) or not entry.is_file(follow_symlinks=False):
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                one = _seen(entry.name, entry.stat(follow_symlinks=False).st_mtime, limits, now)
-                found += [one] if one is not None else []
-    return found
+    folders = _folders(directory, [number])
+    return [one for folder in folders for entry in folder for one in _of_file(entry, limits, now)]
 
 
 def has_room(directory: str) -> bool:
