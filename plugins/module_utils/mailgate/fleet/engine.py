@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..core.errors import TryAgain
-from .stream import STREAM, Entry
+from .stream import Entry
 
 ANSWER_BYTES_MAX = 8 << 20  # more than READ_BATCHES of the largest size
 READ_BATCHES = 100
@@ -251,6 +251,3 @@ def _words(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     text = str(error) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-__all__ = ["STREAM", "Address", "Engine", "EngineFault", "RedisEngine"]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from ..core import times
 from ..core.errors import BadInput
 from ..formats import tai64n
-from ..formats.multilog import Follower, Position
+from ..formats.multilog import Follower
 from ..formats.smtpd_log import NANOSECONDS, parse
 from ..formats.smtpd_records import Greylisted
 from ..operators import entries
@@ -310,8 +310,3 @@ class Feed:
         except OSError as error:
             self.trouble[what] = str(error)
             return []
-
-    def positions(self) -> dict[str, object]:
-        """Return the positions in the logs as JSON values."""
-        found: dict[str, Position | None] = {"smtp": self.smtp.position, "adaptive": self.adaptive.position}
-        return {name: None if one is None else one.to_json() for name, one in found.items()}
