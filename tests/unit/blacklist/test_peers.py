@@ -71,7 +71,7 @@ def test_a_listing_that_ends_later_stands() -> None:
 def test_no_listing_of_a_peer_is_longer_than_an_operators() -> None:
     one = reputation()
     hear(one, NOW + 10**9)
-    assert one.entries(NOW)[0].until == NOW + peers.SECONDS_MAX
+    assert one.entries(NOW)[0].until == NOW + peers.ORDER_SECONDS_MAX
     ended = reputation()
     hear(ended, NOW)
     assert ended.entries(NOW) == []

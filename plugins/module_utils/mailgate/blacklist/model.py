@@ -17,6 +17,7 @@ SPAM, HAM, VIRUS, RECIPIENT, OTHER = "spam", "ham", "virus", "recipient", "other
 NETWORK = "network"  # evidence against a /48: one of its /64s was listed
 BAD = frozenset((SPAM, VIRUS, RECIPIENT))
 RULE, OPERATOR, SITE, PEER = "rule", "operator", "site", "peer"
+ORDER_SECONDS_MAX = 30 * 86_400  # of an operator's order, and of a peer's
 # What the site forbids, or what is too much to scan, is not evidence of a bad client.
 _COUNTS_AS = {
     verdicts.SPAM: SPAM,

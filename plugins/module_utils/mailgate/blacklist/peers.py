@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from ..core.errors import BadInput
 from ..rules.fragments import ADAPTIVE_UNTIL_MAX, ADAPTIVE_WHY_CHARACTERS
-from .model import PEER
+from .model import ORDER_SECONDS_MAX, PEER
 from .reputation import Reputation
-
-SECONDS_MAX = 30 * 86_400  # as for an operator's order
 
 
 def hear(reputation: Reputation, address: str, until: object, why: object, peer: object, now: int) -> str:
@@ -28,7 +26,7 @@ def hear(reputation: Reputation, address: str, until: object, why: object, peer:
         reason = f"{clean} clean messages came from it"
     if reason:
         return reason
-    until = min(until, now + SECONDS_MAX)
+    until = min(until, now + ORDER_SECONDS_MAX)
     known = reputation.explain(address, now)
     if until > now and not (known["refused"] and known["until"] >= until):
         reputation.add(address, until, f"{peer}: {why}"[:ADAPTIVE_WHY_CHARACTERS], now, PEER)

@@ -44,7 +44,7 @@ from . import peers, state_file
 from . import settings as blacklist_settings
 from .clients import check_client, site_of
 from .exemptions import Exemptions, facts_of
-from .model import OPERATOR, PEER
+from .model import OPERATOR, ORDER_SECONDS_MAX, PEER
 from .reputation import Reputation
 from .settings import Settings
 from .state_items import VERSION
@@ -60,7 +60,6 @@ RENEW_SECONDS = 60.0
 PEER_SECONDS = 2.0
 REQUEST_BYTES_MAX = 65_536
 FILE_BYTES_MAX = 16 << 20
-ORDER_SECONDS_MAX = 30 * 86_400
 
 
 @dataclass(frozen=True)
