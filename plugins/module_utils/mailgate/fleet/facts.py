@@ -25,12 +25,12 @@ from ..blacklist.clients import check_client
 from ..core.errors import BadInput
 from ..formats.networks import parse_network
 from ..operators import entries
+from ..rules.fragments import ADAPTIVE_UNTIL_MAX
 from .versions import Version, check_number, parse_version
 
 LINE_BYTES_MAX = 4096
 BY_CHARACTERS_MAX = 300  # the longest name of a host among them
 NOTE_CHARACTERS_MAX = 200
-SECONDS_MAX = 99_999_999_999  # unix seconds, as in the rules
 
 GREY = "grey"
 ADAPTIVE, CLIENT, SENDER, SCORE = "adaptive", "client", "sender", "score"
@@ -171,7 +171,7 @@ def _exactly(values: Mapping[str, Any], names: tuple[str, ...], where: str) -> N
 
 
 def _seconds(value: object, where: str) -> int:
-    return check_number(value, where, 0, SECONDS_MAX)
+    return check_number(value, where, 0, ADAPTIVE_UNTIL_MAX)
 
 
 def _grey(values: Mapping[str, Any], where: str) -> Grey:

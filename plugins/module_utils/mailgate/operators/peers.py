@@ -19,6 +19,7 @@ from ..blacklist.clients import check_client
 from ..core.errors import BadInput, MailgateError, TryAgain
 from ..formats import greylist, notes
 from ..formats.networks import parse_network
+from ..rules.fragments import ADAPTIVE_UNTIL_MAX
 from . import entries as operator_entries
 from .entries import BLOCKED, CLIENTS, RELAY, SENDERS, TRUSTED, Entry
 from .list_editor import ListEditor
@@ -75,7 +76,7 @@ def _is_number(one: object, most: int) -> bool:
 
 FIELDS: Mapping[str, tuple[Callable[[object], bool], str, object]] = {
     "peer kind": (lambda one: isinstance(one, str) and one in KINDS, f"one of {', '.join(KINDS)}", None),
-    "until": (lambda one: one is None or _is_number(one, 99_999_999_999), "null, or unix seconds", None),
+    "until": (lambda one: one is None or _is_number(one, ADAPTIVE_UNTIL_MAX), "null, or unix seconds", None),
     "greys": (
         lambda one: isinstance(one, list) and len(one) <= GREYS_MAX and all(map(_is_grey, one)),
         f"at most {GREYS_MAX} of [network, passed, unix seconds]",
