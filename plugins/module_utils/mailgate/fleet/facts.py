@@ -23,6 +23,7 @@ from typing import Any, Union
 
 from ..blacklist.clients import check_client
 from ..core.errors import BadInput
+from ..formats.greylist import PREFIX_MIN
 from ..formats.networks import parse_network
 from ..operators import entries
 from ..rules.fragments import ADAPTIVE_UNTIL_MAX
@@ -61,7 +62,6 @@ LIST_OF: Mapping[tuple[str, str], tuple[str, str]] = {
     (SCORE, DISTRUST): (entries.BLOCKED, ""),
 }
 _CANONICAL = {CLIENT: entries.CLIENTS, SENDER: entries.SENDERS, SCORE: entries.TRUSTED}
-_GREY_PREFIX_MIN = {4: 8, 6: 16}  # as the greylist's own settings
 Key = tuple[str, str]
 
 
@@ -189,7 +189,7 @@ def grey_network(text: object, where: str) -> str:
     if not isinstance(text, str) or len(text) > 50:
         raise BadInput(f"{where}: {text!r:.80} is not a network; expected one such as '192.0.2.0/24'")
     network = parse_network(text, where)
-    least = _GREY_PREFIX_MIN[network.version]
+    least = PREFIX_MIN[network.version]
     if network.prefixlen < least:
         raise BadInput(f"{where}: {text!r} is too wide; expected a length of at least {least}")
     if str(network) != text:

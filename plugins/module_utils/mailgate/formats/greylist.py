@@ -27,6 +27,7 @@ FREE_PERCENT = 10  # of files and blocks, that the networks of peers leave
 PENDING = ".new"
 POOL = "pool-"  # begins the names of smtpfront's attempts of pools: no networks
 FAN = 64
+PREFIX_MIN = {4: 8, 6: 16}  # by the version of the address: a wider network is not remembered
 SHOWN = 500
 COUNTED_MAX = 100_000
 WALK_SECONDS = 5.0
@@ -49,8 +50,8 @@ _NAMES = {
     "GREYLIST_DELAY_SECONDS": ("delay_seconds", 0, 86_400),
     "GREYLIST_PASS_SECONDS": ("pass_seconds", 1, 315_360_000),
     "GREYLIST_PENDING_SECONDS": ("pending_seconds", 1, 31_536_000),
-    "GREYLIST_IPV4_PREFIX": ("ipv4_prefix", 8, 32),
-    "GREYLIST_IPV6_PREFIX": ("ipv6_prefix", 16, 128),
+    "GREYLIST_IPV4_PREFIX": ("ipv4_prefix", PREFIX_MIN[4], 32),
+    "GREYLIST_IPV6_PREFIX": ("ipv6_prefix", PREFIX_MIN[6], 128),
 }
 
 
