@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 
 from ..core.errors import BadInput, MailgateError, TryAgain
 from .facts import ADAPTIVE, REMOVE, Act, Grey, Key, join
-from .merge import Acts, Outcome
+from .merge import NEWS, Acts, Outcome
 
 GREYS_MAX = 50_000  # that wait for the writer; more are dropped, a client is only greylisted once more
 GREYS_AT_ONCE = 250
@@ -73,7 +73,7 @@ class Applier:
         """Take a peer's act that was merged."""
         if outcome.loser is not None and outcome.winner is not None and len(self._losers) < LOSERS_MAX:
             self._losers.append((outcome.loser, outcome.winner))
-        if outcome.what == "news":
+        if outcome.what == NEWS:
             self.refused.pop(act.key, None)
             self._keys[act.key] = None
 
