@@ -5,7 +5,7 @@
 """The two ends of the streams: append what happened here to the own engine, and read the peers' engines.
 
 Each of them runs in a thread of its own, step by step, so that an engine that is dead, slow or sends garbage
-delays nothing else. A step raises TryAgain or BadInput; work() says so, waits, and goes on.
+delays nothing else. A step raises TryAgain or BadInput; service.Worker says so, waits, and goes on.
 """
 
 from __future__ import annotations
