@@ -189,7 +189,8 @@ def test_no_descriptor_of_a_session_stays_behind(start: Start) -> None:
         said_over(secured(gate), [HELO, MAIL, RCPT, b"QUIT\r\n"])
         said_over(secured(gate), [HELO, b"QUIT\r\n"])
         begun(gate).close()
-    until(lambda: descriptors() == before)
+    # One of the first session may have been still open when it was counted.
+    until(lambda: all(now <= then for now, then in zip(descriptors(), before)))
 
 
 # --- what is forgotten, and what is not ---
