@@ -18,6 +18,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import c_compiler
 from support.c_programs import FUZZ, INCLUDES, ROOT, SANITIZE, STRICT, has_clang, needed
 
 LENGTH = 100_000
@@ -75,10 +76,13 @@ def run(argv: list[str], text: str = "", cwd: Path | None = None, timeout: float
 
 def compile_target(target: Target, out: Path, libfuzzer: bool = False) -> tuple[int, str]:
     """Compile a target with libFuzzer, or with gcc and drive.c, both with ASan and UBSan."""
-    engine = ["clang", "-fsanitize=fuzzer"] if libfuzzer else ["gcc", str(FUZZ / "drive.c")]
     language = ["-std=gnu11", "-D_GNU_SOURCE", *STRICT, *SANITIZE, *INCLUDES]
     files = [str(path) for path in (target.path, *target.sources)]
-    return run([*engine, *language, *files, *target.flags, "-o", str(out)])
+    words = [*language, *files, *target.flags, "-o", str(out)]
+    if libfuzzer:
+        return run(["clang", "-fsanitize=fuzzer", *words])
+    done = c_compiler.gcc([str(FUZZ / "drive.c"), *words])
+    return done.returncode, done.stderr.decode(errors="replace")
 
 
 def fuzz(

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from bench import figures, measuring
+from support.c_programs import gcc
 from support.certificates import in_one_file, make_pair
 from support.tls_mail_server import Connection, TlsMailServer, Ways
 
@@ -133,12 +133,9 @@ def test_what_waited_for_a_disk_was_idle() -> None:
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("gcc"):
-        pytest.fail("gcc is missing; install gcc and libc6-dev")
     target = tmp_path_factory.mktemp("bench") / "loadgen"
     flags = ["-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-fsanitize=address,undefined"]
-    libraries = ["-lssl", "-lcrypto"]
-    subprocess.run(["gcc", *flags, "-o", str(target), str(BENCH / "loadgen.c"), *libraries], check=True)
+    gcc(*flags, "-o", target, BENCH / "loadgen.c", "-lssl", "-lcrypto")
     return target
 
 
