@@ -22,6 +22,7 @@ import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import cdb, tcprules
 
 from support.c_programs import CACHE, INCLUDES, ROOT, SANITIZE, STRICT, TESTS, gcc, needed, run
+from support.kept_builds import keep
 from support.smtp_dialogues import spoken
 
 SOURCE = ROOT / "src"
@@ -44,6 +45,7 @@ WITH_THE_HANDOVER = tuple(
 NOBODY = 65534
 OWN_USER = os.geteuid() or NOBODY  # of a program that as_nobody() starts
 GREETING = "mx.test"
+NOWHERE = "/nonexistent"  # of netqmail that is built for no test yet
 RESOLVER_PORTS = range(5400, 5432)
 RESERVED_AT = "127.255.255.254"  # where nobody listens
 _RESERVED: list[socket.socket] = []
@@ -75,20 +77,36 @@ def build_netqmail(program: str, directory: Path, home: Path, without: Collectio
     archives = [CACHE / one for one in ARCHIVES if (CACHE / one).is_file()]
     if not archives:
         pytest.skip(f"the source of netqmail 1.06 is not in {CACHE}")
-    directory.mkdir()
-    assert run(["tar", "-xzf", archives[0], "-C", directory, "--strip-components=1"]).returncode == 0
-    for patch in sorted(PATCHES.glob("*.patch")):
-        if patch.name not in without:
-            assert run(["patch", "-p1", "-F0", "-i", patch], cwd=directory).returncode == 0
-    for path in [*(SOURCE / "netqmail").glob("*.[ch]"), *(SOURCE / "common").glob("*.[ch]")]:
-        if not (directory / path.name).exists():
-            shutil.copy(path, directory)
+    patches = [patch for patch in sorted(PATCHES.glob("*.patch")) if patch.name not in without]
+    ours = [*(SOURCE / "netqmail").glob("*.[ch]"), *(SOURCE / "common").glob("*.[ch]")]
+    # Most objects are of more than one program; all that the tests ask for are made at once.
+    programs = [program] if without else sorted({program, "qmail-remote", "qmail-smtpd"})
+    configuration = {
+        "conf-qmail": f"{NOWHERE}\n",
+        "conf-cc": "gcc -O1 -std=gnu89 -include /usr/include/errno.h\n",
+        "conf-ld": "gcc\n",
+    }
+
+    def made(place: Path) -> None:
+        assert run(["tar", "-xzf", archives[0], "-C", place, "--strip-components=1"]).returncode == 0
+        for patch in patches:
+            assert run(["patch", "-p1", "-F0", "-i", patch], cwd=place).returncode == 0
+        for path in ours:
+            if not (place / path.name).exists():
+                shutil.copy(path, place)
+        for name, text in configuration.items():
+            (place / name).write_text(text)
+        _make(place, *programs)
+
+    keep(directory, [*programs, repr(configuration)], [archives[0], *patches, *sorted(ours)], made)
     (directory / "conf-qmail").write_text(f"{home}\n")
-    (directory / "conf-cc").write_text("gcc -O1 -std=gnu89 -include /usr/include/errno.h\n")
-    (directory / "conf-ld").write_text("gcc\n")
-    done = run(["make", program], cwd=directory)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")[-3000:]
+    _make(directory, program)
     return directory / program
+
+
+def _make(directory: Path, *programs: str) -> None:
+    done = run(["make", *programs], cwd=directory)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-3000:]
 
 
 def build_qmail_smtpd(directory: Path, home: Path, *, patched: bool = True) -> Path:

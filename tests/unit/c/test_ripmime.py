@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.c_programs import CACHE, run
+from support.kept_builds import keep
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "ripmime"
 FILES = ROLE / "files"
@@ -37,16 +38,8 @@ def ripmime(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         pytest.skip(f"the source of ripmime 1.4.0.10 is not in {CACHE}")
 
     def built(without: str = "") -> Path:
-        place = tmp_path_factory.mktemp("ripmime")
-        assert run(["tar", "-xzf", archives[0], "-C", place, "--strip-components=1"]).returncode == 0
-        for patch in sorted((FILES / "patches").glob("*.patch")):
-            if without != "patches":
-                assert run(["patch", "-p1", "-F0", "-i", patch], cwd=place).returncode == 0
-        for file in VARIABLES["_ripmime_build_files"]:
-            (place / file["path"]).parent.mkdir(exist_ok=True)
-            (place / file["path"]).write_text(file["content"])
-        for path in SOURCE.glob("*.[ch]"):
-            shutil.copy(path, place / path.name)
+        patches = sorted((FILES / "patches").glob("*.patch")) if without != "patches" else []
+        files, sources = VARIABLES["_ripmime_build_files"], sorted(SOURCE.glob("*.[ch]"))
         flags = [flag for flag in FLAGS if flag != without and not flag.startswith(("-O", "-D_FORTIFY"))]
         sanitized = [
             "-g",
@@ -55,9 +48,23 @@ def ripmime(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             "-fno-sanitize=shift,signed-integer-overflow",
         ]
         objects = VARIABLES["_ripmime_objects"]
-        done = run(["make", "ripmime", "COMPONENTS=", f"CFLAGS={' '.join([*flags, *sanitized])}",
-                    f"OFILES={' '.join(objects)}"], cwd=place)  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        argv = ["make", "ripmime", "COMPONENTS=", f"CFLAGS={' '.join([*flags, *sanitized])}",
+                f"OFILES={' '.join(objects)}"]  # fmt: skip
+
+        def made(place: Path) -> None:
+            assert run(["tar", "-xzf", archives[0], "-C", place, "--strip-components=1"]).returncode == 0
+            for patch in patches:
+                assert run(["patch", "-p1", "-F0", "-i", patch], cwd=place).returncode == 0
+            for file in files:
+                (place / file["path"]).parent.mkdir(exist_ok=True)
+                (place / file["path"]).write_text(file["content"])
+            for path in sources:
+                shutil.copy(path, place / path.name)
+            done = run(argv, cwd=place)
+            assert done.returncode == 0, done.stderr.decode(errors="replace")
+
+        place = tmp_path_factory.mktemp("ripmime")
+        keep(place, [repr(files), *argv], [archives[0], *patches, *sources], made)
         return place / "ripmime"
 
     kept: dict[str, Path] = {}
