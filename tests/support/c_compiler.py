@@ -120,8 +120,8 @@ def digest(*parts: object) -> str:
 def object_key(words: Words, source: str) -> str:
     """Return a name for the object that these flags make of a source.
 
-    A macro that neither the source nor a header of ours names is no part of it: the system's headers
-    ask only for those that begin with an underscore.
+    A macro that neither the source nor a header of ours names does not count: the system's headers ask
+    only for those that begin with an underscore.
     """
     given = [pair[1] for pair in words.flags if pair[0] == "-include"]
     files, names = _all_included([source, *given], words.directories)

@@ -17,8 +17,8 @@ from support import c_compiler
 def keep(target: Path, texts: Iterable[str], files: Iterable[Path], build: Callable[[Path], None]) -> None:
     """Fill a new directory: let `build` do it, or unpack what it made of the same texts and files before.
 
-    texts and files, by name and content, are all that the result depends on beside the compiler; where the
-    directory is must be no part of the result. Times are kept, to a second, so that make goes on from there.
+    texts and files, by name and content, are all that the result depends on beside the compiler: it does not
+    depend on where the directory is. Times are kept, to a second, so that make goes on from there.
     """
     target.mkdir(exist_ok=True)
     names = [f"{path.name} {c_compiler.text_of(str(path)).digest}" for path in files]
