@@ -27,6 +27,7 @@ from ansible.utils.display import Display
 from ansible_collections.mailgate.qmail.plugins.lookup import collection_version
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import (
     bundle,
+    planning,
     role_packages,
     rule_channel,
 )
@@ -64,7 +65,7 @@ ARGUMENT_SPEC = {
     "directory": {"type": "path", "default": ""},
     "release": {"type": "str", "default": ""},
     "machine": {"type": "str", "default": ""},
-    "sources": {"type": "list", "elements": "dict", "default": []},
+    "recipes": {"type": "list", "elements": "dict", "default": []},
     "wheels": {"type": "bool", "default": True},
     "wheels_directory": {"type": "path", "default": ""},
     "freshclam": {"type": "dict", "default": {}},
@@ -189,7 +190,8 @@ class ActionModule(ActionBase):
         for role, file, when in [*roots, *ALSO]:
             if self._holds(when):
                 for given in role_packages.packages(role, file, tasks_of, self._holds):
-                    names.update(self._templar.template(trusted(given)))
+                    found = self._templar.template(trusted(given))
+                    names.update(found.get("packages") or () if isinstance(found, dict) else found)
         return sorted(names)
 
     def _holds(self, when):
@@ -310,7 +312,7 @@ class ActionModule(ActionBase):
         cache = os.path.join(self._cache, "sources")
         os.makedirs(cache, exist_ok=True)
         lines, files = self._apt_lines(platform), {}
-        for wanted in self._params["sources"]:
+        for wanted in planning.archives_of(self._params["recipes"]):
             chosen, causes = self._source(wanted["sources"], cache, lines)
             if chosen:
                 place = chosen.get("url") or f"pool {chosen['pool']}"

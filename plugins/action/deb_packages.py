@@ -2,12 +2,12 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's part of deb_packages: with a repository it sends the host what is needed of it."""
+"""The controller's part of deb_packages: what preflight saw, and what a host needs of a repository."""
 
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.mailgate.qmail.plugins.plugin_utils import bundled_packages
+from ansible_collections.mailgate.qmail.plugins.plugin_utils import bundled_packages, seen
 
 MODULE = "mailgate.qmail.deb_packages"
 
@@ -19,16 +19,20 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        names = self._task.args.get("name")
+        there = (seen.seen(task_vars).get("packages") or "").split()
+        if isinstance(names, list) and {*names} <= {*there}:
+            return dict(result, changed=False, installed=[], diff={"before": "", "after": ""})
 
         def execute(arguments):
             return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
 
+        check_mode = self._task.check_mode
         try:
-            check_mode = self._task.check_mode
             result.update(bundled_packages.install(dict(self._task.args), check_mode, execute, self._send))
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+        return seen.noted(result, result.get("changed") and not check_mode)
 
     def _send(self, path, name):
         if self._connection._shell.tmpdir is None:

@@ -12,10 +12,14 @@ import glob
 import json
 import os
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import planning
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import spec as source
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import MailgateError
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.preflight import REFUSED
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import (
@@ -23,7 +27,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site impor
     run_plan,
     variable_names,
 )
-from ansible_collections.mailgate.qmail.plugins.plugin_utils import role_arguments
+from ansible_collections.mailgate.qmail.plugins.plugin_utils import recipes, role_arguments, seen
 from ansible_collections.mailgate.qmail.plugins.plugin_utils.controller_cache import cache_path
 
 NAMESPACE = "mailgate.qmail."
@@ -81,8 +85,8 @@ def built(cache):
     return names
 
 
-def kept(cache, source):
-    return os.path.join(cache, "sources", source["sha256"])
+def kept(cache, at):
+    return os.path.join(cache, "sources", at["sha256"])
 
 
 def missing(cache, sources):
@@ -90,8 +94,8 @@ def missing(cache, sources):
     return [one for one in sources if not any(os.path.isfile(kept(cache, at)) for at in one["sources"])]
 
 
-def places(source):
-    return build_host.pool_urls(source["pool"]) if source.get("pool") else [source["url"]]
+def places(at):
+    return build_host.pool_urls(at["pool"]) if at.get("pool") else [at["url"]]
 
 
 class ActionModule(ActionBase):
@@ -115,7 +119,11 @@ class ActionModule(ActionBase):
             return refused(result, faults)
         arguments["faults"] = [*(arguments.get("faults") or []), *faults]
         arguments["notices"] = [*(arguments.get("notices") or []), *notices]
-        arguments["fetch"] = self._unreachable(arguments.get("sources") or [])
+        given = arguments.pop("recipes", None) or []
+        sources = planning.archives_of(given)
+        repository = (arguments.get("bundle") or {}).get("packages") or ""
+        arguments["fetch"] = self._unreachable(sources)
+        arguments["builds"] = self._builds(given, repository)
         result.update(
             self._execute_module(
                 module_name="mailgate.qmail.preflight", module_args=arguments, task_vars=task_vars
@@ -124,7 +132,10 @@ class ActionModule(ActionBase):
         told = str(result.get("msg", ""))
         untold = [fault for fault, made_of in of_site if not any(one in told for one in made_of)]
         result = refused(result, untold)
-        result["plan"] = self._plan(arguments, result.get("stamped") or [])
+        if "seen" in result:
+            result = seen.begun(result, task_vars)
+        names = [one["name"] for one in given]
+        result["plan"] = self._plan(arguments, names, sources, result.get("stamped") or [])
         return result
 
     def _role_faults(self, names, specs, values, settings, known):
@@ -146,10 +157,21 @@ class ActionModule(ActionBase):
                     of_roles.append(told)
         return of_site, of_roles
 
+    def _builds(self, given, repository):
+        """Return what the host plans; a recipe that is refused is told of by its own task."""
+        found = []
+        for one in given:
+            try:
+                params = recipes.validate(source.RECIPE_SPEC, one)
+                recipe = recipes.read(params, repository, lambda path: self._find_needle("files", path))
+            except (AnsibleError, MailgateError, OSError):
+                continue
+            found.append({"key": recipe.key, "recipe": recipe.params, "transfer": recipe.transfer})
+        return found
+
     @staticmethod
-    def _plan(arguments, stamped):
+    def _plan(arguments, names, sources, stamped):
         """Return what the run compiles and fetches, in lines."""
-        sources = arguments.get("sources") or []
         cache = cache_path()
         cached = built(cache)
         known = {*stamped, *cached}
@@ -157,7 +179,7 @@ class ActionModule(ActionBase):
         if not stamped:  # a fresh host
             new += ["signatures of ClamAV"] if arguments.get("signatures") else []
             new += ["wheels of the operators' screen"] if arguments.get("wheels") else []
-        return run_plan.plan([one["name"] for one in sources], stamped, cached, new)
+        return run_plan.plan(names, stamped, cached, new)
 
     @staticmethod
     def _unreachable(sources):

@@ -17,12 +17,11 @@ import threading
 import time
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.urls import open_url
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import bundle_packages, layout
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import spec as source
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
@@ -30,7 +29,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.files import atomic_write
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
-from ansible_collections.mailgate.qmail.plugins.plugin_utils import bundled_packages
+from ansible_collections.mailgate.qmail.plugins.plugin_utils import bundled_packages, recipes, seen
 from ansible_collections.mailgate.qmail.plugins.plugin_utils.controller_cache import cache_path
 
 MODULE = "mailgate.qmail.source_build"
@@ -113,7 +112,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         self._vars = task_vars or {}
-        self._warnings = []
+        self._warnings, self._installed = [], False
         try:
             result.update(self._source_build())
         except PhaseFailed as failure:
@@ -127,12 +126,15 @@ class ActionModule(ActionBase):
         if self._warnings:
             told = [without_passwords(one) for one in self._warnings]
             result["warnings"] = list(result.get("warnings", [])) + told
-        return result
+        return seen.noted(result, self._installed)
 
     # -- the order of the phases
 
     def _source_build(self):
         self._read_arguments()
+        known = (seen.seen(self._vars).get("builds") or {}).get(self._recipe.key)
+        if known:
+            return {"changed": False, "method": "unchanged", **known}
         plan = self._phase("plan", self._digests)
         renews = not self._repository and not self._task.check_mode
         if plan["unknown_toolchain"] and plan["changed"] and renews:
@@ -176,16 +178,21 @@ class ActionModule(ActionBase):
             self._say("installing the packages that compiling needs")
             with self._living("installing packages"):
                 wanted = {"name": list(self._spec.packages), "repository": self._repository}
-                bundled_packages.install(
+                installed = bundled_packages.install(
                     wanted,
                     False,
                     lambda arguments: self._execute(PACKAGES_MODULE, arguments),
                     lambda path, name: self._transfer_file(path, self._remote(name)),
                 )
+            self._installed = bool(installed.get("changed"))
         archives = []
         for index, (local, remote, _label) in enumerate(got):
             archives.append(remote or self._transfer_file(local, self._remote(f"archive-{index}")))
-        inputs = self._send(json.dumps(self._inputs), "inputs.json")
+        inputs = {
+            kind: [base64.b64encode(one).decode() for one in contents]
+            for kind, contents in (("patches", self._recipe.patches), ("files", self._recipe.files))
+        }
+        inputs = self._send(json.dumps(inputs), "inputs.json")
         sources = [
             dict(label, directory=at.directory)
             for (_local, _remote, label), at in zip(got, self._spec.archives)
@@ -206,39 +213,13 @@ class ActionModule(ActionBase):
     # -- arguments
 
     def _read_arguments(self):
-        validated = ArgumentSpecValidator(source.ARGUMENT_SPEC).validate(dict(self._task.args))
-        if validated.unsupported_parameters:
-            names = validated.unsupported_parameters  # a nested one is a tuple
-            unknown = sorted(name if isinstance(name, str) else ".".join(name) for name in names)
-            raise BadInput(f"source_build: {unknown!r} unknown; expected {', '.join(source.ARGUMENT_SPEC)}")
-        if validated.error_messages:
-            raise BadInput(f"source_build: {'; '.join(validated.error_messages)}")
-        self._params = validated.validated_parameters
-        self._spec = source.parse(self._params)
-        patches = [self._read(path) for path in self._spec.patches]
-        files = [
-            self._read(file.src) if file.content is None else file.content.encode()
-            for file in self._spec.files
-        ]
-        self._digests = {
-            "patches": [source.sha256(content) for content in patches],
-            "files": [source.sha256(content) for content in files],
-        }
-        self._inputs = {
-            "patches": [base64.b64encode(content).decode() for content in patches],
-            "files": [base64.b64encode(content).decode() for content in files],
-        }
+        self._params = recipes.validate(source.ARGUMENT_SPEC, self._task.args)
         self._repository = self._params["repository"] or ""
-        if self._repository:  # what of the compiler is not on the host comes from there
-            index = os.path.join(self._repository, bundle_packages.INDEX)
-            with open(index, encoding="utf-8") as stream:
-                known = bundle_packages.stanzas(stream.read(), index)
-            self._digests["candidates"] = bundle_packages.candidates(known, self._spec.toolchain)
+        self._recipe = recipes.read(
+            self._params["recipe"], self._repository, lambda path: self._find_needle("files", path)
+        )
+        self._spec, self._digests = self._recipe.spec, self._recipe.transfer
         self._cache = Cache(cache_path(self._params["cache"]))
-
-    def _read(self, path):
-        with open(self._find_needle("files", path), "rb") as stream:
-            return stream.read()
 
     # -- sources
 
@@ -268,8 +249,9 @@ class ActionModule(ActionBase):
         ]
         lines += [f"  {cause}" for cause in causes]
         lines += [f"put the file at {path}" for path in by_hand]
-        if self._params["package_method"]:
-            lines.append(f"or install the distribution's package with {self._params['package_method']}")
+        if self._recipe.params["package_method"]:
+            method = self._recipe.params["package_method"]
+            lines.append(f"or install the distribution's package with {method}")
         raise BadInput("\n".join(lines))
 
     def _from_here(self, one):

@@ -48,8 +48,8 @@ options:
     description: The hosts' architecture, such as V(x86_64); that of the controller by default.
     type: str
     default: ""
-  sources:
-    description: The archives, as for M(mailgate.qmail.preflight).
+  recipes:
+    description: What is built from source, as for M(mailgate.qmail.preflight); its archives are fetched.
     type: list
     elements: dict
     default: []

@@ -58,17 +58,22 @@ options:
         description: The text of its key without a passphrase, or the path of a file on the host.
         type: str
         required: true
-  sources:
+  recipes:
     description:
-      - The archives that the run may have to fetch, each with C(name), C(sources) with C(url) or C(pool) and
-        C(sha256), and C(instead), which is what to set without it.
-      - The controller looks into its cache and tries the others, and then the host does; each all at once,
-        for ten seconds.
+      - What the run builds from source, each the O(mailgate.qmail.source_build#module:recipe) of a task.
+      - For their archives the controller looks into its cache and tries the others, and then the host does;
+        each all at once, for ten seconds.
+      - Those for which nothing is to be done are told, so that the tasks of this play need not ask the host.
     type: list
     elements: dict
     default: []
   fetch:
-    description: Those of them that the controller could not reach; it sets this itself.
+    description: The archives that the controller could not reach; it sets this itself.
+    type: list
+    elements: dict
+    default: []
+  builds:
+    description: The recipes with the digests of their files; the controller sets this itself.
     type: list
     elements: dict
     default: []
@@ -150,6 +155,14 @@ options:
         type: list
         elements: str
         default: []
+      user_ids:
+        description: The numbers that users will have, by their names.
+        type: dict
+        default: {}
+      group_ids:
+        description: The numbers that groups will have, by their names.
+        type: dict
+        default: {}
   brought:
     description:
       - Settings that only a whole run of the gateway's playbook brings, and what the last one brought.
@@ -224,6 +237,12 @@ began:
   description: When the check was made, in unix seconds of the host.
   type: int
   returned: success
+seen:
+  description:
+    - What the tasks of this play need not ask the host again, as C(builds) by the hash of all that is sent
+      for one, C(packages), the names of those that are installed, and C(play).
+  type: dict
+  returned: success
 plan:
   description:
     - What the run compiles and fetches, and about how long it takes, in lines.
@@ -251,7 +270,7 @@ from ansible.module_utils.urls import open_url
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import bundle as build_bundle
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout, planning
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
     MailgateError,
@@ -554,8 +573,9 @@ def main():
             "disk_mb_minimum": {"type": "int", "default": 1024},
             "clamd_memory_mb": {"type": "int", "default": 0},
             "certificates": {"type": "list", "elements": "dict", "default": [], "options": pair},
-            "sources": {"type": "list", "elements": "dict", "default": []},
+            "recipes": {"type": "list", "elements": "dict", "default": []},
             "fetch": {"type": "list", "elements": "dict", "default": []},
+            "builds": {"type": "list", "elements": "dict", "default": []},
             "wheels": {"type": "path"},
             "signatures": {"type": "dict"},
             "proxies": {"type": "list", "elements": "str", "default": []},
@@ -572,6 +592,8 @@ def main():
                     "groups": {"type": "list", "elements": "str", "required": True},
                     "users": {"type": "list", "elements": "dict", "required": True},
                     "take_over": {"type": "list", "elements": "str", "default": []},
+                    "user_ids": {"type": "dict", "default": {}},
+                    "group_ids": {"type": "dict", "default": {}},
                 },
             },
             "brought": {
@@ -595,8 +617,9 @@ def main():
     names, brought = module.params.pop("accounts"), module.params.pop("brought")
     own_certificates = module.params.pop("certificates")
     found_before, notices = module.params.pop("faults"), module.params.pop("notices")
-    for name in ("own_variables", "roles", "sources"):
+    for name in ("own_variables", "roles", "recipes"):
         module.params.pop(name)  # the controller's part has read it
+    builds = module.params.pop("builds")
     outside = {name: module.params.pop(name) for name in OUTSIDE}
     limits = preflight.Limits(**module.params)
     wrong_package = package_fault(package)
@@ -635,7 +658,12 @@ def main():
     errors = report.messages("error")
     if errors:
         module.fail_json(msg="\n".join([preflight.REFUSED, *errors]), **result)
-    module.exit_json(**result)
+    ids = names or {"user_ids": {}, "group_ids": {}}
+    seen = {
+        "builds": planning.current(builds, {"users": ids["user_ids"], "groups": ids["group_ids"]}),
+        "packages": " ".join(sorted(preflight.installed_packages(host.dpkg_status))),
+    }
+    module.exit_json(seen=seen, **result)
 
 
 if __name__ == "__main__":

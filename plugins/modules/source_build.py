@@ -22,173 +22,181 @@ description:
   - Only one build or restoration runs on a host at a time; the next one waits.
 extends_documentation_fragment: [mailgate.qmail.attributes]
 options:
-  name:
-    description:
-      - The name of the stamp, the log and the build directory; lower-case letters, digits and C(-).
-    type: str
-    required: true
-  version:
-    description: The version, for people and for the recipe.
-    type: str
-    required: true
-  archives:
-    description:
-      - The archives that make up the tree, unpacked in this order.
-      - Empty when O(files) are the whole tree.
-    type: list
-    elements: dict
+  recipe:
+    description: What is built, and how.
+    type: dict
     required: true
     suboptions:
-      directory:
-        description: Where the archive goes, relative to the build tree.
-        type: str
-        default: "."
-      strip:
-        description: How many leading directories of the members' names are removed.
-        type: int
-        default: 1
-      sources:
+      name:
         description:
-          - Where the archive is available. The first one that answers with the right checksum is used.
+          - The name of the stamp, the log and the build directory; lower-case letters, digits and C(-).
+        type: str
+        required: true
+      version:
+        description: The version, for people and for the recipe.
+        type: str
+        required: true
+      archives:
+        description:
+          - The archives that make up the tree, unpacked in this order.
+          - Empty when O(recipe.files) are the whole tree.
         type: list
         elements: dict
         required: true
         suboptions:
-          url:
+          directory:
+            description: Where the archive goes, relative to the build tree.
+            type: str
+            default: "."
+          strip:
+            description: How many leading directories of the members' names are removed.
+            type: int
+            default: 1
+          sources:
             description:
-              - An http, https or file URL, requested by the controller first and then by the host.
-            type: str
-          pool:
-            description: A path below C(pool/) of the Debian mirror that apt is configured with.
-            type: str
-          sha256:
-            description:
-              - The archive's checksum, 64 hexadecimal digits. A source without one is refused.
-            type: str
-  patches:
-    description:
-      - Patches on the controller, applied in this order with C(-p1) and no fuzz in O(chdir).
-    type: list
-    elements: str
-    default: []
-  series:
-    description:
-      - A series file of the tree, such as C(debian/patches/series) of Debian's patch set. The patches that it
-        names, relative to its directory, are applied in its order before those of O(patches), likewise with
-        C(-p1) and no fuzz in O(chdir).
-    type: str
-  files:
-    description:
-      - Files written into the tree after the patches; each has either C(content) or C(src).
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Where the file goes, relative to the build tree.
+              - Where the archive is available. The first one that answers with the right checksum is used.
+            type: list
+            elements: dict
+            required: true
+            suboptions:
+              url:
+                description:
+                  - An http, https or file URL, requested by the controller first and then by the host.
+                type: str
+              pool:
+                description: A path below C(pool/) of the Debian mirror that apt is configured with.
+                type: str
+              sha256:
+                description:
+                  - The archive's checksum, 64 hexadecimal digits. A source without one is refused.
+                type: str
+      patches:
+        description:
+          - Patches on the controller, applied in this order with C(-p1) and no fuzz in O(recipe.chdir).
+        type: list
+        elements: str
+        default: []
+      series:
+        description:
+          - A series file of the tree, such as C(debian/patches/series) of Debian's patch set. The patches
+            that it names, relative to its directory, are applied in its order before those of
+            O(recipe.patches), likewise with C(-p1) and no fuzz in O(recipe.chdir).
         type: str
+      files:
+        description:
+          - Files written into the tree after the patches; each has either C(content) or C(src).
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: Where the file goes, relative to the build tree.
+            type: str
+            required: true
+          content:
+            description: The file's text.
+            type: str
+          src:
+            description: A file on the controller.
+            type: str
+      chdir:
+        description: The directory of patches and steps, relative to the build tree.
+        type: str
+        default: "."
+      build:
+        description:
+          - The steps that compile, run as O(recipe.build_user).
+          - Each is a list of words, or a dictionary of C(argv), C(chdir) and C(environment).
+        type: list
+        elements: raw
+        default: []
+      install:
+        description: The steps that install, run as root; written like those of O(recipe.build).
+        type: list
+        elements: raw
         required: true
-      content:
-        description: The file's text.
-        type: str
-      src:
-        description: A file on the controller.
-        type: str
-  chdir:
-    description: The directory of patches and steps, relative to the build tree.
-    type: str
-    default: "."
-  build:
-    description:
-      - The steps that compile, run as O(build_user).
-      - Each is a list of words, or a dictionary of C(argv), C(chdir) and C(environment).
-    type: list
-    elements: raw
-    default: []
-  install:
-    description: The steps that install, run as root; written like those of O(build).
-    type: list
-    elements: raw
-    required: true
-  toolchain:
-    description: Debian packages whose upstream version is part of the recipe.
-    type: list
-    elements: str
-    default: []
-  toolchain_minimum:
-    description:
-      - The lowest upstream version, in digits and dots, that each of these packages of O(toolchain) may have.
-      - Checked only when something is really compiled, and before anything is installed for it.
-    type: dict
-    default: {}
-  packages:
-    description:
-      - Debian packages that compiling needs. They are installed only when something is really compiled.
-    type: list
-    elements: str
-    default: []
-  ids:
-    description:
-      - The users and groups whose numeric ids the build reads. Artifacts belong to root or to one of these.
-    type: dict
-    default: {}
-    suboptions:
-      users:
-        description: Names of users.
+      toolchain:
+        description: Debian packages whose upstream version is part of the recipe.
         type: list
         elements: str
         default: []
-      groups:
-        description: Names of groups.
+      toolchain_minimum:
+        description:
+          - The lowest upstream version, in digits and dots, that each of these packages of
+            O(recipe.toolchain) may have.
+          - Checked only when something is really compiled, and before anything is installed for it.
+        type: dict
+        default: {}
+      packages:
+        description:
+          - Debian packages that compiling needs. They are installed only when something is really compiled.
         type: list
         elements: str
         default: []
-  artifacts:
-    description:
-      - The installed files, symbolic links or whole directories; their content, type, owner and mode are
-        restored when they differ.
-    type: list
-    elements: str
-    required: true
-  skeleton:
-    description:
-      - Directories that are filled when the program runs. Of their content at build time only the
-        directories and fifos
-        are recorded; their existence, type, owner and mode are restored when they differ.
-      - A regular file is recorded only when it is named here itself. Contents are neither read again nor
-        overwritten.
-    type: list
-    elements: str
-    default: []
-  directory_modes:
-    description:
-      - Directories that get root as owner, and this octal mode in quotes, after the install steps.
-    type: dict
-    default: {}
+      ids:
+        description:
+          - The users and groups whose numeric ids the build reads. Artifacts belong to root or to one of
+            these.
+        type: dict
+        default: {}
+        suboptions:
+          users:
+            description: Names of users.
+            type: list
+            elements: str
+            default: []
+          groups:
+            description: Names of groups.
+            type: list
+            elements: str
+            default: []
+      artifacts:
+        description:
+          - The installed files, symbolic links or whole directories; their content, type, owner and mode are
+            restored when they differ.
+        type: list
+        elements: str
+        required: true
+      skeleton:
+        description:
+          - Directories that are filled when the program runs. Of their content at build time only the
+            directories and fifos
+            are recorded; their existence, type, owner and mode are restored when they differ.
+          - A regular file is recorded only when it is named here itself. Contents are neither read again nor
+            overwritten.
+        type: list
+        elements: str
+        default: []
+      directory_modes:
+        description:
+          - Directories that get root as owner, and this octal mode in quotes, after the install steps.
+        type: dict
+        default: {}
+      build_user:
+        description:
+          - The user that compiles, created when missing. Every process of that user is killed before the
+            install steps.
+        type: str
+        default: mailgate-build
+      step_timeout_seconds:
+        description:
+          - How long one step may run before it is killed and the build fails; not part of the recipe's hash.
+        type: int
+        default: 3600
+      package_method:
+        description:
+          - The setting that installs a package instead; the message names it when no source is available.
+        type: str
   cache:
     description:
       - The controller's cache. The default is the environment variable E(MAILGATE_CACHE), else
         C(~/.cache/mailgate).
       - An archive that cannot be downloaded can be put there by hand as C(sources/) and its sha256.
     type: str
-  build_user:
-    description:
-      - The user that compiles, created when missing. Every process of that user is killed before the install
-        steps.
-    type: str
-    default: mailgate-build
-  step_timeout_seconds:
-    description: How long one step may run before it is killed and the build fails. Not part of the recipe.
-    type: int
-    default: 3600
   keep_archive:
     description: Whether the built files are stored in the controller's cache.
     type: bool
     default: true
-  package_method:
-    description:
-      - The setting that installs a package instead; the message names it when no source is available.
-    type: str
   repository:
     description:
       - A directory of the controller with the packages that compiling needs, as that of
@@ -206,25 +214,26 @@ options:
 EXAMPLES = r"""
 - name: Install ucspi-tcp from source
   mailgate.qmail.source_build:
-    name: ucspi-tcp
-    version: "0.88"
-    archives:
-      - sources:
-          - url: https://cr.yp.to/ucspi-tcp/ucspi-tcp-0.88.tar.gz
-            sha256: 4a0615cab74886f5b4f7e8fd32933a07b955536a3476d74ea087a3ea66a23e9c
-          - pool: main/u/ucspi-tcp/ucspi-tcp_0.88.orig.tar.gz
-            sha256: 4a0615cab74886f5b4f7e8fd32933a07b955536a3476d74ea087a3ea66a23e9c
-    files:
-      - path: conf-cc
-        content: "gcc -O2 -include /usr/include/errno.h\n"
-    build:
-      - [make]
-    install:
-      - [make, setup]
-    toolchain: [gcc, libc6-dev]
-    packages: [gcc, libc6-dev, make]
-    artifacts: [/usr/local/bin/tcpserver, /usr/local/bin/tcprules]
-    directory_modes: {/usr/local: "0755", /usr/local/bin: "0755"}
+    recipe:
+      name: ucspi-tcp
+      version: "0.88"
+      archives:
+        - sources:
+            - url: https://cr.yp.to/ucspi-tcp/ucspi-tcp-0.88.tar.gz
+              sha256: 4a0615cab74886f5b4f7e8fd32933a07b955536a3476d74ea087a3ea66a23e9c
+            - pool: main/u/ucspi-tcp/ucspi-tcp_0.88.orig.tar.gz
+              sha256: 4a0615cab74886f5b4f7e8fd32933a07b955536a3476d74ea087a3ea66a23e9c
+      files:
+        - path: conf-cc
+          content: "gcc -O2 -include /usr/include/errno.h\n"
+      build:
+        - [make]
+      install:
+        - [make, setup]
+      toolchain: [gcc, libc6-dev]
+      packages: [gcc, libc6-dev, make]
+      artifacts: [/usr/local/bin/tcpserver, /usr/local/bin/tcprules]
+      directory_modes: {/usr/local: "0755", /usr/local/bin: "0755"}
 """
 
 RETURN = r"""
@@ -260,11 +269,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import host as build_host
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import layout
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import artifacts
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import workshop
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import archive
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import planning
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import recipe as build_recipe
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import apt
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.build import spec as source
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import (
     BadInput,
@@ -278,12 +286,10 @@ LOCK_SECONDS = 120
 
 
 def recipe_here(module, spec):
-    """Return the recipe on this host, and the toolchain's packages that are unknown here."""
+    """Return the recipe on this host."""
     transfer = module.params["transfer"]
-    candidates = transfer.get("candidates") or {}
-    host = build_host.host_facts(spec, module.check_mode, candidates)
-    unknown = [name for name, version in host.toolchain.items() if version is None]
-    return build_recipe.recipe(spec, transfer["patches"], transfer["files"], host), unknown
+    versions = build_host.toolchain(spec.toolchain, transfer.get("candidates") or {})
+    return planning.recipe_here(spec, transfer, module.check_mode, versions)
 
 
 def plan(module, spec, transfer):
@@ -296,25 +302,7 @@ def plan(module, spec, transfer):
         )
         if done.held:
             module.warn(done.warning("packages"))
-    recipe, unknown = recipe_here(module, spec)
-    digest = build_recipe.recipe_hash(recipe)
-    stamp = layout.read_stamp(spec.name)
-    same = stamp is not None and stamp.recipe_hash == digest
-    differing = artifacts.differences(stamp) if same else []
-    if same:
-        before = "".join(f"{path}: {found}\n" for path, found, _wanted in differing)
-        after = "".join(f"{path}: {wanted}\n" for path, _found, wanted in differing)
-    else:
-        before, after = build_recipe.readable(stamp and stamp.recipe), build_recipe.readable(recipe)
-    return {
-        "changed": not same or bool(differing),
-        "recipe_hash": digest,
-        "unknown_toolchain": unknown,
-        "old_toolchain": apt.too_old(spec, recipe["toolchain"]),
-        "source": stamp.sources if same else [],
-        "archive": os.path.exists(archive.built_path(digest)),
-        "difference": {"before": before, "after": after},
-    }
+    return planning.plan(spec, recipe_here(module, spec))
 
 
 def fetch(module, spec, transfer):
@@ -338,8 +326,7 @@ def fetch(module, spec, transfer):
 
 def restore(module, spec, transfer):
     """Install what was built on another host; refused tells why nothing was changed."""
-    recipe, _unknown = recipe_here(module, spec)
-    digest = build_recipe.recipe_hash(recipe)
+    digest = build_recipe.recipe_hash(recipe_here(module, spec))
     with layout.locked():
         try:
             found = layout.file_sha256(transfer["archive"])
@@ -356,7 +343,8 @@ def restore(module, spec, transfer):
 
 def build(module, spec, transfer):
     """Compile and install the program, and pack it for the controller's cache."""
-    recipe, unknown = recipe_here(module, spec)
+    recipe = recipe_here(module, spec)
+    unknown = [name for name, version in recipe["toolchain"].items() if version is None]
     if unknown:
         raise BadInput(
             f"toolchain: {unknown!r} unknown to both dpkg and apt; expected names of Debian packages"
@@ -414,9 +402,9 @@ def main():
     if module.check_mode and chosen != "plan":
         module.fail_json(msg=f"source_build: phase {chosen!r} in check mode; expected 'plan'")
     try:
-        answer = PHASES[chosen](module, source.parse(module.params), transfer)
+        answer = PHASES[chosen](module, source.parse(module.params["recipe"]), transfer)
     except (MailgateError, OSError) as error:
-        log = layout.log_path(module.params["name"])
+        log = layout.log_path(module.params["recipe"]["name"])
         module.fail_json(
             msg=str(error), **({"log": log} if chosen == "build" and os.path.exists(log) else {})
         )

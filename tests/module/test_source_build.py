@@ -477,9 +477,9 @@ def test_arguments_are_refused_before_the_host_is_asked(hosts: Bed) -> None:
     assert first["msg"].endswith(
         "archives[0].sources[0]: 'https://example.com/x.tar.gz' has no sha256; expected 64 hexadecimal digits"
     )
-    assert "source_build: ['phase'] unknown; expected name, version, archives," in second["msg"]
+    assert "source_build: ['recipe.phase'] unknown; expected name, version, archives," in second["msg"]
 
 
 def test_the_module_alone_does_nothing(hosts: Bed) -> None:
-    result = run_module("source_build", hosts.project("x"))
+    result = run_module("source_build", {"recipe": hosts.project("x")})
     assert result["msg"] == "source_build: called without its action plugin; expected a task of a playbook"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the mailgate.qmail authors
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arguments of source_build and the recipe that they make, for the tests of its decisions."""
+"""Parameters of a recipe of source_build and the recipe that they make, for the tests of its decisions."""
 
 from __future__ import annotations
 
@@ -46,10 +46,8 @@ def arguments(**changed: Any) -> dict[str, Any]:
         "artifacts": ["/usr/local/bin/hello"],
         "skeleton": ["/var/spool/hello"],
         "directory_modes": {"/usr/local/bin": "0755"},
-        "cache": None,
         "build_user": "mailgate-build",
         "step_timeout_seconds": 3600,
-        "keep_archive": True,
         "package_method": None,
     }
     return {**given, **changed}

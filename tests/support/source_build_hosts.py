@@ -35,13 +35,15 @@ def tarball(path: Path, files: dict[str, str], *others: tarfile.TarInfo, kind: s
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+NOT_RECIPE = {"_check", "cache", "keep_archive", "repository"}
 Task = Union[dict[str, Any], str]
 
 
 def _task(one: Task) -> dict[str, Any]:
     if isinstance(one, str):
         return {"raw": one, "check_mode": False}
-    arguments = {key: value for key, value in one.items() if key != "_check"}
+    arguments = {"recipe": {key: value for key, value in one.items() if key not in NOT_RECIPE}}
+    arguments.update((key, one[key]) for key in ("cache", "keep_archive", "repository") if key in one)
     return {"mailgate.qmail.source_build": arguments, **({"check_mode": True} if "_check" in one else {})}
 
 

@@ -56,7 +56,8 @@ def archive(place: Path) -> dict[str, Any]:
         {"url": f"file://{place}/none.tar.gz", "sha256": "0" * 64},
         {"url": f"file://{place}/hello.tar.gz", "sha256": digest},
     ]
-    return {"name": "hello", "sources": sources, "instead": "hello_install_method: package"}
+    archives = [{"sources": sources}]
+    return {"name": "hello", "archives": archives, "package_method": "hello_install_method: package"}
 
 
 @pytest.mark.slow
@@ -68,7 +69,7 @@ def test_a_bundle_is_made_and_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     status, said = run(
         tmp_path,
         monkeypatch,
-        sources=[archive(tmp_path)],
+        recipes=[archive(tmp_path)],
         wheels=False,
         signatures=str(tmp_path),
         rules=f"{tmp_path}/7.tar.gz",
@@ -95,11 +96,12 @@ def test_all_that_cannot_be_had_is_named_at_once_and_nothing_is_made(
 ) -> None:
     for name in action.DATABASES:
         (tmp_path / f"{name}.cvd").write_bytes(database(name, damaged=name == "daily"))
-    lost = {"name": "lost", "sources": archive(tmp_path)["sources"][:1], "instead": "lost_enabled: false"}
+    archives = [{"sources": archive(tmp_path)["archives"][0]["sources"][:1]}]
+    lost = {"name": "lost", "archives": archives, "package_method": "lost_enabled: false"}
     status, said = run(
         tmp_path,
         monkeypatch,
-        sources=[lost],
+        recipes=[lost],
         wheels_directory=str(tmp_path),
         signatures=str(tmp_path),
         rules=f"{tmp_path}/none.tar.gz",

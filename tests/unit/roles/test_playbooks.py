@@ -142,7 +142,7 @@ def test_the_policy_is_tried_before_anything_of_it_is_written() -> None:
     """All of it is tried but for the recipients, which come first of what is done."""
     dummy, play = yaml.safe_load((ROOT / "playbooks/policy.yml").read_text())
     check, tried, recipients, done, verdict = play["tasks"]
-    assert check["vars"]["base_require_package"] is True and check["vars"]["base_sources"] == []
+    assert check["vars"]["base_require_package"] is True and check["vars"]["base_recipes"] == []
     assert tried["check_mode"] is True and tried["when"] == "not ansible_check_mode"
     assert tried["block"] == done["block"]
     roles = [task["ansible.builtin.import_role"]["name"].rpartition(".")[2] for task in done["block"]]

@@ -30,12 +30,10 @@ from .layout import NOBODY, PATH, SOURCE_BYTES, BuildFailed
 # -- what the host is -----------------------------------------------------------------------------
 
 
-def host_facts(
-    spec: source.Spec, lenient: bool, candidates: Mapping[str, str] = MappingProxyType({})
-) -> recipe.Host:
+def host_facts(spec: source.Spec, lenient: bool, versions: Mapping[str, str | None]) -> recipe.Host:
     """Gather the facts that the recipe needs; lenient: missing users and groups are None.
 
-    candidates: the upstream versions of packages that come from the controller, and not from apt's sources.
+    versions: of the toolchain's packages; see toolchain.
     """
     with open("/etc/os-release", encoding="utf-8") as stream:
         release = parse_os_release(stream.read())
@@ -57,7 +55,7 @@ def host_facts(
         release=release.get("VERSION_ID", ""),
         machine=os.uname().machine,
         libc=os.confstr("CS_GNU_LIBC_VERSION") or "",
-        toolchain=toolchain(spec.toolchain, candidates),
+        toolchain=versions,
         users=users,
         groups=groups,
     )
@@ -66,7 +64,10 @@ def host_facts(
 def toolchain(
     packages: Sequence[str], candidates: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, str | None]:
-    """Return the upstream version of each package: the installed one, else the candidate, else None."""
+    """Return the upstream version of each package: the installed one, else the candidate, else None.
+
+    candidates: the upstream versions of packages that come from the controller, and not from apt's sources.
+    """
     versions: dict[str, str | None] = {}
     if packages:
         query = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status} ${Version}\n", *packages]

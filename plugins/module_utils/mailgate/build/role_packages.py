@@ -11,7 +11,7 @@ from typing import Any
 
 Load = Callable[[str, str], Sequence[Mapping[str, Any]]]
 _IMPORTS = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")
-_INSTALLS = {"mailgate.qmail.deb_packages": "name", "mailgate.qmail.source_build": "packages"}
+_INSTALLS = {"mailgate.qmail.deb_packages": "name", "mailgate.qmail.source_build": "recipe"}
 
 
 def roles_of(play: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
@@ -26,7 +26,7 @@ def roles_of(play: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
 
 
 def packages(role: str, file: str, load: Load, holds: Callable[[Any], bool]) -> Iterator[Any]:
-    """Yield the lists of packages, as they are written, that a role's tasks install.
+    """Yield the lists of packages, and the recipes with theirs, of a role's tasks, as they are written.
 
     load: returns the tasks of a role's file. holds: whether conditions hold, or are not known before the run.
     """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The arguments of source_build: parsed and checked.
+"""The arguments of source_build, and the recipe among them: parsed and checked.
 
 Nothing here reads a file, a clock or a socket.
 """
@@ -19,7 +19,7 @@ from typing import Any
 from ..core.errors import BadInput
 from ..core.text import without_passwords
 
-ARGUMENT_SPEC: dict[str, Any] = {
+RECIPE_SPEC: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
     "archives": {
@@ -66,11 +66,14 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "artifacts": {"type": "list", "elements": "str", "required": True},
     "skeleton": {"type": "list", "elements": "str", "default": []},
     "directory_modes": {"type": "dict", "default": {}},
-    "cache": {"type": "str"},
     "build_user": {"type": "str", "default": "mailgate-build"},
     "step_timeout_seconds": {"type": "int", "default": 3600},
-    "keep_archive": {"type": "bool", "default": True},
     "package_method": {"type": "str"},
+}
+ARGUMENT_SPEC: dict[str, Any] = {
+    "recipe": {"type": "dict", "required": True, "options": RECIPE_SPEC},
+    "cache": {"type": "str"},
+    "keep_archive": {"type": "bool", "default": True},
     "repository": {"type": "str"},
 }
 
@@ -115,7 +118,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated task. directory_modes maps paths to ints; every relative path is below the build tree."""
+    """A validated recipe. directory_modes maps paths to ints; every relative path is below the build tree."""
 
     name: str
     version: str
@@ -251,7 +254,7 @@ def is_inside(path: str, directory: str) -> bool:
 
 
 def parse(params: Mapping[str, Any]) -> Spec:
-    """Parse the task's arguments, with ARGUMENT_SPEC's types and defaults, to a Spec; raises BadInput."""
+    """Parse a task's recipe, with RECIPE_SPEC's types and defaults, to a Spec; raises BadInput."""
     name = _match(r"[a-z0-9][a-z0-9-]*", params["name"], "name", "lower-case letters, digits and '-'")
     version = _match(r"[A-Za-z0-9][A-Za-z0-9.+~_-]*", params["version"], "version", "one such as '1.06'")
     for required in ("archives", "install", "artifacts"):
