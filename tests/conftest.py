@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from bed.common import ONLY_REAL
 from bed.signals import reset_signals
 
@@ -60,7 +61,13 @@ def _reachable(tmp_path_factory: pytest.TempPathFactory) -> None:
             path.chmod(0o711)
 
 
+def _read_yaml_quickly() -> None:
+    """Let yaml.safe_load() have libyaml where it is: many tests read the roles' files."""
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
+
+
 reset_signals()
+_read_yaml_quickly()
 _link()
 sys.path_importer_cache.pop(str(COLLECTIONS), None)  # it may have been asked for before the link was there
 os.environ["ANSIBLE_COLLECTIONS_PATH"] = str(COLLECTIONS)
