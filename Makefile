@@ -19,7 +19,7 @@ PART := $(BED) part --also="$(ALSO)"
 SCENARIOS ?= default debian13 systemd mta
 
 .DEFAULT_GOAL := help
-.PHONY: help prepare venv link gateway test test-full fast lint lint-python lint-ansible unit c module differential sanity archive \
+.PHONY: help prepare venv link gateway test test-full fast lint lint-python lint-ansible unit screen c module differential sanity archive \
 	upgrade fleet molecule e2e verify-real fuzz clean bench bench-converge bench-services bench-scan bench-greylist bench-blacklist \
 	bench-recipients bench-trace bench-rules
 
@@ -57,8 +57,11 @@ lint-python:
 lint-ansible:
 	@$(PART) yamllint changelog docs ansible-lint
 
-unit: ## pure logic, C files of our own, and the operator's screen
+unit: ## pure logic: the package, roles, plugins, pages, the bed
 	@$(PART) unit
+
+screen: ## the operators' screen, without a terminal and in one
+	@$(PART) screen
 
 upgrade: ## a gateway of an older version becomes one of this tree while mail flows
 	@$(PART) upgrade
@@ -67,7 +70,7 @@ fleet: ## three gateways that share what they learned, and the promises that the
 	@$(PART) fleet
 
 c: ## all C of ours: warnings as errors with gcc and clang, its tests under ASan and UBSan, seconds of each fuzzer
-	$(PYTEST) tests/unit/c -n 2
+	@$(PART) c
 
 module: ## every module through the contract
 	@$(PART) module

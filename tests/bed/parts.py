@@ -29,6 +29,8 @@ class Part:
     image: the platform on whose converged gateway it begins.
     gateway: a container from that image is made for it, named to it by --gateway, and removed afterwards.
     env: what is added to the environment.
+    inputs: globs of all that decides its result; `make fast` does not repeat it while nothing of that has
+        changed since it passed. All other commands run it in any case.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Part:
     image: str = ""
     gateway: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
@@ -98,6 +101,19 @@ def end_to_end(name: str) -> tuple[str, ...]:
 DOCS = ("--plugin-docs", "--check-extra-docs-refs", ".")
 EVERY = (FAST, TEST, FULL)
 
+_PACKAGE = "plugins/module_utils/mailgate"
+_SHARED = ("tests/support/*.py", "tests/fuzz/*", "tests/standins/**/*")
+C_INPUTS = (
+    "src/*/*",
+    "roles/*/files/**/*",
+    "roles/*/vars/*",
+    "tests/unit/c/*",
+    *_SHARED,
+    f"{_PACKAGE}/*.py",
+    *(f"{_PACKAGE}/{layer}/*.py" for layer in ("build", "core", "formats", "operators")),
+)
+SCREEN_INPUTS = ("roles/qmailadmin/**/*", "tests/qmailadmin/*", *_SHARED, f"{_PACKAGE}/**/*.py")
+
 # In the order in which they begin, each as soon as what it needs is there: first what makes an image that
 # others wait for, and what waits for it before what could run at any time.
 PARTS = (
@@ -107,13 +123,29 @@ PARTS = (
     Part("imports", ("lint-imports",), 3, EVERY, env={"PYTHONPATH": "plugins/module_utils"}),
     Part("yamllint", ("yamllint", "--strict", "."), 15, EVERY),
     Part("changelog", ("antsibull-changelog", "lint"), 5, EVERY),
+    # A file is one worker's, for what it makes for its tests; those in C wait more than they work.
     Part(
-        "unit",
-        # A file is one worker's, for what it compiles for its tests; most of them wait more than they work.
-        pytest("tests/unit", "tests/qmailadmin", "-n", "2", "--dist", "loadfile"),
-        240,
+        "c",
+        pytest("tests/unit/c", "-n", "2", "--dist", "loadfile"),
+        180,
         EVERY,
         fast=("-m", "not slow", "-n", "3"),
+        inputs=C_INPUTS,
+    ),
+    Part(
+        "unit",
+        pytest("tests/unit", "--ignore=tests/unit/c", "-n", "2", "--dist", "loadfile"),
+        120,
+        EVERY,
+        fast=("-m", "not slow"),
+    ),
+    Part(
+        "screen",
+        pytest("tests/qmailadmin", "-n", "2", "--dist", "loadfile"),
+        60,
+        EVERY,
+        fast=("-m", "not slow"),
+        inputs=SCREEN_INPUTS,
     ),
     Part(
         "module", pytest("tests/module"), 120, EVERY, fast=("-m", "not slow", "-n", "3", "--dist", "loadfile")
@@ -146,7 +178,9 @@ HOLDS: Mapping[str, str] = {
     "imports": "imports of the package go down through its layers",
     "yamllint": "style of all YAML",
     "changelog": "the fragments of the change log",
-    "unit": "the package, our C files under sanitizers and fuzzers, roles, the bed, the screen",
+    "c": "our C files: warnings as errors, their tests under sanitizers, fuzzers, whole programs",
+    "unit": "the package, roles, plugins, pages, the bed",
+    "screen": "the operators' screen, without a terminal and in one",
     "module": "every Ansible module through its contract: check mode, diff, idempotence, refusals",
     "differential": "our readers and writers beside tcprules, cdbget and svstat themselves",
     "debian13": "Debian 13 from a bare host: converge, ten conversations",

@@ -26,6 +26,7 @@ from .converged import converged_image, is_fresh
 from .parts import BUDGETS, BY_NAME, FAST, FULL, PARTS, TEST, Part, pytest
 from .python_venv import command_venv, venv_path
 from .targets import command_prepare
+from .unchanged import digest, note_passed, passed_with
 
 BESIDE = 3  # parts at once: most of them wait more than they work
 VERIFIED = ROOT / "docs" / "generated" / "VERIFIED-full.md"
@@ -90,6 +91,7 @@ class Ran:
     failed: list[str]
     seconds: float
     not_run: list[tuple[str, str]] = field(default_factory=list)
+    unchanged: bool = False  # it passed before with the same inputs, and was not run again
 
 
 class Running:
@@ -198,6 +200,10 @@ def run_part(
 ) -> Ran:
     """Run one part; its output is shown while it runs, and kept in `log`."""
     begin = time.monotonic()
+    now = digest(part) if part.inputs else ""
+    if suite == FAST and passed_with(part, now):
+        print(f"{prefix}unchanged since it passed", flush=True)
+        return Ran(part, 0, dict.fromkeys(WORDS, 0), [], time.monotonic() - begin, unchanged=True)
     env = {**env, **part.env}
     lines: list[str] = []
     status = 0
@@ -234,12 +240,14 @@ def run_part(
     elif status and not found["failed"]:
         found["failed"] += 1
     failed = reasons(output) if status else []
+    if status == 0 and now and not more and digest(part) == now:
+        note_passed(part, now)
     return Ran(part, status, found, failed, time.monotonic() - begin, not_run(output))
 
 
 def line_of(ran: Ran) -> str:
     """Return a part's line of the table."""
-    verdict = "ok" if ran.status == 0 else f"FAILED ({ran.status})"
+    verdict = "unchanged" if ran.unchanged else "ok" if ran.status == 0 else f"FAILED ({ran.status})"
     numbers = " ".join(f"{ran.found[word]:>4} {word}" for word in WORDS)
     over = "  over its budget" if ran.seconds > ran.part.budget_seconds else ""
     budget = f"{ran.seconds:>7.1f} s of {ran.part.budget_seconds:>4}"
