@@ -119,11 +119,11 @@ class ActionModule(ActionBase):
             return refused(result, faults)
         arguments["faults"] = [*(arguments.get("faults") or []), *faults]
         arguments["notices"] = [*(arguments.get("notices") or []), *notices]
-        given = arguments.pop("recipes", None) or []
-        sources = planning.archives_of(given)
+        wanted = arguments.pop("recipes", None) or []
+        sources = planning.archives_of(wanted)
         repository = (arguments.get("bundle") or {}).get("packages") or ""
         arguments["fetch"] = self._unreachable(sources)
-        arguments["builds"] = self._builds(given, repository)
+        arguments["builds"] = self._builds(wanted, repository)
         result.update(
             self._execute_module(
                 module_name="mailgate.qmail.preflight", module_args=arguments, task_vars=task_vars
@@ -134,7 +134,7 @@ class ActionModule(ActionBase):
         result = refused(result, untold)
         if "seen" in result:
             result = seen.begun(result, task_vars)
-        names = [one["name"] for one in given]
+        names = [one["name"] for one in wanted]
         result["plan"] = self._plan(arguments, names, sources, result.get("stamped") or [])
         return result
 

@@ -119,6 +119,12 @@ def test_sockets_that_the_kernel_does_not_show(monkeypatch: pytest.MonkeyPatch) 
     assert preflight.sockets("self") is None
 
 
+def test_a_host_that_is_taken_tells_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight.preflight.Report, "messages", lambda *_: [])  # whatever this host is
+    seen = _run()["seen"]
+    assert {"dpkg", "libc6"} <= {*seen["packages"].split()} and seen["builds"] == {}
+
+
 def test_a_resolver_that_does_not_answer_costs_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "LOOKUP_SECONDS", 0.2)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: time.sleep(30))
