@@ -283,6 +283,7 @@ CLIENTS = [(None, None), ("a.example", None), ("b.a.example", "joe"), (None, "jo
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
 def test_lookups_and_safety_at_every_boundary(seed: int, tmp_path: Path) -> None:
     """What the real programs do to a client decides whether assert_safe() was right, in both directions."""
     chance = random.Random(seed)
@@ -314,6 +315,7 @@ def test_lookups_and_safety_at_every_boundary(seed: int, tmp_path: Path) -> None
             assert danger or harmless, (one, error)
 
 
+@pytest.mark.slow
 def test_random_lines_are_taken_only_if_tcprules_takes_them(tmp_path: Path) -> None:
     """Mutated lines: what we take compiles to the same bytes, so what tcprules refuses we refuse."""
     chance = random.Random(3)
@@ -471,6 +473,7 @@ def worlds(draw: st.DrawFn) -> dict[str, object]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(world=worlds())
+@pytest.mark.slow
 def test_whatever_stands_in_the_fragments_nobody_gains_what_he_may_not_have(
     world: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.certificates import make_pair
 from support.module_runner import run_module
+from support.parameters import slow_after_first
 
 Pair = dict[str, str]
 
@@ -66,8 +67,8 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.mark.parametrize("given", [True, False])
-@pytest.mark.parametrize("spoilt", ["", "current", "current/key.pem"])
+@pytest.mark.parametrize("given", slow_after_first([True, False]))
+@pytest.mark.parametrize("spoilt", slow_after_first(["current/key.pem", "current", ""]))
 def test_wrong_modes_are_set_right(tmp_path: Path, given: bool, spoilt: str) -> None:
     pairs = [pair(tmp_path / "one")] if given else []
     run(tmp_path, *pairs)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
 from support.daemontools_services import World, pid_of, wait_for
+from support.parameters import slow_after_first
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_a_stopped_service_without_a_link_is_not_supervised(world: World) -> Non
 
 @pytest.mark.parametrize(
     ("control", "seen"),
-    [(b"p", "up, paused"), (b"o", "up, once"), (b"d", "down")],
+    slow_after_first([(b"p", "up, paused"), (b"o", "up, once"), (b"d", "down")]),
 )
 def test_started_mends_what_somebody_did_by_hand(world: World, control: bytes, seen: str) -> None:
     directory = world.supervised("send")

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FIRST = {"name": "mx1.example.com", "address": "192.0.2.1"}
 SECOND = {"name": "mx2.example.com", "address": "mx2.example.com"}
 
@@ -33,6 +35,7 @@ def ask(directory: Path, *options: str, **given: object) -> tuple[int, dict[str,
     return done.returncode, json.loads(said[start + 3 :].splitlines()[0]) if start >= 0 else {}, said
 
 
+@pytest.mark.slow
 def test_made_once_predicted_and_kept(tmp_path: Path) -> None:
     directory = tmp_path / "fleet"
     status, predicted, _said = ask(directory, "--check")

@@ -61,6 +61,7 @@ def test_mail_of_the_last_moment_opens_the_gateway_again(
 STUBBORN = "#!/bin/sh\ntrap '' TERM\necho x >ready\nwhile :; do sleep 1; done\n"
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_end_leaves_the_gateway_as_it_was(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

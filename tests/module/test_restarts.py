@@ -22,6 +22,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_s
     run_script,
 )
 from support.daemontools_services import World, pid_of, wait_for
+from support.parameters import slow_after_first
 
 UNCHANGED: tuple[str, str] = ("", "")
 
@@ -183,6 +184,7 @@ def test_what_an_earlier_run_changed_is_made_up_for(service: Service) -> None:
     service.mended(log=changed("what it started with is not recorded"))
 
 
+@pytest.mark.slow
 def test_apt_starts_a_scanner_again_whose_program_it_replaced(
     service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +216,7 @@ def test_apt_starts_a_scanner_again_whose_program_it_replaced(
     assert again[0] != new[0] and restart_owed.main([]) == 0 and service.pids() == again
 
 
+@pytest.mark.slow
 def test_another_run_script_restarts_the_service_and_another_log_script_the_log(service: Service) -> None:
     service.wanted["run"] += "# another\n"
     service.mended(service=changed("its run script changed"))
@@ -233,6 +236,7 @@ def test_a_run_script_that_a_run_wrote_before_it_broke_off(service: Service) -> 
     service.mended(service=changed("its run script changed"))
 
 
+@pytest.mark.slow
 def test_a_run_script_edited_by_hand_is_put_back_and_the_service_with_it(service: Service) -> None:
     path = service.directory / "run"
     path.write_text(path.read_text().replace("exec /", "export BY_HAND=1\nexec /"))
@@ -242,6 +246,7 @@ def test_a_run_script_edited_by_hand_is_put_back_and_the_service_with_it(service
     service.mended(service=changed("its run script changed"))
 
 
+@pytest.mark.slow
 def test_a_reload_counts_as_a_start_for_the_files_alone(service: Service) -> None:
     service.wanted["run"] = f"trap '' HUP\nexec {service.binary} 1000\n"
     service.run()
@@ -274,6 +279,7 @@ def test_a_handler_predicts_in_check_mode_and_restarts_only_once(service: Servic
     assert service.run()["changed"] is False
 
 
+@pytest.mark.slow
 def test_a_handler_reloads_what_did_not_read_its_files_yet(service: Service) -> None:
     service.wanted["run"] = f"trap '' HUP\nexec {service.binary} 1000\n"
     service.run()
@@ -359,7 +365,7 @@ def test_a_record_that_cannot_be_renewed_after_a_reload_does_not_fail_the_run(
     assert (warned(again), service.pids()) == ([], pids)
 
 
-@pytest.mark.parametrize("path", ["relative", "/a\\b", "/a\nb"])
+@pytest.mark.parametrize("path", slow_after_first(["relative", "/a\\b", "/a\nb"]))
 def test_a_path_that_cannot_be_recorded_is_refused(service: Service, path: str) -> None:
     said = service.world.run("send", **{**service.wanted, "reads": [path]})
     assert said["msg"] == f"service send: {path!r} cannot be recorded; expected an absolute plain path"

@@ -157,6 +157,7 @@ def without_capabilities(root: Path, check: bool = False, **more: Any) -> dict[s
     return dict(json.loads(done.stdout))
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_mounted_what_was_brought_is_checked(tmp_path: Path) -> None:
     def work() -> None:
         wrong = without_capabilities(tmp_path)

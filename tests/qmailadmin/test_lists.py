@@ -130,6 +130,7 @@ def test_what_is_missing_or_no_time_is_said_before_the_service_is_asked(service:
     assert service.seen("preview") == []
 
 
+@pytest.mark.slow
 def test_no_goes_back_to_the_form_and_nothing_is_lost(service: Service) -> None:
     async def story(driver: Driver) -> None:
         await driver.press("a")
@@ -149,6 +150,7 @@ def test_no_goes_back_to_the_form_and_nothing_is_lost(service: Service) -> None:
     assert service.seen("act") == []
 
 
+@pytest.mark.slow
 def test_an_entry_without_a_time_never_ends(service: Service) -> None:
     async def story(driver: Driver) -> None:
         await driver.press("a")
@@ -164,6 +166,7 @@ def test_an_entry_without_a_time_never_ends(service: Service) -> None:
     assert service.seen("act")[0]["seconds"] is None
 
 
+@pytest.mark.slow
 def test_what_the_service_refuses_at_the_act_is_shown_as_it_is_and_can_be_tried_again(
     service: Service,
 ) -> None:
@@ -205,6 +208,7 @@ def test_an_answer_about_an_earlier_text_is_not_shown(service: Service) -> None:
     play(service.path, story)
 
 
+@pytest.mark.slow
 def test_two_keys_make_one_act(service: Service) -> None:
     async def story(driver: Driver) -> None:
         await driver.press("a")
@@ -298,6 +302,7 @@ def test_the_last_act_is_undone_after_its_effect_was_seen(service: Service) -> N
     assert [one["value"] for one in service.lists["relay"]] == ["10.0.0.0/24", "127.0.0.1/32", "192.0.2.7/32"]
 
 
+@pytest.mark.slow
 def test_an_undo_that_is_refused_says_why(service: Service) -> None:
     answers = [ok(effects=["as before"], problem=""), no("undo: somebody was faster [now]")]
     service.script["undo"] = lambda request: answers[0 if request.get("preview") else 1]
@@ -313,6 +318,7 @@ def test_an_undo_that_is_refused_says_why(service: Service) -> None:
     play(service.path, story)
 
 
+@pytest.mark.slow
 def test_the_search_narrows_the_list_and_escape_shows_all(service: Service) -> None:
     async def story(driver: Driver) -> None:
         await driver.sees("4 in the list")
@@ -333,6 +339,7 @@ def test_the_search_narrows_the_list_and_escape_shows_all(service: Service) -> N
     play(service.path, story)
 
 
+@pytest.mark.slow
 def test_a_long_list_shows_a_part_and_says_so(service: Service) -> None:
     first = service.lists["senders"][0]
     service.lists["senders"] = [{**first, "value": f"@{number}.example"} for number in range(1500)]

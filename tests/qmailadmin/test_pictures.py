@@ -70,6 +70,7 @@ def self_contained(svg: str) -> str:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
+@pytest.mark.slow
 def test_the_picture_is_what_the_program_shows(
     service: Service, name: str, page: str, story: Callable[[Driver], Awaitable[None]]
 ) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.screen_driver import Driver, play
 from support.scripted_service import Service
 
@@ -34,6 +35,7 @@ def test_a_message_is_viewed_as_text(service: Service) -> None:
     assert service.seen("refused-show") == [{"do": "refused-show", "name": NAME}]
 
 
+@pytest.mark.slow
 def test_a_delivery_offers_to_trust_the_sender(service: Service) -> None:
     async def story(driver: Driver) -> None:
         await driver.sees("2 in the list")
@@ -54,6 +56,7 @@ def test_a_delivery_offers_to_trust_the_sender(service: Service) -> None:
     assert [one["value"] for one in service.seen("act")] == ["billing@partner.example"]
 
 
+@pytest.mark.slow
 def test_without_a_yes_nobody_is_trusted(service: Service) -> None:
     async def story(driver: Driver) -> None:
         await driver.sees("2 in the list")

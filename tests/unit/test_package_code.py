@@ -45,6 +45,7 @@ def names(top: Path, *entries: str) -> set[str]:
     return {file.relative_to(top).as_posix() for file in package_code.closure(top, entries)}
 
 
+@pytest.mark.slow
 def test_what_a_command_loads_is_part_of_its_code() -> None:
     entries = sorted({f"cli.{command.file}" for command in COMMANDS.values()})
     said = subprocess.run(

@@ -43,6 +43,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core impor
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import tai64n
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.rules import fragments as tcprules
+from support.parameters import slow_after_first
 
 PACKAGE = Path(__file__).resolve().parents[3] / "plugins" / "module_utils"
 BEGIN = 1_795_000_000
@@ -288,6 +289,7 @@ def evidence(service: Service, addresses: int, entries: int) -> None:
     service.reputation._events = 4 * addresses
 
 
+@pytest.mark.slow
 def test_a_state_needs_no_memory_for_a_second_copy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The state is written and read one item at a time."""
     monkeypatch.setattr(blacklist_service, "FILE_BYTES_MAX", 1 << 16)  # of the other files
@@ -348,7 +350,8 @@ def places_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
         yield from places_of(one, (*path, key))
 
 
-def test_no_value_in_the_state_ends_the_service(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strange", slow_after_first(STRANGE), ids=repr)
+def test_no_value_in_the_state_ends_the_service(world: World, strange: Any) -> None:
     """Whatever stands in one place, the service starts, works on and can be started again."""
     service = world.service()
     world.bad(11)
@@ -360,24 +363,23 @@ def test_no_value_in_the_state_ends_the_service(world: World, tmp_path: Path) ->
     path = world.root / "own" / "state.json"
     text = path.read_text()
     for place in places_of(json.loads(text)):
-        for strange in STRANGE:
-            state = holder = [json.loads(text)]
-            for key in (0, *place)[:-1]:
-                holder = holder[key]
-            holder[(0, *place)[-1]] = strange
-            path.write_text(json.dumps(state[0]))
-            begin = world.now
-            again = world.service()
-            world.settle(again)
-            world.now += 61
-            world.settle(again)
-            assert again.save(), (place, strange)
-            tcprules.parse_adaptive(world.fragment, int(world.now))
-            again.reputation.listing(int(world.now))
-            world.said.clear()
-            world.service()
-            assert not any("damaged" in one for one in world.said), (place, strange)
-            world.now = begin
+        state = holder = [json.loads(text)]
+        for key in (0, *place)[:-1]:
+            holder = holder[key]
+        holder[(0, *place)[-1]] = strange
+        path.write_text(json.dumps(state[0]))
+        begin = world.now
+        again = world.service()
+        world.settle(again)
+        world.now += 61
+        world.settle(again)
+        assert again.save(), (place, strange)
+        tcprules.parse_adaptive(world.fragment, int(world.now))
+        again.reputation.listing(int(world.now))
+        world.said.clear()
+        world.service()
+        assert not any("damaged" in one for one in world.said), (place, strange)
+        world.now = begin
 
 
 @pytest.mark.parametrize("what", ["directory", "fifo", "link"])

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 from support.c_programs import INCLUDES, ROOT, SANITIZE, STRICT, gcc, needed, run
-from support.parameters import slow_where
+from support.parameters import slow_after_first, slow_where
 from support.told_resolver import (
     AAAA,
     CNAME,
@@ -216,21 +216,23 @@ def test_the_whole_dialogue(gate: Gate) -> None:
 
 @pytest.mark.parametrize(
     ("said", "told"),
-    [
-        (b"MAIL FROM:<>\r\nRCPT TO:<d@e.f>\r\n", ["<> to d@e.f"]),
-        (b'MAIL FROM:<"a b"@c>\r\nRCPT TO:<@x,@y:d@e.f> NOTIFY=NEVER\r\n', ["a\\x20b@c to d@e.f"]),
-        (b"RCPT TO:<d@e.f>\r\n", ["<> to d@e.f"]),
-        (b"MAIL FROM: a@b.c\nRCPT TO: d@e.f\n", ["a@b.c to d@e.f"]),
-        (b"RCPT\r\n", ["<> to <>"]),
-        (b"MAIL FROM:<a\0\xff\x1b@b.c>\r\nRCPT TO:<d@e.f\rx>\r\n", ["a\\xff\\x1b@b.c to d@e.fx"]),
-        (b"RCPT TO:<d@e.f> to <x>\nRCPT TO:<d to e@f>\n", ["<> to d@e.f", "<> to d\\x20to\\x20e@f"]),
-        (b"RCPT TO:<" + b"x" * 2100 + b"@e.f>\r\n", []),
-        (b"RCPT TO:<" + b"x" * 300 + b"@e.f>\r\n", ["<> to " + "x" * 200 + "\\..."]),
-        (
-            b"".join(b"RCPT TO:<%d@e.f>\r\n" % one for one in range(15)),
-            [f"<> to {one}@e.f" for one in range(10)],
-        ),
-    ],
+    slow_after_first(
+        [
+            (b"MAIL FROM:<>\r\nRCPT TO:<d@e.f>\r\n", ["<> to d@e.f"]),
+            (b'MAIL FROM:<"a b"@c>\r\nRCPT TO:<@x,@y:d@e.f> NOTIFY=NEVER\r\n', ["a\\x20b@c to d@e.f"]),
+            (b"RCPT TO:<d@e.f>\r\n", ["<> to d@e.f"]),
+            (b"MAIL FROM: a@b.c\nRCPT TO: d@e.f\n", ["a@b.c to d@e.f"]),
+            (b"RCPT\r\n", ["<> to <>"]),
+            (b"MAIL FROM:<a\0\xff\x1b@b.c>\r\nRCPT TO:<d@e.f\rx>\r\n", ["a\\xff\\x1b@b.c to d@e.fx"]),
+            (b"RCPT TO:<d@e.f> to <x>\nRCPT TO:<d to e@f>\n", ["<> to d@e.f", "<> to d\\x20to\\x20e@f"]),
+            (b"RCPT TO:<" + b"x" * 2100 + b"@e.f>\r\n", []),
+            (b"RCPT TO:<" + b"x" * 300 + b"@e.f>\r\n", ["<> to " + "x" * 200 + "\\..."]),
+            (
+                b"".join(b"RCPT TO:<%d@e.f>\r\n" % one for one in range(15)),
+                [f"<> to {one}@e.f" for one in range(10)],
+            ),
+        ]
+    ),
 )
 def test_who_wanted_to_write_to_whom_is_in_the_log(gate: Gate, said: bytes, told: list[str]) -> None:
     """So a greylisted mail is found by its sender and recipient; nothing that a client says ends a line."""

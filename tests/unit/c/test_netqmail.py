@@ -135,6 +135,7 @@ def test_a_patch_says_what_why_and_how_tested(patch: Path) -> None:
     assert all(f"\n{word}" in head for word in ("What it mends:", "What it does:", "How it was tested:"))
 
 
+@pytest.mark.slow
 def test_the_stand_in_is_linked_with_all_that_it_needs(tmp_path: Path) -> None:
     for path in (
         *STANDIN.iterdir(),

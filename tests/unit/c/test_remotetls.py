@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.certificates import Signer, in_one_file, make_pair
+from support.parameters import slow_after_first
 from support.qmail_remote import Remote
 from support.tls_mail_server import Connection, TlsMailServer, Ways
 
@@ -318,8 +319,8 @@ def test_a_host_that_is_gone_before_quit_has_the_mail(policy: str, remote: Remot
         assert report.result == "K", report.message
 
 
-@pytest.mark.parametrize("policy", ["none", "encrypt"])
-@pytest.mark.parametrize("verb", ["MAIL", "RCPT"])
+@pytest.mark.parametrize("policy", slow_after_first(["none", "encrypt"]))
+@pytest.mark.parametrize("verb", slow_after_first(["MAIL", "RCPT"]))
 def test_a_reply_without_end_is_none(policy: str, verb: str, remote: Remote, authority: Signer) -> None:
     with TlsMailServer(Ways(authority.issue("good"), endless=verb)) as server:
         report = remote.send(server.port, line_of(policy, authority), seconds=2)

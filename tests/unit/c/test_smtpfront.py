@@ -467,6 +467,7 @@ def test_qmail_smtpd_has_places_of_its_own(programs: Programs, tmp_path: Path) -
         assert through_the_front(gate, [HELO, MAIL, RCPT]).endswith(b"250 ok\r\n250 ok\r\n")
 
 
+@pytest.mark.slow
 def test_clients_that_stall_leave_room_for_others(programs: Programs, tmp_path: Path) -> None:
     """Three clients stall 50 messages each: each holds its share of places, and others get one."""
     with gateway(programs, tmp_path, front={"-w": 2, "-C": 50}) as gate:
@@ -542,6 +543,7 @@ def test_who_leaves_while_it_waits_gives_its_place_back(programs: Programs, tmp_
 # --- what breaks ---
 
 
+@pytest.mark.slow
 def test_a_launcher_that_hangs_holds_nobody_forever(programs: Programs, tmp_path: Path) -> None:
     with gateway(programs, tmp_path, front={"-w": 1, "-C": 1}) as gate:
         until(lambda: "deny 127.0.0.2" in gate.heard())  # the launcher has sent its log
@@ -899,6 +901,7 @@ def test_random_dialogues_are_answered_and_accepted_as_without_the_front(gate: G
         assert same(heard, expected), (seed, pieces, heard, expected)
 
 
+@pytest.mark.slow
 def test_the_makefile_builds_both_from_what_the_role_gives_it(tmp_path: Path) -> None:
     for name, path in program_files(ROOT / "src", ["smtpfront", "smtplaunch"]).items():
         shutil.copy(path, tmp_path / name)

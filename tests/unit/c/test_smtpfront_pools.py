@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from support.parameters import slow_after_first
 from support.smtpfront_programs import Gateway, Programs, gateway, until
 from support.told_resolver import AAAA, CNAME, PTR, SERVFAIL, A, Records, Resolver, a, record, wire
 
@@ -169,11 +170,11 @@ NO_POOL: dict[str, Records] = {
 }
 
 
-@pytest.mark.parametrize("records", [pytest.param(records, id=name) for name, records in NO_POOL.items()])
+@pytest.mark.parametrize("name", slow_after_first(NO_POOL))
 def test_without_a_name_of_its_own_a_client_is_of_no_pool(
-    programs: Programs, tmp_path: Path, records: Records
+    programs: Programs, tmp_path: Path, name: str
 ) -> None:
-    with front(programs, tmp_path) as gate, Resolver(programs.resolver_port, records):
+    with front(programs, tmp_path) as gate, Resolver(programs.resolver_port, NO_POOL[name]):
         assert attempt(gate, "127.31.1.9", "sue@customer.test") == [LATER]
         time.sleep(DELAY + 0.1)
         assert attempt(gate, "127.31.2.9", "sue@customer.test") == [LATER]
@@ -356,6 +357,7 @@ class Silent(Resolver):
         return None
 
 
+@pytest.mark.slow
 def test_so_many_questions_are_outstanding_and_no_more(programs: Programs, tmp_path: Path) -> None:
     limits = {"-c": 300, "-N": 300}
     with (

@@ -473,6 +473,7 @@ def test_a_worker_that_is_killed_ends_its_session_only(start: Start, handed_over
 # --- clients that stop, and the end ---
 
 
+@pytest.mark.slow
 def test_clients_that_stop_in_the_handshake(start: Start) -> None:
     gate, tls = start("-h", "4", "-i", "8")
     stopped = []

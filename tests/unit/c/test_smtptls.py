@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from support.certificates import make_pair
+from support.parameters import slow_after_first
 from support.smtpfront_programs import as_nobody, until
 from support.smtptls import SmtpTls, client_context, line, tcp_pair
 
@@ -440,7 +441,7 @@ def test_a_broken_pair_leaves_the_old_one(start: Start, tmp_path: Path) -> None:
     assert tls.offered()
 
 
-@pytest.mark.parametrize("what", ["missing", "empty", "mismatch", "unreadable"])
+@pytest.mark.parametrize("what", slow_after_first(["missing", "empty", "mismatch", "unreadable"]))
 def test_without_a_certificate_nothing_is_offered(start: Start, tmp_path: Path, what: str) -> None:
     directory = tmp_path / "certificates"
     certificate, key = make_pair(directory, "ecdsa")
@@ -566,6 +567,7 @@ def test_a_killed_worker_ends_its_session_only(start: Start) -> None:
             assert secure.recv(1) == b""
 
 
+@pytest.mark.slow
 def test_a_worker_is_replaced_after_a_hundred(start: Start) -> None:
     tls = start("-i", "1", "-n", "1")
     first = tls.workers()

@@ -28,6 +28,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats.tc
     render,
 )
 from support.c_programs import run
+from support.parameters import slow_after_first
 
 Address = Union[IPv4Address, IPv6Address]
 PLACES = ("0.0.0.0", "10.0.0.7", "10.0.255.255", "255.255.255.255", "::", "::1", "::10.0.0.7", "2001:db8::7",
@@ -76,7 +77,7 @@ def meant(networks: Sequence[tuple[Network | None, str]], address: Address) -> s
     return found[1]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", slow_after_first(range(4)))
 def test_c_and_python_find_the_narrowest_rule(
     program: Callable[..., Path], tmp_path: Path, seed: int
 ) -> None:
