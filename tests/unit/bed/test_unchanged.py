@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +35,13 @@ def files_of(base: Path) -> list[Path]:
     return [*found, *(path for path in packages if found and path.is_file())]
 
 
-def imported(path: Path) -> Iterator[Path]:
-    """Yield the files of ours that a module imports, at its beginning or later."""
+@functools.cache
+def imported(path: Path) -> tuple[Path, ...]:
+    """Return the files of ours that a module imports, at its beginning or later."""
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[Path]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
