@@ -46,10 +46,11 @@ class Directory:
 
 @dataclass(frozen=True)
 class Link:
-    """A symbolic link's wanted state; the target need not exist."""
+    """A symbolic link's wanted state; the target need not exist. With force it replaces a regular file."""
 
     path: str
     target: str
+    force: bool = False
 
 
 @dataclass
@@ -210,12 +211,14 @@ def _compare_link(wanted: Link) -> Step | None:
     try:
         now = os.readlink(wanted.path)
     except (FileNotFoundError, NotADirectoryError):
-        now = ""
+        now = "nothing"
     except OSError as error:
-        raise _something_else(wanted.path, "a link") from error
+        if not (wanted.force and os.path.isfile(wanted.path)):
+            raise _something_else(wanted.path, "a link") from error
+        now = "nothing, a file instead"
     if now == wanted.target:
         return None
-    diff = {"prepared": f"{wanted.path}: link to {now or 'nothing'} -> {wanted.target}\n"}
+    diff = {"prepared": f"{wanted.path}: link to {now} -> {wanted.target}\n"}
     return Step(wanted.path, diff, wanted)
 
 

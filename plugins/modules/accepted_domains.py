@@ -62,57 +62,12 @@ changed_paths:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import addresses as recipients
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import (
-    accepted_domains,
-    smtproutes,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import ACCEPTED_DOMAINS
-from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import Desired, finish, read_bytes
-
-
-def accepted(domains):
-    """Return the domains in lower case and ASCII, each once, in order."""
-    if not domains:
-        raise BadInput("domains: [] accepts no mail at all; expected at least one domain")
-    known = [recipients.ascii_domain(domain) for domain in domains]
-    for number, domain in enumerate(domains, 1):
-        fault = recipients.domain_fault(known[number - 1])
-        if fault:
-            raise BadInput(f"domains item {number}: {domain!r} {fault}")
-    return list(dict.fromkeys(known))
+from ansible_collections.mailgate.qmail.plugins.module_utils.steps import accepted_domains
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "domains": {"type": "list", "elements": "str", "required": True},
-            "routes": {"type": "list", "elements": "dict", "default": []},
-            "local": {"type": "list", "elements": "str", "default": []},
-            "path": {"type": "path", "default": ACCEPTED_DOMAINS},
-        },
-        supports_check_mode=True,
-    )
-    path = module.params["path"]
-    try:
-        domains = accepted(module.params["domains"])
-        routes = [
-            smtproutes.make_route(one.get("domain") or "", one.get("route") or "", f"routes item {number}")
-            for number, one in enumerate(module.params["routes"], 1)
-        ]
-        before = (read_bytes(path) or b"").decode("utf-8", "backslashreplace")
-    except (BadInput, OSError) as error:
-        module.fail_json(msg=str(error), changed_paths=[])
-    content = "".join(f"{domain}\n" for domain in domains)
-    now = accepted_domains.parse(before)
-    words = smtproutes.describe_accepted(now, domains, routes, module.params["local"])
-    finish(
-        module,
-        [Desired(path, content.encode("utf-8"))],
-        diff=[{"prepared": "".join(f"{line}\n" for line in words)}] if words else None,
-        changes=words,
-    )
+    module = AnsibleModule(argument_spec=accepted_domains.argument_spec(), supports_check_mode=True)
+    accepted_domains.run(module)
 
 
 if __name__ == "__main__":

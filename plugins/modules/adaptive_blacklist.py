@@ -148,84 +148,12 @@ changed_paths:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailgate.qmail.plugins.module_utils import managed_file
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.blacklist import (
-    settings as blacklist_settings,
-)
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import BLACKLIST_SETTINGS
-
-NUMBERS = {
-    "attempts": 10,
-    "bad_percent": 50,
-    "window_seconds": 3600,
-    "listing_seconds": 14400,
-    "session_attempts": 10,
-    "spare_ham": 50,
-    "spare_ham_seconds": 604800,
-    "addresses_max": 100000,
-    "events_max": 200,
-    "entries_max": 10000,
-    "ipv6_site_networks": 8,
-}
-
-
-def before_in_words(content, path):
-    """Describe the settings in the file, or what is wrong with them."""
-    if content is None:
-        return ""
-    try:
-        return blacklist_settings.describe(blacklist_settings.parse(content.decode("utf-8", "replace"), path))
-    except BadInput as error:
-        return f"{error}\n"
-
-
-def difference(before, settings, path):
-    """Return the diff, or None when at most mode or owner differ."""
-    content = blacklist_settings.render(settings).encode("ascii")
-    if before == content:
-        return None
-    old, new = before_in_words(before, path), blacklist_settings.describe(settings)
-    if old == new:
-        new += "same settings, written again\n"
-    return [{"before_header": path, "after_header": path, "before": old, "after": new}]
+from ansible_collections.mailgate.qmail.plugins.module_utils.steps import adaptive_blacklist
 
 
 def main():
-    spec = {name: {"type": "int", "default": default} for name, default in NUMBERS.items()}
-    spec.update(
-        {
-            "path": {"type": "path", "default": BLACKLIST_SETTINGS},
-            "marked": {"type": "str", "choices": ["spam", "ham", "neither"], "default": "spam"},
-            "spam_score": {"type": "float", "default": 0},
-            "never": {"type": "list", "elements": "str", "default": []},
-            "added": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "address": {"type": "str", "required": True},
-                    "until": {"type": "str"},
-                    "note": {"type": "str"},
-                },
-            },
-            "released": {"type": "list", "elements": "str", "default": []},
-        }
-    )
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    values = dict(module.params)
-    path = values.pop("path")
-    try:
-        settings = blacklist_settings.make(values)
-        before = managed_file.read_bytes(path)
-    except (BadInput, OSError) as error:
-        module.fail_json(msg=str(error))
-    managed_file.finish(
-        module,
-        [managed_file.Desired(path, blacklist_settings.render(settings).encode("ascii"), 0o644)],
-        diff=difference(before, settings, path),
-        settings=blacklist_settings.as_values(settings),
-    )
+    module = AnsibleModule(argument_spec=adaptive_blacklist.argument_spec(), supports_check_mode=True)
+    adaptive_blacklist.run(module)
 
 
 if __name__ == "__main__":

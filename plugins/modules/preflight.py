@@ -219,8 +219,15 @@ mta:
     - C(pid) is 0 when it is installed and does not hold port 25; C(unit) and C(package) may be empty.
   type: dict
   returned: always
+diverted:
+  description: The paths of which dpkg diverts the files of packages.
+  type: list
+  elements: str
+  returned: always
 ansible_facts:
-  description: C(memtotal_mb) and C(processor_vcpus), named like the hardware facts.
+  description:
+    - C(memtotal_mb) and C(processor_vcpus), named like the hardware facts.
+    - C(mailgate_services), the names of the services of this host when the run began.
   type: dict
   returned: when the amount of memory is known
 own_addresses:
@@ -278,6 +285,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
     CERTIFICATES_DIRECTORY,
     CLAMAV_DATABASES,
+    SERVICES,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import smtproutes
@@ -394,6 +402,11 @@ def port_holders(module):
             package = preflight.package_of(module.run_command([query, "--search", holder.executable])[1])
         packaged.append(dataclasses.replace(holder, package=package))
     return packaged
+
+
+def names_in(directory):
+    """Return the names in a directory, sorted; none when it does not exist."""
+    return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
 
 
 def free_bytes(path):
@@ -646,15 +659,14 @@ def main():
         "mta": dict(report.mta),
         "own_addresses": own_addresses,
         "stamped": layout.stamped(),
+        "diverted": preflight.diverted(host.dpkg_diversions),
         "began": int(time.time()),
     }
+    result["ansible_facts"] = {"mailgate_services": names_in(SERVICES)}
     found = re.search(r"^MemTotal: +([0-9]+) kB$", host.meminfo, re.MULTILINE)
     if found:
         # Gathering all hardware facts would take seconds.
-        result["ansible_facts"] = {
-            "memtotal_mb": int(found[1]) // 1024,
-            "processor_vcpus": os.cpu_count() or 1,
-        }
+        result["ansible_facts"].update(memtotal_mb=int(found[1]) // 1024, processor_vcpus=os.cpu_count() or 1)
     errors = report.messages("error")
     if errors:
         module.fail_json(msg="\n".join([preflight.REFUSED, *errors]), **result)

@@ -75,6 +75,13 @@ def _drifted_files(root: Path) -> None:
     (root / "link").symlink_to("elsewhere")
 
 
+# steps
+
+
+def _steps(root: Path) -> dict[str, Any]:
+    return {"steps": [{"files": _files(root)}, *({name: given(root)} for name, given in _STEPS)]}
+
+
 # daemontools_service
 
 
@@ -358,6 +365,7 @@ def _removable(root: Path) -> None:
         (root / "etc" / name).write_text("")
 
 
+_STEPS = [("adaptive_blacklist", _blacklist), ("accepted_domains", _domains), ("tcp_rules", _rules)]
 TABLE: dict[str, list[Case] | Elsewhere] = {
     "accounts": [
         Case("no accounts yet", _accounts, _no_accounts, watched=_account_databases),
@@ -409,6 +417,14 @@ TABLE: dict[str, list[Case] | Elsewhere] = {
         Case("its data stay", _removal(), _removable),
         Case("with its data and accounts", _removal(data=True), _removable),
         Case("no services", _removal(state="stopped"), _removable, changes=False),
+    ],
+    "program": [
+        Case("it answers as expected", lambda _root: {"argv": ["true"]}, changes=False),
+    ],
+    "steps": [
+        Case("a fresh host", _steps),
+        Case("a host that drifted", _steps, _drifted_files),
+        Case("no steps", lambda _root: {"steps": []}, changes=False),
     ],
     "preflight": [Case("a host", _site, changes=False)],
     "fleet_keys": Elsewhere("tests/module/test_fleet_keys.py", "test_made_once_predicted_and_kept"),

@@ -185,6 +185,23 @@ def test_a_link_elsewhere_is_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["link"]
 
 
+def test_a_link_replaces_a_file_only_where_that_is_wanted(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.write_text("a program\n")
+    refused = finish(links=[Link(str(link), "new")])
+    assert refused["msg"] == f"path {link}: there is something else; expected a link or nothing"
+    predicted = finish(check_mode=True, links=[Link(str(link), "new", force=True)])
+    assert link.read_text() == "a program\n"
+    made = finish(links=[Link(str(link), "new", force=True)])
+    assert made == predicted
+    assert made["diff"] == [{"prepared": f"{link}: link to nothing, a file instead -> new\n"}]
+    assert os.readlink(link) == "new" and names(tmp_path) == ["link"]
+    assert finish(links=[Link(str(link), "new", force=True)])["changed"] is False
+    (tmp_path / "directory").mkdir()
+    refused = finish(links=[Link(f"{tmp_path}/directory", "new", force=True)])
+    assert refused["msg"].endswith("directory: there is something else; expected a link or nothing")
+
+
 def test_a_file_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "old"
     path.write_bytes(b"x\n")

@@ -254,9 +254,9 @@ def installed_mail_servers(dpkg_status: str) -> list[str]:
     return sorted(found)
 
 
-def is_diverted(dpkg_diversions: str, path: str) -> bool:
-    """Return whether /var/lib/dpkg/diversions, groups of three lines, diverts a path."""
-    return path in dpkg_diversions.splitlines()[::3]
+def diverted(dpkg_diversions: str) -> list[str]:
+    """Return the paths that /var/lib/dpkg/diversions, groups of three lines, diverts."""
+    return dpkg_diversions.splitlines()[::3]
 
 
 def _system(os_release: str) -> Finding:
@@ -388,7 +388,7 @@ def _installed(host: Host, replace: bool, mta: dict[str, object]) -> tuple[list[
     if not packages:
         return [], mta
     text = f"mail server: package {', '.join(packages)} is installed"
-    if is_diverted(host.dpkg_diversions, SENDMAIL):
+    if SENDMAIL in diverted(host.dpkg_diversions):
         return [Finding("mta", "ok", f"{text}, its {SENDMAIL} is diverted")], mta
     mta = mta or _mail_server(SENDMAIL, 0, "", packages[0])
     if replace:

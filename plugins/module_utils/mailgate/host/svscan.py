@@ -103,8 +103,8 @@ class Steward:
         os.symlink(directory, temporary)
         os.rename(temporary, link)
 
-    def order(self, watched: Sequence[str], wishes: Sequence[str]) -> None:
-        """Tell supervise of the service, and of its log, what is missing, and wait until it is so."""
+    def order(self, watched: Sequence[str], wishes: Sequence[str], wait: bool = True) -> None:
+        """Tell supervise of the service, and of its log, what is missing; wait until it is so."""
         expected = "svscan to start supervise (a log directory is only seen when the link is new)"
         self.wait(watched, lambda _path, service: service.status is not None, expected)
         settling: dict[str, supervise.Settling] = {}
@@ -121,6 +121,8 @@ class Steward:
             )
             if orders:
                 supervise.tell(path, orders)
+        if not wait:
+            return
         if wishes[0] == "stopped":
             self.wait(watched[:1], lambda _path, service: supervise.words(service) == "down", "down")
             watched = watched[1:]
