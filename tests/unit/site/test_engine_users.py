@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import engine, stream
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet import stream
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site import engine_users
 
 SECRET = b"s" * 32
@@ -48,4 +48,3 @@ def test_a_reader_reads_the_fleets_keys_and_nobody_comes_without_a_name() -> Non
     assert [one for one in reader if one.startswith("+")] == ["+get", "+ping", "+time", "+xread"]
     assert reader.index("-@all") < reader.index("+get")
     assert all(key.startswith("mailgate:") for key in (stream.STREAM, stream.SNAPSHOT))
-    assert engine.STREAM == stream.STREAM
