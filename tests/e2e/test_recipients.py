@@ -220,7 +220,7 @@ def test_the_first_converge_without_a_directory_answers_451_and_fails_at_its_end
     assert status != 0
     assert f"directory corp server {AD_NAME}:636: " in text
     assert "no list serves, every recipient gets 451, the next scheduled export may succeed" in text
-    assert "Set the routes to the back ends" in text.partition("no list serves")[0]
+    assert "the routes to the back ends, and the accepted domains" in text.partition("no list serves")[0]
     assert {verdict(STRANGER, address) for address in (GOOD, UNKNOWN, LISTED)} == {UNCERTAIN}
     status, text = world.mailgate("status")
     assert (status, "every recipient gets 451" in text) == (1, True)

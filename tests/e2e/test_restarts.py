@@ -25,10 +25,10 @@ from support.waiting import eventually
 
 PLAYBOOK = "tests/e2e/restarts.yml"
 CHOICE = "tests/inventory/group_vars/gateways/choice.yml"  # which sources this machine has; not a file of git
-# A control file that qmail-send reads, spamd's local.cf, and -c in two run scripts.
+# A control file that qmail-send reads, spamd's trusted.cf, and -c in two run scripts.
 CHANGED = {
     "netqmail_queue_lifetime_seconds": 604801,
-    "spamassassin_required_score": 5.5,
+    "spamassassin_trusted_networks": ["198.51.100.0/24"],
     "netqmail_concurrency_incoming": 90,
     "smtp_front_sessions": 1990,
 }
@@ -63,7 +63,7 @@ class Plays:
     def start(self, *argv: str) -> subprocess.Popen[str]:
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         return subprocess.Popen(
-            [program, "-i", "tests/inventory", PLAYBOOK, *argv],
+            [program, "-i", "tests/inventory", PLAYBOOK, "--diff", *argv],
             cwd=self.place,
             env=dict(
                 os.environ,
@@ -146,7 +146,7 @@ def test_a_play_that_was_killed_before_a_restart_is_made_up_for(plays: Plays) ->
     found = plays.doctor()
     for service, path in (
         ("qmail-send", "/var/qmail/control/queuelifetime"),
-        ("spamd", "/etc/(mail/)?spamassassin/local[.]cf"),
+        ("spamd", "/etc/(mail/)?spamassassin/trusted[.]cf"),
     ):
         assert re.search(
             rf"^2 {service} runs as it was before a change: {path} changed$", found, re.MULTILINE

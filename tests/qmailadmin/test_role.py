@@ -12,7 +12,7 @@ from pathlib import Path
 
 import make_venv
 import pytest
-import yaml
+from support.role_tasks import calls
 from support.screen_driver import FILES
 
 ROLE = FILES.parent
@@ -20,8 +20,8 @@ PINS = re.compile(r"([a-z-]+)==([0-9.]+) \\\n    --hash=sha256:([0-9a-f]{64})\n"
 
 
 def test_every_file_of_the_program_is_installed() -> None:
-    tasks = yaml.safe_load((ROLE / "tasks" / "install.yml").read_text(encoding="utf-8"))
-    files = tasks[0]["mailgate.qmail.files"]["files"]
+    (call,) = calls(ROLE, "files")
+    files = call["files"]
     installed = {one["path"].rpartition("}}/")[2] for one in files if "/qmailadmin/" in one["path"]}
     there = {f"qmailadmin/{path.name}" for path in (FILES / "qmailadmin").iterdir() if path.is_file()}
     assert installed == there

@@ -8,17 +8,13 @@ from __future__ import annotations
 import re
 
 RECAP = re.compile(r"^gateway\s+: ok=\d+\s+changed=(\d+)\s+unreachable=0\s+failed=0\b", re.MULTILINE)
-_STEP = re.compile(r"^(?=RUNNING HANDLER |TASK |PLAY )", re.MULTILINE)
 _SERVICE = re.compile(
-    r"(?:RUNNING HANDLER|TASK) \[[^\]]*: (?:Restart|Run) ([a-z-]+)(?: behind [a-z]+)?\]",
+    r"^\+\+\+ after: /service/([a-z-]+)\n(?:(?!--- before|changed: |\+service: ).*\n)*"
+    r"\+service: up(?!, told to reload)",
+    re.MULTILINE,
 )
-_CHANGED = re.compile(r"^changed: \[", re.MULTILINE)
 
 
 def restarted_services(text: str) -> set[str]:
-    """Return the services that a handler, or a task where what follows needs the service, restarts."""
-    return {
-        found.group(1)
-        for part in _STEP.split(text)
-        if (found := _SERVICE.match(part)) and _CHANGED.search(part)
-    }
+    """Return the services that a run with --diff starts or restarts."""
+    return set(_SERVICE.findall(text))

@@ -60,12 +60,18 @@ ANSWERS = {
     },
     "files": {"changed_paths": ["/etc/clamav/clamd.conf"]},
     "daemontools_service": {"process_started": False},
+    "program": {"rc": 0, "stdout": "by descriptor, virus FOUND", "stderr": ""},
     "ad_recipients": {"problem": "", "count": 2},
 }
 
 
 class ActionModule(ActionBase):
     _supports_check_mode = True
+
+    @staticmethod
+    def _result(step):
+        (name,) = [one for one in step if one != "wanted"]
+        return dict({"name": step[name].get("name", name), "changed": True}, **ANSWERS.get(name, {}))
 
     def run(self, tmp=None, task_vars=None):
         name = self._task.action.rpartition(".")[2].removeprefix("recorded_")
@@ -77,6 +83,8 @@ class ActionModule(ActionBase):
             answer["stdout"] = "by descriptor, virus FOUND\\nby stream, virus FOUND"
         elif "stdin" in self._task.args:  # clamdscan reports the virus of the proof
             answer["rc"] = 1
+        if name == "steps":
+            answer["results"] = [self._result(one) for one in self._task.args["steps"]]
         return answer
 """
 

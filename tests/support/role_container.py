@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAY = """\
 - hosts: gateways
   gather_facts: true
-  gather_subset: ["!all", "!min", distribution, service_mgr, platform]
+  gather_subset: ["!all", "!min", apparmor, distribution, service_mgr, platform]
   vars_files: [{root}/playbooks/vars/site.yml]
   tasks:
     - ansible.builtin.import_role: {{name: mailgate.qmail.{role}}}

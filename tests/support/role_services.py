@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_script import (
     Definition,
     Log,
@@ -16,10 +15,10 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host.run_s
     run_script,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.role_tasks import calls, roles
+
 RECORDS = "/run/mailgate/started"
-MODULE = "mailgate.qmail.daemontools_service"
-TEMPLATE = re.compile(r"\{\{ lookup\('ansible\.builtin\.template', '([^']+)'\) \}\}")
+TEMPLATE = re.compile(r"\{\{ lookup\('mailgate\.qmail\.template', '([^']+)'\) \}\}")
 
 
 class Anything(jinja2.Undefined):
@@ -98,10 +97,9 @@ class RoleService:
 
 def role_services() -> list[RoleService]:
     """Return every service that a role runs."""
-    found = []
-    for path in sorted(ROOT.glob("roles/*/tasks/*.yml")):
-        for task in yaml.safe_load(path.read_text(encoding="utf-8")) or []:
-            given = task.get(MODULE)
-            if given and "run" in given:
-                found.append(RoleService(path.parents[1], given))
-    return found
+    return [
+        RoleService(role, given)
+        for role in roles()
+        for given in calls(role, "daemontools_service")
+        if "run" in given
+    ]

@@ -94,7 +94,7 @@ def playbook(name: str, *options: str) -> Said:
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w", encoding="utf-8") as handle, timed("upgrade", f"gateway.yml, {name}"):
         done = subprocess.run(
-            [*command, "playbooks/gateway.yml", *options],
+            [*command, "playbooks/gateway.yml", "--diff", *options],
             cwd=ROOT,
             env={**environment, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import backup, removal
+from support.role_tasks import calls
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.name != "remove")
@@ -65,37 +66,15 @@ def test_each_path_of_a_role_is_in_the_list(role: Path) -> None:
     assert not missing
 
 
-def tasks(node: object) -> list[dict[str, object]]:
-    if isinstance(node, list):
-        return [found for one in node for found in tasks(one)]
-    if isinstance(node, dict):
-        return [node, *tasks(list(node.values()))]
-    return []
-
-
-EVERY = [
-    one
-    for role in ROLES
-    for file in (role / "tasks").glob("*.yml")
-    for one in tasks(yaml.safe_load(file.read_text()))
-]
-
-
 def test_each_service_account_and_definition_is_in_the_list() -> None:
-    services = [
-        one["mailgate.qmail.daemontools_service"]
-        for one in EVERY
-        if "mailgate.qmail.daemontools_service" in one
-    ]
-    assert {one["name"] for one in services} == set(removal.NAMES)  # type: ignore[index]
+    services = {one["name"] for role in ROLES for one in calls(role, "daemontools_service")}
+    assert services == set(removal.NAMES)
     base = yaml.safe_load((ROOT / "roles/base/vars/main.yml").read_text())
     users = {one["name"] for one in base["_base_users"]}
     groups = set(base["_base_groups"])
-    for one in EVERY:
-        made = one.get("mailgate.qmail.accounts")
-        if isinstance(made, dict):
-            groups |= {*made["groups"]} if isinstance(made["groups"], list) else set()
-            users |= {user["name"] for user in made.get("users", []) if isinstance(user, dict)}
+    for made in [one for role in ROLES for one in calls(role, "accounts")]:
+        groups |= {*made["groups"]} if isinstance(made["groups"], list) else set()
+        users |= {user["name"] for user in made.get("users", []) if isinstance(user, dict)}
     assert users == set(removal.USERS)
     assert groups <= set(removal.GROUPS)
 

@@ -50,7 +50,8 @@ def test_a_readme_tells_of_the_role(role: Path) -> None:
         assert (role.parents[1] / path).exists(), f"{role.name}/README.md names {path}, which is not there"
     for entry in re.findall(r"tasks_from: (\w+)", text):
         assert (role / "tasks" / f"{entry}.yml").exists(), f"{role.name}/README.md names {entry}"
-    tasks = "".join(path.read_text(encoding="utf-8") for path in role.parent.glob("*/tasks/*.yml"))
+    files = [*role.parent.glob("*/tasks/*.yml"), *role.parent.glob("*/vars/*.yml")]
+    tasks = "".join(path.read_text(encoding="utf-8") for path in files)
     for service in re.findall(r"`/service/([a-z-]+)`", text):
         assert f"name: {service}\n" in tasks, f"{role.name}/README.md names the service {service}"
 

@@ -11,8 +11,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from support.role_services import RECORDS, role_services
+from support.role_tasks import ROOT, calls, dictionaries, roles
 
 SERVICES = role_services()
 SCRIPTS = {name: script for service in SERVICES for name, script in service.scripts.items()}
@@ -135,6 +135,12 @@ def test_no_account_that_is_none_is_taken(state: str, tmp_path: Path) -> None:
     assert said.startswith("qmail-smtpd: the account qmaild is missing, is root, or has no group (uid '")
 
 
+def test_a_service_that_no_task_waits_for_is_waited_for_before_mail_arrives() -> None:
+    waited = {one["name"] for one in calls(ROOT / "roles" / "daemontools", "daemontools_service")}
+    begun = {service.name for service in SERVICES if service.given.get("wait") is False}
+    assert begun == waited and len(begun) >= 12
+
+
 def test_who_follows_a_log_has_the_group_that_may_read_it() -> None:
     followers = [name for name in SCRIPTS if re.search(r" --(?:smtp-|send-)?log ", SCRIPTS[name])]
     assert sorted(followers) == ["adaptive-blacklist", "stats"]
@@ -145,11 +151,8 @@ def test_who_follows_a_log_has_the_group_that_may_read_it() -> None:
 
 def test_no_role_makes_a_directory_of_logs_that_strangers_read() -> None:
     """Those of services are made by daemontools_service."""
-    found = []
-    for path in sorted(Path(__file__).resolve().parents[3].glob("roles/*/tasks/*.yml")):
-        for task in yaml.safe_load(path.read_text(encoding="utf-8")) or []:
-            made = (task.get("mailgate.qmail.files") or {}).get("directories", [])
-            found += [one for one in made if isinstance(one, dict) and one["path"].startswith("/var/log")]
+    found = [one for role in roles() for one in dictionaries(role) if "owner" in one and "path" in one]
+    found = [one for one in found if str(one["path"]).startswith("/var/log")]
     assert [one["path"] for one in found] == ["/var/log/qmail"]
     assert all((one["group"], one["mode"]) == ("mailgate-log", "0750") for one in found)
 

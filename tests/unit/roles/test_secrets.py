@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
+from support.role_tasks import calls
 
 ROOT = Path(__file__).resolve().parents[3]
 CASES: list[tuple[str, dict[str, Any], bool]] = [
@@ -98,8 +99,8 @@ def test_the_file_that_holds_it_is_hidden_and_its_readers_alone(role: str, tasks
 def freshclam_script(secret: bool) -> str:
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["bool"] = bool
-    (task,) = [one for one in loaded("clamav", "tasks/service.yml") if one["name"] == "Run freshclam"]
-    run = task["mailgate.qmail.daemontools_service"]["run"]
+    services = calls(ROOT / "roles/clamav", "daemontools_service")
+    (run,) = [one["run"] for one in services if one["name"] == "freshclam"]
     return environment.from_string(run).render(_clamav_bin="/bin", _clamav_freshclam_secret=secret)
 
 
