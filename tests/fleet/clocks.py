@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from .gateways import Gateway, await_all, heard_all, seconds_until
+from .gateways import Gateway, await_all, heard_all, process_of, seconds_until
 
 SOURCE = Path(__file__).with_name("clock_ahead.c")
 LIBRARY, AHEAD, PRELOAD = "/usr/local/lib/clock_ahead.so", "/run/clock-ahead", "/etc/ld.so.preload"
@@ -37,7 +37,7 @@ def _restart(one: Gateway) -> None:
     def processes() -> dict[str, str]:
         return {line.split(":")[0]: line for line in one.run("svstat", *places).splitlines()}
 
-    before = {name: line.partition("(pid ")[2].partition(")")[0] for name, line in processes().items()}
+    before = {name: process_of(line) for name, line in processes().items()}
     one.run("svc", "-t", *places)
 
     def all_new() -> bool:

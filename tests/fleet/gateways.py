@@ -88,6 +88,10 @@ class Gateway:
         said = json.loads(self.run("mailgate", "doctor", "--json", "--only", check, status=None))
         return [(one["status"], one["text"]) for one in said["findings"]]
 
+    def process(self, service: str) -> str:
+        """Return the number of a service's process, or "" when it is down."""
+        return process_of(self.run("svstat", f"/service/{service}"))
+
     def cut_off(self) -> None:
         subprocess.run(["docker", "network", "disconnect", self.network, self.container], check=True)
 
@@ -104,7 +108,12 @@ class Gateway:
     def _service(self, name: str, how: str) -> None:
         self.run("svc", how, f"/service/{name}")
         wanted = ": up " if how == "-u" else ": down "
-        seconds_until(lambda: wanted in self.sh(f"svstat /service/{name}"), f"{name} is{wanted[1:]}")
+        seconds_until(lambda: wanted in self.run("svstat", f"/service/{name}"), f"{name} is{wanted[1:]}")
+
+
+def process_of(line: str) -> str:
+    """Return the number of the process in a line of svstat, or ""."""
+    return line.partition("(pid ")[2].partition(")")[0]
 
 
 def seconds_until(

@@ -43,13 +43,9 @@ EMPTY = "find /var/qmail/cqgreylist -type f -name '[34][0-9].*' -delete"
 COUNT = "find /var/qmail/cqgreylist -type f -name '[34][0-9].*' ! -name '*.new' | wc -l"
 
 
-def process(one: Gateway, service: str) -> str:
-    return one.run("svstat", f"/service/{service}").partition("(pid ")[2].partition(")")[0]
-
-
 def most_memory(one: Gateway, service: str) -> int:
     """Return the most megabytes that a service's process has had."""
-    said = one.run("cat", f"/proc/{process(one, service)}/status")
+    said = one.run("cat", f"/proc/{one.process(service)}/status")
     return int(said.partition("VmHWM:")[2].split()[0]) // 1024
 
 
@@ -59,10 +55,7 @@ def test_many_networks_reach_a_gateway_that_joins_within_bounds(
     """Many networks reach a gateway that joins, within bounds; acts come first, and no session waits."""
     first, second, third = three
     for one in (second, third):
-        one.run("svc", "-d", "/service/fleet")
-    await_all(
-        (second, third), lambda one: ": down " in one.run("svstat", "/service/fleet"), "the fleet is down"
-    )
+        one.fleet(up=False)
     try:
         first.run("python3", "-c", FILL, str(NETWORKS))
         assert int(first.sh(COUNT)) == NETWORKS
@@ -71,20 +64,18 @@ def test_many_networks_reach_a_gateway_that_joins_within_bounds(
         first.engine(up=False)
         first.engine(up=True)  # which begins with a snapshot
         begun = time.monotonic()
-        third.run("svc", "-u", "/service/fleet")
+        third.fleet(up=True)
         seconds_until(lambda: third.denies(LATE_DENY), "the act has come", 300)
         act = time.monotonic() - begun
-        reading = process(third, "fleet"), process(third, "operator")
+        reading = [third.process(service) for service in ("fleet", "operator")]
         assert int(third.sh(COUNT)) < NETWORKS  # they come behind it
         seconds_until(lambda: int(third.sh(COUNT)) > 0, "networks come", 300)
         slowest = max(third.try_from("198.18.7.7")[1] for _number in range(5))
         assert slowest < 5
         seconds_until(lambda: int(third.sh(COUNT)) == NETWORKS, "all networks have come", 3000, pause=2)
         took = time.monotonic() - begun
-        assert reading == (
-            process(third, "fleet"),
-            process(third, "operator"),
-        )  # within their limits of memory
+        # The same processes: both kept within their limits of memory.
+        assert reading == [third.process(service) for service in ("fleet", "operator")]
         assert most_memory(first, "fleet-engine") * 1_000_000 < ENGINE_BYTES
         measured(
             f"{NETWORKS} in {took:.0f} s, the act after {act:.0f} s; slowest session {slowest:.2f} s; "
@@ -93,7 +84,7 @@ def test_many_networks_reach_a_gateway_that_joins_within_bounds(
         )
     finally:
         for one in three:
-            one.run("svc", "-u", "/service/fleet")
+            one.fleet(up=True)
         for one in (first, third):
             one.sh(EMPTY)
     await_all(three, heard_all, "hears the others", 120)
