@@ -39,6 +39,16 @@ except (OSError, smtplib.SMTPServerDisconnected):
 print(code, "%%.3f" %% (time.monotonic() - begin), text.decode())
 """
 
+# How each program begins that reads or writes a gateway's own stream, as its service does.
+OWN_STREAM = """
+import sys
+sys.path.insert(0, "/usr/local/lib/mailgate/current")
+from mailgate.core.paths import FLEET_PASSWORDS, FLEET_SETTINGS
+from mailgate.fleet import settings, stream
+from mailgate.fleet.engine import RedisEngine
+engine = RedisEngine(settings.read(FLEET_SETTINGS, FLEET_PASSWORDS).engine)
+"""
+
 
 @dataclass
 class Gateway:
@@ -65,6 +75,10 @@ class Gateway:
 
     def sh(self, script: str, status: int | None = 0) -> str:
         return self.run("sh", "-c", script, status=status)
+
+    def at_own_stream(self, program: str, *argv: str, text: str = "") -> str:
+        """Run a program in Python that finds `engine`, this host's own, and the module `stream`."""
+        return self.run("python3", "-c", OWN_STREAM + program, *argv, text=text)
 
     def try_from(self, client: str) -> tuple[int, float]:
         """Return the code that a stranger hears to RCPT, or 0, and the seconds of its session."""

@@ -67,12 +67,7 @@ def test_clocks_five_minutes_apart_change_no_delay_and_decide_nothing(
 # Says the first and the last batch of this host's own stream, and the last one before its snapshot; with an
 # argument it first appends a batch and keeps no other.
 STREAM = """
-import json, sys
-sys.path.insert(0, "/usr/local/lib/mailgate/current")
-from mailgate.core.paths import FLEET_PASSWORDS, FLEET_SETTINGS
-from mailgate.fleet import settings, stream
-from mailgate.fleet.engine import RedisEngine
-engine = RedisEngine(settings.read(FLEET_SETTINGS, FLEET_PASSWORDS).engine)
+import json
 last = stream.parse_batch(engine.last(stream.STREAM)[1], "own", [])
 if len(sys.argv) > 1:
     fields = {b"e": last.epoch.encode(), b"n": b"%d" % (last.number + 1), b"f": sys.argv[1].encode()}
@@ -87,7 +82,7 @@ print(first.number, last.number, head.after, last.epoch == head.epoch)
 
 def own_stream(one: Gateway, *batch: str) -> tuple[int, int, int]:
     """Return the first and the last batch of a gateway's stream, and the last one that is in its snapshot."""
-    first, last, after, same = one.run("python3", "-c", STREAM, *batch).split()
+    first, last, after, same = one.at_own_stream(STREAM, *batch).split()
     assert same == "True"
     return int(first), int(last), int(after)
 

@@ -88,12 +88,6 @@ def test_an_operators_entry_stands_on_all_by_name_and_is_gone_on_all(three: list
 
 # Tells all that this host's own stream has once more, as its newest batches.
 REPLAY = """
-import sys
-sys.path.insert(0, "/usr/local/lib/mailgate/current")
-from mailgate.core.paths import FLEET_PASSWORDS, FLEET_SETTINGS
-from mailgate.fleet import settings, stream
-from mailgate.fleet.engine import RedisEngine
-engine = RedisEngine(settings.read(FLEET_SETTINGS, FLEET_PASSWORDS).engine)
 place, old = stream.BEGIN, []
 while entries := engine.read(stream.STREAM, place, 0):
     old += [fields for _id, fields in entries]
@@ -116,7 +110,7 @@ def test_yesterdays_facts_told_again_change_nothing(
     first.run("mailgate", "deny", DENIED, "--remove", "--note", "today")
     await_all((second, third), lambda one: f"{DENIED}/32" not in one.entries("clients"), "gone")
     first.fleet(up=False)  # it would go on by its own numbers for a second
-    measured(f"{first.run('python3', '-c', REPLAY).strip()} batches")
+    measured(f"{first.at_own_stream(REPLAY).strip()} batches")
     first.fleet(up=True)
     first.run("mailgate", "deny", ALLOWED, "--note", "behind them")
     await_all((second, third), lambda one: f"{ALLOWED}/32" in one.entries("clients"), "has read them")
@@ -260,12 +254,6 @@ def test_all_end_with_the_same(three: list[Gateway]) -> None:
 
 # Appends a batch to this host's own stream, as its service does, with any lines as facts.
 FORGE = """
-import sys
-sys.path.insert(0, "/usr/local/lib/mailgate/current")
-from mailgate.core.paths import FLEET_PASSWORDS, FLEET_SETTINGS
-from mailgate.fleet import settings, stream
-from mailgate.fleet.engine import RedisEngine
-engine = RedisEngine(settings.read(FLEET_SETTINGS, FLEET_PASSWORDS).engine)
 last = stream.parse_batch(engine.last(stream.STREAM)[1], "own", [])
 fields = {b"e": last.epoch.encode(), b"n": b"%d" % (last.number + 1), b"f": sys.stdin.buffer.read()}
 engine.append(stream.STREAM, fields, 20000)
@@ -302,7 +290,7 @@ def test_who_may_relay_and_what_is_protected_is_beyond_a_peer_that_lies(three: l
     for one in (first, second):
         seconds_until(lambda one=one: remembers(one, stranger(6), passed=False), f"pending on {one.name}")  # type: ignore[misc]
     before = {one.name: one.status()["peers"][third.name]["refused"] for one in (first, second)}  # type: ignore[index]
-    third.run("python3", "-c", FORGE, text="\n".join(lines))
+    third.at_own_stream(FORGE, text="\n".join(lines))
     for one in (first, second):
         seconds_until(lambda one=one: one.denies("198.51.100.204"), f"{one.name} has read it")  # type: ignore[misc]
         assert "RELAYCLIENT" in one.run("mailgate", "rules", "explain", RELAYED)
