@@ -9,7 +9,7 @@ With MAILGATE_FLEET=NAME the containers NAME-1 to NAME-3 are used, made when the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,16 +37,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest, record_property: object) -> object:
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Return the function that records what was measured."""
-    return lambda text: record_property(MEASURED, text)  # type: ignore[operator]
+    return lambda text: record_property(MEASURED, text)
 
 
 @pytest.fixture(autouse=True)
-def _promise(request: pytest.FixtureRequest, record_property: object) -> None:
+def _promise(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
     """Record what a test promises: the first line of its docstring."""
     words = (request.function.__doc__ or "").strip().splitlines()
-    record_property(PROMISE, words[0].rstrip(".") if words else request.function.__name__)  # type: ignore[operator]
+    record_property(PROMISE, words[0].rstrip(".") if words else request.function.__name__)
 
 
 @pytest.fixture(scope="session")

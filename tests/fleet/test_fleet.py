@@ -47,8 +47,7 @@ def test_greylisted_here_and_passed_there(three: list[Gateway]) -> None:
     client = stranger(1)
     first, second, third = three
     assert first.try_from(client)[0] == 451
-    for one in (second, third):
-        seconds_until(lambda one=one: remembers(one, client, passed=False), f"pending on {one.name}")  # type: ignore[misc]
+    await_all((second, third), lambda one: remembers(one, client, passed=False), "pending", 30)
     seconds_until(lambda: second.try_from(client)[0] == 250, "passes on the second one")
     seconds_until(lambda: remembers(third, client, passed=True), "passed on the third one")
     assert third.try_from(client)[0] == 250
@@ -74,16 +73,16 @@ def test_an_operators_entry_stands_on_all_by_name_and_is_gone_on_all(three: list
     first.run("mailgate", "deny", DENIED, "--note", "ticket 4711", "--for", "2d")
     first.run("mailgate", "block-sender", "junk@bad-fleet.example", "--note", "test")
     first.run("mailgate", "trust-sender", "news@good-fleet.example", "--note", "test")
-    for one in (second, third):
-        seconds_until(lambda one=one: f"{DENIED}/32" in one.entries("clients"), f"denied on {one.name}")  # type: ignore[misc]
+    others = (second, third)
+    await_all(others, lambda one: f"{DENIED}/32" in one.entries("clients"), "denied", 30)
+    await_all(others, lambda one: "junk@bad-fleet.example" in one.entries("senders"), "blocked", 30)
+    await_all(others, lambda one: "news@good-fleet.example" in one.entries("trusted"), "trusted", 30)
+    for one in others:
         entry = one.entries("clients")[f"{DENIED}/32"]
         assert entry["note"] == "ticket 4711" and entry["by"] == f"root@{first.name}" and entry["until"]
-        seconds_until(lambda one=one: "junk@bad-fleet.example" in one.entries("senders"), "blocked")  # type: ignore[misc]
-        seconds_until(lambda one=one: "news@good-fleet.example" in one.entries("trusted"), "trusted")  # type: ignore[misc]
         assert f"root@{first.name}" in one.sh("cat /var/lib/mailgate/operator/audit.jsonl")
     third.run("mailgate", "deny", DENIED, "--remove", "--note", "test")
-    for one in (first, second):
-        seconds_until(lambda one=one: f"{DENIED}/32" not in one.entries("clients"), f"gone on {one.name}")  # type: ignore[misc]
+    await_all((first, second), lambda one: f"{DENIED}/32" not in one.entries("clients"), "gone", 30)
 
 
 # Tells all that this host's own stream has once more, as its newest batches.
@@ -206,11 +205,12 @@ def test_a_gateway_is_taken_out_and_back(three: list[Gateway]) -> None:
 
 
 def everywhere(three: list[Gateway], value: str, there: bool) -> None:
-    for one in three:
-        seconds_until(
-            lambda one=one: (f"{value}/32" in one.entries("clients")) == there,  # type: ignore[misc]
-            f"{value} is {'' if there else 'not '}on {one.name}",
-        )
+    await_all(
+        three,
+        lambda one: (f"{value}/32" in one.entries("clients")) == there,
+        f"{value} is {'' if there else 'not '}there",
+        30,
+    )
 
 
 def test_a_list_whose_file_is_lost_on_one_gateway_is_lost_on_none(three: list[Gateway]) -> None:
@@ -248,8 +248,10 @@ def test_all_end_with_the_same(three: list[Gateway]) -> None:
 
     for one, other in pairwise(three):
         seconds_until(
-            lambda one=one, other=other: truth(one) == truth(other), f"{one.name} as {other.name}", 60
-        )  # type: ignore[misc]
+            lambda one=one, other=other: truth(one) == truth(other),  # type: ignore[misc]
+            f"{one.name} as {other.name}",
+            60,
+        )
 
 
 # Appends a batch to this host's own stream, as its service does, with any lines as facts.
@@ -287,8 +289,7 @@ def test_who_may_relay_and_what_is_protected_is_beyond_a_peer_that_lies(three: l
         forged(third.name, kind="client", value="198.51.100.204/32", action="deny"),  # this one is its right
     ]
     assert third.try_from(stranger(6))[0] == 451  # its stream may be empty since its engine was restarted
-    for one in (first, second):
-        seconds_until(lambda one=one: remembers(one, stranger(6), passed=False), f"pending on {one.name}")  # type: ignore[misc]
+    await_all((first, second), lambda one: remembers(one, stranger(6), passed=False), "pending", 30)
     before = {one.name: one.status()["peers"][third.name]["refused"] for one in (first, second)}  # type: ignore[index]
     third.at_own_stream(FORGE, text="\n".join(lines))
     for one in (first, second):
