@@ -29,7 +29,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.stre
     render_head,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.fleet.versions import Version
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.fleet_hosts import AT, Host, settle, site
 
@@ -341,6 +341,68 @@ def test_what_a_peer_said_is_not_this_hosts_after_a_crash_with_the_peers_cut_off
     equal(*hosts)
 
 
+def test_a_listing_that_was_told_is_not_told_again_over_a_peers_release_after_a_crash() -> None:
+    hosts = three()
+    listed(hosts[0])
+    settle(*hosts)
+    hosts[0].start()  # from the state before
+    released(hosts[1])
+    settle(*hosts)
+    equal(*hosts)
+    assert hosts[0].files.adaptive == {}
+    listed(hosts[0])  # in the same second
+    settle(*hosts)
+    equal(*hosts)
+    assert BAD in hosts[1].files.adaptive
+
+
+@pytest.mark.parametrize("ends_listed", [True, False])
+def test_a_line_of_the_log_is_brought_into_force_after_what_a_peer_had_said_before(ends_listed: bool) -> None:
+    hosts = three()
+    listed(hosts[0])
+    if ends_listed:
+        released(hosts[0])
+        listed(hosts[1])
+    else:
+        hosts[1].files.adaptive[BAD] = AT
+        released(hosts[1])
+    hosts[0].turn()
+    for _number in range(2):
+        hosts[1]._reading("mx1")()  # the peer is heard, and only then the log is read
+    settle(*hosts)
+    equal(*hosts)
+    assert (BAD in hosts[2].files.adaptive) == ends_listed
+
+
+@pytest.mark.parametrize("last", ["trust", "untrust"])
+def test_an_own_engine_that_answers_late_is_heard_all_the_same(last: str) -> None:
+    hosts = three()
+    saved = hosts[0].saved
+    for what in ("trust", last):
+        happen(hosts, hosts[0], what, 1)
+    settle(*hosts)
+    hosts[0].saved, hosts[0].engine.down = saved, True
+    hosts[0].start()
+    for _number in range(3):
+        hosts[0].clock.now += 61
+        hosts[0].turn()
+    assert "not heard yet: mx1" in hosts[0].said[-1]
+    hosts[0].engine.down = False
+    settle(*hosts)
+    equal(*hosts)
+    assert len(hosts[0]._lists()) == (last == "trust")
+
+
+def test_an_own_engine_that_holds_garbage_is_written_again() -> None:
+    hosts = three()
+    hosts[0].engine.values[SNAPSHOT] = b"garbage"
+    hosts[0].start()
+    listed(hosts[0])
+    settle(*hosts)
+    equal(*hosts)
+    assert BAD in hosts[2].files.adaptive
+
+
 def test_an_entry_ends_everywhere_without_anybody_removing_it() -> None:
     hosts = three()
     hosts[0].files.edit("client", NETWORK, "deny", "alice", "phishes", AT + 600)
@@ -583,6 +645,16 @@ def happen(hosts: tuple[Host, Host, Host], host: Host, what: str, value: int) ->
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(STEPS, max_size=16))
+@example([(0, "list", 1), (0, "crash", 1), (1, "deny", 1), (1, "deny", 1), (1, "release", 1)])
+@example([(0, "deny", 1)] * 2 + [(1, "list", 1), (0, "deny", 1), (0, "crash", 1), (0, "release", 1)])
+@example([(0, "list", 1), (0, "release", 1), (0, "crash", 1), (0, "list", 1)])
+@example([(0, "list", 1), (0, "release", 1), (1, "kill", 1), (1, "list", 1)])
+@example([(0, "trust", 1), (0, "untrust", 1), (0, "crash", 1), (0, "wait", 1)])
+@example(
+    [(0, "list", 1), (1, "wait", 1), (2, "list", 1)]
+    + [(0, "deny", 1)] * 2
+    + [(0, "crash", 1), (0, "wait", 1)]
+)
 def test_whatever_happens_in_whatever_order_all_are_equal_afterwards(
     steps: list[tuple[int, str, int]],
 ) -> None:

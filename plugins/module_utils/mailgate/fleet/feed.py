@@ -51,6 +51,11 @@ class Draft:
     at: int
 
 
+def draft_of(act: Act) -> Draft:
+    """Return what an act of this host was made of."""
+    return Draft(act.kind, act.value, act.action, act.by, act.note, act.until, act.at)
+
+
 def act_of(draft: Draft, acts: Acts) -> Act | None:
     """Return the act of a draft, with the next version; None if the merged acts say the same already.
 

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from ..core.errors import BadInput
@@ -17,7 +18,7 @@ from ..core.servicelog import Complaints
 from . import facts
 from .apply import Applier, Writers
 from .facts import Act, Fact, Grey
-from .feed import Draft, Feed, act_of
+from .feed import Draft, Feed, act_of, draft_of
 from .links import RETAKE_SECONDS, Heard, Outbox, Publisher, Reader
 from .merge import NEWS, Acts
 from .state_file import Saved
@@ -68,6 +69,8 @@ class Member:
         self._feed, self._writers, self._say, self._clock = feed, writers, say, clock
         self._complaints = Complaints(clock, say)
         self._began = float("inf") if saved else clock()  # without a state
+        self._recovers = True  # the own engine is still to be read
+        self._told: Counter[Draft] = Counter()  # lines of the adaptive blacklist's log, before this start
         self._taking: set[str] = set()  # peers of whose snapshot a part was heard
         self._lock = threading.Lock()  # held while the acts change
         self._expired = float("-inf")
@@ -85,16 +88,16 @@ class Member:
         told: list[Fact] = list(happened.greys)
         with self._lock:
             for draft in happened.drafts:
-                if happened.first and self._is_of_a_peer(draft):
-                    continue  # written right before this service was killed: its own host tells it
-                try:
-                    act = act_of(draft, self.acts)
-                    if act is not None:
-                        self.acts.take(act)
-                        self.applier.here(act)
-                        told.append(act)
-                except BadInput as error:
-                    self._complaints.add(f"{draft.kind} {draft.value!r:.80} does not travel: {error}")
+                key = draft.kind, draft.value
+                known = happened.first or self.acts.get(key) is not None
+                # Was it written right before this service was killed, and told by its host?
+                is_old = self._was_told(draft) or (happened.first and self._is_of_a_peer(draft))
+                act = None if is_old else self._new_act(draft)
+                if act is not None:
+                    told.append(act)
+                if known and draft.kind == facts.ADAPTIVE:
+                    # What a peer said may have been brought into force after this line was written.
+                    self.applier.again([key])
         if happened.lost:
             self._say(f"{len(happened.lost)} entries were lost with their file; they are written there again")
             self.applier.again(happened.lost)
@@ -109,11 +112,30 @@ class Member:
         self.changed = self.changed or bool(told) or bool(happened.drafts) or busy
         return busy or bool(told)
 
+    def _new_act(self, draft: Draft) -> Act | None:
+        """Return what is to be told of what happened here, merged already."""
+        try:
+            act = act_of(draft, self.acts)
+            if act is not None:
+                self.acts.take(act)
+                self.applier.here(act)
+        except BadInput as error:
+            self._complaints.add(f"{draft.kind} {draft.value!r:.80} does not travel: {error}")
+            return None
+        return act
+
     def _is_of_a_peer(self, draft: Draft) -> bool:
         """Return whether an entry was made by a peer, and not after an act of this host on its value."""
         standing = self.acts.get((draft.kind, draft.value))
         mine = standing is not None and standing.version.host == self.host
         return not mine and draft.by.rpartition("@")[2] in self._peers
+
+    def _was_told(self, draft: Draft) -> bool:
+        """Return whether the own engine has told this line of a log, each as often as it was told."""
+        if not self._told[draft]:
+            return False
+        self._told[draft] -= 1
+        return True
 
     def _joins(self, now: float) -> bool:
         """Return whether the own engine or peers are still to be heard."""
@@ -124,22 +146,26 @@ class Member:
 
     def recovers(self) -> bool:
         """Return whether the own engine is still to be read, before anything is published there."""
-        return self.host in self._joining
+        return self._recovers
 
     def _recover(self, heard: Heard) -> None:
         """Take what this host told before it was killed: it was in its files then."""
-        if not self.recovers():
-            return  # too late: the files were read meanwhile, and tell it again
+        late = self._feed.was_read
         with self._lock:
             for fact in heard.facts:
                 if isinstance(fact, Act):
                     with contextlib.suppress(BadInput):
                         outcome = self.acts.take(fact)
-                        if fact.version.host != self.host:
+                        if fact.version.host != self.host or late:
                             self.applier.take(fact, outcome)
-                        elif outcome.what == NEWS:
+                            continue
+                        if fact.kind == facts.ADAPTIVE:
+                            self._told[draft_of(fact)] += 1
+                        if outcome.what == NEWS:
                             self._feed.applied(fact)
+                            self.applier.here(fact)
         if heard.all_read:
+            self._recovers = False
             self._joining.discard(self.host)
         self.changed = True
 
@@ -266,7 +292,13 @@ def own_step(member: Member, recovery: Reader, publisher: Publisher) -> Callable
     def step() -> bool:
         if not member.recovers():
             publisher.step()
-        elif not recovery.step():
+            return True
+        try:
+            more = recovery.step()
+        except BadInput:
+            recovery.end()
+            raise
+        if not more:
             recovery.end()
         return True
 
