@@ -231,6 +231,10 @@ def test_an_engine_that_lost_batches_begins_an_epoch(last: Batch | None, epoch: 
     assert (out.epoch, out.number, out.due) == (epoch, number, epoch == OTHER)
 
 
+def test_an_empty_engine_begins_an_epoch_as_batches_may_have_followed_the_saved_state() -> None:
+    assert Outgoing(EPOCH, due=False).resume(None, OTHER)
+
+
 def test_facts_that_were_lost_before_they_were_published_leave_a_gap() -> None:
     out = Outgoing(EPOCH, 9, due=False)
     out.skip()

@@ -278,8 +278,6 @@ class Outgoing:
 
     def resume(self, last: Batch | None, fresh: str) -> bool:
         """Compare with the engine's last batch; if any was lost, begin the epoch `fresh` and return True."""
-        if last is None and self.number == 0:
-            return False
         if last is not None and last.epoch == self.epoch and last.number >= self.number:
             self.since += last.number - self.number  # appended before the service was killed
             self.number = last.number
