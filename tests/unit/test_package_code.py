@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -73,6 +74,32 @@ def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
         four="from .one import something\n",
     )
     assert names(top, "one") == {"__init__.py", "one.py", "two.py", "three.py"}
+
+
+def parsed(top: Path, file: Path) -> set[str]:
+    """Return what Python's own parser finds."""
+    above = list(file.parent.relative_to(top).parts)
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and 0 < node.level <= len(above) + 1:
+            base = [*above[: len(above) + 1 - node.level], *(node.module.split(".") if node.module else ())]
+            found |= {".".join(base), *(".".join([*base, alias.name]) for alias in node.names)}
+    return found
+
+
+def test_every_import_of_the_package_is_found_as_python_finds_it() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 100
+    for file in files:
+        assert set(package_code.imported(PACKAGE, file)) == parsed(PACKAGE, file), file
+
+
+def test_imports_are_found_in_every_form(tmp_path: Path) -> None:
+    text = (
+        "from . import a as b, c\nif True:\n    from .d import (\n        e,  # why\n        f as g,\n    )\n"
+    )
+    top = package(tmp_path, one=text)
+    assert set(package_code.imported(top, top / "one.py")) == parsed(top, top / "one.py") >= {"a", "c", "d.f"}
 
 
 def test_imports_are_followed_between_subpackages(tmp_path: Path) -> None:
