@@ -31,7 +31,7 @@ gateway: ## a gateway from nothing and a table of conversations with it; SOURCE=
 
 # What a part runs, and what it may take, stands in tests/bed/parts.py; tests/README.md tells of it.
 
-fast: ## what needs no Docker, in about three minutes
+fast: ## what needs no Docker, in about a minute; in two when C has changed
 	@$(BED) test fast
 
 test: ## lint, unit, module, differential, sanity, archive, molecule and end-to-end tests
