@@ -126,6 +126,17 @@ def wait_for(condition: Callable[[], bool], seconds: float = 8) -> None:
         time.sleep(0.02)
 
 
+def wait_left_alone(directory: Path) -> None:
+    """Wait until supervise has told a second time of a service that it started: it does so after a second."""
+
+    def told_again() -> bool:
+        status = supervise.look(str(directory)).status
+        written = (directory / "supervise" / "status").stat().st_mtime_ns
+        return status is not None and written - status.since_nanoseconds > 900_000_000
+
+    wait_for(told_again)
+
+
 def pid_of(directory: Path) -> int:
     status = supervise.look(str(directory)).status
     return status.pid if status else 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from support.certificates import make_pair
-from support.daemontools_services import World
+from support.daemontools_services import World, wait_left_alone
 from support.module_runner import run_module
 
 Undo = Callable[[], None]
@@ -122,7 +122,7 @@ def _new_service(root: Path) -> Undo:
 
 def _running_service(root: Path) -> Undo:
     world = World(root)
-    world.supervised("send")
+    wait_left_alone(world.supervised("send"))
     return world.end
 
 
