@@ -138,9 +138,9 @@ options:
     default: true
   wait:
     description:
-      - Whether to wait until that is reached, and to fail when it is not. Without, supervise is told, and a
-        new service is only linked; a later task with the same O(name) and no O(run) waits for it. So several
-        services start beside each other.
+      - Whether to wait until that is reached, and to fail when it is not. Without, supervise is told,
+        what is to end has ended, and a new service is only linked; a later task with the same O(name) and no
+        O(run) waits for it. So several services start beside each other.
     type: bool
     default: true
   stable_seconds:

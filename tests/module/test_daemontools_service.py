@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.formats import supervise
+from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import restarts
 from support.daemontools_services import World, pid_of, wait_for
 from support.parameters import slow_after_first
 
@@ -196,6 +197,27 @@ def test_a_process_that_ignores_term_is_named(world: World) -> None:
         f"service send in {directory}: up (pid {pid}) S seconds; "
         f"expected pid {pid} to end, then up with the same pid for 0.2 seconds within 1 seconds"
     )
+
+
+def test_without_waiting_the_process_before_does_not_answer_any_more(world: World) -> None:
+    """A proof that follows would be the old process's; how the new one is, whoever waits finds out."""
+    run = "#!/bin/sh\ntrap 'sleep 0.6; exit 0' TERM\n: >ready\nwhile :; do sleep 0.05; done\n"
+    directory = world.supervised("clamd", run)
+    wait_for((directory / "ready").exists)
+    pid = pid_of(directory)
+    done = world.run("clamd", state="restarted", wait=False, stable_seconds=8)
+    assert (done["failed"], done["process_started"]) == (False, True), done
+    assert pid_of(directory) != pid
+
+
+def test_a_start_that_nobody_waits_for_was_ordered_as_well(world: World) -> None:
+    """The doctor does not count it, however late svscan sees the link."""
+    directory = world.define("clamd")
+    begin = time.time()
+    assert world.run("clamd", wait=False, timeout_seconds=30)["failed"] is False
+    first, last = restarts.ordered(f"{world.records}/clamd")
+    assert begin <= first and last >= begin + 30
+    assert pid_of(directory) == 0
 
 
 def test_without_svscan_check_mode_predicts_and_a_run_says_what_is_missing(world: World) -> None:

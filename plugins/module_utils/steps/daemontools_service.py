@@ -241,7 +241,7 @@ def run(module: Any) -> None:
             apply(steps, None, [])
             for warning in change(given, link, target, watched, supervise.wishes(given["state"], owed)):
                 module.warn(warning)
-            if differs and watched:
+            if differs and watched and given["wait"]:  # else it may start until then
                 note_order(watched[0][1], begin, time.time())
     except (MailgateError, OSError) as error:
         module.fail_json(msg=str(error))

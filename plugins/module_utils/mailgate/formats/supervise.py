@@ -200,6 +200,10 @@ class Settling:
     pid: int = 0
     seen_seconds: float | None = None  # when the process was first seen, monotonic
 
+    def ended(self, service: Service) -> bool:
+        """Return whether the process that was told to end, if any, has ended."""
+        return not self.old_pid or service.status is None or service.status.pid != self.old_pid
+
     def settled(self, service: Service, now_nanoseconds: int, monotonic_seconds: float) -> bool:
         """Return whether one process has been up long enough; raise Flapping when another one replaced it.
 

@@ -104,7 +104,11 @@ class Steward:
         os.rename(temporary, link)
 
     def order(self, watched: Sequence[str], wishes: Sequence[str], wait: bool = True) -> None:
-        """Tell supervise of the service, and of its log, what is missing; wait until it is so."""
+        """Tell supervise of the service, and of its log, what is missing; wait until it is so.
+
+        Without wait it is only waited for what is to end, so that who asks the service next is not answered
+        by the process before.
+        """
         expected = "svscan to start supervise (a log directory is only seen when the link is new)"
         self.wait(watched, lambda _path, service: service.status is not None, expected)
         settling: dict[str, supervise.Settling] = {}
@@ -121,13 +125,15 @@ class Steward:
             )
             if orders:
                 supervise.tell(path, orders)
-        if not wait:
-            return
-        if wishes[0] == "stopped":
+        if wait and wishes[0] == "stopped":
             self.wait(watched[:1], lambda _path, service: supervise.words(service) == "down", "down")
             watched = watched[1:]
-        stable = f"up with the same pid for {self.stable_seconds:g} seconds"
         told = [str(settling[path].old_pid) for path in watched if settling[path].old_pid]
+        if not wait:
+            ending = f"pid {' and '.join(told)} to end"
+            self.wait(watched, lambda path, service: settling[path].ended(service), ending)
+            return
+        stable = f"up with the same pid for {self.stable_seconds:g} seconds"
         if told:
             stable = f"pid {' and '.join(told)} to end, then {stable}"
 
