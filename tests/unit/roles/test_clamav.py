@@ -15,7 +15,17 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from support.role_cases import run_play
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19 every text is a template
+
+    def trust_as_template(text: str) -> str:
+        return text
+
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "clamav"
@@ -138,3 +148,19 @@ def test_without_freshclam_the_listed_database_takes_the_place_of_the_earlier(
         "_clamav_names_before": [name.partition(".")[0] for name in there],
     }
     assert environment.compile_expression(task["when"])(**variables) is installed
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_apparmor_is_asked_for_where_the_facts_do_not_say(there: bool) -> None:
+    """Facts of a cache were gathered by another play, which may not have wanted this one."""
+    tasks = yaml.safe_load((ROLE / "tasks/package.yml").read_text(encoding="utf-8"))
+    (load,) = [one for one in tasks if "apparmor_parser" in str(one)]
+    values = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
+    known = {name: trust_as_template(text) for name, text in values.items() if name == load["when"]}
+    status = {"status": "enabled" if there else "disabled"}
+    for given in (
+        {"ansible_facts": {"apparmor": status}, "clamav_apparmor_kernel": {"skipped": True}},
+        {"ansible_facts": {}, "clamav_apparmor_kernel": {"stat": {"exists": there}}},
+    ):
+        templar = Templar(loader=DataLoader(), variables={**known, **given})
+        assert templar.template(trust_as_template("{{ " + load["when"] + " }}")) is there
