@@ -227,9 +227,15 @@ diverted:
 ansible_facts:
   description:
     - C(memtotal_mb) and C(processor_vcpus), named like the hardware facts.
-    - C(mailgate_services), the names of the services of this host when the run began.
   type: dict
   returned: when the amount of memory is known
+services:
+  description:
+    - The names of the services of this host; and of those that are not there, but have left their settings.
+    - They are no facts, which may be those of an earlier run.
+  type: list
+  elements: str
+  returned: always
 own_addresses:
   description: The host's IPv4 addresses.
   type: list
@@ -285,6 +291,7 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.error
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.paths import (
     CERTIFICATES_DIRECTORY,
     CLAMAV_DATABASES,
+    FLEET_SETTINGS,
     SERVICES,
 )
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.text import without_passwords
@@ -307,6 +314,8 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.site.check
 LOOKUP_SECONDS = 5
 REVERSE_LOOKUPS = 4
 DISKS = ("/", "/var")
+# Services that another program looks for by their settings.
+SETTINGS_OF = {"dccifd": "/etc/mail/spamassassin/dcc.cf", "fleet": FLEET_SETTINGS}
 OUTSIDE = ("fetch", "wheels", "signatures", "proxies", "bundle")
 PIP_SETTINGS = ("/etc/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf")
 
@@ -407,6 +416,12 @@ def port_holders(module):
 def names_in(directory):
     """Return the names in a directory, sorted; none when it does not exist."""
     return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+
+
+def services_here():
+    """Return the names of the services, and of those whose settings a run that broke off has left."""
+    left = [name for name, path in SETTINGS_OF.items() if os.path.lexists(path)]
+    return sorted({*names_in(SERVICES), *left})
 
 
 def free_bytes(path):
@@ -660,13 +675,14 @@ def main():
         "own_addresses": own_addresses,
         "stamped": layout.stamped(),
         "diverted": preflight.diverted(host.dpkg_diversions),
+        "services": services_here(),
         "began": int(time.time()),
     }
-    result["ansible_facts"] = {"mailgate_services": names_in(SERVICES)}
     found = re.search(r"^MemTotal: +([0-9]+) kB$", host.meminfo, re.MULTILINE)
     if found:
         # Gathering all hardware facts would take seconds.
-        result["ansible_facts"].update(memtotal_mb=int(found[1]) // 1024, processor_vcpus=os.cpu_count() or 1)
+        cpus = os.cpu_count() or 1
+        result["ansible_facts"] = {"memtotal_mb": int(found[1]) // 1024, "processor_vcpus": cpus}
     errors = report.messages("error")
     if errors:
         module.fail_json(msg="\n".join([preflight.REFUSED, *errors]), **result)

@@ -178,6 +178,21 @@ def test_memory_and_processors_are_facts() -> None:
     assert facts["memtotal_mb"] > 0 and facts["processor_vcpus"] > 0
 
 
+def test_services_are_no_facts_and_one_that_left_only_its_settings_is_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that broke off before the service was there has written them, and the role that ends it comes."""
+    for name in ("services/unbound", "fleet.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(preflight, "SERVICES", f"{tmp_path}/services")
+    left = {"fleet": f"{tmp_path}/fleet.json", "dccifd": f"{tmp_path}/dcc.cf"}
+    monkeypatch.setattr(preflight, "SETTINGS_OF", left)
+    told = _run()
+    assert told["services"] == ["fleet", "unbound"]
+    assert set(told["ansible_facts"]) == {"memtotal_mb", "processor_vcpus"}
+
+
 def test_a_setting_that_the_playbook_does_not_bring_is_told(tmp_path: Path) -> None:
     record = tmp_path / "site.json"
     brought = {"path": str(record), "settings": {"gateway_databytes": 5, "gateway_new": True}}
