@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from support.role_cases import run_cases
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19 every text is a template
+
+    def trust_as_template(text: str) -> str:
+        return text
+
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles" / "cqgreylist"
@@ -58,3 +68,28 @@ def test_the_program_wants_the_same_margin() -> None:
     source = (ROOT / "src" / "cqgreylist" / "cqgreylist.c").read_text(encoding="utf-8")
     found = re.search(r"^#define LEFT_SECONDS ([0-9]+)L", source, re.MULTILINE)
     assert found and int(found[1]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("preflight", "seen"),
+    [
+        ({"base_preflight": {"seen": {"play": "Restore"}}}, "before"),
+        ({"base_preflight": {"seen": {"play": "Install"}}}, "now"),  # another play of the same run
+        ({"base_preflight": {"skipped": True}}, "now"),
+        ({}, "now"),
+    ],
+)
+def test_the_owner_is_the_one_of_this_play(preflight: dict[str, object], seen: str) -> None:
+    """A restore brings the directory with the owner that it had elsewhere."""
+    values = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
+    values |= yaml.safe_load((ROOT / "playbooks/vars/site.yml").read_text(encoding="utf-8"))
+    names = ("cqgreylist_looked", "_cqgreylist_is_seen", "_cqgreylist_seen")
+    known = {
+        "ansible_play_name": "Restore",
+        "cqgreylist_directory": {"stat": {"pw_name": "before"}},
+        "cqgreylist_remembered": {"stat": {"pw_name": "now"}},
+        **{name: trust_as_template(values[name]) for name in names if name in values},
+        **preflight,
+    }
+    templar = Templar(loader=DataLoader(), variables=known)
+    assert templar.template(trust_as_template("{{ _cqgreylist_seen.pw_name }}")) == seen
