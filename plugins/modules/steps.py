@@ -158,7 +158,10 @@ def parse(given):
             what = f"{place}: wanted {step['wanted']!r} is not true or false"
             raise BadInput(f"{what}; expected a boolean") from error
         if wanted and not isinstance(options, dict):
-            raise BadInput(f"{place}: {options!r} has no options; expected a dictionary")
+            # They may be passwords, so they are not repeated.
+            raise BadInput(
+                f"{place}: its options are of type {type(options).__name__}; expected a dictionary"
+            )
         found.append(Step(place, name, load(name), options).validated() if wanted else None)
     return found
 
