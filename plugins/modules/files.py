@@ -62,6 +62,11 @@ options:
         description: Where the directory is.
         type: path
         required: true
+      once:
+        description:
+          - Whether it is only made when no directory is there. Another one, or a link to one, is left as is.
+        type: bool
+        default: false
       mode:
         description: Its mode, when it is not O(directory_mode).
         type: str

@@ -57,6 +57,22 @@ def test_directories_files_and_links_are_made_in_one_call(tmp_path: Path) -> Non
     assert run(**arguments)["changed"] is False
 
 
+def test_a_directory_that_is_made_once_may_be_elsewhere(tmp_path: Path) -> None:
+    """An administrator may have moved /var/qmail to another disk, with a link to it."""
+    given = {"path": f"{tmp_path}/qmail", "once": True, "mode": "0750"}
+    assert run(directories=[given])["changed"] is True
+    assert (tmp_path / "qmail").stat().st_mode & 0o777 == 0o750
+    (tmp_path / "qmail").rename(tmp_path / "disk")
+    (tmp_path / "disk").chmod(0o755)
+    (tmp_path / "qmail").symlink_to("disk")
+    for check in (True, False):
+        again = run(check, directories=[given])
+        assert (again["failed"], again["changed"]) == (False, False), again
+    assert (tmp_path / "disk").stat().st_mode & 0o777 == 0o755
+    refused = run(directories=[{**given, "once": False}])
+    assert refused["msg"].startswith(f"path {tmp_path}/qmail: there is something else; expected a ")
+
+
 def test_a_file_that_is_made_once_belongs_to_somebody_else_from_then_on(tmp_path: Path) -> None:
     file = {"path": f"{tmp_path}/list.cf", "content": "# yours\n", "once": True}
     prune = [{"directory": str(tmp_path), "pattern": "*"}]

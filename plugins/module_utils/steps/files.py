@@ -76,7 +76,7 @@ def argument_spec() -> dict[str, Any]:
                 **owned,
             }
         ),
-        "directories": dicts({"path": path, **owned}),
+        "directories": dicts({"path": path, "once": {"type": "bool", "default": False}, **owned}),
         "links": dicts({"path": path, "target": text, "force": {"type": "bool", "default": False}}),
         "prune": dicts({"directory": path, "pattern": text}),
         "mode": {"type": "str", "default": "0644"},
@@ -111,6 +111,7 @@ def run(module: Any) -> None:
         directories = [
             Directory(item["path"], **attributes(item, given["directory_mode"]))
             for item in given["directories"]
+            if not (item["once"] and os.path.isdir(item["path"]))
         ]
         listed = {item["path"] for item in given["files"]}
         removed = [
