@@ -79,8 +79,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-rc:
-  description: The exit status.
+status:
+  description: The exit status; not C(rc), by which Ansible takes any but 0 for a failure.
   returned: when it was run
   type: int
 stdout:

@@ -50,7 +50,7 @@ def test_check_mode_runs_it_only_where_that_is_said(tmp_path: Path) -> None:
     argv = ("touch", f"{tmp_path}/there")
     assert run(*argv, check=True)["skipped"] is True
     assert not (tmp_path / "there").exists()
-    assert run(*argv, check=True, in_check_mode=True)["rc"] == 0
+    assert run(*argv, check=True, in_check_mode=True)["status"] == 0
     assert (tmp_path / "there").exists()
 
 
@@ -64,3 +64,9 @@ def test_an_expression_that_is_none_is_refused(option: str, tmp_path: Path) -> N
 def test_a_program_that_is_not_there_is_named() -> None:
     failed = run("/nowhere/program")
     assert failed["msg"].startswith("/nowhere/program: cannot be run, No such file or directory; expected ")
+
+
+def test_a_status_that_is_expected_is_no_failure_to_ansible() -> None:
+    """Ansible takes a result with an `rc` other than 0 for a failed one."""
+    answer = run("sh", "-c", "exit 1", status=[1])
+    assert ("rc" in answer, answer["failed"], answer["status"]) == (False, False, 1)

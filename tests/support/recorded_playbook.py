@@ -60,7 +60,7 @@ ANSWERS = {
     },
     "files": {"changed_paths": ["/etc/clamav/clamd.conf"]},
     "daemontools_service": {"process_started": False},
-    "program": {"rc": 0, "stdout": "by descriptor, virus FOUND", "stderr": ""},
+    "program": {"status": 0, "stdout": "by descriptor, virus FOUND", "stderr": ""},
     "ad_recipients": {"problem": "", "count": 2},
 }
 

@@ -73,7 +73,7 @@ def run(module: Any) -> None:
         if not wrong or time.monotonic() >= deadline:
             break
         time.sleep(PAUSE_SECONDS)
-    answer = {"rc": status, "stdout": out, "stderr": err}
+    answer = {"status": status, "stdout": out, "stderr": err}
     if wrong:
         within = f" within {given['seconds']} seconds" if given["seconds"] else ""
         what = f"{shlex.join(given['argv'])}: {wrong}; expected {given['expected']}{within}"
