@@ -353,6 +353,28 @@ def compare(
     return [step for step in found if step is not None]
 
 
+def is_validator(argv: Sequence[str]) -> bool:
+    """Return whether a validator is told its file: '%s' in exactly one argument, and not the program."""
+    return sum(argument.count("%s") for argument in argv) == 1 and "%s" not in argv[0]
+
+
+def validate(
+    module: AnsibleModule, argv: Sequence[str], copy: str, *, place: str, shown: str, what: str = "it"
+) -> None:
+    """Run a validator on the copy of what is to be in place; raises BadInput with what it said.
+
+    place begins the message, shown is the path in it, and what is what was refused.
+    """
+    command = [argument.replace("%s", copy) for argument in argv]
+    try:
+        status, out, err = module.run_command(command, handle_exceptions=False)
+    except OSError as error:
+        raise BadInput(f"{place} cannot be run, {error.strerror}; expected a program of this host") from error
+    if status != 0:
+        said = (out + err).replace(copy, shown).rstrip("\n")
+        raise BadInput(f"{place} refused {what} with exit status {status}; expected 0; its output:\n{said}")
+
+
 def finish(
     module: AnsibleModule,
     desired: Sequence[Desired],

@@ -17,6 +17,8 @@ from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import
     Directory,
     Link,
     finish,
+    is_validator,
+    validate,
 )
 
 
@@ -34,7 +36,7 @@ def parse_validators(files: list[dict[str, Any]]) -> dict[str, list[str]]:
         argv = item["validate"]
         if not argv:
             continue
-        if sum(argument.count("%s") for argument in argv) != 1 or "%s" in argv[0]:
+        if not is_validator(argv):
             raise BadInput(f"path {item['path']}: validate {argv!r} is wrong; expected '%s' in one argument")
         validators[item["path"]] = argv
     return validators
@@ -123,22 +125,10 @@ def run(module: Any) -> None:
         module.fail_json(msg=str(error), changed_paths=[])
 
     def check(wanted: Desired, temporary: str) -> None:
-        argv = [argument.replace("%s", temporary) for argument in validators.get(wanted.path, [])]
-        if not argv:
-            return
-        try:
-            status, out, err = module.run_command(argv, handle_exceptions=False)
-        except OSError as error:
-            raise BadInput(
-                f"path {wanted.path}: {validators[wanted.path]!r} cannot be run, {error.strerror}; "
-                "expected a program of this host"
-            ) from error
-        if status != 0:
-            said = (out + err).replace(temporary, wanted.path).rstrip("\n")
-            raise BadInput(
-                f"path {wanted.path}: {validators[wanted.path]!r} refused it with exit status {status}; "
-                f"expected 0; its output:\n{said}"
-            )
+        argv = validators.get(wanted.path)
+        if argv:
+            place = f"path {wanted.path}: {argv!r}"
+            validate(module, argv, temporary, place=place, shown=wanted.path)
 
     finish(
         module,

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.core.errors import BadInput
 from ansible_collections.mailgate.qmail.plugins.module_utils.mailgate.host import package_versions as versions
+from ansible_collections.mailgate.qmail.plugins.module_utils.managed_file import is_validator, validate
 
 SHOWN = 10  # names of files in a diff
 
@@ -23,7 +24,7 @@ def refuse_bad_input(given: dict[str, Any]) -> None:
         raise BadInput(f"directory {directory!r}: not absolute and plain; expected one such as '/opt/name'")
     if "/" in link or link.startswith(".") or not link or versions.is_version(link):
         raise BadInput(f"link {link!r}: not a name for a link; expected one such as 'current'")
-    if argv and (sum(argument.count("%s") for argument in argv) != 1 or "%s" in argv[0]):
+    if argv and not is_validator(argv):
         raise BadInput(f"validate {argv!r}: wrong; expected '%s' in one argument")
 
 
@@ -102,20 +103,8 @@ def run(module: Any) -> None:
     directory, flat = given["directory"], given["flat"]
 
     def check(path: str) -> None:
-        argv = [argument.replace("%s", path) for argument in given["validate"]]
-        try:
-            status, out, err = module.run_command(argv, handle_exceptions=False)
-        except OSError as error:
-            raise BadInput(
-                f"validate {given['validate']!r}: cannot be run, {error.strerror}; "
-                "expected a program of this host"
-            ) from error
-        if status != 0:
-            said = (out + err).replace(path, os.path.join(directory, "NEW")).rstrip("\n")
-            raise BadInput(
-                f"validate {given['validate']!r}: refused the new version with exit status {status}; "
-                f"expected 0; its output:\n{said}"
-            )
+        place, shown = f"validate {given['validate']!r}:", os.path.join(directory, "NEW")
+        validate(module, given["validate"], path, place=place, shown=shown, what="the new version")
 
     try:
         refuse_bad_input(given)
